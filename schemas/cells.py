@@ -1,0 +1,90 @@
+"""Cells of one input, read by rows: what every reader returns and everything else takes."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from cellmark.schemas.errors import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class RowChunk:
+    """Consecutive cells. `start`: number of the first. `X`: CSR, cells x all genes of the input, as in the file."""
+
+    start: int
+    X: sp.csr_matrix
+
+
+class CellSource(ABC):
+    """Cells of one input.
+
+    `var_names`: gene names as in the file, unicode [genes], duplicates kept. `obs`: one row per cell, indexed by cell
+    id. `name`: what to call the input in messages. `counts_from`: where the values came from (`X`, `raw.X`,
+    `layers['counts']`). `notes`: what the reader did that the user should know. `measured`: False where only some of
+    the genes were named by the input itself (JSON without a list of genes).
+    """
+
+    name: str
+    var_names: np.ndarray
+    obs: pd.DataFrame
+    counts_from: str = "X"
+    notes: tuple[Finding, ...] = ()
+
+    @property
+    def n_obs(self) -> int:
+        return len(self.obs)
+
+    @property
+    def n_vars(self) -> int:
+        return len(self.var_names)
+
+    @property
+    def cell_ids(self) -> np.ndarray:
+        """Cell ids in file order, unicode [cells]."""
+        return self.obs.index.to_numpy(dtype=object).astype(str)
+
+    @abstractmethod
+    def chunks(self, n_rows: int) -> Iterator[RowChunk]:
+        """All cells in file order, at most `n_rows` at a time. Values keep the file's dtype."""
+
+    def load(self) -> sp.csr_matrix:
+        """All cells at once: CSR, cells x genes."""
+        pieces = [chunk.X for chunk in self.chunks(max(self.n_obs, 1))]
+        if not pieces:
+            return sp.csr_matrix((0, self.n_vars), dtype=np.float32)
+        return pieces[0] if len(pieces) == 1 else sp.vstack(pieces, format="csr")
+
+    def close(self) -> None:
+        """Release the file. Safe to call twice."""
+        return None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@dataclass
+class MemoryCells(CellSource):
+    """Cells that already are in memory: an AnnData, a table, a request. `X`: CSR, cells x genes."""
+
+    X: sp.csr_matrix
+    var_names: np.ndarray
+    obs: pd.DataFrame
+    name: str = "input"
+    counts_from: str = "X"
+    notes: tuple[Finding, ...] = ()
+    uns: dict[str, Any] = field(default_factory=dict)
+
+    def chunks(self, n_rows: int) -> Iterator[RowChunk]:
+        for start in range(0, self.X.shape[0], n_rows):
+            yield RowChunk(start, self.X[start : start + n_rows] if n_rows < self.X.shape[0] else self.X)

@@ -1,0 +1,83 @@
+"""Every stable code with its HTTP status and meaning; `docs/errors.md` explains each (a test compares the two)."""
+
+from typing import NamedTuple
+
+
+class CodeMeaning(NamedTuple):
+    """`status`: the HTTP status of an answer refused with this code. `meaning`: one line for the index of codes."""
+
+    status: int
+    meaning: str
+
+
+CODES: dict[str, CodeMeaning] = {
+    # files
+    "FILE_NOT_FOUND": CodeMeaning(404, "the input does not exist"),
+    "FILE_UNREADABLE": CodeMeaning(422, "the input is truncated, damaged or not what its name says"),
+    "FILE_FORMAT_UNKNOWN": CodeMeaning(415, "the input's extension is none that cellmark reads"),
+    "NOT_ANNDATA": CodeMeaning(422, "an HDF5 or zarr store that is not an AnnData"),
+    "LAYER_UNKNOWN": CodeMeaning(422, "the layer asked for is not in the file"),
+    "TABLE_TRANSPOSED": CodeMeaning(422, "a table that looks like genes x cells"),
+    "TABLE_INVALID": CodeMeaning(422, "a table with cells that are not numbers, or rows of unequal length"),
+    # cells
+    "NO_CELLS": CodeMeaning(422, "the input has no cells"),
+    "NO_GENES": CodeMeaning(422, "the input has no genes"),
+    "MATRIX_INVALID": CodeMeaning(422, "matrix, cell ids and gene names do not fit together"),
+    "CELL_ID_DUPLICATE": CodeMeaning(422, "two cells have the same id"),
+    "CELL_EMPTY": CodeMeaning(422, "a cell has no counts at all"),
+    "COUNTS_NEGATIVE": CodeMeaning(422, "negative values where counts are expected"),
+    "COUNTS_NAN": CodeMeaning(422, "missing values where counts are expected"),
+    "COUNTS_INFINITE": CodeMeaning(422, "infinite values where counts are expected"),
+    "COUNTS_NOT_WHOLE": CodeMeaning(422, "values that are not whole numbers: normalised or scaled input"),
+    "COUNTS_TOO_LARGE": CodeMeaning(422, "counts beyond float32's whole numbers"),
+    "LIBRARY_SIZE_NEEDED": CodeMeaning(422, "too few genes to sum a library size over"),
+    "LIBRARY_SIZE_INVALID": CodeMeaning(422, "a library size that is not positive, not finite or below the counts' sum"),
+    "LIBRARY_SIZE_COLUMN_UNKNOWN": CodeMeaning(422, "the obs column of library sizes does not exist"),
+    # genes
+    "NO_GENES_SHARED": CodeMeaning(422, "the input shares no gene with the model"),
+    "TOO_FEW_GENES": CodeMeaning(422, "too few of the model's genes were measured"),
+    "GENE_UNKNOWN_KEY": CodeMeaning(422, "a cell counts a gene that the request's list of genes does not name"),
+    "GENES_DUPLICATED": CodeMeaning(422, "gene names occur more than once; their counts are summed (a note)"),
+    "FEATURES_DROPPED": CodeMeaning(422, "features other than gene expression were left out (a note)"),
+    # training data
+    "LABEL_COLUMN_UNKNOWN": CodeMeaning(422, "the obs column of labels does not exist"),
+    "LABEL_MISSING": CodeMeaning(422, "cells without a label"),
+    "LABEL_ONE_CLASS": CodeMeaning(422, "fewer than two cell types are left to tell apart"),
+    "CELL_TYPES_DROPPED": CodeMeaning(422, "cell types below the floor were left out (a note)"),
+    "DONOR_COLUMN_UNKNOWN": CodeMeaning(422, "the obs column of donors does not exist"),
+    "HOLD_OUT_UNKNOWN": CodeMeaning(422, "a donor to hold out is not in the data"),
+    "SPLIT_IMPOSSIBLE": CodeMeaning(422, "too few cells or donors for training, validation and test"),
+    "PANEL_EMPTY": CodeMeaning(422, "no gene passes the filter of the panel"),
+    # models
+    "MODEL_UNKNOWN": CodeMeaning(404, "no such bundle, registered model or version"),
+    "ALIAS_MISSING": CodeMeaning(404, "the registered model has no such alias"),
+    "REGISTRY_UNREACHABLE": CodeMeaning(503, "the MLflow tracking server or database does not answer"),
+    "BUNDLE_FORMAT_UNKNOWN": CodeMeaning(409, "a bundle of a format version that this cellmark does not know"),
+    "BUNDLE_MANIFEST_INVALID": CodeMeaning(409, "the manifest is missing, damaged or not canonical"),
+    "BUNDLE_DIGEST_MISMATCH": CodeMeaning(409, "a file of the bundle is not the one that the manifest describes"),
+    "BUNDLE_FILE_MISSING": CodeMeaning(409, "a file that the manifest lists, or format 1 requires, is not there"),
+    "BUNDLE_FILE_UNLISTED": CodeMeaning(409, "a file that the manifest does not list lies in the bundle"),
+    "BUNDLE_PATH_UNSAFE": CodeMeaning(409, "a path or link that leads out of the bundle"),
+    "BUNDLE_CONTENT_INVALID": CodeMeaning(409, "files of a bundle that do not fit together"),
+    "GOLDEN_CELLS_MISMATCH": CodeMeaning(503, "the model's self-test gave other numbers than at export"),
+    "PARITY_FAILED": CodeMeaning(500, "an exported graph does not answer as the trained network does"),
+    "CELL_TYPE_UNKNOWN": CodeMeaning(422, "the model has no such cell type"),
+    # the machine
+    "DEVICE_UNAVAILABLE": CodeMeaning(503, "the device asked for cannot be used"),
+    "RUNTIME_MISSING": CodeMeaning(503, "no onnxruntime is installed"),
+    "RUNTIME_CONFLICT": CodeMeaning(503, "onnxruntime and onnxruntime-gpu are both installed"),
+    "EXTRA_MISSING": CodeMeaning(503, "the command needs an extra that is not installed"),
+    "OUTPUT_EXISTS": CodeMeaning(409, "the output is already there"),
+    "OUTPUT_FORMAT_UNKNOWN": CodeMeaning(422, "the output's extension is none that cellmark writes"),
+    "OUTPUT_UNWRITABLE": CodeMeaning(500, "the output cannot be written"),
+    "SERVICE_FAILED": CodeMeaning(503, "the service did not start or stopped answering"),
+    "PARAMETER_INVALID": CodeMeaning(422, "a parameter outside its range"),
+    # requests
+    "REQUEST_INVALID": CodeMeaning(400, "the body is not of the documented form"),
+    "REQUEST_TOO_LARGE": CodeMeaning(413, "the body is larger than the service takes"),
+    "ROUTE_UNKNOWN": CodeMeaning(404, "no such route"),
+    "METHOD_NOT_ALLOWED": CodeMeaning(405, "the route does not take this method"),
+    "MEDIA_TYPE_UNSUPPORTED": CodeMeaning(415, "the body's Content-Type is none that the route takes"),
+    "SERVICE_NOT_READY": CodeMeaning(503, "the model has not passed its self-test yet"),
+    "INTERNAL_ERROR": CodeMeaning(500, "a fault of cellmark's own"),
+}

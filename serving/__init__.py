@@ -1,0 +1,1 @@
+"""A bundle names new cells and shows the genes behind each call."""

@@ -1,0 +1,1 @@
+"""Labelled cells become a tracked, proven, registered bundle."""
