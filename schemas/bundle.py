@@ -1,0 +1,219 @@
+"""The bundle: one folder that is a model, verified before anything of it is loaded."""
+
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import file_digest
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+from cellmark.schemas.canonical_json import canonical_json
+from cellmark.schemas.errors import BundleError, Finding, ModelError
+from cellmark.schemas.gene_panel import GenePanel
+from cellmark.schemas.manifest import (
+    FORMAT_VERSION,
+    MANIFEST_NAME,
+    FileEntry,
+    Manifest,
+    bundle_digest,
+    manifest_digest,
+    seal,
+)
+from pydantic import ValidationError
+
+ANNOTATOR = "annotator.onnx"
+EXPLAINER = "explainer.onnx"
+GENES = "genes.parquet"
+MARKERS = "markers.parquet"
+EXPECTATIONS = "expectations.json"
+GOLDEN_CELLS = "golden_cells.npz"
+REQUIRED = (ANNOTATOR, EXPLAINER, GENES, MARKERS, EXPECTATIONS, GOLDEN_CELLS)
+LARGEST_MANIFEST = 64 * 1024**2
+"""Bytes; a larger manifest is refused before it is read."""
+
+DAMAGED = "Fetch the bundle again from where it came; if it was edited on purpose, train or export it anew."
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle. Make one with `Bundle.open`; constructing it directly verifies nothing."""
+
+    folder: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str]) -> "Bundle":
+        """The bundle in `folder`, all its digests verified.
+
+        Raises `ModelError` (`MODEL_UNKNOWN`) when there is no such folder and `BundleError` when anything differs from
+        the manifest: a byte of any file (the manifest included), a file too many or missing, an unknown format
+        version, a path or link that leads out of the folder.
+        """
+        root = Path(folder)
+        if not root.is_dir():
+            raise ModelError(
+                Finding("MODEL_UNKNOWN", str(root), "a bundle folder or a models:/ URI", "no such folder",
+                        "Check the path, or list registered models with `cellmark models list`.")
+            )  # fmt: skip
+        raw = _read_manifest(root / MANIFEST_NAME)
+        manifest = _parse_manifest(raw)
+        findings = [*_path_findings(root, manifest), *_missing_findings(root, manifest)]
+        if not findings:
+            findings = [*_unlisted_findings(root, manifest), *_digest_findings(root, manifest)]
+        if findings:
+            raise BundleError(*findings)
+        return cls(root, manifest)
+
+    def path(self, name: str) -> Path:
+        """Where a file of the bundle lies."""
+        return self.folder / name
+
+    @property
+    def digest(self) -> str:
+        return self.manifest.bundle_digest
+
+    @cached_property
+    def genes(self) -> pd.DataFrame:
+        """One row per gene of the panel, in the order of the graphs' inputs."""
+        return pd.read_parquet(self.path(GENES))
+
+    @cached_property
+    def markers(self) -> pd.DataFrame:
+        """The marker table; its columns are those of `schemas/marker_table.py`."""
+        return pd.read_parquet(self.path(MARKERS))
+
+    @cached_property
+    def panel(self) -> GenePanel:
+        """The gene panel. Raises `BundleError` when it is not the one that the manifest names."""
+        panel = GenePanel(tuple(self.genes["gene_symbol"]))
+        if panel.digest != self.manifest.panel.digest:
+            raise _content_error(GENES, "the panel that the manifest names", "other genes, or another order")
+        return panel
+
+    @cached_property
+    def expectations(self) -> dict[str, Any]:
+        """The Great Expectations suites, as `schemas/expectations.py` writes them."""
+        loaded: dict[str, Any] = json.loads(self.path(EXPECTATIONS).read_bytes())
+        return loaded
+
+    def check_cell_type(self, cell_type: str, *, where: str = "cell_type") -> int:
+        """Number of a cell type among the graphs' outputs. Raises `ModelError` when the model has no such type."""
+        names = self.manifest.cell_type_names
+        if cell_type not in names:
+            raise ModelError(
+                Finding("CELL_TYPE_UNKNOWN", where, "one of the model's cell types", repr(cell_type),
+                        "Name one of: " + ", ".join(names) + ".")
+            )  # fmt: skip
+        return names.index(cell_type)
+
+
+def write_manifest(folder: Path, raw: dict[str, Any]) -> Manifest:
+    """Seal a folder of finished files into a bundle. `raw`: the manifest without `files` and digests."""
+    files = {
+        path.relative_to(folder).as_posix(): _entry(path).model_dump()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != MANIFEST_NAME
+    }
+    sealed = seal({**raw, "format_version": FORMAT_VERSION, "files": files})
+    (folder / MANIFEST_NAME).write_bytes(sealed)
+    return Manifest.model_validate_json(sealed)
+
+
+def _entry(path: Path) -> FileEntry:
+    with path.open("rb") as handle:
+        return FileEntry(sha256=file_digest(handle, "sha256").hexdigest(), size=path.stat().st_size)
+
+
+def _content_error(where: str, expected: str, found: str) -> BundleError:
+    return BundleError(Finding("BUNDLE_CONTENT_INVALID", where, expected, found, DAMAGED))
+
+
+def _invalid_manifest(expected: str, found: str) -> BundleError:
+    return BundleError(Finding("BUNDLE_MANIFEST_INVALID", MANIFEST_NAME, expected, found, DAMAGED))
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    if path.is_symlink() or not path.is_file():
+        raise _invalid_manifest("a file manifest.json in the bundle's folder", "none: this folder is not a bundle")
+    if path.stat().st_size > LARGEST_MANIFEST:
+        raise _invalid_manifest(f"at most {LARGEST_MANIFEST} bytes", f"{path.stat().st_size} bytes")
+    data = path.read_bytes()
+    try:
+        raw = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise _invalid_manifest("JSON", f"something else ({error})") from error
+    if not isinstance(raw, dict):
+        raise _invalid_manifest("a JSON object", type(raw).__name__)
+    version = raw.get("format_version")
+    if type(version) is not int or version != FORMAT_VERSION:
+        raise BundleError(
+            Finding("BUNDLE_FORMAT_UNKNOWN", MANIFEST_NAME, f"format version {FORMAT_VERSION}", f"{version!r}",
+                    "Install a cellmark that knows this format, or export the model again.")
+        )  # fmt: skip
+    try:
+        canonical = canonical_json(raw)
+    except (ValueError, RecursionError) as error:
+        raise _invalid_manifest("numbers that JSON knows", str(error)) from error
+    if canonical != data:
+        raise _invalid_manifest("canonical JSON, as cellmark writes it", "another byte form of it")
+    if raw.get("manifest_digest") != manifest_digest(raw) or raw.get("bundle_digest") != bundle_digest(raw):
+        raise BundleError(
+            Finding("BUNDLE_DIGEST_MISMATCH", MANIFEST_NAME, "content that matches its own digests",
+                    "other content: the manifest was changed", DAMAGED)
+        )  # fmt: skip
+    return raw
+
+
+def _parse_manifest(raw: dict[str, Any]) -> Manifest:
+    try:
+        return Manifest.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise _invalid_manifest("the fields of format 1", f"{place}: {first['msg']}") from error
+
+
+def _path_findings(root: Path, manifest: Manifest) -> list[Finding]:
+    inside = root.resolve()
+    unsafe = []
+    for name in manifest.files:
+        parts = PurePosixPath(name)
+        escapes = parts.is_absolute() or ".." in parts.parts or "\\" in name or name != parts.as_posix()
+        if escapes or not (root / name).resolve().is_relative_to(inside) or (root / name).is_symlink():
+            unsafe.append(name)
+    unsafe += [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_symlink()]
+    return [
+        Finding("BUNDLE_PATH_UNSAFE", name, "a plain file inside the bundle", "a path or link that leads elsewhere",
+                "Do not use this bundle; fetch it again from where it came.")
+        for name in sorted(set(unsafe))
+    ]  # fmt: skip
+
+
+def _missing_findings(root: Path, manifest: Manifest) -> list[Finding]:
+    return [
+        Finding("BUNDLE_FILE_MISSING", name, "a file of the bundle", "nothing there", DAMAGED)
+        for name in sorted({*REQUIRED, *manifest.files})
+        if name not in manifest.files or not (root / name).is_file()
+    ]
+
+
+def _unlisted_findings(root: Path, manifest: Manifest) -> list[Finding]:
+    there = {path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir()}
+    return [
+        Finding("BUNDLE_FILE_UNLISTED", name, "only files that the manifest lists", "one that it does not",
+                "Take the file out of the bundle's folder.")
+        for name in sorted(there - {*manifest.files, MANIFEST_NAME})
+    ]  # fmt: skip
+
+
+def _digest_findings(root: Path, manifest: Manifest) -> list[Finding]:
+    found = []
+    for name, listed in manifest.files.items():
+        actual = _entry(root / name)
+        if actual != listed:
+            text = f"{actual.size} bytes with SHA-256 {actual.sha256[:12]}…"
+            expected = f"{listed.size} bytes with SHA-256 {listed.sha256[:12]}…"
+            found.append(Finding("BUNDLE_DIGEST_MISMATCH", name, expected, text, DAMAGED))
+    return found

@@ -1,0 +1,117 @@
+"""Are these raw counts? Checks of one chunk of rows, and the findings over all chunks of an input."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import scipy.sparse as sp
+from cellmark.schemas.errors import Finding
+
+LARGEST_COUNT = 2**24
+"""Above this, float32 no longer holds every whole number."""
+
+N_EXAMPLES = 5
+
+
+@dataclass
+class CountsProblems:
+    """What is wrong with the values seen so far: how many entries, the ids of a few cells, the extremes."""
+
+    n_negative: int = 0
+    n_nan: int = 0
+    n_infinite: int = 0
+    n_fractional: int = 0
+    n_large: int = 0
+    n_empty: int = 0
+    largest: float = 0.0
+    cells: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def any(self) -> bool:
+        return any((self.n_negative, self.n_nan, self.n_infinite, self.n_fractional, self.n_large, self.n_empty))
+
+    def remember(self, kind: str, cell_ids: np.ndarray) -> None:
+        kept = self.cells.setdefault(kind, [])
+        kept.extend(str(cell_id) for cell_id in cell_ids[: N_EXAMPLES - len(kept)])
+
+    def merge(self, other: "CountsProblems") -> None:
+        """Add what a later chunk found."""
+        for name in ("n_negative", "n_nan", "n_infinite", "n_fractional", "n_large", "n_empty"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.largest = max(self.largest, other.largest)
+        for kind, ids in other.cells.items():
+            self.remember(kind, np.array(ids))
+
+    def findings(self, counts_from: str) -> tuple[Finding, ...]:
+        """One error per kind of problem. `counts_from`: where the values came from, such as `X`."""
+        raw = "Hand in raw counts: name the layer that holds them with --layer (layer= in Python)."
+        found: list[Finding] = []
+
+        def add(code: str, kind: str, expected: str, text: str, remedy: str) -> None:
+            found.append(Finding(code, counts_from, expected, text, remedy, "error", tuple(self.cells.get(kind, ()))))
+
+        if self.n_nan:
+            add("COUNTS_NAN", "nan", "a count for every gene", f"{self.n_nan} missing values (NaN)",
+                "Leave out genes that were not measured; a gene without counts is 0.")  # fmt: skip
+        if self.n_infinite:
+            add("COUNTS_INFINITE", "infinite", "finite counts", f"{self.n_infinite} infinite values", raw)
+        if self.n_negative:
+            add("COUNTS_NEGATIVE", "negative", "counts of at least 0",
+                f"{self.n_negative} negative values: this looks scaled or corrected", raw)  # fmt: skip
+        if self.n_fractional:
+            looks = "log-normalised" if self.largest < 20 else "normalised or corrected"
+            add("COUNTS_NOT_WHOLE", "fractional", "raw counts, that is whole numbers",
+                f"{self.n_fractional} values that are not whole (largest {self.largest:.4g}): this looks {looks}", raw)  # fmt: skip
+        if self.n_large:
+            add("COUNTS_TOO_LARGE", "large", f"counts up to {LARGEST_COUNT}",
+                f"{self.n_large} values above it (largest {self.largest:.4g})", raw)  # fmt: skip
+        if self.n_empty:
+            add("CELL_EMPTY", "empty", "at least one count in every cell", f"{self.n_empty} cells without any",
+                "Take these cells out; nothing can be said of them.")  # fmt: skip
+        return tuple(found)
+
+
+def check_counts(X: sp.csr_matrix, cell_ids: np.ndarray, totals: np.ndarray) -> CountsProblems:
+    """Problems of one chunk. `X`: CSR, cells x all genes of the input; `cell_ids`: [cells]; `totals`: row sums, [cells].
+
+    One pass over the values when nothing is wrong: a value is fine when it equals its own unsigned 32-bit conversion.
+    """
+    problems = CountsProblems()
+    data = X.data
+    if data.dtype.kind == "b":
+        data = data.astype(np.uint8)
+    if data.dtype.kind in "fiu" and _all_fine(data):
+        problems.largest = float(data.max()) if len(data) else 0.0
+    else:
+        _look_closely(X, np.asarray(data, dtype=np.float64), cell_ids, problems)
+    empty = totals == 0
+    if empty.any():
+        problems.n_empty = int(empty.sum())
+        problems.remember("empty", cell_ids[empty])
+    return problems
+
+
+def _all_fine(data: np.ndarray) -> bool:
+    if len(data) == 0:
+        return True
+    low, high = data.min(), data.max()
+    # NaN makes both comparisons false, so it is caught here too.
+    if not (low >= 0 and high <= LARGEST_COUNT):
+        return False
+    return data.dtype.kind != "f" or bool(np.array_equal(data, data.astype(np.int32)))
+
+
+def _look_closely(X: sp.csr_matrix, data: np.ndarray, cell_ids: np.ndarray, problems: CountsProblems) -> None:
+    rows = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+    finite = np.isfinite(data)
+    kinds = {
+        "nan": np.isnan(data),
+        "infinite": np.isinf(data),
+        "negative": finite & (data < 0),
+        "fractional": finite & (np.rint(data) != data),
+        "large": finite & (data > LARGEST_COUNT),
+    }
+    for kind, wrong in kinds.items():
+        if wrong.any():
+            setattr(problems, f"n_{kind}", int(wrong.sum()))
+            problems.remember(kind, cell_ids[np.unique(rows[wrong])])
+    problems.largest = float(data[finite].max()) if finite.any() else 0.0

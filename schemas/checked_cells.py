@@ -1,0 +1,221 @@
+"""The one checked path: any input becomes aligned counts and library sizes, or is refused with all its problems.
+
+A file, a JSON body, a shard of a batch and an AnnData in a notebook all go through `CheckedCells`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from cellmark.schemas.cells import CellSource, RowChunk
+from cellmark.schemas.check_counts import N_EXAMPLES, CountsProblems, check_counts
+from cellmark.schemas.errors import Finding, InputError, raise_if_refused
+from cellmark.schemas.gene_panel import MIN_PANEL_SHARE, GeneMatch, GenePanel, duplicate_notes, overlap_findings
+from cellmark.schemas.normalization import row_sums
+
+LibrarySizeSource = Literal["given", "summed"]
+MIN_GENES_SHARE = 0.5
+"""A library size may be summed over no fewer than this share of the genes that training measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedCells:
+    """Consecutive cells, ready for the graphs.
+
+    `start`: number of the first. `counts`: CSR, float32, cells x panel genes. `library_size`: float32 [cells], over all
+    genes. `measured`: bool [panel genes], False for a gene that the input did not measure.
+    """
+
+    start: int
+    counts: sp.csr_matrix
+    library_size: np.ndarray
+    measured: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedChunk:
+    """A chunk after the checks: `cells` is None when a problem was found in it."""
+
+    cells: AlignedCells | None
+    problems: CountsProblems
+    library_problems: tuple[str, ...]
+
+
+class CheckedCells:
+    """Cells of one source, checked and aligned to a panel.
+
+    Raises `InputError` with everything that is visible without the values: no cells, duplicate ids, genes that do not
+    fit, library sizes that are missing or impossible. Problems of the values come when the last chunk was seen.
+
+    `library_size`: None (sum over the input's genes), the name of an `obs` column, or an array [cells].
+    `n_genes_trained`: genes that training measured, None to sum in any case. `min_share`: see `GenePanel.align`.
+    """
+
+    def __init__(
+        self,
+        source: CellSource,
+        panel: GenePanel,
+        *,
+        library_size: str | np.ndarray | None = None,
+        n_genes_trained: int | None = None,
+        min_share: float = MIN_PANEL_SHARE,
+    ) -> None:
+        self.source = source
+        self.match: GeneMatch = panel.match(source.var_names)
+        self.cell_ids = source.cell_ids
+        self._problems = CountsProblems()
+        self._library_problems: list[str] = []
+        self._given, library_findings = given_library_size(source, library_size)
+        self.library_size_source: LibrarySizeSource = "summed" if library_size is None else "given"
+        findings = list(size_findings(source))
+        if source.n_vars:
+            findings += overlap_findings(panel, self.match, source.var_names, min_share=min_share)
+            if library_size is None and n_genes_trained is not None:
+                findings += summing_findings(source, n_genes_trained)
+        findings += [*id_findings(self.cell_ids), *library_findings]
+        notes = raise_if_refused([*source.notes, *findings, *duplicate_notes(self.match)])
+        self.notes: tuple[Finding, ...] = notes
+
+    def prepare(self, chunk: RowChunk) -> PreparedChunk:
+        """Check and align one chunk. Changes nothing, so chunks may be prepared by several threads at once."""
+        X = chunk.X
+        rows = slice(chunk.start, chunk.start + X.shape[0])
+        totals = row_sums(X)
+        problems = check_counts(X, self.cell_ids[rows], totals)
+        wrong: tuple[str, ...] = ()
+        library_size = totals
+        if self._given is not None:
+            library_size = self._given[rows]
+            # A part in a million of slack: sums of many float32 values are not exact.
+            wrong = tuple(self.cell_ids[rows][library_size < totals * (1 - 1e-6)])
+        if problems.any or wrong:
+            return PreparedChunk(None, problems, wrong)
+        aligned = AlignedCells(chunk.start, self.match.align(X), library_size.astype(np.float32), self.match.measured)
+        return PreparedChunk(aligned, problems, wrong)
+
+    def record(self, prepared: PreparedChunk) -> None:
+        """Note a chunk's problems; call it once per chunk, from one thread."""
+        self._problems.merge(prepared.problems)
+        self._library_problems.extend(prepared.library_problems)
+
+    def finish(self) -> None:
+        """Raise `InputError` when any chunk had a problem. Call it when all chunks were recorded."""
+        findings = list(self._problems.findings(self.source.counts_from))
+        if self._library_problems:
+            findings.append(
+                Finding(
+                    "LIBRARY_SIZE_INVALID",
+                    "library_size",
+                    "at least the sum of the cell's counts",
+                    f"{len(self._library_problems)} cells whose library size is below it",
+                    "Give the total over all genes measured, before any gene was taken out.",
+                    examples=tuple(self._library_problems[:N_EXAMPLES]),
+                )
+            )
+        raise_if_refused(findings)
+
+    def chunks(self, n_rows: int) -> Iterator[AlignedCells]:
+        """All cells in order, at most `n_rows` at a time; raises `InputError` at the end when something was wrong."""
+        for chunk in self.source.chunks(n_rows):
+            prepared = self.prepare(chunk)
+            self.record(prepared)
+            if prepared.cells is not None:
+                yield prepared.cells
+        self.finish()
+
+    def load(self) -> AlignedCells:
+        """All cells at once."""
+        pieces = list(self.chunks(max(self.source.n_obs, 1)))
+        if not pieces:
+            raise InputError(*size_findings(self.source))
+        return pieces[0]
+
+
+def size_findings(source: CellSource) -> tuple[Finding, ...]:
+    """Errors of an input without cells or without genes."""
+    found = []
+    if source.n_obs == 0:
+        found.append(Finding("NO_CELLS", source.name, "at least one cell", "none", "Check how the file was subset."))
+    if source.n_vars == 0:
+        found.append(Finding("NO_GENES", source.name, "at least one gene", "none", "Check how the file was subset."))
+    return tuple(found)
+
+
+def id_findings(cell_ids: np.ndarray) -> tuple[Finding, ...]:
+    """The error of an input in which a cell id occurs more than once."""
+    ids = pd.Index(cell_ids)
+    if ids.is_unique:
+        return ()
+    repeated = ids[ids.duplicated()].unique()
+    return (
+        Finding(
+            "CELL_ID_DUPLICATE",
+            "cell_id",
+            "a unique id for every cell",
+            f"{len(repeated)} ids that occur more than once",
+            "Make them unique: adata.obs_names_make_unique(), or put the batch before each barcode.",
+            examples=tuple(map(str, repeated[:N_EXAMPLES])),
+        ),
+    )
+
+
+def summing_findings(source: CellSource, n_genes_trained: int) -> tuple[Finding, ...]:
+    """The error of an input with too few genes to sum a library size over."""
+    if source.n_vars >= MIN_GENES_SHARE * n_genes_trained:
+        return ()
+    return (
+        Finding(
+            "LIBRARY_SIZE_NEEDED",
+            "library_size",
+            f"library sizes, or at least {MIN_GENES_SHARE:.0%} of the {n_genes_trained} genes that training measured",
+            f"{source.n_vars} genes and no library sizes",
+            "Give each cell's total count over all genes: --library-size OBS_COLUMN, library_size= in Python, "
+            "library_size in JSON.",
+        ),
+    )
+
+
+def given_library_size(
+    source: CellSource, library_size: str | np.ndarray | None
+) -> tuple[np.ndarray | None, tuple[Finding, ...]]:
+    """Library sizes that the user gave, float64 [cells], and what is wrong with them."""
+    if library_size is None:
+        return None, ()
+    if isinstance(library_size, str):
+        where = f"obs[{library_size!r}]"
+        if library_size not in source.obs.columns:
+            columns = ", ".join(map(str, source.obs.columns)) or "no columns"
+            return None, (
+                Finding(
+                    "LIBRARY_SIZE_COLUMN_UNKNOWN",
+                    "library_size",
+                    "a column of obs",
+                    f"{library_size!r}, where obs has {columns}",
+                    "Name the column that holds each cell's total count.",
+                ),
+            )
+        values = pd.to_numeric(source.obs[library_size].astype(object), errors="coerce").to_numpy(dtype=np.float64)
+    else:
+        where = "library_size"
+        values = np.asarray(library_size, dtype=np.float64).ravel()
+        if len(values) != source.n_obs:
+            return None, (
+                Finding("LIBRARY_SIZE_INVALID", where, f"one value for each of the {source.n_obs} cells",
+                        f"{len(values)} values", "Give the total count of every cell, in the order of the cells."),
+            )  # fmt: skip
+    wrong = ~(np.isfinite(values) & (values > 0))
+    if not wrong.any():
+        return values, ()
+    return None, (
+        Finding(
+            "LIBRARY_SIZE_INVALID",
+            where,
+            "positive, finite totals",
+            f"{int(wrong.sum())} cells with a value that is missing, zero, negative or infinite",
+            "Give each cell's total count over all genes measured.",
+            examples=tuple(map(str, source.cell_ids[wrong][:N_EXAMPLES])),
+        ),
+    )

@@ -1,0 +1,155 @@
+"""The genes that a model looks at, and the alignment of any input to them."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from cellmark.schemas.errors import Finding, GeneOverlapError, ParameterError
+
+MIN_PANEL_SHARE = 0.5
+"""Share of the panel that an input must have measured, unless the caller sets another floor."""
+
+
+@dataclass(frozen=True)
+class GeneMatch:
+    """How the genes of one input fit a panel; made once per input and used for every chunk of it.
+
+    `columns`: int32 [input genes], the panel column of each input gene, -1 for a gene outside the panel. `measured`:
+    bool [panel genes]. `missing`: panel genes that the input did not measure. `duplicated`: panel genes that occur more
+    than once in the input, whose counts are summed.
+    """
+
+    columns: np.ndarray
+    measured: np.ndarray
+    missing: tuple[str, ...]
+    duplicated: tuple[str, ...]
+
+    @property
+    def n_matched(self) -> int:
+        return int(self.measured.sum())
+
+    @property
+    def share(self) -> float:
+        """Share of the panel's genes that the input measured."""
+        return float(self.measured.mean())
+
+    def align(self, X: sp.csr_matrix) -> sp.csr_matrix:
+        """Counts of the panel's genes: CSR, float32, cells x panel genes, in panel order. `X`: CSR, cells x input genes."""
+        columns = self.columns[X.indices]
+        kept = np.flatnonzero(columns >= 0)
+        index_type = np.int32 if len(kept) < 2**31 else np.int64
+        aligned = sp.csr_matrix((X.shape[0], len(self.measured)), dtype=np.float32)
+        # Set one by one: the constructor would check (and copy) what is right by construction.
+        aligned.data = X.data[kept].astype(np.float32, copy=False)
+        aligned.indices = columns[kept].astype(index_type, copy=False)
+        aligned.indptr = np.searchsorted(kept, X.indptr).astype(index_type)
+        if self.duplicated:
+            aligned.sum_duplicates()
+        return aligned
+
+
+@dataclass(frozen=True)
+class GenePanel:
+    """The model's genes in the order of its inputs. `symbols`: names as in the training data, unique."""
+
+    symbols: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        repeated = pd.Index(self.symbols)
+        if not repeated.is_unique:
+            names = tuple(repeated[repeated.duplicated()].unique()[:5].astype(str))
+            raise ParameterError(
+                Finding(
+                    "PARAMETER_INVALID",
+                    "symbols",
+                    "unique gene symbols",
+                    "repeated ones",
+                    "Name each once.",
+                    "error",
+                    names,
+                )
+            )
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the symbols in order, one a line."""
+        return hashlib.sha256("\n".join(self.symbols).encode()).hexdigest()
+
+    @cached_property
+    def _index(self) -> pd.Index:
+        return pd.Index(np.array(self.symbols, dtype=object))
+
+    def match(self, var_names: np.ndarray) -> GeneMatch:
+        """Where each gene of an input goes. `var_names`: [input genes], any order, duplicates and other genes allowed."""
+        columns = self._index.get_indexer(pd.Index(np.asarray(var_names, dtype=object))).astype(np.int32)
+        times = np.bincount(columns[columns >= 0], minlength=len(self))
+        symbols = np.array(self.symbols, dtype=object)
+        return GeneMatch(columns, times > 0, tuple(symbols[times == 0]), tuple(symbols[times > 1]))
+
+    def align(
+        self, X: sp.csr_matrix, var_names: np.ndarray, *, min_share: float = MIN_PANEL_SHARE
+    ) -> tuple[sp.csr_matrix, GeneMatch]:
+        """Counts of the panel's genes and how the input's genes fit.
+
+        `X`: CSR, cells x input genes, raw counts. Returns CSR, float32, cells x panel genes, in panel order (duplicate
+        symbols summed), and the match, whose `measured` tells zero from "not measured". Raises `GeneOverlapError` when
+        less than `min_share` of the panel was measured.
+        """
+        match = self.match(var_names)
+        findings = overlap_findings(self, match, var_names, min_share=min_share)
+        if findings:
+            raise GeneOverlapError(*findings)
+        return match.align(X), match
+
+
+def overlap_findings(
+    panel: GenePanel, match: GeneMatch, var_names: np.ndarray, *, min_share: float = MIN_PANEL_SHARE
+) -> tuple[Finding, ...]:
+    """The error, if any, of an input that measured too little of the panel."""
+    if match.n_matched == 0:
+        theirs, ours = ", ".join(map(str, var_names[:3])), ", ".join(panel.symbols[:3])
+        return (
+            Finding(
+                "NO_GENES_SHARED",
+                "var_names",
+                f"gene symbols such as {ours}",
+                f"{len(var_names)} names of which none is among the model's {len(panel)} genes",
+                f"Name the genes as the training data did; the input's begin with {theirs}.",
+                examples=tuple(str(name) for name in var_names[:5]),
+            ),
+        )
+    if match.share < min_share:
+        return (
+            Finding(
+                "TOO_FEW_GENES",
+                "var_names",
+                f"at least {min_share:.0%} of the model's {len(panel)} genes",
+                f"{match.n_matched} of them ({match.share:.1%})",
+                "Hand in all genes that were measured, also those without counts, or train a model on a shared panel.",
+                examples=match.missing[:5],
+            ),
+        )
+    return ()
+
+
+def duplicate_notes(match: GeneMatch) -> tuple[Finding, ...]:
+    """A note when gene names of the panel occur more than once in an input."""
+    if not match.duplicated:
+        return ()
+    return (
+        Finding(
+            "GENES_DUPLICATED",
+            "var_names",
+            "each gene once",
+            f"{len(match.duplicated)} of the model's genes more than once",
+            "Their counts were summed.",
+            "info",
+            match.duplicated[:5],
+        ),
+    )

@@ -1,0 +1,48 @@
+"""The one expression scale: ln(1 + counts per 10,000). The graphs hold the same formula as operators."""
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+COUNTS_PER = 10_000.0
+SCALE_NAME = "ln(1 + counts per 10,000)"
+
+
+def normalize(counts: sp.csr_matrix, library_size: np.ndarray) -> sp.csr_matrix:
+    """Normalised expression of sparse counts.
+
+    `counts`: CSR, cells x genes (the whole transcriptome or a panel), never changed. `library_size`: [cells], the sum
+    over *all* genes measured, positive. Returns a new CSR of the same pattern, float32, ln(counts per 10,000 + 1): the
+    scale of scanpy's `normalize_total(target_sum=1e4)` followed by `log1p`.
+    """
+    factors = (COUNTS_PER / library_size).astype(np.float32)
+    data = np.log1p(counts.data.astype(np.float32, copy=False) * np.repeat(factors, np.diff(counts.indptr)))
+    return sp.csr_matrix((data, counts.indices, counts.indptr), shape=counts.shape)
+
+
+def row_sums(X: sp.csr_matrix) -> np.ndarray:
+    """Sum of each row in float64, [cells]: float32 sums of millions of counts would lose whole numbers."""
+    totals = np.zeros(X.shape[0], dtype=np.float64)
+    # reduceat gives an empty segment its neighbour's value, so only rows with entries take part.
+    filled = np.flatnonzero(np.diff(X.indptr))
+    if len(filled):
+        totals[filled] = np.add.reduceat(X.data, X.indptr[filled], dtype=np.float64)
+    return totals
+
+
+def dense_counts(counts: sp.csr_matrix, measured: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """A chunk as the graphs take it: float32, cells x panel genes, NaN for a gene that the input did not measure.
+
+    `measured`: bool [panel genes]. `out`: an array to fill in place of a new one.
+    """
+    dense: np.ndarray = counts.toarray(out=out) if out is not None else counts.toarray()
+    dense = dense.astype(np.float32, copy=False)
+    if not measured.all():
+        dense[:, ~measured] = np.nan
+    return dense
+
+
+def describe_scale() -> dict[str, Any]:
+    """What the manifest says of the scale."""
+    return {"formula": SCALE_NAME, "counts_per": COUNTS_PER, "log": "natural"}
