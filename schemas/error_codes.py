@@ -31,7 +31,9 @@ CODES: dict[str, CodeMeaning] = {
     "COUNTS_NOT_WHOLE": CodeMeaning(422, "values that are not whole numbers: normalised or scaled input"),
     "COUNTS_TOO_LARGE": CodeMeaning(422, "counts beyond float32's whole numbers"),
     "LIBRARY_SIZE_NEEDED": CodeMeaning(422, "too few genes to sum a library size over"),
-    "LIBRARY_SIZE_INVALID": CodeMeaning(422, "a library size that is not positive, not finite or below the counts' sum"),
+    "LIBRARY_SIZE_INVALID": CodeMeaning(
+        422, "a library size that is not positive, not finite or below the counts' sum"
+    ),
     "LIBRARY_SIZE_COLUMN_UNKNOWN": CodeMeaning(422, "the obs column of library sizes does not exist"),
     # genes
     "NO_GENES_SHARED": CodeMeaning(422, "the input shares no gene with the model"),
@@ -39,6 +41,7 @@ CODES: dict[str, CodeMeaning] = {
     "GENE_UNKNOWN_KEY": CodeMeaning(422, "a cell counts a gene that the request's list of genes does not name"),
     "GENES_DUPLICATED": CodeMeaning(422, "gene names occur more than once; their counts are summed (a note)"),
     "FEATURES_DROPPED": CodeMeaning(422, "features other than gene expression were left out (a note)"),
+    "QUALITY_UNEXPECTED": CodeMeaning(422, "a quality measure unlike the training data's (a warning)"),
     # training data
     "LABEL_COLUMN_UNKNOWN": CodeMeaning(422, "the obs column of labels does not exist"),
     "LABEL_MISSING": CodeMeaning(422, "cells without a label"),
