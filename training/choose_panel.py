@@ -1,0 +1,93 @@
+"""Which genes the network looks at, from training cells only."""
+
+import numpy as np
+import scipy.sparse as sp
+from cellmark.schemas.normalization import COUNTS_PER
+
+
+def expressed_genes(
+    counts: sp.csr_matrix,
+    library_size: np.ndarray,
+    codes: np.ndarray,
+    *,
+    threshold: float = 0.01,
+    percentile: float = 80.0,
+) -> np.ndarray:
+    """Genes that at least one type expresses: the published method's filter.
+
+    `counts`: CSR, cells x genes, raw. `library_size`: [cells]. `codes`: int [cells], number of each cell's type.
+    Returns bool [genes]: True where counts per 10,000 reach `threshold` somewhere and their `percentile` (linear
+    interpolation, as NumPy's default) exceeds it in at least one type.
+
+    Only columns whose percentile falls between a value below and one above the threshold are ever sorted; for all
+    others a count of the values above it decides.
+
+    Source: Zhang et al. 2026, Briefings in Bioinformatics 27(3), bbag223.
+    """
+    scaled = sp.csr_matrix(
+        (counts.data * np.repeat(COUNTS_PER / library_size, np.diff(counts.indptr)), counts.indices, counts.indptr),
+        shape=counts.shape,
+    )
+    reached = np.zeros(counts.shape[1], dtype=bool)
+    if scaled.nnz:
+        reached = scaled.max(axis=0).toarray().ravel() >= threshold
+    kept = np.zeros(counts.shape[1], dtype=bool)
+    for code in np.unique(codes):
+        of_type = scaled[codes == code]
+        n_cells = of_type.shape[0]
+        position = percentile / 100 * (n_cells - 1)
+        low = int(np.floor(position))
+        above = np.bincount(of_type.indices[of_type.data > threshold], minlength=counts.shape[1])
+        kept |= above >= n_cells - low
+        if position > low:
+            undecided = np.flatnonzero((above == n_cells - low - 1) & ~kept)
+            values = of_type[:, undecided].toarray()
+            kept[undecided] = np.percentile(values, percentile, axis=0) > threshold
+    return kept & reached
+
+
+def type_separation(log1p_norm: sp.csr_matrix, codes: np.ndarray, *, min_cells: int = 2) -> np.ndarray:
+    """How far a gene sets any one type apart from all others, [genes].
+
+    `log1p_norm`: CSR, cells x genes, normalised expression. `codes`: int [cells]. For each type the difference between
+    its mean and the mean of the other types' means, over the gene's pooled standard deviation within types (plus a
+    tenth of the median one, so that nearly silent genes do not win by small denominators); the largest absolute value
+    over types. Types weigh the same however many cells they have.
+    """
+    n_types = int(codes.max()) + 1
+    sizes = np.bincount(codes, minlength=n_types).astype(np.float64)
+    membership = sp.csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(n_types, len(codes)))
+    means = (membership @ log1p_norm).toarray() / sizes[:, None]
+    squared = log1p_norm.multiply(log1p_norm)
+    mean_squares = (membership @ squared).toarray() / sizes[:, None]
+    within = np.maximum(mean_squares - means**2, 0)
+    pooled = np.sqrt((within * sizes[:, None]).sum(axis=0) / max(len(codes) - n_types, 1))
+    present = sizes >= min_cells
+    means = means[present]
+    if len(means) < 2:
+        return np.zeros(log1p_norm.shape[1])
+    others = (means.sum(axis=0) - means) / (len(means) - 1)
+    floor = 0.1 * np.median(pooled[pooled > 0]) if (pooled > 0).any() else 1.0
+    separation: np.ndarray = np.abs(means - others).max(axis=0) / (pooled + floor)
+    return separation
+
+
+def choose_panel(
+    counts: sp.csr_matrix,
+    library_size: np.ndarray,
+    log1p_norm: sp.csr_matrix,
+    codes: np.ndarray,
+    *,
+    max_genes: int | None = None,
+) -> np.ndarray:
+    """Columns of the panel's genes, in file order, int [panel genes].
+
+    All genes that pass `expressed_genes`; of more than `max_genes` those that set types apart best
+    (`type_separation`). `counts` and `log1p_norm`: CSR, training cells x genes.
+    """
+    expressed = np.flatnonzero(expressed_genes(counts, library_size, codes))
+    if max_genes is None or len(expressed) <= max_genes:
+        return expressed
+    separation = type_separation(log1p_norm[:, expressed], codes)
+    best = np.argsort(-separation, kind="stable")[:max_genes]
+    return np.sort(expressed[best])

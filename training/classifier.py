@@ -1,0 +1,46 @@
+"""The network: linear layers with BatchNorm, ReLU and dropout on standardised ln(1 + counts per 10,000)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True)
+class NetworkShape:
+    """`hidden_units`: size of each hidden layer, first to last. `dropout`: share of units silenced in training."""
+
+    hidden_units: tuple[int, ...] = (256,)
+    dropout: float = 0.25
+    input_dropout: float = 0.0
+
+
+class Classifier(nn.Module):
+    """Cell-type logits of normalised expression.
+
+    The first step standardises each gene with the training cells' mean and standard deviation (buffers, not weights);
+    a gene is divided by at least `MIN_SD`, so that rare genes are not blown up.
+    """
+
+    def __init__(self, n_genes: int, n_types: int, shape: NetworkShape, *, mean: np.ndarray, scale: np.ndarray) -> None:
+        super().__init__()
+        self.mean: torch.Tensor
+        self.scale: torch.Tensor
+        self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float32))
+        self.register_buffer("scale", torch.as_tensor(scale, dtype=torch.float32))
+        layers: list[nn.Module] = []
+        width = n_genes
+        for units in shape.hidden_units:
+            layers += [nn.Linear(width, units), nn.BatchNorm1d(units), nn.ReLU(), nn.Dropout(shape.dropout)]
+            width = units
+        self.layers = nn.Sequential(*layers, nn.Linear(width, n_types))
+
+    def standardize(self, x: torch.Tensor) -> torch.Tensor:
+        """Standardised expression, cells x genes. `x`: ln(1 + counts per 10,000)."""
+        return (x - self.mean) / self.scale
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits, cells x types. `x`: ln(1 + counts per 10,000), cells x genes."""
+        logits: torch.Tensor = self.layers(self.standardize(x))
+        return logits

@@ -1,0 +1,103 @@
+"""What each gene did for each call, in chunks: DeepLIFT multipliers of folded networks, without autograd.
+
+Three words that are never mixed: *multipliers* m; *attributions* m x (x - x0), complete, the ones that are served;
+*contributions* m x x, what the published statistic takes.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from .folded_network import FoldedNetwork
+
+TINY = 1e-10
+CHUNK = 1024
+
+
+def multipliers(network: FoldedNetwork, x: np.ndarray, baselines: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """DeepLIFT multipliers (rescale rule; Shrikumar et al. 2017, arXiv:1704.02685).
+
+    `x`: [cells, genes], normalised expression; `baselines`: x0, [genes]; `target`: [cells, types], the weights of the
+    logits to explain. Returns [cells, genes] in the dtype of `x`.
+    """
+    at_x, _ = network.forward(x)
+    at_baseline, _ = network.forward(baselines[None, :].astype(x.dtype))
+    back: np.ndarray = target.astype(x.dtype) @ network.weights[-1].astype(x.dtype)
+    layers = list(zip(network.weights[:-1], at_x, at_baseline, strict=True))
+    for weight, z, z0 in reversed(layers):
+        difference = z - z0
+        small = np.abs(difference) < TINY
+        quotient = (np.maximum(z, 0) - np.maximum(z0, 0)) / np.where(small, 1, difference)
+        back = (back * np.where(small, z > 0, quotient)) @ weight.astype(x.dtype)
+    return back
+
+
+def mean_of_types(x: sp.csr_matrix, codes: np.ndarray, n_types: int) -> np.ndarray:
+    """The baseline: the mean over types of each type's mean expression, float32 [genes], so every type weighs the same.
+
+    `x`: CSR, training cells x genes, normalised expression; `codes`: int [cells].
+    """
+    sizes = np.bincount(codes, minlength=n_types)
+    membership = sp.csr_matrix((1.0 / sizes[codes], (codes, np.arange(len(codes)))), shape=(n_types, len(codes)))
+    baseline: np.ndarray = (membership @ x).mean(axis=0)
+    return np.asarray(baseline).ravel().astype(np.float32)
+
+
+@dataclass(frozen=True)
+class TypeMeans:
+    """Per type and gene, [types, genes]: means over the type's correctly called cells, of which there are `n_cells`."""
+
+    contributions: np.ndarray
+    attributions: np.ndarray
+    absolute_attributions: np.ndarray
+    n_cells: np.ndarray
+
+
+def type_means(
+    members: Sequence[FoldedNetwork], x: sp.csr_matrix, baselines: np.ndarray, codes: np.ndarray, calls: np.ndarray
+) -> TypeMeans:
+    """Mean contributions and attributions for the cell's own type, over cells that are called right.
+
+    `x`: CSR, cells x genes, normalised expression; `codes`, `calls`: int [cells]. Mean over members. Never holds more
+    than a chunk of cells x genes.
+    """
+    n_types = members[0].n_types
+    sums = np.zeros((3, n_types, x.shape[1]))
+    right = np.flatnonzero(codes == calls)
+    for cells, values, mean in _chunk_multipliers(members, x, baselines, codes, right):
+        attributions = mean * (values - baselines)
+        membership = np.zeros((n_types, len(cells)), dtype=np.float32)
+        membership[codes[cells], np.arange(len(cells))] = 1
+        sums[0] += membership @ (mean * values)
+        sums[1] += membership @ attributions
+        sums[2] += membership @ np.abs(attributions)
+    n_cells = np.bincount(codes[right], minlength=n_types)
+    means = sums / np.maximum(n_cells, 1)[None, :, None]
+    return TypeMeans(means[0], means[1], means[2], n_cells)
+
+
+def _chunk_multipliers(
+    members: Sequence[FoldedNetwork], x: sp.csr_matrix, baselines: np.ndarray, codes: np.ndarray, cells: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    types = np.eye(members[0].n_types, dtype=np.float32)
+    for start in range(0, len(cells), CHUNK):
+        rows = cells[start : start + CHUNK]
+        values = x[rows].toarray()
+        target = types[codes[rows]]
+        mean = sum(multipliers(member, values, baselines, target) for member in members) / len(members)
+        yield rows, values, np.asarray(mean)
+
+
+def attribution_shares(means: TypeMeans) -> tuple[np.ndarray, np.ndarray]:
+    """Each gene's share of the attribution mass: overall, [genes], and per type, [types, genes]; each sums to 1.
+
+    The mass is the mean absolute attribution; overall, types weigh the same.
+    """
+    totals = means.absolute_attributions.sum(axis=1, keepdims=True)
+    per_type = np.divide(
+        means.absolute_attributions, totals, out=np.zeros_like(means.absolute_attributions), where=totals > 0
+    )
+    overall = per_type.sum(axis=0)
+    return overall / max(overall.sum(), np.finfo(float).tiny), per_type

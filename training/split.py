@@ -1,0 +1,125 @@
+"""Three disjoint parts: training fits, validation chooses, test is read once for the reported numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from cellmark.schemas.errors import Finding, LabelError
+
+
+@dataclass(frozen=True)
+class Split:
+    """Cell numbers of each part, sorted, int [cells of the part]. `notes`: what people should know of the division."""
+
+    strategy: Literal["donor", "stratified"]
+    seed: int
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    notes: tuple[str, ...] = ()
+
+
+def split_stratified(codes: np.ndarray, *, seed: int, test_share: float = 0.2, validation_share: float = 0.1) -> Split:
+    """Divide each type by chance. `codes`: int [cells].
+
+    Every type with at least three cells is in all three parts. Raises `LabelError` (`SPLIT_IMPOSSIBLE`) when a type
+    has fewer.
+    """
+    generator = np.random.default_rng(seed)
+    test, validation = np.zeros(len(codes), dtype=bool), np.zeros(len(codes), dtype=bool)
+    for code in np.unique(codes):
+        cells = generator.permutation(np.flatnonzero(codes == code))
+        _need_three(len(cells), f"cell type number {code}")
+        n_test = max(1, round(test_share * len(cells))) if test_share > 0 else 0
+        n_validation = max(1, round(validation_share * len(cells)))
+        test[cells[:n_test]] = True
+        validation[cells[n_test : n_test + n_validation]] = True
+    return Split(
+        "stratified",
+        seed,
+        np.flatnonzero(~test & ~validation),
+        np.flatnonzero(validation),
+        np.flatnonzero(test),
+    )
+
+
+def split_by_donor(
+    codes: np.ndarray,
+    donors: np.ndarray,
+    *,
+    hold_out: Sequence[str] = (),
+    seed: int,
+    validation_share: float = 0.1,
+) -> Split:
+    """Whole donors go to test. `codes`: int [cells]; `donors`: str [cells].
+
+    `hold_out` names the test donors; without it one donor is drawn among those without which every type still has
+    training cells (any donor when there is none such). Of the remaining donors, with three or more, one whole donor is
+    validation, drawn among those without which every type keeps two thirds of its training cells or ten of them;
+    otherwise validation is a stratified tenth of their cells, and a note says so. Raises `LabelError` on an unknown
+    donor, on fewer than two donors, and when nothing is left to train on.
+    """
+    names = np.unique(donors)
+    unknown = [donor for donor in hold_out if donor not in names]
+    if unknown:
+        raise LabelError(
+            Finding("HOLD_OUT_UNKNOWN", "hold_out", "donors of the data: " + ", ".join(map(str, names[:10])),
+                    ", ".join(unknown), "Name donors as they stand in the donor column.")
+        )  # fmt: skip
+    generator = np.random.default_rng(seed)
+    notes: list[str] = []
+    if not hold_out and len(names) > 1:
+        hold_out = [str(_draw_donor(names, codes, donors, generator, keep_share=0.0))]
+        notes.append(f"test donor {hold_out[0]} was drawn by seed {seed}; name donors with --hold-out to choose them")
+    is_test = np.isin(donors, list(hold_out))
+    rest = np.setdiff1d(names, list(hold_out))
+    if len(rest) == 0 or len(names) < 2:
+        raise LabelError(
+            Finding("SPLIT_IMPOSSIBLE", "donor", "at least two donors, one of them not held out",
+                    f"{len(names)} donors, {len(rest)} of them for training",
+                    "Hold out fewer donors, or leave --donor away to split by cells.")
+        )  # fmt: skip
+    is_validation = np.zeros(len(codes), dtype=bool)
+    donor = None
+    if len(rest) >= 3:
+        donor = _draw_donor(rest, codes[~is_test], donors[~is_test], generator, keep_share=2 / 3)
+    if donor is not None:
+        is_validation = donors == donor
+    else:
+        notes.append("validation is a stratified tenth of the training donors' cells: no whole donor could be spared")
+        for code in np.unique(codes[~is_test]):
+            cells = generator.permutation(np.flatnonzero((codes == code) & ~is_test))
+            if len(cells) > 1:
+                is_validation[cells[: max(1, round(validation_share * len(cells)))]] = True
+    return Split(
+        "donor",
+        seed,
+        np.flatnonzero(~is_test & ~is_validation),
+        np.flatnonzero(is_validation),
+        np.flatnonzero(is_test),
+        tuple(notes),
+    )
+
+
+def _draw_donor(
+    names: np.ndarray, codes: np.ndarray, donors: np.ndarray, generator: np.random.Generator, *, keep_share: float
+) -> str | None:
+    """A donor without whom every type keeps more than `keep_share` of its cells (or ten); else the least costly one."""
+    totals = np.bincount(codes)
+    costs = []
+    for name in names:
+        left = np.bincount(codes[donors != name], minlength=len(totals))
+        floor = np.minimum(np.maximum(keep_share * totals, 1), 10 if keep_share else 1)
+        costs.append(int((left < floor)[totals > 0].sum()))
+    if keep_share and min(costs) > 0:
+        return None
+    return str(generator.choice(names[np.array(costs) == min(costs)]))
+
+
+def _need_three(n_cells: int, what: str) -> None:
+    if n_cells < 3:
+        raise LabelError(
+            Finding("SPLIT_IMPOSSIBLE", "label", "at least three cells of every type", f"{n_cells} of {what}",
+                    "Raise --min-cells to leave rare types out, or hand in more cells.")
+        )  # fmt: skip
