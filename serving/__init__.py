@@ -1,1 +1,17 @@
-"""A bundle names new cells and shows the genes behind each call."""
+"""A bundle names new cells and shows the genes behind each call: `from cellmark.serving import Annotator`."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .annotator import Annotator
+
+__all__ = ["Annotator"]
+
+
+def __getattr__(name: str) -> Any:
+    # Late, so that the command line can list its commands without pandas or anndata.
+    if name == "Annotator":
+        from .annotator import Annotator
+
+        return Annotator
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

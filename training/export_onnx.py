@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import onnx
-from cellmark.schemas.normalization import COUNTS_PER
 from onnx import TensorProto, helper, numpy_helper
+
+from cellmark.schemas.normalization import COUNTS_PER
 
 from .folded_network import FoldedNetwork
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+
 from cellmark.schemas.errors import Finding, LabelError
 
 
@@ -18,6 +19,13 @@ class Split:
     validation: np.ndarray
     test: np.ndarray
     notes: tuple[str, ...] = ()
+
+
+def split_cells(codes: np.ndarray, donors: np.ndarray | None, *, hold_out: Sequence[str] = (), seed: int) -> Split:
+    """By donors where they are given, stratified otherwise. `codes`: int [cells]; `donors`: str [cells] or None."""
+    if donors is None:
+        return split_stratified(codes, seed=seed)
+    return split_by_donor(codes, donors, hold_out=hold_out, seed=seed)
 
 
 def split_stratified(codes: np.ndarray, *, seed: int, test_share: float = 0.2, validation_share: float = 0.1) -> Split:

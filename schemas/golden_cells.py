@@ -1,0 +1,89 @@
+"""Golden cells: a few cells with the outputs expected of them, the self-test of every load."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+
+from cellmark.schemas.bundle import GOLDEN_CELLS, Bundle
+from cellmark.schemas.errors import BundleError, Finding, ModelError
+
+PROBABILITY_TOLERANCE = 1e-4
+ATTRIBUTION_TOLERANCE = 1e-3
+"""Relative to a cell's largest attribution. Wider than the proofs at export: devices and builds differ in rounding."""
+
+
+@dataclass(frozen=True)
+class GoldenCells:
+    """`counts`: CSR, float32, cells x panel genes; `library_size`: float32 [cells]; `probabilities`: float32, cells x
+    types; `attributions`: float32, cells x panel genes, for the type with the largest probability.
+    """
+
+    counts: sp.csr_matrix
+    library_size: np.ndarray
+    probabilities: np.ndarray
+    attributions: np.ndarray
+
+
+def write_golden(path: Path, golden: GoldenCells) -> None:
+    """Plain arrays in an `.npz`; nothing in it is pickled, and the same cells give the same bytes."""
+    np.savez(
+        path,
+        indptr=golden.counts.indptr.astype(np.int64),
+        indices=golden.counts.indices.astype(np.int32),
+        data=golden.counts.data.astype(np.float32),
+        shape=np.array(golden.counts.shape, dtype=np.int64),
+        library_size=golden.library_size.astype(np.float32),
+        probabilities=golden.probabilities.astype(np.float32),
+        attributions=golden.attributions.astype(np.float32),
+    )
+
+
+def read_golden(bundle: Bundle) -> GoldenCells:
+    """The golden cells of a bundle. Raises `BundleError` (`BUNDLE_CONTENT_INVALID`) when they cannot be read."""
+    try:
+        with np.load(bundle.path(GOLDEN_CELLS), allow_pickle=False) as arrays:
+            counts = sp.csr_matrix(
+                (arrays["data"], arrays["indices"], arrays["indptr"]), shape=tuple(arrays["shape"].tolist())
+            )
+            golden = GoldenCells(counts, arrays["library_size"], arrays["probabilities"], arrays["attributions"])
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+        raise BundleError(
+            Finding("BUNDLE_CONTENT_INVALID", GOLDEN_CELLS, "golden cells as plain arrays", str(error),
+                    "Fetch or export the bundle again.")
+        ) from error  # fmt: skip
+    shapes = (len(golden.library_size), len(bundle.panel)), (len(golden.library_size), len(bundle.manifest.cell_types))
+    if golden.counts.shape != shapes[0] or golden.attributions.shape != shapes[0]:
+        raise _unfit()
+    if golden.probabilities.shape != shapes[1] or len(golden.library_size) == 0:
+        raise _unfit()
+    return golden
+
+
+def compare_golden(golden: GoldenCells, probabilities: np.ndarray, attributions: np.ndarray) -> None:
+    """Raise `ModelError` (`GOLDEN_CELLS_MISMATCH`) unless a model's answers are those that were stored at export."""
+    off = float(np.abs(probabilities - golden.probabilities).max())
+    largest = np.maximum(np.abs(golden.attributions).max(axis=1, keepdims=True), 1e-6)
+    attribution_off = float((np.abs(attributions - golden.attributions) / largest).max())
+    # Written so that NaN fails.
+    if off <= PROBABILITY_TOLERANCE and attribution_off <= ATTRIBUTION_TOLERANCE:
+        return
+    raise ModelError(
+        Finding(
+            "GOLDEN_CELLS_MISMATCH",
+            GOLDEN_CELLS,
+            f"probabilities within {PROBABILITY_TOLERANCE} and attributions within {ATTRIBUTION_TOLERANCE}",
+            f"differences of {off:.3g} and {attribution_off:.3g}",
+            "This machine's onnxruntime computes the model differently: use the version that the bundle names, "
+            "or another device.",
+        )
+    )
+
+
+def _unfit() -> BundleError:
+    return BundleError(
+        Finding("BUNDLE_CONTENT_INVALID", GOLDEN_CELLS, "arrays that fit the panel and the types", "other shapes",
+                "Fetch or export the bundle again.")
+    )  # fmt: skip

@@ -1,0 +1,233 @@
+"""The Python door: `Annotator.load(model).annotate(adata)`."""
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from cellmark.schemas.cells import CellSource, RowChunk
+from cellmark.schemas.checked_cells import CheckedCells, PreparedChunk
+from cellmark.schemas.columns import (
+    BEST_CELL_TYPE,
+    CALL_COLUMNS,
+    CELL_ID,
+    CELL_TYPE,
+    CONFIDENCE,
+    EXPLANATION_COLUMNS,
+    MARGIN,
+    SECOND_CELL_TYPE,
+    UNS_KEY,
+)
+from cellmark.schemas.errors import Finding
+
+from .attribute import DEFAULT_TOP, EXPLAIN_VALUES, Question, attribute_cells, explanation_frame
+from .model_source import ModelSource, open_model
+from .score import Calls, in_order, score
+from .session import Device, ModelSession
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+@dataclass(frozen=True)
+class AnswerFacts:
+    """What every answer says of the model and the input; `notes` are warnings and remarks on the input."""
+
+    model: str
+    model_version: str | None
+    bundle_digest: str
+    library_size_source: str
+    counts_from: str
+    n_cells: int
+    genes_matched: int
+    genes_missing: int
+    missing_genes: tuple[str, ...]
+    notes: tuple[Finding, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            **asdict(self),
+            "missing_genes": list(self.missing_genes),
+            "notes": [note.to_dict() for note in self.notes],
+        }
+
+
+class Annotator:
+    """A loaded, self-tested model: names cells, explains calls, lists markers. Safe to use from many threads."""
+
+    def __init__(self, source: ModelSource, session: ModelSession) -> None:
+        self.source = source
+        self.session = session
+        self.bundle = source.bundle
+        self.cell_types: list[str] = self.bundle.manifest.cell_type_names
+        self._baselines = self.bundle.genes["baseline"].to_numpy(dtype=np.float32)
+
+    @classmethod
+    def load(cls, model: str | os.PathLike[str], *, device: Device = "cpu", threads: int = 1) -> "Annotator":
+        """The model behind a bundle folder or an MLflow URI (`models:/pbmc@champion`, `models:/pbmc/3`).
+
+        Digests are verified first, then the golden cells are run. See `open_model` and `ModelSession` for what is raised.
+        """
+        source = open_model(model)
+        return cls(source, ModelSession(source.bundle, device=device, threads=threads))
+
+    def check(
+        self, cells: "AnnData | CellSource", *, layer: str | None = None, library_size: str | np.ndarray | None = None
+    ) -> CheckedCells:
+        """The input, aligned to the panel. Raises `InputError` with all that is visible without reading the values."""
+        return CheckedCells(
+            as_source(cells, layer=layer),
+            self.bundle.panel,
+            library_size=library_size,
+            n_genes_trained=self.bundle.manifest.n_genes_measured,
+            min_share=self.bundle.manifest.panel.min_share,
+        )
+
+    def annotate(
+        self,
+        cells: "AnnData | CellSource",
+        *,
+        layer: str | None = None,
+        library_size: str | np.ndarray | None = None,
+        probabilities: bool = False,
+        copy_to: "AnnData | None" = None,
+        on_progress: Callable[[int], None] = lambda n_cells: None,
+    ) -> pd.DataFrame:
+        """The call of every cell, indexed by cell id.
+
+        `cells`: raw counts in `X`, or in `layer` (`raw` for `adata.raw`); never changed. `library_size`: name of an
+        `obs` column, an array [cells], or None to sum over the input's genes. `copy_to`: an AnnData with the same
+        cells, whose `obs` and `uns["cellmark"]` are to be written (pass `adata` itself to change it).
+
+        Columns: `cellmark_cell_type`, `cellmark_best_cell_type`, `cellmark_confidence` (probability of the call),
+        `cellmark_second_cell_type`, `cellmark_margin` (first minus second probability), and with `probabilities` one
+        `probability:<type>` each. `frame.attrs["cellmark"]` says which model and how the input fitted. Raises
+        `InputError` with all problems of the input.
+        """
+        checked = self.check(cells, layer=layer, library_size=library_size)
+        frame = self.call(checked, probabilities=probabilities, on_progress=on_progress)
+        if copy_to is not None:
+            for column in CALL_COLUMNS:
+                copy_to.obs[column] = frame[column].reindex(copy_to.obs_names)
+            copy_to.uns[UNS_KEY] = dict(frame.attrs[UNS_KEY])
+        return frame
+
+    def call(
+        self,
+        checked: CheckedCells,
+        *,
+        probabilities: bool = False,
+        on_progress: Callable[[int], None] = lambda n_cells: None,
+    ) -> pd.DataFrame:
+        """As `annotate`, of an input that has passed `check`."""
+        calls = score(checked, self.session, keep_probabilities=probabilities, on_progress=on_progress)
+        frame = calls_frame(calls, checked.cell_ids, self.cell_types)
+        frame.attrs[UNS_KEY] = self.facts(checked).to_dict()
+        return frame
+
+    def explain(
+        self,
+        cells: "AnnData | CellSource",
+        target: str | None = None,
+        against: str | None = None,
+        top: int = DEFAULT_TOP,
+        *,
+        layer: str | None = None,
+        library_size: str | np.ndarray | None = None,
+        on_progress: Callable[[int], None] = lambda n_cells: None,
+    ) -> pd.DataFrame:
+        """The `top` genes behind each call, by absolute attribution, signed: one row per cell and gene.
+
+        `target`: the type to explain, by default each cell's call. `against`: another type or `second`, for "why this
+        and not that". Columns: `cell_id`, `cell_type` (the call), `target`, `against`, `rank`, `gene`, `attribution` (of
+        the logit), `counts`, `log1p_norm`, `baseline` (ln(1 + counts per 10,000)), `direction` (such as `absent, for`),
+        `convergence_delta` (what is left of completeness, per cell). Raises as `annotate`, and `ModelError` on an
+        unknown type.
+        """
+        question = Question(target, against, top)
+        question.check(self.session)
+        checked = self.check(cells, layer=layer, library_size=library_size)
+        return self.explain_checked(checked, question, on_progress=on_progress)
+
+    def explain_checked(
+        self, checked: CheckedCells, question: Question, *, on_progress: Callable[[int], None] = lambda n_cells: None
+    ) -> pd.DataFrame:
+        """As `explain`, of an input that has passed `check` and a question that has too."""
+
+        def work(chunk: RowChunk) -> tuple[PreparedChunk, pd.DataFrame | None, int]:
+            prepared = checked.prepare(chunk)
+            frame = None
+            if prepared.cells is not None:
+                ids = checked.cell_ids[chunk.start : chunk.start + chunk.X.shape[0]]
+                explained = attribute_cells(self.session, prepared.cells, question)
+                frame = explanation_frame(self.session, explained, ids, self._baselines, top=question.top)
+            return prepared, frame, chunk.X.shape[0]
+
+        n_rows = max(16, EXPLAIN_VALUES // max(len(self.bundle.panel), 1))
+        frames = [pd.DataFrame(columns=list(EXPLANATION_COLUMNS))]
+        for prepared, frame, n_cells in in_order(work, checked.source.chunks(n_rows)):
+            checked.record(prepared)
+            if frame is not None:
+                frames.append(frame)
+            on_progress(n_cells)
+        checked.finish()
+        result = pd.concat(frames[1:] or frames, ignore_index=True)
+        result.attrs[UNS_KEY] = self.facts(checked).to_dict()
+        return result
+
+    def markers(self, cell_type: str | None = None, *, top: int | None = None) -> pd.DataFrame:
+        """The marker table, of one type when named; `top` keeps the first ranks. Raises `ModelError` on an unknown type."""
+        table = self.bundle.markers
+        if cell_type is not None:
+            self.bundle.check_cell_type(cell_type)
+            table = table[table["cell_type"] == cell_type]
+        if top is not None:
+            table = table[table["rank"] <= top]
+        return table.reset_index(drop=True)
+
+    def facts(self, checked: CheckedCells) -> AnswerFacts:
+        """What an answer on this input says of itself."""
+        match = checked.match
+        return AnswerFacts(
+            self.source.name,
+            self.source.version,
+            self.bundle.digest,
+            checked.library_size_source,
+            checked.source.counts_from,
+            checked.source.n_obs,
+            match.n_matched,
+            len(match.missing),
+            match.missing,
+            checked.notes,
+        )
+
+
+def as_source(cells: "AnnData | CellSource", *, layer: str | None = None) -> CellSource:
+    """A cell source of an AnnData; a source is returned as it is."""
+    if isinstance(cells, CellSource):
+        return cells
+    from cellmark.schemas.read_anndata import cells_from_anndata
+
+    return cells_from_anndata(cells, layer=layer)
+
+
+def calls_frame(calls: Calls, cell_ids: np.ndarray, cell_types: list[str]) -> pd.DataFrame:
+    """Calls as a frame indexed by cell id; type columns are categorical, with the model's types in their order."""
+    best = pd.Categorical.from_codes(calls.best, categories=cell_types)
+    frame = pd.DataFrame(
+        {
+            CELL_TYPE: best,
+            BEST_CELL_TYPE: best,
+            CONFIDENCE: calls.confidence,
+            SECOND_CELL_TYPE: pd.Categorical.from_codes(calls.second, categories=cell_types),
+            MARGIN: calls.margin,
+        },
+        index=pd.Index(cell_ids, name=CELL_ID),
+    )
+    if calls.probabilities is not None:
+        names = [f"probability:{name}" for name in cell_types]
+        frame = frame.join(pd.DataFrame(calls.probabilities, index=frame.index, columns=names))
+    return frame

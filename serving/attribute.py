@@ -1,0 +1,141 @@
+"""Why this call: the genes that drove it, signed, from the explainer graph."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from cellmark.schemas.checked_cells import AlignedCells
+from cellmark.schemas.columns import EXPLANATION_COLUMNS
+from cellmark.schemas.errors import Finding, ParameterError
+from cellmark.schemas.normalization import COUNTS_PER, dense_counts
+
+from .score import best_two
+from .session import ModelSession
+
+DEFAULT_TOP = 20
+SECOND = "second"
+EXPLAIN_VALUES = 500_000
+"""Dense values in one chunk: the explainer holds several arrays of this size."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What to explain. `target`: a cell type, None for the called one. `against`: a cell type, `second` for the second
+    best, None for nothing: a target alone answers "why this", with `against` "why this and not that". `top`: genes a
+    cell, by absolute attribution.
+    """
+
+    target: str | None = None
+    against: str | None = None
+    top: int = DEFAULT_TOP
+
+    def check(self, session: ModelSession) -> None:
+        """Raise `ModelError` on an unknown type and `ParameterError` on what cannot be explained."""
+        bundle = session.bundle
+        if self.target is not None:
+            bundle.check_cell_type(self.target, where="target")
+        if self.against is not None and self.against != SECOND:
+            bundle.check_cell_type(self.against, where="against")
+        if self.target is not None and self.target == self.against:
+            raise ParameterError(
+                Finding("PARAMETER_INVALID", "against", "another type than target", repr(self.against),
+                        "Name two different types, or leave one away.")
+            )  # fmt: skip
+        if self.top < 1:
+            raise ParameterError(
+                Finding("PARAMETER_INVALID", "top", "at least 1", str(self.top), "Ask for one gene or more.")
+            )
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Attributions of consecutive cells.
+
+    `attributions`: float32, cells x panel genes; `convergence_delta`: float32 [cells]; `called`, `target`, `against`:
+    int [cells], numbers of types, -1 for none; `counts`, `log1p_norm`: float32, cells x panel genes, NaN where not
+    measured.
+    """
+
+    attributions: np.ndarray
+    convergence_delta: np.ndarray
+    called: np.ndarray
+    target: np.ndarray
+    against: np.ndarray
+    counts: np.ndarray
+    log1p_norm: np.ndarray
+
+
+def attribute_cells(session: ModelSession, cells: AlignedCells, question: Question) -> Explained:
+    """Attributions of aligned cells. Where a cell's target is also its `against`, the other of its two best types
+    stands in: asked for `second` of a target that is itself second, the best is what it is compared with; asked for a
+    named type that is the called one, the second best is the target.
+    """
+    names = session.bundle.manifest.cell_type_names
+    counts = dense_counts(cells.counts, cells.measured)
+    best, second, _, _ = best_two(session.annotate(counts, cells.library_size)["probabilities"])
+    target = best if question.target is None else np.full_like(best, names.index(question.target))
+    if question.against is None:
+        against = np.full_like(best, -1)
+    elif question.against == SECOND:
+        against = np.where(target == second, best, second)
+    else:
+        against = np.full_like(best, names.index(question.against))
+        target = np.where(target == against, second, target)
+    one_hot = np.eye(len(names) + 1, len(names), dtype=np.float32)
+    weights = one_hot[target] - one_hot[against]  # the last row of one_hot is zero, and -1 names it
+    attributions, delta = session.explain(counts, cells.library_size, weights)
+    log1p_norm = np.log1p(counts * (COUNTS_PER / cells.library_size)[:, None])
+    return Explained(attributions, delta, best, target, against, counts, log1p_norm.astype(np.float32))
+
+
+def explanation_frame(
+    session: ModelSession, explained: Explained, cell_ids: np.ndarray, baselines: np.ndarray, *, top: int
+) -> pd.DataFrame:
+    """The strongest genes of each cell as rows: `EXPLANATION_COLUMNS`, cells in order, rank 1 first.
+
+    Genes whose attribution is exactly zero are left out, and so every gene that was not measured.
+    """
+    attributions = explained.attributions
+    n_top = min(top, attributions.shape[1])
+    strength = np.abs(attributions)
+    chosen = np.argpartition(-strength, n_top - 1, axis=1)[:, :n_top]
+    order = np.argsort(-np.take_along_axis(strength, chosen, axis=1), axis=1, kind="stable")
+    chosen = np.take_along_axis(chosen, order, axis=1)
+    rows = np.repeat(np.arange(len(chosen)), n_top)
+    columns = chosen.ravel()
+    values = attributions[rows, columns]
+    kept = values != 0
+    rank = np.tile(np.arange(1, n_top + 1), len(chosen))
+    rows, columns, values, rank = rows[kept], columns[kept], values[kept], rank[kept]
+    names = np.array([*session.bundle.manifest.cell_type_names, None], dtype=object)
+    counts, expression = explained.counts[rows, columns], explained.log1p_norm[rows, columns]
+    symbols = np.array(session.bundle.panel.symbols, dtype=object)
+    frame = {
+        "cell_id": cell_ids[rows],
+        "cell_type": names[explained.called[rows]],
+        "target": names[explained.target[rows]],
+        "against": names[explained.against[rows]],
+        "rank": rank,
+        "gene": symbols[columns],
+        "attribution": values,
+        "counts": counts,
+        "log1p_norm": expression,
+        "baseline": baselines[columns],
+        "direction": directions(counts, expression, baselines[columns], values),
+        "convergence_delta": explained.convergence_delta[rows],
+    }
+    return pd.DataFrame(frame, columns=list(EXPLANATION_COLUMNS))
+
+
+def directions(
+    counts: np.ndarray, log1p_norm: np.ndarray, baselines: np.ndarray, attributions: np.ndarray
+) -> np.ndarray:
+    """In words, what a gene does: `absent`, `high` or `low` (against the baseline), and `for` or `against` the target.
+
+    All [rows]. A gene without counts is always `absent`.
+    """
+    state = np.where(counts == 0, "absent", np.where(log1p_norm >= baselines, "high", "low"))
+    side = np.where(attributions > 0, ", for", ", against")
+    words: np.ndarray = np.char.add(state, side).astype(object)
+    return words

@@ -1,0 +1,128 @@
+"""A bundle's two graphs in onnxruntime, tested against the golden cells before anything is answered."""
+
+import importlib.metadata
+import threading
+from typing import Any, Literal
+
+import numpy as np
+
+from cellmark.schemas.bundle import ANNOTATOR, EXPLAINER, Bundle
+from cellmark.schemas.errors import Finding, ModelError, SetupError
+from cellmark.schemas.golden_cells import compare_golden, read_golden
+from cellmark.schemas.normalization import dense_counts
+
+Device = Literal["cpu", "cuda"]
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+class ModelSession:
+    """The graphs of a bundle, ready to answer. Safe to call from many threads.
+
+    `threads`: of onnxruntime within one call. One is best where chunks or requests already run side by side; more help
+    a single large call. Raises `SetupError` when the device cannot be used (there is no fallback to the CPU) or not
+    exactly one onnxruntime is installed, and `ModelError` (`GOLDEN_CELLS_MISMATCH`) when the self-test fails.
+    """
+
+    def __init__(self, bundle: Bundle, *, device: Device = "cpu", threads: int = 1, self_test: bool = True) -> None:
+        check_runtime()
+        self.bundle = bundle
+        self.device = device
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._annotator = _open_graph(bundle, ANNOTATOR, device, threads)
+        self._explainer: Any = None
+        panel_size, n_types = len(bundle.panel), len(bundle.manifest.cell_types)
+        shape = [value.shape[1] for value in self._annotator.get_inputs() if value.name == "counts"]
+        outputs = {value.name: value.shape for value in self._annotator.get_outputs()}
+        if shape != [panel_size] or outputs.get("probabilities", [None, None])[1] != n_types:
+            raise ModelError(
+                Finding("BUNDLE_CONTENT_INVALID", ANNOTATOR, f"{panel_size} genes and {n_types} types, as the manifest",
+                        f"a graph of {shape} genes", "Fetch or export the bundle again.")
+            )  # fmt: skip
+        self.output_names = tuple(outputs)
+        if self_test:
+            self.self_test()
+
+    def annotate(self, counts: np.ndarray, library_size: np.ndarray) -> dict[str, np.ndarray]:
+        """All outputs of the annotator by name.
+
+        `counts`: float32, cells x panel genes, NaN where not measured; `library_size`: [cells].
+        """
+        values = self._annotator.run(
+            list(self.output_names), {"counts": counts, "library_size": library_size.reshape(-1, 1)}
+        )
+        return dict(zip(self.output_names, values, strict=True))
+
+    def explain(
+        self, counts: np.ndarray, library_size: np.ndarray, target: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Attributions, cells x panel genes, and convergence deltas, [cells]. `target`: float32, cells x types."""
+        attributions, delta = self._explainer_session().run(
+            ["attributions", "convergence_delta"],
+            {"counts": counts, "library_size": library_size.reshape(-1, 1), "target": target},
+        )
+        return attributions, delta
+
+    def self_test(self) -> None:
+        """Run the golden cells through both graphs. Raises `ModelError` when they give other numbers than at export."""
+        golden = read_golden(self.bundle)
+        counts = dense_counts(golden.counts, np.ones(golden.counts.shape[1], dtype=bool))
+        probabilities = self.annotate(counts, golden.library_size)["probabilities"]
+        target = np.eye(probabilities.shape[1], dtype=np.float32)[golden.probabilities.argmax(axis=1)]
+        attributions, _ = self.explain(counts, golden.library_size, target)
+        compare_golden(golden, probabilities, attributions)
+
+    def _explainer_session(self) -> Any:
+        with self._lock:
+            if self._explainer is None:
+                self._explainer = _open_graph(self.bundle, EXPLAINER, self.device, self._threads)
+            return self._explainer
+
+
+def check_runtime() -> str:
+    """Name of the one onnxruntime distribution that is installed. Raises `SetupError` for none or several.
+
+    The CPU and the GPU build share one folder: with both installed the GPU providers vanish without a word.
+    """
+    found = []
+    for name in ("onnxruntime", "onnxruntime-gpu"):
+        try:
+            importlib.metadata.version(name)
+            found.append(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    if not found:
+        raise SetupError(
+            Finding("RUNTIME_MISSING", "onnxruntime", "onnxruntime or onnxruntime-gpu", "neither",
+                    "pip install 'cellmark[cpu]', or 'cellmark[gpu]' on a machine with an NVIDIA GPU.")
+        )  # fmt: skip
+    if len(found) > 1:
+        raise SetupError(
+            Finding("RUNTIME_CONFLICT", "onnxruntime", "one of onnxruntime and onnxruntime-gpu", "both, in one folder",
+                    "pip uninstall -y onnxruntime onnxruntime-gpu, then install 'cellmark[cpu]' or 'cellmark[gpu]'.")
+        )  # fmt: skip
+    return found[0]
+
+
+def _open_graph(bundle: Bundle, name: str, device: Device, threads: int) -> Any:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    wanted = PROVIDERS[device]
+    try:
+        session = ort.InferenceSession(str(bundle.path(name)), options, providers=[wanted])
+    except Exception as error:
+        # onnxruntime raises types of its own that it does not export; all mean that the graph cannot be loaded.
+        raise ModelError(
+            Finding("BUNDLE_CONTENT_INVALID", name, "a graph that onnxruntime loads", str(error).splitlines()[0],
+                    "Fetch or export the bundle again.")
+        ) from error  # fmt: skip
+    if wanted not in session.get_providers():
+        raise SetupError(
+            Finding("DEVICE_UNAVAILABLE", "device", f"a working {device} device", f"only {session.get_providers()}",
+                    "Use --device cpu, or install 'cellmark[gpu]' with CUDA 12 and cuDNN 9 on a machine with a GPU.")
+        )  # fmt: skip
+    return session

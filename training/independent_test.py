@@ -1,0 +1,56 @@
+"""Evaluation on a file that took no part in training, through the exported graph and the checked path of every door."""
+
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+from cellmark.schemas.checked_cells import CheckedCells
+from cellmark.schemas.errors import LabelError
+from cellmark.schemas.gene_panel import GenePanel
+from cellmark.schemas.normalization import dense_counts
+from cellmark.schemas.read import open_cells
+
+from .config import TrainingConfig
+from .evaluate import evaluate
+from .labelled_cells import LabelledCells, label_findings
+
+CHUNK = 2048
+
+
+def evaluate_independent(
+    config: TrainingConfig, cells: LabelledCells, panel: GenePanel, annotator: onnx.ModelProto
+) -> dict[str, Any]:
+    """The measures of `evaluate` on `config.test_data`, and how many panel genes that file lacks.
+
+    Labels that the model does not know are counted and left out. Library sizes come from the same column as in
+    training where the file has it, and are summed otherwise. Raises as the readers and checks do.
+    """
+    assert config.test_data is not None  # noqa: S101
+    label = config.test_label or config.label
+    session = ort.InferenceSession(annotator.SerializeToString(), providers=["CPUExecutionProvider"])
+    calls = []
+    with open_cells(config.test_data, layer=config.layer, genes_by_cells=config.genes_by_cells) as source:
+        findings = label_findings(source.obs, label)
+        if findings:
+            raise LabelError(*findings)
+        checked = CheckedCells(
+            source,
+            panel,
+            library_size=config.library_size if config.library_size in source.obs.columns else None,
+            n_genes_trained=cells.n_genes_measured,
+            min_share=config.min_panel_share,
+        )
+        for aligned in checked.chunks(CHUNK):
+            counts = dense_counts(aligned.counts, aligned.measured)
+            feeds = {"counts": counts, "library_size": aligned.library_size.reshape(-1, 1)}
+            calls.append(session.run(["probabilities"], feeds)[0].argmax(axis=1))
+        labels = source.obs[label].astype(str).to_numpy(dtype=str)
+    numbers = {name: number for number, name in enumerate(cells.cell_types)}
+    codes = np.array([numbers.get(name, -1) for name in labels])
+    return {
+        **evaluate(codes, np.concatenate(calls), cells.cell_types),
+        "n_genes_missing": len(checked.match.missing),
+        "library_size_source": checked.library_size_source,
+    }

@@ -1,0 +1,186 @@
+"""Labelled cells, checked: what training works on."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from cellmark.schemas.cells import CellSource
+from cellmark.schemas.checked_cells import CheckedCells, LibrarySizeSource
+from cellmark.schemas.errors import Finding, LabelError, raise_if_refused
+from cellmark.schemas.gene_panel import GenePanel
+
+
+@dataclass(frozen=True)
+class LabelledCells:
+    """Cells with a type each.
+
+    `counts`: CSR, float32, cells x genes; `library_size`: float32 [cells]; `codes`: int [cells], numbers of
+    `cell_types`; `donors`: str [cells] or None; `gene_symbols`: unique, as in the file; `gene_ids`: Ensembl ids where
+    the file has them; `n_genes_measured`: before duplicates were summed; `dropped`: types below the floor and their
+    cells.
+    """
+
+    counts: sp.csr_matrix
+    library_size: np.ndarray
+    codes: np.ndarray
+    cell_types: tuple[str, ...]
+    donors: np.ndarray | None
+    cell_ids: np.ndarray
+    gene_symbols: tuple[str, ...]
+    gene_ids: tuple[str | None, ...]
+    n_genes_measured: int
+    library_size_source: LibrarySizeSource
+    counts_from: str
+    organism: str | None
+    dropped: dict[str, int]
+    notes: tuple[Finding, ...]
+
+    @property
+    def n_obs(self) -> int:
+        return len(self.codes)
+
+    def digest(self) -> str:
+        """SHA-256 over ids, genes, counts, library sizes, labels and donors, as they are used."""
+        state = hashlib.sha256()
+        counts = self.counts if self.counts.has_sorted_indices else self.counts.sorted_indices()
+        for text in (self.cell_ids, self.gene_symbols, np.array(self.cell_types)[self.codes], self.donors):
+            state.update("\n".join(text if text is not None else ()).encode() + b"\0")
+        for values in (counts.indptr.astype(np.int64), counts.indices.astype(np.int64), counts.data, self.library_size):
+            state.update(np.ascontiguousarray(values).tobytes())
+        return state.hexdigest()
+
+    def cells_per_type(self, cells: np.ndarray | None = None) -> dict[str, int]:
+        """Number of cells of each type, among `cells` (numbers) or all."""
+        codes = self.codes if cells is None else self.codes[cells]
+        sizes = np.bincount(codes, minlength=len(self.cell_types))
+        return {name: int(size) for name, size in zip(self.cell_types, sizes, strict=True)}
+
+
+def read_labelled(
+    source: CellSource,
+    *,
+    label: str,
+    donor: str | None = None,
+    library_size: str | None = None,
+    min_cells: int = 10,
+) -> LabelledCells:
+    """Check a source and take its labels. Raises `InputError` or `LabelError` with all problems at once."""
+    findings = [*label_findings(source.obs, label), *donor_findings(source.obs, donor)]
+    raise_if_refused(findings, LabelError)
+    panel = GenePanel(tuple(dict.fromkeys(map(str, source.var_names))))
+    checked = CheckedCells(source, panel, library_size=library_size, min_share=0.0)
+    cells = checked.load()
+    labels = source.obs[label].astype(str).to_numpy(dtype=str)
+    names, codes = np.unique(labels, return_inverse=True)
+    sizes = np.bincount(codes)
+    kept_types = sizes >= min_cells
+    dropped = {str(name): int(size) for name, size in zip(names[~kept_types], sizes[~kept_types], strict=True)}
+    if kept_types.sum() < 2:
+        raise LabelError(one_class_finding(label, names, sizes, min_cells))
+    kept = kept_types[codes]
+    numbers = np.cumsum(kept_types) - 1
+    donors = source.obs[donor].astype(str).to_numpy(dtype=str) if donor else None
+    var = getattr(source, "var", None)
+    organism = getattr(source, "uns", {}).get("organism")
+    return LabelledCells(
+        counts=cells.counts if kept.all() else cells.counts[kept],
+        library_size=cells.library_size[kept],
+        codes=numbers[codes[kept]],
+        cell_types=tuple(map(str, names[kept_types])),
+        donors=donors[kept] if donors is not None else None,
+        cell_ids=checked.cell_ids[kept],
+        gene_symbols=panel.symbols,
+        gene_ids=known_gene_ids(var, source.var_names, panel.symbols),
+        n_genes_measured=source.n_vars,
+        library_size_source=checked.library_size_source,
+        counts_from=source.counts_from,
+        organism=str(organism) if isinstance(organism, str) else None,
+        dropped=dropped,
+        notes=(*checked.notes, *dropped_notes(dropped, min_cells)),
+    )
+
+
+def label_findings(obs: pd.DataFrame, label: str) -> tuple[Finding, ...]:
+    """What is wrong with the label column."""
+    if label not in obs.columns:
+        columns = ", ".join(map(str, obs.columns)) or "no columns"
+        return (
+            Finding("LABEL_COLUMN_UNKNOWN", "label", "a column of obs", f"{label!r}, where obs has {columns}",
+                    "Name the column of cell types with --label."),
+        )  # fmt: skip
+    missing = obs[label].isna() | (obs[label].astype(str).str.strip() == "")
+    if missing.any():
+        examples = tuple(map(str, obs.index[missing.to_numpy()][:5]))
+        return (
+            Finding("LABEL_MISSING", f"obs[{label!r}]", "a label for every cell", f"{int(missing.sum())} cells without",
+                    "Take these cells out before training.", "error", examples),
+        )  # fmt: skip
+    return ()
+
+
+def donor_findings(obs: pd.DataFrame, donor: str | None) -> tuple[Finding, ...]:
+    """What is wrong with the donor column."""
+    if donor is None:
+        return ()
+    if donor not in obs.columns:
+        columns = ", ".join(map(str, obs.columns)) or "no columns"
+        return (
+            Finding("DONOR_COLUMN_UNKNOWN", "donor", "a column of obs", f"{donor!r}, where obs has {columns}",
+                    "Name the column of donors with --donor, or leave it away."),
+        )  # fmt: skip
+    if obs[donor].isna().any():
+        return (
+            Finding("DONOR_COLUMN_UNKNOWN", f"obs[{donor!r}]", "a donor for every cell",
+                    f"{int(obs[donor].isna().sum())} cells without", "Fill the column, or leave --donor away."),
+        )  # fmt: skip
+    return ()
+
+
+def one_class_finding(label: str, names: np.ndarray, sizes: np.ndarray, min_cells: int) -> Finding:
+    """The error of data in which fewer than two types are left."""
+    listed = ", ".join(f"{name} ({size})" for name, size in zip(names[:10], sizes[:10], strict=True))
+    return Finding(
+        "LABEL_ONE_CLASS",
+        f"obs[{label!r}]",
+        f"at least two cell types with {min_cells} cells or more",
+        listed,
+        "Name another column with --label, or lower --min-cells.",
+    )
+
+
+def dropped_notes(dropped: dict[str, int], min_cells: int) -> tuple[Finding, ...]:
+    """A warning that names the types below the floor."""
+    if not dropped:
+        return ()
+    listed = ", ".join(f"{name} ({size})" for name, size in dropped.items())
+    return (
+        Finding("CELL_TYPES_DROPPED", "label", f"at least {min_cells} cells of a type", listed,
+                "These types were left out; lower --min-cells to keep them.", "warning"),
+    )  # fmt: skip
+
+
+def known_gene_ids(var: pd.DataFrame | None, var_names: np.ndarray, symbols: Sequence[str]) -> tuple[str | None, ...]:
+    """Ensembl ids of the symbols, from the columns that 10x and CELLxGENE files keep them in; None where unknown."""
+    if var is None:
+        return (None,) * len(symbols)
+    for column in ("gene_ids", "ensembl_id", "feature_id", "gene_id"):
+        if column in var.columns and var[column].astype(str).str.startswith("ENS").mean() > 0.5:
+            known = dict(zip(reversed([*map(str, var_names)]), reversed([*map(str, var[column])]), strict=True))
+            return tuple(known.get(symbol) for symbol in symbols)
+    return (None,) * len(symbols)
+
+
+def subset(cells: LabelledCells, rows: np.ndarray) -> LabelledCells:
+    """The same with only some cells. `rows`: cell numbers."""
+    return replace(
+        cells,
+        counts=cells.counts[rows],
+        library_size=cells.library_size[rows],
+        codes=cells.codes[rows],
+        donors=cells.donors[rows] if cells.donors is not None else None,
+        cell_ids=cells.cell_ids[rows],
+    )

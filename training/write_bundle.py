@@ -1,0 +1,133 @@
+"""A trained, proven model becomes a folder: every file of format 1, then the manifest that seals them."""
+
+import importlib.metadata
+import json
+import platform
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pandas as pd
+
+from cellmark.schemas import bundle as files
+from cellmark.schemas.errors import Finding, OutputError
+from cellmark.schemas.golden_cells import GoldenCells, write_golden
+from cellmark.schemas.manifest import Manifest
+
+ENVIRONMENT = ("cellmark", "torch", "onnx", "onnxruntime", "numpy", "scipy", "pandas", "anndata")
+MARKERS_CSV = "markers.csv"
+CSV_RANKS = 100
+"""Ranks of each type in the table for people; the Parquet file has all."""
+
+
+def genes_frame(
+    *,
+    gene_symbols: Sequence[str],
+    gene_ids: Sequence[str | None],
+    baselines: np.ndarray,
+    mean_expression: np.ndarray,
+    fraction_expressing: np.ndarray,
+    attribution_share: np.ndarray,
+    attribution_share_per_type: np.ndarray,
+    cell_types: Sequence[str],
+) -> pd.DataFrame:
+    """`genes.parquet`: one row per panel gene, in the order of the graphs' inputs; [genes] each, and [types, genes]."""
+    frame = pd.DataFrame(
+        {
+            "gene_symbol": pd.array(list(gene_symbols), dtype="string"),
+            "gene_id": pd.array([gene_id or pd.NA for gene_id in gene_ids], dtype="string"),
+            "baseline": baselines.astype(np.float32),
+            "mean_expression": mean_expression,
+            "fraction_expressing": fraction_expressing,
+            "attribution_share": attribution_share,
+        }
+    )
+    per_type = {
+        f"attribution_share:{name}": share for name, share in zip(cell_types, attribution_share_per_type, strict=True)
+    }
+    return pd.concat([frame, pd.DataFrame(per_type)], axis=1)
+
+
+def write_bundle(
+    folder: Path,
+    *,
+    annotator: onnx.ModelProto,
+    explainer: onnx.ModelProto,
+    genes: pd.DataFrame,
+    markers: pd.DataFrame,
+    expectations: dict[str, Any],
+    golden: GoldenCells,
+    manifest: dict[str, Any],
+) -> Manifest:
+    """Write all files and seal them. `folder` must not exist; it appears whole or not at all.
+
+    Raises `OutputError` when it exists or cannot be written.
+    """
+    with new_folder(folder) as draft:
+        (draft / files.ANNOTATOR).write_bytes(annotator.SerializeToString(deterministic=True))
+        (draft / files.EXPLAINER).write_bytes(explainer.SerializeToString(deterministic=True))
+        genes.to_parquet(draft / files.GENES, index=False, compression="zstd")
+        markers.to_parquet(draft / files.MARKERS, index=False, compression="zstd")
+        best = markers[markers["rank"] <= CSV_RANKS].dropna(axis="columns", how="all")
+        best.to_csv(draft / MARKERS_CSV, index=False, float_format="%.6g", lineterminator="\n")
+        text = json.dumps(expectations, indent=1, sort_keys=True, ensure_ascii=False)
+        (draft / files.EXPECTATIONS).write_text(text + "\n", encoding="utf-8")
+        write_golden(draft / files.GOLDEN_CELLS, golden)
+        return files.write_manifest(draft, manifest)
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A draft beside `folder` that takes its name when the block ends well, and vanishes when it does not."""
+    if folder.exists():
+        raise OutputError(
+            Finding("OUTPUT_EXISTS", str(folder), "a folder that does not exist yet", "one that does",
+                    "Name another folder, or remove this one.")
+        )  # fmt: skip
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+            draft = Path(scratch) / "draft"
+            draft.mkdir()
+            yield draft
+            draft.rename(folder)
+    except OSError as error:
+        raise OutputError(
+            Finding("OUTPUT_UNWRITABLE", str(folder), "a place that can be written", str(error),
+                    "Check the disk and the folder's permissions.")
+        ) from error  # fmt: skip
+
+
+def code_facts() -> dict[str, str | None]:
+    """Version of cellmark, and the commit of the checkout that it runs from, where it runs from one."""
+    checkout = Path(__file__).resolve().parents[1]
+    commit = None
+    if (checkout / ".git").exists():
+        asked = subprocess.run(
+            ["git", "-C", str(checkout), "rev-parse", "HEAD"],  # noqa: S607
+            capture_output=True, text=True, check=False, timeout=10,
+        )  # fmt: skip
+        commit = asked.stdout.strip() if asked.returncode == 0 else None
+    return {"version": importlib.metadata.version("cellmark"), "commit": commit}
+
+
+def environment_facts() -> dict[str, str]:
+    """Python, platform and the versions of what shaped the model; no host names, no paths."""
+    facts = {"python": platform.python_version(), "platform": f"{platform.system()}-{platform.machine()}"}
+    for name in ENVIRONMENT:
+        try:
+            facts[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return facts
+
+
+def now() -> str:
+    """The date of a manifest: UTC, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
