@@ -1,8 +1,19 @@
-"""Where real cells are, for the tests that need them."""
+"""Where real cells are, for the tests that need them; synthetic cells and a small model, for all others."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import anndata as ad
+import numpy as np
+import pandas as pd
 import pytest
+import scipy.sparse as sp
+
+from cellmark.schemas.bundle import Bundle
+from cellmark.schemas.errors import Finding
+
+if TYPE_CHECKING:
+    from cellmark.training.run import TrainedModel
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -23,3 +34,87 @@ def reference_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the reference results (../shared/reference) are not on this machine")
     return folder
+
+
+class QuietListener:
+    """Hears everything a training run says and keeps the notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[Finding] = []
+
+    def step(self, name: str) -> None:
+        pass
+
+    def note(self, finding: Finding) -> None:
+        self.notes.append(finding)
+
+    def data(self, cells: object, split: object) -> None:
+        pass
+
+    def epoch(self, epoch: object) -> None:
+        pass
+
+
+def draw_cells(*, n_per_type: int = 40, n_genes: int = 120, seed: int = 0) -> ad.AnnData:
+    """Cells of three types, each with ten genes of its own; `GENE0..`, three `MT-` genes, two donors."""
+    generator = np.random.default_rng(seed)
+    types = ["B cell", "NK cell", "T cell"]
+    rates = generator.gamma(0.6, 1.0, n_genes)
+    counts, labels = [], []
+    for number, name in enumerate(types):
+        own = rates.copy()
+        own[number * 10 : number * 10 + 10] += 6
+        counts.append(generator.poisson(own * generator.lognormal(0, 0.3, (n_per_type, 1))))
+        labels += [name] * n_per_type
+    names = [f"GENE{number}" for number in range(n_genes - 3)] + ["MT-CO1", "MT-ND1", "MT-ND2"]
+    n_cells = 3 * n_per_type
+    obs = pd.DataFrame(
+        {"cell_type": labels, "donor": [f"d{number % 2}" for number in range(n_cells)]},
+        index=[f"cell-{seed}-{number}" for number in range(n_cells)],
+    )
+    X = sp.csr_matrix(np.vstack(counts).astype(np.float32))
+    return ad.AnnData(X, obs=obs, var=pd.DataFrame(index=names))
+
+
+@pytest.fixture(scope="session")
+def tiny_cells() -> ad.AnnData:
+    """Labelled synthetic cells; copy before changing."""
+    return draw_cells()
+
+
+@pytest.fixture(scope="session")
+def new_cells() -> ad.AnnData:
+    """Other cells of the same three types, in another gene order; copy before changing."""
+    cells = draw_cells(seed=1)
+    return cells[:, np.random.default_rng(2).permutation(cells.n_vars)].copy()
+
+
+@pytest.fixture(scope="session")
+def tiny_file(tiny_cells: ad.AnnData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("cells") / "tiny.h5ad"
+    tiny_cells.write_h5ad(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def new_file(new_cells: ad.AnnData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("cells") / "new.h5ad"
+    new_cells.write_h5ad(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained(tiny_file: Path, tmp_path_factory: pytest.TempPathFactory) -> "TrainedModel":
+    """A small model, really trained; its bundle must not be changed (copy the folder first)."""
+    from cellmark.training.config import TrainingConfig
+    from cellmark.training.fit import FitSettings
+    from cellmark.training.run import train
+
+    settings = FitSettings(max_epochs=15)
+    config = TrainingConfig(data=tiny_file, name="tiny", fit=settings)
+    return train(config, tmp_path_factory.mktemp("model") / "bundle", QuietListener())
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(trained: "TrainedModel") -> Bundle:
+    return trained.bundle

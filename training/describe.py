@@ -75,7 +75,7 @@ def quality_tables(cells: LabelledCells, rows: np.ndarray, columns: np.ndarray) 
 def expect(cells: LabelledCells, split: Split, columns: np.ndarray, config: TrainingConfig) -> dict[str, Any]:
     """The Great Expectations suites, from training cells only."""
     per_cell, per_sample = quality_tables(cells, split.train, columns)
-    return make_expectations(per_cell, per_sample, name=config.name, min_panel_overlap=config.min_panel_share)
+    return make_expectations(per_cell, per_sample, name=config.name)
 
 
 def frame_of_calls(cells: LabelledCells, rows: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
