@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+
 from cellmark.schemas.cells import CellSource, RowChunk
 from cellmark.schemas.check_counts import N_EXAMPLES, CountsProblems, check_counts
 from cellmark.schemas.errors import Finding, InputError, raise_if_refused
@@ -19,6 +20,8 @@ from cellmark.schemas.normalization import row_sums
 LibrarySizeSource = Literal["given", "summed"]
 MIN_GENES_SHARE = 0.5
 """A library size may be summed over no fewer than this share of the genes that training measured."""
+ROWS_TO_REFUSE = 4096
+"""Rows at a time when the values of an input are only looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,9 @@ class PreparedChunk:
 class CheckedCells:
     """Cells of one source, checked and aligned to a panel.
 
-    Raises `InputError` with everything that is visible without the values: no cells, duplicate ids, genes that do not
-    fit, library sizes that are missing or impossible. Problems of the values come when the last chunk was seen.
+    Raises `InputError` at once when something is wrong that shows without the values: no cells, duplicate ids, genes
+    that do not fit, library sizes that are missing or impossible. The values are then read too, so that all problems
+    come together. Otherwise problems of the values are raised by `finish`, when the last chunk was seen.
 
     `library_size`: None (sum over the input's genes), the name of an `obs` column, or an array [cells].
     `n_genes_trained`: genes that training measured, None to sum in any case. `min_share`: see `GenePanel.align`.
@@ -76,8 +80,9 @@ class CheckedCells:
             if library_size is None and n_genes_trained is not None:
                 findings += summing_findings(source, n_genes_trained)
         findings += [*id_findings(self.cell_ids), *library_findings]
-        notes = raise_if_refused([*source.notes, *findings, *duplicate_notes(self.match)])
-        self.notes: tuple[Finding, ...] = notes
+        if any(finding.severity == "error" for finding in findings):
+            findings += self._value_findings()
+        self.notes: tuple[Finding, ...] = raise_if_refused([*source.notes, *findings, *duplicate_notes(self.match)])
 
     def prepare(self, chunk: RowChunk) -> PreparedChunk:
         """Check and align one chunk. Changes nothing, so chunks may be prepared by several threads at once."""
@@ -103,6 +108,16 @@ class CheckedCells:
 
     def finish(self) -> None:
         """Raise `InputError` when any chunk had a problem. Call it when all chunks were recorded."""
+        raise_if_refused(self._recorded_findings())
+
+    def _value_findings(self) -> list[Finding]:
+        """What is wrong with the values of an input that is refused anyway."""
+        if self.source.n_vars:
+            for chunk in self.source.chunks(ROWS_TO_REFUSE):
+                self.record(self.prepare(chunk))
+        return self._recorded_findings()
+
+    def _recorded_findings(self) -> list[Finding]:
         findings = list(self._problems.findings(self.source.counts_from))
         if self._library_problems:
             findings.append(
@@ -115,7 +130,7 @@ class CheckedCells:
                     examples=tuple(self._library_problems[:N_EXAMPLES]),
                 )
             )
-        raise_if_refused(findings)
+        return findings
 
     def chunks(self, n_rows: int) -> Iterator[AlignedCells]:
         """All cells in order, at most `n_rows` at a time; raises `InputError` at the end when something was wrong."""
