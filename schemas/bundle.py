@@ -9,6 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
+from pydantic import ValidationError
+
 from cellmark.schemas.canonical_json import canonical_json
 from cellmark.schemas.errors import BundleError, Finding, ModelError
 from cellmark.schemas.gene_panel import GenePanel
@@ -21,7 +23,6 @@ from cellmark.schemas.manifest import (
     manifest_digest,
     seal,
 )
-from pydantic import ValidationError
 
 ANNOTATOR = "annotator.onnx"
 EXPLAINER = "explainer.onnx"

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.sparse as sp
+
 from cellmark.schemas.errors import Finding
 
 LARGEST_COUNT = 2**24
@@ -60,7 +61,8 @@ class CountsProblems:
         if self.n_fractional:
             looks = "log-normalised" if self.largest < 20 else "normalised or corrected"
             add("COUNTS_NOT_WHOLE", "fractional", "raw counts, that is whole numbers",
-                f"{self.n_fractional} values that are not whole (largest {self.largest:.4g}): this looks {looks}", raw)  # fmt: skip
+                f"{self.n_fractional} values that are not whole (largest {self.largest:.4g}): this looks {looks}",
+                raw)  # fmt: skip
         if self.n_large:
             add("COUNTS_TOO_LARGE", "large", f"counts up to {LARGEST_COUNT}",
                 f"{self.n_large} values above it (largest {self.largest:.4g})", raw)  # fmt: skip
@@ -71,7 +73,7 @@ class CountsProblems:
 
 
 def check_counts(X: sp.csr_matrix, cell_ids: np.ndarray, totals: np.ndarray) -> CountsProblems:
-    """Problems of one chunk. `X`: CSR, cells x all genes of the input; `cell_ids`: [cells]; `totals`: row sums, [cells].
+    """Problems of one chunk. `X`: CSR, cells x genes of the input; `cell_ids`: [cells]; `totals`: row sums, [cells].
 
     One pass over the values when nothing is wrong: a value is fine when it equals its own unsigned 32-bit conversion.
     """

@@ -131,7 +131,7 @@ class ParameterError(CellmarkError):
 
 
 class SetupError(CellmarkError):
-    """This machine lacks a device, an extra or a process that was asked for."""
+    """A device, an extra or a process that was asked for is not on the machine."""
 
 
 def raise_if_refused(findings: Iterable[Finding], kind: type[CellmarkError] = InputError) -> tuple[Finding, ...]:

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+
 from cellmark.schemas.errors import Finding, GeneOverlapError, ParameterError
 
 MIN_PANEL_SHARE = 0.5
@@ -37,7 +38,7 @@ class GeneMatch:
         return float(self.measured.mean())
 
     def align(self, X: sp.csr_matrix) -> sp.csr_matrix:
-        """Counts of the panel's genes: CSR, float32, cells x panel genes, in panel order. `X`: CSR, cells x input genes."""
+        """Counts of the panel's genes: CSR, float32, cells x panel, panel order. `X`: CSR, cells x input genes."""
         columns = self.columns[X.indices]
         kept = np.flatnonzero(columns >= 0)
         index_type = np.int32 if len(kept) < 2**31 else np.int64
@@ -83,10 +84,10 @@ class GenePanel:
 
     @cached_property
     def _index(self) -> pd.Index:
-        return pd.Index(np.array(self.symbols, dtype=object))
+        return pd.Index(list(self.symbols), dtype=object)
 
     def match(self, var_names: np.ndarray) -> GeneMatch:
-        """Where each gene of an input goes. `var_names`: [input genes], any order, duplicates and other genes allowed."""
+        """Where each gene of an input goes. `var_names`: [input genes], in any order, duplicates and others allowed."""
         columns = self._index.get_indexer(pd.Index(np.asarray(var_names, dtype=object))).astype(np.int32)
         times = np.bincount(columns[columns >= 0], minlength=len(self))
         symbols = np.array(self.symbols, dtype=object)

@@ -2,8 +2,9 @@
 
 from typing import Any, Literal
 
-from cellmark.schemas.canonical_json import canonical_json, sha256
 from pydantic import BaseModel, ConfigDict, Field
+
+from cellmark.schemas.canonical_json import canonical_json, sha256
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"

@@ -57,7 +57,7 @@ def marker_table(**columns: object) -> pd.DataFrame:
         {
             name: given[name].astype(column.dtype)  # type: ignore[call-overload]
             if name in given
-            else pd.Series([pd.NA if column.dtype != "float64" else np.nan] * len(given), dtype=column.dtype)  # type: ignore[call-overload]
+            else pd.Series([pd.NA if column.dtype != "float64" else np.nan] * len(given), dtype=column.dtype)
             for name, column in COLUMNS.items()
         }
     )

@@ -69,7 +69,7 @@ class Annotator:
     def load(cls, model: str | os.PathLike[str], *, device: Device = "cpu", threads: int = 1) -> "Annotator":
         """The model behind a bundle folder or an MLflow URI (`models:/pbmc@champion`, `models:/pbmc/3`).
 
-        Digests are verified first, then the golden cells are run. See `open_model` and `ModelSession` for what is raised.
+        Digests are verified first, then the golden cells are run. `open_model` and `ModelSession` say what is raised.
         """
         source = open_model(model)
         return cls(source, ModelSession(source.bundle, device=device, threads=threads))
@@ -142,10 +142,10 @@ class Annotator:
         """The `top` genes behind each call, by absolute attribution, signed: one row per cell and gene.
 
         `target`: the type to explain, by default each cell's call. `against`: another type or `second`, for "why this
-        and not that". Columns: `cell_id`, `cell_type` (the call), `target`, `against`, `rank`, `gene`, `attribution` (of
-        the logit), `counts`, `log1p_norm`, `baseline` (ln(1 + counts per 10,000)), `direction` (such as `absent, for`),
-        `convergence_delta` (what is left of completeness, per cell). Raises as `annotate`, and `ModelError` on an
-        unknown type.
+        and not that". Columns: `cell_id`, `cell_type` (the call), `target`, `against`, `rank`, `gene`, `attribution`
+        (of the logit), `counts`, `log1p_norm`, `baseline` (ln(1 + counts per 10,000)), `direction` (such as `absent,
+        for`), `convergence_delta` (what is left of completeness, per cell). Raises as `annotate`, and `ModelError` on
+        an unknown type.
         """
         question = Question(target, against, top)
         question.check(self.session)
@@ -179,7 +179,7 @@ class Annotator:
         return result
 
     def markers(self, cell_type: str | None = None, *, top: int | None = None) -> pd.DataFrame:
-        """The marker table, of one type when named; `top` keeps the first ranks. Raises `ModelError` on an unknown type."""
+        """The marker table, of one type when named; `top` keeps the first ranks. Raises `ModelError` as `explain`."""
         table = self.bundle.markers
         if cell_type is not None:
             self.bundle.check_cell_type(cell_type)
@@ -216,18 +216,19 @@ def as_source(cells: "AnnData | CellSource", *, layer: str | None = None) -> Cel
 
 def calls_frame(calls: Calls, cell_ids: np.ndarray, cell_types: list[str]) -> pd.DataFrame:
     """Calls as a frame indexed by cell id; type columns are categorical, with the model's types in their order."""
-    best = pd.Categorical.from_codes(calls.best, categories=cell_types)
+    names = pd.Index(cell_types)
+    best = pd.Categorical.from_codes(calls.best, categories=names)
     frame = pd.DataFrame(
         {
             CELL_TYPE: best,
             BEST_CELL_TYPE: best,
             CONFIDENCE: calls.confidence,
-            SECOND_CELL_TYPE: pd.Categorical.from_codes(calls.second, categories=cell_types),
+            SECOND_CELL_TYPE: pd.Categorical.from_codes(calls.second, categories=names),
             MARGIN: calls.margin,
         },
         index=pd.Index(cell_ids, name=CELL_ID),
     )
     if calls.probabilities is not None:
-        names = [f"probability:{name}" for name in cell_types]
-        frame = frame.join(pd.DataFrame(calls.probabilities, index=frame.index, columns=names))
+        columns = [f"probability:{name}" for name in cell_types]
+        frame = frame.join(pd.DataFrame(calls.probabilities, index=frame.index, columns=columns))
     return frame

@@ -40,7 +40,7 @@ def first_markers(
     gene_symbols: Sequence[str],
     gene_ids: Sequence[str | None],
 ) -> pd.DataFrame:
-    """All genes of the panel for each type, ranked by mean contribution. A type without a correct call has no scores."""
+    """All genes of the panel for each type, by mean contribution. A type without a correct call has no scores."""
     n_genes = len(gene_symbols)
     tables = []
     for number, name in enumerate(cell_types):
@@ -65,4 +65,5 @@ def first_markers(
                 }
             )
         )
-    return marker_table(**pd.concat(tables, ignore_index=True).to_dict("series"))
+    table = pd.concat(tables, ignore_index=True)
+    return marker_table(**{str(name): column for name, column in table.items()})

@@ -113,7 +113,7 @@ def fit(
 def predict_logits(
     classifier: Classifier, x: sp.csr_matrix, cells: np.ndarray | None = None, *, batch_size: int = 1024
 ) -> torch.Tensor:
-    """Logits in evaluation mode, cells x types, on the CPU. `x`: CSR, ln(1 + counts per 10,000); `cells`: which rows."""
+    """Logits in evaluation mode, cells x types, on the CPU. `x`: CSR, ln(1 + counts per 10,000); `cells`: rows."""
     classifier.eval()
     device = classifier.mean.device
     rows = np.arange(x.shape[0]) if cells is None else cells

@@ -10,7 +10,7 @@ from .classifier import Classifier
 
 @dataclass(frozen=True)
 class FoldedNetwork:
-    """Linear layers with ReLU between them. `weights`: float32 [units out, units in] each; `biases`: float32 [units out].
+    """Linear layers with ReLU between them. `weights`: float32 [units out, units in]; `biases`: float32 [units out].
 
     The first layer takes ln(1 + counts per 10,000); the last gives logits.
     """

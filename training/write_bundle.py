@@ -109,7 +109,7 @@ def code_facts() -> dict[str, str | None]:
     checkout = Path(__file__).resolve().parents[1]
     commit = None
     if (checkout / ".git").exists():
-        asked = subprocess.run(
+        asked = subprocess.run(  # noqa: S603
             ["git", "-C", str(checkout), "rev-parse", "HEAD"],  # noqa: S607
             capture_output=True, text=True, check=False, timeout=10,
         )  # fmt: skip
