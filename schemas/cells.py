@@ -26,15 +26,17 @@ class CellSource(ABC):
 
     `var_names`: gene names as in the file, unicode [genes], duplicates kept. `obs`: one row per cell, indexed by cell
     id. `name`: what to call the input in messages. `counts_from`: where the values came from (`X`, `raw.X`,
-    `layers['counts']`). `notes`: what the reader did that the user should know. `measured`: False where only some of
-    the genes were named by the input itself (JSON without a list of genes).
+    `layers['counts']`). `notes`: what the reader did that the user should know. `var`: one row per gene, in the order
+    of `var_names`. `uns`: what the file says of itself, of which only `organism` is used.
     """
 
     name: str
     var_names: np.ndarray
     obs: pd.DataFrame
+    var: pd.DataFrame
     counts_from: str = "X"
     notes: tuple[Finding, ...] = ()
+    uns: dict[str, Any]
 
     @property
     def n_obs(self) -> int:
@@ -62,7 +64,7 @@ class CellSource(ABC):
 
     def close(self) -> None:
         """Release the file. Safe to call twice."""
-        return None
+        return
 
     def __enter__(self) -> Self:
         return self
@@ -84,6 +86,11 @@ class MemoryCells(CellSource):
     counts_from: str = "X"
     notes: tuple[Finding, ...] = ()
     uns: dict[str, Any] = field(default_factory=dict)
+    var: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def __post_init__(self) -> None:
+        if len(self.var) != len(self.var_names):
+            self.var = pd.DataFrame(index=pd.Index(np.asarray(self.var_names, dtype=object)))
 
     def chunks(self, n_rows: int) -> Iterator[RowChunk]:
         for start in range(0, self.X.shape[0], n_rows):

@@ -120,10 +120,11 @@ class Annotator:
         checked: CheckedCells,
         *,
         probabilities: bool = False,
+        observe: Callable[[RowChunk, PreparedChunk], None] | None = None,
         on_progress: Callable[[int], None] = lambda n_cells: None,
     ) -> pd.DataFrame:
-        """As `annotate`, of an input that has passed `check`."""
-        calls = score(checked, self.session, keep_probabilities=probabilities, on_progress=on_progress)
+        """As `annotate`, of an input that has passed `check`. `observe` sees every chunk of it, in order."""
+        calls = score(checked, self.session, keep_probabilities=probabilities, observe=observe, on_progress=on_progress)
         frame = calls_frame(calls, checked.cell_ids, self.cell_types)
         frame.attrs[UNS_KEY] = self.facts(checked).to_dict()
         return frame

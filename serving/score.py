@@ -47,12 +47,14 @@ def score(
     *,
     keep_probabilities: bool = False,
     workers: int | None = None,
+    observe: Callable[[RowChunk, PreparedChunk], None] | None = None,
     on_progress: Callable[[int], None] = lambda n_cells: None,
 ) -> Calls:
     """Calls of all cells, in order.
 
     Rows are read in this thread, in file order; checking, aligning and scoring run in `workers` threads (default: the
-    machine's cores, at most 8) on chunks that fit the caches. `on_progress` hears of finished cells. Raises
+    machine's cores, at most 8) on chunks that fit the caches. `observe` sees every chunk, in order, in this thread;
+    `on_progress` hears of finished cells. Raises
     `InputError` with all problems of the values, after the last row: no input that fails gets a call.
     """
     n_obs, panel_size = checked.source.n_obs, len(checked.match.measured)
@@ -61,7 +63,7 @@ def score(
     n_types = len(session.bundle.manifest.cell_types)
     probabilities = np.zeros((n_obs, n_types), dtype=np.float32) if keep_probabilities else None
 
-    def work(chunk: RowChunk) -> tuple[PreparedChunk, int]:
+    def work(chunk: RowChunk) -> tuple[RowChunk, PreparedChunk]:
         prepared = checked.prepare(chunk)
         if prepared.cells is not None:
             outputs = annotate_cells(session, prepared.cells)
@@ -70,12 +72,14 @@ def score(
             energy[rows] = outputs["energy"]
             if probabilities is not None:
                 probabilities[rows] = outputs["probabilities"]
-        return prepared, chunk.X.shape[0]
+        return chunk, prepared
 
     chunks = checked.source.chunks(rows_per_chunk(panel_size))
-    for prepared, n_cells in in_order(work, chunks, workers=workers):
+    for chunk, prepared in in_order(work, chunks, workers=workers):
         checked.record(prepared)
-        on_progress(n_cells)
+        if observe is not None:
+            observe(chunk, prepared)
+        on_progress(chunk.X.shape[0])
     checked.finish()
     return Calls(best, second, confidence, margin, energy, probabilities)
 

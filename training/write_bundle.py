@@ -4,9 +4,7 @@ import importlib.metadata
 import json
 import platform
 import subprocess
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ import onnx
 import pandas as pd
 
 from cellmark.schemas import bundle as files
-from cellmark.schemas.errors import Finding, OutputError
+from cellmark.schemas.atomic_output import whole_folder
 from cellmark.schemas.golden_cells import GoldenCells, write_golden
 from cellmark.schemas.manifest import Manifest
 
@@ -69,7 +67,7 @@ def write_bundle(
 
     Raises `OutputError` when it exists or cannot be written.
     """
-    with new_folder(folder) as draft:
+    with whole_folder(folder) as draft:
         (draft / files.ANNOTATOR).write_bytes(annotator.SerializeToString(deterministic=True))
         (draft / files.EXPLAINER).write_bytes(explainer.SerializeToString(deterministic=True))
         genes.to_parquet(draft / files.GENES, index=False, compression="zstd")
@@ -80,28 +78,6 @@ def write_bundle(
         (draft / files.EXPECTATIONS).write_text(text + "\n", encoding="utf-8")
         write_golden(draft / files.GOLDEN_CELLS, golden)
         return files.write_manifest(draft, manifest)
-
-
-@contextmanager
-def new_folder(folder: Path) -> Iterator[Path]:
-    """A draft beside `folder` that takes its name when the block ends well, and vanishes when it does not."""
-    if folder.exists():
-        raise OutputError(
-            Finding("OUTPUT_EXISTS", str(folder), "a folder that does not exist yet", "one that does",
-                    "Name another folder, or remove this one.")
-        )  # fmt: skip
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
-            draft = Path(scratch) / "draft"
-            draft.mkdir()
-            yield draft
-            draft.rename(folder)
-    except OSError as error:
-        raise OutputError(
-            Finding("OUTPUT_UNWRITABLE", str(folder), "a place that can be written", str(error),
-                    "Check the disk and the folder's permissions.")
-        ) from error  # fmt: skip
 
 
 def code_facts() -> dict[str, str | None]:

@@ -1,0 +1,75 @@
+"""Outputs that appear whole or not at all: written beside their place, then moved into it."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cellmark.schemas.errors import Finding, OutputError
+
+
+def refuse_existing(path: Path, *, force: bool) -> None:
+    """Raise `OutputError` (`OUTPUT_EXISTS`) when `path` is there and `force` is not given."""
+    if path.exists() and not force:
+        raise OutputError(
+            Finding("OUTPUT_EXISTS", str(path), "a place where nothing is yet", "something that exists",
+                    "Name another output, or replace this one with --force.")
+        )  # fmt: skip
+
+
+@contextmanager
+def whole_file(path: Path, *, force: bool = False) -> Iterator[Path]:
+    """A temporary path with the same suffix, beside `path`, that is moved there when the block ends well.
+
+    Raises `OutputError` when `path` exists (and `force` is not given) or cannot be written.
+    """
+    refuse_existing(path, force=force)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    draft = Path(name)
+    try:
+        yield draft
+        # mkstemp lets only its owner read; an output takes what the user's umask allows.
+        umask = os.umask(0)
+        os.umask(umask)
+        draft.chmod(0o666 & ~umask)
+        draft.replace(path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
+    """An empty folder beside `path` that takes its place when the block ends well, and vanishes when it does not.
+
+    Raises `OutputError` when `path` exists (and `force` is not given) or cannot be written.
+    """
+    refuse_existing(path, force=force)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as scratch:
+            draft = Path(scratch) / "draft"
+            draft.mkdir()
+            yield draft
+            if path.exists():
+                path.rename(Path(scratch) / "replaced")
+            draft.rename(path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> OutputError:
+    """What the operating system refused, as ours."""
+    return OutputError(
+        Finding("OUTPUT_UNWRITABLE", str(path), "a place that can be written", error.strerror or str(error),
+                "Check the disk and the permissions of the folder.")
+    )  # fmt: skip
+
+

@@ -1,0 +1,66 @@
+"""Opening cells, whatever the file: the extension says what it is."""
+
+import os
+from pathlib import Path
+
+from cellmark.schemas.cells import CellSource
+from cellmark.schemas.errors import Finding, ParameterError, ReadError
+
+TABLES = (".csv", ".tsv", ".txt")
+READ = ".h5ad, .zarr, .h5 (10x), a 10x matrix folder, " + ", ".join(TABLES) + " (also .gz)"
+
+
+def open_cells(path: str | os.PathLike[str], *, layer: str | None = None, genes_by_cells: bool = False) -> CellSource:
+    """The cells of a file or folder; use it in a `with` block.
+
+    `layer`: for `.h5ad` and `.zarr`, None for `X`, `raw` for `raw.X`, else a layer's name. `genes_by_cells`: for
+    tables, whether genes are rows. Raises `ReadError` with what is wrong and what mends it, and `ParameterError` for
+    an argument that the format does not have.
+    """
+    location = Path(path)
+    if not location.exists():
+        raise ReadError(
+            Finding("FILE_NOT_FOUND", str(location), "a file or folder of cells", "nothing there", "Check the path.")
+        )
+    suffix = location.with_suffix("").suffix if location.suffix == ".gz" else location.suffix
+    _check_arguments(location, suffix.lower(), layer, genes_by_cells)
+    match suffix.lower():
+        case ".h5ad" if location.is_file():
+            from cellmark.schemas.read_h5ad import open_h5ad
+
+            return open_h5ad(location, layer=layer)
+        case ".h5" if location.is_file():
+            from cellmark.schemas.read_tenx import read_tenx_h5
+
+            return read_tenx_h5(location)
+        case ".csv" | ".tsv" | ".txt" if location.is_file():
+            from cellmark.schemas.read_table import read_table
+
+            return read_table(location, genes_by_cells=genes_by_cells)
+        case ".zarr" if location.is_dir():
+            from cellmark.schemas.read_zarr import read_zarr
+
+            return read_zarr(location, layer=layer)
+        case _ if location.is_dir() and any(location.glob("matrix.mtx*")):
+            from cellmark.schemas.read_tenx import read_tenx_folder
+
+            return read_tenx_folder(location)
+        case _:
+            what = "a folder without matrix.mtx" if location.is_dir() else f"the extension {suffix or 'none'!r}"
+            raise ReadError(
+                Finding("FILE_FORMAT_UNKNOWN", str(location), f"one of {READ}", what,
+                        "Give the file the extension of what it is, or convert it with anndata.")
+            )  # fmt: skip
+
+
+def _check_arguments(location: Path, suffix: str, layer: str | None, genes_by_cells: bool) -> None:
+    if layer is not None and suffix not in (".h5ad", ".zarr"):
+        raise ParameterError(
+            Finding("PARAMETER_INVALID", "layer", "an .h5ad or .zarr, which have layers", location.name,
+                    "Leave --layer away for this input.")
+        )  # fmt: skip
+    if genes_by_cells and suffix not in TABLES:
+        raise ParameterError(
+            Finding("PARAMETER_INVALID", "genes_by_cells", "a table (.csv or .tsv)", location.name,
+                    "Leave --genes-by-cells away for this input.")
+        )  # fmt: skip

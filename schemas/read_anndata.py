@@ -1,0 +1,74 @@
+"""An AnnData in memory as a cell source; the caller's object is never changed."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from cellmark.schemas.cells import MemoryCells
+from cellmark.schemas.errors import Finding, ReadError
+from cellmark.schemas.reading import gene_features, unknown_layer
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+RAW = "raw"
+
+
+def cells_from_anndata(adata: "AnnData", *, layer: str | None = None, name: str = "adata") -> MemoryCells:
+    """The cells of an AnnData. `layer`: None for `X`, `raw` for `adata.raw`, else a layer.
+
+    Views, backed objects, dense arrays, CSR and CSC are taken. Raises `ReadError`: an unknown layer, no values.
+    """
+    if layer is None:
+        X, var, counts_from = adata.X, adata.var, "X"
+    elif layer == RAW and RAW not in adata.layers:
+        if adata.raw is None:
+            raise unknown_layer(layer, list(adata.layers))
+        X, var, counts_from = adata.raw.X, adata.raw.var, "raw.X"
+    elif layer in adata.layers:
+        X, var, counts_from = adata.layers[layer], adata.var, f"layers[{layer!r}]"
+    else:
+        raise unknown_layer(layer, [*adata.layers, *([RAW] if adata.raw is not None else [])])
+    if X is None:
+        raise ReadError(
+            Finding("MATRIX_INVALID", counts_from, "a matrix of counts", "none", "Name the layer that holds them.")
+        )
+    organism = adata.uns.get("organism")
+    return memory_cells(X, adata.obs, var, name=name, counts_from=counts_from, organism=organism)
+
+
+def memory_cells(
+    X: Any, obs: pd.DataFrame, var: pd.DataFrame, *, name: str, counts_from: str, organism: object = None
+) -> MemoryCells:
+    """A source of arrays as AnnData holds them: features that are not genes are left out, with a note."""
+    is_gene, notes = gene_features(var)
+    counts = to_csr(X, counts_from)
+    if is_gene is not None:
+        counts, var = counts[:, np.flatnonzero(is_gene)], var[is_gene]
+    return MemoryCells(
+        counts,
+        var.index.to_numpy(dtype=object).astype(str),
+        obs,
+        name=name,
+        counts_from=counts_from,
+        notes=notes,
+        uns={"organism": organism} if isinstance(organism, str) else {},
+        var=var,
+    )
+
+
+def to_csr(X: Any, where: str) -> sp.csr_matrix:
+    """CSR of any matrix that AnnData may hold; the values keep their dtype. Raises `ReadError` for other things."""
+    if hasattr(X, "to_memory"):
+        X = X.to_memory()
+    if sp.issparse(X):
+        return sp.csr_matrix(X)
+    values = np.asarray(X)
+    if values.dtype.kind not in "fiub" or values.ndim != 2:
+        raise ReadError(
+            Finding("MATRIX_INVALID", where, "a matrix of numbers, cells x genes", f"{values.dtype} {values.shape}",
+                    "Convert it to a sparse matrix of counts.")
+        )  # fmt: skip
+    return sp.csr_matrix(values)

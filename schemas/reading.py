@@ -1,0 +1,65 @@
+"""What the readers share: how a library's exception becomes ours, and which features of a file are genes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cellmark.schemas.errors import CellmarkError, Finding, ReadError
+
+GENE_EXPRESSION = "Gene Expression"
+
+
+@contextmanager
+def reading(path: Path, expected: str) -> Iterator[None]:
+    """Turn whatever a library raises into `ReadError` (`FILE_UNREADABLE`); our own errors pass.
+
+    `expected`: what the file should be, such as `an AnnData file (.h5ad)`.
+    """
+    try:
+        yield
+    except CellmarkError:
+        raise
+    except Exception as error:
+        # h5py, zarr, anndata and pandas raise OSError, KeyError, ValueError, TypeError, RuntimeError and types of
+        # their own for a damaged file; whichever it is, the file cannot be read.
+        cause = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ReadError(
+            Finding("FILE_UNREADABLE", str(path), expected, f"something that cannot be read ({cause})",
+                    "Check that the file is complete, and write it again from its source.")
+        ) from error  # fmt: skip
+
+
+def unknown_layer(layer: str, there: list[str]) -> ReadError:
+    """The error of a layer that a file does not have. `there`: those that it has."""
+    listed = ", ".join(there) or "none"
+    return ReadError(
+        Finding("LAYER_UNKNOWN", "layer", f"a layer of the input (there are: {listed})", repr(layer),
+                "Name one of them with --layer (layer= in Python), or leave it away to use X.")
+    )  # fmt: skip
+
+
+def not_anndata(path: Path, found: str) -> ReadError:
+    """The error of a store that holds something else."""
+    return ReadError(
+        Finding("NOT_ANNDATA", str(path), "an AnnData (X, obs and var)", found,
+                "Write one with adata.write_h5ad(...), or give the file the extension of what it is.")
+    )  # fmt: skip
+
+
+def gene_features(var: pd.DataFrame) -> tuple[np.ndarray | None, tuple[Finding, ...]]:
+    """Which rows of `var` are genes, bool [features], by the column `feature_types` of 10x and CELLxGENE files.
+
+    None when all are, or the file does not say; otherwise with a note that counts what is left out.
+    """
+    if "feature_types" not in var.columns:
+        return None, ()
+    types = var["feature_types"].astype(str)
+    is_gene = (types == GENE_EXPRESSION).to_numpy()
+    if is_gene.all() or not is_gene.any():
+        return None, ()
+    counted = ", ".join(f"{number} {name}" for name, number in types[~is_gene].value_counts().items())
+    note = Finding("FEATURES_DROPPED", "var['feature_types']", GENE_EXPRESSION, counted, "They were left out.", "info")
+    return is_gene, (note,)

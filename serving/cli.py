@@ -1,0 +1,122 @@
+"""The script `cellmark`: commands found through the entry-point group `cellmark.commands`, loaded when they are run.
+
+Nothing heavy is imported here: `cellmark --help` has to come at once.
+"""
+
+import os
+import sys
+from importlib.metadata import EntryPoint, entry_points, version
+from importlib.util import find_spec
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from cellmark.schemas.errors import CellmarkError, Finding, SetupError
+
+GROUP = "cellmark.commands"
+ORDER = ("demo", "train", "annotate", "explain", "markers", "validate", "serve", "models", "bundle")
+TRAINING_MODULE = "cellmark.training."
+TRAINING_NEEDS = ("torch", "onnx", "sklearn", "mlflow")
+INSTALL_TRAINING = "pip install 'cellmark[train,cpu]'"
+
+EXIT_REFUSED = 1
+EXIT_INTERRUPTED = 130
+
+
+class Commands(TyperGroup):
+    """Commands of all installed worlds, loaded one by one."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        names = [entry.name for entry in entry_points(group=GROUP)]
+        return sorted(names, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        found = [entry for entry in entry_points(group=GROUP) if entry.name == cmd_name]
+        if not found:
+            return None
+        entry = found[0]
+        command = _load(entry)
+        if entry.value.startswith(TRAINING_MODULE) and missing_training():
+            return _not_installed(entry.name, command)
+        return command
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def cellmark(show_version: bool = typer.Option(False, "--version", help="Print the version and leave.")) -> None:
+    """Cell-type models for single-cell RNA-seq: train, register, serve and explain them.
+
+    Try it on real cells with `cellmark demo`. MODEL is a bundle folder or an MLflow URI such as `models:/pbmc@champion`;
+    `MLFLOW_TRACKING_URI` says where the registry is (default: a SQLite file in the working folder).
+    """
+    if show_version:
+        typer.echo(f"cellmark {version('cellmark')}")
+        raise typer.Exit
+
+
+def missing_training() -> list[str]:
+    """Packages of the extra `train` that are not installed."""
+    return [name for name in TRAINING_NEEDS if find_spec(name) is None]
+
+
+def main() -> None:
+    """Run the command line; refused input ends in one paragraph and exit status 1, never in a traceback."""
+    try:
+        app(prog_name="cellmark", standalone_mode=True)
+    except CellmarkError as error:
+        _complain(error)
+        sys.exit(EXIT_REFUSED)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nInterrupted; nothing half-written was left behind.\n")
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of a pipe (such as `head`) has what it wanted; keep Python from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_REFUSED)
+
+
+def _load(entry: EntryPoint) -> Any:
+    loaded = entry.load()
+    if isinstance(loaded, typer.Typer):
+        command = typer.main.get_command(loaded)
+        command.name = entry.name
+        return command
+    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
+    single.command(name=entry.name)(loaded)
+    return typer.main.get_command(single)
+
+
+def _not_installed(name: str, command: Any) -> TyperCommand:
+    """Stands in for a training command on a machine without the extra: listed, and answered with the remedy."""
+
+    def explain(_arguments: list[str] = typer.Argument(None, metavar="...")) -> None:  # noqa: B008
+        raise SetupError(
+            Finding("EXTRA_MISSING", name, "the training extra", f"no {', '.join(missing_training())}",
+                    f"Install it with: {INSTALL_TRAINING}")
+        )  # fmt: skip
+
+    summary = (command.help or "").strip().split("\n\n")[0]
+    explain.__doc__ = f"{summary} (needs the training extra: {INSTALL_TRAINING})"
+    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    single.command(name=name, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(explain)
+    stand_in: TyperCommand = typer.main.get_command(single)  # type: ignore[assignment]
+    return stand_in
+
+
+def _complain(error: CellmarkError) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    for finding in error.findings:
+        console.print(Text.assemble((f"{finding.severity}: ", "bold red"), str(finding)))

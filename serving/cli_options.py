@@ -1,0 +1,28 @@
+"""Arguments that several commands share, so that they read the same everywhere."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Model = Annotated[
+    str, typer.Option("--model", "-m", help="Bundle folder or MLflow URI (models:/pbmc@champion, models:/pbmc/3).")
+]
+Data = Annotated[
+    Path, typer.Argument(help="Cells: .h5ad, .zarr, 10x .h5, a 10x matrix folder, .csv or .tsv (cells x genes).")
+]
+Layer = Annotated[
+    str | None, typer.Option("--layer", help="Where the raw counts are: a layer's name, or raw. Default: X.")
+]
+LibrarySize = Annotated[
+    str | None,
+    typer.Option(
+        "--library-size",
+        metavar="OBS_COLUMN",
+        help="Column of obs with each cell's total count over all genes. Default: sum over the input's genes.",
+    ),
+]
+GenesByCells = Annotated[bool, typer.Option("--genes-by-cells", help="The table has genes as rows.")]
+Device = Annotated[str, typer.Option("--device", help="cpu or cuda. A cuda that cannot be used is an error.")]
+Output = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]

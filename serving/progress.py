@@ -1,0 +1,31 @@
+"""Progress on standard error, so that results on standard output stay clean."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def cell_progress(description: str, n_cells: int) -> Iterator[Callable[[int], None]]:
+    """A bar over cells; yields the function that hears of finished ones. Silent where there is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("cells"))
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(description, total=n_cells)
+        yield lambda done: progress.advance(task, done)
+
+
+@contextmanager
+def waiting(description: str) -> Iterator[None]:
+    """A spinner for work whose length is not known."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        console.print(description, highlight=False)
+        yield
+        return
+    with console.status(description):
+        yield

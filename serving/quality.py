@@ -1,0 +1,33 @@
+"""The quality tables of an input, collected while it is read, and their comparison with the training data's."""
+
+from pathlib import Path
+
+from cellmark.schemas.bundle import Bundle
+from cellmark.schemas.cells import RowChunk
+from cellmark.schemas.checked_cells import CheckedCells, PreparedChunk
+from cellmark.schemas.quality_report import QualityReport
+from cellmark.schemas.quality_table import QualityAccumulator, find_mitochondrial
+
+
+class QualityWatch:
+    """Watches the chunks of one input; call `compare` when all have been seen."""
+
+    def __init__(self, checked: CheckedCells) -> None:
+        self._checked = checked
+        self._tables = QualityAccumulator(
+            panel_columns=checked.match.columns >= 0,
+            mitochondrial_columns=find_mitochondrial(checked.source.var_names),
+            panel_overlap=checked.match.share,
+        )
+
+    def see(self, chunk: RowChunk, prepared: PreparedChunk) -> None:
+        """The next chunk; one with problems is passed over, since such an input is refused anyway."""
+        if prepared.cells is not None:
+            ids = self._checked.cell_ids[chunk.start : chunk.start + chunk.X.shape[0]]
+            self._tables.add(chunk.X, cell_ids=ids, library_size=prepared.cells.library_size)
+
+    def compare(self, bundle: Bundle, *, data_docs: Path | None = None) -> QualityReport:
+        """Run the bundle's Great Expectations suites. `data_docs`: a new folder for its HTML pages."""
+        from cellmark.schemas.expectations import run_expectations
+
+        return run_expectations(bundle.expectations, self._tables.cells(), self._tables.sample(), data_docs=data_docs)
