@@ -24,6 +24,7 @@ from cellmark.schemas.columns import (
 from cellmark.schemas.errors import Finding
 
 from .attribute import DEFAULT_TOP, EXPLAIN_VALUES, Question, attribute_cells, explanation_frame
+from .markers import select_markers
 from .model_source import ModelSource, open_model
 from .score import Calls, in_order, score
 from .session import Device, ModelSession
@@ -181,13 +182,7 @@ class Annotator:
 
     def markers(self, cell_type: str | None = None, *, top: int | None = None) -> pd.DataFrame:
         """The marker table, of one type when named; `top` keeps the first ranks. Raises `ModelError` as `explain`."""
-        table = self.bundle.markers
-        if cell_type is not None:
-            self.bundle.check_cell_type(cell_type)
-            table = table[table["cell_type"] == cell_type]
-        if top is not None:
-            table = table[table["rank"] <= top]
-        return table.reset_index(drop=True)
+        return select_markers(self.bundle, cell_type, top=top)
 
     def facts(self, checked: CheckedCells) -> AnswerFacts:
         """What an answer on this input says of itself."""

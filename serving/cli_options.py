@@ -1,7 +1,7 @@
 """Arguments that several commands share, so that they read the same everywhere."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -26,3 +26,14 @@ GenesByCells = Annotated[bool, typer.Option("--genes-by-cells", help="The table 
 Device = Annotated[str, typer.Option("--device", help="cpu or cuda. A cuda that cannot be used is an error.")]
 Output = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
+
+
+def device_of(name: str) -> Literal["cpu", "cuda"]:
+    """The device of that name. Raises `ParameterError` for another name."""
+    from cellmark.schemas.errors import Finding, ParameterError
+
+    if name == "cpu":
+        return "cpu"
+    if name == "cuda":
+        return "cuda"
+    raise ParameterError(Finding("PARAMETER_INVALID", "device", "cpu or cuda", repr(name), "Name one of them."))

@@ -1,0 +1,145 @@
+"""A batch of inputs: one output each and a summary; a broken input does not stop the others."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cellmark.schemas.atomic_output import refuse_existing, unwritable, whole_file
+from cellmark.schemas.columns import CELL_TYPE, CONFIDENCE, UNS_KEY
+from cellmark.schemas.errors import CellmarkError, Finding, ParameterError
+from cellmark.schemas.quality_report import QualityReport
+from cellmark.schemas.read import open_cells
+
+from .annotator import Annotator
+from .progress import cell_progress
+from .quality import QualityWatch
+from .show import show_frame
+from .write_calls import FORMATS, check_output, write_calls
+
+SUMMARY = "summary.csv"
+SUMMARY_COLUMNS = (
+    "input",
+    "output",
+    "status",
+    "n_cells",
+    "most_common_cell_type",
+    "median_confidence",
+    "genes_matched",
+    "genes_missing",
+    "library_size_source",
+    "quality",
+    "codes",
+    "message",
+)
+
+
+def annotate_batch(
+    annotator: Annotator,
+    inputs: Sequence[Path],
+    folder: Path,
+    *,
+    format: str = "parquet",  # noqa: A002
+    library_size: str | None = None,
+    reading: Mapping[str, Any] | None = None,
+    probabilities: bool = False,
+    force: bool = False,
+) -> int:
+    """Annotate every input into `folder` and write `summary.csv` there; returns how many inputs failed.
+
+    `reading`: arguments of `open_cells`. Each input is also compared with the bundle's Great Expectations suites; what
+    is unlike the training data is a warning in the summary's column `quality`. Raises `OutputError` and
+    `ParameterError` before any work when the outputs cannot be written.
+    """
+    targets = output_names(inputs, folder, format=format)
+    refuse_existing(folder / SUMMARY, force=force)
+    for target in targets:
+        check_output(target, force=force)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    rows = []
+    for path, target in zip(inputs, targets, strict=True):
+        try:
+            rows.append(
+                _annotate(
+                    annotator, path, target, library_size, reading or {}, probabilities=probabilities, force=force
+                )
+            )
+        except CellmarkError as error:
+            rows.append(
+                {
+                    "input": str(path),
+                    "status": "refused",
+                    "codes": ";".join(finding.code for finding in error.findings),
+                    "message": " | ".join(map(str, error.findings)),
+                }
+            )
+    summary = pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS)).astype({"n_cells": "Int64"})
+    for column in ("genes_matched", "genes_missing"):
+        summary[column] = summary[column].astype("Int64")
+    with whole_file(folder / SUMMARY, force=force) as draft:
+        summary.to_csv(draft, index=False)
+    shown = summary[["input", "status", "n_cells", "most_common_cell_type", "quality", "codes"]].astype(str)
+    show_frame(shown.replace({"nan": "", "<NA>": ""}), f"{len(inputs)} inputs, summary in {folder / SUMMARY}")
+    return int((summary["status"] != "ok").sum())
+
+
+def output_names(inputs: Sequence[Path], folder: Path, *, format: str) -> list[Path]:  # noqa: A002
+    """One output per input, named after it; inputs of the same name are told apart by a number."""
+    suffix = f".{format.removeprefix('.')}"
+    if suffix not in FORMATS:
+        raise ParameterError(
+            Finding("PARAMETER_INVALID", "format", "parquet, csv or h5ad", repr(format), "Name one of them.")
+        )
+    taken = {Path(SUMMARY).stem}
+    names = []
+    for path in inputs:
+        stem = path.name.removesuffix(".gz")
+        stem = stem.removesuffix(Path(stem).suffix) if Path(stem).suffix else stem
+        name, number = stem, 2
+        while name in taken:
+            name, number = f"{stem}-{number}", number + 1
+        taken.add(name)
+        names.append(folder / f"{name}{suffix}")
+    return names
+
+
+def _annotate(
+    annotator: Annotator,
+    path: Path,
+    target: Path,
+    library_size: str | None,
+    reading: Mapping[str, Any],
+    *,
+    probabilities: bool,
+    force: bool,
+) -> dict[str, Any]:
+    with open_cells(path, **reading) as source:
+        checked = annotator.check(source, library_size=library_size)
+        watch = QualityWatch(checked)
+        with cell_progress(path.name, source.n_obs) as advance:
+            frame = annotator.call(checked, probabilities=probabilities, observe=watch.see, on_progress=advance)
+        report = watch.compare(annotator.bundle)
+        write_calls(frame, target, source=source, origin=path, force=force)
+    facts = frame.attrs[UNS_KEY]
+    return {
+        "input": str(path),
+        "output": str(target),
+        "status": "ok",
+        "n_cells": len(frame),
+        "most_common_cell_type": frame[CELL_TYPE].value_counts().index[0],
+        "median_confidence": float(frame[CONFIDENCE].median()),
+        **{key: facts[key] for key in ("genes_matched", "genes_missing", "library_size_source")},
+        "quality": quality_in_words(report),
+        "codes": ";".join(note["code"] for note in facts["notes"]),
+    }
+
+
+def quality_in_words(report: QualityReport) -> str:
+    """`as in training`, or the measures that are not."""
+    if report.success:
+        return "as in training"
+    return "unlike training: " + ", ".join(dict.fromkeys(check.where for check in report.failed))

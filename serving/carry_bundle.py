@@ -1,0 +1,79 @@
+"""A bundle as one `.tar` file, out and in again; an archive is not trusted until every digest matches."""
+
+import io
+import shutil
+import tarfile
+from pathlib import Path, PurePosixPath
+
+from cellmark.schemas.atomic_output import whole_file, whole_folder
+from cellmark.schemas.bundle import Bundle
+from cellmark.schemas.errors import BundleError, Finding, ReadError
+from cellmark.schemas.manifest import MANIFEST_NAME
+
+LARGEST_BUNDLE = 4 * 1024**3
+"""Bytes that an archive may unpack to."""
+MOST_FILES = 10_000
+
+
+def export_bundle(bundle: Bundle, out: Path, *, force: bool = False) -> None:
+    """Write a verified bundle to a `.tar` (the same bundle gives the same bytes), or copy it to a folder."""
+    names = [MANIFEST_NAME, *sorted(bundle.manifest.files)]
+    if out.suffix != ".tar":
+        with whole_folder(out, force=force) as draft:
+            for name in names:
+                (draft / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(bundle.path(name), draft / name)
+            Bundle.open(draft)
+        return
+    with whole_file(out, force=force) as draft, tarfile.open(draft, "w", format=tarfile.PAX_FORMAT) as archive:
+        for name in names:
+            data = bundle.path(name).read_bytes()
+            # No owner, date or mode of this machine travels along.
+            info = tarfile.TarInfo(name)
+            info.size, info.mode = len(data), 0o644
+            archive.addfile(info, io.BytesIO(data))
+
+
+def import_bundle(path: Path, out: Path, *, force: bool = False) -> Bundle:
+    """Unpack an archive into a new folder and verify it.
+
+    Raises `ReadError` when there is no such archive, and `BundleError` for links, paths out of the folder, more or
+    larger files than a bundle has, and whatever `Bundle.open` refuses.
+    """
+    if not path.is_file():
+        raise ReadError(Finding("FILE_NOT_FOUND", str(path), "a .tar of a bundle", "nothing there", "Check the path."))
+    with whole_folder(out, force=force) as draft:
+        try:
+            with tarfile.open(path, "r:") as archive:
+                _unpack(archive, draft)
+        except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+            raise BundleError(
+                Finding("BUNDLE_CONTENT_INVALID", str(path), "an archive from `cellmark bundle export`", str(error),
+                        "Fetch the archive again.")
+            ) from error  # fmt: skip
+        Bundle.open(draft)
+    return Bundle.open(out)
+
+
+def _unpack(archive: tarfile.TarFile, folder: Path) -> None:
+    total = 0
+    for number, member in enumerate(archive):
+        parts = PurePosixPath(member.name)
+        unsafe = parts.is_absolute() or ".." in parts.parts or "\\" in member.name or not member.isreg()
+        if unsafe:
+            raise BundleError(
+                Finding("BUNDLE_PATH_UNSAFE", member.name, "plain files inside the bundle", "a path or link elsewhere",
+                        "Do not use this archive; fetch it again from where it came.")
+            )  # fmt: skip
+        total += member.size
+        if total > LARGEST_BUNDLE or number >= MOST_FILES:
+            raise BundleError(
+                Finding("BUNDLE_CONTENT_INVALID", member.name, f"at most {LARGEST_BUNDLE} bytes in {MOST_FILES} files",
+                        "more", "This is not a bundle.")
+            )  # fmt: skip
+        content = archive.extractfile(member)
+        target = folder / member.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        assert content is not None  # noqa: S101  (a regular file has content)
+        with content, target.open("xb") as out:
+            shutil.copyfileobj(content, out)

@@ -1,0 +1,77 @@
+"""`cellmark annotate`: one input to one output, or a batch of inputs to a folder."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cellmark.serving.cli_options import Device, Force, GenesByCells, Layer, LibrarySize, Model, Output
+
+
+def annotate(
+    data: Annotated[
+        list[Path],
+        typer.Argument(help="Cells: .h5ad, .zarr, 10x .h5, a 10x matrix folder, .csv or .tsv. Several make a batch."),
+    ],
+    model: Model,
+    out: Output,
+    layer: Layer = None,
+    library_size: LibrarySize = None,
+    genes_by_cells: GenesByCells = False,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Tables also get one column per cell type.")
+    ] = False,
+    batch_format: Annotated[
+        str, typer.Option("--format", help="Of a batch's outputs: parquet, csv or h5ad.")
+    ] = "parquet",
+    device: Device = "cpu",
+    force: Force = False,
+) -> None:
+    """Name the type of every cell.
+
+    One input: OUT is an .h5ad (a copy with new columns in obs), a .csv or a .parquet (with a .json of facts beside it).
+    Several inputs, or an OUT that is a folder: one output per input and a summary.csv; a broken input does not stop the
+    others, and the exit status is 1.
+
+    cellmark annotate new.h5ad --model models:/pbmc@champion -o calls.parquet
+    """
+    from cellmark.serving.annotator import Annotator
+    from cellmark.serving.batch import annotate_batch
+    from cellmark.serving.cli_options import device_of
+    from cellmark.serving.progress import waiting
+
+    is_batch = len(data) > 1 or out.is_dir() or str(out).endswith("/")
+    reading = {"layer": layer, "genes_by_cells": genes_by_cells}
+    if not is_batch:
+        from cellmark.serving.write_calls import check_output
+
+        check_output(out, force=force)
+    with waiting(f"Loading {model}"):
+        annotator = Annotator.load(model, device=device_of(device))
+    if is_batch:
+        n_failed = annotate_batch(
+            annotator, data, out, format=batch_format, library_size=library_size, reading=reading,
+            probabilities=probabilities, force=force,
+        )  # fmt: skip
+        raise typer.Exit(1 if n_failed else 0)
+    _annotate_one(annotator, data[0], out, reading, library_size, probabilities=probabilities, force=force)
+
+
+def _annotate_one(
+    annotator: object, path: Path, out: Path, reading: dict[str, object], library_size: str | None, *,
+    probabilities: bool, force: bool,
+) -> None:  # fmt: skip
+    from cellmark.schemas.read import open_cells
+    from cellmark.serving.annotator import Annotator
+    from cellmark.serving.progress import cell_progress
+    from cellmark.serving.show import show_calls, show_notes
+    from cellmark.serving.write_calls import write_calls
+
+    assert isinstance(annotator, Annotator)  # noqa: S101
+    with open_cells(path, **reading) as source:  # type: ignore[arg-type]
+        checked = annotator.check(source, library_size=library_size)
+        show_notes(checked.notes)
+        with cell_progress("Annotating", source.n_obs) as advance:
+            frame = annotator.call(checked, probabilities=probabilities, on_progress=advance)
+        write_calls(frame, out, source=source, origin=path, force=force)
+    show_calls(frame, out)
