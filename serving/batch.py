@@ -10,13 +10,11 @@ from cellmark.schemas.atomic_output import refuse_existing, unwritable, whole_fi
 from cellmark.schemas.columns import CELL_TYPE, CONFIDENCE, UNS_KEY
 from cellmark.schemas.errors import CellmarkError, Finding, ParameterError
 from cellmark.schemas.quality_report import QualityReport
-from cellmark.schemas.read import open_cells
 
+from .annotate_file import annotate_file
 from .annotator import Annotator
-from .progress import cell_progress
-from .quality import QualityWatch
 from .show import show_frame
-from .write_calls import FORMATS, check_output, write_calls
+from .write_calls import FORMATS, check_output
 
 SUMMARY = "summary.csv"
 SUMMARY_COLUMNS = (
@@ -117,13 +115,17 @@ def _annotate(
     probabilities: bool,
     force: bool,
 ) -> dict[str, Any]:
-    with open_cells(path, **reading) as source:
-        checked = annotator.check(source, library_size=library_size)
-        watch = QualityWatch(checked)
-        with cell_progress(path.name, source.n_obs) as advance:
-            frame = annotator.call(checked, probabilities=probabilities, observe=watch.see, on_progress=advance)
-        report = watch.compare(annotator.bundle)
-        write_calls(frame, target, source=source, origin=path, force=force)
+    frame, report = annotate_file(
+        annotator,
+        path,
+        target,
+        library_size=library_size,
+        reading=reading,
+        probabilities=probabilities,
+        with_quality=True,
+        force=force,
+    )
+    assert report is not None  # noqa: S101  (asked for)
     facts = frame.attrs[UNS_KEY]
     return {
         "input": str(path),

@@ -120,3 +120,7 @@ def _complain(error: CellmarkError) -> None:
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     for finding in error.findings:
         console.print(Text.assemble((f"{finding.severity}: ", "bold red"), str(finding)))
+
+
+if __name__ == "__main__":
+    main()

@@ -35,16 +35,18 @@ def annotate(
 
     cellmark annotate new.h5ad --model models:/pbmc@champion -o calls.parquet
     """
+    from cellmark.schemas.errors import Finding
+    from cellmark.serving.annotate_file import annotate_file
     from cellmark.serving.annotator import Annotator
     from cellmark.serving.batch import annotate_batch
     from cellmark.serving.cli_options import device_of
     from cellmark.serving.progress import waiting
+    from cellmark.serving.show import show_calls, show_notes
+    from cellmark.serving.write_calls import check_output
 
     is_batch = len(data) > 1 or out.is_dir() or str(out).endswith("/")
     reading = {"layer": layer, "genes_by_cells": genes_by_cells}
     if not is_batch:
-        from cellmark.serving.write_calls import check_output
-
         check_output(out, force=force)
     with waiting(f"Loading {model}"):
         annotator = Annotator.load(model, device=device_of(device))
@@ -54,24 +56,8 @@ def annotate(
             probabilities=probabilities, force=force,
         )  # fmt: skip
         raise typer.Exit(1 if n_failed else 0)
-    _annotate_one(annotator, data[0], out, reading, library_size, probabilities=probabilities, force=force)
-
-
-def _annotate_one(
-    annotator: object, path: Path, out: Path, reading: dict[str, object], library_size: str | None, *,
-    probabilities: bool, force: bool,
-) -> None:  # fmt: skip
-    from cellmark.schemas.read import open_cells
-    from cellmark.serving.annotator import Annotator
-    from cellmark.serving.progress import cell_progress
-    from cellmark.serving.show import show_calls, show_notes
-    from cellmark.serving.write_calls import write_calls
-
-    assert isinstance(annotator, Annotator)  # noqa: S101
-    with open_cells(path, **reading) as source:  # type: ignore[arg-type]
-        checked = annotator.check(source, library_size=library_size)
-        show_notes(checked.notes)
-        with cell_progress("Annotating", source.n_obs) as advance:
-            frame = annotator.call(checked, probabilities=probabilities, on_progress=advance)
-        write_calls(frame, out, source=source, origin=path, force=force)
+    frame, _ = annotate_file(
+        annotator, data[0], out, library_size=library_size, reading=reading, probabilities=probabilities, force=force
+    )
+    show_notes(Finding(**note) for note in frame.attrs["cellmark"]["notes"])
     show_calls(frame, out)

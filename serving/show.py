@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from cellmark.schemas.columns import CELL_TYPE, CONFIDENCE, UNS_KEY
 from cellmark.schemas.errors import Finding
@@ -46,14 +47,16 @@ def show_calls(frame: pd.DataFrame, out: Path) -> None:
 def show_findings(findings: Iterable[Finding], title: str) -> None:
     """Findings as a readable table."""
     table = Table(title=title, show_lines=True)
-    for column in ("severity", "code", "where", "expected", "found", "remedy"):
+    for column in ("severity", "where", "what and remedy"):
         table.add_column(column, overflow="fold")
     for finding in findings:
-        found = finding.found + (f" (e.g. {', '.join(finding.examples[:3])})" if finding.examples else "")
-        table.add_row(
-            f"[{STYLES[finding.severity]}]{finding.severity}[/]", finding.code, finding.where, finding.expected, found,
-            finding.remedy,
-        )  # fmt: skip
+        examples = f" (for example {', '.join(finding.examples[:3])})" if finding.examples else ""
+        text = Text.assemble(
+            f"expected {finding.expected}; found {finding.found}{examples}.\n",
+            (finding.remedy, "bold"),
+            (f"\n{finding.code}", "dim"),
+        )
+        table.add_row(Text(finding.severity, style=STYLES[finding.severity]), Text(finding.where), text)
     Console(highlight=False).print(table)
 
 

@@ -1,0 +1,44 @@
+"""One file of cells in, one file of calls out."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cellmark.schemas.quality_report import QualityReport
+from cellmark.schemas.read import open_cells
+
+from .annotator import Annotator
+from .progress import cell_progress
+from .quality import QualityWatch
+from .write_calls import check_output, write_calls
+
+
+def annotate_file(
+    annotator: Annotator,
+    path: Path,
+    out: Path,
+    *,
+    library_size: str | None = None,
+    reading: Mapping[str, Any] | None = None,
+    probabilities: bool = False,
+    with_quality: bool = False,
+    force: bool = False,
+) -> tuple[pd.DataFrame, QualityReport | None]:
+    """Annotate `path` into `out` (by its extension) and return the calls.
+
+    `reading`: arguments of `open_cells`. `with_quality`: compare the cells with the bundle's Great Expectations suites
+    as well, which costs their import once. Raises `OutputError` before any work, and `InputError` with all problems of
+    the input; then nothing is written.
+    """
+    check_output(out, force=force)
+    with open_cells(path, **(reading or {})) as source:
+        checked = annotator.check(source, library_size=library_size)
+        watch = QualityWatch(checked) if with_quality else None
+        with cell_progress(path.name, source.n_obs) as advance:
+            observe = watch.see if watch is not None else None
+            frame = annotator.call(checked, probabilities=probabilities, observe=observe, on_progress=advance)
+        report = watch.compare(annotator.bundle) if watch is not None else None
+        write_calls(frame, out, source=source, origin=path, force=force)
+    return frame, report

@@ -1,0 +1,140 @@
+"""The demo: train, register, serve, ask over HTTP, show."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from sklearn.metrics import accuracy_score, f1_score
+
+from cellmark.schemas.atomic_output import whole_file
+from cellmark.schemas.columns import CELL_ID, CELL_TYPE, CONFIDENCE
+from cellmark.schemas.tracking_uri import DATABASE, sqlite_uri
+
+from .config import TrainingConfig
+from .demo_cells import MIN_CELLS, load_demo_cells
+from .demo_service import post_file, running_service
+from .train_and_register import RegisteredModel, train_and_register
+
+NAME = "pbmc-demo"
+CELLS = "pbmc68k.h5ad"
+TEST_CELLS = "test_cells.h5ad"
+LIBRARY_SIZE = "n_counts"
+N_EXPLAINED = 3
+N_GENES = 5
+N_MARKERS = 5
+
+
+def run_demo(folder: Path, *, seed: int = 0) -> None:
+    """Run the whole path in `folder` and print what came of it. A second run adds a version to the same registry."""
+    console = Console(highlight=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    cells = load_demo_cells()
+    _write(cells, folder / CELLS)
+    console.print(
+        f"[bold]1 Train and register[/] {cells.n_obs} PBMCs x {cells.n_vars} genes, {cells.obs['cell_type'].nunique()} types"
+    )
+    config = TrainingConfig(data=folder / CELLS, name=NAME, library_size=LIBRARY_SIZE, min_cells=MIN_CELLS, seed=seed)
+    uri = sqlite_uri(folder / DATABASE)
+    registered = train_and_register(config, uri=uri)
+    test_ids = registered.model.cells.cell_ids[registered.model.split.test]
+    test_cells = cells[test_ids].copy()
+    labels = test_cells.obs.pop("cell_type")
+    _write(test_cells, folder / TEST_CELLS)
+
+    model = f"models:/{registered.version.name}/{registered.version.version}"
+    console.print(f"\n[bold]2 Serve[/] {model}")
+    with console.status("Starting the service, which verifies and tests the model first") as status:
+        with running_service(model, tracking_uri=uri, log=folder / "service.log") as address:
+            console.print(f"  ready at {address}")
+            console.print(f"\n[bold]3 Annotate and explain[/] {len(test_ids)} test cells over HTTP")
+            status.update("Asking the service")
+            calls = post_file(address, "annotate", folder / TEST_CELLS, library_size=LIBRARY_SIZE)
+            reasons = post_file(address, "attribute", folder / TEST_CELLS, library_size=LIBRARY_SIZE, top=N_GENES)
+            status.update("Stopping the service")
+    show_accuracy(console, calls, labels)
+    show_reasons(console, reasons, calls, labels)
+    show_markers(console, registered)
+    show_commands(console, folder, model)
+
+
+def show_accuracy(console: Console, calls: dict[str, Any], labels: pd.Series) -> None:
+    """Accuracy and macro-F1 of the served calls against the labels."""
+    called = {row[CELL_ID]: row[CELL_TYPE] for row in calls["cells"]}
+    predicted = np.array([called[str(cell_id)] for cell_id in labels.index])
+    truth = labels.to_numpy(dtype=str)
+    console.print(
+        f"  served calls against labels: accuracy [bold]{accuracy_score(truth, predicted):.3f}[/], "
+        f"macro-F1 [bold]{f1_score(truth, predicted, average='macro'):.3f}[/]"
+    )
+
+
+def show_reasons(console: Console, reasons: dict[str, Any], calls: dict[str, Any], labels: pd.Series) -> None:
+    """For three cells of three types: the call, its confidence and the genes that drove it."""
+    confidence = {row[CELL_ID]: row[CONFIDENCE] for row in calls["cells"]}
+    shown: set[str] = set()
+    table = Table(title=f"Why: the {N_GENES} strongest genes of {N_EXPLAINED} cells")
+    for column in ("cell", "call (label)", "confidence", "gene", "attribution", "counts", "direction"):
+        table.add_column(column, justify="right" if column in ("confidence", "attribution", "counts") else "left")
+    for cell in reasons["cells"]:
+        if cell["cell_type"] in shown or len(shown) == N_EXPLAINED:
+            continue
+        shown.add(cell["cell_type"])
+        cell_id = cell[CELL_ID]
+        for number, gene in enumerate(cell["genes"]):
+            first = number == 0
+            table.add_row(
+                cell_id if first else "",
+                f"{cell['cell_type']} ({labels[cell_id]})" if first else "",
+                f"{confidence[cell_id]:.3f}" if first else "",
+                gene["gene"],
+                f"{gene['attribution']:+.3f}",
+                f"{gene['counts']:.0f}",
+                gene["direction"],
+            )
+        table.add_section()
+    console.print(table)
+
+
+def show_markers(console: Console, registered: RegisteredModel) -> None:
+    """The first markers of each type."""
+    markers = registered.model.bundle.markers
+    table = Table(title="Top markers of each type")
+    table.add_column("cell type")
+    table.add_column("genes, best first")
+    for name, rows in markers[markers["rank"] <= N_MARKERS].groupby("cell_type", sort=False, observed=True):
+        table.add_row(str(name), ", ".join(rows["gene_symbol"]))
+    console.print(table)
+
+
+def show_commands(console: Console, folder: Path, model: str) -> None:
+    """Where the registry is, how to look at it, and each step by hand."""
+
+    def line(text: str = "") -> None:
+        console.print(text, markup=False, soft_wrap=True)
+
+    console.print("\n[bold]4 Your turn[/]")
+    line(f"  MLflow's database is {folder / DATABASE}. Look at it, and repeat each step by hand, with:")
+    line(f"  cd {shlex.quote(str(folder))}")
+    data = f"{TEST_CELLS} --library-size {LIBRARY_SIZE}"
+    for command in (
+        f"mlflow ui --backend-store-uri sqlite:///{DATABASE} --host 127.0.0.1",
+        f"cellmark train {CELLS} --label cell_type --library-size {LIBRARY_SIZE} --min-cells {MIN_CELLS} --name {NAME}",
+        f"cellmark models show {NAME}",
+        f"cellmark validate {data} --model {model}",
+        f"cellmark annotate {data} --model {model} -o calls.csv",
+        f"cellmark explain {data} --model {model} --top {N_GENES} -o why.csv",
+        f"cellmark markers --model {model} --top {N_MARKERS}",
+        f"cellmark serve --model {model} --port 3000",
+        f"curl -F file=@{TEST_CELLS} -F library_size={LIBRARY_SIZE} http://127.0.0.1:3000/annotate",
+    ):
+        line(f"    {command}")
+
+
+def _write(cells: ad.AnnData, path: Path) -> None:
+    with whole_file(path, force=True) as draft:
+        cells.write_h5ad(draft)

@@ -1,0 +1,98 @@
+"""Who hears of a training run: several at once, and a person at a terminal."""
+
+from collections.abc import Sequence
+from time import monotonic
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from cellmark.schemas.errors import Finding
+
+from .fit import Epoch
+from .labelled_cells import LabelledCells
+from .run import Listener
+from .split import Split
+
+STYLES = {"error": "bold red", "warning": "yellow", "info": "dim"}
+
+
+class Several:
+    """Passes everything on, in order."""
+
+    def __init__(self, listeners: Sequence[Listener]) -> None:
+        self._listeners = tuple(listeners)
+
+    def step(self, name: str) -> None:
+        for listener in self._listeners:
+            listener.step(name)
+
+    def note(self, finding: Finding) -> None:
+        for listener in self._listeners:
+            listener.note(finding)
+
+    def data(self, cells: LabelledCells, split: Split) -> None:
+        for listener in self._listeners:
+            listener.data(cells, split)
+
+    def epoch(self, epoch: Epoch) -> None:
+        for listener in self._listeners:
+            listener.epoch(epoch)
+
+
+class Terminal:
+    """Steps with their times, a bar over epochs, notes as they come; use it in a `with` block."""
+
+    def __init__(self, *, max_epochs: int, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True, highlight=False)
+        self._max_epochs = max_epochs
+        self._progress = Progress(
+            TextColumn("  {task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[status]}"),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+        self._began: float | None = None
+        self._name = ""
+
+    def __enter__(self) -> "Terminal":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._finish_step()
+        self._progress.stop()
+
+    def step(self, name: str) -> None:
+        self._finish_step()
+        self._name, self._began = name, monotonic()
+        self._task = self._progress.add_task(name, total=None, status="")
+        if not self._console.is_terminal:
+            self._console.print(f"{name} …")
+
+    def note(self, finding: Finding) -> None:
+        self._console.print(f"{finding.severity}: {finding}", style=STYLES[finding.severity], markup=False)
+
+    def data(self, cells: LabelledCells, split: Split) -> None:
+        self._console.print(
+            f"  {cells.n_obs} cells of {len(cells.cell_types)} types x {len(cells.gene_symbols)} genes: "
+            f"{len(split.train)} train, {len(split.validation)} validation, {len(split.test)} test ({split.strategy})"
+        )
+        for note in split.notes:
+            self._console.print(f"  {note}", style="dim", markup=False)
+
+    def epoch(self, epoch: Epoch) -> None:
+        if self._task is not None:
+            status = f"epoch {epoch.number}, validation macro-F1 {epoch.validation_macro_f1:.3f}"
+            self._progress.update(self._task, total=self._max_epochs, completed=epoch.number, status=status)
+
+    def _finish_step(self) -> None:
+        if self._began is None:
+            return
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+            self._task = None
+        self._console.print(f"[green]✓[/] {self._name} [dim]{monotonic() - self._began:.1f} s[/]")
+        self._began = None

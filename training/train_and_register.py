@@ -1,0 +1,47 @@
+"""A whole training as users ask for it: tracked while it runs, its bundle kept and registered at the end."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from cellmark.schemas.atomic_output import refuse_existing
+from cellmark.schemas.tracking_uri import public_uri
+
+from .config import TrainingConfig
+from .listeners import Several, Terminal
+from .register import RegisteredVersion
+from .run import TrainedModel, train
+from .track import open_tracker
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """What a training left behind. `tracking_uri`: where MLflow's database or server is."""
+
+    model: TrainedModel
+    version: RegisteredVersion
+    tracking_uri: str
+    bundle_folder: Path | None
+
+
+def train_and_register(
+    config: TrainingConfig, *, bundle_folder: Path | None = None, uri: str | None = None
+) -> RegisteredModel:
+    """Train under an MLflow run and register a version; `bundle_folder`: a new folder for a copy of the bundle.
+    `uri`: where MLflow is, by default as `schemas/tracking_uri.py` says.
+
+    Raises as `train` does, `RegistryError` when MLflow does not answer, and `OutputError` when `bundle_folder` exists.
+    A failed run is marked so in MLflow, registers nothing and leaves no bundle.
+    """
+    if bundle_folder is not None:
+        refuse_existing(bundle_folder, force=False)
+    with (
+        tempfile.TemporaryDirectory(prefix="cellmark-") as scratch,
+        Terminal(max_epochs=config.fit.max_epochs) as screen,
+    ):
+        with open_tracker(config, uri=uri, on_step=screen.step) as tracker:
+            folder = bundle_folder or Path(scratch) / "bundle"
+            model = train(config, folder, Several([screen, tracker]))
+            version = tracker.register(model)
+            tracked_at = public_uri(tracker.tracking_uri)
+    return RegisteredModel(model, version, tracked_at, bundle_folder)
