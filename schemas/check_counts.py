@@ -86,6 +86,10 @@ def check_counts(X: sp.csr_matrix, cell_ids: np.ndarray, totals: np.ndarray) -> 
     else:
         _look_closely(X, np.asarray(data, dtype=np.float64), cell_ids, problems)
     empty = totals == 0
+    if empty.any() and problems.n_negative:
+        # Negative values may cancel others: only a cell without any other value than zero is empty.
+        rows = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+        empty &= np.bincount(rows[data != 0], minlength=X.shape[0]) == 0
     if empty.any():
         problems.n_empty = int(empty.sum())
         problems.remember("empty", cell_ids[empty])
@@ -116,4 +120,4 @@ def _look_closely(X: sp.csr_matrix, data: np.ndarray, cell_ids: np.ndarray, prob
         if wrong.any():
             setattr(problems, f"n_{kind}", int(wrong.sum()))
             problems.remember(kind, cell_ids[np.unique(rows[wrong])])
-    problems.largest = float(data[finite].max()) if finite.any() else 0.0
+    problems.largest = max(float(data[finite].max()), 0.0) if finite.any() else 0.0
