@@ -54,7 +54,8 @@ class CheckedCells:
     that do not fit, library sizes that are missing or impossible. The values are then read too, so that all problems
     come together. Otherwise problems of the values are raised by `finish`, when the last chunk was seen.
 
-    `library_size`: None (sum over the input's genes), the name of an `obs` column, or an array [cells].
+    `library_size`: None (sum over the input's genes), the name of an `obs` column, an array [cells], or a series of it
+    indexed by cell id.
     `n_genes_trained`: genes that training measured, None to sum in any case. `min_share`: see `GenePanel.align`.
     """
 
@@ -63,7 +64,7 @@ class CheckedCells:
         source: CellSource,
         panel: GenePanel,
         *,
-        library_size: str | np.ndarray | None = None,
+        library_size: str | np.ndarray | pd.Series | None = None,
         n_genes_trained: int | None = None,
         min_share: float = MIN_PANEL_SHARE,
     ) -> None:
@@ -144,9 +145,11 @@ class CheckedCells:
     def load(self) -> AlignedCells:
         """All cells at once."""
         pieces = list(self.chunks(max(self.source.n_obs, 1)))
-        if not pieces:
-            raise InputError(*size_findings(self.source))
-        return pieces[0]
+        # A source may hand out fewer rows at a time than it was asked for.
+        if len(pieces) == 1:
+            return pieces[0]
+        counts = sp.vstack([piece.counts for piece in pieces], format="csr")
+        return AlignedCells(0, counts, np.concatenate([piece.library_size for piece in pieces]), self.match.measured)
 
 
 def size_findings(source: CellSource) -> tuple[Finding, ...]:
@@ -194,7 +197,7 @@ def summing_findings(source: CellSource, n_genes_trained: int) -> tuple[Finding,
 
 
 def given_library_size(
-    source: CellSource, library_size: str | np.ndarray | None
+    source: CellSource, library_size: str | np.ndarray | pd.Series | None
 ) -> tuple[np.ndarray | None, tuple[Finding, ...]]:
     """Library sizes that the user gave, float64 [cells], and what is wrong with them."""
     if library_size is None:
@@ -215,7 +218,12 @@ def given_library_size(
         values = pd.to_numeric(source.obs[library_size].astype(object), errors="coerce").to_numpy(dtype=np.float64)
     else:
         where = "library_size"
-        values = np.asarray(library_size, dtype=np.float64).ravel()
+        if isinstance(library_size, pd.Series) and library_size.index.is_unique:
+            # A series that knows the cells by id is read by id, so that another order does no harm.
+            places = library_size.index.get_indexer(pd.Index(source.cell_ids))
+            library_size = (library_size.iloc[places] if (places >= 0).all() else library_size).to_numpy()
+        given = pd.Series(np.asarray(library_size).ravel())
+        values = pd.to_numeric(given.astype(object), errors="coerce").to_numpy(dtype=np.float64)
         if len(values) != source.n_obs:
             return None, (
                 Finding("LIBRARY_SIZE_INVALID", where, f"one value for each of the {source.n_obs} cells",
