@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 from cellmark.schemas.cells import CellSource, RowChunk
 from cellmark.schemas.check_counts import N_EXAMPLES, CountsProblems, check_counts
-from cellmark.schemas.errors import Finding, InputError, raise_if_refused
+from cellmark.schemas.errors import Finding, raise_if_refused
 from cellmark.schemas.gene_panel import MIN_PANEL_SHARE, GeneMatch, GenePanel, duplicate_notes, overlap_findings
 from cellmark.schemas.normalization import row_sums
 
