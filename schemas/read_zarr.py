@@ -1,0 +1,120 @@
+"""AnnData in `.zarr` folders, format 2 and 3: only the matrix asked for, `obs` and `var` are read."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cellmark.schemas.cells import MemoryCells
+from cellmark.schemas.errors import Finding, ReadError
+from cellmark.schemas.read_anndata import RAW, cells_from_anndata, memory_cells, to_csr
+from cellmark.schemas.reading import not_anndata, reading, unknown_layer
+
+EXPECTED = "an AnnData folder (.zarr)"
+
+
+def read_zarr(path: Path, *, layer: str | None = None) -> MemoryCells:
+    """The cells of a `.zarr` folder. `layer`: None for `X`, `raw` for `raw.X`, else a layer.
+
+    Raises `ReadError`: not zarr, not an AnnData, damaged or incomplete, an unknown layer, pickled values.
+    """
+    import zarr
+
+    with reading(path, EXPECTED):
+        try:
+            root = zarr.open_group(path, mode="r")
+        except FileNotFoundError as error:
+            raise ReadError(
+                Finding("FILE_UNREADABLE", str(path), EXPECTED, "a folder that is not a zarr group",
+                        "Check that the folder was copied whole.")
+            ) from error  # fmt: skip
+        if not {"obs", "var"} <= set(root):
+            raise not_anndata(path, f"zarr that holds {', '.join(list(root)[:5]) or 'nothing'}")
+        _refuse_pickles(root, path)
+        if "encoding-type" in root["obs"].attrs:
+            return _read(root, path, layer)
+        # Layouts from before AnnData 0.7: anndata knows them, and such stores are small.
+        import anndata
+
+        return cells_from_anndata(anndata.read_zarr(root), layer=layer, name=path.name)
+
+
+def _read(root: Any, path: Path, layer: str | None) -> MemoryCells:
+    from anndata.io import read_elem
+
+    element, var_group, counts_from = _find_matrix(root, layer)
+    if element is None:
+        raise ReadError(
+            Finding("MATRIX_INVALID", counts_from, "a matrix of counts", "none", "Name the layer that holds them.")
+        )
+    obs, var = read_elem(root["obs"]), read_elem(var_group)
+    if "" in obs.index or "" in var.index:
+        raise ValueError("empty names of cells or genes: files of the folder are missing")
+    X = to_csr(_read_matrix(element), counts_from)
+    if X.shape != (len(obs), len(var)):
+        raise ValueError(f"a matrix of {X.shape} where obs and var have {(len(obs), len(var))}")
+    organism = read_elem(root["uns/organism"]) if "uns/organism" in root else None
+    return memory_cells(X, obs, var, name=path.name, counts_from=counts_from, organism=organism)
+
+
+def _find_matrix(root: Any, layer: str | None) -> tuple[Any, Any, str]:
+    """The element that holds the values, the group of its genes, and what to call it."""
+    layers = sorted(root["layers"]) if "layers" in root else []
+    if layer is None:
+        return root.get("X"), root["var"], "X"
+    if layer in layers:
+        return root["layers"][layer], root["var"], f"layers[{layer!r}]"
+    # An AnnData without raw is written with the value False in its place.
+    has_raw = "raw/X" in root
+    if layer == RAW and has_raw:
+        return root["raw/X"], root["raw/var"], "raw.X"
+    raise unknown_layer(layer, [*layers, *([RAW] if has_raw else [])])
+
+
+def _read_matrix(element: Any) -> Any:
+    """A matrix of which no part is missing.
+
+    zarr takes a missing file for a block of zeros, and writers leave such blocks out. Sparse values are hardly ever a
+    block of zeros, so their absence is damage; a block of zero indices is, when a cell has the same gene twice.
+    """
+    from anndata.io import read_elem
+
+    X = read_elem(element)
+    encoding = element.attrs.get("encoding-type")
+    if encoding not in ("csr_matrix", "csc_matrix"):
+        return X
+    n_minor = element.attrs["shape"][1 if encoding == "csr_matrix" else 0]
+    indptr, indices = np.asarray(X.indptr), np.asarray(X.indices)
+    if indptr[0] != 0 or (np.diff(indptr) < 0).any() or not indptr[-1] == len(indices) == len(X.data):
+        raise ValueError("pointers of the sparse matrix that do not fit its values")
+    if len(indices) and (indices.min() < 0 or indices.max() >= n_minor):
+        raise ValueError("indices of the sparse matrix outside its shape")
+    missing = {name: _misses_files(element[name]) for name in ("data", "indices")}
+    if missing["data"] or (missing["indices"] and not _unique_entries(X)):
+        raise ValueError("files of the sparse matrix are missing from the folder")
+    return X
+
+
+def _misses_files(array: Any) -> bool:
+    return bool(array.nchunks_initialized < array.nchunks)
+
+
+def _unique_entries(X: Any) -> bool:
+    """Whether no entry of a CSR or CSC matrix is stored twice."""
+    ordered = X.sorted_indices()
+    return bool(ordered.has_canonical_format)
+
+
+def _refuse_pickles(root: Any, path: Path) -> None:
+    """Raise `ReadError` for arrays of pickled objects: reading them would run whatever code they hold."""
+    import zarr
+
+    pickled = []
+    for name, member in root.members(max_depth=None):
+        if isinstance(member, zarr.Array) and "pickle" in str(member.metadata.to_dict()).lower():
+            pickled.append(name)
+    if pickled:
+        raise ReadError(
+            Finding("FILE_UNREADABLE", str(path), "arrays of numbers and text", "arrays of pickled objects",
+                    "Write the AnnData again with adata.write_zarr(...).", "error", tuple(pickled[:5]))
+        )  # fmt: skip
