@@ -1,7 +1,7 @@
 """Where real cells are, for the tests that need them; synthetic cells and a small model, for all others."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import anndata as ad
 import numpy as np
@@ -13,6 +13,7 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import Finding
 
 if TYPE_CHECKING:
+    from cellmark.training.classifier import Classifier
     from cellmark.training.run import TrainedModel
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -118,3 +119,34 @@ def trained(tiny_file: Path, tmp_path_factory: pytest.TempPathFactory) -> "Train
 @pytest.fixture(scope="session")
 def tiny_bundle(trained: "TrainedModel") -> Bundle:
     return trained.bundle
+
+
+class DrawClassifier(Protocol):
+    """See the fixture of the same name."""
+
+    def __call__(
+        self, hidden_units: tuple[int, ...], *, seed: int = 0, n_genes: int = 30, n_types: int = 4
+    ) -> "Classifier": ...  # noqa: E501
+
+
+@pytest.fixture(scope="session")
+def draw_classifier() -> DrawClassifier:
+    """Makes networks in evaluation mode with drawn weights, BatchNorm statistics and standardisation."""
+    import torch
+
+    from cellmark.training.classifier import Classifier, NetworkShape
+
+    def draw(hidden_units: tuple[int, ...], *, seed: int = 0, n_genes: int = 30, n_types: int = 4) -> "Classifier":
+        generator = np.random.default_rng(seed)
+        torch.manual_seed(seed)
+        mean, scale = generator.uniform(0, 2, n_genes), generator.uniform(0.1, 1.5, n_genes)
+        classifier = Classifier(n_genes, n_types, NetworkShape(hidden_units), mean=mean, scale=scale)
+        for layer in classifier.layers:
+            if isinstance(layer, torch.nn.BatchNorm1d):
+                torch.nn.init.uniform_(layer.weight, 0.5, 2)
+                torch.nn.init.normal_(layer.bias)
+                torch.nn.init.normal_(layer.running_mean)
+                torch.nn.init.uniform_(layer.running_var, 0.2, 3)
+        return classifier.eval()
+
+    return draw

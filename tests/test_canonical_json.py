@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from cellmark.schemas.canonical_json import canonical_json, sha256
 
+keys = st.text(max_size=5, alphabet='abé"\n')
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=["Cs"])),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5, alphabet="abé\"\n"), inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4),
     max_leaves=12,
 )  # fmt: skip
 
