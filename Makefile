@@ -1,0 +1,96 @@
+# cellmark: `make demo` shows the whole path on real cells, `make test` runs the suite. `make help` lists the rest.
+#
+# Everything is installed into .venv with the pins of constraints.txt; nothing is installed again until pyproject.toml or
+# constraints.txt changes. The three packages are installed editable: a changed source file is in force at once.
+#
+#   PYTHON=python3.11   the interpreter to make .venv with (default: the first Python 3.11 or 3.12 found)
+#   TORCH_INDEX=URL     an additional package index; with PyTorch's CPU index a machine without a GPU is spared CUDA's gigabytes
+#   RUNTIME=cpu|gpu     which onnxruntime to install (gpu: NVIDIA, CUDA 12)
+#   DEMO_ARGS="..."     options of `cellmark demo`, such as its folder
+#   TEST_ARGS="..."     options of pytest, such as -k marker
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?=
+TORCH_INDEX ?=
+RUNTIME ?= cpu
+DEMO_ARGS ?=
+TEST_ARGS ?=
+VENV ?= .venv
+
+BIN := $(VENV)/bin
+PINS := pyproject.toml constraints.txt
+# The runtime is part of the stamps' names: another runtime is another installation.
+STAMP := $(VENV)/.installed-$(RUNTIME)
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL := $(PIP) install --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+OTHER_RUNTIME := $(if $(filter gpu,$(RUNTIME)),onnxruntime,onnxruntime-gpu)
+# Programs started by tests and by the demo (mlflow starts uvicorn) are looked up on PATH.
+WITH_PATH := PATH="$(if $(filter /%,$(VENV)),,$(CURDIR)/)$(BIN):$$PATH"
+
+.PHONY: help demo test check format build constraints clean distclean
+
+help:  ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk 'NR > 5 && /^#   [A-Z]/ { print "  " substr($$0, 5) } /^SHELL/ { exit }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(STAMP)-run  ## Install, then train, register, serve and explain on real cells
+	$(WITH_PATH) $(BIN)/cellmark demo $(DEMO_ARGS)
+
+test: $(STAMP)-test  ## Install the test extra, then run the suite
+	$(WITH_PATH) $(BIN)/python -m pytest $(TEST_ARGS)
+
+check: $(STAMP)-check  ## Format, lint, types, import rules, Dockerfile
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/hadolint Dockerfile
+	@for script in .ci/run .ci/*.sh; do bash -n "$$script"; done
+
+format: $(STAMP)-check  ## Format the sources and mend what the linter can
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+build: $(VENV)/.pip  ## Build the wheel into dist/
+	rm -rf build dist/cellmark-*.whl
+	$(PIP) wheel --no-deps --wheel-dir dist .
+
+constraints:  ## Renew constraints.txt: the newest releases that pyproject.toml admits and that resolve together
+	PYTHON="$(PYTHON)" TORCH_INDEX="$(TORCH_INDEX)" bash .ci/renew_constraints.sh
+
+clean:  ## Remove build products and caches (.venv and the demo's folder stay)
+	rm -rf build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find schemas training serving tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean  ## Remove .venv as well
+	rm -rf $(VENV)
+
+# The virtual environment, with the pinned pip: releases before 25 are silent for minutes while they unpack.
+$(VENV)/.pip: constraints.txt
+	@PYTHON="$(PYTHON)" bash .ci/make_venv.sh $(VENV)
+	@$(PIP) install --quiet --upgrade --constraint constraints.txt pip
+	@touch $@
+
+# The two onnxruntime builds share one folder: the other one goes, and the stamps of its installation with it.
+$(STAMP)-runtime: $(VENV)/.pip
+	@$(PIP) uninstall --quiet --yes $(OTHER_RUNTIME) 2>/dev/null
+	@rm -f $(VENV)/.installed-*
+	@touch $@
+
+$(STAMP)-run: $(PINS) $(STAMP)-runtime
+	@echo "Installing cellmark with what it needs; the first time this downloads several hundred MB."
+	$(INSTALL) --editable ".[$(RUNTIME),train]"
+	@touch $@
+
+$(STAMP)-test: $(PINS) $(STAMP)-runtime
+	$(INSTALL) --editable ".[$(RUNTIME),train,test]"
+	@touch $@ $(STAMP)-run
+
+$(STAMP)-check: $(PINS) $(STAMP)-runtime
+	$(INSTALL) --editable ".[$(RUNTIME),train,check]"
+	@touch $@ $(STAMP)-run
