@@ -1,7 +1,8 @@
 """Where real cells are, for the tests that need them; synthetic cells and a small model, for all others."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import anndata as ad
 import numpy as np
@@ -121,16 +122,8 @@ def tiny_bundle(trained: "TrainedModel") -> Bundle:
     return trained.bundle
 
 
-class DrawClassifier(Protocol):
-    """See the fixture of the same name."""
-
-    def __call__(
-        self, hidden_units: tuple[int, ...], *, seed: int = 0, n_genes: int = 30, n_types: int = 4
-    ) -> "Classifier": ...  # noqa: E501
-
-
 @pytest.fixture(scope="session")
-def draw_classifier() -> DrawClassifier:
+def draw_classifier() -> Callable[..., "Classifier"]:
     """Makes networks in evaluation mode with drawn weights, BatchNorm statistics and standardisation."""
     import torch
 
