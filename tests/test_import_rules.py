@@ -27,7 +27,9 @@ def sources(tmp_path: Path) -> Path:
 
 
 def lint(sources: Path) -> subprocess.CompletedProcess[str]:
-    command = "import sys; from importlinter.cli import lint_imports_command as run; sys.argv[0] = 'lint-imports'; run()"
+    command = (
+        "import sys; from importlinter.cli import lint_imports_command as run; sys.argv[0] = 'lint-imports'; run()"
+    )
     return subprocess.run(
         [sys.executable, "-c", command, "--no-cache", "--no-logo"],
         cwd=sources,
