@@ -19,7 +19,7 @@ fi
 
 # Resolve the GPU build beside all this without installing it: the two builds share one folder. Of what it adds only
 # itself is pinned: torch's CUDA build prescribes the versions of the NVIDIA packages that both use.
-"${pip[@]}" freeze --exclude cellmark >"$scratch/frozen.txt"
+"${pip[@]}" freeze --all --exclude cellmark >"$scratch/frozen.txt"
 sed -e 's/+[a-z0-9.]*$//' "$scratch/frozen.txt" >"$scratch/pins.txt"
 "${pip[@]}" install --quiet --dry-run --report "$scratch/gpu.json" --constraint "$scratch/pins.txt" \
     ${index[@]+"${index[@]}"} ".[gpu]"
@@ -32,7 +32,6 @@ for installed in json.load(open(sys.argv[1]))["install"]:
     if metadata["name"] == "onnxruntime-gpu":
         print(f"onnxruntime-gpu=={metadata['version']}")
 PYTHON
-"${pip[@]}" --version | awk '{ print "pip==" $2 }' >>"$scratch/pins.txt"
 
 {
     cat <<'HEADER'
