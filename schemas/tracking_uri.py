@@ -12,7 +12,9 @@ VARIABLE = "MLFLOW_TRACKING_URI"
 SQLITE = "sqlite:///"
 
 
-def tracking_uri(uri: str | None = None, *, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> str:
+def tracking_uri(
+    uri: str | None = None, *, environ: Mapping[str, str] | None = None, folder: Path | None = None
+) -> str:
     """`uri` when given, else `MLFLOW_TRACKING_URI`, else the SQLite file `mlflow.db` in the working folder.
 
     `environ`, `folder`: instead of the process's own environment and working folder.
@@ -52,3 +54,9 @@ def public_uri(uri: str) -> str:
 def is_server(uri: str) -> bool:
     """Whether `uri` names a tracking server (HTTP) rather than a database."""
     return urlsplit(uri).scheme in ("http", "https")
+
+
+def quiet_mlflow() -> None:
+    """Before mlflow's first import: no usage reports and no progress bars of its own, unless the user chose otherwise."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

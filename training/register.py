@@ -147,3 +147,35 @@ def describe(manifest: Manifest) -> str:
         )
     lines.append(f"Bundle digest `{manifest.bundle_digest}`.")
     return "\n\n".join(lines)
+
+
+def _create_name(client: "MlflowClient", name: str) -> bool:
+    """Make the registered model; False when it was there."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        return False
+    return True
+
+
+def _check_arrived(client: "MlflowClient", run_id: str, wanted: set[str]) -> None:
+    """Compare what the artifact store lists with what was sent: some stores fail in silence."""
+    there: set[str] = set()
+    folders = [MODEL_FOLDER]
+    while folders:
+        for entry in client.list_artifacts(run_id, folders.pop()):
+            if entry.is_dir:
+                folders.append(entry.path)
+            else:
+                there.add(entry.path.removeprefix(f"{MODEL_FOLDER}/"))
+    missing = sorted(wanted - there)
+    if missing:
+        raise RegistryError(
+            Finding("REGISTRY_REFUSED", "artifacts", f"all {len(wanted)} files of the model in the artifact store",
+                    f"{len(missing)} missing", "Check the artifact store and its rights, then train again.",
+                    examples=tuple(missing[:5]))
+        )  # fmt: skip

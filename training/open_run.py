@@ -1,0 +1,167 @@
+"""An MLflow client and a run that ends with its block; nothing global is set."""
+
+import getpass
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from cellmark.schemas.errors import CellmarkError, Finding, RegistryError
+from cellmark.schemas.reach_tracking import check_reachable
+from cellmark.schemas.tracking_uri import artifact_root, public_uri, quiet_mlflow
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+DEFAULT_EXPERIMENT = "cellmark"
+LONGEST_ERROR = 2000
+
+
+def open_client(uri: str) -> "MlflowClient":
+    """A client of the store behind `uri`; a SQLite file that does not exist is made (which takes seconds).
+
+    Raises `RegistryError` when nothing answers there, within seconds.
+    """
+    check_reachable(uri, create=True)
+    quiet_mlflow()
+    from mlflow import MlflowClient
+
+    with quiet_logs(), refusals(uri):
+        client = MlflowClient(tracking_uri=uri)
+        # The registry's part of a new database is made at its first use.
+        client.search_registered_models(max_results=1)
+        return client
+
+
+def start_run(client: "MlflowClient", *, experiment: str | None, run_name: str, tags: dict[str, str]) -> "Run":
+    """The run of `MLFLOW_RUN_ID`, which `mlflow run` sets, or a new one.
+
+    Raises `RegistryError` (`RUN_UNKNOWN`) when that run is not there or has ended.
+    """
+    uri = client.tracking_uri
+    run_id = os.environ.get("MLFLOW_RUN_ID")
+    with refusals(uri):
+        if run_id:
+            run = continue_run(client, run_id)
+            for key, value in tags.items():
+                client.set_tag(run_id, key, value)
+            return run
+        tags = {"mlflow.user": user(), "mlflow.source.name": "cellmark train", "mlflow.source.type": "LOCAL", **tags}
+        return client.create_run(find_experiment(client, experiment), tags=tags, run_name=run_name)
+
+
+def continue_run(client: "MlflowClient", run_id: str) -> "Run":
+    """A run that is going on. Raises `RegistryError` (`RUN_UNKNOWN`) otherwise."""
+    from mlflow.exceptions import MlflowException
+
+    expected = "a run that is going on, as `mlflow run` sets it"
+    remedy = (
+        f"Unset MLFLOW_RUN_ID to start a new run, or check MLFLOW_TRACKING_URI ({public_uri(client.tracking_uri)})."
+    )
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        found = f"{run_id!r}, which MLflow does not know"
+        raise RegistryError(Finding("RUN_UNKNOWN", "MLFLOW_RUN_ID", expected, found, remedy)) from error
+    if run.info.status not in ("RUNNING", "SCHEDULED") or run.info.lifecycle_stage != "active":
+        found = f"{run_id!r}, which is {run.info.status.lower()} ({run.info.lifecycle_stage})"
+        raise RegistryError(Finding("RUN_UNKNOWN", "MLFLOW_RUN_ID", expected, found, remedy))
+    return run
+
+
+def find_experiment(client: "MlflowClient", name: str | None) -> str:
+    """Id of the experiment: `name`, else `MLFLOW_EXPERIMENT_NAME`, else `MLFLOW_EXPERIMENT_ID`, else `cellmark`.
+
+    It is made when missing; of a SQLite store, its files then lie in `mlartifacts` beside the database.
+    """
+    name = name or os.environ.get("MLFLOW_EXPERIMENT_NAME")
+    if name is None and os.environ.get("MLFLOW_EXPERIMENT_ID"):
+        return os.environ["MLFLOW_EXPERIMENT_ID"]
+    name = name or DEFAULT_EXPERIMENT
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    root = artifact_root(client.tracking_uri)
+    return str(client.create_experiment(name, artifact_location=str(root) if root else None))
+
+
+@contextmanager
+def ending(client: "MlflowClient", run_id: str) -> Iterator[None]:
+    """Ends the run with the block: FINISHED, FAILED on an error, KILLED when interrupted or terminated."""
+    try:
+        with terminable():
+            yield
+    except BaseException as error:
+        killed = isinstance(error, KeyboardInterrupt | SystemExit)
+        try:
+            if isinstance(error, CellmarkError):
+                client.set_tag(run_id, "error_code", error.code)
+            if not killed:
+                client.set_tag(run_id, "error", f"{type(error).__name__}: {error}"[:LONGEST_ERROR])
+            client.set_terminated(run_id, "KILLED" if killed else "FAILED")
+        except Exception as second:  # noqa: BLE001  whatever the store says now, the first error is the one to tell
+            error.add_note(f"MLflow could not be told that run {run_id} ended: {second}")
+        raise
+    with refusals(client.tracking_uri):
+        client.set_terminated(run_id, "FINISHED")
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM, as schedulers send it, ends the block by `SystemExit`; without it a run would seem to go on for ever."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
+def refusals(uri: str) -> Iterator[None]:
+    """What MLflow and its database raise, as ours."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError) as error:
+        found = str(error).strip().splitlines()[0][:LONGEST_ERROR]
+        raise RegistryError(
+            Finding("REGISTRY_REFUSED", public_uri(uri), "MLflow to take what is logged",
+                    found.replace(uri, public_uri(uri)), "Check MLFLOW_TRACKING_URI and your rights there.")
+        ) from error  # fmt: skip
+
+
+@contextmanager
+def quiet_logs() -> Iterator[None]:
+    """Migrations of a new database write dozens of lines; only warnings are let through within the block."""
+    import logging
+
+    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.WARNING)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def user() -> str:
+    """Who runs this; a container may have no name for its user."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "unknown"
