@@ -34,8 +34,8 @@ def check_reachable(uri: str, *, create: bool, timeout: float = TIMEOUT) -> None
     elif scheme in PORTS:
         _connect(uri, PORTS[scheme], timeout)
     elif scheme in ("", "file"):
-        raise unreachable(uri, "a plain folder, which MLflow no longer takes as a store",
-                          remedy=f"Set {VARIABLE} to a server or to a database such as sqlite:///mlflow.db.")  # fmt: skip
+        remedy = f"Set {VARIABLE} to a server or to a database such as sqlite:///mlflow.db."
+        raise unreachable(uri, "a plain folder, which MLflow no longer takes as a store", remedy=remedy)
 
 
 def unreachable(uri: str, found: str, *, remedy: str = SET_VARIABLE) -> RegistryError:

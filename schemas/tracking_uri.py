@@ -57,6 +57,6 @@ def is_server(uri: str) -> bool:
 
 
 def quiet_mlflow() -> None:
-    """Before mlflow's first import: no usage reports and no progress bars of its own, unless the user chose otherwise."""
+    """Before mlflow's first import: no usage reports or progress bars of its own, unless the user chose otherwise."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

@@ -1,4 +1,4 @@
-"""The verdict of the learned expectations on the training cells themselves: what is odd there was odd from the start."""
+"""The verdict of the learned expectations on the training cells themselves: what is odd was odd from the start."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def check_quality(model: "TrainedModel") -> QualityReport:
-    """Run the bundle's Great Expectations suites on its training cells. Takes seconds: the package is slow to import."""
+    """Run the bundle's Great Expectations suites on its training cells. Takes seconds: a slow import."""
     from cellmark.schemas.expectations import run_expectations
 
     number = {symbol: column for column, symbol in enumerate(model.cells.gene_symbols)}

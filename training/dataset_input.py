@@ -18,10 +18,11 @@ LONGEST_DIGEST = 36
 def dataset_input(config: TrainingConfig, cells: LabelledCells, *, digest: str) -> "DatasetInput":
     """The training data. `digest`: of the cells as they are used."""
     columns = {"label": config.label, "donor": config.donor, "library_size": config.library_size}
+    shape = ["cells", len(cells.gene_symbols)]
     schema = {
-        "counts": {"from": cells.counts_from, "dtype": str(cells.counts.dtype), "shape": ["cells", len(cells.gene_symbols)]},
+        "counts": {"from": cells.counts_from, "dtype": str(cells.counts.dtype), "shape": shape},
         "obs": {name: column for name, column in columns.items() if column},
-    }  # fmt: skip
+    }
     profile = {
         "n_cells": cells.n_obs,
         "n_genes": cells.n_genes_measured,

@@ -48,7 +48,7 @@ def confusion_figure(confusion: Sequence[Sequence[int]], cell_types: Sequence[st
 
 
 def per_type_figure(per_type: dict[str, dict[str, Any]], *, part: str = "test") -> "Figure":
-    """F1 of every type as a bar, worst first from the top, with the number of its cells. `per_type`: as `evaluate` gives."""
+    """F1 of every type as a bar, the worst on top, and the number of its cells. `per_type`: as `evaluate` gives."""
     rows = sorted(per_type.items(), key=lambda row: (-row[1]["f1"], row[0]))
     names = _short([name for name, _ in rows])
     figure = _figure(7.5, max(2.5, 0.28 * len(rows) + 1.4))
@@ -63,7 +63,7 @@ def per_type_figure(per_type: dict[str, dict[str, Any]], *, part: str = "test") 
 
 
 def learning_figure(epochs: Sequence["Epoch"], *, best_epoch: int) -> "Figure":
-    """Losses, and accuracy with macro-F1 on validation cells, per epoch; the epoch whose weights were kept is marked."""
+    """Losses, and accuracy and macro-F1 on validation cells, per epoch; a line marks the epoch that was kept."""
     figure = _figure(9, 3.8)
     loss, quality = figure.subplots(1, 2)
     numbers = [epoch.number for epoch in epochs]
@@ -84,7 +84,7 @@ def learning_figure(epochs: Sequence["Epoch"], *, best_epoch: int) -> "Figure":
 
 
 def markers_figure(markers: pd.DataFrame, *, top: int = 5) -> "Figure":
-    """The best genes of every type in all types: the dot's size is the fraction of cells that express a gene, its colour
+    """The best genes of every type in all types: a dot's size is the fraction of cells that express the gene, its colour
     the mean expression as a share of the gene's largest.
 
     `markers`: the marker table. `top`: genes of each type; fewer when there are many types.

@@ -103,7 +103,8 @@ def ending(client: "MlflowClient", run_id: str) -> Iterator[None]:
             if not killed:
                 client.set_tag(run_id, "error", f"{type(error).__name__}: {error}"[:LONGEST_ERROR])
             client.set_terminated(run_id, "KILLED" if killed else "FAILED")
-        except Exception as second:  # noqa: BLE001  whatever the store says now, the first error is the one to tell
+        except Exception as second:
+            # Whatever the store says now, the first error is the one to tell.
             error.add_note(f"MLflow could not be told that run {run_id} ended: {second}")
         raise
     with refusals(client.tracking_uri):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cellmark.schemas import registry_tags as tags
 from cellmark.schemas.bundle import ANNOTATOR, Bundle
+from cellmark.schemas.errors import Finding, RegistryError
 from cellmark.schemas.manifest import Manifest
 
 if TYPE_CHECKING:
