@@ -13,7 +13,6 @@ class NetworkShape:
 
     hidden_units: tuple[int, ...] = (256,)
     dropout: float = 0.25
-    input_dropout: float = 0.0
 
 
 class Classifier(nn.Module):

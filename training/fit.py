@@ -73,7 +73,9 @@ def fit(
     on_device = torch.device(device)
     mean, scale = standardization(x[train])
     classifier = Classifier(x.shape[1], n_types, settings.shape, mean=mean, scale=scale).to(on_device)
-    criterion = nn.CrossEntropyLoss(weight=_class_weights(codes[train], n_types, settings).to(on_device))
+    class_weights = _class_weights(codes[train], n_types, settings)
+    criterion = nn.CrossEntropyLoss(weight=class_weights.to(on_device))
+    validation_criterion = nn.CrossEntropyLoss(weight=class_weights)
     optimizer = torch.optim.AdamW(
         classifier.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
@@ -97,7 +99,7 @@ def fit(
             total, seen = total + float(loss.detach()) * len(cells), seen + len(cells)
         schedule.step()
         logits = predict_logits(classifier, x, validation)
-        epoch = _summarize(number, total / seen, logits, targets[validation], criterion, n_types)
+        epoch = _summarize(number, total / seen, logits, targets[validation], validation_criterion, n_types)
         epochs.append(epoch)
         on_epoch(epoch)
         if best is None or epoch.validation_loss < best.validation_loss - 1e-4:
@@ -120,7 +122,7 @@ def predict_logits(
     with torch.no_grad():
         pieces = [
             classifier(_dense(x, rows[start : start + batch_size], device)).cpu()
-            for start in range(0, len(rows), batch_size)
+            for start in range(0, max(len(rows), 1), batch_size)
         ]
     return torch.cat(pieces)
 
@@ -157,7 +159,7 @@ def _summarize(
     number: int, train_loss: float, logits: torch.Tensor, targets: torch.Tensor, criterion: nn.Module, n_types: int
 ) -> Epoch:
     with torch.no_grad():
-        loss = float(criterion.cpu()(logits, targets)) if len(targets) else float("nan")
+        loss = float(criterion(logits, targets))
     calls = logits.argmax(dim=1)
     pairs = torch.bincount(targets * n_types + calls, minlength=n_types**2).reshape(n_types, n_types).double()
     right = pairs.diagonal()

@@ -1,5 +1,6 @@
 """A trained network as plain arrays: standardisation and BatchNorm folded into the linear layers around them."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,9 +46,16 @@ class FoldedNetwork:
 
 
 def fold_layers(layers: nn.Sequential) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Weights and biases in float64 after folding each BatchNorm (evaluation mode) into the linear layer before it."""
+    """Weights and biases in float64 after folding each BatchNorm (evaluation mode) into the linear layer before it.
+
+    Raises `TypeError` on layers other than (linear, BatchNorm or none, ReLU, dropout or none) again and again, and a
+    last linear one: folded, they would answer differently without a word.
+    """
     weights: list[np.ndarray] = []
     biases: list[np.ndarray] = []
+    kinds = [type(layer).__name__ for layer in layers if not isinstance(layer, nn.Dropout)]
+    if not re.fullmatch("(Linear (BatchNorm1d )?ReLU )*Linear ", "".join(f"{kind} " for kind in kinds)):
+        raise TypeError(f"cannot fold the layers {', '.join(kinds)}")
     for layer in layers:
         if isinstance(layer, nn.Linear):
             weights.append(_array(layer.weight))
@@ -56,8 +64,6 @@ def fold_layers(layers: nn.Sequential) -> tuple[list[np.ndarray], list[np.ndarra
             factor = _array(layer.weight) / np.sqrt(_array(layer.running_var) + layer.eps)
             weights[-1] = weights[-1] * factor[:, None]
             biases[-1] = (biases[-1] - _array(layer.running_mean)) * factor + _array(layer.bias)
-        elif not isinstance(layer, nn.ReLU | nn.Dropout):
-            raise TypeError(f"cannot fold a {type(layer).__name__}")
     return weights, biases
 
 
