@@ -145,10 +145,11 @@ def _find(folder: Path, *names: str) -> Path:
 
 
 def _columns(file: Path) -> pd.DataFrame:
-    """A table without header, all text; a gene called NA stays one. Columns are numbered."""
-    opened = gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8")
-    with opened as lines:
-        rows = [line.rstrip("\r\n").split("\t") for line in lines if line.strip()]
+    """The first three columns of a table without header, as text; a gene called NA stays one. Columns are numbered."""
+    content = file.read_bytes()
+    text = (gzip.decompress(content) if file.suffix == ".gz" else content).decode()
+    # Places of a gene on its chromosome may follow, and not every line has them.
+    rows = [line.rstrip("\r").split("\t")[:3] for line in text.split("\n") if line.strip()]
     if len({len(row) for row in rows}) > 1:
         raise ValueError(f"{file.name} has lines of unequal length")
     return pd.DataFrame(rows, columns=range(len(rows[0]) if rows else 1), dtype=object)

@@ -139,7 +139,7 @@ def test_several_genomes_are_refused_by_name(tmp_path: Path) -> None:
 
 def test_an_anndata_called_h5_is_named_as_what_it_is(tiny_file: Path, tmp_path: Path) -> None:
     shutil.copy(tiny_file, tmp_path / "cells.h5")
-    with pytest.raises(ReadError, match="an AnnData.*Rename the file to .h5ad"):
+    with pytest.raises(ReadError, match=r"an AnnData.*Rename the file to \.h5ad"):
         open_cells(tmp_path / "cells.h5")
 
 
