@@ -1,0 +1,116 @@
+"""Annotating 50,000 cells x 20,000 genes beside anndata's plain read: `python benchmarks/annotate.py`.
+
+Real cells (`../shared/data/pancreas_baron_human.h5ad`) are tiled; the model is trained on them with the defaults. Every
+measurement is a fresh process; times exclude imports; memory is the peak resident set less that after the imports, over
+the bytes of the loaded matrix. Reads and annotations take turns, the best of the rounds counts.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+N_CELLS, N_GENES = 50_000, 20_000
+
+
+def make_file(source: Path, target: Path, compression: str | None) -> None:
+    import anndata as ad
+    import numpy as np
+    import pandas as pd
+    import scipy.sparse as sp
+
+    adata = ad.read_h5ad(source)
+    X = sp.csr_matrix(adata.X)[:, :N_GENES]
+    rows = np.arange(N_CELLS) % X.shape[0]
+    obs = pd.DataFrame(index=[f"cell{number}" for number in range(N_CELLS)])
+    ad.AnnData(X[rows], obs=obs, var=adata.var[:N_GENES]).write_h5ad(target, compression=compression)
+
+
+def make_model(source: Path, folder: Path) -> None:
+    from accuracy import Silent
+
+    from cellmark.training.config import TrainingConfig
+    from cellmark.training.run import train
+
+    train(TrainingConfig(data=source), folder, Silent())
+
+
+def peak() -> int:
+    """Peak resident set in bytes. Not ru_maxrss, which a child inherits from the process that started it."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024
+
+
+def measure_read(data: Path) -> dict[str, float]:
+    import anndata as ad
+    import scipy.sparse  # noqa: F401
+
+    before, start = peak(), time.perf_counter()
+    adata = ad.read_h5ad(data)
+    seconds = time.perf_counter() - start
+    matrix = adata.X.data.nbytes + adata.X.indices.nbytes + adata.X.indptr.nbytes
+    return {"seconds": seconds, "memory": peak() - before, "matrix": matrix}
+
+
+def measure_annotate(data: Path, model: Path, out: Path) -> dict[str, float]:
+    import anndata.io  # noqa: F401
+    import onnxruntime  # noqa: F401
+    import pyarrow.parquet  # noqa: F401
+
+    from cellmark.schemas import read_h5ad  # noqa: F401
+    from cellmark.serving import Annotator
+    from cellmark.serving.annotate_file import annotate_file
+
+    before, start = peak(), time.perf_counter()
+    annotate_file(Annotator.load(model), data, out, force=True)
+    return {"seconds": time.perf_counter() - start, "memory": peak() - before}
+
+
+def child(*arguments: str) -> dict[str, float]:
+    done = subprocess.run([sys.executable, __file__, *arguments], capture_output=True, text=True, check=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shared", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data")
+    parser.add_argument("--folder", type=Path, help="keep the files here")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--compression", default=None)
+    parser.add_argument("--child", nargs="*", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        kind, *paths = arguments.child
+        paths = [Path(path) for path in paths]
+        print(json.dumps(measure_read(*paths) if kind == "read" else measure_annotate(*paths)))
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = arguments.folder or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        source = arguments.shared / "pancreas_baron_human.h5ad"
+        data, model = folder / f"big_{arguments.compression}.h5ad", folder / "model"
+        if not data.exists():
+            make_file(source, data, arguments.compression)
+        if not model.exists():
+            make_model(source, model)
+        results: dict[str, list[dict[str, float]]] = {"read": [], ".parquet": [], ".h5ad": []}
+        for _ in range(arguments.rounds):
+            results["read"].append(child("--child", "read", str(data)))
+            for suffix in (".parquet", ".h5ad"):
+                out = folder / f"calls{suffix}"
+                results[suffix].append(child("--child", "annotate", str(data), str(model), str(out)))
+        best = {kind: min(rows, key=lambda row: row["seconds"]) for kind, rows in results.items()}
+        matrix = best["read"]["matrix"]
+        print(f"matrix {matrix / 1e6:.0f} MB, compression {arguments.compression}")
+        for kind, row in best.items():
+            print(
+                f"{kind:9s} {row['seconds']:6.2f} s  {row['seconds'] / best['read']['seconds']:5.2f} x read   "
+                f"peak memory {row['memory'] / matrix:5.2f} x matrix"
+            )
+
+
+if __name__ == "__main__":
+    main()
