@@ -3,13 +3,15 @@
 # Everything is installed into .venv with the pins of constraints.txt; nothing is installed again until pyproject.toml or
 # constraints.txt changes. The three packages are installed editable: a changed source file is in force at once.
 #
-#   PYTHON=python3.11   the interpreter to make .venv with (default: the first Python 3.11 or 3.12 found)
-#   TORCH_INDEX=URL     an additional package index; with PyTorch's CPU index a machine without a GPU is spared CUDA's gigabytes
-#   RUNTIME=cpu|gpu     which onnxruntime to install (gpu: NVIDIA, CUDA 12)
-#   DEMO_ARGS="..."     options of `cellmark demo`, such as its folder
-#   TEST_ARGS="..."     options of pytest, such as -k marker
+#   PYTHON=python3.11     the interpreter to make .venv with (default: the first Python 3.11 or 3.12 found)
+#   TORCH_INDEX=URL       an additional package index, such as PyTorch's for CPU builds, which spare a machine without
+#                         a GPU the gigabytes of CUDA
+#   RUNTIME=cpu|gpu       which onnxruntime to install (gpu: NVIDIA, CUDA 13)
+#   FOLDER=cellmark-demo  where `make demo` keeps its data, MLflow database and results
+#   DEMO_ARGS="..."       further options of `cellmark demo`
+#   TEST_ARGS="..."       options of pytest, such as -k marker
 
-SHELL := /bin/bash
+SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -17,6 +19,7 @@ SHELL := /bin/bash
 PYTHON ?=
 TORCH_INDEX ?=
 RUNTIME ?= cpu
+FOLDER ?= cellmark-demo
 DEMO_ARGS ?=
 TEST_ARGS ?=
 VENV ?= .venv
@@ -36,10 +39,10 @@ WITH_PATH := PATH="$(if $(filter /%,$(VENV)),,$(CURDIR)/)$(BIN):$$PATH"
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
-	@awk 'NR > 5 && /^#   [A-Z]/ { print "  " substr($$0, 5) } /^SHELL/ { exit }' $(firstword $(MAKEFILE_LIST))
+	@awk 'NR > 5 && /^#   / { print "  " substr($$0, 5) } /^SHELL/ { exit }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(STAMP)-run  ## Install, then train, register, serve and explain on real cells
-	$(WITH_PATH) $(BIN)/cellmark demo $(DEMO_ARGS)
+	$(WITH_PATH) $(BIN)/cellmark demo $(FOLDER) $(DEMO_ARGS)
 
 test: $(STAMP)-test  ## Install the test extra, then run the suite
 	$(WITH_PATH) $(BIN)/python -m pytest $(TEST_ARGS)
