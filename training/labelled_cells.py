@@ -74,6 +74,9 @@ def read_labelled(
     panel = GenePanel(tuple(dict.fromkeys(map(str, source.var_names))))
     checked = CheckedCells(source, panel, library_size=library_size, min_share=0.0)
     cells = checked.load()
+    # A file may store a value in parts, or zeros: a logarithm of the parts, or a digest of the zeros, would be wrong.
+    cells.counts.sum_duplicates()
+    cells.counts.eliminate_zeros()
     labels = source.obs[label].astype(str).to_numpy(dtype=str)
     names, codes = np.unique(labels, return_inverse=True)
     sizes = np.bincount(codes)
@@ -169,7 +172,9 @@ def known_gene_ids(var: pd.DataFrame | None, var_names: np.ndarray, symbols: Seq
         return (None,) * len(symbols)
     for column in ("gene_ids", "ensembl_id", "feature_id", "gene_id"):
         if column in var.columns and var[column].astype(str).str.startswith("ENS").mean() > 0.5:
-            known = dict(zip(reversed([*map(str, var_names)]), reversed([*map(str, var[column])]), strict=True))
+            pairs = zip(map(str, var_names), map(str, var[column]), strict=True)
+            # Reversed, so that of a symbol that occurs twice the first id stays.
+            known = dict(reversed([(symbol, gene_id) for symbol, gene_id in pairs if gene_id.startswith("ENS")]))
             return tuple(known.get(symbol) for symbol in symbols)
     return (None,) * len(symbols)
 

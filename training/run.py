@@ -20,6 +20,7 @@ from .config import TrainingConfig
 from .contributions import attribution_shares, mean_of_types, type_means
 from .describe import describe_data, expect, frame_of_calls
 from .draw_golden_cells import draw_golden_counts, golden_cells
+from .drop_untrainable import drop_untrainable
 from .embedding import fit_embedding
 from .evaluate import evaluate
 from .export_onnx import annotator_graph, explainer_graph
@@ -76,11 +77,12 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
             library_size=config.library_size,
             min_cells=config.min_cells,
         )
-    for finding in cells.notes:
-        listener.note(finding)
 
     listener.step("Splitting")
     split = split_cells(cells.codes, cells.donors, hold_out=config.hold_out, seed=config.seed)
+    cells, split = drop_untrainable(cells, split)
+    for finding in cells.notes:
+        listener.note(finding)
     listener.data(cells, split)
 
     listener.step("Choosing the gene panel")

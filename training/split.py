@@ -65,8 +65,9 @@ def split_by_donor(
     `hold_out` names the test donors; without it one donor is drawn among those without which every type still has
     training cells (any donor when there is none such). Of the remaining donors, with three or more, one whole donor is
     validation, drawn among those without which every type keeps two thirds of its training cells or ten of them;
-    otherwise validation is a stratified tenth of their cells, and a note says so. Raises `LabelError` on an unknown
-    donor, on fewer than two donors, and when nothing is left to train on.
+    otherwise validation is a stratified tenth of their cells, and a note says so. A type that only held out donors
+    have is left without training cells. Raises `LabelError` on an unknown donor, on fewer than two donors, and when
+    nothing is left to train or validate on.
     """
     names = np.unique(donors)
     unknown = [donor for donor in hold_out if donor not in names]
@@ -100,6 +101,11 @@ def split_by_donor(
             cells = generator.permutation(np.flatnonzero((codes == code) & ~is_test))
             if len(cells) > 1:
                 is_validation[cells[: max(1, round(validation_share * len(cells)))]] = True
+        if not is_validation.any():
+            raise LabelError(
+                Finding("SPLIT_IMPOSSIBLE", "donor", "a type with two cells or more among the training donors",
+                        f"one cell each in {', '.join(map(str, rest[:10]))}", "Hold out fewer donors, or other ones.")
+            )  # fmt: skip
     return Split(
         "donor",
         seed,

@@ -1,0 +1,62 @@
+"""Types that only held out donors have."""
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+from cellmark.schemas.errors import LabelError
+from cellmark.schemas.read_anndata import cells_from_anndata
+from cellmark.training.drop_untrainable import drop_untrainable
+from cellmark.training.labelled_cells import LabelledCells, read_labelled
+from cellmark.training.split import split_by_donor
+
+
+def draw(rows: dict[str, dict[str, int]]) -> LabelledCells:
+    """Cells by donor and type; a cell's one count tells which it was."""
+    labels = [(donor, name) for donor, types in rows.items() for name, size in types.items() for _ in range(size)]
+    labels = [labels[number] for number in np.random.default_rng(0).permutation(len(labels))]
+    obs = pd.DataFrame(labels, columns=["donor", "cell_type"], index=[f"c{number}" for number in range(len(labels))])
+    X = sp.csr_matrix(np.column_stack([np.arange(len(labels)) + 1, np.ones(len(labels))]).astype(np.float32))
+    source = cells_from_anndata(ad.AnnData(X, obs=obs, var=pd.DataFrame(index=["number", "one"])))
+    return read_labelled(source, label="cell_type", donor="donor", min_cells=3)
+
+
+def test_a_type_of_held_out_donors_alone_leaves_all_parts_and_is_named() -> None:
+    cells = draw({"d1": {"B": 9, "epsilon": 4, "T": 9}, "d2": {"B": 9, "T": 9}, "d3": {"B": 9, "T": 9}})
+    assert cells.donors is not None
+    split = split_by_donor(cells.codes, cells.donors, hold_out=["d1"], seed=0)
+    left, parts = drop_untrainable(cells, split)
+    assert left.cell_types == ("B", "T")
+    assert left.dropped == {"epsilon": 4}
+    assert "epsilon (4)" in left.notes[-1].found
+    for before, after in zip((split.train, split.validation, split.test),
+                             (parts.train, parts.validation, parts.test), strict=True):  # fmt: skip
+        expected = [cells.cell_ids[cell] for cell in before if cells.cell_types[cells.codes[cell]] != "epsilon"]
+        assert left.cell_ids[after].tolist() == expected
+    by_id = dict(zip(cells.cell_ids, np.array(cells.cell_types)[cells.codes], strict=True))
+    assert [by_id[cell_id] for cell_id in left.cell_ids] == [left.cell_types[code] for code in left.codes]
+
+
+def test_nothing_changes_when_training_has_every_type() -> None:
+    cells = draw({name: {"B": 9, "T": 9} for name in ("d1", "d2", "d3")})
+    assert cells.donors is not None
+    split = split_by_donor(cells.codes, cells.donors, hold_out=["d1"], seed=0)
+    assert drop_untrainable(cells, split) == (cells, split)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        {"d1": {"B": 9, "NK": 9}, "d2": {"T": 9}, "d3": {"T": 9}},
+        {"d1": {"NK": 9}, "d2": {"B": 9, "T": 9}, "d3": {"B": 9, "T": 9}},
+    ],
+    ids=["one type to train on", "nothing to test on"],
+)
+def test_too_little_that_is_left_is_refused(rows: dict[str, dict[str, int]]) -> None:
+    cells = draw(rows)
+    assert cells.donors is not None
+    split = split_by_donor(cells.codes, cells.donors, hold_out=["d1"], seed=0)
+    with pytest.raises(LabelError, match="SPLIT_IMPOSSIBLE"):
+        drop_untrainable(cells, split)

@@ -1,0 +1,52 @@
+"""Types that the split left without a training cell are taken out: nothing could be learned of them."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from cellmark.schemas.errors import Finding, LabelError
+
+from .labelled_cells import LabelledCells, subset
+from .split import Split
+
+
+def drop_untrainable(cells: LabelledCells, split: Split) -> tuple[LabelledCells, Split]:
+    """The cells of types that training has, and their split.
+
+    A held out donor may be the only one with a type. Its cells leave all parts, `dropped` counts them and a note names
+    them. Raises `LabelError` (`SPLIT_IMPOSSIBLE`) when fewer than two types, or a part without cells, are left.
+    """
+    n_types = len(cells.cell_types)
+    kept_types = np.bincount(cells.codes[split.train], minlength=n_types) > 0
+    kept = kept_types[cells.codes]
+    parts = [part[kept[part]] for part in (split.train, split.validation, split.test)]
+    lost = {name: size for name, size in cells.cells_per_type(np.flatnonzero(~kept)).items() if size}
+    if kept_types.sum() < 2 or not all(len(part) for part in parts):
+        sizes = ", ".join(f"{len(part)} for {name}" for name, part in zip(_PARTS, parts, strict=True))
+        raise LabelError(
+            Finding("SPLIT_IMPOSSIBLE", "label", "two types or more with cells to train, validate and test on",
+                    f"{int(kept_types.sum())} types with training cells; cells: {sizes}",
+                    "Hold out other donors, or leave --donor away to split by cells.", "error", tuple(lost)[:5])
+        )  # fmt: skip
+    if kept.all():
+        return cells, split
+    listed = ", ".join(f"{name} ({size})" for name, size in lost.items())
+    note = Finding(
+        "CELL_TYPES_DROPPED", "donor", "cells of every type among the training donors", listed,
+        "Only donors held out have these types, which were left out; hold out other donors to keep them.", "warning",
+    )  # fmt: skip
+    rows = np.flatnonzero(kept)
+    # Where each cell that is kept stands among those that are.
+    place = np.cumsum(kept) - 1
+    train, validation, test = (place[part] for part in parts)
+    left = replace(
+        subset(cells, rows),
+        codes=(np.cumsum(kept_types) - 1)[cells.codes[rows]],
+        cell_types=tuple(name for name, is_kept in zip(cells.cell_types, kept_types, strict=True) if is_kept),
+        dropped={**cells.dropped, **lost},
+        notes=(*cells.notes, note),
+    )
+    return left, replace(split, train=train, validation=validation, test=test)
+
+
+_PARTS = ("training", "validation", "test")
