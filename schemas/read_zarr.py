@@ -36,6 +36,7 @@ def read_zarr(path: Path, *, layer: str | None = None) -> MemoryCells:
         # Layouts from before AnnData 0.7: anndata knows them, and such stores are small.
         import anndata
 
+        _check_blosc_files(root, path)
         return cells_from_anndata(anndata.read_zarr(root), layer=layer, name=path.name)
 
 
@@ -47,6 +48,8 @@ def _read(root: Any, path: Path, layer: str | None) -> MemoryCells:
         raise ReadError(
             Finding("MATRIX_INVALID", counts_from, "a matrix of counts", "none", "Name the layer that holds them.")
         )
+    for part in (element, root["obs"], var_group):
+        _check_blosc_files(part, path)
     obs, var = read_elem(root["obs"]), read_elem(var_group)
     if "" in obs.index or "" in var.index:
         raise ValueError("empty names of cells or genes: files of the folder are missing")
@@ -103,6 +106,27 @@ def _unique_entries(X: Any) -> bool:
     """Whether no entry of a CSR or CSC matrix is stored twice."""
     ordered = X.sorted_indices()
     return bool(ordered.has_canonical_format)
+
+
+def _check_blosc_files(part: Any, path: Path) -> None:
+    """Raise `ValueError` for a block that is shorter than its own header says: blosc would read beyond its end."""
+    import zarr
+
+    arrays = [part] if isinstance(part, zarr.Array) else [item for _, item in part.members(max_depth=None)]
+    for array in arrays:
+        if not isinstance(array, zarr.Array) or array.shards is not None or not _uses_blosc(array):
+            continue
+        for file in (path / array.path).rglob("*"):
+            if not file.is_file() or file.name.startswith(".") or file.name == "zarr.json":
+                continue
+            with file.open("rb") as block:
+                header = block.read(16)
+            if len(header) < 16 or int.from_bytes(header[12:16], "little") != file.stat().st_size:
+                raise ValueError(f"a block of {array.path} is truncated")
+
+
+def _uses_blosc(array: Any) -> bool:
+    return any("blosc" in type(codec).__name__.lower() for codec in array.compressors)
 
 
 def _refuse_pickles(root: Any, path: Path) -> None:
