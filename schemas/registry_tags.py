@@ -15,9 +15,18 @@ TEST_MACRO_F1 = "test_macro_f1"
 N_CELL_TYPES = "n_cell_types"
 CELLMARK_VERSION = "cellmark_version"
 
-# Tags of a version, written when an alias moves.
+# Tags of a version, written when it is given an alias.
+PROMOTED_TO = "promoted_to"
 PROMOTED_BY = "promoted_by"
 PROMOTED_AT = "promoted_at"
 PROMOTED_FROM = "promoted_from"
-CHAMPION_UNTIL = "champion_until"
-REPLACED_BY = "champion_replaced_by"
+
+
+def until(alias: str) -> str:
+    """Tag of a version that lost an alias: when."""
+    return f"{alias}_until"
+
+
+def replaced_by(alias: str) -> str:
+    """Tag of a version that lost an alias: the version that has it since."""
+    return f"{alias}_replaced_by"

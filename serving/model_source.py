@@ -25,7 +25,7 @@ def open_model(model: str | os.PathLike[str]) -> ModelSource:
     """
     text = os.fspath(model)
     if text.startswith(("models:/", "runs:/")):
-        from .registry import fetch_bundle
+        from .fetch_bundle import fetch_bundle
 
         fetched = fetch_bundle(text)
         bundle = Bundle.open(fetched.folder)

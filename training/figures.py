@@ -84,7 +84,7 @@ def learning_figure(epochs: Sequence["Epoch"], *, best_epoch: int) -> "Figure":
 
 
 def markers_figure(markers: pd.DataFrame, *, top: int = 5) -> "Figure":
-    """The best genes of every type in all types: a dot's size is the fraction of cells that express the gene, its colour
+    """The best genes of every type in all types: a dot's size is the fraction of cells expressing the gene, its colour
     the mean expression as a share of the gene's largest.
 
     `markers`: the marker table. `top`: genes of each type; fewer when there are many types.

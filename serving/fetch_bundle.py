@@ -1,0 +1,121 @@
+"""The bundle of a registered version, or of a run, as a folder on this machine."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from cellmark.schemas import registry_tags as tags
+from cellmark.schemas.errors import BundleError, Finding, RegistryError
+from cellmark.schemas.manifest import MANIFEST_NAME
+from cellmark.schemas.tracking_uri import public_uri
+
+from .bundle_cache import cached_bundle
+from .find_version import find_version
+from .model_uri import RunUri, parse_model_uri
+from .registry import ask, download, open_registry, refusals
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+@dataclass(frozen=True)
+class FetchedBundle:
+    """A bundle on this machine, still to be verified. `name`, `version`: None for one that is not registered."""
+
+    folder: Path
+    name: str | None
+    version: str | None
+
+
+def fetch_bundle(model: str, *, uri: str | None = None) -> FetchedBundle:
+    """The bundle behind `models:/name@alias`, `models:/name/3`, `models:/name/latest` or `runs:/id/path`.
+
+    Artifacts on this machine are used where they lie; others are fetched once, into the cache. `uri`: where MLflow is,
+    by default as `schemas/tracking_uri.py` says. Raises `RegistryError` (`REGISTRY_UNREACHABLE` within seconds,
+    `MODEL_UNKNOWN`, `ALIAS_MISSING`, `RUN_UNKNOWN`, `REGISTRY_REFUSED`), and `BundleError` when the bundle is damaged
+    or not the one that was registered.
+    """
+    wanted = parse_model_uri(model)
+    client = open_registry(uri)
+    if isinstance(wanted, RunUri):
+        return FetchedBundle(_bring(client, run_location(client, wanted), model), None, None)
+    version = find_version(client, wanted)
+    with refusals(client.tracking_uri):
+        location = client.get_model_version_download_uri(version.name, str(version.version))
+    folder = _bring(client, location, model)
+    registered = (version.tags or {}).get(tags.MANIFEST_DIGEST)
+    if registered is not None and registered != _manifest_digest(folder / MANIFEST_NAME):
+        raise BundleError(
+            Finding("BUNDLE_DIGEST_MISMATCH", model, f"the manifest of digest {registered[:12]}… that was registered",
+                    "another one among the version's artifacts", "Register the model again.")
+        )  # fmt: skip
+    return FetchedBundle(folder, version.name, str(version.version))
+
+
+def run_location(client: "MlflowClient", wanted: RunUri) -> str:
+    """Where the artifacts lie that a URI means. Raises `RegistryError` (`RUN_UNKNOWN`) when there is no such run."""
+    run = ask(client, lambda: client.get_run(wanted.run_id))
+    if run is None:
+        raise RegistryError(
+            Finding("RUN_UNKNOWN", f"runs:/{wanted.run_id}", f"a run tracked at {public_uri(client.tracking_uri)}",
+                    "none of that id", "Check the id and MLFLOW_TRACKING_URI.")
+        )  # fmt: skip
+    return f"{run.info.artifact_uri}/{wanted.path}"
+
+
+def local_folder(location: str) -> Path | None:
+    """The folder that an artifact location names, None when it is on another machine."""
+    parts = urlsplit(location)
+    if parts.scheme == "file":
+        return Path(unquote(parts.path))
+    return Path(location) if parts.scheme == "" else None
+
+
+def _bring(client: "MlflowClient", location: str, model: str) -> Path:
+    """The bundle at `location`, which is a bundle itself or a model with one in its subfolder."""
+    folder = local_folder(location)
+    if folder is not None:
+        for candidate in (folder / tags.BUNDLE_FOLDER, folder):
+            if (candidate / MANIFEST_NAME).is_file():
+                return candidate
+        found = "a model without one" if folder.is_dir() else "no such folder on this machine"
+        raise _without_bundle(model, location, found)
+    with TemporaryDirectory(prefix="cellmark-manifest-") as scratch:
+        for place in (f"{location}/{tags.BUNDLE_FOLDER}", location):
+            try:
+                manifest = download(client, f"{place}/{MANIFEST_NAME}", Path(scratch))
+            except RegistryError as error:
+                refusal = error
+                continue
+            digest = _manifest_digest(manifest)
+            return cached_bundle(digest, lambda draft: _fill(client, place, draft))  # noqa: B023  (called at once)
+    raise _without_bundle(model, location, refusal.findings[0].found) from refusal
+
+
+def _fill(client: "MlflowClient", location: str, draft: Path) -> None:
+    fetched = download(client, location, draft)
+    if fetched.resolve() != draft.resolve():
+        for entry in list(fetched.iterdir()):
+            entry.rename(draft / entry.name)
+        fetched.rmdir()
+
+
+def _manifest_digest(path: Path) -> str:
+    """What a manifest says of itself; whether that is true, `Bundle.open` finds out."""
+    try:
+        return str(json.loads(path.read_bytes())["manifest_digest"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BundleError(
+            Finding("BUNDLE_MANIFEST_INVALID", MANIFEST_NAME, "JSON with a digest", "something else",
+                    "Register the model again.")
+        ) from error  # fmt: skip
+
+
+def _without_bundle(model: str, location: str, found: str) -> RegistryError:
+    return RegistryError(
+        Finding("MODEL_UNKNOWN", model, f"a cellmark bundle at {public_uri(location)}", found,
+                "Name a version that cellmark registered, on a machine that can reach its artifacts.")
+    )  # fmt: skip

@@ -1,0 +1,88 @@
+"""Which version of which registered model is meant; who asks for one that is not there learns what is."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cellmark.schemas.errors import Finding, RegistryError
+from cellmark.schemas.tracking_uri import public_uri
+
+from .model_uri import LATEST, VersionUri
+from .registry import ask, refusals
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+MOST_LISTED = 20
+PAGE = 1000
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """A name in the registry. `aliases`: version numbers by alias."""
+
+    name: str
+    aliases: dict[str, str]
+    description: str
+
+    def aliases_of(self, version: str) -> tuple[str, ...]:
+        return tuple(sorted(alias for alias, number in self.aliases.items() if number == version))
+
+
+def find_model(client: "MlflowClient", name: str) -> RegisteredModel:
+    """The registered model `name`. Raises `RegistryError` (`MODEL_UNKNOWN`), which lists the names there are."""
+    model = ask(client, lambda: client.get_registered_model(name))
+    if model is not None:
+        aliases = {alias: str(number) for alias, number in (model.aliases or {}).items()}
+        return RegisteredModel(model.name, aliases, model.description or "")
+    with refusals(client.tracking_uri):
+        known = [entry.name for entry in client.search_registered_models(max_results=MOST_LISTED)]
+    raise RegistryError(
+        Finding("MODEL_UNKNOWN", f"models:/{name}", f"a model registered at {public_uri(client.tracking_uri)}",
+                f"none of that name; registered are: {', '.join(known) or 'none'}",
+                "Check the name and MLFLOW_TRACKING_URI; `cellmark models list` lists all.")
+    )  # fmt: skip
+
+
+def find_version(client: "MlflowClient", wanted: VersionUri) -> "ModelVersion":
+    """The version that a URI means. Raises `RegistryError` (`MODEL_UNKNOWN`, `ALIAS_MISSING`), which lists what is."""
+    model = find_model(client, wanted.name)
+    number = wanted.version
+    if wanted.alias is not None:
+        number = model.aliases.get(wanted.alias)
+        if number is None:
+            known = ", ".join(f"{alias} (version {there})" for alias, there in sorted(model.aliases.items()))
+            raise RegistryError(
+                Finding("ALIAS_MISSING", f"models:/{wanted.name}@{wanted.alias}", f"an alias of {wanted.name}",
+                        f"none of that name; its aliases are: {known or 'none'}",
+                        f"Name one of these or a version; `cellmark models show {wanted.name}` lists them.")
+            )  # fmt: skip
+    versions: list[ModelVersion] = []
+    if number != LATEST:
+        version = ask(client, lambda: client.get_model_version(wanted.name, str(number)))
+        if version is not None:
+            return version
+    versions = versions_of(client, wanted.name)
+    if number == LATEST and versions:
+        return versions[-1]
+    listed = ", ".join(str(entry.version) for entry in versions[-MOST_LISTED:])
+    raise RegistryError(
+        Finding("MODEL_UNKNOWN", f"models:/{wanted.name}/{number}", f"a version of {wanted.name}",
+                f"none of that number; its versions are: {listed or 'none'}",
+                f"Name one of these; `cellmark models show {wanted.name}` tells more of them.")
+    )  # fmt: skip
+
+
+def versions_of(client: "MlflowClient", name: str | None = None) -> "list[ModelVersion]":
+    """All versions of a model, or of all models, oldest first."""
+    # Names with a double quote are refused at training, so this filter cannot be closed early.
+    query = None if name is None else f'name="{name}"'
+    found: list[ModelVersion] = []
+    token = None
+    while True:
+        with refusals(client.tracking_uri):
+            page = client.search_model_versions(query, max_results=PAGE, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return sorted(found, key=lambda entry: (entry.name, int(entry.version)))

@@ -1,0 +1,107 @@
+"""Moving an alias of a registered model, with who, when and from which version."""
+
+import getpass
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cellmark.schemas import registry_tags as tags
+from cellmark.schemas.errors import Finding, ParameterError
+
+from .find_version import find_model, find_version
+from .model_uri import VersionUri
+from .registry import open_registry, refusals
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What moved. `old`: the version that had the alias, None for none. `new` equals `old`: nothing moved."""
+
+    name: str
+    alias: str
+    old: str | None
+    new: str
+    who: str
+    when: str
+
+    @property
+    def moved(self) -> bool:
+        return self.old != self.new
+
+
+def promote(
+    name: str,
+    *,
+    version: str | None = None,
+    alias: str | None = None,
+    to: str = tags.CHAMPION,
+    who: str | None = None,
+    uri: str | None = None,
+) -> Promotion:
+    """Give the alias `to` to a version, named by its number or by an alias that it has (default: `challenger`).
+
+    The version is tagged with who, when (UTC) and the version that had the alias before; that one is tagged with until
+    when it had it and what replaced it. `who`: by default the user of this process. Raises `ParameterError` for both
+    `version` and `alias`, or an alias that MLflow does not take, and `RegistryError` (`MODEL_UNKNOWN`,
+    `ALIAS_MISSING` among others).
+    """
+    _check(version, alias, to)
+    client = open_registry(uri)
+    wanted = VersionUri(name, version=version) if version else VersionUri(name, alias=alias or tags.CHALLENGER)
+    new = str(find_version(client, wanted).version)
+    old = find_model(client, name).aliases.get(to)
+    promotion = Promotion(name, to, old, new, who or current_user(), _now())
+    if not promotion.moved:
+        return promotion
+    until, replaced_by = tags.until(to), tags.replaced_by(to)
+    with refusals(client.tracking_uri):
+        # Told of the old version first: whatever happens after this line, which one it was is not lost.
+        told = {
+            tags.PROMOTED_TO: to,
+            tags.PROMOTED_BY: promotion.who,
+            tags.PROMOTED_AT: promotion.when,
+            tags.PROMOTED_FROM: old or "",
+        }
+        for key, value in told.items():
+            client.set_model_version_tag(name, new, key, value)
+        client.set_registered_model_alias(name, to, new)
+        if old is not None:
+            client.set_model_version_tag(name, old, until, promotion.when)
+            client.set_model_version_tag(name, old, replaced_by, new)
+        for key in {until, replaced_by} & set(client.get_model_version(name, new).tags):
+            # It had the alias once and has it again.
+            client.delete_model_version_tag(name, new, key)
+    return promotion
+
+
+def current_user() -> str:
+    """The user of this process; a container may have no name for it."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "unknown"
+
+
+def _check(version: str | None, alias: str | None, to: str) -> None:
+    problems = []
+    if version is not None and alias is not None:
+        problems.append(
+            Finding("PARAMETER_INVALID", "version", "a version or an alias of it", f"both, {version} and {alias}",
+                    "Leave one of them away.")
+        )  # fmt: skip
+    if version is not None and not re.fullmatch(r"[1-9]\d*", version):
+        problems.append(
+            Finding("PARAMETER_INVALID", "version", "a whole number above 0", repr(version),
+                    "`cellmark models show` lists the versions.")
+        )  # fmt: skip
+    if not re.fullmatch(r"[\w-]+", to) or re.fullmatch(r"[vV]\d+|latest", to):
+        problems.append(
+            Finding("PARAMETER_INVALID", "to", "an alias of letters, digits, - and _, unlike v1 and latest", repr(to),
+                    "Name another alias, such as champion.")
+        )  # fmt: skip
+    if problems:
+        raise ParameterError(*problems)
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

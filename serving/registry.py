@@ -1,0 +1,99 @@
+"""The one door to MLflow: a client, its refusals as ours, and files of its artifact stores.
+
+The only module of serving that imports mlflow, and only within functions; `mlflow-skinny` is enough.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from cellmark.schemas.errors import Finding, RegistryError, SetupError
+from cellmark.schemas.reach_tracking import check_reachable
+from cellmark.schemas.tracking_uri import public_uri, quiet_mlflow, tracking_uri
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+Answer = TypeVar("Answer")
+LONGEST_REFUSAL = 500
+
+
+def open_registry(uri: str | None = None) -> "MlflowClient":
+    """A client of runs and registry at `uri`, by default where `schemas/tracking_uri.py` and `MLFLOW_REGISTRY_URI` say.
+
+    Raises `RegistryError` (`REGISTRY_UNREACHABLE`) within seconds when none answers there; a SQLite file that does not
+    exist is not made.
+    """
+    tracking = tracking_uri(uri)
+    registry = (os.environ.get("MLFLOW_REGISTRY_URI") if uri is None else None) or tracking
+    for needed in {tracking, registry}:
+        check_reachable(needed, create=False)
+    quiet_mlflow()
+    from mlflow import MlflowClient
+
+    with refusals(registry):
+        return MlflowClient(tracking_uri=tracking, registry_uri=registry)
+
+
+def ask(client: "MlflowClient", question: Callable[[], Answer]) -> Answer | None:
+    """The answer to a question to `client`; None for something that MLflow does not know.
+
+    Raises `RegistryError` (`REGISTRY_REFUSED`) on any other refusal.
+    """
+    from mlflow.exceptions import MlflowException
+
+    with refusals(client.tracking_uri):
+        try:
+            return question()
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
+
+
+@contextmanager
+def refusals(uri: str) -> Iterator[None]:
+    """What MLflow, its database and its artifact stores raise, as `RegistryError` (`REGISTRY_REFUSED`)."""
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, RequestException) as error:
+        found = first_line(error).replace(uri, public_uri(uri))
+        raise RegistryError(
+            Finding("REGISTRY_REFUSED", public_uri(uri), "MLflow to answer", found[:LONGEST_REFUSAL],
+                    "Check MLFLOW_TRACKING_URI, your credentials and your rights there.")
+        ) from error  # fmt: skip
+
+
+def download(client: "MlflowClient", location: str, folder: Path) -> Path:
+    """Fetch a file or a folder of an artifact store; returns where it lies within `folder`.
+
+    Raises `RegistryError` (`REGISTRY_REFUSED`) when the store refuses or has no such thing, `SetupError`
+    (`EXTRA_MISSING`) when its client is not installed.
+    """
+    from mlflow.artifacts import download_artifacts
+
+    try:
+        return Path(download_artifacts(artifact_uri=location, dst_path=str(folder), tracking_uri=client.tracking_uri))
+    except ImportError as error:
+        package = error.name or "the client of this artifact store"
+        raise SetupError(
+            Finding("EXTRA_MISSING", location.partition(":")[0], "an artifact store that this environment can read",
+                    str(error), f"Install {package}.")
+        ) from error  # fmt: skip
+    except Exception as error:
+        # Every artifact store raises types of its own SDK; all mean that this cannot be had from it.
+        raise RegistryError(
+            Finding("REGISTRY_REFUSED", public_uri(location), "an artifact that can be fetched",
+                    first_line(error)[:LONGEST_REFUSAL], "Check the artifact store and your rights there.")
+        ) from error  # fmt: skip
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says, on one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
