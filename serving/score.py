@@ -18,8 +18,8 @@ from .session import ModelSession
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-CHUNK_VALUES = 2_000_000
-"""Dense values in one chunk (8 MB in float32): small enough for the caches, large enough for the matrix product."""
+CHUNK_VALUES = 1_000_000
+"""Dense values in one chunk (4 MB in float32): small enough for the caches, large enough for the matrix product."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """The two graphs of a bundle, written operator by operator: no tracing, no source paths, the same bytes every time.
 
 Both take raw counts of the panel's genes (NaN: not measured) and the library size over all genes; normalisation,
-logarithm and standardisation are inside. Their mathematics works on the difference d = x - x0 from the baseline, which
-is 0 for a gene that was not measured: such a gene takes its baseline, and its attribution is exactly 0.
+logarithm and standardisation are inside. A gene that was not measured takes its baseline x0, so that x - x0 and with it
+its attribution are exactly 0.
 """
 
 from collections.abc import Sequence
@@ -66,10 +66,11 @@ def _tensor(name: str, *shape: str | int) -> onnx.ValueInfoProto:
     return info
 
 
-def _difference_from_baseline(graph: GraphWriter, baselines: np.ndarray) -> str:
-    """D = ln(1 + counts per 10,000) - x0, cells x genes; 0 where a gene was not measured.
+def _expression(graph: GraphWriter, baselines: np.ndarray) -> str:
+    """x = ln(1 + counts per 10,000), cells x genes; x0 where a gene was not measured.
 
     A library size that is not positive stands for a cell without counts: it is read as 1, so nothing divides by 0.
+    Every operator here is a pass over cells x genes, so there are no more than needed.
     """
     zero, one = graph.scalar("zero", 0), graph.scalar("one", 1)
     positive = graph.add("Greater", ["library_size", zero], "has_library_size")
@@ -77,16 +78,9 @@ def _difference_from_baseline(graph: GraphWriter, baselines: np.ndarray) -> str:
     factor = graph.add("Div", [graph.scalar("counts_per", COUNTS_PER), size], "scale_factor")
     scaled = graph.add("Mul", ["counts", factor], "counts_per_10000")
     log = graph.add("Log", [graph.add("Add", [scaled, one], "one_plus")], "log1p_norm")
-    difference = graph.add("Sub", [log, graph.constant("baselines", baselines.astype(np.float32))], "raw_difference")
-    missing = graph.add("IsNaN", [difference], "not_measured")
-    return graph.add("Where", [missing, zero, difference], "difference")
-
-
-def _first_layer(graph: GraphWriter, difference: str, member: FoldedNetwork, baselines: np.ndarray, name: str) -> str:
-    """Pre-activation of the first layer: W d + (W x0 + b)."""
-    weight = member.weights[0]
-    bias = weight.astype(np.float64) @ baselines.astype(np.float64) + member.biases[0]
-    return graph.linear(difference, weight, bias, name)
+    missing = graph.add("IsNaN", ["counts"], "not_measured")
+    x0 = graph.constant("baselines", baselines.astype(np.float32))
+    return graph.add("Where", [missing, x0, log], "expression")
 
 
 def _check_members(members: Sequence[FoldedNetwork], baselines: np.ndarray) -> None:
@@ -113,15 +107,14 @@ def annotator_graph(
     """
     _check_members(members, baselines)
     graph = GraphWriter()
-    difference = _difference_from_baseline(graph, baselines)
+    expression = _expression(graph, baselines)
     hidden: list[str] = []
     logits: list[str] = []
     for number, member in enumerate(members):
         layers = list(zip(member.weights, member.biases, strict=True))
-        x = difference
+        x = expression
         for depth, (weight, bias) in enumerate(layers[:-1]):
-            name = f"m{number}_z{depth}"
-            z = _first_layer(graph, x, member, baselines, name) if depth == 0 else graph.linear(x, weight, bias, name)
+            z = graph.linear(x, weight, bias, f"m{number}_z{depth}")
             x = graph.add("Relu", [z], f"m{number}_h{depth}")
         hidden.append(x)
         logits.append(graph.linear(x, layers[-1][0], layers[-1][1], f"m{number}_logits"))
@@ -156,7 +149,8 @@ def explainer_graph(members: Sequence[FoldedNetwork], baselines: np.ndarray) -> 
     """
     _check_members(members, baselines)
     graph = GraphWriter()
-    difference = _difference_from_baseline(graph, baselines)
+    expression = _expression(graph, baselines)
+    difference = graph.add("Sub", [expression, "baselines"], "difference")
     tiny, zero, one = graph.scalar("tiny", TINY), "zero", "one"
     multipliers: list[str] = []
     logits: list[str] = []
@@ -164,14 +158,11 @@ def explainer_graph(members: Sequence[FoldedNetwork], baselines: np.ndarray) -> 
     for number, member in enumerate(members):
         at_baseline, of_baseline = member.forward(baselines.astype(np.float64)[None, :])
         baseline_logits += of_baseline[0] / len(members)
-        x = difference
+        x = expression
         rates: list[str] = []
         for depth, z0 in enumerate(at_baseline):
             name = f"_m{number}_{depth}"
-            if depth == 0:
-                z = _first_layer(graph, x, member, baselines, f"m{number}_z{depth}")
-            else:
-                z = graph.linear(x, member.weights[depth], member.biases[depth], f"m{number}_z{depth}")
+            z = graph.linear(x, member.weights[depth], member.biases[depth], f"m{number}_z{depth}")
             x = graph.add("Relu", [z], f"h{name}")
             before = z0[0].astype(np.float32)
             after = np.maximum(before, 0)
