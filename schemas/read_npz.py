@@ -1,0 +1,98 @@
+"""`.npz` files of the CSR form. Everything is checked from headers before an array is read; nothing is unpickled."""
+
+import math
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy
+
+from cellmark.schemas.errors import Finding, ReadError, RequestError
+from cellmark.schemas.reading import reading
+from cellmark.schemas.request_cells import LONGEST_NAME, RequestCells, csr_cells
+
+EXPECTED = "an .npz with plain arrays genes, cell_ids, indptr, indices, data and, if given, library_sizes"
+REQUIRED = ("genes", "cell_ids", "indptr", "indices", "data")
+OPTIONAL = ("library_sizes",)
+KINDS = {"genes": "U", "cell_ids": "U", "indptr": "iu", "indices": "iu", "data": "fiu", "library_sizes": "fiu"}
+IN_WORDS = {"U": "strings (dtype=str)", "iu": "whole numbers", "fiu": "numbers"}
+REMEDY = "Write it with numpy.savez_compressed(path, genes=..., cell_ids=..., indptr=..., indices=..., data=...)."
+
+
+def read_npz(path: Path, *, name: str, max_unpacked_bytes: int) -> RequestCells:
+    """The cells of an `.npz` with exactly the CSR form's keys. `name`: what to call the file in messages.
+
+    Raises `ReadError`: not an `.npz`, other keys, kinds or shapes, a matrix that does not fit together; and
+    `RequestError` for arrays that unpack to more than allowed.
+    """
+    with reading(Path(name), EXPECTED):
+        if not zipfile.is_zipfile(path):
+            raise _unreadable(name, "a file that is not a zip archive")
+        with zipfile.ZipFile(path) as archive:
+            _check_members(archive, name, max_unpacked_bytes)
+            _check_headers(archive, name)
+        with np.load(path, allow_pickle=False) as loaded:
+            arrays: dict[str, Any] = {key: _native(loaded[key]) for key in loaded.files}
+        _check_positions(arrays, name)
+        return csr_cells(**arrays, name=name)
+
+
+def _check_members(archive: zipfile.ZipFile, name: str, max_unpacked_bytes: int) -> None:
+    members = [info.filename for info in archive.infolist()]
+    keys = [member.removesuffix(".npy") for member in members]
+    missing = [key for key in REQUIRED if key not in keys]
+    others = [key for key in keys if key not in (*REQUIRED, *OPTIONAL)]
+    if missing or others or len(set(keys)) < len(keys) or not all(member.endswith(".npy") for member in members):
+        lacks = f"no {', '.join(missing)}" if missing else f"{len(keys)} arrays, {len(others)} of them others"
+        raise ReadError(Finding("MATRIX_INVALID", name, EXPECTED, lacks, REMEDY))
+    unpacked = sum(info.file_size for info in archive.infolist())
+    if unpacked > max_unpacked_bytes:
+        raise RequestError(
+            Finding("REQUEST_TOO_LARGE", name, f"arrays of at most {max_unpacked_bytes:,} bytes", f"{unpacked:,} bytes",
+                    "Send the cells in several requests.")
+        )  # fmt: skip
+
+
+def _check_headers(archive: zipfile.ZipFile, name: str) -> None:
+    """Shapes and types as the arrays declare them: NumPy would reserve whatever size a header claims."""
+    findings = []
+    for info in archive.infolist():
+        key = info.filename.removesuffix(".npy")
+        with archive.open(info) as member:
+            version = npy.read_magic(member)
+            if version not in ((1, 0), (2, 0)):
+                raise _unreadable(name, f"{key} in .npy format {version[0]}.{version[1]}")
+            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+            shape, _, dtype = read(member)
+            left = info.file_size - member.tell()
+        kinds = KINDS[key]
+        if len(shape) != 1 or dtype.hasobject or dtype.kind not in kinds:
+            expected = f"one dimension of {IN_WORDS[kinds]}"
+            findings.append(Finding("MATRIX_INVALID", f"{name}: {key}", expected, f"{dtype} {shape}", REMEDY))
+        elif math.prod(shape) * dtype.itemsize != left:
+            raise _unreadable(name, f"{key} that declares {shape[0]} values of {dtype} and holds {left} bytes")
+        elif kinds == "U" and dtype.itemsize > 4 * LONGEST_NAME:
+            expected = f"names of at most {LONGEST_NAME} characters"
+            findings.append(Finding("MATRIX_INVALID", f"{name}: {key}", expected, f"room for {dtype.itemsize // 4}",
+                                    REMEDY))  # fmt: skip
+    if findings:
+        raise ReadError(*findings)
+
+
+def _native(values: np.ndarray) -> np.ndarray:
+    """The same numbers in a type that SciPy computes with: this machine's byte order, no half or long floats."""
+    if values.dtype.kind == "f":
+        return values.astype(np.float32 if values.dtype.itemsize <= 4 else np.float64, copy=False)
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+def _check_positions(arrays: dict[str, Any], name: str) -> None:
+    for key in ("indptr", "indices"):
+        if arrays[key].dtype.kind == "u" and len(arrays[key]) and arrays[key].max() >= 2**63:
+            raise ReadError(Finding("MATRIX_INVALID", f"{name}: {key}", "numbers below 2^63", "larger ones", REMEDY))
+        arrays[key] = arrays[key].astype(np.int64)
+
+
+def _unreadable(name: str, found: str) -> ReadError:
+    return ReadError(Finding("FILE_UNREADABLE", name, EXPECTED, found, REMEDY))

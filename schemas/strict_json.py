@@ -1,0 +1,56 @@
+"""JSON as the standard has it: no NaN, no Infinity, no name twice in one object; and finite numbers only, back."""
+
+import json
+from typing import Any
+
+from cellmark.schemas.errors import Finding, RequestError
+
+N_EXAMPLES = 5
+
+
+def parse_json(body: bytes) -> Any:
+    """The value of a UTF-8 JSON text. Raises `RequestError` (`REQUEST_INVALID`)."""
+    repeated: dict[str, None] = {}
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        if len(made) < len(pairs):
+            seen: set[str] = set()
+            for name, _ in pairs:
+                if name in seen:
+                    repeated[name] = None
+                seen.add(name)
+        return made
+
+    try:
+        value = json.loads(body.decode("utf-8"), object_pairs_hook=unique, parse_constant=_no_constant)
+    except RecursionError:
+        raise _invalid("JSON that is nested a few levels deep", "hundreds of levels") from None
+    except UnicodeDecodeError as error:
+        raise _invalid("UTF-8 text", f"other bytes at position {error.start}") from None
+    except json.JSONDecodeError as error:
+        found = "nothing" if not body.strip() else f"{error.msg} at line {error.lineno}, column {error.colno}"
+        raise _invalid("one JSON value", found) from None
+    except ValueError as error:  # a number of thousands of digits, or one of the constants below
+        raise _invalid("finite JSON numbers", " ".join(str(error).split())[:100]) from None
+    if repeated:
+        raise RequestError(
+            Finding("REQUEST_INVALID", "body", "each name once in an object", f"{len(repeated)} names more than once",
+                    "Add the counts up, or rename one.", "error", tuple(repeated)[:N_EXAMPLES])
+        )  # fmt: skip
+    return value
+
+
+def write_json(value: Any) -> bytes:
+    """Compact JSON, in ASCII so that no text can fail to encode. Raises `ValueError` for NaN and infinities."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name}, which JSON does not have")
+
+
+def _invalid(expected: str, found: str) -> RequestError:
+    return RequestError(
+        Finding("REQUEST_INVALID", "body", expected, found, "See the examples in /openapi.json, or the README.")
+    )

@@ -1,0 +1,126 @@
+"""The service's own routes, as a Starlette application that runs inside BentoML or, in tests, by itself."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from cellmark.schemas.errors import InputError
+from cellmark.schemas.strict_json import write_json
+
+from . import answers
+from .annotator import Annotator
+from .attribute import Question
+from .landing import landing_page
+from .openapi import openapi_document
+from .options import (
+    AnnotateOptions,
+    AttributeOptions,
+    InputOptions,
+    MarkersOptions,
+    ModelOptions,
+    ValidateOptions,
+    parse_options,
+)
+from .problems import EXCEPTION_HANDLERS
+from .receive import Body, receive
+from .served_model import ServedModel
+from .settings import ServiceSettings
+from .uploads import open_body
+
+Options = TypeVar("Options", bound=InputOptions)
+Endpoint = Callable[[Request], Awaitable[Response]]
+JSON = "application/json"
+CSV = "text/csv"
+
+
+def make_app(model: Annotator | ServedModel, settings: ServiceSettings | None = None) -> Starlette:
+    """The application. `model`: a loaded one, or one that is still being loaded and answers 503 until it is."""
+    served = ServedModel(model) if isinstance(model, Annotator) else model
+    settings = settings or ServiceSettings()
+    limiter = anyio.CapacityLimiter(settings.concurrency)
+
+    def post(kind: type[Options], work: Callable[[Annotator, Body, Options], bytes]) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            annotator = served.get()
+            async with receive(request, settings) as body:
+                options = parse_options(kind, request.query_params.multi_items(), body.fields)
+                # In a thread, so that /livez answers meanwhile; onnxruntime and NumPy leave the interpreter free.
+                task = partial(work, annotator, body, options)
+                return Response(await anyio.to_thread.run_sync(task, limiter=limiter), media_type=JSON)
+
+        return endpoint
+
+    def annotate(annotator: Annotator, body: Body, options: AnnotateOptions) -> bytes:
+        with open_body(body, options, settings) as cells:
+            return answers.annotate(annotator, cells, probabilities=options.probabilities)
+
+    def attribute(annotator: Annotator, body: Body, options: AttributeOptions) -> bytes:
+        with open_body(body, options, settings) as cells:
+            return answers.attribute(annotator, cells, Question(options.target, options.against, options.top))
+
+    def validate(annotator: Annotator, body: Body, options: ValidateOptions) -> bytes:
+        try:
+            with open_body(body, options, settings) as cells:
+                answer = answers.validate(annotator, cells, folder=body.folder)
+        except InputError as error:
+            answer = answers.unreadable(annotator, error)
+        return write_json(answer)
+
+    async def get_model(request: Request) -> Response:
+        options = parse_options(ModelOptions, request.query_params.multi_items())
+        return json_response(answers.describe_model(served.get(), genes=options.genes))
+
+    async def get_markers(request: Request) -> Response:
+        options = parse_options(MarkersOptions, request.query_params.multi_items())
+        annotator = served.get()
+        table = answers.markers(annotator, options.cell_type, options.top)
+        if (options.format or preferred_format(request.headers.get("accept", ""))) == "csv":
+            return Response(table.to_csv(index=False), media_type=CSV)
+        return json_response(answers.markers_json(annotator, table))
+
+    async def get_openapi(request: Request) -> Response:
+        return json_response(openapi_document(settings))
+
+    async def get_landing(request: Request) -> Response:
+        return Response(landing_page(), media_type="text/html")
+
+    routes = [
+        Route("/annotate", post(AnnotateOptions, annotate), methods=["POST"]),
+        Route("/attribute", post(AttributeOptions, attribute), methods=["POST"]),
+        Route("/validate", post(ValidateOptions, validate), methods=["POST"]),
+        Route("/model", get_model),
+        Route("/markers", get_markers),
+        Route("/openapi.json", get_openapi),
+        Route("/docs.json", get_openapi),  # where BentoML's pages look; its own document knows none of these routes
+        Route("/", get_landing),
+    ]
+    return Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
+
+
+def json_response(value: Any) -> Response:
+    """JSON without NaN, which Starlette's own would write for pandas' missing values."""
+    return Response(write_json(value), media_type=JSON)
+
+
+def preferred_format(accept: str) -> str:
+    """`csv` when the header Accept likes text/csv better than JSON, else `json`."""
+    wishes = {"text/csv": 0.0, JSON: 0.0}
+    for part in accept.split(","):
+        kind, *parameters = (text.strip().lower() for text in part.split(";"))
+        quality = 1.0
+        for parameter in parameters:
+            if parameter.startswith("q="):
+                try:
+                    quality = float(parameter[2:])
+                except ValueError:
+                    quality = 0.0
+        if kind in wishes:
+            wishes[kind] = max(wishes[kind], quality)
+    return "csv" if wishes[CSV] > wishes[JSON] else "json"

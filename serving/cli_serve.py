@@ -1,0 +1,50 @@
+"""`cellmark serve`: a model as an HTTP service."""
+
+from typing import Annotated
+
+import typer
+
+from cellmark.serving.cli_options import Device, Model
+
+
+def serve(
+    model: Model,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine's.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 3000,
+    device: Device = "cpu",
+    workers: Annotated[int, typer.Option(min=1, help="Server processes, each with a model of its own.")] = 1,
+) -> None:
+    """Serve a model over HTTP: annotate, attribute, validate; its facts and its markers.
+
+    cellmark serve --model models:/pbmc@champion
+
+    curl -F file=@new.h5ad http://127.0.0.1:3000/annotate
+
+    The model is verified and tested first, so a bad one is refused before the server starts. More settings are
+    environment variables: CELLMARK_CONCURRENCY, CELLMARK_THREADS, CELLMARK_MAX_UPLOAD_BYTES, CELLMARK_MAX_JSON_BYTES,
+    CELLMARK_MAX_UNPACKED_BYTES. Temporary files go to TMPDIR, BentoML's to BENTOML_HOME (by default below TMPDIR).
+    """
+    import os
+    import sys
+    from dataclasses import replace
+
+    from cellmark.serving.cli_options import device_of
+    from cellmark.serving.listen import free_address
+    from cellmark.serving.served_model import load_annotator
+    from cellmark.serving.settings import ServiceSettings
+
+    wanted = replace(ServiceSettings.from_environment(), model=model, device=device_of(device), workers=workers)
+    address = free_address(host, port)
+    annotator = load_annotator(wanted)
+    source = annotator.source
+    # The workers get the verified folder, not the URI: they need no registry, and all serve the same version.
+    resolved = replace(
+        wanted, model=str(annotator.bundle.folder.resolve()), model_name=source.name, model_version=source.version
+    )
+    version = f" version {source.version}" if source.version else ""
+    shown = f"[{address}]" if ":" in address else address
+    typer.echo(f"Serving {source.name}{version} ({annotator.bundle.digest[:12]}) on http://{shown}:{port}", err=True)
+    sys.stderr.flush()
+    # Another program takes this process's place: the model that was tested here would only take up memory.
+    arguments = ["-m", "cellmark.serving.start_server", "--host", address, "--port", str(port)]
+    os.execve(sys.executable, [sys.executable, *arguments], {**os.environ, **resolved.to_environment()})  # noqa: S606

@@ -1,0 +1,127 @@
+"""The one OpenAPI 3.1 document: every route, body, answer and error of the service, from the models that it uses."""
+
+from importlib.metadata import version
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from cellmark.schemas.error_codes import CODES
+from cellmark.schemas.requests import CellsRequest, CsrRequest
+from cellmark.schemas.responses import (
+    AnnotateAnswer,
+    AttributeAnswer,
+    MarkersAnswer,
+    ModelAnswer,
+    Problem,
+    ValidateAnswer,
+)
+
+from .openapi_parts import answer, cells_body, parameters, plain, refusals
+from .options import AnnotateOptions, AttributeOptions, MarkersOptions, ModelOptions, ValidateOptions
+from .settings import ServiceSettings
+
+ANSWERS: tuple[type[BaseModel], ...] = (
+    AnnotateAnswer, AttributeAnswer, ValidateAnswer, ModelAnswer, MarkersAnswer, Problem,
+)  # fmt: skip
+REQUESTS: tuple[type[BaseModel], ...] = (CellsRequest, CsrRequest)
+
+INPUT_CODES = (
+    "REQUEST_INVALID", "REQUEST_TOO_LARGE", "MEDIA_TYPE_UNSUPPORTED", "FILE_FORMAT_UNKNOWN", "FILE_UNREADABLE",
+    "NOT_ANNDATA", "LAYER_UNKNOWN", "NO_CELLS", "NO_GENES", "MATRIX_INVALID", "CELL_ID_DUPLICATE", "CELL_EMPTY",
+    "COUNTS_NEGATIVE", "COUNTS_NAN", "COUNTS_INFINITE", "COUNTS_NOT_WHOLE", "COUNTS_TOO_LARGE", "LIBRARY_SIZE_NEEDED",
+    "LIBRARY_SIZE_INVALID", "LIBRARY_SIZE_COLUMN_UNKNOWN", "NO_GENES_SHARED", "TOO_FEW_GENES", "GENE_UNKNOWN_KEY",
+    "PARAMETER_INVALID",
+)  # fmt: skip
+VALIDATE_CODES = ("REQUEST_INVALID", "REQUEST_TOO_LARGE", "MEDIA_TYPE_UNSUPPORTED", "PARAMETER_INVALID")
+ALWAYS = ("INTERNAL_ERROR",)
+NEEDS_MODEL = ("SERVICE_NOT_READY", *ALWAYS)
+
+DESCRIPTION = """Names the type of every cell, shows the genes behind each call, and says what is wrong with an input.
+
+Cells are **raw counts**. They come as JSON (by gene name, or as a CSR matrix), as a file in a form
+(`curl -F file=@new.h5ad`), or as a file that is the whole body (`curl --data-binary @new.h5ad -H 'Content-Type:
+application/x-hdf5'`); `Content-Type` tells them apart. Options are query parameters; in a form they may be fields of
+the form instead. An option that is unknown, or given in both places, is refused.
+
+Every refusal is `application/problem+json` (RFC 9457) with a stable `code` and all problems at once in `findings`. Any
+path that is not listed here answers 404 (`ROUTE_UNKNOWN`), and any method that a path does not list 405
+(`METHOD_NOT_ALLOWED`, with the header `Allow`)."""
+
+
+def openapi_document(settings: ServiceSettings) -> dict[str, Any]:
+    """The document. Its limits are those of `settings`."""
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "cellmark", "version": version("cellmark"), "description": DESCRIPTION,
+                 "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
+        "tags": [
+            {"name": "cells", "description": "Routes that take cells."},
+            {"name": "model", "description": "What is known of the model."},
+            {"name": "server", "description": "For balancers, monitoring and browsers."},
+        ],
+        "paths": _paths(settings),
+        "components": {"schemas": _schemas()},
+    }  # fmt: skip
+
+
+def _schemas() -> dict[str, Any]:
+    requests = [(model, "validation") for model in REQUESTS]
+    answers = [(model, "serialization") for model in ANSWERS]
+    _, definitions = models_json_schema([*requests, *answers], ref_template="#/components/schemas/{model}")  # type: ignore[list-item]
+    schemas: dict[str, Any] = definitions["$defs"]
+    schemas["Problem"]["properties"]["code"]["enum"] = list(CODES)
+    return schemas
+
+
+def _paths(settings: ServiceSettings) -> dict[str, Any]:
+    def post(name: str, summary: str, options: type[BaseModel], told: type[BaseModel], codes: tuple[str, ...]) -> Any:
+        return {
+            "post": {
+                "operationId": name,
+                "tags": ["cells"],
+                "summary": summary,
+                "description": (told.__doc__ or "").strip(),
+                "parameters": parameters(options),
+                "requestBody": cells_body(options, settings),
+                "responses": {"200": answer(told), **refusals((*codes, *NEEDS_MODEL))},
+            }
+        }
+
+    def get(name: str, summary: str, responses: dict[str, Any], **more: Any) -> Any:
+        return {"get": {"operationId": name, "summary": summary, "responses": responses, **more}}
+
+    model, server = {"tags": ["model"]}, {"tags": ["server"]}
+    explain_codes = (*INPUT_CODES, "CELL_TYPE_UNKNOWN")
+    marker_answer = answer(MarkersAnswer)
+    marker_answer["content"]["text/csv"] = {"schema": {"type": "string"}}
+    document = json_document("This document.")
+    markers = {"200": marker_answer, **refusals(("PARAMETER_INVALID", "CELL_TYPE_UNKNOWN", *NEEDS_MODEL))}
+    facts = {"200": answer(ModelAnswer), **refusals(("PARAMETER_INVALID", *NEEDS_MODEL))}
+    ready = {"200": plain("The model has passed its self-test."), **refusals(("SERVICE_NOT_READY",))}
+    return {
+        "/annotate": post("annotate", "Name the type of every cell", AnnotateOptions, AnnotateAnswer, INPUT_CODES),
+        "/attribute": post("attribute", "Show the genes behind each call", AttributeOptions, AttributeAnswer,
+                           explain_codes),
+        "/validate": post("validate", "Tell everything that is wrong or unusual about an input", ValidateOptions,
+                          ValidateAnswer, VALIDATE_CODES),
+        "/model": get("model", "What the model is and how well it did", facts, parameters=parameters(ModelOptions),
+                      **model),
+        "/markers": get("markers", "The model's marker genes", markers, parameters=parameters(MarkersOptions), **model),
+        "/livez": get("livez", "The server runs", {"200": plain("It does.")}, **server),
+        "/healthz": get("healthz", "The same as /livez", {"200": plain("It does.")}, **server),
+        "/readyz": get("readyz", "The model can be asked", ready, **server),
+        "/metrics": get("metrics", "Metrics for Prometheus", {"200": plain("BentoML's metrics.")}, **server),
+        "/openapi.json": get("openapi", "This document", {**document, **refusals(ALWAYS)}, **server),
+        "/docs.json": get("docs", "This document, where BentoML's tools look for it", {**document, **refusals(ALWAYS)},
+                          **server),
+        "/schema.json": get("schema", "BentoML's list of routes", json_document("BentoML's list."), **server),
+        "/": get("landing", "A page to try the service out", {
+            "200": {"description": "The page.", "content": {"text/html": {"schema": {"type": "string"}}}},
+            **refusals(ALWAYS)}, **server),
+    }  # fmt: skip
+
+
+def json_document(description: str) -> dict[str, Any]:
+    """An answer of JSON that no model describes."""
+    return {"200": {"description": description, "content": {"application/json": {"schema": {"type": "object"}}}}}

@@ -1,0 +1,99 @@
+"""Parts of the OpenAPI document that several routes share."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel
+
+from cellmark.schemas.error_codes import CODES
+from cellmark.schemas.read_npz import EXPECTED as NPZ_CONTENT
+
+from .problems import PROBLEM_JSON
+from .receive import ANY_FILE, FILE_FIELD, HDF5, JSON, MULTIPART, NPZ
+from .settings import ServiceSettings
+
+EXAMPLE = {
+    "genes": ["MS4A1", "CD79A", "CD3D"],
+    "cells": [{"cell_id": "cell-1", "counts": {"MS4A1": 3, "CD79A": 5}, "library_size": 2421}],
+}
+
+
+def reference(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
+def answer(model: type[BaseModel]) -> dict[str, Any]:
+    """A JSON answer."""
+    return {"description": (model.__doc__ or "").strip(), "content": {JSON: {"schema": reference(model)}}}
+
+
+def plain(description: str) -> dict[str, Any]:
+    """An answer in plain text."""
+    return {"description": description, "content": {"text/plain": {"schema": {"type": "string"}}}}
+
+
+def refusals(codes: Iterable[str]) -> dict[str, Any]:
+    """Answers by status, each with the codes that it may carry."""
+    by_status: dict[int, list[str]] = {}
+    for code in codes:
+        by_status.setdefault(CODES[code].status, []).append(code)
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        str(status): {
+            "description": "\n".join(f"- `{code}`: {CODES[code].meaning}" for code in listed),
+            "content": {PROBLEM_JSON: {"schema": schema}},
+        }
+        for status, listed in sorted(by_status.items())
+    }
+
+
+def parameters(options: type[BaseModel]) -> list[dict[str, Any]]:
+    """A route's query parameters."""
+    listed = []
+    for name, schema in _properties(options).items():
+        kept = {key: value for key, value in schema.items() if key != "description"}
+        listed.append({"name": name, "in": "query", "required": False, "description": schema["description"],
+                       "schema": kept})  # fmt: skip
+    return listed
+
+
+def cells_body(options: type[BaseModel], settings: ServiceSettings) -> dict[str, Any]:
+    """The body of a route that takes cells."""
+    forms = [{"$ref": "#/components/schemas/CellsRequest"}, {"$ref": "#/components/schemas/CsrRequest"}]
+    file = {"type": "string", "contentMediaType": ANY_FILE, "description": "An .h5ad, a 10x .h5 or an .npz."}
+    form = {
+        "type": "object",
+        "required": [FILE_FIELD],
+        "properties": {FILE_FIELD: file, **_properties(options)},
+        "additionalProperties": False,
+    }
+
+    def binary(description: str) -> dict[str, Any]:
+        return {"schema": {"type": "string", "description": description}}
+
+    return {
+        "required": True,
+        "description": f"Cells. JSON of at most {settings.max_json_bytes:,} bytes, a file of at most "
+        f"{settings.max_upload_bytes:,}; an .npz of at most {settings.max_unpacked_bytes:,} when unpacked.",
+        "content": {
+            JSON: {"schema": {"oneOf": forms}, "example": EXAMPLE},
+            MULTIPART: {"schema": form},
+            HDF5: binary("An .h5ad or a 10x .h5, told apart by their content."),
+            NPZ: binary(f"{NPZ_CONTENT[0].upper()}{NPZ_CONTENT[1:]}: the CSR form."),
+            ANY_FILE: binary("Any of the files, told apart by their content."),
+        },
+    }
+
+
+def _properties(options: type[BaseModel]) -> dict[str, Any]:
+    """Schemas of the options. One that may be left away is never null: a query has no such value."""
+    properties: dict[str, Any] = options.model_json_schema()["properties"]
+    return {name: _without_null(schema) for name, schema in properties.items()}
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in schema.items() if key != "title" and not (key == "default" and value is None)}
+    choices = kept.pop("anyOf", None)
+    if choices is None:
+        return kept
+    return {**kept, **next(choice for choice in choices if choice != {"type": "null"})}

@@ -1,0 +1,153 @@
+"""Refusals as RFC 9457 `application/problem+json`, also those of the server around our routes."""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cellmark.schemas.error_codes import CODES
+from cellmark.schemas.errors import CellmarkError, Finding, RequestError
+from cellmark.schemas.request_findings import printable
+from cellmark.schemas.strict_json import write_json
+
+PROBLEM_JSON = "application/problem+json"
+TYPE_PREFIX = "urn:cellmark:error:"
+LONGEST_TEXT = 1000
+LONGEST_EXAMPLE = 100
+MOST_FINDINGS = 50
+
+logger = logging.getLogger("cellmark.serving")
+
+
+def problem(error: CellmarkError, headers: dict[str, str] | None = None) -> Response:
+    """The answer to a refused request."""
+    findings = [shortened(finding) for finding in error.findings[:MOST_FINDINGS]]
+    others = len(error.findings) - 1
+    more = f" ({others} more in `findings`)" if others else ""
+    body = {
+        "type": TYPE_PREFIX + error.code,
+        "title": CODES[error.code].meaning,
+        "status": error.status,
+        "detail": str(findings[0]) + more,
+        "code": error.code,
+        "findings": [finding.to_dict() for finding in findings],
+    }
+    return Response(write_json(body), error.status, headers, PROBLEM_JSON)
+
+
+def shortened(finding: Finding) -> Finding:
+    """The same finding, with at most a few lines of what may come from the request."""
+
+    def cut(text: str) -> str:
+        return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "…"
+
+    return replace(
+        finding,
+        where=cut(finding.where),
+        expected=cut(finding.expected),
+        found=cut(finding.found),
+        remedy=cut(finding.remedy),
+        examples=tuple(printable(text, longest=LONGEST_EXAMPLE) for text in finding.examples),
+    )
+
+
+def of_status(status: int, path: str, method: str) -> CellmarkError:
+    """Our error for a refusal of the web framework's."""
+    where = printable(f"{method} {path}")
+    match status:
+        case 404:
+            finding = Finding("ROUTE_UNKNOWN", where, "a route of the service", "another path",
+                              "GET /openapi.json lists all routes.")  # fmt: skip
+        case 405:
+            finding = Finding("METHOD_NOT_ALLOWED", where, "a method that the header Allow names", method,
+                              "GET /openapi.json lists the methods of every route.")  # fmt: skip
+        case 503:
+            finding = Finding("SERVICE_NOT_READY", where, "a service that is ready", "one that is not",
+                              "Ask again in a moment.")  # fmt: skip
+        case _ if 400 <= status < 500:
+            finding = Finding("REQUEST_INVALID", where, "a request as documented", f"one refused with status {status}",
+                              "GET /openapi.json describes every route.")  # fmt: skip
+        case _:
+            finding = Finding("INTERNAL_ERROR", where, "an answer", "a fault of cellmark's own",
+                              "Report it with the service's log; nothing is wrong with the request.")  # fmt: skip
+    return RequestError(finding)
+
+
+async def answer_cellmark_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, CellmarkError)  # noqa: S101
+    return problem(error)
+
+
+async def answer_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    return problem(of_status(error.status_code, request.url.path, request.method), dict(error.headers or {}))
+
+
+async def answer_disconnect(request: Request, error: Exception) -> Response:
+    return Response(status_code=400)  # nobody is there to read it
+
+
+async def answer_fault(request: Request, error: Exception) -> Response:
+    # Starlette raises the exception again after this answer, so the server logs its traceback.
+    return problem(of_status(500, request.url.path, request.method))
+
+
+EXCEPTION_HANDLERS = {
+    CellmarkError: answer_cellmark_error,
+    HTTPException: answer_http_exception,
+    ClientDisconnect: answer_disconnect,
+    Exception: answer_fault,
+}
+
+
+class ProblemMiddleware:
+    """Turns refusals of BentoML's own routes and of its router (404, 405, 503) into problems; others pass.
+
+    `explain`: asked for the error of a status 503, so that /readyz says what the model lacks.
+    """
+
+    def __init__(self, app: ASGIApp, explain: Callable[[], CellmarkError | None] = lambda: None) -> None:
+        self.app = app
+        self._explain = explain
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        replaced: Response | None = None
+
+        async def watch(message: Message) -> None:
+            nonlocal replaced
+            if message["type"] == "http.response.start" and message["status"] >= 400:
+                headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in message["headers"]}
+                if headers.get("content-type", "").split(";")[0] != PROBLEM_JSON:
+                    replaced = self._replacement(message["status"], scope, headers)
+            if replaced is None:
+                await send(message)
+
+        await self.app(scope, receive, watch)
+        if replaced is not None:
+            await replaced(scope, receive, send)
+
+    def _replacement(self, status: int, scope: Scope, headers: dict[str, str]) -> Response:
+        error = self._explain() if status == 503 else None
+        kept = {name: value for name, value in headers.items() if name in ("allow", "retry-after")}
+        return problem(error or of_status(status, scope["path"], scope["method"]), kept)
+
+
+def without_path(findings: Iterable[Finding], prefix: str) -> tuple[Finding, ...]:
+    """Findings without a path of this machine: `prefix` is taken out wherever it stands."""
+    return tuple(
+        replace(
+            finding,
+            where=finding.where.replace(prefix, ""),
+            expected=finding.expected.replace(prefix, ""),
+            found=finding.found.replace(prefix, ""),
+            remedy=finding.remedy.replace(prefix, ""),
+        )
+        for finding in findings
+    )

@@ -1,0 +1,161 @@
+"""The body of a request, received up to its limit: JSON into memory, a file into a folder that is always removed."""
+
+import re
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio.to_thread
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from cellmark.schemas.errors import Finding, RequestError
+from cellmark.schemas.request_findings import printable
+
+from .settings import ServiceSettings
+
+JSON = "application/json"
+MULTIPART = "multipart/form-data"
+HDF5 = "application/x-hdf5"
+NPZ = "application/x-npz"
+ANY_FILE = "application/octet-stream"
+MEDIA_TYPES = (JSON, MULTIPART, HDF5, NPZ, ANY_FILE)
+FILE_FIELD = "file"
+MOST_FIELDS = 20
+BLOCK = 1024**2
+
+
+@dataclass(frozen=True)
+class Body:
+    """A received body: `json` or the `path` of a file. `name`: of the file, as the request calls it. `fields`: the
+    other fields of a form.
+    """
+
+    json: bytes | None = None
+    path: Path | None = None
+    name: str = "body"
+    fields: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def folder(self) -> str:
+        """Where the file lies, to be taken out of messages."""
+        return "" if self.path is None else f"{self.path.parent}/"
+
+
+@asynccontextmanager
+async def receive(request: Request, settings: ServiceSettings) -> AsyncIterator[Body]:
+    """The body of a request; its file is gone after the `with` block.
+
+    Raises `RequestError`: a Content-Type that is none of `MEDIA_TYPES`, a body that is too large, a broken form.
+    """
+    media_type = media_type_of(request)
+    limit = settings.max_json_bytes if media_type == JSON else settings.max_upload_bytes
+    stream = limited(request, limit)
+    if media_type == JSON:
+        received = bytearray()
+        async for block in stream:
+            received += block
+        yield Body(json=bytes(received))
+        return
+    with tempfile.TemporaryDirectory(prefix="cellmark-") as folder:
+        if media_type == MULTIPART:
+            yield await _receive_form(request, stream, Path(folder))
+        else:
+            path = Path(folder) / "body"
+            await _write(stream, path)
+            yield Body(path=path)
+
+
+def media_type_of(request: Request) -> str:
+    """The body's media type. Raises `RequestError` (`MEDIA_TYPE_UNSUPPORTED`), also for a compressed body."""
+    given = request.headers.get("content-type", "")
+    media_type = given.split(";")[0].strip().lower()
+    encoding = request.headers.get("content-encoding", "identity")
+    found = None
+    if media_type not in MEDIA_TYPES:
+        found = printable(given) or "no Content-Type"
+    elif encoding.lower() != "identity":
+        found = f"Content-Encoding: {printable(encoding)}"
+    if found is not None:
+        raise RequestError(
+            Finding("MEDIA_TYPE_UNSUPPORTED", "Content-Type", "one of " + ", ".join(MEDIA_TYPES), found,
+                    "Name the body's form in the header Content-Type, and send it uncompressed (an .npz or .h5ad is "
+                    "compressed by itself).")
+        )  # fmt: skip
+    return media_type
+
+
+async def limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
+    """The body's blocks. Raises `RequestError` (`REQUEST_TOO_LARGE`) at once when the header says so, or on the way."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit:
+        raise _too_large(limit)
+    received = 0
+    async for block in request.stream():
+        received += len(block)
+        if received > limit:
+            raise _too_large(limit)
+        yield block
+
+
+async def _receive_form(request: Request, stream: AsyncGenerator[bytes, None], folder: Path) -> Body:
+    _, parameters = parse_options_header(request.headers["content-type"])
+    if not parameters.get(b"boundary"):
+        raise _broken_form("a boundary in the header Content-Type", "none")
+    try:
+        form = await MultiPartParser(request.headers, stream, max_files=1, max_fields=MOST_FIELDS).parse()
+    except MultiPartException as error:
+        raise _broken_form("a multipart form with one file", printable(error.message)) from None
+    try:
+        files = [(name, value) for name, value in form.multi_items() if isinstance(value, UploadFile)]
+        if len(files) != 1 or files[0][0] != FILE_FIELD:
+            found = "no file" if not files else f"a file in the field {printable(files[0][0])!r}"
+            raise _broken_form(f"a file in the field {FILE_FIELD!r}", found)
+        upload = files[0][1]
+        path = folder / safe_name(upload.filename or "")
+        await anyio.to_thread.run_sync(_copy, upload, path)
+        fields = tuple((name, value) for name, value in form.multi_items() if isinstance(value, str))
+        return Body(path=path, name=path.name, fields=fields)
+    finally:
+        await form.close()
+
+
+def safe_name(filename: str) -> str:
+    """A plain file name with the same extension as the one that a request gives."""
+    base = re.split(r"[/\\]", filename)[-1]
+    return re.sub(r"[^A-Za-z0-9._-]", "_", base)[-100:].lstrip(".") or "file"
+
+
+def _copy(upload: UploadFile, path: Path) -> None:
+    with path.open("wb") as file:
+        while block := upload.file.read(BLOCK):
+            file.write(block)
+
+
+async def _write(stream: AsyncGenerator[bytes, None], path: Path) -> None:
+    """Write a stream in large blocks, each in a thread: a slow disk must not stop the event loop."""
+    with path.open("wb") as file:
+        waiting = bytearray()
+        async for block in stream:
+            waiting += block
+            if len(waiting) >= BLOCK:
+                await anyio.to_thread.run_sync(file.write, bytes(waiting))
+                waiting.clear()
+        file.write(waiting)
+
+
+def _too_large(limit: int) -> RequestError:
+    return RequestError(
+        Finding("REQUEST_TOO_LARGE", "body", f"at most {limit:,} bytes", "more",
+                "Send fewer cells at a time, or send them as .npz or .h5ad, which are smaller than JSON.")
+    )  # fmt: skip
+
+
+def _broken_form(expected: str, found: str) -> RequestError:
+    return RequestError(
+        Finding("REQUEST_INVALID", "body", expected, found, f"curl -F {FILE_FIELD}=@cells.h5ad sends such a form.")
+    )

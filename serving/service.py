@@ -1,0 +1,48 @@
+"""The BentoML service: a model that loads while the server starts, and the routes of `app.py` mounted at the root.
+
+`cellmark serve --model MODEL` starts it; `bentoml serve cellmark.serving.service:CellmarkService` does too, with the
+settings in environment variables (`settings.py`). BentoML brings the server, its worker processes, /livez, /readyz,
+/metrics, traces and access logs.
+"""
+
+import bentoml
+
+from cellmark.schemas.errors import CellmarkError
+
+from .app import make_app
+from .problems import ProblemMiddleware
+from .served_model import ServedModel
+from .settings import ServiceSettings
+
+LONGEST_REQUEST = 24 * 3600
+"""Seconds. BentoML would answer after a minute while the work goes on; how long to wait is the client's to say."""
+
+settings = ServiceSettings.from_environment()
+served = ServedModel()
+
+
+def why_not_ready() -> CellmarkError | None:
+    """The error that /readyz tells, None when the model is ready."""
+    try:
+        served.get()
+    except CellmarkError as error:
+        return error
+    return None
+
+
+# An ASGI application rather than BentoML's own routes: those are POST only, and cannot take a body that is JSON or an
+# upload. Its paths come before BentoML's pages; what neither knows is answered by BentoML and put right on the way out.
+@bentoml.service(name="cellmark", workers=settings.workers, traffic={"timeout": LONGEST_REQUEST})
+@bentoml.asgi_app(make_app(served, settings), path="/", name="cellmark")
+class CellmarkService:
+    """Names the type of every cell and shows the genes behind each call."""
+
+    def __init__(self) -> None:
+        served.start(settings)
+
+    def __is_ready__(self) -> bool:
+        """Digests were verified and the golden cells gave the numbers that they should."""
+        return served.is_ready
+
+
+CellmarkService.add_asgi_middleware(ProblemMiddleware, explain=why_not_ready)  # type: ignore[attr-defined]

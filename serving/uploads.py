@@ -1,0 +1,81 @@
+"""Cells of a received body: JSON, `.npz`, `.h5ad` or 10x `.h5`, all through the same readers as every other door."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+
+from cellmark.schemas.errors import CellmarkError, Finding, ParameterError, ReadError
+from cellmark.schemas.read import open_cells
+from cellmark.schemas.read_npz import read_npz
+from cellmark.schemas.reading import reading
+from cellmark.schemas.request_cells import RequestCells
+from cellmark.schemas.requests import cells_from_json
+from cellmark.schemas.strict_json import parse_json
+
+from .options import InputOptions
+from .problems import without_path
+from .receive import Body
+from .settings import ServiceSettings
+
+EXTENSIONS = (".h5ad", ".h5", ".npz")
+ACCEPTED = ".h5ad, 10x .h5 or .npz"
+
+
+@contextmanager
+def open_body(body: Body, options: InputOptions, settings: ServiceSettings) -> Iterator[RequestCells]:
+    """The cells of a body. Raises `RequestError` for a body of another form, and `InputError` for cells that cannot be
+    read; no message names a path of this machine.
+    """
+    try:
+        if body.json is not None:
+            _no_file_options(options, "JSON")
+            yield cells_from_json(parse_json(body.json))
+            return
+        assert body.path is not None  # noqa: S101
+        path = _with_extension(body.path)
+        if path.suffix == ".npz":
+            _no_file_options(options, "an .npz")
+            yield read_npz(path, name=body.name, max_unpacked_bytes=settings.max_unpacked_bytes)
+            return
+        with open_cells(path, layer=options.layer) as source:
+            yield RequestCells(source, options.library_size)
+    except CellmarkError as error:
+        raise type(error)(*without_path(error.findings, body.folder)) from error
+
+
+def _with_extension(path: Path) -> Path:
+    """The file under a name that says what it is: by its extension in a form, by its first bytes in a bare body."""
+    if path.suffix.lower() in EXTENSIONS:
+        return path.rename(path.with_suffix(path.suffix.lower()))
+    if path.suffix:
+        raise ReadError(
+            Finding("FILE_FORMAT_UNKNOWN", path.name, ACCEPTED, f"the extension {path.suffix!r}",
+                    "Give the file the extension of what it is.")
+        )  # fmt: skip
+    with path.open("rb") as file:
+        start = file.read(8)
+    if start.startswith(b"PK"):
+        return path.rename(path.with_suffix(".npz"))
+    if start != b"\x89HDF\r\n\x1a\n":
+        raise ReadError(
+            Finding("FILE_UNREADABLE", path.name, ACCEPTED, "a file that is neither" if start else "nothing",
+                    "Check that the whole file was sent: curl needs --data-binary, not -d.")
+        )  # fmt: skip
+    with reading(path, ACCEPTED), h5py.File(path, "r") as file:
+        is_tenx = "matrix" in file and "obs" not in file
+    return path.rename(path.with_suffix(".h5" if is_tenx else ".h5ad"))
+
+
+def _no_file_options(options: InputOptions, form: str) -> None:
+    findings = [
+        Finding("PARAMETER_INVALID", name, "an uploaded .h5ad, which has layers and obs columns", form, remedy)
+        for name, value, remedy in (
+            ("layer", options.layer, "Leave it away for this input."),
+            ("library_size", options.library_size, "Send the numbers themselves with the cells."),
+        )
+        if value is not None
+    ]
+    if findings:
+        raise ParameterError(*findings)
