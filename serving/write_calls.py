@@ -1,7 +1,6 @@
 """Calls on disk: a copy of an `.h5ad` with new `obs` columns, or a table with a JSON file beside it."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,8 @@ from cellmark.schemas.atomic_output import refuse_existing, whole_file
 from cellmark.schemas.cells import CellSource
 from cellmark.schemas.columns import CALL_COLUMNS, UNS_KEY
 from cellmark.schemas.errors import Finding, OutputError
+
+from .copy_file import copy_file
 
 TABLES = (".csv", ".parquet")
 FORMATS = (".h5ad", *TABLES)
@@ -48,7 +49,7 @@ def write_calls(frame: pd.DataFrame, path: Path, *, source: CellSource, origin: 
         return
     with whole_file(path, force=force) as draft:
         if origin is not None and origin.suffix == ".h5ad" and _has_obs_group(origin):
-            shutil.copyfile(origin, draft)
+            copy_file(origin, draft)
             add_calls(draft, frame, facts)
         else:
             _write_anndata(draft, frame, facts, source)
