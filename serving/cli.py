@@ -56,8 +56,8 @@ app = typer.Typer(
 def cellmark(show_version: bool = typer.Option(False, "--version", help="Print the version and leave.")) -> None:
     """Cell-type models for single-cell RNA-seq: train, register, serve and explain them.
 
-    Try it on real cells with `cellmark demo`. MODEL is a bundle folder or an MLflow URI such as `models:/pbmc@champion`;
-    `MLFLOW_TRACKING_URI` says where the registry is (default: a SQLite file in the working folder).
+    Try it on real cells with `cellmark demo`. MODEL is a bundle folder or an MLflow URI: `models:/pbmc@champion`, say.
+    `MLFLOW_TRACKING_URI` tells where the registry is (default: a SQLite file in the working folder).
     """
     if show_version:
         typer.echo(f"cellmark {version('cellmark')}")
@@ -107,7 +107,8 @@ def _not_installed(name: str, command: Any) -> TyperCommand:
 
     summary = (command.help or "").strip().split("\n\n")[0]
     explain.__doc__ = f"{summary} (needs the training extra: {INSTALL_TRAINING})"
-    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    # As Markdown: Rich's own markup would take the extras' brackets for a style and leave them out.
+    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
     single.command(name=name, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(explain)
     stand_in: TyperCommand = typer.main.get_command(single)  # type: ignore[assignment]
     return stand_in
