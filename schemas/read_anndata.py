@@ -64,6 +64,8 @@ def to_csr(X: Any, where: str) -> sp.csr_matrix:
     if hasattr(X, "to_memory"):
         X = X.to_memory()
     if sp.issparse(X):
+        if X.format in ("csr", "csc"):
+            check_compressed(X)
         return sp.csr_matrix(X)
     values = np.asarray(X)
     if values.dtype.kind not in "fiub" or values.ndim != 2:
@@ -72,3 +74,17 @@ def to_csr(X: Any, where: str) -> sp.csr_matrix:
                     "Convert it to a sparse matrix of counts.")
         )  # fmt: skip
     return sp.csr_matrix(values)
+
+
+def check_compressed(X: Any) -> None:
+    """Raise `ValueError` unless the parts of a CSR or CSC matrix fit together.
+
+    SciPy's compiled loops trust them: a wrong index reads or writes memory that is not the matrix's.
+    """
+    n_major, n_minor = X.shape if X.format == "csr" else X.shape[::-1]
+    if len(X.indptr) != n_major + 1 or X.indptr[0] != 0 or (X.indptr[1:] < X.indptr[:-1]).any():
+        raise ValueError("pointers of the sparse matrix that do not rise from 0")
+    if not X.indptr[-1] == len(X.indices) == len(X.data):
+        raise ValueError("pointers of the sparse matrix that do not fit its values")
+    if len(X.indices) and (X.indices.min() < 0 or X.indices.max() >= n_minor):
+        raise ValueError("indices of the sparse matrix outside its shape")

@@ -13,6 +13,7 @@ from cellmark.schemas.cells import CellSource, MemoryCells, RowChunk
 from cellmark.schemas.errors import Finding, ReadError
 from cellmark.schemas.read_anndata import RAW, cells_from_anndata, to_csr
 from cellmark.schemas.reading import gene_features, not_anndata, reading, unknown_layer
+from cellmark.schemas.refuse_links import refuse_links
 
 EXPECTED = "an AnnData file (.h5ad)"
 BLOCK_VALUES = 4_000_000
@@ -44,6 +45,7 @@ def open_h5ad(path: Path, *, layer: str | None = None) -> CellSource:
 def _open(file: h5py.File, path: Path, layer: str | None) -> CellSource:
     from anndata.io import read_elem
 
+    refuse_links(file, path)
     if not {"obs", "var"} <= set(file):
         kind = (
             "a 10x file (rename it to .h5)"
@@ -51,7 +53,6 @@ def _open(file: h5py.File, path: Path, layer: str | None) -> CellSource:
             else f"HDF5 with {', '.join(list(file)[:5]) or 'nothing'}"
         )
         raise not_anndata(path, kind)
-    refuse_links(file, path)
     if not (isinstance(file["obs"], h5py.Group) and "encoding-type" in file["obs"].attrs):
         # Layouts from before AnnData 0.7: anndata knows them, and such files are small.
         return _old_layout(file, path, layer)
@@ -88,39 +89,6 @@ def _find_matrix(file: h5py.File, layer: str | None) -> tuple[Any, str, str]:
     if layer == RAW and has_raw:
         return file["raw/X"], "raw/var", "raw.X"
     raise unknown_layer(layer, [*layers, *([RAW] if has_raw else [])])
-
-
-def refuse_links(file: h5py.File, path: Path) -> None:
-    """Raise `ReadError` for links to other files, and for datasets whose values lie in other files."""
-    found: list[str] = []
-
-    def look(group: h5py.Group, depth: int) -> None:
-        for name in group:
-            link = group.get(name, getlink=True)
-            if isinstance(link, h5py.ExternalLink):
-                found.append(f"{group.name}/{name}")
-                continue
-            item = group.get(name)
-            if isinstance(item, h5py.Dataset) and (item.is_virtual or item.external):
-                found.append(str(item.name))
-            elif isinstance(item, h5py.Group) and isinstance(link, h5py.HardLink) and depth < 3:
-                look(item, depth + 1)
-
-    for name in ("X", "layers", "raw", "obs", "var"):
-        link = file.get(name, getlink=True) if name in file else None
-        if isinstance(link, h5py.ExternalLink):
-            found.append(name)
-        elif link is not None:
-            item = file[name]
-            if isinstance(item, h5py.Group):
-                look(item, 0)
-            elif item.is_virtual or item.external:
-                found.append(name)
-    if found:
-        raise ReadError(
-            Finding("FILE_UNREADABLE", str(path), "values inside the file itself", "links to other files",
-                    "Write the data into one file.", "error", tuple(found[:5]))
-        )  # fmt: skip
 
 
 def _old_layout(file: h5py.File, path: Path, layer: str | None) -> MemoryCells:

@@ -3,11 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from cellmark.schemas.cells import MemoryCells
 from cellmark.schemas.errors import Finding, ReadError
-from cellmark.schemas.read_anndata import RAW, cells_from_anndata, memory_cells, to_csr
+from cellmark.schemas.read_anndata import RAW, cells_from_anndata, check_compressed, memory_cells, to_csr
 from cellmark.schemas.reading import not_anndata, reading, unknown_layer
 
 EXPECTED = "an AnnData folder (.zarr)"
@@ -86,12 +84,7 @@ def _read_matrix(element: Any) -> Any:
     encoding = element.attrs.get("encoding-type")
     if encoding not in ("csr_matrix", "csc_matrix"):
         return X
-    n_minor = element.attrs["shape"][1 if encoding == "csr_matrix" else 0]
-    indptr, indices = np.asarray(X.indptr), np.asarray(X.indices)
-    if indptr[0] != 0 or (np.diff(indptr) < 0).any() or not indptr[-1] == len(indices) == len(X.data):
-        raise ValueError("pointers of the sparse matrix that do not fit its values")
-    if len(indices) and (indices.min() < 0 or indices.max() >= n_minor):
-        raise ValueError("indices of the sparse matrix outside its shape")
+    check_compressed(X)
     missing = {name: _misses_files(element[name]) for name in ("data", "indices")}
     if missing["data"] or (missing["indices"] and not _unique_entries(X)):
         raise ValueError("files of the sparse matrix are missing from the folder")

@@ -149,7 +149,9 @@ def test_blosc_and_shards_of_format_3_are_read(shards: tuple[int, int] | None, t
         overwrite=True, attributes=attributes,
     )  # fmt: skip
     X[:] = adata.X
-    zarr.consolidate_metadata(root.store)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        zarr.consolidate_metadata(root.store)
     np.testing.assert_array_equal(read_zarr(path).X.toarray(), adata.X)
 
 
