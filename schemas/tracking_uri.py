@@ -57,6 +57,7 @@ def is_server(uri: str) -> bool:
 
 
 def quiet_mlflow() -> None:
-    """Before mlflow's first import: no usage reports or progress bars of its own, unless the user chose otherwise."""
+    """Before mlflow's first import: no usage reports, links and bars of its own, unless the user chose otherwise."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

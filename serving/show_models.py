@@ -29,7 +29,7 @@ def print_models(found: ModelList) -> None:
         console.print(f"No models are registered at {found.uri}. `cellmark train` registers one.", markup=False)
         return
     table = Table(title=f"Models registered at {found.uri}", box=SIMPLE_HEAD)
-    for column in ("model", "champion", "challenger", "accuracy", "macro-F1", "cell types", "trained"):
+    for column in ("model", "champion", "challenger", "accuracy", "macro-F1", "types", "trained"):
         table.add_column(column, justify="left" if column in ("model", "trained") else "right", overflow="fold")
     for entry in found.models:
         shown = entry.champion or (entry.versions[-1] if entry.versions else None)
@@ -46,8 +46,9 @@ def print_models(found: ModelList) -> None:
 
 def print_model(entry: ModelEntry) -> None:
     """One row per version, newest first, then who moved which alias."""
-    table = Table(title=f"{entry.name}: {len(entry.versions)} versions", box=SIMPLE_HEAD)
-    for column in ("version", "aliases", "accuracy", "macro-F1", "cell types", "trained"):
+    n_versions = len(entry.versions)
+    table = Table(title=f"{entry.name}: {n_versions} version{'s' if n_versions != 1 else ''}", box=SIMPLE_HEAD)
+    for column in ("version", "aliases", "accuracy", "macro-F1", "types", "trained"):
         table.add_column(column, justify="left" if column in ("aliases", "trained") else "right")
     for version in reversed(entry.versions):
         champion = tags.CHAMPION in version.aliases
