@@ -71,5 +71,3 @@ def unwritable(path: Path, error: OSError) -> OutputError:
         Finding("OUTPUT_UNWRITABLE", str(path), "a place that can be written", error.strerror or str(error),
                 "Check the disk and the permissions of the folder.")
     )  # fmt: skip
-
-
