@@ -8,6 +8,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from sklearn.metrics import accuracy_score, f1_score
 
@@ -35,9 +36,8 @@ def run_demo(folder: Path, *, seed: int = 0) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     cells = load_demo_cells()
     _write(cells, folder / CELLS)
-    console.print(
-        f"[bold]1 Train and register[/] {cells.n_obs} PBMCs x {cells.n_vars} genes, {cells.obs['cell_type'].nunique()} types"
-    )
+    n_types = cells.obs["cell_type"].nunique()
+    console.print(f"[bold]1 Train and register[/] {cells.n_obs} PBMCs x {cells.n_vars} genes, {n_types} types")
     config = TrainingConfig(data=folder / CELLS, name=NAME, library_size=LIBRARY_SIZE, min_cells=MIN_CELLS, seed=seed)
     uri = sqlite_uri(folder / DATABASE)
     registered = train_and_register(config, uri=uri)
@@ -48,14 +48,16 @@ def run_demo(folder: Path, *, seed: int = 0) -> None:
 
     model = f"models:/{registered.version.name}/{registered.version.version}"
     console.print(f"\n[bold]2 Serve[/] {model}")
-    with console.status("Starting the service, which verifies and tests the model first") as status:
-        with running_service(model, tracking_uri=uri, log=folder / "service.log") as address:
-            console.print(f"  ready at {address}")
-            console.print(f"\n[bold]3 Annotate and explain[/] {len(test_ids)} test cells over HTTP")
-            status.update("Asking the service")
-            calls = post_file(address, "annotate", folder / TEST_CELLS, library_size=LIBRARY_SIZE)
-            reasons = post_file(address, "attribute", folder / TEST_CELLS, library_size=LIBRARY_SIZE, top=N_GENES)
-            status.update("Stopping the service")
+    with (
+        console.status("Starting the service, which verifies and tests the model first") as status,
+        running_service(model, tracking_uri=uri, log=folder / "service.log") as address,
+    ):
+        console.print(f"  ready at {address}")
+        console.print(f"\n[bold]3 Annotate and explain[/] {len(test_ids)} test cells over HTTP")
+        status.update("Asking the service")
+        calls = post_file(address, "annotate", folder / TEST_CELLS, library_size=LIBRARY_SIZE)
+        reasons = post_file(address, "attribute", folder / TEST_CELLS, library_size=LIBRARY_SIZE, top=N_GENES)
+        status.update("Stopping the service")
     show_accuracy(console, calls, labels)
     show_reasons(console, reasons, calls, labels)
     show_markers(console, registered)
@@ -77,27 +79,22 @@ def show_reasons(console: Console, reasons: dict[str, Any], calls: dict[str, Any
     """For three cells of three types: the call, its confidence and the genes that drove it."""
     confidence = {row[CELL_ID]: row[CONFIDENCE] for row in calls["cells"]}
     shown: set[str] = set()
-    table = Table(title=f"Why: the {N_GENES} strongest genes of {N_EXPLAINED} cells")
-    for column in ("cell", "call (label)", "confidence", "gene", "attribution", "counts", "direction"):
-        table.add_column(column, justify="right" if column in ("confidence", "attribution", "counts") else "left")
+    console.print(
+        f"\n  [bold]Why[/]: the {N_GENES} strongest genes of {N_EXPLAINED} cells, signed, of the call's logit"
+    )
     for cell in reasons["cells"]:
-        if cell["cell_type"] in shown or len(shown) == N_EXPLAINED:
+        called, cell_id = cell["cell_type"], cell[CELL_ID]
+        if called in shown or len(shown) == N_EXPLAINED:
             continue
-        shown.add(cell["cell_type"])
-        cell_id = cell[CELL_ID]
-        for number, gene in enumerate(cell["genes"]):
-            first = number == 0
-            table.add_row(
-                cell_id if first else "",
-                f"{cell['cell_type']} ({labels[cell_id]})" if first else "",
-                f"{confidence[cell_id]:.3f}" if first else "",
-                gene["gene"],
-                f"{gene['attribution']:+.3f}",
-                f"{gene['counts']:.0f}",
-                gene["direction"],
-            )
-        table.add_section()
-    console.print(table)
+        shown.add(called)
+        console.print(f"  {cell_id}: [bold]{called}[/] (label {labels[cell_id]}), confidence {confidence[cell_id]:.3f}")
+        table = Table(box=None, padding=(0, 2), show_header=len(shown) == 1)
+        for column in ("gene", "attribution", "counts", "direction"):
+            table.add_column(column, justify="right" if column in ("attribution", "counts") else "left", width=11)
+        for gene in cell["genes"]:
+            row = gene["gene"], f"{gene['attribution']:+.3f}", f"{gene['counts']:.0f}", gene["direction"]
+            table.add_row(*row, style=None if gene["attribution"] > 0 else "magenta")
+        console.print(Padding(table, (0, 4)))
 
 
 def show_markers(console: Console, registered: RegisteredModel) -> None:
