@@ -22,9 +22,11 @@ def open_cells(path: str | os.PathLike[str], *, layer: str | None = None, genes_
         raise ReadError(
             Finding("FILE_NOT_FOUND", str(location), "a file or folder of cells", "nothing there", "Check the path.")
         )
-    suffix = location.with_suffix("").suffix if location.suffix == ".gz" else location.suffix
-    _check_arguments(location, suffix.lower(), layer, genes_by_cells)
-    match suffix.lower():
+    suffix = location.suffix.lower()
+    if suffix == ".gz" and location.with_suffix("").suffix.lower() in TABLES:
+        suffix = location.with_suffix("").suffix.lower()
+    _check_arguments(location, suffix, layer, genes_by_cells)
+    match suffix:
         case ".h5ad" if location.is_file():
             from cellmark.schemas.read_h5ad import open_h5ad
 
@@ -49,6 +51,7 @@ def open_cells(path: str | os.PathLike[str], *, layer: str | None = None, genes_
             what = "a folder without matrix.mtx" if location.is_dir() else f"the extension {suffix or 'none'!r}"
             raise ReadError(
                 Finding("FILE_FORMAT_UNKNOWN", str(location), f"one of {READ}", what,
+                        "Unpack it first: only tables are read compressed." if suffix == ".gz" else
                         "Give the file the extension of what it is, or convert it with anndata.")
             )  # fmt: skip
 
