@@ -4,15 +4,22 @@ from typing import Annotated
 
 import typer
 
-from cellmark.serving.cli_options import Device, Model
-
 
 def serve(
-    model: Model,
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", "-m", envvar="CELLMARK_MODEL", help="Bundle folder or MLflow URI (models:/pbmc@champion)."
+        ),
+    ],
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine's.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 3000,
-    device: Device = "cpu",
-    workers: Annotated[int, typer.Option(min=1, help="Server processes, each with a model of its own.")] = 1,
+    device: Annotated[
+        str, typer.Option(envvar="CELLMARK_DEVICE", help="cpu or cuda. A cuda that cannot be used is an error.")
+    ] = "cpu",
+    workers: Annotated[
+        int, typer.Option(min=1, envvar="CELLMARK_WORKERS", help="Server processes, each with a model of its own.")
+    ] = 1,
 ) -> None:
     """Serve a model over HTTP: annotate, attribute, validate; its facts and its markers.
 

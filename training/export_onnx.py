@@ -67,7 +67,7 @@ def _tensor(name: str, *shape: str | int) -> onnx.ValueInfoProto:
 
 
 def _expression(graph: GraphWriter, baselines: np.ndarray) -> str:
-    """x = ln(1 + counts per 10,000), cells x genes; x0 where a gene was not measured.
+    """Expression x = ln(1 + counts per 10,000), cells x genes; x0 where a gene was not measured.
 
     A library size that is not positive stands for a cell without counts: it is read as 1, so nothing divides by 0.
     Every operator here is a pass over cells x genes, so there are no more than needed.

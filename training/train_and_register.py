@@ -38,10 +38,10 @@ def train_and_register(
     with (
         tempfile.TemporaryDirectory(prefix="cellmark-") as scratch,
         Terminal(max_epochs=config.fit.max_epochs) as screen,
+        open_tracker(config, uri=uri, on_step=screen.step) as tracker,
     ):
-        with open_tracker(config, uri=uri, on_step=screen.step) as tracker:
-            folder = bundle_folder or Path(scratch) / "bundle"
-            model = train(config, folder, Several([screen, tracker]))
-            version = tracker.register(model)
-            tracked_at = public_uri(tracker.tracking_uri)
+        folder = bundle_folder or Path(scratch) / "bundle"
+        model = train(config, folder, Several([screen, tracker]))
+        version = tracker.register(model)
+        tracked_at = public_uri(tracker.tracking_uri)
     return RegisteredModel(model, version, tracked_at, bundle_folder)
