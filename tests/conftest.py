@@ -1,5 +1,7 @@
 """Where real cells are, for the tests that need them; synthetic cells and a small model, for all others."""
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -143,3 +145,67 @@ def draw_classifier() -> Callable[..., "Classifier"]:
         return classifier.eval()
 
     return draw
+
+
+@pytest.fixture(scope="session")
+def empty_mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with MLflow's tables, made once, since that takes seconds; copy it."""
+    from cellmark.schemas.tracking_uri import sqlite_uri
+    from cellmark.training.open_run import open_client
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    open_client(sqlite_uri(path))
+    return path
+
+
+@pytest.fixture
+def no_mlflow_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment without anything that says where MLflow is or which run goes on."""
+    for name in [name for name in os.environ if name.startswith("MLFLOW_") and "URI" in name]:
+        monkeypatch.delenv(name)
+    for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def mlflow_store(
+    empty_mlflow_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_mlflow_settings: None
+) -> str:
+    """URI of an empty store of this test's own, which `MLFLOW_TRACKING_URI` names."""
+    from cellmark.schemas.tracking_uri import sqlite_uri
+
+    path = tmp_path / "mlflow" / "mlflow.db"
+    path.parent.mkdir()
+    shutil.copyfile(empty_mlflow_database, path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", sqlite_uri(path))
+    return sqlite_uri(path)
+
+
+@pytest.fixture(scope="session")
+def registered_database(
+    empty_mlflow_database: Path, trained: "TrainedModel", tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A SQLite file in which `trained` is registered as `tiny`, version 1; copy it, its artifacts stay in place."""
+    from cellmark.schemas.tracking_uri import artifact_root, sqlite_uri
+    from cellmark.training.open_run import open_client
+    from cellmark.training.register import register_bundle
+
+    path = tmp_path_factory.mktemp("registered") / "mlflow.db"
+    shutil.copyfile(empty_mlflow_database, path)
+    client = open_client(sqlite_uri(path))
+    experiment = client.create_experiment("cellmark", artifact_location=str(artifact_root(sqlite_uri(path))))
+    run = client.create_run(experiment)
+    register_bundle(trained.bundle, name="tiny", run_id=run.info.run_id, client=client)
+    client.set_terminated(run.info.run_id)
+    return path
+
+
+@pytest.fixture
+def registry(mlflow_store: str, registered_database: Path) -> str:
+    """URI of a store of this test's own with `tiny` version 1, which `MLFLOW_TRACKING_URI` names."""
+    from cellmark.schemas.tracking_uri import sqlite_path
+
+    path = sqlite_path(mlflow_store)
+    assert path is not None
+    shutil.copyfile(registered_database, path)
+    return mlflow_store
