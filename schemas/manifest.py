@@ -105,6 +105,7 @@ class ParityEntry(Section):
     max_probability_difference: float
     n_label_ties: int
     max_convergence_delta: float
+    max_attribution_difference: float | None = None
 
 
 class Manifest(Section):

@@ -139,7 +139,12 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
     explainer = explainer_graph(members, baselines)
     checked_cells = np.concatenate([split.test, split.validation, split.train])
     parity = check_parity(
-        annotator, explainer, [fitted.classifier], counts[checked_cells], cells.library_size[checked_cells]
+        annotator,
+        explainer,
+        [fitted.classifier],
+        counts[checked_cells],
+        cells.library_size[checked_cells],
+        baselines=baselines,
     )
     if config.test_data is not None:
         listener.step("Evaluating on the independent file")
