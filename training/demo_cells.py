@@ -6,9 +6,9 @@ from pathlib import Path
 import anndata as ad
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 
 from cellmark.schemas.errors import Finding, SetupError
+from cellmark.schemas.read import open_cells
 
 FILE = Path("datasets") / "10x_pbmc68k_reduced.h5ad"
 MIN_CELLS = 30
@@ -21,17 +21,17 @@ def load_demo_cells() -> ad.AnnData:
     Types with fewer than 30 cells are left out. Raises `SetupError` when scanpy does not have the file.
     """
     path = find_demo_file()
-    shipped = ad.read_h5ad(path)
+    with open_cells(path, layer="raw") as shipped:
+        scaled = shipped.load().astype(np.float64)
     n_counts = shipped.obs["n_counts"].to_numpy(dtype=np.float64)
-    scaled = sp.csr_matrix(shipped.raw.X).astype(np.float64)
     scaled.data = np.rint(np.expm1(scaled.data) * np.repeat(n_counts, np.diff(scaled.indptr)) / 1e4)
     scaled.eliminate_zeros()
     labels = shipped.obs["bulk_labels"].astype(str)
     kept = labels.isin(labels.value_counts()[lambda sizes: sizes >= MIN_CELLS].index).to_numpy()
     obs = pd.DataFrame(
-        {"cell_type": labels[kept].to_numpy(), "n_counts": n_counts[kept]}, index=shipped.obs_names[kept]
+        {"cell_type": labels[kept].to_numpy(), "n_counts": n_counts[kept]}, index=shipped.obs.index[kept]
     )
-    var = pd.DataFrame(index=shipped.raw.var_names)
+    var = pd.DataFrame(index=shipped.var_names)
     cells = ad.AnnData(scaled[kept].astype(np.float32), obs=obs, var=var)
     cells.uns["organism"] = "Homo sapiens"
     cells.uns["source"] = "10x Genomics PBMC 68k (Zheng et al. 2017), as shipped with scanpy (BSD-3)"

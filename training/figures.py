@@ -35,7 +35,7 @@ def confusion_figure(confusion: Sequence[Sequence[int]], cell_types: Sequence[st
     figure = _figure(size + 0.8, size)
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap=SHARES, vmin=0, vmax=1)
-    _label_axis(axes.xaxis, names, rotation=90 if len(names) > 4 else 0)
+    _label_axis(axes.xaxis, names, rotation=0 if len(names) <= 4 and max(map(len, names)) <= 12 else 90)
     _label_axis(axes.yaxis, names)
     small = 9 if len(names) <= 12 else 6
     for row, column in zip(*np.nonzero(counts), strict=True):

@@ -40,7 +40,10 @@ def first_markers(
     gene_symbols: Sequence[str],
     gene_ids: Sequence[str | None],
 ) -> pd.DataFrame:
-    """All genes of the panel for each type, by mean contribution. A type without a correct call has no scores."""
+    """All genes of the panel for each type, by mean contribution; `direction` goes by mean expression in and out.
+
+    A type without a correctly called cell has neither scores nor ranks: its genes come in panel order.
+    """
     n_genes = len(gene_symbols)
     tables = []
     for number, name in enumerate(cell_types):
@@ -49,16 +52,17 @@ def first_markers(
         called = means.n_cells[number] > 0
         scores = contribution[order] if called else np.full(n_genes, np.nan)
         attributions = means.attributions[number][order] if called else np.full(n_genes, np.nan)
+        more_in = (expression["mean_in"] > expression["mean_out"])[number][order]
         tables.append(
             pd.DataFrame(
                 {
                     "cell_type": name,
-                    "rank": np.arange(1, n_genes + 1),
+                    "rank": pd.array(np.arange(1, n_genes + 1) if called else [pd.NA] * n_genes, dtype="Int64"),
                     "gene_symbol": np.array(gene_symbols, dtype=object)[order],
                     "gene_id": np.array(gene_ids, dtype=object)[order],
                     "marker_score": scores,
                     "ranking": RANKING,
-                    "direction": np.where(contribution[order] > 0, "positive", "negative"),
+                    "direction": np.where(more_in, "positive", "negative"),
                     "mean_contribution": scores,
                     "mean_attribution": attributions,
                     **{key: values[number][order] for key, values in expression.items()},

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from .classifier import Classifier, NetworkShape
+from .torch_device import one_thread, torch_device
 
 MIN_SD = 0.1
 """Floor of a gene's standard deviation in standardising: rarer genes would be blown up otherwise."""
@@ -50,6 +51,7 @@ class FitResult:
     best_epoch: int
 
 
+@one_thread()
 def fit(
     x: sp.csr_matrix,
     codes: np.ndarray,
@@ -70,7 +72,7 @@ def fit(
     """
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    on_device = torch.device(device)
+    on_device = torch_device(device)
     mean, scale = standardization(x[train])
     classifier = Classifier(x.shape[1], n_types, settings.shape, mean=mean, scale=scale).to(on_device)
     class_weights = _class_weights(codes[train], n_types, settings)
@@ -112,6 +114,7 @@ def fit(
     return FitResult(classifier.cpu().eval(), tuple(epochs), best.number)
 
 
+@one_thread()
 def predict_logits(
     classifier: Classifier, x: sp.csr_matrix, cells: np.ndarray | None = None, *, batch_size: int = 1024
 ) -> torch.Tensor:

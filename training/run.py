@@ -30,6 +30,7 @@ from .folded_network import fold
 from .independent_test import evaluate_independent
 from .labelled_cells import LabelledCells, read_labelled
 from .split import Split, split_cells
+from .torch_device import torch_device
 from .write_bundle import code_facts, environment_facts, genes_frame, now, write_bundle
 
 
@@ -68,6 +69,7 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
     Raises `InputError` or `LabelError` for data that cannot be used, `ExportError` when a graph does not answer as the
     network does. Nothing is left in `folder` on failure.
     """
+    torch_device(config.device)  # better now than after minutes of reading
     listener.step("Reading cells")
     with open_cells(config.data, layer=config.layer, genes_by_cells=config.genes_by_cells) as source:
         cells = read_labelled(

@@ -3,13 +3,13 @@
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cellmark.schemas import registry_tags as tags
-from cellmark.schemas.errors import Finding
+from cellmark.schemas.errors import Finding, RegistryError
 from cellmark.schemas.tracking_uri import public_uri, tracking_uri
 
 from .check_quality import check_quality
@@ -24,13 +24,14 @@ from .write_bundle import code_facts, environment_facts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Metric, Run
 
     from .fit import Epoch
     from .labelled_cells import LabelledCells
     from .run import TrainedModel
     from .split import Split
 
+SECONDS_BETWEEN_EPOCHS = 3.0
 METRICS_PER_CALL = 500
 
 
@@ -50,6 +51,8 @@ class Tracker:
         self._config = config
         self._on_step = on_step
         self._notes: list[Finding] = []
+        self._epochs: list[tuple[int, Epoch]] = []
+        self._epochs_sent = time.monotonic()
 
     @property
     def ui_command(self) -> str:
@@ -60,6 +63,7 @@ class Tracker:
 
     def step(self, name: str) -> None:
         """Keep the name of the step, so that a run that ended early tells where."""
+        self.send_epochs()
         self._tag({"step": name})
 
     def note(self, finding: Finding) -> None:
@@ -80,9 +84,13 @@ class Tracker:
         )
 
     def epoch(self, epoch: "Epoch") -> None:
-        """Log losses, accuracy and macro-F1 of an epoch, as `fit_...`."""
-        measured = {f"fit_{name}": value for name, value in asdict(epoch).items() if name != "number"}
-        self._log_metrics(measured, step=epoch.number)
+        """Log losses, accuracy and macro-F1 of an epoch, as `fit_...`.
+
+        Epochs can be faster than a database takes them, so they are sent together, every few seconds.
+        """
+        self._epochs.append((int(time.time() * 1000), epoch))
+        if time.monotonic() - self._epochs_sent > SECONDS_BETWEEN_EPOCHS:
+            self.send_epochs()
 
     def register(self, model: "TrainedModel") -> RegisteredVersion:
         """Log measures, tables and figures of a finished model, then register it under its name.
@@ -151,6 +159,19 @@ class Tracker:
             }
         )
 
+    def send_epochs(self) -> None:
+        """Log the epochs that wait to be sent."""
+        from mlflow.entities import Metric
+
+        metrics = [
+            Metric(f"fit_{name}", float(value), at, epoch.number)
+            for at, epoch in self._epochs
+            for name, value in asdict(epoch).items()
+            if name != "number"
+        ]
+        self._epochs, self._epochs_sent = [], time.monotonic()
+        self._send(metrics)
+
     def _begin(self, name: str) -> None:
         self._on_step(name)
         self.step(name)
@@ -164,7 +185,9 @@ class Tracker:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        metrics = [Metric(name, float(value), now, step) for name, value in values.items()]
+        self._send([Metric(name, float(value), now, step) for name, value in values.items()])
+
+    def _send(self, metrics: "list[Metric]") -> None:
         with refusals(self._client.tracking_uri):
             for start in range(0, len(metrics), METRICS_PER_CALL):
                 self._client.log_batch(self.run_id, metrics=metrics[start : start + METRICS_PER_CALL])
@@ -206,4 +229,10 @@ def open_tracker(
     with ending(client, run.info.run_id):
         tracker = Tracker(client, run, config, on_step)
         tracker.log_start(run.data.params)
-        yield tracker
+        try:
+            yield tracker
+        except BaseException:
+            # The last epochs tell most of a run that ended early; should MLflow refuse, the first error is told.
+            with suppress(RegistryError):
+                tracker.send_epochs()
+            raise

@@ -1,0 +1,34 @@
+"""Where torch computes: the device asked for, and on the CPU one thread."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from cellmark.schemas.errors import Finding, SetupError
+
+
+def torch_device(name: str) -> torch.device:
+    """The device. Raises `SetupError` (`DEVICE_UNAVAILABLE`) for a CUDA that is not there: no silent CPU."""
+    if name == "cuda" and not torch.cuda.is_available():
+        build = torch.version.cuda or "none: this torch is a CPU build"
+        raise SetupError(
+            Finding("DEVICE_UNAVAILABLE", "device", "a working cuda device", f"none (CUDA of torch: {build})",
+                    "Use --device cpu, or install a CUDA build of torch on a machine with an NVIDIA GPU.")
+        )  # fmt: skip
+    return torch.device(name)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One CPU thread for torch, and as many as before afterwards.
+
+    A batch is small: on two idle cores a second thread gains little, on busy ones its barriers cost up to 20 times the
+    work. The sums of one thread are also the same on every number of cores, and so are the weights.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
