@@ -10,10 +10,10 @@ import pandas as pd
 import scipy.sparse as sp
 
 from cellmark.schemas.cells import CellSource, MemoryCells, RowChunk
+from cellmark.schemas.check_hdf5 import check_hdf5
 from cellmark.schemas.errors import Finding, ReadError
 from cellmark.schemas.read_anndata import RAW, cells_from_anndata, to_csr
 from cellmark.schemas.reading import gene_features, not_anndata, reading, unknown_layer
-from cellmark.schemas.refuse_links import refuse_links
 
 EXPECTED = "an AnnData file (.h5ad)"
 BLOCK_VALUES = 4_000_000
@@ -45,7 +45,7 @@ def open_h5ad(path: Path, *, layer: str | None = None) -> CellSource:
 def _open(file: h5py.File, path: Path, layer: str | None) -> CellSource:
     from anndata.io import read_elem
 
-    refuse_links(file, path)
+    check_hdf5(file, path)
     if not {"obs", "var"} <= set(file):
         kind = (
             "a 10x file (rename it to .h5)"

@@ -328,6 +328,16 @@ def test_values_in_other_files_are_never_read(name: str, kind: str, tmp_path: Pa
         open_h5ad(path, layer=layer)
 
 
+def test_a_dataset_far_larger_than_what_is_stored_is_not_allocated(tmp_path: Path) -> None:
+    path = write(tmp_path / "cells.h5ad", drawn())
+    with h5py.File(path, "a") as file:
+        del file["X/indptr"]
+        file["X"].create_dataset("indptr", shape=(2**36,), chunks=(1024,), dtype="i4")
+    with pytest.raises(ReadError, match="far more than are stored") as raised:
+        open_h5ad(path)
+    assert raised.value.code == "FILE_UNREADABLE"
+
+
 # AnnData in memory
 
 
