@@ -1,5 +1,6 @@
 """What a training run was asked to do."""
 
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -40,9 +41,9 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         problems = []
 
-        def check(ok: bool, name: str, expected: str, remedy: str) -> None:
+        def check(ok: bool, name: str, expected: str, remedy: str, *, of: object = self) -> None:
             if not ok:
-                found = repr(getattr(self, name))
+                found = repr(getattr(of, name))
                 problems.append(Finding("PARAMETER_INVALID", name, expected, found, remedy))
 
         check(self.min_cells >= 3, "min_cells", "at least 3", "Three parts need three cells of every type.")
@@ -54,6 +55,19 @@ class TrainingConfig:
               "Name the column with --donor.")  # fmt: skip
         named = bool(self.name) and not set(self.name) & set('/:@.%"\\') and self.name == self.name.strip()
         check(named, "name", 'a name without / : @ . % " or \\', "Use letters, digits, - and _.")
+        # Written so that NaN fails.
+        fit, shape = self.fit, self.fit.shape
+        check(fit.max_epochs >= 1, "max_epochs", "at least 1", "Raise it.", of=fit)
+        check(fit.patience >= 1, "patience", "at least 1", "Raise it.", of=fit)
+        check(fit.batch_size >= 2, "batch_size", "at least 2", "Raise it: BatchNorm needs two cells.", of=fit)
+        check(0 < fit.learning_rate < math.inf, "learning_rate", "above 0", "Give a rate such as 0.001.", of=fit)
+        check(0 <= fit.weight_decay < math.inf, "weight_decay", "at least 0", "Give a value such as 0.0001.", of=fit)
+        check(0 <= fit.noise < math.inf, "noise", "at least 0", "Give a standard deviation such as 1.", of=fit)
+        check(0 <= shape.dropout < 1, "dropout", "at least 0, below 1", "Give a share such as 0.25.", of=shape)
+        layers = len(shape.hidden_units) >= 1 and all(units >= 1 for units in shape.hidden_units)
+        check(
+            layers, "hidden_units", "one hidden layer or more, of 1 unit or more", "Give sizes such as 256.", of=shape
+        )
         if problems:
             raise ParameterError(*problems)
 
