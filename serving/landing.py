@@ -1,4 +1,4 @@
-"""The page at `/`: BentoML's copy of Swagger UI on our document. BentoML's own page loads a tracker from the internet."""
+"""The page at `/`: BentoML's copy of Swagger UI on our document. Its own page loads a tracker."""
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">

@@ -5,6 +5,7 @@ import threading
 from dataclasses import replace
 
 from cellmark.schemas.errors import CellmarkError, Finding, ParameterError, RequestError
+from cellmark.schemas.telemetry import refuse_telemetry
 
 from .annotator import Annotator
 from .model_source import open_model
@@ -62,6 +63,7 @@ def load_annotator(settings: ServiceSettings) -> Annotator:
             Finding("PARAMETER_INVALID", "CELLMARK_MODEL", "a bundle folder or an MLflow URI", "nothing",
                     "Start the service with `cellmark serve --model MODEL`, or set CELLMARK_MODEL.")
         )  # fmt: skip
+    refuse_telemetry()
     source = open_model(settings.model)
     named = replace(source, name=settings.model_name or source.name, version=settings.model_version or source.version)
     return Annotator(named, ModelSession(named.bundle, device=settings.device, threads=settings.threads))

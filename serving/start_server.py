@@ -1,13 +1,16 @@
 """Starts BentoML's server for the model that the environment names, and cleans up behind it.
 
 BentoML keeps its files in `BENTOML_HOME`, by default a folder in the user's home that all its servers share: two of
-them would mix their metrics. Here each server gets a temporary folder (`TMPDIR` says where), unless the variable is set.
+them would mix their metrics. Here each server gets a temporary folder of its own, below `TMPDIR`, unless the variable
+is set.
 """
 
 import argparse
 import os
 import tempfile
 from collections.abc import Sequence
+
+from cellmark.schemas.telemetry import refuse_telemetry
 
 SERVICE = "cellmark.serving.service:CellmarkService"
 
@@ -21,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="cellmark-bentoml-", ignore_cleanup_errors=True) as folder:
         # Read when BentoML is imported, here and in its workers.
         os.environ.setdefault("BENTOML_HOME", folder)
-        os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+        refuse_telemetry()
         import bentoml
 
         bentoml.serve(SERVICE, host=chosen.host, port=chosen.port, working_dir=folder, blocking=True)
