@@ -7,7 +7,7 @@ import onnx
 import onnxruntime as ort
 
 from cellmark.schemas.checked_cells import CheckedCells
-from cellmark.schemas.errors import LabelError
+from cellmark.schemas.errors import LabelError, raise_if_refused
 from cellmark.schemas.gene_panel import GenePanel
 from cellmark.schemas.normalization import dense_counts
 from cellmark.schemas.read import open_cells
@@ -17,6 +17,14 @@ from .evaluate import evaluate
 from .labelled_cells import LabelledCells, label_findings
 
 CHUNK = 2048
+
+
+def check_independent(config: TrainingConfig) -> None:
+    """Raise what a wrong `config.test_data` will raise before hours went into training: no such file, no such label."""
+    if config.test_data is None:
+        return
+    with open_cells(config.test_data, layer=config.layer, genes_by_cells=config.genes_by_cells) as source:
+        raise_if_refused(label_findings(source.obs, config.test_label or config.label), LabelError)
 
 
 def evaluate_independent(
@@ -32,9 +40,7 @@ def evaluate_independent(
     session = ort.InferenceSession(annotator.SerializeToString(), providers=["CPUExecutionProvider"])
     calls = []
     with open_cells(config.test_data, layer=config.layer, genes_by_cells=config.genes_by_cells) as source:
-        findings = label_findings(source.obs, label)
-        if findings:
-            raise LabelError(*findings)
+        raise_if_refused(label_findings(source.obs, label), LabelError)
         checked = CheckedCells(
             source,
             panel,

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from cellmark.schemas.atomic_output import refuse_existing
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import Finding, LabelError
 from cellmark.schemas.gene_panel import GenePanel
@@ -27,7 +28,7 @@ from .export_onnx import annotator_graph, explainer_graph
 from .first_markers import expression_in_and_out, first_markers
 from .fit import Epoch, FitResult, fit, predict_logits
 from .folded_network import fold
-from .independent_test import evaluate_independent
+from .independent_test import check_independent, evaluate_independent
 from .labelled_cells import LabelledCells, read_labelled
 from .split import Split, split_cells
 from .torch_device import torch_device
@@ -66,11 +67,13 @@ class TrainedModel:
 def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedModel:
     """Train, evaluate, export and prove a model; write its bundle to `folder`, which must not exist.
 
-    Raises `InputError` or `LabelError` for data that cannot be used, `ExportError` when a graph does not answer as the
-    network does. Nothing is left in `folder` on failure.
+    Raises `InputError` or `LabelError` for data that cannot be used, `OutputError` when `folder` exists, `ExportError`
+    when a graph does not answer as the network does. Nothing is left in `folder` on failure.
     """
     torch_device(config.device)  # better now than after minutes of reading
+    refuse_existing(folder, force=False)
     listener.step("Reading cells")
+    check_independent(config)
     with open_cells(config.data, layer=config.layer, genes_by_cells=config.genes_by_cells) as source:
         cells = read_labelled(
             source,

@@ -83,14 +83,21 @@ def write_bundle(
 def code_facts() -> dict[str, str | None]:
     """Version of cellmark, and the commit of the checkout that it runs from, where it runs from one."""
     checkout = Path(__file__).resolve().parents[1]
-    commit = None
-    if (checkout / ".git").exists():
+    return {"version": importlib.metadata.version("cellmark"), "commit": _commit_of(checkout)}
+
+
+def _commit_of(checkout: Path) -> str | None:
+    if not (checkout / ".git").exists():
+        return None
+    try:
         asked = subprocess.run(  # noqa: S603
             ["git", "-C", str(checkout), "rev-parse", "HEAD"],  # noqa: S607
             capture_output=True, text=True, check=False, timeout=10,
         )  # fmt: skip
-        commit = asked.stdout.strip() if asked.returncode == 0 else None
-    return {"version": importlib.metadata.version("cellmark"), "commit": commit}
+    except (OSError, subprocess.TimeoutExpired):
+        # A machine without git, or with a hanging one: the commit is a courtesy, no reason to lose the model.
+        return None
+    return asked.stdout.strip() if asked.returncode == 0 else None
 
 
 def environment_facts() -> dict[str, str]:
