@@ -47,8 +47,8 @@ def register_bundle(bundle: Bundle, *, name: str, run_id: str, client: "MlflowCl
     """
     with tempfile.TemporaryDirectory(prefix="cellmark-model-") as scratch:
         folder = write_model(bundle, Path(scratch) / MODEL_FOLDER, run_id=run_id)
-        client.log_artifacts(run_id, str(folder), MODEL_FOLDER)
         wanted = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+        client.log_artifacts(run_id, str(folder), MODEL_FOLDER)
         _check_arrived(client, run_id, wanted)
     source = f"{client.get_run(run_id).info.artifact_uri}/{MODEL_FOLDER}"
     with ExitStack() as undo:

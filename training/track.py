@@ -236,3 +236,4 @@ def open_tracker(
             with suppress(RegistryError):
                 tracker.send_epochs()
             raise
+        tracker.send_epochs()
