@@ -1,0 +1,65 @@
+"""What is told of the training data."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from cellmark.schemas.canonical_json import sha256
+from cellmark.training.describe import describe_data, describe_part, frame_of_calls, quality_tables, split_frame
+
+if TYPE_CHECKING:
+    from cellmark.training.run import TrainedModel
+
+
+def test_a_part_is_told_by_numbers_and_a_digest_of_its_ids(trained: "TrainedModel") -> None:
+    cells = trained.cells
+    part = describe_part(cells, np.array([3, 0, 50]))
+    ids = sorted(cells.cell_ids[[3, 0, 50]])
+    assert part == {
+        "n_cells": 3,
+        "cells_per_type": {"B cell": 2, "NK cell": 1, "T cell": 0},
+        "donors": None,
+        "cell_ids_sha256": sha256("\n".join(ids).encode()),
+    }
+
+
+def test_no_cell_id_is_in_the_description(trained: "TrainedModel") -> None:
+    text = str(describe_data(trained.cells, trained.split))
+    assert not any(str(cell_id) in text for cell_id in trained.cells.cell_ids)
+
+
+def test_the_split_frame_names_the_part_of_every_cell(trained: "TrainedModel") -> None:
+    frame = split_frame(trained.cells, trained.split)
+    assert frame["cell_id"].tolist() == trained.cells.cell_ids.tolist()
+    for name in ("train", "validation", "test"):
+        assert np.flatnonzero(frame["part"] == name).tolist() == getattr(trained.split, name).tolist()
+
+
+def test_quality_tables_of_chunks_equal_plain_numpy(trained: "TrainedModel", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cellmark.training.describe.CHUNK", 7)
+    cells, rows = trained.cells, np.arange(5, 45)
+    columns = np.array([0, 3, 119])
+    per_cell, per_sample = quality_tables(cells, rows, columns)
+    dense = cells.counts[rows].toarray()
+    assert per_cell["cell_id"].tolist() == cells.cell_ids[rows].tolist()
+    np.testing.assert_allclose(per_cell["total_counts"], cells.library_size[rows])
+    np.testing.assert_array_equal(per_cell["genes_detected"], (dense > 0).sum(axis=1))
+    np.testing.assert_allclose(
+        per_cell["panel_fraction"], dense[:, columns].sum(axis=1) / cells.library_size[rows], rtol=1e-5
+    )
+    mitochondrial = [number for number, name in enumerate(cells.gene_symbols) if name.startswith("MT-")]
+    np.testing.assert_allclose(
+        per_cell["mitochondrial_fraction"], dense[:, mitochondrial].sum(axis=1) / cells.library_size[rows], rtol=1e-5
+    )
+    assert per_sample["n_cells"].tolist() == [40]
+
+
+def test_the_frame_of_calls_has_label_call_and_its_probability(trained: "TrainedModel") -> None:
+    probabilities = np.tile([0.2, 0.5, 0.3], (trained.cells.n_obs, 1))
+    probabilities[7] = [0.9, 0.1, 0.0]
+    frame = frame_of_calls(trained.cells, np.array([7, 100]), probabilities)
+    assert frame["call"].tolist() == ["B cell", "NK cell"]
+    assert frame["label"].tolist() == ["B cell", "T cell"]
+    assert frame["confidence"].tolist() == [0.9, 0.5]
+    assert frame["cell_id"].tolist() == trained.cells.cell_ids[[7, 100]].tolist()
