@@ -58,11 +58,14 @@ class Bundle:
                 Finding("MODEL_UNKNOWN", str(root), "a bundle folder or a models:/ URI", "no such folder",
                         "Check the path, or list registered models with `cellmark models list`.")
             )  # fmt: skip
-        raw = _read_manifest(root / MANIFEST_NAME)
-        manifest = _parse_manifest(raw)
-        findings = [*_path_findings(root, manifest), *_missing_findings(root, manifest)]
-        if not findings:
-            findings = [*_unlisted_findings(root, manifest), *_digest_findings(root, manifest)]
+        try:
+            manifest = _parse_manifest(_read_manifest(root / MANIFEST_NAME))
+            # Unsafe paths are not even looked at.
+            findings = _path_findings(root, manifest) or _missing_findings(root, manifest)
+            if not findings:
+                findings = [*_unlisted_findings(root, manifest), *_digest_findings(root, manifest)]
+        except OSError as error:
+            raise _content_error(str(root), "files that can be read", error.strerror or str(error)) from error
         if findings:
             raise BundleError(*findings)
         return cls(root, manifest)
@@ -77,13 +80,16 @@ class Bundle:
 
     @cached_property
     def genes(self) -> pd.DataFrame:
-        """One row per gene of the panel, in the order of the graphs' inputs."""
-        return pd.read_parquet(self.path(GENES))
+        """One row per gene of the panel, in the order of the graphs' inputs. Raises `BundleError` on another file."""
+        genes = _read_table(self.path(GENES))
+        if not {"gene_symbol", "baseline"} <= set(genes.columns) or not genes["gene_symbol"].is_unique:
+            raise _content_error(GENES, "gene_symbol, each once, and baseline", "other columns or repeated genes")
+        return genes
 
     @cached_property
     def markers(self) -> pd.DataFrame:
-        """The marker table; its columns are those of `schemas/marker_table.py`."""
-        return pd.read_parquet(self.path(MARKERS))
+        """The marker table, with the columns of `schemas/marker_table.py`. Raises `BundleError` on another file."""
+        return _read_table(self.path(MARKERS))
 
     @cached_property
     def panel(self) -> GenePanel:
@@ -95,8 +101,11 @@ class Bundle:
 
     @cached_property
     def expectations(self) -> dict[str, Any]:
-        """The Great Expectations suites, as `schemas/expectations.py` writes them."""
-        loaded: dict[str, Any] = json.loads(self.path(EXPECTATIONS).read_bytes())
+        """The Great Expectations suites, as `schemas/expectations.py` writes them. Raises `BundleError`."""
+        try:
+            loaded: dict[str, Any] = json.loads(self.path(EXPECTATIONS).read_bytes())
+        except (OSError, ValueError, RecursionError) as error:
+            raise _content_error(EXPECTATIONS, "JSON", str(error)) from error
         return loaded
 
     def check_cell_type(self, cell_type: str, *, where: str = "cell_type") -> int:
@@ -115,7 +124,7 @@ def write_manifest(folder: Path, raw: dict[str, Any]) -> Manifest:
     files = {
         path.relative_to(folder).as_posix(): _entry(path).model_dump()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != MANIFEST_NAME
+        if path.is_file() and path != folder / MANIFEST_NAME
     }
     sealed = seal({**raw, "format_version": FORMAT_VERSION, "files": files})
     (folder / MANIFEST_NAME).write_bytes(sealed)
@@ -125,6 +134,13 @@ def write_manifest(folder: Path, raw: dict[str, Any]) -> Manifest:
 def _entry(path: Path) -> FileEntry:
     with path.open("rb") as handle:
         return FileEntry(sha256=file_digest(handle, "sha256").hexdigest(), size=path.stat().st_size)
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are kinds of these
+        raise _content_error(path.name, "a Parquet table", str(error).splitlines()[0]) from error
 
 
 def _content_error(where: str, expected: str, found: str) -> BundleError:
@@ -177,19 +193,25 @@ def _parse_manifest(raw: dict[str, Any]) -> Manifest:
 
 
 def _path_findings(root: Path, manifest: Manifest) -> list[Finding]:
-    inside = root.resolve()
-    unsafe = []
-    for name in manifest.files:
-        parts = PurePosixPath(name)
-        escapes = parts.is_absolute() or ".." in parts.parts or "\\" in name or name != parts.as_posix()
-        if escapes or not (root / name).resolve().is_relative_to(inside) or (root / name).is_symlink():
-            unsafe.append(name)
+    unsafe = [name for name in manifest.files if _is_unsafe(root, name)]
     unsafe += [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_symlink()]
     return [
         Finding("BUNDLE_PATH_UNSAFE", name, "a plain file inside the bundle", "a path or link that leads elsewhere",
                 "Do not use this bundle; fetch it again from where it came.")
         for name in sorted(set(unsafe))
     ]  # fmt: skip
+
+
+def _is_unsafe(root: Path, name: str) -> bool:
+    parts = PurePosixPath(name)
+    if parts.is_absolute() or ".." in parts.parts or "\\" in name or name != parts.as_posix():
+        return True
+    path = root / name
+    try:
+        return path.is_symlink() or not path.resolve().is_relative_to(root.resolve())
+    except (OSError, ValueError):
+        # No file can have such a name: too long, or with a NUL in it.
+        return True
 
 
 def _missing_findings(root: Path, manifest: Manifest) -> list[Finding]:
