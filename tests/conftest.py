@@ -1,5 +1,6 @@
 """Where real cells are, for the tests that need them; synthetic cells and a small model, for all others."""
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable
@@ -154,7 +155,8 @@ def empty_mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from cellmark.training.open_run import open_client
 
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    open_client(sqlite_uri(path))
+    with contextlib.chdir(path.parent):  # where MLflow's experiment "Default" is to keep its files
+        open_client(sqlite_uri(path))
     return path
 
 
