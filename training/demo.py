@@ -30,9 +30,9 @@ N_GENES = 5
 N_MARKERS = 5
 
 
-def run_demo(folder: Path, *, seed: int = 0) -> None:
+def run_demo(folder: Path, *, seed: int = 0, console: Console | None = None) -> None:
     """Run the whole path in `folder` and print what came of it. A second run adds a version to the same registry."""
-    console = Console(highlight=False)
+    console = console or Console(highlight=False)
     folder.mkdir(parents=True, exist_ok=True)
     cells = load_demo_cells()
     _write(cells, folder / CELLS)
@@ -90,7 +90,7 @@ def show_reasons(console: Console, reasons: dict[str, Any], calls: dict[str, Any
         console.print(f"  {cell_id}: [bold]{called}[/] (label {labels[cell_id]}), confidence {confidence[cell_id]:.3f}")
         table = Table(box=None, padding=(0, 2), show_header=len(shown) == 1)
         for column in ("gene", "attribution", "counts", "direction"):
-            table.add_column(column, justify="right" if column in ("attribution", "counts") else "left", width=11)
+            table.add_column(column, justify="right" if column in ("attribution", "counts") else "left", width=14)
         for gene in cell["genes"]:
             row = gene["gene"], f"{gene['attribution']:+.3f}", f"{gene['counts']:.0f}", gene["direction"]
             table.add_row(*row, style=None if gene["attribution"] > 0 else "magenta")
