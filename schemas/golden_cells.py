@@ -48,8 +48,10 @@ def read_golden(bundle: Bundle) -> GoldenCells:
             counts = sp.csr_matrix(
                 (arrays["data"], arrays["indices"], arrays["indptr"]), shape=tuple(arrays["shape"].tolist())
             )
+            # SciPy does not look at column numbers by itself, and would write outside its arrays.
+            counts.check_format(full_check=True)
             golden = GoldenCells(counts, arrays["library_size"], arrays["probabilities"], arrays["attributions"])
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise BundleError(
             Finding("BUNDLE_CONTENT_INVALID", GOLDEN_CELLS, "golden cells as plain arrays", str(error),
                     "Fetch or export the bundle again.")

@@ -7,23 +7,31 @@ from typing import Any, Literal
 import numpy as np
 
 from cellmark.schemas.bundle import ANNOTATOR, EXPLAINER, Bundle
-from cellmark.schemas.errors import Finding, ModelError, SetupError
+from cellmark.schemas.errors import Finding, ModelError, ParameterError, SetupError
 from cellmark.schemas.golden_cells import compare_golden, read_golden
 from cellmark.schemas.normalization import dense_counts
 
 Device = Literal["cpu", "cuda"]
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+PROVIDERS: dict[str, tuple[str, dict[str, str]]] = {
+    "cpu": ("CPUExecutionProvider", {}),
+    # TensorFloat-32, the default of newer GPUs, has three decimal digits: too few for the self-test.
+    "cuda": ("CUDAExecutionProvider", {"use_tf32": "0"}),
+}
+OUTPUTS = ("logits", "probabilities", "energy", "embedding")
+"""Of the annotator, in format 1; later versions may have more."""
 
 
 class ModelSession:
     """The graphs of a bundle, ready to answer. Safe to call from many threads.
 
-    `threads`: of onnxruntime within one call. One is best where chunks or requests already run side by side; more help
-    a single large call. Raises `SetupError` when the device cannot be used (there is no fallback to the CPU) or not
-    exactly one onnxruntime is installed, and `ModelError` (`GOLDEN_CELLS_MISMATCH`) when the self-test fails.
+    `threads`: of onnxruntime within one call; 0 takes all cores. One is best where chunks or requests already run side
+    by side; more help a single large call. Raises `ParameterError` on an unknown device, `SetupError` when the device
+    cannot be used (there is no fallback to the CPU) or not exactly one onnxruntime is installed, and `ModelError`
+    (`GOLDEN_CELLS_MISMATCH`) when the self-test fails.
     """
 
     def __init__(self, bundle: Bundle, *, device: Device = "cpu", threads: int = 1, self_test: bool = True) -> None:
+        check_settings(device, threads)
         check_runtime()
         self.bundle = bundle
         self.device = device
@@ -34,10 +42,12 @@ class ModelSession:
         panel_size, n_types = len(bundle.panel), len(bundle.manifest.cell_types)
         shape = [value.shape[1] for value in self._annotator.get_inputs() if value.name == "counts"]
         outputs = {value.name: value.shape for value in self._annotator.get_outputs()}
-        if shape != [panel_size] or outputs.get("probabilities", [None, None])[1] != n_types:
+        if shape != [panel_size] or not set(OUTPUTS) <= set(outputs) or outputs["probabilities"][1] != n_types:
             raise ModelError(
-                Finding("BUNDLE_CONTENT_INVALID", ANNOTATOR, f"{panel_size} genes and {n_types} types, as the manifest",
-                        f"a graph of {shape} genes", "Fetch or export the bundle again.")
+                Finding("BUNDLE_CONTENT_INVALID", ANNOTATOR,
+                        f"{panel_size} genes, {n_types} types and {', '.join(OUTPUTS)}, as the manifest and format 1",
+                        f"a graph of {shape} genes that gives {', '.join(outputs)}",
+                        "Fetch or export the bundle again.")
             )  # fmt: skip
         self.output_names = tuple(outputs)
         if self_test:
@@ -79,6 +89,18 @@ class ModelSession:
             return self._explainer
 
 
+def check_settings(device: str, threads: int) -> None:
+    """Raise `ParameterError` on a device or a number of threads that cannot be."""
+    if device not in PROVIDERS:
+        raise ParameterError(
+            Finding("PARAMETER_INVALID", "device", " or ".join(PROVIDERS), repr(device), "Name one of them.")
+        )
+    if threads < 0:
+        raise ParameterError(
+            Finding("PARAMETER_INVALID", "threads", "0 or more", str(threads), "0 takes all cores, 1 is a good start.")
+        )
+
+
 def check_runtime() -> str:
     """Name of the one onnxruntime distribution that is installed. Raises `SetupError` for none or several.
 
@@ -111,9 +133,9 @@ def _open_graph(bundle: Bundle, name: str, device: Device, threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    wanted = PROVIDERS[device]
+    wanted, settings = PROVIDERS[device]
     try:
-        session = ort.InferenceSession(str(bundle.path(name)), options, providers=[wanted])
+        session = ort.InferenceSession(str(bundle.path(name)), options, providers=[(wanted, settings)])
     except Exception as error:
         # onnxruntime raises types of its own that it does not export; all mean that the graph cannot be loaded.
         raise ModelError(
