@@ -14,13 +14,9 @@ from cellmark.schemas.check_hdf5 import check_hdf5
 from cellmark.schemas.errors import Finding, ReadError
 from cellmark.schemas.read_anndata import RAW, cells_from_anndata, to_csr
 from cellmark.schemas.reading import gene_features, not_anndata, reading, unknown_layer
+from cellmark.schemas.stored_matrix import CsrReader, DenseReader, LoadedReader, MatrixReader
 
 EXPECTED = "an AnnData file (.h5ad)"
-BLOCK_VALUES = 4_000_000
-"""Values read from the file at once (32 MB with their indices); chunks of rows are views into such a block."""
-
-CHUNK_CACHE = 32 * 1024**2
-"""HDF5's cache for each dataset, so that a storage chunk across two blocks is read and unpacked once."""
 
 
 def open_h5ad(path: Path, *, layer: str | None = None) -> CellSource:
@@ -34,7 +30,7 @@ def open_h5ad(path: Path, *, layer: str | None = None) -> CellSource:
                 Finding("FILE_UNREADABLE", str(path), EXPECTED, "a file that is not HDF5",
                         "Check that the file is complete, and that its extension is right.")
             )  # fmt: skip
-        file = h5py.File(path, "r", rdcc_nbytes=CHUNK_CACHE, rdcc_nslots=10_007)
+        file = h5py.File(path, "r")
         try:
             return _open(file, path, layer)
         except BaseException:
@@ -98,84 +94,6 @@ def _old_layout(file: h5py.File, path: Path, layer: str | None) -> MemoryCells:
     return cells_from_anndata(anndata.read_h5ad(path), layer=layer, name=path.name)
 
 
-class MatrixReader:
-    """A matrix in a file, cells x genes, from which ranges of rows are read."""
-
-    shape: tuple[int, int]
-
-    def blocks(self, n_rows: int) -> Iterator[RowChunk]:
-        """All rows in order, at most `n_rows` at a time."""
-        raise NotImplementedError
-
-
-class LoadedReader(MatrixReader):
-    """A matrix that had to be loaded whole."""
-
-    def __init__(self, X: sp.csr_matrix) -> None:
-        self.X = X
-        self.shape = X.shape
-
-    def blocks(self, n_rows: int) -> Iterator[RowChunk]:
-        for start in range(0, self.shape[0], n_rows):
-            yield RowChunk(start, self.X[start : start + n_rows])
-
-
-class DenseReader(MatrixReader):
-    """A dense dataset."""
-
-    def __init__(self, dataset: h5py.Dataset) -> None:
-        if dataset.dtype.kind not in "fiub" or dataset.ndim != 2:
-            raise ValueError(f"X holds {dataset.dtype} of {dataset.ndim} dimensions, not a matrix of numbers")
-        self.dataset = dataset
-        self.shape = dataset.shape
-
-    def blocks(self, n_rows: int) -> Iterator[RowChunk]:
-        # Whole storage chunks at a time, so that none is read twice.
-        stored = self.dataset.chunks[0] if self.dataset.chunks else 1
-        step = max(stored, BLOCK_VALUES // max(self.shape[1], 1) // stored * stored, 1)
-        for block_start in range(0, self.shape[0], step):
-            block = self.dataset[block_start : block_start + step]
-            for start in range(0, len(block), n_rows):
-                yield RowChunk(block_start + start, sp.csr_matrix(block[start : start + n_rows]))
-
-
-class CsrReader(MatrixReader):
-    """A group with `data`, `indices` and `indptr`."""
-
-    def __init__(self, group: h5py.Group) -> None:
-        self.data, self.indices = group["data"], group["indices"]
-        self.shape = (int(group.attrs["shape"][0]), int(group.attrs["shape"][1]))
-        self.indptr = group["indptr"][()].astype(np.int64)
-        kinds = self.data.dtype.kind, self.indices.dtype.kind
-        if kinds[0] not in "fiub" or kinds[1] not in "iu":
-            raise ValueError(f"sparse values of {self.data.dtype} with indices of {self.indices.dtype}")
-        rises = len(self.indptr) == self.shape[0] + 1 and self.indptr[0] == 0 and (np.diff(self.indptr) >= 0).all()
-        if not rises or not self.indptr[-1] == len(self.data) == len(self.indices):
-            raise ValueError("row pointers of the sparse matrix that do not fit its values")
-
-    def blocks(self, n_rows: int) -> Iterator[RowChunk]:
-        n_obs, n_vars = self.shape
-        start = 0
-        while start < n_obs:
-            # As many rows as fit a block, and at least one.
-            end = int(np.searchsorted(self.indptr, self.indptr[start] + BLOCK_VALUES, side="right")) - 1
-            end = min(max(end, start + 1), n_obs)
-            if end < n_obs and end - start > n_rows:
-                end = start + (end - start) // n_rows * n_rows
-            first, last = int(self.indptr[start]), int(self.indptr[end])
-            data, indices = self.data[first:last], self.indices[first:last]
-            if len(indices) and (indices.min() < 0 or indices.max() >= n_vars):
-                raise ValueError("column indices of the sparse matrix outside its genes")
-            indices = indices.astype(np.int32, copy=False)
-            for row in range(start, end, n_rows):
-                pointers = self.indptr[row : min(row + n_rows, end) + 1]
-                part = slice(int(pointers[0]) - first, int(pointers[-1]) - first)
-                rebased = (pointers - pointers[0]).astype(np.int32)
-                X = sp.csr_matrix((data[part], indices[part], rebased), shape=(len(rebased) - 1, n_vars), copy=False)
-                yield RowChunk(row, X)
-            start = end
-
-
 class H5adCells(CellSource):
     """An open `.h5ad` whose matrix is read by rows."""
 
@@ -203,6 +121,11 @@ class H5adCells(CellSource):
         with reading(self._path, EXPECTED):
             for chunk in self._matrix.blocks(n_rows):
                 yield chunk if self._kept is None else RowChunk(chunk.start, chunk.X[:, self._kept])
+
+    def load(self) -> sp.csr_matrix:
+        with reading(self._path, EXPECTED):
+            X = self._matrix.load()
+            return X if self._kept is None else X[:, self._kept]
 
     def close(self) -> None:
         self._file.close()

@@ -56,9 +56,10 @@ def gene_features(var: pd.DataFrame) -> tuple[np.ndarray | None, tuple[Finding, 
     """
     if "feature_types" not in var.columns:
         return None, ()
-    types = var["feature_types"].astype(str)
-    is_gene = (types == GENE_EXPRESSION).to_numpy()
-    if is_gene.all() or not is_gene.any():
+    types = var["feature_types"].astype(object)
+    # A missing type, as joining files leaves it, is no sign of another kind of feature.
+    is_gene = (types.isna() | (types == GENE_EXPRESSION)).to_numpy()
+    if is_gene.all() or not (types == GENE_EXPRESSION).any():
         return None, ()
     counted = ", ".join(f"{number} {name}" for name, number in types[~is_gene].value_counts().items())
     note = Finding("FEATURES_DROPPED", "var['feature_types']", GENE_EXPRESSION, counted, "They were left out.", "info")
