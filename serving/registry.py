@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 LONGEST_REFUSAL = 500
+CLIENTS = {"s3": "boto3", "gs": "google-cloud-storage", "wasbs": "azure-storage-blob azure-identity"}
+"""Packages that MLflow needs for the artifact stores in common use; it installs none of them itself."""
 
 
 def open_registry(uri: str | None = None) -> "MlflowClient":
@@ -81,10 +83,11 @@ def download(client: "MlflowClient", location: str, folder: Path) -> Path:
     try:
         return Path(download_artifacts(artifact_uri=location, dst_path=str(folder), tracking_uri=client.tracking_uri))
     except ImportError as error:
-        package = error.name or "the client of this artifact store"
+        scheme = location.partition(":")[0]
+        package = CLIENTS.get(scheme, error.name or "the client of this artifact store")
         raise SetupError(
-            Finding("EXTRA_MISSING", location.partition(":")[0], "an artifact store that this environment can read",
-                    str(error), f"Install {package}.")
+            Finding("EXTRA_MISSING", public_uri(location), f"a Python client for {scheme} artifacts", str(error),
+                    f"pip install {package}")
         ) from error  # fmt: skip
     except Exception as error:
         # Every artifact store raises types of its own SDK; all mean that this cannot be had from it.

@@ -1,0 +1,262 @@
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from cellmark.schemas.bundle import Bundle
+from cellmark.schemas.errors import BundleError, RegistryError, SetupError
+from cellmark.schemas.tracking_uri import sqlite_uri
+from cellmark.serving import Annotator
+from cellmark.serving.fetch_bundle import FetchedBundle, fetch_bundle, local_folder
+from cellmark.training.register import register_bundle
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def server(empty_mlflow_database: Path, tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A tracking server that keeps artifacts itself, with `tiny` version 1."""
+    folder = tmp_path_factory.mktemp("server")
+    shutil.copyfile(empty_mlflow_database, folder / "mlflow.db")
+    uri = f"http://127.0.0.1:{(port := free_port())}"
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", sqlite_uri(folder / "mlflow.db"), "--artifacts-destination", str(folder / "art")]
+    environment = {
+        **os.environ,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    with (folder / "log").open("wb") as log, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("no_proxy", "127.0.0.1")
+        process = subprocess.Popen(
+            command,
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            env={**environment, "no_proxy": "127.0.0.1"},
+            start_new_session=True,
+        )
+        try:
+            for _ in range(240):
+                try:
+                    urllib.request.urlopen(f"{uri}/health", timeout=5).close()
+                    break
+                except (urllib.error.URLError, OSError):
+                    assert process.poll() is None, (folder / "log").read_text()
+                    time.sleep(0.5)
+            client = MlflowClient(tracking_uri=uri)
+            run = client.create_run(client.create_experiment("served"))
+            register_bundle(tiny_bundle, name="tiny", run_id=run.info.run_id, client=client)
+            yield uri
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(timeout=30)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CELLMARK_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.mark.parametrize(
+    "uri", ["models:/tiny@champion", "models:/tiny@challenger", "models:/tiny/1", "models:/tiny/latest"]
+)
+def test_artifacts_on_this_machine_are_used_where_they_lie(
+    uri: str, registry: str, cache: Path, tiny_bundle: Bundle
+) -> None:
+    fetched = fetch_bundle(uri)
+    assert (fetched.name, fetched.version) == ("tiny", "1")
+    assert Bundle.open(fetched.folder).manifest == tiny_bundle.manifest
+    assert fetched.folder.name == "bundle"
+    assert not cache.exists()
+
+
+def test_latest_is_the_largest_number(registry: str, tiny_bundle: Bundle) -> None:
+    client = MlflowClient(tracking_uri=registry)
+    run_id = client.get_model_version("tiny", "1").run_id
+    for _ in range(10):
+        register_bundle(tiny_bundle, name="tiny", run_id=run_id, client=client)
+    assert fetch_bundle("models:/tiny/latest").version == "11"
+
+
+@pytest.mark.parametrize("path", ["model", "model/bundle"])
+def test_a_bundle_may_be_named_by_its_run(path: str, registry: str, tiny_bundle: Bundle) -> None:
+    run_id = MlflowClient(tracking_uri=registry).get_model_version("tiny", "1").run_id
+    fetched = fetch_bundle(f"runs:/{run_id}/{path}")
+    assert (fetched.name, fetched.version) == (None, None)
+    assert Bundle.open(fetched.folder).manifest == tiny_bundle.manifest
+
+
+@pytest.mark.parametrize("path", ["nothing", "model/bundle/figures"])
+def test_a_place_without_a_bundle_is_told(path: str, registry: str) -> None:
+    run_id = MlflowClient(tracking_uri=registry).get_model_version("tiny", "1").run_id
+    with pytest.raises(RegistryError) as caught:
+        fetch_bundle(f"runs:/{run_id}/{path}")
+    assert caught.value.code == "MODEL_UNKNOWN"
+
+
+@pytest.mark.parametrize(
+    ("uri", "code", "listed"),
+    [
+        ("models:/tinny@champion", "MODEL_UNKNOWN", "tiny"),
+        ("models:/tiny/7", "MODEL_UNKNOWN", "its versions are: 1"),
+        ("models:/tiny@best", "ALIAS_MISSING", "challenger (version 1), champion (version 1)"),
+        ("runs:/0123456789abcdef0123456789abcdef/model", "RUN_UNKNOWN", "none of that id"),
+    ],
+)
+def test_what_is_not_there_is_told_with_what_is(uri: str, code: str, listed: str, registry: str) -> None:
+    with pytest.raises(RegistryError) as caught:
+        fetch_bundle(uri)
+    assert caught.value.code == code
+    assert listed in str(caught.value)
+
+
+def test_a_name_without_versions_has_no_latest(registry: str) -> None:
+    MlflowClient(tracking_uri=registry).create_registered_model("empty")
+    with pytest.raises(RegistryError, match="its versions are: none"):
+        fetch_bundle("models:/empty/latest")
+
+
+def test_a_version_of_another_maker_has_no_bundle(registry: str, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    client = MlflowClient(tracking_uri=registry)
+    client.create_registered_model("other")
+    client.create_model_version("other", str(tmp_path / "other"))
+    with pytest.raises(RegistryError, match="a model without one"):
+        fetch_bundle("models:/other/1")
+
+
+def test_artifacts_that_were_exchanged_are_refused(registry: str, tmp_path: Path) -> None:
+    client = MlflowClient(tracking_uri=registry)
+    client.set_model_version_tag("tiny", "1", "manifest_digest", "0" * 64)
+    with pytest.raises(BundleError) as caught:
+        fetch_bundle("models:/tiny/1")
+    assert caught.value.code == "BUNDLE_DIGEST_MISMATCH"
+
+
+def test_no_database_is_made_by_looking_for_a_model(
+    no_mlflow_settings: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RegistryError) as caught:
+        fetch_bundle("models:/tiny@champion")
+    assert caught.value.code == "REGISTRY_UNREACHABLE"
+    assert f"{tmp_path}/mlflow.db" in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_dead_registry_is_told_within_seconds_and_without_the_password(
+    no_mlflow_settings: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://ann:secret@127.0.0.1:{free_port()}")
+    monkeypatch.setenv("no_proxy", "*")
+    began = time.monotonic()
+    with pytest.raises(RegistryError) as caught:
+        fetch_bundle("models:/tiny@champion")
+    assert time.monotonic() - began < 10
+    assert caught.value.code == "REGISTRY_UNREACHABLE"
+    assert caught.value.status == 503
+    assert "secret" not in str(caught.value)
+
+
+def test_a_registry_of_its_own_is_honoured(registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                           empty_mlflow_database: Path) -> None:  # fmt: skip
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", sqlite_uri(empty_mlflow_database))
+    with pytest.raises(RegistryError, match="MODEL_UNKNOWN"):
+        fetch_bundle("models:/tiny/1")
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", registry)
+    assert fetch_bundle("models:/tiny/1").version == "1"
+
+
+@pytest.mark.parametrize(
+    ("location", "folder"),
+    [
+        ("/data/art/model", Path("/data/art/model")),
+        ("file:///data/two%20words/model", Path("/data/two words/model")),
+        ("mlflow-artifacts:/1/model", None),
+        ("s3://bucket/model", None),
+    ],
+)
+def test_only_paths_and_file_uris_are_on_this_machine(location: str, folder: Path | None) -> None:
+    assert local_folder(location) == folder
+
+
+@pytest.mark.skipif(find_spec("botocore") is not None, reason="boto3 is installed here")
+def test_an_artifact_store_without_its_client_names_what_to_install(registry: str) -> None:
+    client = MlflowClient(tracking_uri=registry)
+    client.create_registered_model("far")
+    client.create_model_version("far", "s3://bucket/model")
+    with pytest.raises(SetupError, match="pip install boto3"):
+        fetch_bundle("models:/far/1")
+
+
+def test_a_server_hands_out_the_bundle_once(
+    server: str, no_mlflow_settings: None, cache: Path, tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    fetched = fetch_bundle("models:/tiny@champion")
+    digest = tiny_bundle.manifest.manifest_digest
+    assert fetched == FetchedBundle(cache / "bundles" / digest, "tiny", "1")
+    assert Bundle.open(fetched.folder).manifest == tiny_bundle.manifest
+    written = (fetched.folder / "annotator.onnx").stat()
+    assert fetch_bundle("models:/tiny/1") == fetched
+    run_id = MlflowClient(tracking_uri=server).get_model_version("tiny", "1").run_id
+    assert fetch_bundle(f"runs:/{run_id}/model").folder == fetched.folder
+    assert (fetched.folder / "annotator.onnx").stat().st_mtime_ns == written.st_mtime_ns
+
+
+def test_processes_that_fetch_at_once_all_get_it(
+    server: str, no_mlflow_settings: None, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    script = (
+        "from cellmark.serving.fetch_bundle import fetch_bundle; from cellmark.schemas.bundle import Bundle\n"
+        "Bundle.open(fetch_bundle('models:/tiny@champion').folder)\n"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(2)]
+    assert [process.wait(timeout=120) for process in running] == [0, 0]
+    assert len(list((cache / "bundles").iterdir())) == 1
+
+
+def test_a_server_tells_what_is_not_there(
+    server: str, no_mlflow_settings: None, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    for uri, code in [("models:/tinny/1", "MODEL_UNKNOWN"), ("models:/tiny/7", "MODEL_UNKNOWN"),
+                      ("models:/tiny@best", "ALIAS_MISSING"), (f"runs:/{'0' * 32}/model", "RUN_UNKNOWN")]:  # fmt: skip
+        with pytest.raises(RegistryError) as caught:
+            fetch_bundle(uri)
+        assert caught.value.code == code
+    run_id = MlflowClient(tracking_uri=server).get_model_version("tiny", "1").run_id
+    with pytest.raises(RegistryError) as caught:
+        fetch_bundle(f"runs:/{run_id}/elsewhere")
+    assert caught.value.code == "MODEL_UNKNOWN"
+
+
+def test_an_annotator_loads_from_the_registry(registry: str) -> None:
+    annotator = Annotator.load("models:/tiny@champion")
+    assert (annotator.source.name, annotator.source.version) == ("tiny", "1")
+
+
+def test_a_folder_needs_no_mlflow(tiny_bundle: Bundle) -> None:
+    script = (
+        "import sys; from cellmark.serving.model_source import open_model\n"
+        f"open_model({str(tiny_bundle.folder)!r}); assert 'mlflow' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
