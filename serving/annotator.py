@@ -21,7 +21,7 @@ from cellmark.schemas.columns import (
     SECOND_CELL_TYPE,
     UNS_KEY,
 )
-from cellmark.schemas.errors import Finding
+from cellmark.schemas.errors import Finding, ParameterError
 
 from .attribute import DEFAULT_TOP, EXPLAIN_VALUES, Question, attribute_cells, explanation_frame
 from .markers import select_markers
@@ -76,7 +76,11 @@ class Annotator:
         return cls(source, ModelSession(source.bundle, device=device, threads=threads))
 
     def check(
-        self, cells: "AnnData | CellSource", *, layer: str | None = None, library_size: str | np.ndarray | None = None
+        self,
+        cells: "AnnData | CellSource",
+        *,
+        layer: str | None = None,
+        library_size: str | np.ndarray | pd.Series | None = None,
     ) -> CheckedCells:
         """The input, aligned to the panel. Raises `InputError` with all that is visible without reading the values."""
         return CheckedCells(
@@ -92,7 +96,7 @@ class Annotator:
         cells: "AnnData | CellSource",
         *,
         layer: str | None = None,
-        library_size: str | np.ndarray | None = None,
+        library_size: str | np.ndarray | pd.Series | None = None,
         probabilities: bool = False,
         copy_to: "AnnData | None" = None,
         on_progress: Callable[[int], None] = lambda n_cells: None,
@@ -108,12 +112,12 @@ class Annotator:
         `probability:<type>` each. `frame.attrs["cellmark"]` says which model and how the input fitted. Raises
         `InputError` with all problems of the input.
         """
+        if copy_to is not None:
+            check_same_cells(cells.obs.index.astype(str), copy_to.obs_names)
         checked = self.check(cells, layer=layer, library_size=library_size)
         frame = self.call(checked, probabilities=probabilities, on_progress=on_progress)
         if copy_to is not None:
-            for column in CALL_COLUMNS:
-                copy_to.obs[column] = frame[column].reindex(copy_to.obs_names)
-            copy_to.uns[UNS_KEY] = dict(frame.attrs[UNS_KEY])
+            copy_calls(frame, copy_to)
         return frame
 
     def call(
@@ -138,7 +142,7 @@ class Annotator:
         top: int = DEFAULT_TOP,
         *,
         layer: str | None = None,
-        library_size: str | np.ndarray | None = None,
+        library_size: str | np.ndarray | pd.Series | None = None,
         on_progress: Callable[[int], None] = lambda n_cells: None,
     ) -> pd.DataFrame:
         """The `top` genes behind each call, by absolute attribution, signed: one row per cell and gene.
@@ -208,6 +212,25 @@ def as_source(cells: "AnnData | CellSource", *, layer: str | None = None) -> Cel
     from cellmark.schemas.read_anndata import cells_from_anndata
 
     return cells_from_anndata(cells, layer=layer)
+
+
+def check_same_cells(theirs: pd.Index, ours: pd.Index) -> None:
+    """Raise `ParameterError` unless an AnnData to write to has the cells that are annotated, in any order."""
+    if len(theirs) != len(ours) or not theirs.isin(ours).all():
+        raise ParameterError(
+            Finding("PARAMETER_INVALID", "copy_to", "an AnnData with the cells that are annotated",
+                    f"{len(ours)} cells, {int(theirs.isin(ours).sum())} of them among the {len(theirs)} annotated",
+                    "Pass the AnnData that is annotated, or a copy of it.")
+        )  # fmt: skip
+
+
+def copy_calls(frame: pd.DataFrame, adata: "AnnData") -> None:
+    """Write calls (`Annotator.annotate`'s frame) into `obs` and their facts, as AnnData can store them, into `uns`."""
+    from .write_calls import storable
+
+    for column in CALL_COLUMNS:
+        adata.obs[column] = frame[column].reindex(adata.obs_names)
+    adata.uns[UNS_KEY] = storable(frame.attrs[UNS_KEY])
 
 
 def calls_frame(calls: Calls, cell_ids: np.ndarray, cell_types: list[str]) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from hypothesis import settings
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import Finding
@@ -19,6 +20,10 @@ from cellmark.schemas.errors import Finding
 if TYPE_CHECKING:
     from cellmark.training.classifier import Classifier
     from cellmark.training.run import TrainedModel
+
+# A busy machine is no fault of the code under test.
+settings.register_profile("cellmark", deadline=None)
+settings.load_profile("cellmark")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
