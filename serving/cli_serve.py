@@ -54,4 +54,6 @@ def serve(
     sys.stderr.flush()
     # Another program takes this process's place: the model that was tested here would only take up memory.
     arguments = ["-m", "cellmark.serving.start_server", "--host", address, "--port", str(port)]
-    os.execve(sys.executable, [sys.executable, *arguments], {**os.environ, **resolved.to_environment()})  # noqa: S606
+    # With a safe path, files in the working folder cannot stand in for modules of the same name.
+    environment = {**os.environ, "PYTHONSAFEPATH": "1", **resolved.to_environment()}
+    os.execve(sys.executable, [sys.executable, *arguments], environment)  # noqa: S606

@@ -24,6 +24,7 @@ from cellmark.schemas.errors import BundleError, Finding
 from cellmark.serving import Annotator, answers
 from cellmark.serving.app import make_app
 from cellmark.serving.openapi import openapi_document
+from cellmark.serving.problems import problem, without_path
 from cellmark.serving.served_model import ServedModel
 from cellmark.serving.settings import ServiceSettings
 
@@ -311,6 +312,16 @@ def test_validate_tells_all_that_is_wrong_at_once(client: CheckedClient, new_cel
     assert refused.status_code == 422
 
 
+def test_a_problem_of_the_request_does_not_hide_those_of_the_values(
+    client: CheckedClient, new_cells: ad.AnnData
+) -> None:
+    body = cells_json(new_cells[:2].copy())
+    body["cells"][0]["counts"] |= {"NOGENE": 2, "GENE1": -1}
+    for route in ("/annotate", "/attribute", "/validate"):
+        findings = client.post(route, json=body).json()["findings"]
+        assert [finding["code"] for finding in findings] == ["GENE_UNKNOWN_KEY", "COUNTS_NEGATIVE"]
+
+
 def test_validate_runs_the_expectations_of_an_input_that_can_be_used(
     client: CheckedClient, files: dict[str, Path], annotator: Annotator
 ) -> None:
@@ -447,6 +458,13 @@ def test_messages_about_a_file_use_its_own_name_and_no_path_of_the_server(
     assert str(temporary_files) not in response.text
 
 
+def test_a_path_of_the_server_is_taken_out_wherever_a_message_has_it() -> None:
+    texts = ["/tmp/x/a.h5ad", "a file like /tmp/x/b", "open('/tmp/x/a.h5ad') failed", "see /tmp/x/c"]
+    (finding,) = without_path([Finding("FILE_UNREADABLE", *texts)], "/tmp/x/")
+    assert "/tmp/x" not in str(finding)
+    assert (finding.where, finding.found) == ("a.h5ad", "open('a.h5ad') failed")
+
+
 @pytest.mark.parametrize(("path", "code"), [("/markers?cell_type=Q", "CELL_TYPE_UNKNOWN"),
                                             ("/markers?top=x", "PARAMETER_INVALID"),
                                             ("/markers?format=xml", "PARAMETER_INVALID"),
@@ -550,8 +568,6 @@ def test_answers_carry_the_name_and_version_of_the_registry(tiny_bundle: Bundle)
 
 
 def test_the_gravest_problem_gives_the_status_and_all_are_listed() -> None:
-    from cellmark.serving.problems import problem
-
     findings = [Finding("BUNDLE_DIGEST_MISMATCH", str(number), "a", "b", "c") for number in range(200)]
     response = problem(BundleError(*findings))
     body = json.loads(bytes(response.body))

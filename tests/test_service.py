@@ -28,9 +28,11 @@ from cellmark.schemas.columns import CALL_COLUMNS
 from cellmark.serving import Annotator
 from cellmark.serving.settings import ServiceSettings
 
-CELLMARK = [sys.executable, "-c", "from cellmark.serving.cli import main; main()"]
-START = [sys.executable, "-m", "cellmark.serving.start_server"]
+CELLMARK = [sys.executable, "-P", "-c", "from cellmark.serving.cli import main; main()"]
+START = [sys.executable, "-P", "-m", "cellmark.serving.start_server"]
 SECONDS_TO_START = 90
+MODULES = ("grp", "queue", "bentoml", "onnxruntime")
+"""Names of files in the folder that the server is started from, which must not be taken for the modules."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ def running(command: list[str], folder: Path, *, path: str, **environment: str) 
     temporary, elsewhere = folder / "tmp", folder / "elsewhere"
     temporary.mkdir()
     elsewhere.mkdir()
+    for module in MODULES:
+        (elsewhere / f"{module}.py").write_text("raise RuntimeError('a file of the working folder was imported')")
     log = folder / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -99,7 +103,7 @@ def running(command: list[str], folder: Path, *, path: str, **environment: str) 
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=30) == 0
         assert list(temporary.iterdir()) == []
-        assert list(elsewhere.iterdir()) == []
+        assert len(list(elsewhere.iterdir())) == len(MODULES)
         assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
     finally:
         if process.poll() is None:
