@@ -1,5 +1,6 @@
 """The README's examples, typed as they stand: five tasks on the demo's cells."""
 
+import json
 import os
 import re
 import shlex
@@ -9,18 +10,28 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from cellmark.schemas.columns import CALL_COLUMNS
+from cellmark.serving.settings import ServiceSettings
 from cellmark.training.demo_cells import load_demo_cells
 from cellmark.training.demo_service import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-EXAMPLES = dict(re.findall(r"<!-- test: (\w+) -->\n```\w+\n(.*?)```", README, flags=re.DOTALL))
+SERVICE = (ROOT / "docs" / "service.md").read_text(encoding="utf-8")
+
+
+def examples(page: str) -> dict[str, str]:
+    return dict(re.findall(r"<!-- test: (\w+) -->\n```\w+\n(.*?)```", page, flags=re.DOTALL))
+
+
+EXAMPLES = examples(README)
+SERVICE_EXAMPLES = examples(SERVICE)
 
 
 @pytest.fixture(scope="module")
@@ -113,8 +124,21 @@ def test_the_service_answers_the_readmes_questions(trained_folder: Path, port: i
         assert word in answers
 
 
+def test_json_examples_are_answered_as_their_page_says(trained_folder: Path, port: int) -> None:
+    refused = shell(SERVICE_EXAMPLES["json_cells"].replace("3000", str(port)), trained_folder)
+    assert "TOO_FEW_GENES" in refused
+    answered = json.loads(shell(SERVICE_EXAMPLES["json_genes"].replace("3000", str(port)), trained_folder))
+    assert len(answered["cells"][0]["genes"]) == 5
+
+
 def test_every_example_is_run() -> None:
     assert set(EXAMPLES) == {"train", "annotate", "python", "explain", "serve", "ask", "batch"}
+    assert set(SERVICE_EXAMPLES) == {"json_cells", "json_genes"}
+
+
+def test_every_setting_of_the_service_is_documented() -> None:
+    for entry in fields(ServiceSettings):
+        assert f"`CELLMARK_{entry.name.upper()}`" in SERVICE
 
 
 def test_links_lead_somewhere() -> None:

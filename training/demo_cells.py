@@ -1,5 +1,6 @@
 """Real cells that come with scanpy: 700 PBMCs of Zheng et al. 2017, with whole counts recovered."""
 
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,7 +22,8 @@ def load_demo_cells() -> ad.AnnData:
     Types with fewer than 30 cells are left out. Raises `SetupError` when scanpy does not have the file.
     """
     path = find_demo_file()
-    with open_cells(path, layer="raw") as shipped:
+    # scanpy's file has an old layout, about which anndata warns at length; people cannot do anything about it.
+    with warnings.catch_warnings(action="ignore"), open_cells(path, layer="raw") as shipped:
         scaled = shipped.load().astype(np.float64)
     n_counts = shipped.obs["n_counts"].to_numpy(dtype=np.float64)
     scaled.data = np.rint(np.expm1(scaled.data) * np.repeat(n_counts, np.diff(scaled.indptr)) / 1e4)
