@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anndata as ad
 import httpx
@@ -27,6 +27,9 @@ from cellmark.schemas.bundle import GOLDEN_CELLS, Bundle, write_manifest
 from cellmark.schemas.columns import CALL_COLUMNS
 from cellmark.serving import Annotator
 from cellmark.serving.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from cellmark.training.run import TrainedModel
 
 CELLMARK = [sys.executable, "-P", "-c", "from cellmark.serving.cli import main; main()"]
 START = [sys.executable, "-P", "-m", "cellmark.serving.start_server"]
@@ -343,6 +346,24 @@ def test_a_model_that_cannot_be_served_is_refused_before_anything_starts(
         assert "Traceback" not in answer.stderr
         assert answer.stdout == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_registered_model_is_fetched_once_and_served_under_its_name_and_version(
+    registry: str, trained: "TrainedModel", tmp_path: Path
+) -> None:
+    command = [*CELLMARK, "serve", "--model", "models:/tiny@champion"]
+    folder = tmp_path / "server"
+    folder.mkdir()
+    store = {"MLFLOW_TRACKING_URI": registry, "CELLMARK_CACHE": str(tmp_path / "cache")}
+    with running(command, folder, path="/readyz", **store) as server:
+        answer = httpx.get(server.url + "/model").json()
+        assert (answer["model"], answer["model_version"]) == ("tiny", "1")
+        assert answer["bundle_digest"] == trained.bundle.digest
+        # The process that asked the registry is gone: the server and its workers were told a folder.
+        for pid in server.pids():
+            environment = Path(f"/proc/{pid}/environ").read_bytes().decode()
+            (model,) = re.findall(r"CELLMARK_MODEL=([^\0]*)", environment)
+            assert (Path(model) / "manifest.json").is_file()
 
 
 def test_settings_survive_the_way_through_the_environment() -> None:
