@@ -11,7 +11,8 @@ from cellmark.schemas.errors import Finding, OutputError
 
 def refuse_existing(path: Path, *, force: bool) -> None:
     """Raise `OutputError` (`OUTPUT_EXISTS`) when `path` is there and `force` is not given."""
-    if path.exists() and not force:
+    # A link that leads nowhere is there as well, and a folder that may not be looked into is no fault of this check.
+    if os.path.lexists(path) and not force:
         raise OutputError(
             Finding("OUTPUT_EXISTS", str(path), "a place where nothing is yet", "something that exists",
                     "Name another output, or replace this one with --force.")
@@ -27,7 +28,7 @@ def whole_file(path: Path, *, force: bool = False) -> Iterator[Path]:
     refuse_existing(path, force=force)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:32]}-", suffix=path.suffix, dir=path.parent)
         os.close(handle)
     except OSError as error:
         raise unwritable(path, error) from error
@@ -54,11 +55,11 @@ def whole_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
     refuse_existing(path, force=force)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as scratch:
+        with tempfile.TemporaryDirectory(prefix=f".{path.name[:32]}-", dir=path.parent) as scratch:
             draft = Path(scratch) / "draft"
             draft.mkdir()
             yield draft
-            if path.exists():
+            if os.path.lexists(path):
                 path.rename(Path(scratch) / "replaced")
             draft.rename(path)
     except OSError as error:

@@ -12,7 +12,7 @@ from cellmark.schemas.read import open_cells
 from .annotator import Annotator
 from .progress import cell_progress
 from .quality import QualityWatch
-from .write_calls import check_output, write_calls
+from .write_calls import check_not_input, check_output, write_calls
 
 
 def annotate_file(
@@ -33,6 +33,7 @@ def annotate_file(
     the input; then nothing is written.
     """
     check_output(out, force=force)
+    check_not_input(out, [path], origin=path)
     with open_cells(path, **(reading or {})) as source:
         checked = annotator.check(source, library_size=library_size)
         watch = QualityWatch(checked) if with_quality else None

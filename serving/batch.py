@@ -13,8 +13,8 @@ from cellmark.schemas.quality_report import QualityReport
 
 from .annotate_file import annotate_file
 from .annotator import Annotator
-from .show import show_frame
-from .write_calls import FORMATS, check_output
+from .show import show_batch, show_notes, show_outcome
+from .write_calls import FORMATS, check_not_input, check_output
 
 SUMMARY = "summary.csv"
 SUMMARY_COLUMNS = (
@@ -52,36 +52,38 @@ def annotate_batch(
     """
     targets = output_names(inputs, folder, format=format)
     refuse_existing(folder / SUMMARY, force=force)
-    for target in targets:
+    check_not_input(folder / SUMMARY, inputs)
+    for path, target in zip(inputs, targets, strict=True):
         check_output(target, force=force)
+        check_not_input(target, inputs, origin=path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unwritable(folder, error) from error
-    rows = []
+    rows: list[dict[str, Any]] = []
     for path, target in zip(inputs, targets, strict=True):
+        findings: Sequence[Finding] = ()
         try:
-            rows.append(
-                _annotate(
-                    annotator, path, target, library_size, reading or {}, probabilities=probabilities, force=force
-                )
+            row = _annotate(
+                annotator, path, target, library_size, reading or {}, probabilities=probabilities, force=force
             )
         except CellmarkError as error:
-            rows.append(
-                {
-                    "input": str(path),
-                    "status": "refused",
-                    "codes": ";".join(finding.code for finding in error.findings),
-                    "message": " | ".join(map(str, error.findings)),
-                }
-            )
+            findings = error.findings
+            row = {
+                "input": str(path),
+                "status": "refused",
+                "codes": ";".join(finding.code for finding in findings),
+                "message": " | ".join(map(str, findings)),
+            }
+        rows.append(row)
+        show_outcome(row, number=len(rows), of=len(inputs))
+        show_notes(findings)
     summary = pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS)).astype({"n_cells": "Int64"})
     for column in ("genes_matched", "genes_missing"):
         summary[column] = summary[column].astype("Int64")
     with whole_file(folder / SUMMARY, force=force) as draft:
         summary.to_csv(draft, index=False)
-    shown = summary[["input", "status", "n_cells", "most_common_cell_type", "quality", "codes"]].astype(str)
-    show_frame(shown.replace({"nan": "", "<NA>": ""}), f"{len(inputs)} inputs, summary in {folder / SUMMARY}")
+    show_batch(summary, folder / SUMMARY)
     return int((summary["status"] != "ok").sum())
 
 

@@ -1,24 +1,32 @@
 """A bundle as one `.tar` file, out and in again; an archive is not trusted until every digest matches."""
 
 import io
+import os
 import shutil
 import tarfile
 from pathlib import Path, PurePosixPath
 
 from cellmark.schemas.atomic_output import whole_file, whole_folder
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.errors import BundleError, Finding, ReadError
+from cellmark.schemas.errors import BundleError, Finding, OutputError, ReadError
 from cellmark.schemas.manifest import MANIFEST_NAME
 
 LARGEST_BUNDLE = 4 * 1024**3
 """Bytes that an archive may unpack to."""
 MOST_FILES = 10_000
+COMPRESSED = (".gz", ".tgz", ".bz2", ".xz", ".zst", ".zip")
 
 
 def export_bundle(bundle: Bundle, out: Path, *, force: bool = False) -> None:
     """Write a verified bundle to a `.tar` (the same bundle gives the same bytes), or copy it to a folder."""
     names = [MANIFEST_NAME, *sorted(bundle.manifest.files)]
+    if out.suffix in COMPRESSED:
+        raise OutputError(
+            Finding("OUTPUT_FORMAT_UNKNOWN", str(out), "a .tar file or a new folder", repr(out.suffix),
+                    "Name a .tar, and compress it afterwards if need be.")
+        )  # fmt: skip
     if out.suffix != ".tar":
+        _spare_other_folders(out)
         with whole_folder(out, force=force) as draft:
             for name in names:
                 (draft / name).parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +49,9 @@ def import_bundle(path: Path, out: Path, *, force: bool = False) -> Bundle:
     larger files than a bundle has, and whatever `Bundle.open` refuses.
     """
     if not path.is_file():
-        raise ReadError(Finding("FILE_NOT_FOUND", str(path), "a .tar of a bundle", "nothing there", "Check the path."))
+        what = "a folder: a bundle needs no import" if path.is_dir() else "nothing there"
+        raise ReadError(Finding("FILE_NOT_FOUND", str(path), "a .tar of a bundle", what, "Check the path."))
+    _spare_other_folders(out)
     with whole_folder(out, force=force) as draft:
         try:
             with tarfile.open(path, "r:") as archive:
@@ -53,6 +63,16 @@ def import_bundle(path: Path, out: Path, *, force: bool = False) -> Bundle:
             ) from error  # fmt: skip
         Bundle.open(draft)
     return Bundle.open(out)
+
+
+def _spare_other_folders(out: Path) -> None:
+    """Refuse to replace, even with `--force`, what is neither a bundle nor an empty folder."""
+    if not os.path.lexists(out) or (out.is_dir() and ((out / MANIFEST_NAME).is_file() or not any(out.iterdir()))):
+        return
+    raise OutputError(
+        Finding("OUTPUT_EXISTS", str(out), "a new folder, or a bundle to replace", "something else that exists",
+                "Name another folder.")
+    )  # fmt: skip
 
 
 def _unpack(archive: tarfile.TarFile, folder: Path) -> None:

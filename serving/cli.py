@@ -4,7 +4,9 @@ Nothing heavy is imported here: `cellmark --help` has to come at once.
 """
 
 import os
+import signal
 import sys
+import warnings
 from importlib.metadata import EntryPoint, entry_points, version
 from importlib.util import find_spec
 from typing import Any
@@ -22,6 +24,7 @@ INSTALL_TRAINING = "pip install 'cellmark[train,cpu]'"
 
 EXIT_REFUSED = 1
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 
 
 class Commands(TyperGroup):
@@ -40,6 +43,14 @@ class Commands(TyperGroup):
         if entry.value.startswith(TRAINING_MODULE) and missing_training():
             return _not_installed(entry.name, command)
         return command
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            # Here and not in main(): typer turns it into a silent exit.
+            sys.stderr.write("\nInterrupted; nothing half-written was left behind.\n")
+            raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
 app = typer.Typer(
@@ -71,18 +82,25 @@ def missing_training() -> list[str]:
 
 def main() -> None:
     """Run the command line; refused input ends in one paragraph and exit status 1, never in a traceback."""
+    # A scheduler's SIGTERM ends the command as Ctrl-C does: temporary files go, and so does a service that was started.
+    signal.signal(signal.SIGTERM, _terminate)
     try:
-        app(prog_name="cellmark", standalone_mode=True)
+        with warnings.catch_warnings():
+            # What users should know comes as findings; libraries' warnings on their own APIs are none of them.
+            if not sys.warnoptions:
+                warnings.simplefilter("ignore")
+            app(prog_name="cellmark", standalone_mode=True)
     except CellmarkError as error:
         _complain(error)
         sys.exit(EXIT_REFUSED)
-    except KeyboardInterrupt:
-        sys.stderr.write("\nInterrupted; nothing half-written was left behind.\n")
-        sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
         # The reader of a pipe (such as `head`) has what it wanted; keep Python from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_REFUSED)
+
+
+def _terminate(_signal: int, _frame: Any) -> None:
+    sys.exit(EXIT_TERMINATED)
 
 
 def _load(entry: EntryPoint) -> Any:

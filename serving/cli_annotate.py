@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cellmark.serving.cli_options import Device, Force, GenesByCells, Layer, LibrarySize, Model, Output
+from cellmark.serving.cli_options import Device, Force, GenesByCells, Layer, LibrarySize, Model
 
 
 def annotate(
@@ -14,7 +14,11 @@ def annotate(
         typer.Argument(help="Cells: .h5ad, .zarr, 10x .h5, a 10x matrix folder, .csv or .tsv. Several make a batch."),
     ],
     model: Model,
-    out: Output,
+    # Text, since a Path would lose the slash that says "a folder".
+    out: Annotated[
+        str,
+        typer.Option("--out", "-o", metavar="OUT", help="A .h5ad, .csv or .parquet; or a folder, with / at its end."),
+    ],
     layer: Layer = None,
     library_size: LibrarySize = None,
     genes_by_cells: GenesByCells = False,
@@ -30,34 +34,44 @@ def annotate(
     """Name the type of every cell.
 
     One input: OUT is an .h5ad (a copy with new columns in obs), a .csv or a .parquet (with a .json of facts beside it).
-    Several inputs, or an OUT that is a folder: one output per input and a summary.csv; a broken input does not stop the
-    others, and the exit status is 1.
 
-    cellmark annotate new.h5ad --model models:/pbmc@champion -o calls.parquet
+    Several inputs, or an OUT that is a folder (end a new one with /): one output per input and a summary.csv. A broken
+    input does not stop the others; the exit status is 1 then.
+
+    Example: `cellmark annotate new.h5ad --model models:/pbmc@champion -o calls.parquet`
     """
-    from cellmark.schemas.errors import Finding
+    import os
+
+    from cellmark.schemas.errors import Finding, ParameterError
     from cellmark.serving.annotate_file import annotate_file
     from cellmark.serving.annotator import Annotator
     from cellmark.serving.batch import annotate_batch
     from cellmark.serving.cli_options import device_of
     from cellmark.serving.progress import waiting
     from cellmark.serving.show import show_calls, show_notes
-    from cellmark.serving.write_calls import check_output
+    from cellmark.serving.write_calls import FORMATS, check_output
 
-    is_batch = len(data) > 1 or out.is_dir() or str(out).endswith("/")
+    target, wanted = Path(out), device_of(device)
+    is_folder = os.path.isdir(out) or out.endswith(("/", os.sep))
+    if len(data) > 1 and not is_folder and target.suffix in FORMATS:
+        raise ParameterError(
+            Finding("PARAMETER_INVALID", "out", f"a folder for the outputs of {len(data)} inputs", repr(out),
+                    "Name a folder, such as -o calls/; --format says what its files are.")
+        )  # fmt: skip
+    is_batch = len(data) > 1 or is_folder
     reading = {"layer": layer, "genes_by_cells": genes_by_cells}
     if not is_batch:
-        check_output(out, force=force)
+        check_output(target, force=force)
     with waiting(f"Loading {model}"):
-        annotator = Annotator.load(model, device=device_of(device))
+        annotator = Annotator.load(model, device=wanted)
     if is_batch:
         n_failed = annotate_batch(
-            annotator, data, out, format=batch_format, library_size=library_size, reading=reading,
+            annotator, data, target, format=batch_format, library_size=library_size, reading=reading,
             probabilities=probabilities, force=force,
         )  # fmt: skip
         raise typer.Exit(1 if n_failed else 0)
     frame, _ = annotate_file(
-        annotator, data[0], out, library_size=library_size, reading=reading, probabilities=probabilities, force=force
+        annotator, data[0], target, library_size=library_size, reading=reading, probabilities=probabilities, force=force
     )
     show_notes(Finding(**note) for note in frame.attrs["cellmark"]["notes"])
-    show_calls(frame, out)
+    show_calls(frame, target)

@@ -8,7 +8,9 @@ import typer
 from cellmark.serving.cli_options import Force, Model
 
 bundle = typer.Typer(
-    help="Verify a bundle, or carry it as one file to a site without a registry.", no_args_is_help=True
+    help="Verify a bundle, or carry it as one file to a site without a registry.",
+    no_args_is_help=True,
+    add_completion=False,
 )
 
 
@@ -19,7 +21,7 @@ def verify(
 ) -> None:
     """Check every digest, then run the golden cells.
 
-    cellmark bundle verify ./pbmc-bundle
+    Example: `cellmark bundle verify ./pbmc-bundle`
     """
     from cellmark.serving.model_source import open_model
 
@@ -41,7 +43,7 @@ def export_command(
 ) -> None:
     """Write a bundle as one .tar file (or a folder) that can be carried anywhere.
 
-    cellmark bundle export --model models:/pbmc@champion -o pbmc.tar
+    Example: `cellmark bundle export --model models:/pbmc@champion -o pbmc.tar`
     """
     from cellmark.serving.carry_bundle import export_bundle
     from cellmark.serving.model_source import open_model
@@ -59,7 +61,7 @@ def import_command(
 ) -> None:
     """Unpack an exported bundle and verify it; nothing is left behind when it is not sound.
 
-    cellmark bundle import pbmc.tar -o ./pbmc-bundle
+    Example: `cellmark bundle import pbmc.tar -o ./pbmc-bundle`
     """
     from cellmark.serving.carry_bundle import import_bundle
 

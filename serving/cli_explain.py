@@ -31,26 +31,22 @@ def explain(
     log-normalised expression, the baseline it is compared with, and in words whether the gene is high, low or absent
     and speaks for or against the type. Attributions of a cell add up to what its logit gained over the baseline.
 
-    cellmark explain new.h5ad --model models:/pbmc@champion -o why.csv --top 5 --against second
+    Example: `cellmark explain new.h5ad --model models:/pbmc@champion -o why.csv --top 5 --against second`
     """
     from cellmark.schemas.columns import UNS_KEY
-    from cellmark.schemas.errors import Finding, OutputError
     from cellmark.schemas.read import open_cells
     from cellmark.serving.annotator import Annotator
     from cellmark.serving.attribute import Question
     from cellmark.serving.cli_options import device_of
     from cellmark.serving.progress import cell_progress, waiting
     from cellmark.serving.show import show_frame, show_notes
-    from cellmark.serving.write_calls import TABLES, check_output, write_table
+    from cellmark.serving.write_calls import TABLES, check_not_input, check_output, write_table
 
-    if out.suffix not in TABLES:
-        raise OutputError(
-            Finding("OUTPUT_FORMAT_UNKNOWN", str(out), "a name that ends in " + " or ".join(TABLES), repr(out.suffix),
-                    "Explanations are tables: name a .csv or .parquet.")
-        )  # fmt: skip
-    check_output(out, force=force)
+    check_output(out, force=force, formats=TABLES)
+    check_not_input(out, [data])
+    wanted = device_of(device)
     with waiting(f"Loading {model}"):
-        annotator = Annotator.load(model, device=device_of(device))
+        annotator = Annotator.load(model, device=wanted)
     question = Question(target, against, top)
     question.check(annotator.session)
     with open_cells(data, layer=layer, genes_by_cells=genes_by_cells) as source:
@@ -79,28 +75,32 @@ def markers(
 ) -> None:
     """List the marker genes that a model carries.
 
-    cellmark markers --model models:/pbmc@champion --cell-type "CD14+ Monocyte"
+    Example: `cellmark markers --model models:/pbmc@champion --cell-type "CD14+ Monocyte"`
     """
-    from cellmark.schemas.atomic_output import whole_file
+    from cellmark.schemas.atomic_output import refuse_existing, whole_file
     from cellmark.serving.markers import read_markers
     from cellmark.serving.show import show_frame
-    from cellmark.serving.write_calls import check_output
+    from cellmark.serving.write_calls import TABLES, check_format
 
     if out is not None:
-        check_output(out, force=force)
+        check_format(out, TABLES)
+        refuse_existing(out, force=force)
     table = read_markers(model, cell_type, top=top or None)
     if out is None:
-        columns = [
-            "cell_type",
-            "rank",
-            "gene_symbol",
-            "mean_contribution",
-            "mean_in",
-            "mean_out",
-            "fraction_in",
-            "fraction_out",
-        ]
-        show_frame(table[columns], f"Markers of {model}")
+        # Short headings, so that all fit 80 columns.
+        headings = {
+            "cell_type": "cell type",
+            "rank": "rank",
+            "gene_symbol": "gene",
+            "mean_contribution": "contribution",
+            "mean_in": "mean in",
+            "mean_out": "mean out",
+            "fraction_in": "% in",
+            "fraction_out": "% out",
+        }
+        shown = table[list(headings)].rename(columns=headings)
+        shown[["% in", "% out"]] *= 100
+        show_frame(shown, f"Markers of {model}: mean contribution, mean log-normalised expression and % of cells")
         return
     with whole_file(out, force=force) as draft:
         table.to_parquet(draft, index=False) if out.suffix == ".parquet" else table.to_csv(draft, index=False)

@@ -23,7 +23,7 @@ def validate(
 
     Errors are what annotate refuses. Warnings come from Great Expectations: cells or samples unlike the training data.
 
-    cellmark validate new.h5ad --model models:/pbmc@champion
+    Example: `cellmark validate new.h5ad --model models:/pbmc@champion`
     """
     import json
 

@@ -1,7 +1,8 @@
 """What people see of results in a terminal. Results go to standard output, remarks to standard error."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -24,7 +25,7 @@ def show_notes(notes: Iterable[Finding]) -> None:
 def show_calls(frame: pd.DataFrame, out: Path) -> None:
     """How many cells of each type, with the median confidence, and what the answer says of itself."""
     facts = frame.attrs[UNS_KEY]
-    table = Table(title=f"{len(frame)} cells of {out.name}")
+    table = Table(title=Text(f"{cells_in_words(len(frame))} in {out.name}"))
     table.add_column("cell type")
     table.add_column("cells", justify="right")
     table.add_column("share", justify="right")
@@ -32,7 +33,7 @@ def show_calls(frame: pd.DataFrame, out: Path) -> None:
     grouped = frame.groupby(CELL_TYPE, observed=True)[CONFIDENCE].agg(["size", "median"])
     for name, row in grouped.sort_values("size", ascending=False).iterrows():
         n_cells = int(row["size"])
-        table.add_row(str(name), str(n_cells), f"{n_cells / len(frame):.1%}", f"{row['median']:.3f}")
+        table.add_row(Text(str(name)), str(n_cells), f"{n_cells / len(frame):.1%}", f"{row['median']:.3f}")
     console = Console(highlight=False)
     console.print(table)
     version = f" version {facts['model_version']}" if facts["model_version"] else ""
@@ -44,9 +45,39 @@ def show_calls(frame: pd.DataFrame, out: Path) -> None:
     console.print(f"Written to {out}", markup=False, soft_wrap=True)
 
 
+def show_outcome(row: Mapping[str, Any], *, number: int, of: int) -> None:
+    """One line for one input of a batch. `row`: of the summary."""
+    outcome = "refused" if row["status"] != "ok" else f"{cells_in_words(row['n_cells'])}, {row['quality']}"
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(
+        f"{number}/{of} {row['input']}: {outcome}", markup=False, style=None if row["status"] == "ok" else "bold"
+    )
+
+
+def show_batch(summary: pd.DataFrame, path: Path) -> None:
+    """What became of the inputs of a batch. `summary`: its table, one row per input; `path`: where that lies."""
+    inputs = "1 input" if len(summary) == 1 else f"{len(summary)} inputs"
+    table = Table(title=f"{inputs}, {int((summary['status'] != 'ok').sum())} refused")
+    for column in ("input", "cells", "most common", "quality"):
+        table.add_column(column, justify="right" if column == "cells" else "left", overflow="fold")
+    for row in summary.to_dict("records"):
+        if row["status"] == "ok":
+            table.add_row(Text(row["input"]), str(row["n_cells"]), Text(row["most_common_cell_type"]), row["quality"])
+        else:
+            table.add_row(Text(row["input"]), "", Text("refused", style=STYLES["error"]), row["codes"])
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"Written to {path}", markup=False, soft_wrap=True)
+
+
+def cells_in_words(n_cells: int) -> str:
+    """`1 cell`, `2 cells`."""
+    return f"{n_cells} cell" if n_cells == 1 else f"{n_cells} cells"
+
+
 def show_findings(findings: Iterable[Finding], title: str) -> None:
     """Findings as a readable table."""
-    table = Table(title=title, show_lines=True)
+    table = Table(title=Text(title), show_lines=True)
     for column in ("severity", "where", "what and remedy"):
         table.add_column(column, overflow="fold")
     for finding in findings:
@@ -62,9 +93,9 @@ def show_findings(findings: Iterable[Finding], title: str) -> None:
 
 def show_frame(frame: pd.DataFrame, title: str) -> None:
     """A small frame as a table; numbers to four digits."""
-    table = Table(title=title)
+    table = Table(title=Text(title))
     for column in frame.columns:
         table.add_column(str(column), justify="right" if pd.api.types.is_numeric_dtype(frame[column]) else "left")
     for row in frame.itertuples(index=False):
-        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row))
+        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else Text(str(value)) for value in row))
     Console(highlight=False).print(table)

@@ -49,7 +49,8 @@ class ValidationReport:
         assert self.quality is not None  # noqa: S101
         n_checks, n_failed = len(self.quality.checks), len(self.quality.failed)
         met = "all met" if n_failed == 0 else f"{n_failed} not met (warnings)"
-        return f"{name}: {self.n_cells} cells x {self.n_genes} genes can be used; {n_checks} expectations, {met}."
+        cells = "1 cell" if self.n_cells == 1 else f"{self.n_cells} cells"
+        return f"{name}: {cells} x {self.n_genes} genes can be used; {n_checks} expectations, {met}."
 
 
 def validate_path(

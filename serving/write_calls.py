@@ -1,8 +1,10 @@
 """Calls on disk: a copy of an `.h5ad` with new `obs` columns, or a table with a JSON file beside it."""
 
 import json
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -14,21 +16,46 @@ from cellmark.schemas.columns import CALL_COLUMNS, UNS_KEY
 from cellmark.schemas.errors import Finding, OutputError
 
 from .copy_file import copy_file
+from .reserve_space import reserve_space
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 TABLES = (".csv", ".parquet")
 FORMATS = (".h5ad", *TABLES)
 
 
-def check_output(path: Path, *, force: bool) -> None:
-    """Raise `OutputError` before any work when an output has an unknown extension or is already there."""
-    if path.suffix not in FORMATS:
+def check_format(path: Path, formats: Sequence[str]) -> None:
+    """Raise `OutputError` when the name of an output ends in none of `formats`."""
+    if path.suffix not in formats:
+        names = ", ".join(formats[:-1]) + " or " + formats[-1]
         raise OutputError(
-            Finding("OUTPUT_FORMAT_UNKNOWN", str(path), "a name that ends in " + ", ".join(FORMATS),
+            Finding("OUTPUT_FORMAT_UNKNOWN", str(path), f"a name that ends in {names}",
                     repr(path.suffix) if path.suffix else "no extension", "Give the output one of these extensions.")
         )  # fmt: skip
+
+
+def check_output(path: Path, *, force: bool, formats: Sequence[str] = FORMATS) -> None:
+    """Raise `OutputError` before any work when an output has an unknown extension or is already there."""
+    check_format(path, formats)
     refuse_existing(path, force=force)
     if path.suffix in TABLES:
         refuse_existing(facts_path(path), force=force)
+
+
+def check_not_input(path: Path, inputs: Iterable[Path], *, origin: Path | None = None) -> None:
+    """Raise `OutputError` when an output would replace cells that are read, whatever `--force` says.
+
+    `origin`: the input that `path` is written for. As an `.h5ad` it may take its place: it keeps all that is there.
+    """
+    for other in inputs:
+        if path.suffix == ".h5ad" and other == origin:
+            continue
+        if os.path.exists(path) and os.path.exists(other) and os.path.samefile(path, other):
+            raise OutputError(
+                Finding("OUTPUT_EXISTS", str(path), "another file than the inputs", "an input, which would be lost",
+                        "Name another output.")
+            )  # fmt: skip
 
 
 def facts_path(table: Path) -> Path:
@@ -40,7 +67,7 @@ def write_calls(frame: pd.DataFrame, path: Path, *, source: CellSource, origin: 
     """Write calls (`Annotator.annotate`'s frame) by the extension of `path`.
 
     `source`: the cells they belong to. `origin`: the file of the cells; an `.h5ad` is copied byte by byte and then
-    given its columns, so everything else in it stays as it is.
+    given its columns, so everything else in it stays as it is. Other formats are written as AnnData does.
     """
     check_output(path, force=force)
     facts = frame.attrs[UNS_KEY]
@@ -48,11 +75,12 @@ def write_calls(frame: pd.DataFrame, path: Path, *, source: CellSource, origin: 
         write_table(frame.reset_index(), facts, path, force=force)
         return
     with whole_file(path, force=force) as draft:
-        if origin is not None and origin.suffix == ".h5ad" and _has_obs_group(origin):
+        if origin is not None and origin.suffix.lower() == ".h5ad" and _has_obs_group(origin):
             copy_file(origin, draft)
+            reserve_space(draft, _size_of(frame))
             add_calls(draft, frame, facts)
         else:
-            _write_anndata(draft, frame, facts, source)
+            _write_anndata(draft, frame, facts, _whole(source, origin))
 
 
 def write_table(frame: pd.DataFrame, facts: dict[str, Any], path: Path, *, force: bool) -> None:
@@ -105,13 +133,25 @@ def _has_obs_group(path: Path) -> bool:
         return isinstance(obs, h5py.Group) and "column-order" in obs.attrs
 
 
-def _write_anndata(draft: Path, frame: pd.DataFrame, facts: dict[str, Any], source: CellSource) -> None:
+def _whole(source: CellSource, origin: Path | None) -> "AnnData":
+    """All that the input holds: of a zarr store or an `.h5ad` from before AnnData 0.7 also `layers`, `obsm`, `uns`."""
     import anndata
 
-    obs = source.obs.copy()
+    if origin is not None and origin.suffix.lower() == ".zarr":
+        return anndata.read_zarr(origin)
+    if origin is not None and origin.suffix.lower() == ".h5ad":
+        return anndata.read_h5ad(origin)
+    return anndata.AnnData(source.load(), obs=source.obs.copy(), var=source.var.copy())
+
+
+def _write_anndata(draft: Path, frame: pd.DataFrame, facts: dict[str, Any], adata: "AnnData") -> None:
     for column in CALL_COLUMNS:
-        obs[column] = frame[column].to_numpy() if frame[column].dtype != "category" else frame[column].array
-    var = getattr(source, "var", None)
-    var = var.copy() if var is not None else pd.DataFrame(index=pd.Index(source.var_names.astype(str)))
-    adata = anndata.AnnData(source.load(), obs=obs, var=var, uns={UNS_KEY: storable(facts)})
+        adata.obs[column] = frame[column].array
+    adata.uns[UNS_KEY] = storable(facts)
+    # AnnData empties the file first; that the room is there is what matters.
+    reserve_space(draft, adata.__sizeof__())
     adata.write_h5ad(draft)
+
+
+def _size_of(frame: pd.DataFrame) -> int:
+    return int(frame.memory_usage(index=False, deep=True).sum())

@@ -17,8 +17,12 @@ def demo(
     Trains on the 700 cells that scanpy ships, registers the model in an MLflow database in FOLDER, starts the service,
     sends it the test cells over HTTP, and shows calls, the genes behind them, markers, and how to repeat each step.
 
-    cellmark demo ./my-demo
+    Example: `cellmark demo ./my-demo`
     """
+    from rich.console import Console
+
+    # Seconds on a busy machine, and nothing else would be seen of them.
+    Console(stderr=True, highlight=False).print("Loading PyTorch …", style="dim")
     from cellmark.training.demo import run_demo
 
     run_demo(folder, seed=seed)

@@ -65,8 +65,12 @@ def train(
     test part is read once, for the numbers reported. The run, its figures and the registered version go to MLflow
     (`MLFLOW_TRACKING_URI`, default a SQLite file in the working folder).
 
-    cellmark train pbmc.h5ad --label cell_type --donor batch --name pbmc
+    Example: `cellmark train pbmc.h5ad --label cell_type --donor batch --name pbmc`
     """
+    from rich.console import Console
+
+    # Seconds on a busy machine, and nothing else would be seen of them.
+    Console(stderr=True, highlight=False).print("Loading PyTorch …", style="dim")
     from cellmark.training.classifier import NetworkShape
     from cellmark.training.cli_numbers import whole_numbers
     from cellmark.training.config import TrainingConfig
