@@ -229,7 +229,8 @@ def given_library_size(
                 Finding("LIBRARY_SIZE_INVALID", where, f"one value for each of the {source.n_obs} cells",
                         f"{len(values)} values", "Give the total count of every cell, in the order of the cells."),
             )  # fmt: skip
-    wrong = ~(np.isfinite(values) & (values > 0))
+    # The graphs take float32: what it cannot hold would become infinite.
+    wrong = ~((values > 0) & (values <= np.finfo(np.float32).max))
     if not wrong.any():
         return values, ()
     return None, (

@@ -10,6 +10,7 @@ from cellmark.schemas.bundle import ANNOTATOR, EXPLAINER, Bundle
 from cellmark.schemas.errors import Finding, ModelError, ParameterError, SetupError
 from cellmark.schemas.golden_cells import compare_golden, read_golden
 from cellmark.schemas.normalization import dense_counts
+from cellmark.schemas.telemetry import refuse_telemetry
 
 Device = Literal["cpu", "cuda"]
 PROVIDERS: dict[str, tuple[str, dict[str, str]]] = {
@@ -127,6 +128,7 @@ def check_runtime() -> str:
 
 
 def _open_graph(bundle: Bundle, name: str, device: Device, threads: int) -> Any:
+    refuse_telemetry()
     import onnxruntime as ort
 
     options = ort.SessionOptions()

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import scipy.sparse as sp
 import torch
 
@@ -15,6 +15,10 @@ from cellmark.schemas.normalization import dense_counts, normalize
 from .classifier import Classifier
 from .contributions import multipliers
 from .fit import predict_logits
+from .graph_session import open_session
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 from .folded_network import fold
 
 PROBABILITY_TOLERANCE = 1e-5
@@ -64,7 +68,7 @@ def check_parity(
         "counts": dense_counts(counts, np.ones(counts.shape[1], dtype=bool)),
         "library_size": library_size.astype(np.float32).reshape(-1, 1),
     }
-    annotate = _session(annotator)
+    annotate = open_session(annotator)
     (probabilities,) = annotate.run(["probabilities"], feeds)
     difference = float(np.abs(probabilities - expected).max())
     # A cell of which nothing was measured stands at the baseline.
@@ -76,7 +80,7 @@ def check_parity(
     differ = probabilities.argmax(axis=1) != expected.argmax(axis=1)
     two_best = np.sort(expected, axis=1)[:, -2:]
     tied = two_best[:, 1] - two_best[:, 0] < TIE
-    explain = _session(explainer)
+    explain = open_session(explainer)
     n_types = expected.shape[1]
     moved = (logits - at_baseline).numpy().astype(np.float64)
     called = np.eye(n_types, dtype=np.float32)[probabilities.argmax(axis=1)]
@@ -112,7 +116,7 @@ def _at(classifiers: Sequence[Classifier], baselines: np.ndarray) -> torch.Tenso
 
 
 def _explained(
-    explain: ort.InferenceSession, feeds: dict[str, np.ndarray], target: np.ndarray, moved: np.ndarray
+    explain: "InferenceSession", feeds: dict[str, np.ndarray], target: np.ndarray, moved: np.ndarray
 ) -> tuple[float, np.ndarray]:
     """What is left of completeness, relative to max(1, sum of |attributions|), and the attributions.
 
@@ -138,10 +142,6 @@ def _attribution_difference(
     expected = np.mean(found, axis=0) * (values - baselines)
     off = np.linalg.norm(attributions - expected, axis=1) / np.maximum(1, np.linalg.norm(expected, axis=1))
     return float(off.max())
-
-
-def _session(model: onnx.ModelProto) -> ort.InferenceSession:
-    return ort.InferenceSession(model.SerializeToString(deterministic=True), providers=["CPUExecutionProvider"])
 
 
 def _failed(where: str, expected: str, found: str) -> ExportError:

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 
 from cellmark.schemas.checked_cells import CheckedCells
 from cellmark.schemas.errors import LabelError, raise_if_refused
@@ -14,6 +13,7 @@ from cellmark.schemas.read import open_cells
 
 from .config import TrainingConfig
 from .evaluate import evaluate
+from .graph_session import open_session
 from .labelled_cells import LabelledCells, label_findings
 
 CHUNK = 2048
@@ -37,7 +37,7 @@ def evaluate_independent(
     """
     assert config.test_data is not None  # noqa: S101
     label = config.test_label or config.label
-    session = ort.InferenceSession(annotator.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = open_session(annotator)
     calls = []
     with open_cells(config.test_data, layer=config.layer, genes_by_cells=config.genes_by_cells) as source:
         raise_if_refused(label_findings(source.obs, label), LabelError)
