@@ -105,8 +105,16 @@ def test_a_library_size_is_not_summed_over_fewer_than_half_of_the_genes_of_train
 
 @pytest.mark.parametrize(
     "sizes",
-    [[10, 0, 10], [10, -5, 10], [10, np.nan, 10], [10, np.inf, 10], ["10", "many", "10"], [10, None, 10]],
-    ids=["zero", "negative", "nan", "infinite", "text", "none"],
+    [
+        [10, 0, 10],
+        [10, -5, 10],
+        [10, np.nan, 10],
+        [10, np.inf, 10],
+        [10, 1e39, 10],
+        ["10", "many", "10"],
+        [10, None, 10],
+    ],
+    ids=["zero", "negative", "nan", "infinite", "beyond float32", "text", "none"],
 )
 @pytest.mark.parametrize("as_column", [True, False])
 def test_impossible_library_sizes_are_refused_by_cell(sizes: list[object], as_column: bool) -> None:
