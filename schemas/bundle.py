@@ -53,7 +53,7 @@ class Bundle:
         version, a path or link that leads out of the folder.
         """
         root = Path(folder)
-        if not root.is_dir():
+        if not os.path.isdir(root):  # Path.is_dir raises for a folder that may not be looked into
             raise ModelError(
                 Finding("MODEL_UNKNOWN", str(root), "a bundle folder or a models:/ URI", "no such folder",
                         "Check the path, or list registered models with `cellmark models list`.")

@@ -18,7 +18,7 @@ def open_cells(path: str | os.PathLike[str], *, layer: str | None = None, genes_
     an argument that the format does not have.
     """
     location = Path(path)
-    if not location.exists():
+    if not os.path.exists(location):  # Path.exists raises for a folder that may not be looked into
         raise ReadError(
             Finding("FILE_NOT_FOUND", str(location), "a file or folder of cells", "nothing there", "Check the path.")
         )

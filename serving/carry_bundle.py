@@ -5,6 +5,7 @@ import os
 import shutil
 import tarfile
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from cellmark.schemas.atomic_output import whole_file, whole_folder
 from cellmark.schemas.bundle import Bundle
@@ -48,13 +49,13 @@ def import_bundle(path: Path, out: Path, *, force: bool = False) -> Bundle:
     Raises `ReadError` when there is no such archive, and `BundleError` for links, paths out of the folder, more or
     larger files than a bundle has, and whatever `Bundle.open` refuses.
     """
-    if not path.is_file():
-        what = "a folder: a bundle needs no import" if path.is_dir() else "nothing there"
+    if not os.path.isfile(path):
+        what = "a folder: a bundle needs no import" if os.path.isdir(path) else "nothing there"
         raise ReadError(Finding("FILE_NOT_FOUND", str(path), "a .tar of a bundle", what, "Check the path."))
     _spare_other_folders(out)
     with whole_folder(out, force=force) as draft:
         try:
-            with tarfile.open(path, "r:") as archive:
+            with _opened(path) as handle, tarfile.open(fileobj=handle, mode="r:") as archive:
                 _unpack(archive, draft)
         except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
             raise BundleError(
@@ -65,9 +66,20 @@ def import_bundle(path: Path, out: Path, *, force: bool = False) -> Bundle:
     return Bundle.open(out)
 
 
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise ReadError(
+            Finding("FILE_UNREADABLE", str(path), "a .tar of a bundle", error.strerror or str(error),
+                    "Check the permissions of the file.")
+        ) from error  # fmt: skip
+
+
 def _spare_other_folders(out: Path) -> None:
     """Refuse to replace, even with `--force`, what is neither a bundle nor an empty folder."""
-    if not os.path.lexists(out) or (out.is_dir() and ((out / MANIFEST_NAME).is_file() or not any(out.iterdir()))):
+    replaceable = os.path.isdir(out) and (os.path.isfile(out / MANIFEST_NAME) or not os.listdir(out))
+    if replaceable or not os.path.lexists(out):
         return
     raise OutputError(
         Finding("OUTPUT_EXISTS", str(out), "a new folder, or a bundle to replace", "something else that exists",

@@ -11,7 +11,11 @@ from cellmark.serving.cli_options import Device, Force, GenesByCells, Layer, Lib
 def annotate(
     data: Annotated[
         list[Path],
-        typer.Argument(help="Cells: .h5ad, .zarr, 10x .h5, a 10x matrix folder, .csv or .tsv. Several make a batch."),
+        typer.Argument(
+            # One that may not be read is refused like any other broken input, and does not stop the rest.
+            readable=False,
+            help="Cells: .h5ad, .zarr, 10x .h5, a 10x matrix folder, .csv or .tsv. Several make a batch.",
+        ),
     ],
     model: Model,
     # Text, since a Path would lose the slash that says "a folder".

@@ -11,7 +11,7 @@ def cell_progress(description: str, n_cells: int) -> Iterator[Callable[[int], No
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("cells"))
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn("cells"))
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(description, total=n_cells)
         yield lambda done: progress.advance(task, done)
@@ -21,11 +21,12 @@ def cell_progress(description: str, n_cells: int) -> Iterator[Callable[[int], No
 def waiting(description: str) -> Iterator[None]:
     """A spinner for work whose length is not known."""
     from rich.console import Console
+    from rich.text import Text
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        console.print(description, highlight=False)
+        console.print(description, highlight=False, markup=False, soft_wrap=True)
         yield
         return
-    with console.status(description):
+    with console.status(Text(description)):
         yield

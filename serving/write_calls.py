@@ -87,7 +87,8 @@ def write_table(frame: pd.DataFrame, facts: dict[str, Any], path: Path, *, force
     """A table by its extension, and its facts as JSON beside it."""
     frame = frame.copy()
     frame.attrs = {}
-    with whole_file(facts_path(path), force=force) as draft_facts, whole_file(path, force=force) as draft:
+    # The facts are moved first, so that a table is never there without them.
+    with whole_file(path, force=force) as draft, whole_file(facts_path(path), force=force) as draft_facts:
         draft_facts.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         if path.suffix == ".parquet":
             frame.to_parquet(draft, index=False)

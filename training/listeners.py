@@ -73,15 +73,17 @@ class Terminal:
             self._console.print(f"{name} …")
 
     def note(self, finding: Finding) -> None:
-        self._console.print(f"{finding.severity}: {finding}", style=STYLES[finding.severity], markup=False)
+        style = STYLES[finding.severity]
+        self._console.print(f"{finding.severity}: {finding}", style=style, markup=False, soft_wrap=True)
 
     def data(self, cells: LabelledCells, split: Split) -> None:
         self._console.print(
             f"  {cells.n_obs} cells of {len(cells.cell_types)} types x {len(cells.gene_symbols)} genes: "
-            f"{len(split.train)} train, {len(split.validation)} validation, {len(split.test)} test ({split.strategy})"
+            f"{len(split.train)} train, {len(split.validation)} validation, {len(split.test)} test ({split.strategy})",
+            soft_wrap=True,
         )
         for note in split.notes:
-            self._console.print(f"  {note}", style="dim", markup=False)
+            self._console.print(f"  {note}", style="dim", markup=False, soft_wrap=True)
 
     def epoch(self, epoch: Epoch) -> None:
         if self._task is not None:

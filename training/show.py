@@ -4,6 +4,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from .train_and_register import RegisteredModel
 
@@ -14,7 +15,7 @@ def show_training(registered: RegisteredModel) -> None:
     """Measures, types, and the commands that come next."""
     console = Console(highlight=False)
     metrics = registered.model.manifest.metrics
-    overall = Table(title=f"{registered.version.name} version {registered.version.version}")
+    overall = Table(title=Text(f"{registered.version.name} version {registered.version.version}"))
     for column in ("part", "cells", "accuracy", "macro-F1"):
         overall.add_column(column, justify="left" if column == "part" else "right")
     for part in PARTS:
@@ -41,5 +42,5 @@ def types_table(evaluation: dict[str, Any]) -> Table:
         table.add_column(column, justify="left" if column == "cell type" else "right")
     for name, values in evaluation["per_type"].items():
         numbers = (f"{values[key]:.3f}" for key in ("precision", "recall", "f1"))
-        table.add_row(name, *numbers, str(values["support"]))
+        table.add_row(Text(name), *numbers, str(values["support"]))
     return table
