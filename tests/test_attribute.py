@@ -76,10 +76,14 @@ def test_against_second_is_the_called_type_against_the_runner_up(session: ModelS
 def test_a_target_against_second_is_against_the_best_where_it_is_second_itself(
     session: ModelSession, cells: AlignedCells
 ) -> None:
-    explained = attribute_cells(session, cells, Question(target="NK cell", against="second"))
-    for order, target, against in zip(ranks(session, cells), explained.target, explained.against, strict=True):
-        assert target == 1
-        assert against == (order[0] if order[1] == 1 else order[1])
+    n_second = 0
+    for number, name in enumerate(NAMES):
+        explained = attribute_cells(session, cells, Question(target=name, against="second"))
+        for order, target, against in zip(ranks(session, cells), explained.target, explained.against, strict=True):
+            assert target == number
+            assert against == (order[0] if order[1] == number else order[1])
+            n_second += order[1] == number
+    assert n_second == len(cells.library_size)
 
 
 def test_a_type_named_against_leaves_its_own_cells_to_their_runner_up(

@@ -111,6 +111,21 @@ def test_attributions_of_members_of_different_depth_are_their_mean(
     assert_same_attributions(ours["attributions"], expected)
 
 
+def test_where_a_unit_does_not_move_the_derivative_stands_in() -> None:
+    """Two genes that cancel each other leave the unit where it was: their attributions are opposite, not zero."""
+    weights = np.zeros((1, N_GENES), dtype=np.float32)
+    weights[0, :2] = 1, -1
+    member = FoldedNetwork((weights, np.array([[2.0], [0.0]], np.float32)), (np.ones(1, np.float32), np.zeros(2)))
+    counts = np.zeros((1, N_GENES), dtype=np.float32)
+    counts[0, :2] = 7
+    found = run(
+        explainer_graph([member], np.zeros(N_GENES, np.float32)), counts=counts,
+        library_size=np.full(1, 1e4, np.float32), target=one_hot(np.array([0]), 2),
+    )["attributions"]  # fmt: skip
+    np.testing.assert_allclose(found[0, :2], [2 * np.log(8), -2 * np.log(8)], rtol=1e-6)
+    assert not found[0, 2:].any()
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_contrast_equals_the_difference_of_two_single_targets(
     draw_classifier: Callable[..., Classifier], seed: int

@@ -39,6 +39,8 @@ def test_aligned_counts_equal_a_gene_by_gene_lookup(drawn: tuple[np.ndarray, np.
     assert aligned.format == "csr"
     aligned.check_format(full_check=True)
     np.testing.assert_array_equal(aligned.toarray(), looked_up(dense, names))
+    pairs = aligned.tocoo()
+    assert len(set(zip(pairs.row, pairs.col, strict=True))) == aligned.nnz
     counted = {symbol: int((names == symbol).sum()) for symbol in PANEL.symbols}
     assert match.measured.tolist() == [counted[symbol] > 0 for symbol in PANEL.symbols]
     assert match.missing == tuple(symbol for symbol in PANEL.symbols if counted[symbol] == 0)

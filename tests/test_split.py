@@ -113,6 +113,15 @@ def test_no_donor_validates_who_holds_most_of_a_type() -> None:
         assert set(donors[split.validation]) <= {"d2", "d3"}
 
 
+def test_validation_is_a_tenth_when_no_donor_can_be_spared() -> None:
+    codes, donors = draw({"d1": [9, 9, 9], "d2": [30, 0, 0], "d3": [0, 30, 0], "d4": [0, 0, 30]})
+    for seed in range(5):
+        split = split_by_donor(codes, donors, hold_out=["d1"], seed=seed)
+        assert np.bincount(codes[split.validation]).tolist() == [3, 3, 3]
+        assert set(codes[split.train]) == {0, 1, 2}
+        assert any("no whole donor" in note for note in split.notes)
+
+
 def test_an_unknown_donor_is_refused_with_the_donors_there_are() -> None:
     codes, donors = draw(FOUR)
     with pytest.raises(LabelError, match="HOLD_OUT_UNKNOWN") as caught:
