@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 from cellmark.schemas.cells import CellSource, RowChunk
 from cellmark.schemas.check_counts import N_EXAMPLES, CountsProblems, check_counts
-from cellmark.schemas.errors import Finding, raise_if_refused
+from cellmark.schemas.errors import Finding, ReadError, raise_if_refused
 from cellmark.schemas.gene_panel import MIN_PANEL_SHARE, GeneMatch, GenePanel, duplicate_notes, overlap_findings
 from cellmark.schemas.normalization import row_sums
 
@@ -40,8 +40,9 @@ class AlignedCells:
 
 @dataclass(frozen=True, slots=True)
 class PreparedChunk:
-    """A chunk after the checks: `cells` is None when a problem was found in it."""
+    """A chunk of `n_cells` after the checks: `cells` is None when a problem was found in it."""
 
+    n_cells: int
     cells: AlignedCells | None
     problems: CountsProblems
     library_problems: tuple[str, ...]
@@ -71,6 +72,7 @@ class CheckedCells:
         self.source = source
         self.match: GeneMatch = panel.match(source.var_names)
         self.cell_ids = source.cell_ids
+        self._n_seen = 0
         self._problems = CountsProblems()
         self._library_problems: list[str] = []
         self._given, library_findings = given_library_size(source, library_size)
@@ -98,17 +100,24 @@ class CheckedCells:
             # A part in a million of slack: sums of many float32 values are not exact.
             wrong = tuple(self.cell_ids[rows][library_size < totals * (1 - 1e-6)])
         if problems.any or wrong:
-            return PreparedChunk(None, problems, wrong)
+            return PreparedChunk(X.shape[0], None, problems, wrong)
         aligned = AlignedCells(chunk.start, self.match.align(X), library_size.astype(np.float32), self.match.measured)
-        return PreparedChunk(aligned, problems, wrong)
+        return PreparedChunk(X.shape[0], aligned, problems, wrong)
 
     def record(self, prepared: PreparedChunk) -> None:
         """Note a chunk's problems; call it once per chunk, from one thread."""
+        self._n_seen += prepared.n_cells
         self._problems.merge(prepared.problems)
         self._library_problems.extend(prepared.library_problems)
 
     def finish(self) -> None:
         """Raise `InputError` when any chunk had a problem. Call it when all chunks were recorded."""
+        if self._n_seen != self.source.n_obs:
+            # Cells that were never seen must not be answered for.
+            raise ReadError(
+                Finding("FILE_UNREADABLE", self.source.name, f"{self.source.n_obs} cells, as many as it has ids",
+                        f"values of {self._n_seen}", "Write the file again from its source.")
+            )  # fmt: skip
         raise_if_refused(self._recorded_findings())
 
     def _value_findings(self) -> list[Finding]:

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from cellmark.schemas.cells import MemoryCells, RowChunk
 from cellmark.schemas.checked_cells import AlignedCells, CheckedCells
-from cellmark.schemas.errors import Finding, InputError
+from cellmark.schemas.errors import Finding, InputError, ReadError
 from cellmark.schemas.gene_panel import GenePanel
 from cellmark.schemas.read_anndata import cells_from_anndata
 
@@ -239,3 +239,14 @@ def test_measured_tells_a_gene_without_counts_from_one_that_was_not_measured() -
     loaded = CheckedCells(source(GOOD[:, :4], names=["B", "X", "A", "D"]), PANEL).load()
     assert loaded.measured.tolist() == [True, True, False, True]
     assert loaded.counts.toarray()[2].tolist() == [0, 4, 0, 0]
+
+
+def test_a_reader_that_hands_out_too_few_rows_is_refused_rather_than_answered_for() -> None:
+    class Short(MemoryCells):
+        def chunks(self, n_rows: int) -> Iterator[RowChunk]:
+            yield next(super().chunks(2))
+
+    whole = source()
+    checked = CheckedCells(Short(whole.X, whole.var_names, whole.obs), PANEL)
+    with pytest.raises(ReadError, match="FILE_UNREADABLE"):
+        list(checked.chunks(2))
