@@ -10,9 +10,16 @@ from cellmark.schemas.errors import Finding, OutputError
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:
-    """Raise `OutputError` (`OUTPUT_EXISTS`) when `path` is there and `force` is not given."""
-    # A link that leads nowhere is there as well, and a folder that may not be looked into is no fault of this check.
-    if os.path.lexists(path) and not force:
+    """Raise `OutputError`: `OUTPUT_EXISTS` when `path` is there and `force` is not given (a link that leads nowhere is
+    there as well), `OUTPUT_UNWRITABLE` when nothing can ever be there, as with a name that is too long.
+    """
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise unwritable(path, error) from error
+    if not force:
         raise OutputError(
             Finding("OUTPUT_EXISTS", str(path), "a place where nothing is yet", "something that exists",
                     "Name another output, or replace this one with --force.")

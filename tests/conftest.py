@@ -3,9 +3,11 @@
 import contextlib
 import os
 import shutil
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import anndata as ad
 import numpy as np
@@ -128,6 +130,37 @@ def trained(tiny_file: Path, tmp_path_factory: pytest.TempPathFactory) -> "Train
 @pytest.fixture(scope="session")
 def tiny_bundle(trained: "TrainedModel") -> Bundle:
     return trained.bundle
+
+
+class Ran(NamedTuple):
+    """What a command left behind: its exit status and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cellmark(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Runs `cellmark ARGUMENTS` in this process, as on a wide terminal without colours."""
+    from cellmark.serving.cli import main
+
+    def run(*arguments: object) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["cellmark", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", "300")
+        monkeypatch.delenv("FORCE_COLOR", raising=False)
+        handler = signal.getsignal(signal.SIGTERM)
+        capsys.readouterr()
+        try:
+            main()
+            status = 0
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+        return Ran(status, *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture(scope="session")
