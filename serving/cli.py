@@ -3,6 +3,7 @@
 Nothing heavy is imported here: `cellmark --help` has to come at once.
 """
 
+import io
 import os
 import signal
 import sys
@@ -84,6 +85,10 @@ def main() -> None:
     """Run the command line; refused input ends in one paragraph and exit status 1, never in a traceback."""
     # A scheduler's SIGTERM ends the command as Ctrl-C does: temporary files go, and so does a service that was started.
     signal.signal(signal.SIGTERM, _terminate)
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal's encoding lacks must not end a command whose work is done.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         with warnings.catch_warnings():
             # What users should know comes as findings; libraries' warnings on their own APIs are none of them.
