@@ -1,0 +1,155 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+from cellmark.schemas.bundle import Bundle
+from cellmark.schemas.errors import OutputError, ParameterError
+from cellmark.serving.annotator import Annotator
+from cellmark.serving.batch import SUMMARY_COLUMNS, annotate_batch, output_names
+
+
+@pytest.fixture(scope="module")
+def annotator(tiny_bundle: Bundle) -> Annotator:
+    return Annotator.load(tiny_bundle.folder)
+
+
+@pytest.fixture
+def five(new_cells: ad.AnnData, new_file: Path, tmp_path: Path) -> list[Path]:
+    """Three good inputs, two of them of one name, and two broken ones in between."""
+    inputs = [tmp_path / name for name in ("a/cells.h5ad", "truncated.h5ad", "b/cells.h5ad", "bad.h5ad", "table.csv")]
+    for path in inputs:
+        path.parent.mkdir(exist_ok=True)
+    shutil.copyfile(new_file, inputs[0])
+    inputs[1].write_bytes(new_file.read_bytes()[:10_000])
+    new_cells[:7].write_h5ad(inputs[2])
+    bad = new_cells.copy()
+    bad.X = bad.X.copy()
+    bad.X.data[0], bad.X.data[-1] = -1, 0.5
+    bad.write_h5ad(inputs[3])
+    new_cells[:3].to_df().to_csv(inputs[4], index_label="cell_id")
+    return inputs
+
+
+def test_broken_inputs_do_not_stop_the_others_and_the_exit_status_says_so(
+    cellmark: Callable[..., Any], tiny_bundle: Bundle, five: list[Path], new_cells: ad.AnnData, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    ran = cellmark("annotate", *five, "-m", tiny_bundle.folder, "-o", out)
+    assert ran.status == 1
+    written = sorted(path.name for path in out.iterdir())
+    tables = ["cells-2.parquet", "cells.parquet", "table.parquet"]
+    assert written == sorted([*tables, "cells-2.json", "cells.json", "table.json", "summary.csv"])
+
+    summary = pd.read_csv(out / "summary.csv")
+    assert tuple(summary.columns) == SUMMARY_COLUMNS
+    assert list(summary["input"]) == [str(path) for path in five]
+    assert list(summary["status"]) == ["ok", "refused", "ok", "refused", "ok"]
+    good = summary[summary["status"] == "ok"]
+    assert list(good["n_cells"]) == [120, 7, 3]
+    expected = Annotator.load(tiny_bundle.folder).annotate(new_cells)
+    for row, cells in zip(good.to_dict("records"), (new_cells, new_cells[:7], new_cells[:3]), strict=True):
+        calls = pd.read_parquet(row["output"])
+        here = expected.loc[cells.obs_names]
+        assert list(calls["cell_id"]) == list(here.index)
+        assert list(calls["cellmark_cell_type"]) == list(here["cellmark_cell_type"])
+        assert row["most_common_cell_type"] == here["cellmark_cell_type"].mode()[0]
+        assert row["median_confidence"] == pytest.approx(np.median(here["cellmark_confidence"]))
+        assert row["genes_matched"] + row["genes_missing"] == len(tiny_bundle.panel)
+        assert json.loads(Path(row["output"]).with_suffix(".json").read_text())["n_cells"] == len(here)
+    refused = summary[summary["status"] == "refused"]
+    assert list(refused["codes"]) == ["FILE_UNREADABLE", "COUNTS_NEGATIVE;COUNTS_NOT_WHOLE"]
+    assert all(isinstance(message, str) and message for message in refused["message"])
+    assert refused["output"].isna().all()
+
+    assert "4/5 " in ran.err
+    assert "[COUNTS_NEGATIVE]" in ran.err
+    assert "5 inputs, 2 refused" in ran.out
+
+
+def test_a_batch_of_good_inputs_ends_well(
+    cellmark: Callable[..., Any], tiny_bundle: Bundle, five: list[Path], tmp_path: Path
+) -> None:
+    """One input is a batch too when OUT is a folder: of a glob that matches one file."""
+    ran = cellmark("annotate", five[0], "-m", tiny_bundle.folder, "-o", f"{tmp_path}/out/", "--format", "h5ad")
+    assert ran.status == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["cells.h5ad", "summary.csv"]
+    assert "cellmark_cell_type" in ad.read_h5ad(tmp_path / "out" / "cells.h5ad").obs
+    assert pd.read_csv(tmp_path / "out" / "summary.csv")["quality"].notna().all()
+
+
+def test_cells_unlike_the_training_data_are_named_in_the_summary(
+    annotator: Annotator, new_cells: ad.AnnData, tmp_path: Path
+) -> None:
+    poor = new_cells.copy()
+    counts = poor.X.toarray()
+    counts[:, np.arange(counts.shape[1]) % 10 != 0] = 0
+    counts[:, 0] += 1
+    poor.X = counts
+    poor.write_h5ad(tmp_path / "poor.h5ad")
+    assert annotate_batch(annotator, [tmp_path / "poor.h5ad"], tmp_path / "out") == 0
+    (row,) = pd.read_csv(tmp_path / "out" / "summary.csv").to_dict("records")
+    assert row["status"] == "ok"
+    assert row["quality"].startswith("unlike training: ")
+    assert "total_counts" in row["quality"]
+
+
+def test_inputs_of_one_name_get_outputs_of_their_own() -> None:
+    inputs = ["a/s.h5ad", "b/s.h5ad", "s.csv.gz", "s-2.h5ad", "summary.h5ad", "10x folder", "v1.2.h5ad", ".h5ad"]
+    names = [path.name for path in output_names([Path(name) for name in inputs], Path("out"), format="csv")]
+    assert len(set(names)) == len(inputs)
+    assert names[0] == "s.csv"
+    assert names[5:7] == ["10x folder.csv", "v1.2.csv"]
+    assert "summary.csv" not in names
+    assert output_names([Path("a.h5ad")], Path("out"), format=".parquet") == [Path("out/a.parquet")]
+    with pytest.raises(ParameterError):
+        output_names([Path("a.h5ad")], Path("out"), format="xls")
+
+
+def test_nothing_is_done_when_any_output_exists(annotator: Annotator, five: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "table.parquet").write_text("mine")
+    with pytest.raises(OutputError, match="OUTPUT_EXISTS"):
+        annotate_batch(annotator, five, out)
+    assert [path.name for path in out.iterdir()] == ["table.parquet"]
+    assert annotate_batch(annotator, five, out, force=True) == 2
+    assert len(pd.read_parquet(out / "table.parquet")) == 3
+
+
+@pytest.mark.parametrize("kind", ["csv", "h5ad"])
+def test_a_batch_into_the_folder_of_its_inputs_never_replaces_one(
+    annotator: Annotator, new_cells: ad.AnnData, tmp_path: Path, kind: str
+) -> None:
+    """`cells.csv` would be written over by the calls of `cells.h5ad` (as csv), or the reverse (as h5ad)."""
+    inputs = [tmp_path / "cells.csv", tmp_path / "cells.h5ad"]
+    new_cells.to_df().to_csv(inputs[0], index_label="cell_id")
+    new_cells.write_h5ad(inputs[1])
+    contents = [path.read_bytes() for path in inputs]
+    with pytest.raises(OutputError, match="would be lost"):
+        annotate_batch(annotator, inputs, tmp_path, format=kind, force=True)
+    assert [path.read_bytes() for path in inputs] == contents
+
+
+def test_a_summary_never_replaces_an_input(annotator: Annotator, new_cells: ad.AnnData, tmp_path: Path) -> None:
+    path = tmp_path / "summary.csv"
+    new_cells.to_df().to_csv(path, index_label="cell_id")
+    with pytest.raises(OutputError, match="would be lost"):
+        annotate_batch(annotator, [path], tmp_path, force=True)
+
+
+def test_h5ad_files_of_a_folder_are_annotated_in_place_by_force(
+    annotator: Annotator, new_cells: ad.AnnData, tmp_path: Path
+) -> None:
+    inputs = [tmp_path / "a.h5ad", tmp_path / "b.h5ad"]
+    for path in inputs:
+        new_cells.write_h5ad(path)
+    assert annotate_batch(annotator, inputs, tmp_path, format="h5ad", force=True) == 0
+    for path in inputs:
+        assert "cellmark_cell_type" in ad.read_h5ad(path).obs

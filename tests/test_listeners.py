@@ -1,0 +1,95 @@
+import io
+import re
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from cellmark.schemas.errors import Finding
+from cellmark.training.fit import Epoch
+from cellmark.training.listeners import Several, Terminal
+
+NOTE = Finding("CELL_TYPES_DROPPED", "cell_type", "10 cells", "2 of 'T [naive]'", "More cells.", severity="warning")
+CELLS: Any = SimpleNamespace(n_obs=10, cell_types=("a", "b"), gene_symbols=("g",) * 7)
+SPLIT: Any = SimpleNamespace(
+    train=np.arange(6), validation=np.arange(2), test=np.arange(2), strategy="donors", notes=("by [chance]: d1",)
+)
+EPOCH = Epoch(3, 0.5, 0.4, 0.9, 0.8)
+
+
+class Recorder:
+    """Writes down what it hears."""
+
+    def __init__(self, name: str, log: list[tuple[str, str, object]]) -> None:
+        self.name, self.log = name, log
+
+    def step(self, name: str) -> None:
+        self.log.append((self.name, "step", name))
+
+    def note(self, finding: Finding) -> None:
+        self.log.append((self.name, "note", finding))
+
+    def data(self, cells: object, split: object) -> None:
+        self.log.append((self.name, "data", (cells, split)))
+
+    def epoch(self, epoch: Epoch) -> None:
+        self.log.append((self.name, "epoch", epoch))
+
+
+def tell(listener: Any) -> None:
+    """A short training."""
+    listener.step("Reading")
+    listener.note(NOTE)
+    listener.data(CELLS, SPLIT)
+    listener.step("Fitting")
+    listener.epoch(EPOCH)
+
+
+def test_several_listeners_hear_everything_in_order() -> None:
+    log: list[tuple[str, str, object]] = []
+    tell(Several([Recorder("first", log), Recorder("second", log)]))
+    heard: list[tuple[str, object]] = [
+        ("step", "Reading"),
+        ("note", NOTE),
+        ("data", (CELLS, SPLIT)),
+        ("step", "Fitting"),
+        ("epoch", EPOCH),
+    ]
+    assert log == [(name, kind, what) for kind, what in heard for name in ("first", "second")]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_person_sees_each_step_begin_and_end_with_its_time(terminal: bool) -> None:
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=terminal, width=100, highlight=False)
+    with Terminal(max_epochs=5, console=console) as screen:
+        tell(screen)
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text.getvalue())
+    assert re.findall(r"✓ (\w+) (\d+\.\d) s", shown) == [("Reading", "0.0"), ("Fitting", "0.0")]
+    assert "10 cells of 2 types x 7 genes: 6 train, 2 validation, 2 test (donors)" in shown
+    assert "2 of 'T [naive]'" in shown, "brackets are no markup"
+    assert "by [chance]: d1" in shown
+    assert shown.count("warning: ") == 1
+    if not terminal:
+        assert "Reading …\n" in shown, "a log says what is going on before it ends"
+        assert "\x1b" not in text.getvalue()
+
+
+def test_a_long_remark_stays_on_one_line_of_a_log() -> None:
+    text = io.StringIO()
+    with Terminal(max_epochs=5, console=Console(file=text, width=40)) as screen:
+        screen.note(NOTE)
+    assert str(NOTE) in text.getvalue()
+
+
+def test_a_step_that_fails_leaves_the_terminal_as_it_was() -> None:
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=True, width=100)
+    with pytest.raises(ValueError, match="broken"), Terminal(max_epochs=5, console=console) as screen:  # noqa: PT012
+        screen.step("Fitting")
+        screen.epoch(EPOCH)
+        raise ValueError("broken")
+    shown = text.getvalue()
+    assert shown.rfind("\x1b[?25h") > shown.rfind("\x1b[?25l"), "the cursor is visible again"
