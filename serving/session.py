@@ -131,6 +131,9 @@ def _open_graph(bundle: Bundle, name: str, device: Device, threads: int) -> Any:
     refuse_telemetry()
     import onnxruntime as ort
 
+    if device == "cuda" and hasattr(ort, "preload_dlls"):
+        # Without torch in the process nobody else finds the CUDA libraries that pip installed.
+        ort.preload_dlls()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -147,6 +150,6 @@ def _open_graph(bundle: Bundle, name: str, device: Device, threads: int) -> Any:
     if wanted not in session.get_providers():
         raise SetupError(
             Finding("DEVICE_UNAVAILABLE", "device", f"a working {device} device", f"only {session.get_providers()}",
-                    "Use --device cpu, or install 'cellmark[gpu]' with CUDA 12 and cuDNN 9 on a machine with a GPU.")
+                    "Use --device cpu, or install 'cellmark[gpu]' on a machine with an NVIDIA GPU and its driver.")
         )  # fmt: skip
     return session
