@@ -1,5 +1,6 @@
 """The demo: train, register, serve, ask over HTTP, show."""
 
+import os
 import shlex
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,9 @@ from rich.padding import Padding
 from rich.table import Table
 from sklearn.metrics import accuracy_score, f1_score
 
-from cellmark.schemas.atomic_output import whole_file
+from cellmark.schemas.atomic_output import unwritable, whole_file
 from cellmark.schemas.columns import CELL_ID, CELL_TYPE, CONFIDENCE
-from cellmark.schemas.tracking_uri import DATABASE, sqlite_uri
+from cellmark.schemas.tracking_uri import DATABASE, VARIABLE, sqlite_uri
 
 from .config import TrainingConfig
 from .demo_cells import MIN_CELLS, load_demo_cells
@@ -33,7 +34,10 @@ N_MARKERS = 5
 def run_demo(folder: Path, *, seed: int = 0, console: Console | None = None) -> None:
     """Run the whole path in `folder` and print what came of it. A second run adds a version to the same registry."""
     console = console or Console(highlight=False)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
     cells = load_demo_cells()
     _write(cells, folder / CELLS)
     n_types = cells.obs["cell_type"].nunique()
@@ -48,8 +52,11 @@ def run_demo(folder: Path, *, seed: int = 0, console: Console | None = None) -> 
 
     model = f"models:/{registered.version.name}/{registered.version.version}"
     console.print(f"\n[bold]2 Serve[/] {model}")
+    starting = "Starting the service, which verifies and tests the model first"
+    if not console.is_terminal:
+        console.print(f"  {starting} …")
     with (
-        console.status("Starting the service, which verifies and tests the model first") as status,
+        console.status(starting) as status,
         running_service(model, tracking_uri=uri, log=folder / "service.log") as address,
     ):
         console.print(f"  ready at {address}")
@@ -116,7 +123,9 @@ def show_commands(console: Console, folder: Path, model: str) -> None:
 
     console.print("\n[bold]4 Your turn[/]")
     line(f"  MLflow's database is {folder / DATABASE}. Look at it, and repeat each step by hand, with:")
-    line(f"  cd {shlex.quote(str(folder))}")
+    line(f"    cd {shlex.quote(str(folder))}")
+    if VARIABLE in os.environ:
+        line(f"    unset {VARIABLE}")  # it names another registry than the demo's
     data = f"{TEST_CELLS} --library-size {LIBRARY_SIZE}"
     for command in (
         f"mlflow ui --backend-store-uri sqlite:///{DATABASE} --host 127.0.0.1",

@@ -47,8 +47,14 @@ def running_service(model: str, *, tracking_uri: str, log: Path) -> Iterator[str
 
 def post_file(address: str, route: str, path: Path, **parameters: str | int) -> dict[str, Any]:
     """Send a file of cells and return the answer. Raises `SetupError` with the service's own words when it refuses."""
-    with path.open("rb") as handle:
-        answer = httpx.post(f"{address}/{route}", files={"file": (path.name, handle)}, data={**parameters}, timeout=120)
+    try:
+        with path.open("rb") as handle:
+            file = {"file": (path.name, handle)}
+            answer = httpx.post(f"{address}/{route}", files=file, data={**parameters}, timeout=120, trust_env=False)
+    except httpx.TransportError as error:
+        raise SetupError(
+            Finding("SERVICE_FAILED", route, "an answer", f"none ({error!r})", "See the log of the service.")
+        ) from error
     if answer.status_code != httpx.codes.OK:
         raise SetupError(
             Finding("SERVICE_FAILED", route, "an answer", f"{answer.status_code}: {answer.text[:500]}", "See the log.")
@@ -70,7 +76,8 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", address: str, log: Pat
         if process.poll() is not None:
             break
         try:
-            if httpx.get(f"{address}/readyz", timeout=5).status_code == httpx.codes.OK:
+            # Without the environment's proxies, which know nothing of this machine's loopback address.
+            if httpx.get(f"{address}/readyz", timeout=5, trust_env=False).status_code == httpx.codes.OK:
                 return
         except httpx.TransportError:
             pass
