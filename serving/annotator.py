@@ -59,7 +59,9 @@ class AnswerFacts:
 class Annotator:
     """A loaded, self-tested model: names cells, explains calls, lists markers. Safe to use from many threads."""
 
-    def __init__(self, source: ModelSource, session: ModelSession) -> None:
+    def __init__(self, source: ModelSource, session: ModelSession, *, min_panel_share: float | None = None) -> None:
+        self.min_panel_share = source.bundle.manifest.panel.min_share if min_panel_share is None else min_panel_share
+        check_share(self.min_panel_share)
         self.source = source
         self.session = session
         self.bundle = source.bundle
@@ -67,13 +69,22 @@ class Annotator:
         self._baselines = self.bundle.genes["baseline"].to_numpy(dtype=np.float32)
 
     @classmethod
-    def load(cls, model: str | os.PathLike[str], *, device: Device = "cpu", threads: int = 1) -> "Annotator":
+    def load(
+        cls,
+        model: str | os.PathLike[str],
+        *,
+        device: Device = "cpu",
+        threads: int = 1,
+        min_panel_share: float | None = None,
+    ) -> "Annotator":
         """The model behind a bundle folder or an MLflow URI (`models:/pbmc@champion`, `models:/pbmc/3`).
 
-        Digests are verified first, then the golden cells are run. `open_model` and `ModelSession` say what is raised.
+        Digests are verified first, then the golden cells are run. `min_panel_share`: share of the panel that an input
+        must have measured, in place of the model's own floor. `open_model` and `ModelSession` say what is raised.
         """
         source = open_model(model)
-        return cls(source, ModelSession(source.bundle, device=device, threads=threads))
+        session = ModelSession(source.bundle, device=device, threads=threads)
+        return cls(source, session, min_panel_share=min_panel_share)
 
     def check(
         self,
@@ -88,7 +99,7 @@ class Annotator:
             self.bundle.panel,
             library_size=library_size,
             n_genes_trained=self.bundle.manifest.n_genes_measured,
-            min_share=self.bundle.manifest.panel.min_share,
+            min_share=self.min_panel_share,
         )
 
     def annotate(
@@ -202,6 +213,16 @@ class Annotator:
             len(match.missing),
             match.missing,
             checked.notes,
+        )
+
+
+def check_share(share: float) -> None:
+    """Raise `ParameterError` unless a floor is above 0 and at most 1."""
+    if not 0 < share <= 1:
+        raise ParameterError(
+            Finding(
+                "PARAMETER_INVALID", "min_panel_share", "above 0, at most 1", str(share), "Give a share such as 0.5."
+            )
         )
 
 

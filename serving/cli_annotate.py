@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cellmark.serving.cli_options import Device, Force, GenesByCells, Layer, LibrarySize, Model
+from cellmark.serving.cli_options import Device, Force, GenesByCells, Layer, LibrarySize, MinPanelShare, Model
 
 
 def annotate(
@@ -26,6 +26,7 @@ def annotate(
     layer: Layer = None,
     library_size: LibrarySize = None,
     genes_by_cells: GenesByCells = False,
+    min_panel_share: MinPanelShare = None,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Tables also get one column per cell type.")
     ] = False,
@@ -67,7 +68,7 @@ def annotate(
     if not is_batch:
         check_output(target, force=force)
     with waiting(f"Loading {model}"):
-        annotator = Annotator.load(model, device=wanted)
+        annotator = Annotator.load(model, device=wanted, min_panel_share=min_panel_share)
     if is_batch:
         n_failed = annotate_batch(
             annotator, data, target, format=batch_format, library_size=library_size, reading=reading,

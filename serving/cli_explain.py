@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from cellmark.serving.cli_options import Data, Device, Force, GenesByCells, Layer, LibrarySize, Model, Output
+from cellmark.serving.cli_options import (
+    Data,
+    Device,
+    Force,
+    GenesByCells,
+    Layer,
+    LibrarySize,
+    MinPanelShare,
+    Model,
+    Output,
+)
 
 
 def explain(
@@ -22,6 +32,7 @@ def explain(
     layer: Layer = None,
     library_size: LibrarySize = None,
     genes_by_cells: GenesByCells = False,
+    min_panel_share: MinPanelShare = None,
     device: Device = "cpu",
     force: Force = False,
 ) -> None:
@@ -46,7 +57,7 @@ def explain(
     check_not_input(out, [data])
     wanted = device_of(device)
     with waiting(f"Loading {model}"):
-        annotator = Annotator.load(model, device=wanted)
+        annotator = Annotator.load(model, device=wanted, min_panel_share=min_panel_share)
     question = Question(target, against, top)
     question.check(annotator.session)
     with open_cells(data, layer=layer, genes_by_cells=genes_by_cells) as source:

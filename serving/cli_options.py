@@ -23,6 +23,12 @@ LibrarySize = Annotated[
     ),
 ]
 GenesByCells = Annotated[bool, typer.Option("--genes-by-cells", help="The table has genes as rows.")]
+MinPanelShare = Annotated[
+    float | None,
+    typer.Option(
+        "--min-panel-share", help="Share of the model's genes that the input must have. Default: the model's."
+    ),
+]
 Device = Annotated[str, typer.Option("--device", help="cpu or cuda. A cuda that cannot be used is an error.")]
 Output = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cellmark.serving.cli_options import Data, GenesByCells, Layer, LibrarySize, Model
+from cellmark.serving.cli_options import Data, GenesByCells, Layer, LibrarySize, MinPanelShare, Model
 
 
 def validate(
@@ -14,6 +14,7 @@ def validate(
     layer: Layer = None,
     library_size: LibrarySize = None,
     genes_by_cells: GenesByCells = False,
+    min_panel_share: MinPanelShare = None,
     json_output: Annotated[bool, typer.Option("--json", help="Findings as JSON on standard output.")] = False,
     data_docs: Annotated[
         Path | None, typer.Option("--data-docs", help="New folder for Great Expectations' HTML pages.")
@@ -35,7 +36,13 @@ def validate(
     with waiting(f"Checking {data}"):
         bundle = open_model(model).bundle
         report = validate_path(
-            bundle, data, layer=layer, library_size=library_size, genes_by_cells=genes_by_cells, data_docs=data_docs
+            bundle,
+            data,
+            layer=layer,
+            library_size=library_size,
+            genes_by_cells=genes_by_cells,
+            min_panel_share=min_panel_share,
+            data_docs=data_docs,
         )
     if json_output:
         typer.echo(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))

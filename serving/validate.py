@@ -60,12 +60,15 @@ def validate_path(
     layer: str | None = None,
     library_size: str | None = None,
     genes_by_cells: bool = False,
+    min_panel_share: float | None = None,
     data_docs: Path | None = None,
 ) -> ValidationReport:
     """Everything there is to say of a file. Raises nothing for what is wrong with it: that is in the findings."""
     try:
         with open_cells(path, layer=layer, genes_by_cells=genes_by_cells) as source:
-            return validate_cells(bundle, source, library_size=library_size, data_docs=data_docs)
+            return validate_cells(
+                bundle, source, library_size=library_size, min_panel_share=min_panel_share, data_docs=data_docs
+            )
     except InputError as error:
         return ValidationReport(None, None, error.findings, None)
 
@@ -75,6 +78,7 @@ def validate_cells(
     source: CellSource,
     *,
     library_size: str | np.ndarray | None = None,
+    min_panel_share: float | None = None,
     data_docs: Path | None = None,
 ) -> ValidationReport:
     """Everything there is to say of cells. `library_size`, `data_docs`: as in `CheckedCells` and `run_expectations`."""
@@ -84,7 +88,7 @@ def validate_cells(
             bundle.panel,
             library_size=library_size,
             n_genes_trained=bundle.manifest.n_genes_measured,
-            min_share=bundle.manifest.panel.min_share,
+            min_share=bundle.manifest.panel.min_share if min_panel_share is None else min_panel_share,
         )
         watch = QualityWatch(checked)
         for chunk in source.chunks(ROWS_TO_REFUSE):

@@ -365,3 +365,18 @@ def test_a_damaged_bundle_or_none_is_refused(tmp_path: Path) -> None:
         Annotator.load(tmp_path / "nothing")
     with pytest.raises(ModelError, match="BUNDLE_MANIFEST_INVALID"):
         Annotator.load(tmp_path)
+
+
+def test_the_floor_of_measured_genes_can_be_lowered_and_nothing_unmeasured_becomes_evidence(
+    tiny_bundle: Bundle, new_cells: ad.AnnData
+) -> None:
+    third = tiny_bundle.panel.symbols[: len(tiny_bundle.panel) // 3]
+    totals = np.asarray(new_cells.X.sum(axis=1)).ravel()
+    part = new_cells[:, list(third)].copy()
+    with pytest.raises(InputError, match="--min-panel-share"):
+        Annotator.load(tiny_bundle.folder).annotate(part, library_size=totals)
+    lenient = Annotator.load(tiny_bundle.folder, min_panel_share=0.3)
+    assert len(lenient.annotate(part, library_size=totals)) == part.n_obs
+    assert set(lenient.explain(part, library_size=totals, top=50)["gene"]) <= set(third)
+    with pytest.raises(ParameterError, match="min_panel_share"):
+        Annotator.load(tiny_bundle.folder, min_panel_share=1.5)
