@@ -1,7 +1,7 @@
 """Explanations: the explainer graph in onnxruntime against Captum's DeepLift: `python benchmarks/explain.py`.
 
 One process, the same number of threads, 1,000 cells x 2,000 genes, the default network. The graph runs as every door
-runs it: chunks of 250 cells side by side, one thread each (normalisation included). Captum runs on the normalised input
+runs it: chunks of 125 cells side by side, one thread each (normalisation included). Captum runs on the normalised input
 in one batch, and cell by cell (as the published programs do) on 100 cells, scaled to 1,000. Best of the rounds, which
 take turns; the answers are compared as well, with each other and with the same rule in float64.
 """
@@ -18,6 +18,7 @@ import torch
 from captum.attr import DeepLift
 
 from cellmark.schemas.normalization import normalize
+from cellmark.serving.attribute import EXPLAIN_VALUES
 from cellmark.serving.score import in_order
 from cellmark.training.classifier import Classifier, NetworkShape
 from cellmark.training.contributions import multipliers
@@ -25,7 +26,7 @@ from cellmark.training.export_onnx import explainer_graph
 from cellmark.training.folded_network import fold
 
 N_CELLS, N_GENES, N_TYPES, N_SINGLE = 1000, 2000, 10, 100
-CHUNK = 250
+CHUNK = EXPLAIN_VALUES // N_GENES
 
 
 def timed(work: Callable[[], object]) -> float:

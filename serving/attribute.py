@@ -15,8 +15,8 @@ from .session import ModelSession
 
 DEFAULT_TOP = 20
 SECOND = "second"
-EXPLAIN_VALUES = 500_000
-"""Dense values in one chunk: the explainer holds several arrays of this size."""
+EXPLAIN_VALUES = 250_000
+"""Dense values in one chunk: several arrays of this size (1 MB) have to stay in a core's cache."""
 
 
 @dataclass(frozen=True)
