@@ -48,6 +48,10 @@ def _check_file(path: Path, uri: str, *, create: bool) -> None:
     if not path.exists():
         if not create:
             raise unreachable(uri, "no such file: nothing was trained or registered here")
+        # SQLite would be asked again and again for more than a minute before it gives up.
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
+        if not os.access(folder, os.W_OK):
+            raise unreachable(uri, "a folder that may not be written", remedy=f"Check permissions, or set {VARIABLE}.")
         return
     if not os.access(path, os.R_OK):
         raise unreachable(uri, "a file that may not be read", remedy="Check its permissions.")

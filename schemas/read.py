@@ -18,10 +18,7 @@ def open_cells(path: str | os.PathLike[str], *, layer: str | None = None, genes_
     an argument that the format does not have.
     """
     location = Path(path)
-    if not os.path.exists(location):  # Path.exists raises for a folder that may not be looked into
-        raise ReadError(
-            Finding("FILE_NOT_FOUND", str(location), "a file or folder of cells", "nothing there", "Check the path.")
-        )
+    require_input(location)
     suffix = location.suffix.lower()
     if suffix == ".gz" and location.with_suffix("").suffix.lower() in TABLES:
         suffix = location.with_suffix("").suffix.lower()
@@ -54,6 +51,14 @@ def open_cells(path: str | os.PathLike[str], *, layer: str | None = None, genes_
                         "Unpack it first: only tables are read compressed." if suffix == ".gz" else
                         "Give the file the extension of what it is, or convert it with anndata.")
             )  # fmt: skip
+
+
+def require_input(path: Path) -> None:
+    """Raise `ReadError` (`FILE_NOT_FOUND`) when there is nothing at `path`: worth knowing before a model is loaded."""
+    if not os.path.exists(path):  # Path.exists raises for a folder that may not be looked into
+        raise ReadError(
+            Finding("FILE_NOT_FOUND", str(path), "a file or folder of cells", "nothing there", "Check the path.")
+        )
 
 
 def _check_arguments(location: Path, suffix: str, layer: str | None, genes_by_cells: bool) -> None:

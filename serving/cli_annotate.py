@@ -48,6 +48,7 @@ def annotate(
     import os
 
     from cellmark.schemas.errors import Finding, ParameterError
+    from cellmark.schemas.read import require_input
     from cellmark.serving.annotate_file import annotate_file
     from cellmark.serving.annotator import Annotator
     from cellmark.serving.batch import annotate_batch
@@ -66,6 +67,7 @@ def annotate(
     is_batch = len(data) > 1 or is_folder
     reading = {"layer": layer, "genes_by_cells": genes_by_cells}
     if not is_batch:
+        require_input(data[0])
         check_output(target, force=force)
     with waiting(f"Loading {model}"):
         annotator = Annotator.load(model, device=wanted, min_panel_share=min_panel_share)

@@ -45,7 +45,7 @@ def explain(
     Example: `cellmark explain new.h5ad --model models:/pbmc@champion -o why.csv --top 5 --against second`
     """
     from cellmark.schemas.columns import UNS_KEY
-    from cellmark.schemas.read import open_cells
+    from cellmark.schemas.read import open_cells, require_input
     from cellmark.serving.annotator import Annotator
     from cellmark.serving.attribute import Question
     from cellmark.serving.cli_options import device_of
@@ -56,6 +56,7 @@ def explain(
     check_output(out, force=force, formats=TABLES)
     check_not_input(out, [data])
     wanted = device_of(device)
+    require_input(data)
     with waiting(f"Loading {model}"):
         annotator = Annotator.load(model, device=wanted, min_panel_share=min_panel_share)
     question = Question(target, against, top)

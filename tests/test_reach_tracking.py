@@ -1,3 +1,4 @@
+import os
 import socket
 import threading
 import time
@@ -122,3 +123,13 @@ def test_a_folder_is_not_a_store(tmp_path: Path) -> None:
 
 def test_a_store_with_tables_is_reachable(mlflow_store: str) -> None:
     check_reachable(mlflow_store, create=False)
+
+
+def test_a_new_database_in_a_folder_that_may_not_be_written_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = sqlite_uri(tmp_path / "new" / "mlflow.db")
+    check_reachable(uri, create=True)
+    monkeypatch.setattr(os, "access", lambda path, mode: not (mode == os.W_OK and Path(path) == tmp_path))
+    with pytest.raises(RegistryError, match="may not be written"):
+        check_reachable(uri, create=True)
