@@ -75,7 +75,7 @@ class CountsProblems:
 def check_counts(X: sp.csr_matrix, cell_ids: np.ndarray, totals: np.ndarray) -> CountsProblems:
     """Problems of one chunk. `X`: CSR, cells x genes of the input; `cell_ids`: [cells]; `totals`: row sums, [cells].
 
-    One pass over the values when nothing is wrong: a value is fine when it equals its own unsigned 32-bit conversion.
+    Few passes over the values when nothing is wrong: one is fine when it equals its own whole-number conversion.
     """
     problems = CountsProblems()
     data = X.data
