@@ -24,7 +24,7 @@ def one_thread() -> Iterator[None]:
     """One CPU thread for torch, and as many as before afterwards.
 
     A batch is small, and on busy cores the barriers of a second thread cost far more than it gains: 60 epochs on 461
-    cells took 73 s with two threads and 3 s with one, on two cores that others used too. The sums of one thread are also
+    cells took 73 s with two threads and 3 s with one, on two cores in use by others. The sums of one thread are also
     the same on every number of cores, and so are the weights.
     """
     before = torch.get_num_threads()
