@@ -20,6 +20,9 @@ COLUMNS: dict[str, MarkerColumn] = {
     "gene_id": MarkerColumn("string", "Ensembl id, where known"),
     "marker_score": MarkerColumn("float64", "what the rank orders by, larger is better"),
     "ranking": MarkerColumn("string", "name of the ranking that gave marker_score"),
+    "negative_rank": MarkerColumn(
+        "Int64", "place among the genes whose absence marks the type, 1 is best; null for all other genes"
+    ),
     "direction": MarkerColumn("string", "positive: present in the type; negative: absent from it"),
     "mean_contribution": MarkerColumn(
         "float64", "mean over the type's correctly called training cells of multiplier x expression"
@@ -31,16 +34,33 @@ COLUMNS: dict[str, MarkerColumn] = {
     "mean_out": MarkerColumn("float64", "the same in all other training cells"),
     "fraction_in": MarkerColumn("float64", "fraction of the type's training cells with at least one count"),
     "fraction_out": MarkerColumn("float64", "the same in all other training cells"),
-    "log2_fold_change": MarkerColumn("float64", "log2 of mean expression in against out"),
+    "log2_fold_change": MarkerColumn(
+        "float64", "log2 of (mean counts per 10,000 in the type + 1) over (the same in all other cells + 1)"
+    ),
     "auc": MarkerColumn("float64", "area under the ROC curve of expression, type against rest"),
     "cohens_d": MarkerColumn("float64", "standardised difference of means, type against rest"),
-    "t_statistic": MarkerColumn("float64", "published statistic: variance over types of the mean contribution"),
-    "p_value": MarkerColumn("float64", "permutation p-value, type against rest"),
+    "t_statistic": MarkerColumn(
+        "float64", "published statistic T: population variance over types of the mean contribution, one value per gene"
+    ),
+    "t_p_value": MarkerColumn("float64", "permutation p-value of T"),
+    "t_p_value_adj": MarkerColumn("float64", "the same after Benjamini-Hochberg over all genes"),
+    "fold_level": MarkerColumn(
+        "float64", "ranking `published` only: the largest f that the gene reaches against every other type"
+    ),
+    "p_value": MarkerColumn("float64", "permutation p-value of the mean expression, type against rest"),
     "p_value_adj": MarkerColumn("float64", "the same after Benjamini-Hochberg over all types and genes"),
     "donor_fraction": MarkerColumn("float64", "fraction of donors in which the marker holds"),
     "stability": MarkerColumn("float64", "fraction of bootstrap resamples that select the gene"),
     "gate": MarkerColumn("float64", "weight of the learned gene gate, where one was trained"),
     "in_minimal_combination": MarkerColumn("boolean", "whether the gene is in the type's smallest sufficient set"),
+    "combination_threshold": MarkerColumn(
+        "float64", "ln(1 + counts per 10,000) that a cell must exceed in this gene of the minimal combination"
+    ),
+    "combination_precision": MarkerColumn(
+        "float64", "of the cells that exceed all thresholds of the minimal combination, the fraction of the type"
+    ),
+    "combination_recall": MarkerColumn("float64", "of the type's cells, the fraction that exceeds them all"),
+    "combination_f_beta": MarkerColumn("float64", "F-beta of the two with beta 0.5, as NS-Forest weighs them"),
 }
 
 
