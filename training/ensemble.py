@@ -1,0 +1,91 @@
+"""Several networks around one choice of settings, fitted on the same cells; their logits are averaged."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import attrgetter
+
+import numpy as np
+import scipy.sparse as sp
+
+from .classifier import Classifier
+from .fit import Epoch, FitResult, FitSettings, fit
+
+LEARNING_RATES = (1.0, 0.7, 1.3, 0.85, 1.15)
+DROPOUTS = (1.0, 0.9, 1.1)
+"""Factors around the settings chosen: the published grid (Zhang et al. 2026, bbag223), the middle first."""
+MAX_DROPOUT = 0.95
+
+
+def variations(settings: FitSettings, *, n_members: int) -> tuple[FitSettings, ...]:
+    """Settings of each member: 5 learning rates within 30 % and 3 dropouts within 10 % of those in `settings`.
+
+    The first is `settings` itself. Learning rates and dropouts are both walked at each step, so that few members are
+    spread well: 5 have all learning rates, 15 the whole grid. From the 16th on the grid comes again, which is another
+    network by its seed alone.
+    """
+    members = []
+    for number in range(n_members):
+        dropout = min(
+            settings.shape.dropout * DROPOUTS[number % len(DROPOUTS)], max(MAX_DROPOUT, settings.shape.dropout)
+        )
+        rate = settings.learning_rate * LEARNING_RATES[number % len(LEARNING_RATES)]
+        members.append(replace(settings, learning_rate=rate, shape=replace(settings.shape, dropout=dropout)))
+    return tuple(members)
+
+
+@dataclass(frozen=True)
+class FittedEnsemble:
+    """`results`: one for each member, in order. `epochs`: one for each epoch number, means over the members that were
+    still training.
+    """
+
+    results: tuple[FitResult, ...]
+
+    @property
+    def classifiers(self) -> tuple[Classifier, ...]:
+        return tuple(result.classifier for result in self.results)
+
+    @property
+    def epochs(self) -> tuple[Epoch, ...]:
+        every = sorted((epoch for result in self.results for epoch in result.epochs), key=attrgetter("number"))
+        return tuple(mean_epoch(list(group)) for _, group in groupby(every, key=attrgetter("number")))
+
+    @property
+    def best_epoch(self) -> int:
+        """Median of the members' best epochs."""
+        return int(np.median([result.best_epoch for result in self.results]))
+
+
+def mean_epoch(epochs: Sequence[Epoch]) -> Epoch:
+    """Means over members of what one epoch gave. `epochs`: of one number."""
+    measures = ("train_loss", "validation_loss", "validation_accuracy", "validation_macro_f1")
+    return Epoch(epochs[0].number, *(float(np.mean([getattr(epoch, name) for epoch in epochs])) for name in measures))
+
+
+def fit_ensemble(
+    x: sp.csr_matrix,
+    codes: np.ndarray,
+    *,
+    train: np.ndarray,
+    validation: np.ndarray,
+    n_types: int,
+    members: Sequence[FitSettings],
+    seed: int,
+    device: str = "cpu",
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+) -> FittedEnsemble:
+    """Train one network for each of `members`.
+
+    `x`: CSR, float32, cells x panel genes, ln(1 + counts per 10,000). `codes`: int [cells]. `train`, `validation`: cell
+    numbers. Deterministic on the CPU for a given seed. `on_epoch` hears of every epoch.
+    """
+    return FittedEnsemble(
+        tuple(
+            fit(
+                x, codes, train=train, validation=validation, n_types=n_types, settings=settings, seed=seed + number,
+                device=device, on_epoch=on_epoch,
+            )
+            for number, settings in enumerate(members)
+        )
+    )  # fmt: skip
