@@ -8,7 +8,15 @@ import scipy.sparse as sp
 
 from cellmark.training import contributions
 from cellmark.training.classifier import Classifier
-from cellmark.training.contributions import TypeMeans, attribution_shares, mean_of_types, multipliers, type_means
+from cellmark.training.contributions import (
+    TypeMeans,
+    attribution_shares,
+    cell_contributions,
+    choose_baselines,
+    mean_of_types,
+    multipliers,
+    type_means,
+)
 from cellmark.training.folded_network import FoldedNetwork, fold
 
 
@@ -111,3 +119,44 @@ def test_a_type_without_attributions_has_no_share_and_takes_none() -> None:
     np.testing.assert_allclose(overall, [0.25, 0.75])
     nothing, _ = attribution_shares(TypeMeans(absolute * 0, absolute, absolute * 0, np.array([0, 0])))
     assert nothing.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("kind", ["mean", "zero", "random"])
+def test_baselines_come_from_training_cells_alone_and_repeat(kind: contributions.BaselineKind) -> None:
+    x = draw_expression(300)
+    codes = np.repeat([0, 1, 2], [200, 90, 10])
+    found = choose_baselines(kind, x, codes, 3, seed=5)
+    assert found.dtype == np.float32
+    assert found.shape == (30,)
+    assert (found >= 0).all()
+    np.testing.assert_array_equal(choose_baselines(kind, x, codes, 3, seed=5), found)
+
+
+def test_the_random_baseline_is_a_folded_normal_of_each_gene() -> None:
+    x = sp.csr_matrix(np.repeat(np.array([[1.0, 3.0], [3.0, 5.0]], dtype=np.float32), 50, axis=0))
+    drawn = np.array([choose_baselines("random", x, np.zeros(100, int), 1, seed=seed) for seed in range(400)])
+    # |N(2, 1)| has mean 2 * (2 Phi(2) - 1) + 2 phi(2), and N(4, 1) hardly folds.
+    np.testing.assert_allclose(drawn.mean(axis=0), [2.017, 4.0], atol=0.2)
+    np.testing.assert_allclose(drawn.std(axis=0), [0.97, 1.0], atol=0.15)
+
+
+def test_cell_contributions_are_means_over_members_that_call_the_cell_right(
+    draw_classifier: Callable[..., Classifier],
+) -> None:
+    members = [fold(draw_classifier((16,), seed=seed)) for seed in range(3)]
+    x = draw_expression(12)
+    codes = np.arange(12) % 4
+    baselines = np.random.default_rng(3).uniform(0, 2, 30).astype(np.float32)
+    member_calls = np.where(np.random.default_rng(7).random((3, 12)) < 0.5, codes, (codes + 1) % 4)
+    member_calls[:, 0] = 1
+    member_calls[:, 1] = codes[1]
+    found = cell_contributions(members, x, baselines, codes, member_calls)
+    assert np.isnan(found[0]).all()
+    for cell in range(1, 12):
+        values = x[cell].toarray()
+        right = [member for member, calls in zip(members, member_calls, strict=True) if calls[cell] == codes[cell]]
+        if not right:
+            assert np.isnan(found[cell]).all()
+            continue
+        each = [multipliers(member, values, baselines, np.eye(4)[codes[[cell]]]) * values for member in right]
+        np.testing.assert_allclose(found[cell], np.mean(each, axis=0)[0], rtol=1e-4, atol=1e-5)

@@ -6,6 +6,7 @@ Three words that are never mixed: *multipliers* m; *attributions* m x (x - x0), 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,6 +15,8 @@ from .folded_network import FoldedNetwork
 
 TINY = 1e-10
 CHUNK = 1024
+
+BaselineKind = Literal["mean", "zero", "random"]
 
 
 def multipliers(network: FoldedNetwork, x: np.ndarray, baselines: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -43,6 +46,23 @@ def mean_of_types(x: sp.csr_matrix, codes: np.ndarray, n_types: int) -> np.ndarr
     membership = sp.csr_matrix((1.0 / sizes[codes], (codes, np.arange(len(codes)))), shape=(n_types, len(codes)))
     baseline: np.ndarray = (membership @ x).mean(axis=0)
     return np.asarray(baseline).ravel().astype(np.float32)
+
+
+def choose_baselines(kind: BaselineKind, x: sp.csr_matrix, codes: np.ndarray, n_types: int, *, seed: int) -> np.ndarray:
+    """The expression that attributions compare with, float32 [genes].
+
+    `mean`: see `mean_of_types`. `zero`: nothing expressed. `random`: |N(mean, sd)| per gene, drawn once, as published
+    (Zhang et al. 2026, bbag223). `x`: CSR, training cells x genes, normalised expression; `codes`: int [cells].
+    """
+    if kind == "mean":
+        return mean_of_types(x, codes, n_types)
+    if kind == "zero":
+        return np.zeros(x.shape[1], dtype=np.float32)
+    mean = np.asarray(x.mean(axis=0, dtype=np.float64)).ravel()
+    mean_square = np.asarray(x.multiply(x).mean(axis=0, dtype=np.float64)).ravel()
+    sd = np.sqrt(np.maximum(mean_square - mean**2, 0))
+    drawn: np.ndarray = np.abs(np.random.default_rng(seed).normal(mean, sd)).astype(np.float32)
+    return drawn
 
 
 @dataclass(frozen=True)
@@ -76,6 +96,61 @@ def type_means(
     n_cells = np.bincount(codes[right], minlength=n_types)
     means = sums / np.maximum(n_cells, 1)[None, :, None]
     return TypeMeans(means[0], means[1], means[2], n_cells)
+
+
+def weighted_attributions(
+    members: Sequence[FoldedNetwork],
+    x: sp.csr_matrix,
+    baselines: np.ndarray,
+    codes: np.ndarray,
+    calls: np.ndarray,
+    *,
+    weights: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean attributions as in `type_means`, of cells taken as often as each draw says.
+
+    `weights`: float32 [draws, cells]. Returns the means, float32 [draws, types, genes], and the weight of correctly
+    called cells, [draws, types]; a type without any has zeros.
+    """
+    n_types = members[0].n_types
+    sums = np.zeros((len(weights), n_types, x.shape[1]), dtype=np.float32)
+    right = np.flatnonzero(codes == calls)
+    right = right[np.argsort(codes[right], kind="stable")]  # few types a chunk, so few products
+    for cells, values, mean in _chunk_multipliers(members, x, baselines, codes, right):
+        attributions = mean * (values - baselines)
+        for code in np.unique(codes[cells]):
+            of_type = codes[cells] == code
+            sums[:, code] += weights[:, cells[of_type]] @ attributions[of_type]
+    sizes = np.stack([weights[:, right[codes[right] == code]].sum(axis=1) for code in range(n_types)], axis=1)
+    return sums / np.maximum(sizes, 1)[..., None], sizes
+
+
+def cell_contributions(
+    members: Sequence[FoldedNetwork],
+    x: sp.csr_matrix,
+    baselines: np.ndarray,
+    codes: np.ndarray,
+    member_calls: np.ndarray,
+) -> np.ndarray:
+    """Contributions of every cell for its own type, float32 [cells, genes]: the published statistic's input.
+
+    Mean of multiplier x expression over the members that call the cell right, NaN for a cell that none does.
+    `member_calls`: int [members, cells]. This is as large as the expression matrix made dense: hand in a sample of
+    the cells where they are many.
+    """
+    types = np.eye(members[0].n_types, dtype=np.float32)
+    found = np.zeros(x.shape, dtype=np.float32)
+    right = member_calls == codes[None, :]
+    for start in range(0, x.shape[0], CHUNK):
+        rows = slice(start, start + CHUNK)
+        values = x[rows].toarray()
+        for member, of_member in zip(members, right, strict=True):
+            called = np.flatnonzero(of_member[rows])
+            if len(called):
+                of_chunk = multipliers(member, values[called], baselines, types[codes[rows][called]])
+                found[rows][called] += of_chunk * values[called]
+    n_right = right.sum(axis=0, dtype=np.float32)[:, None]
+    return np.where(n_right > 0, found / np.maximum(n_right, 1), np.float32(np.nan))
 
 
 def _chunk_multipliers(
