@@ -19,15 +19,20 @@ class Classifier(nn.Module):
     """Cell-type logits of normalised expression.
 
     The first step standardises each gene with the training cells' mean and standard deviation (buffers, not weights);
-    a gene is divided by at least `MIN_SD`, so that rare genes are not blown up.
+    a gene is divided by at least `MIN_SD`, so that rare genes are not blown up. With `gated`, each standardised gene is
+    then multiplied by a weight of its own, which training holds at 0 or above.
     """
 
-    def __init__(self, n_genes: int, n_types: int, shape: NetworkShape, *, mean: np.ndarray, scale: np.ndarray) -> None:
+    def __init__(
+        self, n_genes: int, n_types: int, shape: NetworkShape, *, mean: np.ndarray, scale: np.ndarray,
+        gated: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.mean: torch.Tensor
         self.scale: torch.Tensor
         self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float32))
         self.register_buffer("scale", torch.as_tensor(scale, dtype=torch.float32))
+        self.gate = nn.Parameter(torch.ones(n_genes)) if gated else None
         layers: list[nn.Module] = []
         width = n_genes
         for units in shape.hidden_units:
@@ -39,7 +44,16 @@ class Classifier(nn.Module):
         """Standardised expression, cells x genes. `x`: ln(1 + counts per 10,000)."""
         return (x - self.mean) / self.scale
 
+    def inputs(self, x: torch.Tensor) -> torch.Tensor:
+        """What the layers take, cells x genes: standardised expression times the gate, if there is one."""
+        values = self.standardize(x)
+        return values if self.gate is None else values * self.gate
+
+    def gate_values(self) -> np.ndarray | None:
+        """The learned weight of each gene, float32 [genes], at least 0; None without a gate."""
+        return None if self.gate is None else self.gate.detach().cpu().numpy().copy()
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits, cells x types. `x`: ln(1 + counts per 10,000), cells x genes."""
-        logits: torch.Tensor = self.layers(self.standardize(x))
+        logits: torch.Tensor = self.layers(self.inputs(x))
         return logits

@@ -9,7 +9,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from .classifier import Classifier
-from .fit import Epoch, FitResult, FitSettings, fit
+from .fit_result import Epoch, FitResult, mean_epoch
+from .fit_settings import FitSettings
+from .train_together import shared, train_together
 
 LEARNING_RATES = (1.0, 0.7, 1.3, 0.85, 1.15)
 DROPOUTS = (1.0, 0.9, 1.1)
@@ -57,12 +59,6 @@ class FittedEnsemble:
         return int(np.median([result.best_epoch for result in self.results]))
 
 
-def mean_epoch(epochs: Sequence[Epoch]) -> Epoch:
-    """Means over members of what one epoch gave. `epochs`: of one number."""
-    measures = ("train_loss", "validation_loss", "validation_accuracy", "validation_macro_f1")
-    return Epoch(epochs[0].number, *(float(np.mean([getattr(epoch, name) for epoch in epochs])) for name in measures))
-
-
 def fit_ensemble(
     x: sp.csr_matrix,
     codes: np.ndarray,
@@ -80,12 +76,14 @@ def fit_ensemble(
     `x`: CSR, float32, cells x panel genes, ln(1 + counts per 10,000). `codes`: int [cells]. `train`, `validation`: cell
     numbers. Deterministic on the CPU for a given seed. `on_epoch` hears of every epoch.
     """
-    return FittedEnsemble(
-        tuple(
-            fit(
-                x, codes, train=train, validation=validation, n_types=n_types, settings=settings, seed=seed + number,
-                device=device, on_epoch=on_epoch,
-            )
-            for number, settings in enumerate(members)
-        )
-    )  # fmt: skip
+    alike: dict[tuple[object, ...], list[int]] = {}
+    for number, settings in enumerate(members):
+        alike.setdefault(shared(settings), []).append(number)
+    results: dict[int, FitResult] = {}
+    for numbers in alike.values():
+        fitted = train_together(
+            x, codes, train=train, validation=validation, n_types=n_types,
+            members=[members[number] for number in numbers], seed=seed, device=device, on_epoch=on_epoch,
+        )  # fmt: skip
+        results.update(zip(numbers, fitted, strict=True))
+    return FittedEnsemble(tuple(results[number] for number in range(len(members))))

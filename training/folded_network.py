@@ -1,4 +1,4 @@
-"""A trained network as plain arrays: standardisation and BatchNorm folded into the linear layers around them."""
+"""A trained network as plain arrays: standardisation, gate and BatchNorm folded into the linear layers beside them."""
 
 import re
 from dataclasses import dataclass
@@ -71,6 +71,8 @@ def fold(classifier: Classifier) -> FoldedNetwork:
     """The classifier in evaluation mode, as arrays: same logits, with nothing left but linear layers and ReLU."""
     weights, biases = fold_layers(classifier.layers)
     mean, scale = _array(classifier.mean), _array(classifier.scale)
+    if classifier.gate is not None:
+        weights[0] = weights[0] * _array(classifier.gate)[None, :]
     biases[0] = biases[0] - weights[0] @ (mean / scale)
     weights[0] = weights[0] / scale[None, :]
     return FoldedNetwork(

@@ -1,0 +1,31 @@
+"""How rare types come to count as much as common ones."""
+
+import numpy as np
+
+from .fit_settings import Balance
+
+
+def type_weights(codes: np.ndarray, *, n_types: int, balance: Balance) -> np.ndarray:
+    """Weight of each type's cells in the loss they are judged by, mean 1, [types]. `codes`: of training cells.
+
+    In inverse proportion to the type's size, also where cells are drawn (`upsample`): judged by other cells, a network
+    is to be judged as it was trained. Of types without cells as if they had one.
+    """
+    if balance == "none":
+        return np.ones(n_types)
+    weights = 1 / np.maximum(np.bincount(codes, minlength=n_types), 1)
+    return np.asarray(weights / weights.mean())
+
+
+def upsampled(cells: np.ndarray, codes: np.ndarray, *, seed: int) -> np.ndarray:
+    """`cells`, and of each type as many drawn with replacement as bring it to the size of the largest.
+
+    `cells`: cell numbers; `codes`: int, type of each of them. Every cell stays in.
+    """
+    generator = np.random.default_rng(seed)
+    largest = np.bincount(codes).max()
+    drawn = [cells]
+    for code in np.unique(codes):
+        of_type = cells[codes == code]
+        drawn.append(generator.choice(of_type, largest - len(of_type), replace=True))
+    return np.concatenate(drawn)

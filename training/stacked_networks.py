@@ -1,0 +1,105 @@
+"""Networks of one shape side by side: each layer is one product for all of them."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from .classifier import Classifier
+
+Layer = TypeVar("Layer", bound=nn.Module)
+
+
+class StackedNetworks:
+    """The weights of several classifiers of one shape, stacked: [members, ...].
+
+    A linear layer that BatchNorm follows has no use for its bias, which the mean takes out again: here it has none, and
+    0 once written back. In training a gate must be held at 0 or above by its owner.
+    """
+
+    def __init__(self, classifiers: Sequence[Classifier], *, device: torch.device) -> None:
+        linear = [_layers(classifier, nn.Linear) for classifier in classifiers]
+        norms = [_layers(classifier, nn.BatchNorm1d) for classifier in classifiers]
+        dropouts = [_layers(classifier, nn.Dropout)[0].p for classifier in classifiers]
+        self.weights = [_stack([layer.weight for layer in layers], device) for layers in zip(*linear, strict=True)]
+        self.gammas = [_stack([layer.weight for layer in layers], device) for layers in zip(*norms, strict=True)]
+        self.betas = [_stack([layer.bias for layer in layers], device) for layers in zip(*norms, strict=True)]
+        self.bias = _stack([layers[-1].bias for layers in linear], device)
+        gates = [classifier.gate for classifier in classifiers if classifier.gate is not None]
+        self.gate = _stack(gates, device) if gates else None
+        self.means = [torch.zeros_like(beta, requires_grad=False) for beta in self.betas]
+        self.variances = [torch.ones_like(beta, requires_grad=False) for beta in self.betas]
+        self.kept = 1 - torch.tensor(dropouts, device=device)[None, :, None]
+
+    def __len__(self) -> int:
+        return len(self.bias)
+
+    @property
+    def parameters(self) -> list[torch.Tensor]:
+        """Everything that is learned, each [members, ...]; a gate comes last."""
+        return [*self.weights, *self.gammas, *self.betas, self.bias, *([] if self.gate is None else [self.gate])]
+
+    def logits(self, inputs: torch.Tensor, *, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Logits, members x cells x types. `inputs`: standardised expression, cells x genes, the same for all members.
+
+        With a `generator` as in training: BatchNorm of this batch, and dropout drawn from it.
+        """
+        n_cells, n_members = len(inputs), len(self)
+        first = self.weights[0] if self.gate is None else self.weights[0] * self.gate[:, None, :]
+        z = inputs @ first.flatten(0, 1).T
+        layers = zip(self.weights[1:], self.gammas, self.betas, self.means, self.variances, strict=True)
+        for number, (weight, gamma, beta, mean, variance) in enumerate(layers, start=1):
+            z = functional.batch_norm(
+                z, mean.view(-1), variance.view(-1), gamma.view(-1), beta.view(-1), training=generator is not None
+            )
+            hidden = functional.relu(z).view(n_cells, n_members, -1)
+            if generator is not None:
+                drawn = torch.rand(hidden.shape, generator=generator, device=hidden.device)
+                hidden = hidden * ((drawn < self.kept) / self.kept)
+            z = torch.bmm(hidden.transpose(0, 1), weight.transpose(1, 2))
+            if number < len(self.weights) - 1:
+                z = z.transpose(0, 1).reshape(n_cells, -1)
+        return z + self.bias[:, None, :]
+
+    def select(self, members: Sequence[int]) -> None:
+        """Leave the computation to `members` (numbers as they are now)."""
+        rows = torch.as_tensor(members, device=self.bias.device)
+
+        def picked(values: torch.Tensor) -> torch.Tensor:
+            return values.detach()[rows].requires_grad_(values.requires_grad)
+
+        self.weights, self.gammas, self.betas = (
+            [picked(values) for values in group] for group in (self.weights, self.gammas, self.betas)
+        )
+        self.bias = picked(self.bias)
+        self.gate = None if self.gate is None else picked(self.gate)
+        self.means, self.variances = ([picked(values) for values in group] for group in (self.means, self.variances))
+        self.kept = self.kept[:, rows]
+
+    def copy(self, member: int) -> list[torch.Tensor]:
+        """A copy of one member's weights and statistics, for `write`."""
+        return [values[member].detach().clone() for values in (*self.parameters, *self.means, *self.variances)]
+
+
+def write(copied: Sequence[torch.Tensor], classifier: Classifier) -> Classifier:
+    """Put weights from `StackedNetworks.copy` into a classifier of that shape, on the CPU; returns it."""
+    linear, norms = _layers(classifier, nn.Linear), _layers(classifier, nn.BatchNorm1d)
+    places = [layer.weight for layer in linear] + [norm.weight for norm in norms] + [norm.bias for norm in norms]
+    places += [linear[-1].bias] + ([] if classifier.gate is None else [classifier.gate])
+    places += [norm.get_buffer("running_mean") for norm in norms] + [norm.get_buffer("running_var") for norm in norms]
+    with torch.no_grad():
+        for place, values in zip(places, copied, strict=True):
+            place.copy_(values)
+        for layer in linear[:-1]:
+            layer.bias.zero_()
+    return classifier
+
+
+def _layers(classifier: Classifier, kind: type[Layer]) -> list[Layer]:
+    return [layer for layer in classifier.layers if isinstance(layer, kind)]
+
+
+def _stack(values: Sequence[torch.Tensor], device: torch.device) -> torch.Tensor:
+    return torch.stack([value.detach() for value in values]).to(device).requires_grad_()
