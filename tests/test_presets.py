@@ -1,0 +1,44 @@
+"""Named bundles of settings: what they are, and that they are used as they stand."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from cellmark.schemas.errors import ParameterError
+from cellmark.training.config import TrainingConfig
+from cellmark.training.presets import DEFAULT, PRESETS, PUBLISHED, preset
+from cellmark.training.search_space import SearchSpace
+
+DATA = Path("cells.h5ad")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_a_valid_configuration(name: str) -> None:
+    config = TrainingConfig(data=DATA, preset=name, **preset(name).settings())
+    assert config.fit == PRESETS[name].fit
+    assert {field.name for field in fields(PRESETS[name])} == set(PRESETS[name].settings())
+
+
+def test_a_configuration_without_a_word_is_the_default_preset() -> None:
+    assert TrainingConfig(data=DATA) == TrainingConfig(data=DATA, preset="default", **DEFAULT.settings())
+
+
+def test_the_published_procedure_is_that_of_the_paper() -> None:
+    """Values from the description of the method (Zhang et al. 2026, bbag223)."""
+    tune, fit, markers = PUBLISHED.tune, PUBLISHED.fit, PUBLISHED.markers
+    assert (tune.n_trials, tune.max_epochs, tune.pruner, tune.metric) == (30, 50, "median", "accuracy")
+    assert tune.patience is None
+    assert tune.space == SearchSpace((1, 3), (256, 512), (0.2, 0.3), (1e-5, 1e-3), (1.0, 1.0))
+    assert (fit.balance, fit.standardize, fit.noise) == ("upsample", False, 1.0)
+    assert (fit.warmup_steps, fit.weight_decay, fit.schedule) == (30, 1e-3, "plateau")
+    assert (fit.stop, fit.patience) == ("train_loss", 6)
+    assert PUBLISHED.n_members == 5 * 3
+    assert PUBLISHED.max_genes is None
+    assert (markers.ranking, markers.baseline) == ("published", "random")
+    assert (markers.n_permutations, markers.n_candidates) == (1000, 50)
+
+
+def test_an_unknown_preset_is_refused() -> None:
+    with pytest.raises(ParameterError, match="default or published"):
+        preset("fast")
