@@ -63,6 +63,9 @@ class QuietListener:
     def data(self, cells: object, split: object) -> None:
         pass
 
+    def trial(self, trial: object) -> None:
+        pass
+
     def epoch(self, epoch: object) -> None:
         pass
 

@@ -8,8 +8,9 @@ import pytest
 from rich.console import Console
 
 from cellmark.schemas.errors import Finding
-from cellmark.training.fit import Epoch
+from cellmark.training.fit import Epoch, FitSettings
 from cellmark.training.listeners import Several, Terminal
+from cellmark.training.trial import Trial
 
 NOTE = Finding("CELL_TYPES_DROPPED", "cell_type", "10 cells", "2 of 'T [naive]'", "More cells.", severity="warning")
 CELLS: Any = SimpleNamespace(n_obs=10, cell_types=("a", "b"), gene_symbols=("g",) * 7)
@@ -17,6 +18,7 @@ SPLIT: Any = SimpleNamespace(
     train=np.arange(6), validation=np.arange(2), test=np.arange(2), strategy="donors", notes=("by [chance]: d1",)
 )
 EPOCH = Epoch(3, 0.5, 0.4, 0.9, 0.8)
+TRIAL = Trial(4, 5, 9, "complete", 0.91, 0.957, "accuracy", FitSettings(), (EPOCH,), began=0.0, seconds=1.5)
 
 
 class Recorder:
@@ -34,6 +36,9 @@ class Recorder:
     def data(self, cells: object, split: object) -> None:
         self.log.append((self.name, "data", (cells, split)))
 
+    def trial(self, trial: Trial) -> None:
+        self.log.append((self.name, "trial", trial))
+
     def epoch(self, epoch: Epoch) -> None:
         self.log.append((self.name, "epoch", epoch))
 
@@ -43,6 +48,8 @@ def tell(listener: Any) -> None:
     listener.step("Reading")
     listener.note(NOTE)
     listener.data(CELLS, SPLIT)
+    listener.step("Tuning")
+    listener.trial(TRIAL)
     listener.step("Fitting")
     listener.epoch(EPOCH)
 
@@ -54,6 +61,8 @@ def test_several_listeners_hear_everything_in_order() -> None:
         ("step", "Reading"),
         ("note", NOTE),
         ("data", (CELLS, SPLIT)),
+        ("step", "Tuning"),
+        ("trial", TRIAL),
         ("step", "Fitting"),
         ("epoch", EPOCH),
     ]
@@ -67,7 +76,7 @@ def test_a_person_sees_each_step_begin_and_end_with_its_time(terminal: bool) -> 
     with Terminal(max_epochs=5, console=console) as screen:
         tell(screen)
     shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text.getvalue())
-    assert re.findall(r"✓ (\w+) (\d+\.\d) s", shown) == [("Reading", "0.0"), ("Fitting", "0.0")]
+    assert re.findall(r"✓ (\w+) (\d+\.\d) s", shown) == [("Reading", "0.0"), ("Tuning", "0.0"), ("Fitting", "0.0")]
     assert "10 cells of 2 types x 7 genes: 6 train, 2 validation, 2 test (donors)" in shown
     assert "2 of 'T [naive]'" in shown, "brackets are no markup"
     assert "by [chance]: d1" in shown

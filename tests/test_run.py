@@ -38,6 +38,7 @@ class Listener:
         self.notes: list[Finding] = []
         self.n_epochs = 0
         self.n_data = 0
+        self.n_trials = 0
 
     def step(self, name: str) -> None:
         self.steps.append(name)
@@ -47,6 +48,9 @@ class Listener:
 
     def data(self, cells: object, split: object) -> None:
         self.n_data += 1
+
+    def trial(self, trial: object) -> None:
+        self.n_trials += 1
 
     def epoch(self, epoch: object) -> None:
         self.n_epochs += 1

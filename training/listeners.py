@@ -12,7 +12,9 @@ from .fit import Epoch
 from .labelled_cells import LabelledCells
 from .run import Listener
 from .split import Split
+from .trial import Trial
 
+METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
 STYLES = {"error": "bold red", "warning": "yellow", "info": "dim"}
 
 
@@ -34,13 +36,17 @@ class Several:
         for listener in self._listeners:
             listener.data(cells, split)
 
+    def trial(self, trial: Trial) -> None:
+        for listener in self._listeners:
+            listener.trial(trial)
+
     def epoch(self, epoch: Epoch) -> None:
         for listener in self._listeners:
             listener.epoch(epoch)
 
 
 class Terminal:
-    """Steps with their times, a bar over epochs, notes as they come; use it in a `with` block."""
+    """Steps with their times, bars over trials and epochs, notes as they come; use it in a `with` block."""
 
     def __init__(self, *, max_epochs: int, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True, highlight=False)
@@ -84,6 +90,14 @@ class Terminal:
         )
         for note in split.notes:
             self._console.print(f"  {note}", style="dim", markup=False, soft_wrap=True)
+
+    def trial(self, trial: Trial) -> None:
+        best = "none yet" if trial.best_value is None else f"{trial.best_value:.3f}"
+        status = f"trial {trial.n_done} of {trial.n_trials}, best validation {METRICS[trial.metric]} {best}"
+        if self._task is not None:
+            self._progress.update(self._task, total=trial.n_trials, completed=trial.n_done, status=status)
+        if not self._console.is_terminal:
+            self._console.print(f"  {status}")
 
     def epoch(self, epoch: Epoch) -> None:
         if self._task is not None:

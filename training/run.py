@@ -32,6 +32,7 @@ from .independent_test import check_independent, evaluate_independent
 from .labelled_cells import LabelledCells, read_labelled
 from .split import Split, split_cells
 from .torch_device import torch_device
+from .trial import Trial
 from .write_bundle import code_facts, environment_facts, genes_frame, now, write_bundle
 
 
@@ -46,6 +47,9 @@ class Listener(Protocol):
 
     def data(self, cells: LabelledCells, split: Split) -> None:
         """The data were read, checked and divided."""
+
+    def trial(self, trial: Trial) -> None:
+        """A try of the search for settings has ended."""
 
     def epoch(self, epoch: Epoch) -> None:
         """The network saw all training cells once more."""

@@ -20,6 +20,7 @@ from .flat_metrics import flat_metrics, per_type_frame
 from .open_run import ending, open_client, quiet_logs, refusals, start_run
 from .register import RegisteredVersion, register_bundle
 from .run_files import figures_of, installed_packages, write_content
+from .track_trials import track_trial
 from .write_bundle import code_facts, environment_facts
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .labelled_cells import LabelledCells
     from .run import TrainedModel
     from .split import Split
+    from .trial import Trial
 
 SECONDS_BETWEEN_EPOCHS = 3.0
 METRICS_PER_CALL = 500
@@ -82,6 +84,11 @@ class Tracker:
                 "data/notes.json": [note.to_dict() for note in self._notes],
             }
         )
+
+    def trial(self, trial: "Trial") -> None:
+        """Log a try of the search as a run of its own, below this one."""
+        with refusals(self._client.tracking_uri):
+            track_trial(self._client, trial, experiment_id=self.experiment_id, parent_run_id=self.run_id)
 
     def epoch(self, epoch: "Epoch") -> None:
         """Log losses, accuracy and macro-F1 of an epoch, as `fit_...`.
