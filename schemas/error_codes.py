@@ -51,6 +51,8 @@ CODES: dict[str, CodeMeaning] = {
     "HOLD_OUT_UNKNOWN": CodeMeaning(422, "a donor to hold out is not in the data"),
     "SPLIT_IMPOSSIBLE": CodeMeaning(422, "too few cells or donors for training, validation and test"),
     "PANEL_EMPTY": CodeMeaning(422, "no gene passes the filter of the panel"),
+    "TUNING_UNFINISHED": CodeMeaning(422, "the search for settings ended before all its trials (a warning)"),
+    "STUDY_MISMATCH": CodeMeaning(409, "a study of that name is about other data, another space or other rules"),
     # models
     "MODEL_UNKNOWN": CodeMeaning(404, "no such bundle, registered model or version"),
     "ALIAS_MISSING": CodeMeaning(404, "the registered model has no such alias"),
@@ -69,6 +71,7 @@ CODES: dict[str, CodeMeaning] = {
     "CELL_TYPE_UNKNOWN": CodeMeaning(422, "the model has no such cell type"),
     # the machine
     "DEVICE_UNAVAILABLE": CodeMeaning(503, "the device asked for cannot be used"),
+    "STUDY_UNREACHABLE": CodeMeaning(503, "the file or database of a study cannot be used"),
     "RUNTIME_MISSING": CodeMeaning(503, "no onnxruntime is installed"),
     "RUNTIME_CONFLICT": CodeMeaning(503, "onnxruntime and onnxruntime-gpu are both installed"),
     "EXTRA_MISSING": CodeMeaning(503, "the command needs an extra that is not installed"),
