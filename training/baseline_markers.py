@@ -1,0 +1,146 @@
+"""Marker genes as other methods rank them, in the layout of our own table; each method is its own library's.
+
+- `wilcoxon`, `t-test`, `t-test_overestim_var`, `logreg`: scanpy's `rank_genes_groups`, each type against all other
+  cells, with scanpy's defaults. So the Wilcoxon test does not correct for ties, and p-values are adjusted by
+  Benjamini-Hochberg over the genes of one type.
+- `cosg`: COSG (Dai et al. 2022, doi:10.1093/bib/bbab579) with mu 1 and without genes that fewer than 10 % of a type's
+  cells express: those have the score -1 in that type.
+"""
+
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any, Literal, NamedTuple, cast, get_args
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from cellmark.schemas.errors import Finding, LabelError, ParameterError, SetupError
+from cellmark.schemas.marker_table import marker_table
+
+Method = Literal["wilcoxon", "t-test", "t-test_overestim_var", "logreg", "cosg"]
+METHODS: tuple[Method, ...] = get_args(Method)
+STATISTICS = (
+    "mean_in", "mean_out", "fraction_in", "fraction_out", "log2_fold_change", "auc", "cohens_d", "donor_fraction",
+)  # fmt: skip
+"""What the table takes of `marker_statistics`; p-values are the method's own."""
+INSTALL_COSG = "pip install 'cellmark[rivals]'"
+
+
+class Scores(NamedTuple):
+    """Per type and gene, float64 [types, genes]; p-values are None where the method has none."""
+
+    score: np.ndarray
+    p_value: np.ndarray | None = None
+    p_value_adj: np.ndarray | None = None
+
+
+def baseline_markers(
+    x: sp.csr_matrix,
+    codes: np.ndarray,
+    *,
+    cell_types: Sequence[str],
+    gene_symbols: Sequence[str],
+    gene_ids: Sequence[str | None],
+    method: str,
+    statistics: Mapping[str, np.ndarray] | None = None,
+) -> pd.DataFrame:
+    """The marker table of one method: all genes for each type, best first.
+
+    `x`: CSR, cells x genes, ln(1 + counts per 10,000); `codes`: int [cells], numbers of `cell_types`. `statistics`: as
+    `marker_statistics` gives them, [types, genes] each; without them those columns are null. `marker_score` is the
+    method's own score; genes of equal score stand in the order of `gene_symbols`. `direction` compares mean expression
+    in the type and in all other cells.
+
+    Raises what `check_method` does, and `LabelError` for a type with fewer than two cells.
+    """
+    name = check_method(method)
+    sizes = np.bincount(codes, minlength=len(cell_types))
+    if len(cell_types) < 2 or sizes.min() < 2:
+        raise LabelError(
+            Finding("LABEL_ONE_CLASS", "codes", "at least two cell types with two cells each",
+                    ", ".join(f"{cell_type} ({size})" for cell_type, size in zip(cell_types, sizes, strict=True)),
+                    "Leave smaller types out with --min-cells 2.")
+        )  # fmt: skip
+    scores = score_genes(x, codes, n_types=len(cell_types), method=name)
+    more_in = _more_in(x, codes, len(cell_types))
+    own = {"p_value": scores.p_value, "p_value_adj": scores.p_value_adj}
+    columns = {**{key: (statistics or {}).get(key) for key in STATISTICS}, **own}
+    order = np.argsort(-scores.score, axis=1, kind="stable")
+
+    def ordered(values: np.ndarray) -> np.ndarray:
+        return np.take_along_axis(values, order, axis=1).ravel()
+
+    n_genes = len(gene_symbols)
+    return marker_table(
+        cell_type=np.repeat(np.array(cell_types, dtype=object), n_genes),
+        rank=np.tile(np.arange(1, n_genes + 1), len(cell_types)),
+        gene_symbol=np.array(gene_symbols, dtype=object)[order.ravel()],
+        gene_id=np.array(gene_ids, dtype=object)[order.ravel()],
+        marker_score=ordered(scores.score),
+        ranking=np.full(order.size, name, dtype=object),
+        direction=np.where(ordered(more_in), "positive", "negative"),
+        **{key: ordered(values) for key, values in columns.items() if values is not None},
+    )
+
+
+def check_method(method: str) -> Method:
+    """The method of that name. Raises `ParameterError` for another, `SetupError` (`EXTRA_MISSING`) without COSG."""
+    if method not in METHODS:
+        raise ParameterError(
+            Finding("PARAMETER_INVALID", "method", f"one of {', '.join(METHODS)}", repr(method), "Name one of them.")
+        )
+    if method == "cosg" and find_spec("cosg") is None:
+        raise SetupError(
+            Finding("EXTRA_MISSING", "method", "the package cosg, which ranks by this method", "no such package",
+                    f"Install it with: {INSTALL_COSG}")
+        )  # fmt: skip
+    return cast("Method", method)
+
+
+def score_genes(x: sp.csr_matrix, codes: np.ndarray, *, n_types: int, method: Method) -> Scores:
+    """The method's own scores and p-values. `x`, `codes`: as in `baseline_markers`; never changed."""
+    import anndata as ad
+
+    if (x.data == 0).any():  # scanpy takes stored zeros out of the matrix that it is given
+        x = x.copy()
+        x.eliminate_zeros()
+    # Numbers for names: libraries cut, sort and join names in ways of their own.
+    groups = pd.Categorical.from_codes(codes, categories=[str(code) for code in range(n_types)])
+    adata = ad.AnnData(
+        x,
+        obs=pd.DataFrame({"group": groups}, index=[str(row) for row in range(x.shape[0])]),
+        var=pd.DataFrame(index=[str(column) for column in range(x.shape[1])]),
+    )
+    if method == "cosg":
+        import cosg
+
+        cosg.cosg(adata, groupby="group", mu=1, remove_lowly_expressed=True, expressed_pct=0.1, n_genes_user=x.shape[1])
+        return Scores(_by_gene(adata.uns["cosg"], "scores", n_types))
+    import scanpy as sc
+
+    sc.tl.rank_genes_groups(adata, "group", method=method, use_raw=False)
+    found = adata.uns["rank_genes_groups"]
+    if method == "logreg":
+        if n_types == 2:  # scanpy gives the coefficients of the second type, under the name of the first
+            score = _by_gene(found, "scores", 1)
+            return Scores(np.concatenate([-score, score]))
+        return Scores(_by_gene(found, "scores", n_types))
+    return Scores(*(_by_gene(found, field, n_types) for field in ("scores", "pvals", "pvals_adj")))
+
+
+def _by_gene(found: Any, field: str, n_types: int) -> np.ndarray:
+    # The libraries list each type's genes in falling order of its scores.
+    values = np.empty((n_types, len(found["names"])))
+    for code in range(n_types):
+        genes = np.asarray(found["names"][str(code)]).astype(int)
+        values[code, genes] = found[field][str(code)]
+    return values
+
+
+def _more_in(x: sp.csr_matrix, codes: np.ndarray, n_types: int) -> np.ndarray:
+    sizes = np.bincount(codes, minlength=n_types).astype(np.float64)[:, None]
+    membership = sp.csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(n_types, len(codes)))
+    sums = (membership @ x).toarray()
+    more: np.ndarray = sums / sizes > (sums.sum(axis=0) - sums) / (sizes.sum() - sizes)
+    return more
