@@ -42,7 +42,8 @@ def panel_expression(annotator: Annotator, cells: ad.AnnData, library_size: np.n
 
 def torch_probabilities(trained: "TrainedModel", x: torch.Tensor) -> np.ndarray:
     with torch.no_grad():
-        probabilities: np.ndarray = torch.softmax(trained.fitted.classifier(x), dim=1).numpy()
+        logits = torch.stack([classifier(x) for classifier in trained.fitted.classifiers]).mean(dim=0)
+        probabilities: np.ndarray = torch.softmax(logits, dim=1).numpy()
     return probabilities
 
 
@@ -221,10 +222,13 @@ def test_copy_to_other_cells_is_refused_before_any_work(annotator: Annotator, ne
 def attributions_by_captum(
     annotator: Annotator, trained: "TrainedModel", cells: ad.AnnData, target: list[int]
 ) -> pd.DataFrame:
-    classifier = copy.deepcopy(trained.fitted.classifier).double()
     x = panel_expression(annotator, cells).double().requires_grad_()
     baselines = torch.as_tensor(annotator.bundle.genes["baseline"].to_numpy(), dtype=torch.float64).expand_as(x)
-    found = DeepLift(classifier).attribute(x, baselines, target=torch.as_tensor(target)).detach().numpy()
+    of_members = [
+        DeepLift(copy.deepcopy(classifier).double()).attribute(x, baselines, target=torch.as_tensor(target)).detach()
+        for classifier in trained.fitted.classifiers
+    ]
+    found = torch.stack(of_members).mean(dim=0).numpy()
     return pd.DataFrame(found, index=cells.obs_names, columns=list(annotator.bundle.panel.symbols))
 
 

@@ -13,6 +13,7 @@ import anndata as ad
 import numpy as np
 import onnxruntime as ort
 import pytest
+import torch
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from cellmark.schemas.bundle import GENES, MANIFEST_NAME, MARKERS, Bundle
@@ -29,7 +30,7 @@ from cellmark.training.run import TrainedModel, train
 if TYPE_CHECKING:
     import pandas as pd
 
-SHORT = FitSettings(shape=NetworkShape((16,)), max_epochs=2)
+SHORT = FitSettings(shape=NetworkShape((16,)), max_epochs=6)
 
 
 class Listener:
@@ -82,7 +83,7 @@ def test_the_listener_hears_every_step_note_and_epoch(donors_model: tuple[Traine
     assert listener.steps[-1] == "Writing the bundle"
     assert len(set(listener.steps)) == len(listener.steps)
     assert listener.n_data == 1
-    assert listener.n_epochs == len(model.fitted.epochs) == 2
+    assert listener.n_epochs == len(model.fitted.epochs) == 6
 
 
 def test_the_manifest_stores_data_split_and_settings(donors_model: tuple[TrainedModel, Listener]) -> None:
@@ -101,7 +102,8 @@ def test_the_manifest_stores_data_split_and_settings(donors_model: tuple[Trained
     assert split.train.n_cells + split.validation.n_cells + split.test.n_cells == 120
     ids = "\n".join(sorted(model.cells.cell_ids[model.split.test])).encode()
     assert split.test.cell_ids_sha256 == sha256(ids)
-    assert manifest.network.hidden_units == [[16]]
+    assert manifest.network.hidden_units == [[16]] * 5
+    assert manifest.network.n_members == 5
     assert manifest.normalization.log == "natural"
     assert manifest.thresholds is None
 
@@ -111,7 +113,8 @@ def test_measures_are_those_of_the_registered_model_on_test_cells(donors_model: 
     cells, test = model.cells, model.split.test
     columns = [cells.gene_symbols.index(symbol) for symbol in model.bundle.panel.symbols]
     x = normalize(cells.counts[:, columns], cells.library_size)
-    calls = predict_logits(model.fitted.classifier, x).argmax(1).numpy()
+    logits = torch.stack([predict_logits(classifier, x) for classifier in model.fitted.classifiers])
+    calls = logits.mean(dim=0).argmax(1).numpy()
     stored = model.bundle.manifest.metrics["test"]
     assert stored["n_cells"] == len(test)
     assert stored["accuracy"] == pytest.approx(accuracy_score(cells.codes[test], calls[test]))

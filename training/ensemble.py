@@ -7,8 +7,10 @@ from operator import attrgetter
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 
 from .classifier import Classifier
+from .fit import predict_logits
 from .fit_result import Epoch, FitResult, mean_epoch
 from .fit_settings import FitSettings
 from .train_together import shared, train_together
@@ -87,3 +89,10 @@ def fit_ensemble(
         )  # fmt: skip
         results.update(zip(numbers, fitted, strict=True))
     return FittedEnsemble(tuple(results[number] for number in range(len(members))))
+
+
+def predict_probabilities(classifiers: Sequence[Classifier], x: sp.csr_matrix) -> np.ndarray:
+    """Softmax of the mean of the networks' logits, float32, cells x types. `x`: CSR, ln(1 + counts per 10,000)."""
+    logits = sum(predict_logits(classifier, x) for classifier in classifiers) / len(classifiers)
+    probabilities: np.ndarray = torch.softmax(torch.as_tensor(logits), dim=1).numpy()
+    return probabilities

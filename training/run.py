@@ -23,16 +23,18 @@ from .describe import describe_data, expect, frame_of_calls
 from .draw_golden_cells import draw_golden_counts, golden_cells
 from .drop_untrainable import drop_untrainable
 from .embedding import fit_embedding
+from .ensemble import FittedEnsemble, fit_ensemble, predict_probabilities, variations
 from .evaluate import evaluate
 from .export_onnx import annotator_graph, explainer_graph
 from .first_markers import expression_in_and_out, first_markers
-from .fit import Epoch, FitResult, fit, predict_logits
+from .fit import Epoch
 from .folded_network import fold
 from .independent_test import check_independent, evaluate_independent
 from .labelled_cells import LabelledCells, read_labelled
 from .split import Split, split_cells
 from .torch_device import torch_device
 from .trial import Trial
+from .tune import Tuned, tune
 from .write_bundle import code_facts, environment_facts, genes_frame, now, write_bundle
 
 
@@ -57,15 +59,18 @@ class Listener(Protocol):
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What a run made. `test_calls`: cell id, label, call and confidence of each test cell."""
+    """What a run made. `test_calls`: cell id, label, call and confidence of each test cell. `tuned`: what the search
+    for settings gave, None without one.
+    """
 
     bundle: Bundle
     manifest: Manifest
     cells: LabelledCells
     split: Split
-    fitted: FitResult
+    fitted: FittedEnsemble
     parity: Parity
     test_calls: pd.DataFrame
+    tuned: Tuned | None = None
 
 
 def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedModel:
@@ -110,28 +115,46 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
     counts.sort_indices()
     x = normalize(counts, cells.library_size)
 
-    listener.step("Fitting the network")
-    fitted = fit(
+    settings, tuned = config.fit, None
+    if config.tune.n_trials:
+        listener.step("Searching for settings")
+        tuned = tune(
+            x,
+            cells.codes,
+            train=split.train,
+            validation=split.validation,
+            n_types=n_types,
+            base=config.fit,
+            settings=config.tune,
+            seed=config.seed,
+            device=config.device,
+            name=config.name,
+            listener=listener,
+        )
+        settings = tuned.settings
+
+    listener.step("Fitting the networks")
+    fitted = fit_ensemble(
         x,
         cells.codes,
         train=split.train,
         validation=split.validation,
         n_types=n_types,
-        settings=config.fit,
+        members=variations(settings, n_members=config.n_members),
         seed=config.seed,
         device=config.device,
         on_epoch=listener.epoch,
     )
 
     listener.step("Evaluating")
-    calls = predict_logits(fitted.classifier, x).softmax(dim=1).numpy()
+    calls = predict_probabilities(fitted.classifiers, x)
     metrics: dict[str, Any] = {
         "validation": evaluate(cells.codes[split.validation], calls[split.validation].argmax(1), cells.cell_types),
         "test": evaluate(cells.codes[split.test], calls[split.test].argmax(1), cells.cell_types),
     }
 
     listener.step("Explaining training cells")
-    members = [fold(fitted.classifier)]
+    members = [fold(classifier) for classifier in fitted.classifiers]
     train_x, train_codes = x[split.train], cells.codes[split.train]
     baselines = mean_of_types(train_x, train_codes, n_types)
     means = type_means(members, train_x, baselines, train_codes, calls[split.train].argmax(1))
@@ -150,7 +173,7 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
     parity = check_parity(
         annotator,
         explainer,
-        [fitted.classifier],
+        fitted.classifiers,
         counts[checked_cells],
         cells.library_size[checked_cells],
         baselines=baselines,
@@ -197,7 +220,7 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
             "network": {
                 "n_members": len(members),
                 "hidden_units": [member.hidden_units for member in members],
-                "parameters": {**asdict(config.fit), "seed": config.seed, "best_epoch": fitted.best_epoch},
+                "parameters": {**asdict(settings), "seed": config.seed, "best_epoch": fitted.best_epoch},
                 "embedding_size": len(components),
             },
             "temperature": 1.0,
@@ -208,5 +231,5 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
         },
     )
     return TrainedModel(
-        Bundle.open(folder), manifest, cells, split, fitted, parity, frame_of_calls(cells, split.test, calls)
+        Bundle.open(folder), manifest, cells, split, fitted, parity, frame_of_calls(cells, split.test, calls), tuned
     )

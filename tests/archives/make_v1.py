@@ -37,7 +37,7 @@ def main() -> None:
         data = Path(scratch) / "cells.h5ad"
         draw_cells(n_genes=N_GENES).write_h5ad(data)
         settings = FitSettings(shape=NetworkShape((16, 8)), max_epochs=60, learning_rate=5e-3, noise=0.5)
-        model = train(TrainingConfig(data=data, name="archived", fit=settings), folder, QuietListener())
+        model = train(TrainingConfig(data=data, name="archived", n_members=1, fit=settings), folder, QuietListener())
     cells = draw_cells(n_per_type=3, n_genes=N_GENES, seed=1)
     cells.obs["library_size"] = np.asarray(cells.X.sum(axis=1)).ravel() + 50.0
     symbols = list(model.bundle.panel.symbols)
@@ -57,7 +57,7 @@ def expected(model: TrainedModel, cells: ad.AnnData) -> dict[str, Any]:
     dense = cells.to_df().reindex(columns=symbols).to_numpy(dtype=np.float64)
     x = np.log1p(dense / library_size[:, None] * 1e4)
     x = np.where(np.isnan(x), baselines, x)
-    network = model.fitted.classifier.double()
+    network = model.fitted.classifiers[0].double()
     inputs = torch.as_tensor(x).requires_grad_()
     logits = network(inputs).detach()
     called = logits.argmax(dim=1)
