@@ -9,6 +9,7 @@ import pandas as pd
 
 if TYPE_CHECKING:
     from .run import TrainedModel
+    from .tune import Tuned
 
 
 def figures_of(model: "TrainedModel") -> dict[str, bytes]:
@@ -25,6 +26,17 @@ def figures_of(model: "TrainedModel") -> dict[str, bytes]:
             figures[f"confusion_{part}"] = confusion_figure(measured["confusion"], names, part=part)
             figures[f"f1_{part}"] = per_type_figure(measured["per_type"], part=part)
     return {f"figures/{name}.png": png(figure) for name, figure in figures.items()}
+
+
+def tuning_files(tuned: "Tuned | None") -> dict[str, Any]:
+    """The search's trials as a table and a figure, by their place among the artifacts; nothing without a search."""
+    if tuned is None:
+        return {}
+    from .figures import png
+    from .tuning_figure import tuning_figure
+
+    figure = tuning_figure(tuned.trials, metric=tuned.metric, best_number=tuned.best_number)
+    return {"tuning/trials.csv": tuned.trials, "tuning/history.png": png(figure)}
 
 
 def write_content(path: Path, content: Any) -> None:

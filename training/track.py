@@ -19,8 +19,8 @@ from .describe import split_frame
 from .flat_metrics import flat_metrics, per_type_frame
 from .open_run import ending, open_client, quiet_logs, refusals, start_run
 from .register import RegisteredVersion, register_bundle
-from .run_files import figures_of, installed_packages, write_content
-from .track_trials import track_trial
+from .run_files import figures_of, installed_packages, tuning_files, write_content
+from .track_trials import track_trial, tuning_metrics
 from .write_bundle import code_facts, environment_facts
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class Tracker:
         self._config = config
         self._on_step = on_step
         self._notes: list[Finding] = []
+        self._has_data = self._notes_are_new = False
         self._epochs: list[tuple[int, Epoch]] = []
         self._epochs_sent = time.monotonic()
 
@@ -67,10 +68,13 @@ class Tracker:
         """Keep the name of the step, so that a run that ended early tells where."""
         self.send_epochs()
         self._tag({"step": name})
+        if self._notes_are_new:
+            self._log_notes()
 
     def note(self, finding: Finding) -> None:
         """Keep a note on the data; it is logged with them."""
         self._notes.append(finding)
+        self._notes_are_new = self._has_data
 
     def data(self, cells: "LabelledCells", split: "Split") -> None:
         """Log the dataset as an input of the run, the split and the notes."""
@@ -78,12 +82,9 @@ class Tracker:
         with refusals(self._client.tracking_uri):
             self._client.log_inputs(self.run_id, [dataset_input(self._config, cells, digest=digest)])
         self._tag({tags.TRAINING_DATA_DIGEST: digest})
-        self._log_files(
-            {
-                "data/split.parquet": split_frame(cells, split),
-                "data/notes.json": [note.to_dict() for note in self._notes],
-            }
-        )
+        self._has_data = True
+        self._log_files({"data/split.parquet": split_frame(cells, split)})
+        self._log_notes()
 
     def trial(self, trial: "Trial") -> None:
         """Log a try of the search as a run of its own, below this one."""
@@ -122,6 +123,7 @@ class Tracker:
             {
                 **flat_metrics(manifest.metrics),
                 "best_epoch": model.fitted.best_epoch,
+                **tuning_metrics(model.tuned),
                 "panel_n_genes": manifest.panel.n_genes,
                 "parity_max_probability_difference": model.parity.max_probability_difference,
                 "parity_max_convergence_delta": model.parity.max_convergence_delta,
@@ -143,6 +145,7 @@ class Tracker:
                 "evaluation/test_calls.parquet": model.test_calls,
                 "data/quality.json": quality.to_dict(),
                 **figures_of(model),
+                **tuning_files(model.tuned),
             }
         )
 
@@ -187,6 +190,10 @@ class Tracker:
         with refusals(self._client.tracking_uri):
             for key, value in values.items():
                 self._client.set_tag(self.run_id, key, value)
+
+    def _log_notes(self) -> None:
+        self._notes_are_new = False
+        self._log_files({"data/notes.json": [note.to_dict() for note in self._notes]})
 
     def _log_metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:
         from mlflow.entities import Metric

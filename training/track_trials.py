@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric
 
+    from .tune import Tuned
+
 METRICS_PER_CALL = 1000
 """MLflow takes no more at once."""
 
@@ -51,6 +53,18 @@ def trial_metrics(trial: Trial) -> "list[Metric]":
     if trial.value is not None:
         metrics.append(Metric("value", trial.value, ended, 0))
     return metrics
+
+
+def tuning_metrics(tuned: "Tuned | None") -> dict[str, float]:
+    """What a search came to, for the run of the training; nothing without a search or a complete trial."""
+    if tuned is None or tuned.best_number is None or tuned.best_value is None:
+        return {}
+    counts = tuned.trials["state"].value_counts()
+    return {
+        "tuning_best_value": tuned.best_value,
+        "tuning_best_trial": tuned.best_number,
+        **{f"tuning_n_{state}": int(counts.get(state, 0)) for state in ("complete", "pruned", "failed")},
+    }
 
 
 def _of(epoch: Epoch) -> list[tuple[str, float]]:
