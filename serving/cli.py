@@ -8,42 +8,24 @@ import os
 import signal
 import sys
 import warnings
-from importlib.metadata import EntryPoint, entry_points, version
-from importlib.util import find_spec
+from importlib.metadata import version
 from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
-from cellmark.schemas.errors import CellmarkError, Finding, SetupError
-
-GROUP = "cellmark.commands"
-ORDER = ("demo", "train", "annotate", "explain", "markers", "validate", "serve", "models", "bundle")
-TRAINING_MODULE = "cellmark.training."
-TRAINING_NEEDS = ("torch", "onnx", "sklearn", "mlflow")
-INSTALL_TRAINING = "pip install 'cellmark[train,cpu]'"
+from cellmark.schemas.errors import CellmarkError
+from cellmark.serving.load_commands import EntryPointCommands
 
 EXIT_REFUSED = 1
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
 
-class Commands(TyperGroup):
-    """Commands of all installed worlds, loaded one by one."""
+class Commands(EntryPointCommands):
+    """Commands of all installed worlds."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        names = [entry.name for entry in entry_points(group=GROUP)]
-        return sorted(names, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        found = [entry for entry in entry_points(group=GROUP) if entry.name == cmd_name]
-        if not found:
-            return None
-        entry = found[0]
-        command = _load(entry)
-        if entry.value.startswith(TRAINING_MODULE) and missing_training():
-            return _not_installed(entry.name, command)
-        return command
+    entry_points_of = "cellmark.commands"
+    order = ("demo", "train", "annotate", "explain", "markers", "validate", "serve", "models", "bundle")
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -76,11 +58,6 @@ def cellmark(show_version: bool = typer.Option(False, "--version", help="Print t
         raise typer.Exit
 
 
-def missing_training() -> list[str]:
-    """Packages of the extra `train` that are not installed."""
-    return [name for name in TRAINING_NEEDS if find_spec(name) is None]
-
-
 def main() -> None:
     """Run the command line; refused input ends in one paragraph and exit status 1, never in a traceback."""
     # A scheduler's SIGTERM ends the command as Ctrl-C does: temporary files go, and so does a service that was started.
@@ -106,35 +83,6 @@ def main() -> None:
 
 def _terminate(_signal: int, _frame: Any) -> None:
     sys.exit(EXIT_TERMINATED)
-
-
-def _load(entry: EntryPoint) -> Any:
-    loaded = entry.load()
-    if isinstance(loaded, typer.Typer):
-        command = typer.main.get_command(loaded)
-        command.name = entry.name
-        return command
-    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
-    single.command(name=entry.name)(loaded)
-    return typer.main.get_command(single)
-
-
-def _not_installed(name: str, command: Any) -> TyperCommand:
-    """Stands in for a training command on a machine without the extra: listed, and answered with the remedy."""
-
-    def explain(_arguments: list[str] = typer.Argument(None, metavar="...")) -> None:  # noqa: B008
-        raise SetupError(
-            Finding("EXTRA_MISSING", name, "the training extra", f"no {', '.join(missing_training())}",
-                    f"Install it with: {INSTALL_TRAINING}")
-        )  # fmt: skip
-
-    summary = (command.help or "").strip().split("\n\n")[0]
-    explain.__doc__ = f"{summary} (needs the training extra: {INSTALL_TRAINING})"
-    # As Markdown: Rich's own markup would take the extras' brackets for a style and leave them out.
-    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
-    single.command(name=name, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(explain)
-    stand_in: TyperCommand = typer.main.get_command(single)  # type: ignore[assignment]
-    return stand_in
 
 
 def _complain(error: CellmarkError) -> None:
