@@ -47,7 +47,7 @@ def minimal_combination(
     """The smallest sufficient combination of each type, [types].
 
     Every subset of up to `max_genes` of a type's first `n_candidates` candidates is tried. Of all subsets within
-    `TOLERANCE` of the best F-beta, one with the fewest genes wins; of those the one with the larger F-beta, then the one
+    `TOLERANCE` of the best F-beta, one with the fewest genes wins; of those the one with the larger F-beta, then that
     whose genes come first among the candidates. Measured on the cells that the thresholds were chosen on.
 
     `x`: CSR, cells x genes, ln(1 + counts per 10,000); `codes`: int [cells]; `candidates`: per type column numbers,
