@@ -41,6 +41,7 @@ PUBLISHED = Preset(
         warmup_steps=30,
         weight_decay=1e-3,
         stop="train_loss",
+        max_epochs=50,
         patience=6,
         noise=1.0,
     ),

@@ -28,6 +28,13 @@ def figures_of(model: "TrainedModel") -> dict[str, bytes]:
     return {f"figures/{name}.png": png(figure) for name, figure in figures.items()}
 
 
+def write_figures(model: "TrainedModel", folder: Path) -> None:
+    """Keep the run's figures in a new folder."""
+    folder.mkdir(parents=True)
+    for name, content in figures_of(model).items():
+        (folder / Path(name).name).write_bytes(content)
+
+
 def tuning_files(tuned: "Tuned | None") -> dict[str, Any]:
     """The search's trials as a table and a figure, by their place among the artifacts; nothing without a search."""
     if tuned is None:

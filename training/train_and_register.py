@@ -11,6 +11,7 @@ from .config import TrainingConfig
 from .listeners import Several, Terminal
 from .register import RegisteredVersion
 from .run import TrainedModel, train
+from .run_files import write_figures
 from .track import open_tracker
 
 
@@ -30,11 +31,13 @@ def train_and_register(
     """Train under an MLflow run and register a version; `bundle_folder`: a new folder for a copy of the bundle.
     `uri`: where MLflow is, by default as `schemas/tracking_uri.py` says.
 
-    Raises as `train` does, `RegistryError` when MLflow does not answer, and `OutputError` when `bundle_folder` exists.
+    Raises as `train` does, `RegistryError` when MLflow does not answer, and `OutputError` when `bundle_folder` or the
+    folder for figures exists.
     A failed run is marked so in MLflow, registers nothing and leaves no bundle.
     """
-    if bundle_folder is not None:
-        refuse_existing(bundle_folder, force=False)
+    for folder in (bundle_folder, config.figures):
+        if folder is not None:
+            refuse_existing(folder, force=False)
     with (
         tempfile.TemporaryDirectory(prefix="cellmark-") as scratch,
         Terminal(max_epochs=config.fit.max_epochs) as screen,
@@ -43,5 +46,8 @@ def train_and_register(
         folder = bundle_folder or Path(scratch) / "bundle"
         model = train(config, folder, Several([screen, tracker]))
         version = tracker.register(model)
+        if config.figures is not None:
+            screen.step("Writing figures")
+            write_figures(model, config.figures)
         tracked_at = public_uri(tracker.tracking_uri)
     return RegisteredModel(model, version, tracked_at, bundle_folder)
