@@ -1,6 +1,5 @@
 """`cellmark explain`: the genes behind each call."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -76,44 +75,3 @@ def explain(
     write_table(frame, facts, out, force=force)
     columns = ["cell_id", "target", "gene", "attribution", "counts", "direction"]
     show_frame(frame[columns].head(10), f"The first rows of {out}")
-
-
-def markers(
-    model: Model,
-    cell_type: Annotated[str | None, typer.Option("--cell-type", help="One type only.")] = None,
-    top: Annotated[int, typer.Option("--top", help="Ranks of each type; 0 for all.")] = 10,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="A .csv or .parquet with all columns.")] = None,
-    force: Force = False,
-) -> None:
-    """List the marker genes that a model carries.
-
-    Example: `cellmark markers --model models:/pbmc@champion --cell-type "CD14+ Monocyte"`
-    """
-    from cellmark.schemas.atomic_output import refuse_existing, whole_file
-    from cellmark.serving.markers import read_markers
-    from cellmark.serving.show import show_frame
-    from cellmark.serving.write_calls import TABLES, check_format
-
-    if out is not None:
-        check_format(out, TABLES)
-        refuse_existing(out, force=force)
-    table = read_markers(model, cell_type, top=top or None)
-    if out is None:
-        # Short headings, so that all fit 80 columns.
-        headings = {
-            "cell_type": "cell type",
-            "rank": "rank",
-            "gene_symbol": "gene",
-            "mean_contribution": "contribution",
-            "mean_in": "mean in",
-            "mean_out": "mean out",
-            "fraction_in": "% in",
-            "fraction_out": "% out",
-        }
-        shown = table[list(headings)].rename(columns=headings)
-        shown[["% in", "% out"]] *= 100
-        show_frame(shown, f"Markers of {model}: mean contribution, mean log-normalised expression and % of cells")
-        return
-    with whole_file(out, force=force) as draft:
-        table.to_parquet(draft, index=False) if out.suffix == ".parquet" else table.to_csv(draft, index=False)
-    typer.echo(f"Written to {out}")

@@ -22,6 +22,8 @@ from cellmark.serving.annotator import Annotator
 MODULE = [sys.executable, "-m", "cellmark.serving.cli"]
 COMMANDS = ("train", "annotate", "explain", "markers", "validate", "models", "bundle", "serve", "demo")
 SUBCOMMANDS = (
+    "markers rank",
+    "markers compare",
     "models list",
     "models show",
     "models promote",
@@ -155,9 +157,9 @@ def test_markers_are_listed_or_written_with_all_columns(
 ) -> None:
     ran = cellmark("markers", "-m", tiny_bundle.folder, "--cell-type", "B cell", "--top", 2)
     assert ran.status == 0
-    rows = [line for line in ran.out.splitlines() if line.startswith("│ B cell ")]
+    rows = [line.removeprefix(" B cell ").split() for line in ran.out.splitlines() if line.startswith(" B cell ")]
     expected = tiny_bundle.markers.query("cell_type == 'B cell' and rank <= 2")
-    assert [row.split("│")[3].strip() for row in rows] == list(expected["gene_symbol"])
+    assert [row[:2] for row in rows] == [["1", expected["gene_symbol"].iloc[0]], ["2", expected["gene_symbol"].iloc[1]]]
     assert cellmark("markers", "-m", tiny_bundle.folder, "--top", 0, "-o", tmp_path / "all.parquet").status == 0
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "all.parquet"), tiny_bundle.markers)
 
@@ -275,6 +277,12 @@ def test_all_problems_of_an_input_come_at_once_and_nothing_is_written(
         ("markers -m {model} --cell-type Nope", "CELL_TYPE_UNKNOWN"),
         ("markers -m {model} --top -1", "PARAMETER_INVALID"),
         ("markers -m {model} -o {tmp}/out.h5ad", "OUTPUT_FORMAT_UNKNOWN"),
+        ("markers -m {model} --into {new} -o {tmp}/out.csv", "OUTPUT_FORMAT_UNKNOWN"),
+        ("markers -m {model} --into {tmp}/none.h5ad -o {tmp}/out.h5ad", "FILE_NOT_FOUND"),
+        ("markers -m {model} --into {tmp}/taken.csv -o {tmp}/out.h5ad", "FILE_FORMAT_UNKNOWN"),
+        ("markers -m {model} --into {tmp}/truncated.h5ad -o {tmp}/out.h5ad", "FILE_UNREADABLE"),
+        ("markers -m {model} --into {new} -o {tmp}/out.h5ad", "LABEL_COLUMN_UNKNOWN"),
+        ("markers -m {model} --into {new} -o {tmp}/out.h5ad --groupby donor", "LABEL_COLUMN_UNKNOWN"),
         ("markers -m {model} -o {tmp}/taken.csv", "OUTPUT_EXISTS"),
         ("validate {new} -m {tmp}/none", "MODEL_UNKNOWN"),
         ("validate {new} -m {model} --data-docs {tmp}", "OUTPUT_EXISTS"),
@@ -328,6 +336,10 @@ def test_bad_input_ends_in_one_message_and_status_1_and_leaves_nothing(
         ("annotate -m {model} -o out.csv", "data"),
         ("explain {new} -m {model} -o out.csv --top many", "--top"),
         ("validate {new} -m {model} --jsn", "--jsn"),
+        ("markers", "--model"),
+        ("markers -m {model} --negative --combination", "--negative"),
+        ("markers -m {model} --into {new}", "--into"),
+        ("markers -m {model} rank {new}", "--model"),
         ("bundle nope", "nope"),
     ],
 )

@@ -14,6 +14,8 @@ TRAINING_LIBRARIES = {"torch", "onnx", "optuna", "captum", "sklearn", "scanpy", 
 BENTOML_MODULES = {"cellmark.serving.service"}
 """The only modules that may load BentoML."""
 
+COMMAND_GROUPS = ("console_scripts", "cellmark.commands", "cellmark.markers.commands")
+
 LOOK = """
 import importlib, json, os, sys
 names = json.loads(sys.argv[1])
@@ -71,7 +73,14 @@ def import_freshly(names: list[str], folder: Path) -> dict[str, object]:
             modules("training"), {"bentoml", "starlette", "great_expectations", "cellmark.serving"}, id="training"
         ),
         pytest.param(
-            sorted({entry.module for entry in entry_points(group="cellmark.commands")} | {"cellmark.serving.cli"}),
+            sorted(
+                {
+                    entry.module
+                    for group in COMMAND_GROUPS
+                    for entry in entry_points(group=group)
+                    if entry.module.startswith("cellmark.")
+                }
+            ),
             TRAINING_LIBRARIES
             | {"mlflow", "bentoml", "great_expectations", "onnxruntime", "anndata", "pandas", "scipy", "pyarrow"},
             id="command line",

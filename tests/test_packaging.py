@@ -16,6 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 WORLDS = ("schemas", "training", "serving")
 FIRST_PARTY = {"cellmark"}
+COMMAND_GROUPS = ("cellmark.commands", "cellmark.markers.commands")
 EXTRAS_OF_SERVING = {"onnxruntime"}
 """Neither build is a base dependency: the extras `cpu` and `gpu` choose one."""
 
@@ -73,13 +74,14 @@ def test_every_folder_with_modules_is_a_listed_package(project: dict[str, Any]) 
 def test_every_script_and_command_resolves() -> None:
     scripts = [entry for entry in entry_points(group="console_scripts") if entry.module.startswith("cellmark.")]
     assert [entry.name for entry in scripts] == ["cellmark"]
-    for entry in [*scripts, *entry_points(group="cellmark.commands")]:
+    for entry in [*scripts, *(entry for group in COMMAND_GROUPS for entry in entry_points(group=group))]:
         assert callable(entry.load()), entry
 
 
-def test_installed_entry_points_are_those_of_pyproject(project: dict[str, Any]) -> None:
-    stated = project["project"].get("entry-points", {}).get("cellmark.commands", {})
-    installed = {entry.name: entry.value for entry in entry_points(group="cellmark.commands")}
+@pytest.mark.parametrize("group", COMMAND_GROUPS)
+def test_installed_entry_points_are_those_of_pyproject(project: dict[str, Any], group: str) -> None:
+    stated = project["project"]["entry-points"][group]
+    installed = {entry.name: entry.value for entry in entry_points(group=group)}
     assert installed == stated, "install again: pip install --editable ."
 
 

@@ -1,0 +1,59 @@
+"""The marker table written into a copy of an `.h5ad`, where scanpy's plots look for it."""
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import pandas as pd
+
+from cellmark.schemas.atomic_output import refuse_existing, whole_file
+from cellmark.schemas.errors import Finding, ReadError
+from cellmark.schemas.read import open_cells, require_input
+from cellmark.schemas.scanpy_layout import KEY, rows_for, to_rank_genes_groups
+
+from .copy_file import copy_file
+from .reserve_space import reserve_space
+
+BYTES_PER_VALUE = 64
+"""Room for a gene's name and five numbers of one cell type."""
+
+
+def check_cells(path: Path) -> None:
+    """Raise `ReadError` when the file that markers are to be written into is not there or no `.h5ad`."""
+    require_input(path)
+    if path.suffix.lower() != ".h5ad":
+        raise ReadError(
+            Finding("FILE_FORMAT_UNKNOWN", str(path), "an .h5ad, which can hold markers beside cells",
+                    repr(path.suffix) if path.suffix else "no extension", "Write the cells as .h5ad first.")
+        )  # fmt: skip
+
+
+def write_markers_into(
+    table: pd.DataFrame, cells: Path, out: Path, *, groupby: str, key: str = KEY, force: bool = False
+) -> dict[str, Any]:
+    """Copy `cells` to `out` and put the markers into `uns[key]`; everything else stays byte by byte. Returns what was
+    put there.
+
+    Raises `ReadError`, `LabelError` and `GeneOverlapError` for cells that do not fit, `OutputError`.
+    """
+    check_cells(cells)
+    refuse_existing(out, force=force)
+    with open_cells(cells) as source:
+        rows = rows_for(table, obs=source.obs, var_names=list(map(str, source.var_names)), groupby=groupby)
+    layout = to_rank_genes_groups(rows, groupby=groupby)
+    with whole_file(out, force=force) as draft:
+        copy_file(cells, draft)
+        reserve_space(draft, len(rows) * BYTES_PER_VALUE)
+        _put(draft, key, layout)
+    return layout
+
+
+def _put(path: Path, key: str, layout: dict[str, Any]) -> None:
+    from anndata.io import write_elem
+
+    with h5py.File(path, "r+") as file:
+        if "uns" not in file:
+            write_elem(file, "uns", {})
+        if key in file["uns"]:
+            del file["uns"][key]
+        write_elem(file["uns"], key, layout)
