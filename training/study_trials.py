@@ -1,6 +1,7 @@
 """A study's trials: which count, which are to be run again, and which is the best."""
 
 import math
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,7 +71,9 @@ def repeat_unfinished(study: "optuna.Study") -> None:
     for trial in study.get_trials(deepcopy=False):
         if trial.state.name == "RUNNING" and has_ended(trial.user_attrs.get("process")):
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
-    optuna.storages.fail_stale_trials(study)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        optuna.storages.fail_stale_trials(study)
     trials = study.get_trials(deepcopy=False)
     claims = {trial.user_attrs.get("claim") for trial in trials}
     for trial in trials:
