@@ -40,6 +40,7 @@ CODES: dict[str, CodeMeaning] = {
     "TOO_FEW_GENES": CodeMeaning(422, "too few of the model's genes were measured"),
     "GENE_UNKNOWN_KEY": CodeMeaning(422, "a cell counts a gene that the request's list of genes does not name"),
     "GENES_DUPLICATED": CodeMeaning(422, "gene names occur more than once; their counts are summed (a note)"),
+    "GENE_LIST_UNMATCHED": CodeMeaning(422, "a list of genes names some that the data do not have (a note)"),
     "FEATURES_DROPPED": CodeMeaning(422, "features other than gene expression were left out (a note)"),
     "QUALITY_UNEXPECTED": CodeMeaning(422, "a quality measure unlike the training data's (a warning)"),
     # training data
