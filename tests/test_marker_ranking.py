@@ -5,8 +5,10 @@ import pytest
 import scipy.sparse as sp
 
 from cellmark.training.marker_ranking import (
-    VARIANCE_FLOOR,
+    SD_FLOOR,
+    STANDARD_ERRORS,
     TypeProfiles,
+    attribution_weights,
     evidence_scores,
     order_genes,
     separation,
@@ -19,6 +21,7 @@ def cells() -> tuple[sp.csr_matrix, np.ndarray]:
     generator = np.random.default_rng(0)
     codes = np.repeat([0, 1, 2], [7, 11, 5])
     x = np.log1p(generator.poisson(0.8, (23, 9)) * generator.uniform(0.5, 3, (23, 1)))
+    x[codes == 1, :4] += 3
     return sp.csr_matrix(x.astype(np.float32)), codes
 
 
@@ -30,7 +33,7 @@ def test_profiles_equal_plain_moments(cells: tuple[sp.csr_matrix, np.ndarray]) -
         of_type = dense[codes == code]
         assert found.mean[code] == pytest.approx(of_type.mean(axis=0))
         assert found.variance[code] == pytest.approx(of_type.var(axis=0), abs=1e-12)
-        assert found.fraction[code] == pytest.approx((of_type > 0).mean(axis=0))
+    assert found.n_cells.tolist() == [7, 11, 5]
 
 
 def test_weighted_profiles_are_those_of_the_drawn_cells(cells: tuple[sp.csr_matrix, np.ndarray]) -> None:
@@ -42,41 +45,55 @@ def test_weighted_profiles_are_those_of_the_drawn_cells(cells: tuple[sp.csr_matr
         expected = type_profiles(x[drawn], codes[drawn], 3)
         assert found.mean[draw] == pytest.approx(expected.mean)
         assert found.variance[draw] == pytest.approx(expected.variance, abs=1e-12)
-        assert found.fraction[draw] == pytest.approx(expected.fraction)
+        assert found.n_cells[draw] == pytest.approx(expected.n_cells)
 
 
-def test_separation_is_cohens_d_against_an_equal_mixture_of_the_other_types(
+def test_separation_is_a_difference_of_means_less_its_standard_error(
     cells: tuple[sp.csr_matrix, np.ndarray],
 ) -> None:
     x, codes = cells
     dense = x.toarray().astype(np.float64)
     found = separation(type_profiles(x, codes, 3))
+    of_types = [dense[codes == code] for code in range(3)]
+    unit = np.sqrt(np.mean([cells.var(axis=0) for cells in of_types], axis=0)) + SD_FLOOR
     for code in range(3):
-        weight = np.where(codes == code, 0, 1 / (2 * np.bincount(codes)[codes]))
-        others = weight @ dense
-        spread = weight @ (dense - others) ** 2
-        own = dense[codes == code]
-        expected = (own.mean(axis=0) - others) / np.sqrt((own.var(axis=0) + spread) / 2 + VARIANCE_FLOOR)
-        assert found[code] == pytest.approx(expected)
+        own, (one, other) = of_types[code], (of_types[other] for other in range(3) if other != code)
+        difference = own.mean(axis=0) - (one.mean(axis=0) + other.mean(axis=0)) / 2
+        # The variance of a mean of two independent means is a quarter of the sum of theirs.
+        error = np.sqrt(own.var(axis=0) / len(own) + (one.var(axis=0) / len(one) + other.var(axis=0) / len(other)) / 4)
+        beyond = np.abs(difference) > STANDARD_ERRORS * error
+        expected = np.where(beyond, np.sign(difference) * (np.abs(difference) - STANDARD_ERRORS * error) / unit, 0)
+        assert found[code] == pytest.approx(expected, abs=1e-12)
+    assert (found[1, :4] > 0).all()
+    assert (found == 0).any()
 
 
-def test_separation_does_not_hang_on_the_sizes_of_the_other_types(cells: tuple[sp.csr_matrix, np.ndarray]) -> None:
-    x, codes = cells
-    more = np.concatenate([np.arange(len(codes)), np.flatnonzero(codes == 2)])
-    assert separation(type_profiles(x[more], codes[more], 3)) == pytest.approx(separation(type_profiles(x, codes, 3)))
+def test_separation_does_not_hang_on_which_type_is_large() -> None:
+    profiles = TypeProfiles(np.array([[2.0], [0.0], [1.0]]), np.zeros((3, 1)), np.array([5, 5, 5]))
+    other = TypeProfiles(profiles.mean, profiles.variance, np.array([5, 5000, 5]))
+    assert separation(profiles) == pytest.approx(separation(other))
 
 
-def test_a_marker_is_used_apart_and_expressed() -> None:
-    # genes: a good marker; unused by the network; expressed by few; absent from type 0; speaks against its own type
-    mean = np.array([[3.0, 3.0, 1.0, 0.0, 3.0], [0.1, 0.1, 0.0, 3.0, 0.1]])
-    fraction = np.array([[0.9, 0.9, 0.2, 0.0, 0.9], [0.1, 0.1, 0.0, 0.9, 0.1]])
-    attributions = np.array([[0.5, 0.0, 0.5, 0.5, -0.5], [0.5, 0.0, 0.5, 0.5, 0.5]])
-    scores = evidence_scores(attributions, TypeProfiles(mean, np.full((2, 5), 0.5), fraction))
-    assert scores[0].argmax() == 0
-    assert scores[0, 1] == 0
-    assert 0 < scores[0, 2] < scores[0, 0]
-    assert scores[0, 3] < 0 < scores[1, 3]
-    assert scores[0, 4] == 0
+def test_more_cells_make_a_difference_more_certain() -> None:
+    mean, variance = np.array([[2.0], [0.0]]), np.ones((2, 1))
+    few, many = (separation(TypeProfiles(mean, variance, np.array([n, n]))) for n in (10, 1000))
+    assert 0 < few[0, 0] < many[0, 0] < 2 / (1 + SD_FLOOR)
+
+
+def test_the_network_decides_between_genes_that_are_equally_apart() -> None:
+    profiles = TypeProfiles(
+        np.array([[3.0, 3.0, 3.0, 0.0], [0.1, 0.1, 0.1, 3.0]]), np.full((2, 4), 0.5), np.array([9, 9])
+    )
+    attributions = np.array([[0.5, 0.0, -0.5, 0.5], [0.5, 0.0, -0.5, 0.5]])
+    scores = evidence_scores(attributions, profiles)
+    assert scores[0, 0] > scores[0, 1] > scores[0, 2] > 0 > scores[0, 3]
+    assert scores[1, 3] > 0 > scores[1, 0]
+
+
+def test_attribution_weights_have_no_unit_and_take_zeros() -> None:
+    attributions = np.random.default_rng(0).normal(size=(3, 50))
+    assert attribution_weights(attributions * 1000) == pytest.approx(attribution_weights(attributions))
+    assert attribution_weights(np.zeros((2, 5))) == pytest.approx(np.log(2) ** 0.25)
 
 
 def test_order_puts_better_scores_first_and_breaks_ties() -> None:

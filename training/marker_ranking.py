@@ -1,21 +1,26 @@
-"""How genes are ordered within a cell type: what the network uses, what sets the type apart, what its cells express."""
+"""How genes are ordered within a cell type: what sets it apart beyond doubt, weighted by what the network uses."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
 
-VARIANCE_FLOOR = 0.05
-"""Added to the variance of ln(1 + counts per 10,000) in `separation`: nearly silent genes would win without it."""
+SD_FLOOR = 0.5
+"""Added to a gene's standard deviation of ln(1 + counts per 10,000): nearly silent genes would win without it."""
+STANDARD_ERRORS = 2.0
+"""How many standard errors are taken off a difference of means before it counts."""
+ATTRIBUTION_POWER = 0.25
+ATTRIBUTION_QUANTILE = 0.99
+"""Of a type's absolute attributions: the unit in which the others are weighed."""
 
 
 @dataclass(frozen=True)
 class TypeProfiles:
-    """Normalised expression per type and gene, float64 [..., types, genes]. `fraction`: of cells expressing."""
+    """Normalised expression per type and gene, float64 [..., types, genes]; `n_cells`: of each type, [..., types]."""
 
     mean: np.ndarray
     variance: np.ndarray
-    fraction: np.ndarray
+    n_cells: np.ndarray
 
 
 def type_profiles(
@@ -27,27 +32,29 @@ def type_profiles(
     draw takes each cell; the profiles are then [draws, types, genes], and a type without cells in a draw has zeros.
     """
     drawn = np.ones((1, len(codes))) if weights is None else weights
-    sums = np.zeros((3, len(drawn), n_types, x.shape[1]))
-    sizes = np.zeros((len(drawn), n_types, 1))
+    sums = np.zeros((2, len(drawn), n_types, x.shape[1]))
+    sizes = np.zeros((len(drawn), n_types))
     for code in range(n_types):
         cells = np.flatnonzero(codes == code)
         of_type, w = x[cells], drawn[:, cells].astype(np.float64)
-        sizes[:, code, 0] = w.sum(axis=1)
-        for number, values in enumerate((of_type.data, of_type.data.astype(np.float64) ** 2, of_type.data > 0)):
-            matrix = sp.csr_matrix((values.astype(np.float64), of_type.indices, of_type.indptr), shape=of_type.shape)
+        sizes[:, code] = w.sum(axis=1)
+        for number, power in enumerate((1, 2)):
+            values = of_type.data.astype(np.float64) ** power
+            matrix = sp.csr_matrix((values, of_type.indices, of_type.indptr), shape=of_type.shape)
             sums[number, :, code] = (matrix.T @ w.T).T
-    mean, square, fraction = sums / np.maximum(sizes, 1)
-    profiles = TypeProfiles(mean, np.maximum(square - mean**2, 0), fraction)
+    mean, square = sums / np.maximum(sizes, 1)[..., None]
+    variance = np.maximum(square - mean**2, 0)
     if weights is None:
-        return TypeProfiles(*(values[0] for values in (profiles.mean, profiles.variance, profiles.fraction)))
-    return profiles
+        return TypeProfiles(mean[0], variance[0], sizes[0])
+    return TypeProfiles(mean, variance, sizes)
 
 
 def separation(profiles: TypeProfiles) -> np.ndarray:
-    """Distance of a type's mean from that of all other types, in standard deviations, [..., types, genes].
+    """How far a type's mean surely lies from that of all other types, in standard deviations, [..., types, genes].
 
-    The other types weigh the same, whatever their numbers of cells; their variance is that of their equal mixture. The
-    square root is over the mean of both variances plus `VARIANCE_FLOOR`, as in Cohen's d for groups of equal size.
+    The other types weigh the same, whatever their numbers of cells. `STANDARD_ERRORS` are taken off the difference,
+    down to 0; the unit is the root of the mean variance within types, plus `SD_FLOOR`. Negative where the type has
+    less.
     """
     n_others = profiles.mean.shape[-2] - 1
 
@@ -55,25 +62,36 @@ def separation(profiles: TypeProfiles) -> np.ndarray:
         rest: np.ndarray = (values.sum(axis=-2, keepdims=True) - values) / n_others
         return rest
 
-    others = of_others(profiles.mean)
-    spread = np.maximum(of_others(profiles.variance) + of_others(profiles.mean**2) - others**2, 0)
-    distance: np.ndarray = (profiles.mean - others) / np.sqrt((profiles.variance + spread) / 2 + VARIANCE_FLOOR)
-    return distance
+    of_mean = profiles.variance / np.maximum(profiles.n_cells, 1)[..., None]
+    error = np.sqrt(of_mean + of_others(of_mean) / n_others)
+    difference = profiles.mean - of_others(profiles.mean)
+    certain = np.sign(difference) * np.maximum(np.abs(difference) - STANDARD_ERRORS * error, 0)
+    apart: np.ndarray = certain / (np.sqrt(profiles.variance.mean(axis=-2, keepdims=True)) + SD_FLOOR)
+    return apart
+
+
+def attribution_weights(mean_attributions: np.ndarray) -> np.ndarray:
+    """How much the network relies on a gene for a type, positive, [..., types, genes].
+
+    softplus(a / u) to the power `ATTRIBUTION_POWER`, where a is the mean attribution and u the type's
+    `ATTRIBUTION_QUANTILE` of |a|. Without a bound at 0, since the sign of a small attribution is chance: of genes that
+    rise and fall together the network may use either one.
+    """
+    unit = np.quantile(np.abs(mean_attributions), ATTRIBUTION_QUANTILE, axis=-1, keepdims=True)
+    relative = np.divide(
+        mean_attributions, unit, out=np.zeros_like(mean_attributions, dtype=np.float64), where=unit > 0
+    )
+    weights: np.ndarray = np.logaddexp(0, relative) ** ATTRIBUTION_POWER
+    return weights
 
 
 def evidence_scores(mean_attributions: np.ndarray, profiles: TypeProfiles) -> np.ndarray:
-    """The ranking `evidence`, [..., types, genes]; larger is better, negative where a gene's absence marks the type.
+    """The ranking `evidence`: `separation` x `attribution_weights`, [..., types, genes].
 
-    `mean_attributions`: [..., types, genes], over the type's correctly called cells. A marker must be all of: used by
-    the network for this type (square root of its mean attribution), apart from other types (`separation`), and
-    expressed by most of the type's cells (their fraction; for a negative marker the mean fraction in other types).
-    The score is the product; a gene that speaks against its own type scores 0.
+    Larger is better; negative where a gene's absence marks the type. `mean_attributions`: [..., types, genes], over the
+    type's correctly called cells.
     """
-    n_others = profiles.mean.shape[-2] - 1
-    apart = separation(profiles)
-    in_others = (profiles.fraction.sum(axis=-2, keepdims=True) - profiles.fraction) / n_others
-    expressed = np.where(apart > 0, profiles.fraction, in_others)
-    scores: np.ndarray = np.sqrt(np.maximum(mean_attributions, 0)) * apart * expressed
+    scores: np.ndarray = separation(profiles) * attribution_weights(mean_attributions)
     return scores
 
 
