@@ -1,7 +1,7 @@
 """A small search for settings: `python search_in_a_process.py STUDY N_TRIALS [HOLD_AT]`; tests call `search` as well.
 
-Prints every trial that ends. With HOLD_AT it stands still within that one of its fits, says `holding`, and waits to be
-killed.
+Prints every trial that ends. With HOLD_AT it stands still in that one of its fits, or the next that is not pruned at
+once, says `holding`, and waits to be killed.
 """
 
 import sys
@@ -79,7 +79,7 @@ def main() -> None:
 
         def hear(epoch: Epoch) -> None:
             on_epoch(epoch)
-            if n_fits == hold_at:
+            if hold_at and n_fits >= hold_at:
                 say("holding")
                 time.sleep(100)
 

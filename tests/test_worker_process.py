@@ -7,7 +7,13 @@ import pytest
 from cellmark.training.worker_process import PROC, has_ended, this_process
 
 pytestmark = pytest.mark.skipif(not (PROC / "self" / "stat").exists(), reason="only Linux tells of its processes")
-SCRIPT = "import sys; from cellmark.training.worker_process import this_process; print(this_process(), flush=True); sys.stdin.read()"
+SCRIPT = """
+import sys
+from cellmark.training.worker_process import this_process
+sys.stdout.write(f"{this_process()}\\n")
+sys.stdout.flush()
+sys.stdin.read()
+"""
 
 
 def test_a_process_has_ended_once_it_was_killed_even_if_nobody_waited_for_it() -> None:
