@@ -170,3 +170,18 @@ def test_donors_decide_the_strategy() -> None:
     assert same(split_cells(codes, None, seed=0), split_stratified(codes, seed=0))
     split = split_cells(codes, donors, hold_out=["d3"], seed=0)
     assert same(split, split_by_donor(codes, donors, hold_out=["d3"], seed=0))
+
+
+def test_without_a_test_share_all_cells_are_for_training_and_validation() -> None:
+    codes = np.repeat([0, 1], [30, 12])
+    by_cells = split_cells(codes, None, test_share=0.0, seed=0)
+    assert len(by_cells.test) == 0
+    assert len(by_cells.train) + len(by_cells.validation) == 42
+    donors = np.array(["a", "b", "c"])[np.arange(42) % 3]
+    by_donor = split_cells(codes, donors, test_share=0.0, seed=0)
+    assert len(by_donor.test) == 0
+    assert by_donor.strategy == "donor"
+    assert len(set(donors[by_donor.validation])) == 1
+    one = split_cells(codes, np.full(42, "a"), test_share=0.0, seed=0)
+    assert len(one.test) == 0
+    assert 0 < len(one.validation) < 10

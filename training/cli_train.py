@@ -25,6 +25,9 @@ def train(
         str | None,
         typer.Option("--hold-out", metavar="DONOR[,DONOR]", help="Donors to test on. Default: one by chance."),
     ] = None,
+    test_share: Annotated[
+        float, typer.Option("--test-share", help="Share of the cells to test on, without donors; 0 for no test part.")
+    ] = 0.2,
     test: Annotated[
         Path | None, typer.Option("--test", help="An independent labelled file to evaluate on as well.")
     ] = None,
@@ -240,6 +243,7 @@ def train(
         label=label,
         donor=donor,
         hold_out=tuple(part.strip() for part in hold_out.split(",") if part.strip()) if hold_out else (),
+        test_share=test_share,
         name=name,
         layer=layer,
         library_size=library_size,

@@ -21,7 +21,9 @@ LONGEST_LIST = 20
 class TrainingConfig:
     """Settings of one training run; paths are where to read and write, all else goes to MLflow's parameters.
 
-    `label`, `donor`: columns of `obs`. `hold_out`: donors for the test part. `library_size`: an `obs` column, None to
+    `label`, `donor`: columns of `obs`. `hold_out`: donors for the test part. `test_share`: of the cells otherwise; with
+    0 there is no test part, donors or not, and the model is registered without measures on unseen cells of this file.
+    `library_size`: an `obs` column, None to
     sum over all genes. `test_data`: an independent labelled file, evaluated as well. `min_cells`: types with fewer are
     left out. `max_genes`: largest panel, None for all genes that pass the filter.
 
@@ -35,6 +37,7 @@ class TrainingConfig:
     label: str = "cell_type"
     donor: str | None = None
     hold_out: tuple[str, ...] = ()
+    test_share: float = 0.2
     name: str = "cellmark"
     layer: str | None = None
     library_size: str | None = None

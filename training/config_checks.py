@@ -57,6 +57,11 @@ def _run_problems(config: "TrainingConfig") -> list[Finding]:
     check.at_least("min_cells", 3, "Three parts need three cells of every type.")
     check(config.max_genes is None or config.max_genes >= 2, "max_genes", "at least 2, or 0 for all", "Raise it.")
     check(0 < config.min_panel_share <= 1, "min_panel_share", "above 0, at most 1", "Give a share such as 0.5.")
+    check(0 <= config.test_share <= 0.5, "test_share", "from 0 to 0.5", "Give a share such as 0.2; 0 for no test part.")
+    check(
+        not (config.test_share == 0 and config.hold_out), "hold_out", "no test donors with a test share of 0",
+        "Leave one of the two away.",
+    )  # fmt: skip
     check(0 <= config.seed < 2**32, "seed", "a whole number from 0 to 2**32 - 1", "Give another seed.")
     check(config.device in ("cpu", "cuda"), "device", "cpu or cuda", "Name one of them.")
     check(not (config.hold_out and config.donor is None), "hold_out", "a donor column as well",

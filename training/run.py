@@ -93,7 +93,9 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
         )
 
     listener.step("Splitting")
-    split = split_cells(cells.codes, cells.donors, hold_out=config.hold_out, seed=config.seed)
+    split = split_cells(
+        cells.codes, cells.donors, hold_out=config.hold_out, test_share=config.test_share, seed=config.seed
+    )
     cells, split = drop_untrainable(cells, split)
     for finding in cells.notes:
         listener.note(finding)

@@ -21,11 +21,21 @@ class Split:
     notes: tuple[str, ...] = ()
 
 
-def split_cells(codes: np.ndarray, donors: np.ndarray | None, *, hold_out: Sequence[str] = (), seed: int) -> Split:
-    """By donors where they are given, stratified otherwise. `codes`: int [cells]; `donors`: str [cells] or None."""
+def split_cells(
+    codes: np.ndarray,
+    donors: np.ndarray | None,
+    *,
+    hold_out: Sequence[str] = (),
+    test_share: float = 0.2,
+    seed: int,
+) -> Split:
+    """By donors where they are given, stratified otherwise. `codes`: int [cells]; `donors`: str [cells] or None.
+
+    `test_share`: of the cells, without donors; 0 for no test part at all, donors or not.
+    """
     if donors is None:
-        return split_stratified(codes, seed=seed)
-    return split_by_donor(codes, donors, hold_out=hold_out, seed=seed)
+        return split_stratified(codes, test_share=test_share, seed=seed)
+    return split_by_donor(codes, donors, hold_out=hold_out, no_test=test_share == 0, seed=seed)
 
 
 def split_stratified(codes: np.ndarray, *, seed: int, test_share: float = 0.2, validation_share: float = 0.1) -> Split:
@@ -57,6 +67,7 @@ def split_by_donor(
     donors: np.ndarray,
     *,
     hold_out: Sequence[str] = (),
+    no_test: bool = False,
     seed: int,
     validation_share: float = 0.1,
 ) -> Split:
@@ -66,8 +77,8 @@ def split_by_donor(
     training cells (any donor when there is none such). Of the remaining donors, with three or more, one whole donor is
     validation, drawn among those without which every type keeps two thirds of its training cells or ten of them;
     otherwise validation is a stratified tenth of their cells, and a note says so. A type that only held out donors
-    have is left without training cells. Raises `LabelError` on an unknown donor, on fewer than two donors, and when
-    nothing is left to train or validate on.
+    have is left without training cells. With `no_test` no donor is held out. Raises `LabelError` on an unknown donor,
+    on fewer than two donors, and when nothing is left to train or validate on.
     """
     names = np.unique(donors)
     unknown = [donor for donor in hold_out if donor not in names]
@@ -78,12 +89,14 @@ def split_by_donor(
         )  # fmt: skip
     generator = np.random.default_rng(seed)
     notes: list[str] = []
-    if not hold_out and len(names) > 1:
+    if no_test:
+        hold_out = []
+    elif not hold_out and len(names) > 1:
         hold_out = [str(_draw_donor(names, codes, donors, generator, keep_share=0.0))]
         notes.append(f"test donor {hold_out[0]} was drawn by seed {seed}; name donors with --hold-out to choose them")
     is_test = np.isin(donors, list(hold_out))
     rest = np.setdiff1d(names, list(hold_out))
-    if len(rest) == 0 or len(names) < 2:
+    if len(rest) == 0 or (len(names) < 2 and not no_test):
         raise LabelError(
             Finding("SPLIT_IMPOSSIBLE", "donor", "at least two donors, one of them not held out",
                     f"{len(names)} donors, {len(rest)} of them for training",
