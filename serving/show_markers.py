@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -45,24 +44,28 @@ COMBINATION_COLUMNS = (
     Shown("genes and what they exceed", "genes and what they exceed", str),
     *(Shown(name, name, "{:.3f}".format) for name in ("precision", "recall", "F-beta")),
 )
-NARROW = ("cell type", "gene", "genes and what they exceed")
+FOLDED = ("cell type", "gene", "genes and what they exceed")
 """Headings of the columns that are folded where the terminal is narrow; numbers are not."""
 
 
 def show_markers(rows: pd.DataFrame, title: str, *, columns: Sequence[Shown] = COLUMNS) -> None:
     """Rows of the marker table as a table with a gap between cell types. Columns without any value are left out."""
     shown = [entry for entry in columns if entry.column in rows and rows[entry.column].notna().any()]
-    # No lines between columns: eleven of them are to fit 80 characters.
-    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    # Without lines: eleven columns are to fit 80 characters.
+    table = Table(title=Text(title), title_justify="left", box=None, padding=(0, 1, 0, 0))
     for entry in shown:
-        if entry.heading in NARROW:
+        if entry.heading in FOLDED:
             table.add_column(entry.heading, overflow="fold")
         else:
             table.add_column(entry.heading, justify="right", no_wrap=True)
     first = shown[0].column
-    names = rows[first].tolist()
-    for number, row in enumerate(rows[[entry.column for entry in shown]].itertuples(index=False)):
-        last_of_type = number + 1 < len(names) and names[number + 1] != names[number]
-        cells = ("-" if pd.isna(value) else entry.text(value) for entry, value in zip(shown, row, strict=True))
-        table.add_row(*map(Text, cells), end_section=last_of_type and len(names) > rows[first].nunique())
+    one_row_each = rows[first].is_unique
+    before = None
+    for row in rows[[entry.column for entry in shown]].itertuples(index=False):
+        if before not in (None, row[0]) and not one_row_each:
+            table.add_row()
+        before = row[0]
+        table.add_row(
+            *(Text("-" if pd.isna(value) else entry.text(value)) for entry, value in zip(shown, row, strict=True))
+        )
     Console(highlight=False).print(table)

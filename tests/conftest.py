@@ -1,6 +1,7 @@
 """Where real cells are, for the tests that need them; synthetic cells and a small model, for all others."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -133,6 +134,37 @@ def trained(tiny_file: Path, tmp_path_factory: pytest.TempPathFactory) -> "Train
 @pytest.fixture(scope="session")
 def tiny_bundle(trained: "TrainedModel") -> Bundle:
     return trained.bundle
+
+
+@pytest.fixture(scope="session")
+def full_markers(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The archived bundle with a marker table that lacks nothing: drawn numbers, five negative markers a type, and its
+    first two genes as its minimal combination.
+    """
+    from cellmark.schemas.bundle import MARKERS, write_manifest
+    from cellmark.schemas.marker_table import COLUMNS, marker_table
+
+    folder = tmp_path_factory.mktemp("markers") / "bundle"
+    shutil.copytree(Path(__file__).resolve().parent / "archives" / "v1", folder)
+    given = pd.read_parquet(folder / MARKERS)[["cell_type", "rank", "gene_symbol", "ranking"]]
+    generator = np.random.default_rng(0)
+    numbers = {name for name, column in COLUMNS.items() if column.dtype == "float64"}
+    drawn = {name: generator.uniform(0, 1, len(given)) for name in sorted(numbers)}
+    last = given.groupby("cell_type")["rank"].transform("max")
+    negative = given["rank"] > last - 5
+    combined = given["rank"] <= 2
+    drawn["combination_threshold"] = np.where(given["rank"] == 1, 0.5, 1.25)
+    for name, value in (("precision", 0.9), ("recall", 0.8), ("f_beta", 0.8780)):
+        drawn[f"combination_{name}"] = np.full(len(given), value)
+    drawn |= {name: np.where(combined, drawn[name], np.nan) for name in drawn if name.startswith("combination_")}
+    table = marker_table(
+        **given, **drawn, gene_id="ENSG00000156738", direction=np.where(negative, "negative", "positive"),
+        negative_rank=(last - given["rank"] + 1).where(negative), in_minimal_combination=combined,
+    )  # fmt: skip
+    table.to_parquet(folder / MARKERS, index=False)
+    raw = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    write_manifest(folder, {name: value for name, value in raw.items() if name != "files"})
+    return Bundle.open(folder)
 
 
 class Ran(NamedTuple):

@@ -157,7 +157,7 @@ def test_markers_are_listed_or_written_with_all_columns(
 ) -> None:
     ran = cellmark("markers", "-m", tiny_bundle.folder, "--cell-type", "B cell", "--top", 2)
     assert ran.status == 0
-    rows = [line.removeprefix(" B cell ").split() for line in ran.out.splitlines() if line.startswith(" B cell ")]
+    rows = [line.removeprefix("B cell ").split() for line in ran.out.splitlines() if line.startswith("B cell ")]
     expected = tiny_bundle.markers.query("cell_type == 'B cell' and rank <= 2")
     assert [row[:2] for row in rows] == [["1", expected["gene_symbol"].iloc[0]], ["2", expected["gene_symbol"].iloc[1]]]
     assert cellmark("markers", "-m", tiny_bundle.folder, "--top", 0, "-o", tmp_path / "all.parquet").status == 0
@@ -208,7 +208,7 @@ def test_train_registers_a_model_that_the_next_command_uses(
     assert ran.status == 0, ran.err
     manifest = Bundle.open(tmp_path / "bundle").manifest
     assert manifest.split.test.donors == ["d1"]
-    assert manifest.network.hidden_units == [[32, 16]]
+    assert manifest.network.hidden_units == [[32, 16]] * 5
     assert "tiny [red] version 1" in ran.out
     test = manifest.metrics["test"]
     assert f"{test['accuracy']:.3f}" in ran.out

@@ -1,0 +1,48 @@
+"""Markers in a terminal."""
+
+import pandas as pd
+import pytest
+
+from cellmark.schemas.marker_table import marker_table
+from cellmark.serving.show_markers import COLUMNS, show_markers
+
+
+def two_types() -> pd.DataFrame:
+    return marker_table(
+        cell_type=["CD14+ Monocyte", "CD14+ Monocyte", "CD8+/CD45RA+ Naive Cytotoxic"],
+        rank=[1, 2, 1],
+        gene_symbol=["S100A8", "LYZ", "[red]"],
+        marker_score=[12.3456, 3.2, 0.0123],
+        fraction_in=[0.994, 1, 0.5],
+        fraction_out=[0.103, 0.5, 0],
+        log2_fold_change=[6.418, 5, -0.5],
+        auc=[0.987, 0.9, 0.5],
+        p_value_adj=[0.0012, 0.05, 1],
+        donor_fraction=[1, 0.75, None],
+        stability=[1, 0.96, 0],
+    )
+
+
+def shown(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return capsys.readouterr().out.splitlines()
+
+
+def test_what_decides_is_shown_within_80_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    show_markers(two_types(), "Markers")
+    lines = shown(capsys)
+    assert max(map(len, lines)) <= 80
+    for heading in [entry.heading for entry in COLUMNS]:
+        assert heading in lines[1]
+    row = next(line for line in lines if "S100A8" in line)
+    assert row.split()[-9:] == ["S100A8", "12.3", "99%", "10%", "6.42", "0.99", "0.001", "100%", "100%"]
+    assert any("[red]" in line and line.split()[-2:] == ["-", "0%"] for line in lines)
+    assert [line for line in lines[2:] if not line.strip()], "a gap between types"
+
+
+def test_columns_without_any_value_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    old = two_types()[["cell_type", "rank", "gene_symbol", "marker_score", "fraction_in"]].assign(auc=None)
+    show_markers(old, "Markers")
+    assert shown(capsys)[1].split() == ["cell", "type", "rank", "gene", "score", "%", "in"]
