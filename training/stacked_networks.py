@@ -1,7 +1,7 @@
 """Networks of one shape side by side: each layer is one product for all of them."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -32,6 +32,7 @@ class StackedNetworks:
         self.means = [torch.zeros_like(beta, requires_grad=False) for beta in self.betas]
         self.variances = [torch.ones_like(beta, requires_grad=False) for beta in self.betas]
         self.kept = 1 - torch.tensor(dropouts, device=device)[None, :, None]
+        self._workspace = torch.empty_like(self.weights[0], requires_grad=False)
 
     def __len__(self) -> int:
         return len(self.bias)
@@ -47,8 +48,7 @@ class StackedNetworks:
         With a `generator` as in training: BatchNorm of this batch, and dropout drawn from it.
         """
         n_cells, n_members = len(inputs), len(self)
-        first = self.weights[0] if self.gate is None else self.weights[0] * self.gate[:, None, :]
-        z = inputs @ first.flatten(0, 1).T
+        z: torch.Tensor = _FirstLayer.apply(inputs, self.weights[0], self.gate, self._workspace)  # type: ignore[no-untyped-call]
         layers = zip(self.weights[1:], self.gammas, self.betas, self.means, self.variances, strict=True)
         for number, (weight, gamma, beta, mean, variance) in enumerate(layers, start=1):
             z = functional.batch_norm(
@@ -77,10 +77,36 @@ class StackedNetworks:
         self.gate = None if self.gate is None else picked(self.gate)
         self.means, self.variances = ([picked(values) for values in group] for group in (self.means, self.variances))
         self.kept = self.kept[:, rows]
+        self._workspace = self._workspace[: len(rows)]
 
     def copy(self, member: int) -> list[torch.Tensor]:
         """A copy of one member's weights and statistics, for `write`."""
         return [values[member].detach().clone() for values in (*self.parameters, *self.means, *self.variances)]
+
+
+class _FirstLayer(torch.autograd.Function):
+    """Pre-activations of the first layer, cells x (members times units), for inputs that need no gradient.
+
+    The gated weights, and then their gradient, are written into `workspace`: gigabytes of fresh memory in each epoch
+    cost more than the products. So a gradient must be used before the next pass.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, inputs: torch.Tensor, weight: torch.Tensor, gate: torch.Tensor | None, workspace: torch.Tensor
+    ) -> torch.Tensor:
+        ctx.inputs, ctx.weight, ctx.gate, ctx.workspace = inputs, weight, gate, workspace
+        used = weight if gate is None else torch.mul(weight, gate[:, None, :], out=workspace)
+        return inputs @ used.flatten(0, 1).T
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[None, torch.Tensor, torch.Tensor | None, None]:
+        weight, gate, workspace = ctx.weight, ctx.gate, ctx.workspace
+        torch.mm(gradient.T, ctx.inputs, out=workspace.flatten(0, 1))
+        if gate is None:
+            return None, workspace, None, None
+        of_gate = torch.stack([(own * values).sum(0) for own, values in zip(workspace, weight, strict=True)])
+        return None, workspace.mul_(gate[:, None, :]), of_gate, None
 
 
 def write(copied: Sequence[torch.Tensor], classifier: Classifier) -> Classifier:
