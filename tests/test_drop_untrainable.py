@@ -46,6 +46,12 @@ def test_nothing_changes_when_training_has_every_type() -> None:
     assert drop_untrainable(cells, split) == (cells, split)
 
 
+def test_a_split_without_a_test_part_is_none_with_too_little() -> None:
+    cells = draw({name: {"B": 9, "T": 9} for name in ("d1", "d2", "d3")})
+    split = split_by_donor(cells.codes, cells.donors, no_test=True, seed=0)  # type: ignore[arg-type]
+    assert drop_untrainable(cells, split) == (cells, split)
+
+
 @pytest.mark.parametrize(
     "rows",
     [

@@ -21,7 +21,9 @@ def drop_untrainable(cells: LabelledCells, split: Split) -> tuple[LabelledCells,
     kept = kept_types[cells.codes]
     parts = [part[kept[part]] for part in (split.train, split.validation, split.test)]
     lost = {name: size for name, size in cells.cells_per_type(np.flatnonzero(~kept)).items() if size}
-    if kept_types.sum() < 2 or not all(len(part) for part in parts):
+    # A split made without a test part has nothing to lose there.
+    needed = [part for part, before in zip(parts, (True, True, len(split.test)), strict=True) if before]
+    if kept_types.sum() < 2 or not all(len(part) for part in needed):
         sizes = ", ".join(f"{len(part)} for {name}" for name, part in zip(_PARTS, parts, strict=True))
         raise LabelError(
             Finding("SPLIT_IMPOSSIBLE", "label", "two types or more with cells to train, validate and test on",

@@ -23,7 +23,9 @@ def show_training(registered: RegisteredModel) -> None:
             values = metrics[part]
             overall.add_row(part, str(values["n_cells"]), f"{values['accuracy']:.3f}", f"{values['macro_f1']:.3f}")
     console.print(overall)
-    console.print(types_table(metrics["test"]))
+    shown = next((part for part in ("test", "independent", "validation") if metrics.get(part, {}).get("per_type")), None)
+    if shown is not None:
+        console.print(types_table(metrics[shown], part=shown))
     uri = f"models:/{registered.version.name}/{registered.version.version}"
     console.print(f"MLflow: {registered.tracking_uri}", markup=False, soft_wrap=True)
     console.print("Next:")
@@ -35,9 +37,9 @@ def show_training(registered: RegisteredModel) -> None:
         console.print(f"  {command}", markup=False, soft_wrap=True)
 
 
-def types_table(evaluation: dict[str, Any]) -> Table:
-    """Precision, recall, F1 and support of each type on test cells."""
-    table = Table(title="Test cells")
+def types_table(evaluation: dict[str, Any], *, part: str = "test") -> Table:
+    """Precision, recall, F1 and support of each type on the cells of a part."""
+    table = Table(title=f"{part.capitalize()} cells")
     for column in ("cell type", "precision", "recall", "F1", "cells"):
         table.add_column(column, justify="left" if column == "cell type" else "right")
     for name, values in evaluation["per_type"].items():
