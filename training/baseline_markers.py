@@ -9,7 +9,7 @@
 
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
-from typing import Any, Literal, NamedTuple, cast, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
@@ -95,7 +95,7 @@ def check_method(method: str) -> Method:
             Finding("EXTRA_MISSING", "method", "the package cosg, which ranks by this method", "no such package",
                     f"Install it with: {INSTALL_COSG}")
         )  # fmt: skip
-    return cast("Method", method)
+    return method
 
 
 def score_genes(x: sp.csr_matrix, codes: np.ndarray, *, n_types: int, method: Method) -> Scores:
@@ -106,7 +106,7 @@ def score_genes(x: sp.csr_matrix, codes: np.ndarray, *, n_types: int, method: Me
         x = x.copy()
         x.eliminate_zeros()
     # Numbers for names: libraries cut, sort and join names in ways of their own.
-    groups = pd.Categorical.from_codes(codes, categories=[str(code) for code in range(n_types)])
+    groups = pd.Categorical(codes.astype(str), categories=[str(code) for code in range(n_types)])
     adata = ad.AnnData(
         x,
         obs=pd.DataFrame({"group": groups}, index=[str(row) for row in range(x.shape[0])]),

@@ -12,3 +12,11 @@ def whole_numbers(text: str, name: str) -> tuple[int, ...]:
                     repr(text), "Correct the list.")
         )  # fmt: skip
     return tuple(int(part) for part in parts)
+
+
+def check_range(name: str, value: float, expected: str, *, low: float, high: float = float("inf")) -> None:
+    """Raise `ParameterError` for a number that is not from `low` to `high`. `expected`: that, in words."""
+    if not low <= value <= high:
+        raise ParameterError(
+            Finding("PARAMETER_INVALID", name, expected, f"{value:g}", f"Correct --{name.replace('_', '-')}.")
+        )

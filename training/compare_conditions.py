@@ -1,0 +1,181 @@
+"""Which markers a condition gains or loses, type by type, with donors as the units of inference.
+
+The steps: means per donor and type (`pseudobulk`); how specific each gene is for each type within each donor
+(`specificity`), where the other types weigh the same, so that a shift of composition is no change; the difference of
+its mean over donors between condition and reference, with a moderated t interval over donors (`donor_spread`,
+`moderated_interval`); a word for it (`change_verdict`). Without donors there are differences and no intervals: cells of
+one donor are not independent, and an interval over cells would be far too narrow (Squair et al. 2021,
+doi:10.1038/s41467-021-25960-2).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from .change_table import change_table
+from .change_verdict import KEPT, NO_MARKER, NOT_COMPARED, UNDECIDED, ChangeRules
+from .contrasts import NO_DONORS, Contrast, plan_contrasts, take_samples
+from .marker_changes import NUMBERS, marker_changes, shared_types
+from .moderated_interval import moderated_interval
+from .pseudobulk import pseudobulk
+
+CHUNK_VALUES = 2**22
+"""Values of samples x types x genes that are dense at a time."""
+MIN_CELLS = 10
+ORDER = {UNDECIDED: 1, KEPT: 2, NO_MARKER: 3, NOT_COMPARED: 4}
+"""Within a type; decided changes come before."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`table`: as `change_table` describes. `n_tested`: genes of all types with a p-value, per contrast."""
+
+    table: pd.DataFrame
+    contrasts: tuple[Contrast, ...]
+    n_tested: tuple[int, ...]
+
+
+def compare_conditions(
+    x: sp.csr_matrix,
+    codes: np.ndarray,
+    conditions: np.ndarray,
+    *,
+    donors: np.ndarray | None,
+    cell_types: Sequence[str],
+    gene_symbols: Sequence[str],
+    gene_ids: Sequence[str | None],
+    reference: str | None = None,
+    chosen: np.ndarray | None = None,
+    min_cells: int = MIN_CELLS,
+    rules: ChangeRules | None = None,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> Comparison:
+    """Compare each condition with the reference (see `plan_contrasts`).
+
+    `x`: CSR, cells x genes, ln(1 + counts per 10,000); `codes`: int [cells], numbers of `cell_types`; `conditions`,
+    `donors`: str [cells]. `chosen`: bool [types, genes], the genes to look at; without it those that are candidates
+    (`ChangeRules.is_candidate`), of which the table keeps the markers of either side. A donor counts for a type with
+    at least `min_cells` cells of it. `on_progress` hears of the number of genes done.
+
+    Within a contrast and type, decided changes come first, then undecided ones, then what is kept; larger ones first.
+    A type that one side lacks has one row with the verdict `not compared`, and is no part of the rest of the other
+    types. Raises what `plan_contrasts` does.
+    """
+    rules = rules or ChangeRules()
+    samples = take_samples(conditions, donors)
+    contrasts = plan_contrasts(samples, reference=reference)
+    bulk = pseudobulk(x, codes, samples.numbers, n_types=len(cell_types), n_samples=len(samples.conditions))
+    enough = bulk.n_cells >= min_cells
+    pieces: list[list[pd.DataFrame]] = [[] for _ in contrasts]
+    width = max(1, CHUNK_VALUES // bulk.n_cells.size)
+    for start in range(0, len(gene_symbols), width):
+        genes = slice(start, start + width)
+        log2_means, fractions = bulk.log2_means(genes), bulk.fractions(genes)
+        wanted = None if chosen is None else chosen[:, genes]
+        for contrast, found in zip(contrasts, pieces, strict=True):
+            for rows in marker_changes(log2_means, fractions, enough, contrast, chosen=wanted, rules=rules):
+                found.append(rows.assign(gene=rows["gene"] + start))
+        on_progress(min(width, len(gene_symbols) - start))
+    tables = []
+    for contrast, found in zip(contrasts, pieces, strict=True):
+        missing = missing_types(bulk.n_cells, contrast, min_cells=min_cells)
+        lacking = pd.DataFrame({"type": list(missing), "reason": list(missing.values())})
+        parts = [part for part in (*found, lacking) if len(part)]
+        rows = judge(pd.concat(parts, ignore_index=True) if parts else lacking, rules)
+        tables.append(_with_facts(rows, contrast, np.where(enough, bulk.n_cells, 0)))
+    table = pd.concat(tables, ignore_index=True)
+    n_tested = tuple(int(of["p_value"].notna().sum()) for of in tables)
+    if chosen is None:
+        table = table[table["verdict"] != NO_MARKER]
+    for column, names, number in (
+        ("cell_type", cell_types, "type"),
+        ("gene_symbol", gene_symbols, "gene"),
+        ("gene_id", gene_ids, "gene"),
+    ):
+        table[column] = [None if pd.isna(place) else names[int(place)] for place in table[number]]
+    return Comparison(change_table(table), tuple(contrasts), n_tested)
+
+
+def missing_types(n_cells: np.ndarray, contrast: Contrast, *, min_cells: int) -> dict[int, str]:
+    """Numbers of the types that cannot be compared, and why. `n_cells`: int [samples, types]."""
+    shared = shared_types(n_cells >= min_cells, contrast)
+    found = {}
+    for code in range(n_cells.shape[1]):
+        lacking = []
+        for name, donors in ((contrast.reference, contrast.before), (contrast.condition, contrast.after)):
+            most = int(n_cells[contrast.samples(donors), code].max())
+            who = "" if contrast.reason == NO_DONORS else "no donor of "
+            has = (
+                f"has only {most} cells" if contrast.reason == NO_DONORS else f"has {min_cells} cells (at most {most})"
+            )
+            if most < min_cells:
+                lacking.append(f"{who}{name} {has}")
+        if lacking:
+            found[code] = ", ".join(lacking)
+        elif len(shared) < 2:
+            found[code] = "no other type has enough cells in both"
+    return found
+
+
+def judge(rows: pd.DataFrame, rules: ChangeRules) -> pd.DataFrame:
+    """The rows of one contrast with intervals, `p_value_adj` (Benjamini-Hochberg over all rows) and `verdict`.
+
+    Rows without a gene stand for types that cannot be compared.
+    """
+    from scipy.stats import false_discovery_control
+
+    rows = rows.reindex(columns=[*NUMBERS, "change_low", "change_high", "p_value"])
+    values = {name: rows[name].to_numpy(dtype=float, copy=True) for name in rows.columns if name != "reason"}
+    for code in np.unique(values["type"]):
+        of_type = np.flatnonzero((values["type"] == code) & (values["df"] > 0))
+        if len(of_type):
+            found = moderated_interval(
+                values["change"][of_type],
+                values["variance"][of_type],
+                df=int(values["df"][of_type[0]]),
+                scale=float(values["scale"][of_type[0]]),
+                confidence=1 - rules.alpha,
+            )
+            for name, interval in zip(("change_low", "change_high", "p_value"), found, strict=True):
+                values[name][of_type] = interval
+    adjusted = values["p_value"].copy()
+    tested = ~np.isnan(adjusted)
+    if tested.any():
+        adjusted[tested] = false_discovery_control(adjusted[tested])
+    verdict = rules.verdicts(
+        rules.is_marker(values["log2_fold_change_reference"], values["fraction_reference"]),
+        rules.is_marker(values["log2_fold_change_condition"], values["fraction_condition"]),
+        change=values["change"],
+        low=values["change_low"],
+        high=values["change_high"],
+        p_value_adj=adjusted,
+    )
+    compared = ~np.isnan(values["gene"])
+    unknown = compared & ~tested & rows["reason"].isna().to_numpy()
+    return rows.assign(
+        change_low=values["change_low"],
+        change_high=values["change_high"],
+        p_value=values["p_value"],
+        p_value_adj=adjusted,
+        verdict=np.where(compared, verdict, NOT_COMPARED),
+        reason=rows["reason"].mask(unknown, "no donor differs from another"),
+    )
+
+
+def _with_facts(rows: pd.DataFrame, contrast: Contrast, cells: np.ndarray) -> pd.DataFrame:
+    """Sorted, with what is the same for all genes of a type. `cells`: those that count, int [samples, types]."""
+    order = pd.DataFrame(
+        {"type": rows["type"], "verdict": rows["verdict"].map(ORDER).fillna(0), "size": -rows["change"].abs()}
+    )
+    rows = rows.loc[order.sort_values(["type", "verdict", "size"], kind="stable").index]
+    of_type = rows["type"].to_numpy(dtype=int)
+    return rows.assign(
+        condition=contrast.condition,
+        reference=contrast.reference,
+        design=contrast.design,
+        n_cells_reference=cells[contrast.samples(contrast.before)].sum(axis=0)[of_type],
+        n_cells_condition=cells[contrast.samples(contrast.after)].sum(axis=0)[of_type],
+    )

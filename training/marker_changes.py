@@ -1,0 +1,125 @@
+"""One comparison in numbers: how specific genes are on either side, and by how much that differs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from .change_verdict import ChangeRules
+from .contrasts import NO_DONORS, Contrast
+from .donor_spread import MIN_DONORS, Spread, donor_spread, enough_donors
+from .specificity import specificity
+
+NUMBERS = (
+    "type", "gene", "log2_fold_change_reference", "log2_fold_change_condition", "change", "variance",
+    "df", "scale", "change_in_type", "change_in_rest", "fraction_reference", "fraction_condition", "n_donors_reference",
+    "n_donors_condition", "reason",
+)  # fmt: skip
+"""Columns of a frame of changes: `type` and `gene` are numbers, `variance`, `df` and `scale` as of `donor_spread`, all
+else as in `change_table`."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """The donors of one side. `own`: log2 mean of the type; `specific`: against the average other type; `fraction`: of
+    cells expressing; [donors, shared types, genes] each. `present`: bool [donors, shared types].
+    """
+
+    own: np.ndarray
+    specific: np.ndarray
+    fraction: np.ndarray
+    present: np.ndarray
+
+
+def marker_changes(
+    log2_means: np.ndarray,
+    fractions: np.ndarray,
+    enough: np.ndarray,
+    contrast: Contrast,
+    *,
+    chosen: np.ndarray | None,
+    rules: ChangeRules,
+) -> Iterator[pd.DataFrame]:
+    """A frame with the columns `NUMBERS` for each type that both sides have.
+
+    `log2_means`, `fractions`: as of `Pseudobulk`, [samples, types, genes]; `enough`: bool [samples, types], where a
+    sample has cells enough. `chosen`: bool [types, genes]; without it the genes that are candidates.
+    """
+    shared = shared_types(enough, contrast)
+    if len(shared) < 2:
+        return
+    before, after = (side_of(log2_means, fractions, enough, of, shared) for of in (contrast.before, contrast.after))
+    for place, code in enumerate(shared):
+        rows = np.flatnonzero(before.present[:, place]), np.flatnonzero(after.present[:, place])
+        reason = contrast.reason
+        if contrast.design == "paired":
+            pairs = np.intersect1d(*rows)
+            rows = (pairs, pairs) if len(pairs) else rows
+        if reason is None and not enough_donors(len(rows[0]), len(rows[1]), contrast.design):
+            reason = f"{len(rows[0])} and {len(rows[1])} donors with enough cells of the type; {MIN_DONORS} are needed"
+        elif contrast.design == "paired" and not len(pairs):
+            reason = "no donor has enough cells of the type in both"
+        fraction = [side.fraction[of, place].mean(axis=0) for side, of in zip((before, after), rows, strict=True)]
+        own = [side.own[of, place].mean(axis=0) for side, of in zip((before, after), rows, strict=True)]
+        specific = [side.specific[of, place] for side, of in zip((before, after), rows, strict=True)]
+        mean = [values.mean(axis=0) for values in specific]
+        n_donors = [len(of) for of in rows]
+        wanted = chosen[code] if chosen is not None else rules.is_candidate(mean, fraction, n_donors=n_donors)
+        genes = np.flatnonzero(wanted)
+        spread = Spread(np.full(len(genes), np.nan), 0, np.nan)
+        if reason is None and contrast.design is not None:
+            spread = donor_spread(specific[0][:, genes], specific[1][:, genes], design=contrast.design)
+        change, in_type = (mean[1] - mean[0])[genes], (own[1] - own[0])[genes]
+        yield pd.DataFrame(
+            {
+                "type": code,
+                "gene": genes,
+                "log2_fold_change_reference": mean[0][genes],
+                "log2_fold_change_condition": mean[1][genes],
+                "change": change,
+                "variance": spread.variance,
+                "df": spread.df,
+                "scale": spread.scale,
+                "change_in_type": in_type,
+                "change_in_rest": in_type - change,
+                "fraction_reference": fraction[0][genes],
+                "fraction_condition": fraction[1][genes],
+                "n_donors_reference": len(rows[0]) if contrast.reason != NO_DONORS else None,
+                "n_donors_condition": len(rows[1]) if contrast.reason != NO_DONORS else None,
+                "reason": reason,
+            },
+            columns=NUMBERS,
+        )
+
+
+def shared_types(enough: np.ndarray, contrast: Contrast) -> np.ndarray:
+    """Numbers of the types that some donor of either side has. `enough`: bool [samples, types]."""
+    sides = [enough[contrast.samples(of)].any(axis=0) for of in (contrast.before, contrast.after)]
+    return np.flatnonzero(sides[0] & sides[1])
+
+
+def side_of(
+    log2_means: np.ndarray,
+    fractions: np.ndarray,
+    enough: np.ndarray,
+    donors: tuple[tuple[int, ...], ...],
+    shared: np.ndarray,
+) -> Side:
+    """The donors of one side, with the shared types only. A donor's samples weigh the same.
+
+    `donors`: of each donor, its samples; all else as in `marker_changes`.
+    """
+    rows = [list(of) for of in donors]
+    counted = [enough[of][:, shared] for of in rows]
+    present = np.stack([of.any(axis=0) for of in counted])
+
+    def merged(values: np.ndarray) -> np.ndarray:
+        means = [
+            np.einsum("st,stg->tg", samples / np.maximum(samples.sum(axis=0), 1), values[of][:, shared])
+            for samples, of in zip(counted, rows, strict=True)
+        ]
+        return np.stack(means)
+
+    own = merged(log2_means)
+    return Side(own, specificity(own, present), merged(fractions), present)

@@ -1,0 +1,102 @@
+"""Marker tables as files: .csv, .parquet, or a copy of an .h5ad that scanpy's plots work on; and read back."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from cellmark.schemas.atomic_output import whole_file
+from cellmark.schemas.errors import Finding, OutputError, ParameterError, ReadError
+from cellmark.schemas.read import require_input
+from cellmark.schemas.scanpy_layout import KEY, to_rank_genes_groups
+
+TABLES = (".csv", ".parquet")
+
+
+def check_suffix(path: Path, suffixes: Sequence[str]) -> None:
+    """Raise `OutputError` when the name of an output ends in none of `suffixes`."""
+    if path.suffix not in suffixes:
+        names = ", ".join(suffixes[:-1]) + " or " + suffixes[-1] if len(suffixes) > 1 else suffixes[0]
+        raise OutputError(
+            Finding("OUTPUT_FORMAT_UNKNOWN", str(path), f"a name that ends in {names}",
+                    repr(path.suffix) if path.suffix else "no extension", "Give the output one of these extensions.")
+        )  # fmt: skip
+
+
+def check_not_input(out: Path, data: Path) -> None:
+    """Raise `OutputError` when a table would replace the cells, `ParameterError` when an `.h5ad` is to be a copy of an
+    input that is none.
+    """
+    if out.suffix == ".h5ad":  # a copy that keeps all that is there may take its place
+        if data.suffix.lower() != ".h5ad":
+            raise ParameterError(
+                Finding("PARAMETER_INVALID", "out", "an .h5ad as input too, of which a copy is written", data.name,
+                        "Write a .csv or .parquet instead.")
+            )  # fmt: skip
+    elif out.exists() and data.exists() and out.samefile(data):
+        raise OutputError(
+            Finding("OUTPUT_EXISTS", str(out), "another file than the input", "the input, which would be lost",
+                    "Name another output.")
+        )  # fmt: skip
+
+
+def write_table(table: pd.DataFrame, out: Path, *, force: bool = False) -> None:
+    """A `.csv` or `.parquet`, whole or not at all."""
+    with whole_file(out, force=force) as draft:
+        table.to_parquet(draft, index=False) if out.suffix == ".parquet" else table.to_csv(draft, index=False)
+
+
+def write_h5ad(table: pd.DataFrame, data: Path, out: Path, *, label: str, force: bool = False) -> tuple[str, ...]:
+    """A copy of the `.h5ad` `data` with each ranking in `uns` as scanpy keeps it; all else stays as it is stored.
+
+    The first ranking is `rank_genes_groups`; with several, each is there as `rank_genes_groups_<ranking>` too. Returns
+    the keys.
+    """
+    import h5py
+    from anndata.io import write_elem
+
+    rankings = list(pd.unique(table["ranking"]))
+    layouts = {
+        f"{KEY}_{name}": to_rank_genes_groups(table[table["ranking"] == name], groupby=label) for name in rankings
+    }
+    first = {KEY: layouts[f"{KEY}_{rankings[0]}"]}
+    layouts = {**first, **layouts} if len(rankings) > 1 else first
+    with whole_file(out, force=force) as draft:
+        shutil.copyfile(data, draft)
+        with h5py.File(draft, "r+") as file:
+            if "uns" not in file:
+                write_elem(file, "uns", {})
+            for key, layout in layouts.items():
+                if key in file["uns"]:
+                    del file["uns"][key]
+                write_elem(file["uns"], key, layout)
+    return tuple(layouts)
+
+
+def read_marker_file(path: Path) -> pd.DataFrame:
+    """The columns `cell_type`, `gene_symbol`, `rank` and, where the file has them, `ranking` and `direction`.
+
+    Raises `ReadError` for a file that is no marker table.
+    """
+    require_input(path)
+    if path.suffix not in TABLES:
+        raise ReadError(
+            Finding("FILE_FORMAT_UNKNOWN", str(path), "a marker table, .csv or .parquet", repr(path.suffix or "none"),
+                    "Write one with `cellmark markers rank DATA -o markers.csv`.")
+        )  # fmt: skip
+    try:
+        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, low_memory=False)
+    except (OSError, ValueError) as error:  # pyarrow's and pandas' parsers raise kinds of ValueError
+        raise ReadError(
+            Finding("FILE_UNREADABLE", str(path), "a marker table", str(error).splitlines()[0][:200],
+                    "Write it anew.")
+        ) from error  # fmt: skip
+    missing = [name for name in ("cell_type", "gene_symbol", "rank") if name not in table]
+    if missing:
+        raise ReadError(
+            Finding("TABLE_INVALID", str(path), "the columns cell_type, gene_symbol and rank",
+                    f"no {', '.join(missing)}", "Take a table of `cellmark markers rank`, or a bundle's markers.")
+        )  # fmt: skip
+    kept = [name for name in ("cell_type", "gene_symbol", "rank", "ranking", "direction") if name in table]
+    return table[kept].astype({"cell_type": str, "gene_symbol": str})
