@@ -82,6 +82,7 @@ def test_a_person_sees_each_step_begin_and_end_with_its_time(terminal: bool) -> 
     assert "by [chance]: d1" in shown
     assert shown.count("warning: ") == 1
     if not terminal:
+        assert "trial 5 of 9, best validation accuracy 0.957" in shown
         assert "Reading …\n" in shown, "a log says what is going on before it ends"
         assert "\x1b" not in text.getvalue()
 
@@ -102,3 +103,14 @@ def test_a_step_that_fails_leaves_the_terminal_as_it_was() -> None:
         raise ValueError("broken")
     shown = text.getvalue()
     assert shown.rfind("\x1b[?25h") > shown.rfind("\x1b[?25l"), "the cursor is visible again"
+
+
+def test_a_bar_counts_trials_and_tells_the_best_value_so_far() -> None:
+    text = io.StringIO()
+    with Terminal(max_epochs=5, console=Console(file=text, force_terminal=True, width=120)) as screen:
+        screen.step("Tuning")
+        screen.trial(TRIAL)
+        screen._progress.refresh()
+        (task,) = screen._progress.tasks
+        assert (task.completed, task.total) == (5, 9)
+    assert "best validation accuracy 0.957" in text.getvalue()
