@@ -1,10 +1,17 @@
 """Rows of a model's marker table."""
 
+import json
+
 import pandas as pd
 import pytest
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import ModelError, ParameterError
+from cellmark.schemas.marker_table import COLUMNS
+from cellmark.schemas.responses import MarkersAnswer
+from cellmark.schemas.strict_json import write_json
+from cellmark.serving.annotator import Annotator
+from cellmark.serving.answers import markers_json
 from cellmark.serving.markers import (
     combinations_in_words,
     minimal_combinations,
@@ -62,3 +69,16 @@ def test_an_unknown_type_and_no_ranks_are_refused(tiny_bundle: Bundle) -> None:
         minimal_combinations(tiny_bundle, "Nope")
     with pytest.raises(ParameterError):
         select_markers(tiny_bundle, top=0)
+
+
+def test_the_service_answers_with_every_column(full_markers: Bundle) -> None:
+    annotator = Annotator.load(full_markers.folder)
+    table = annotator.markers("B cell", top=3)
+    answer = json.loads(write_json(markers_json(annotator, table)))
+    MarkersAnswer.model_validate(answer)
+    assert list(answer["markers"][0]) == list(COLUMNS)
+    for row, expected in zip(answer["markers"], table.to_dict("records"), strict=True):
+        for name, value in expected.items():
+            assert row[name] is None if pd.isna(value) else row[name] == value
+    assert [row["in_minimal_combination"] for row in answer["markers"]] == [True, True, False]
+    assert [row["negative_rank"] for row in answer["markers"]] == [None] * 3
