@@ -1,0 +1,107 @@
+"""The published score of candidate genes: silhouette x specificity on raw counts, and the fold levels that order them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from .level_counts import level_counts
+from .silhouette import silhouettes
+
+EPSILON = 1e-6
+FOLD_LEVELS = np.arange(2.0, 1.15, -0.1)
+"""From 2.0 down to 1.2, counted down in steps of 0.1: most lie a rounding error below, so that exactly 1.5 passes 1.5.
+Medians of counts are small whole numbers, and the published program counts so."""
+
+
+@dataclass(frozen=True)
+class ScoredMarkers:
+    """Of one type, best first: `genes`, int; `fold_level`, 2.0 to 1.2 or NaN; `marker_score`, NaN where not scored."""
+
+    genes: np.ndarray
+    fold_level: np.ndarray
+    marker_score: np.ndarray
+
+
+@dataclass(frozen=True)
+class CountProfiles:
+    """Per type and gene, float64 [types, genes]: mean and median counts, fraction of cells with more than one."""
+
+    mean: np.ndarray
+    median: np.ndarray
+    fraction_above_one: np.ndarray
+
+
+def count_profiles(counts: sp.csc_matrix | sp.csr_matrix, codes: np.ndarray, *, n_types: int) -> CountProfiles:
+    """`counts`: raw, cells x genes; `codes`: int [cells], with cells of every type."""
+    sizes = np.bincount(codes, minlength=n_types)
+    mean, median, above = (np.zeros((n_types, counts.shape[1])) for _ in range(3))
+    middle = np.stack([(sizes - 1) // 2, sizes // 2])[:, :, None]
+    for gene, (levels, cells) in enumerate(level_counts(counts, codes, n_types=n_types)):
+        mean[:, gene] = cells @ levels / sizes
+        above[:, gene] = cells[:, levels > 1].sum(axis=1) / sizes
+        median[:, gene] = levels[(cells.cumsum(axis=1) <= middle).sum(axis=2)].mean(axis=0)
+    return CountProfiles(mean, median, above)
+
+
+def specificity(profiles: CountProfiles, scored: np.ndarray) -> np.ndarray:
+    """Sum of three log2 ratios of a type to the sum over the other types, each scaled to 0..1 over all genes.
+
+    [types, genes]. `scored`: genes that are a candidate of any type; the fraction of all others counts as 0, which is
+    what the published program scales over.
+    """
+    fraction = np.zeros_like(profiles.fraction_above_one)
+    fraction[:, scored] = profiles.fraction_above_one[:, scored]
+    total = np.zeros_like(fraction)
+    for values in (profiles.mean, profiles.median, fraction):
+        ratio = np.log2((values + EPSILON) / (values.sum(axis=0) - values + EPSILON))
+        lowest, highest = ratio.min(axis=1, keepdims=True), ratio.max(axis=1, keepdims=True)
+        total += (ratio - lowest) / (highest - lowest + EPSILON)
+    return total
+
+
+def fold_levels(profiles: CountProfiles) -> np.ndarray:
+    """The largest of 2.0, 1.9, ... 1.2 times the largest other type that a type exceeds in all three, or NaN.
+
+    [types, genes].
+    """
+    levels = np.full(profiles.mean.shape, np.nan)
+    for row in range(len(levels)):
+        others = np.arange(len(levels)) != row
+        for level in FOLD_LEVELS[::-1]:
+            exceeds = np.ones(levels.shape[1], dtype=bool)
+            for values in (profiles.mean, profiles.median, profiles.fraction_above_one):
+                exceeds &= values[row] > level * values[others].max(axis=0, initial=0)
+            levels[row, exceeds] = np.round(level, 1)
+    return levels
+
+
+def marker_scores(
+    counts: sp.csc_matrix | sp.csr_matrix, codes: np.ndarray, *, n_types: int, candidates: Sequence[np.ndarray]
+) -> list[ScoredMarkers]:
+    """Markers of each type: genes with a fold level, the highest level first, by score; then its other candidates.
+
+    `counts`: raw, cells x genes; `codes`: int [cells]; `candidates`: genes of each type, best first. A gene takes a
+    fold level wherever its counts earn one, if it is a candidate of any type; it is scored only where it is a candidate
+    (elsewhere the score is NaN, and it comes last of its level). A type without cells has no markers. Zhang et al. 2026
+    (bbag223), step 8 of the method.
+    """
+    present = np.flatnonzero(np.bincount(codes, minlength=n_types))
+    rows = np.searchsorted(present, codes)
+    columns = sp.csc_matrix(counts)
+    profiles = count_profiles(columns, rows, n_types=len(present))
+    scored = np.unique(np.concatenate([candidates[code] for code in present]).astype(np.intp))
+    apart = np.full((len(present), counts.shape[1]), np.nan)
+    apart[:, scored] = silhouettes(columns[:, scored], rows, n_types=len(present))
+    scores, levels = apart * specificity(profiles, scored), fold_levels(profiles)
+    nothing = np.zeros(0)
+    markers = [ScoredMarkers(nothing.astype(np.intp), nothing, nothing)] * n_types
+    for row, code in enumerate(present):
+        own = np.full(counts.shape[1], np.nan)
+        own[candidates[code]] = scores[row, candidates[code]]
+        with_level = scored[~np.isnan(levels[row, scored])]
+        with_level = with_level[np.lexsort((-own[with_level], -levels[row, with_level]))]
+        genes = np.concatenate([with_level, candidates[code][np.isnan(levels[row, candidates[code]])]])
+        markers[code] = ScoredMarkers(genes, levels[row, genes], own[genes])
+    return markers
