@@ -6,8 +6,8 @@ import numpy as np
 
 from cellmark.schemas.errors import Finding, ParameterError
 
-MEMBERSHIP_VALUES = 2**23
-"""Values of one membership matrix (32 MB): as many permutations at once as fit."""
+CHUNK_VALUES = 2**23
+"""Values of a membership matrix and of its product (32 MB each): as many permutations at once as fit."""
 BLOCK_VALUES = 2**24
 """Values of a dense block of genes (64 MB)."""
 
@@ -50,7 +50,7 @@ def permuted_sums(
         )
     n_cells = len(codes)
     types = np.arange(n_types, dtype=np.min_scalar_type(n_types))[None, :, None]
-    batch = max(1, MEMBERSHIP_VALUES // max(n_types * n_cells, 1))
+    batch = max(1, CHUNK_VALUES // max(n_types * n_cells, n_types * values.shape[1], 1))
     for labels in permuted_labels(codes, n_permutations=n_permutations, batch=batch, seed=seed, strata=strata):
         membership = np.equal(labels[:, None, :], types).astype(np.float32)
         sums = membership.reshape(-1, n_cells) @ values

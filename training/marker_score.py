@@ -1,4 +1,4 @@
-"""The published score of candidate genes: silhouette x specificity on raw counts, and the fold levels that order them."""
+"""The published score of candidate genes, silhouette x specificity on raw counts, and the levels that order them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The published test: does a gene's mean contribution differ more between types than between permuted labels?"""
+"""The published test: mean contributions differ more between types than between groups of permuted labels."""
 
 from dataclasses import dataclass
 
