@@ -1,0 +1,59 @@
+"""How all figures look: canvas, colours, shapes, and names short enough for thirty of them."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREY, PALE = "#0072B2", "#D55E00", "#595959", "#E6E6E6"
+"""The first two of the palette of Okabe and Ito."""
+SHARES, EXPRESSION, SIGNED = "Blues", "cividis_r", "RdBu_r"
+"""Colour maps: lightness rises or falls throughout; of the last, to both sides of white in the middle."""
+DPI = 130
+LONGEST_LABEL = 32
+
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#332288", "#8A8A8A")
+"""Of Okabe and Ito, without black and yellow; indigo of Tol. Far apart with any kind of colour blindness too."""
+SHAPES = ("o", "^", "s", "P", "v", "D", "X", "*")
+
+
+class TypeStyle(NamedTuple):
+    """Colour and shape of a cell type's points."""
+
+    colour: str
+    shape: str
+
+
+def type_styles(n_types: int) -> list[TypeStyle]:
+    """A style for each type, in order: eight colours with one shape, then again with the next; 64 are different."""
+    n_colours, n_shapes = len(COLOURS), len(SHAPES)
+    return [TypeStyle(COLOURS[k % n_colours], SHAPES[k // n_colours % n_shapes]) for k in range(n_types)]
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty figure, in inches. It is nobody else's: pyplot would keep it, and choose a window system."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def label_axis(axis: Any, names: Sequence[str], *, rotation: int = 0) -> None:
+    """One name at each whole number of an axis."""
+    axis.set_ticks(range(len(names)), labels=names, rotation=rotation, fontsize=9 if len(names) <= 20 else 7)
+
+
+def plain(axes: "Axes") -> None:
+    """Without lines above and to the right."""
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def short(names: Sequence[str], *, longest: int = LONGEST_LABEL) -> list[str]:
+    """Shortened in the middle, as names of subtypes differ at their end; a dollar sign is no start of a formula."""
+    half = longest // 2
+    names = [name if len(name) <= longest else f"{name[:half]}…{name[-half:]}" for name in map(str, names)]
+    return [name.replace("$", r"\$") for name in names]
