@@ -8,6 +8,7 @@ from cellmark.training.marker_ranking import (
     SD_FLOOR,
     STANDARD_ERRORS,
     TypeProfiles,
+    absence_scores,
     attribution_weights,
     evidence_scores,
     order_genes,
@@ -88,6 +89,16 @@ def test_the_network_decides_between_genes_that_are_equally_apart() -> None:
     scores = evidence_scores(attributions, profiles)
     assert scores[0, 0] > scores[0, 1] > scores[0, 2] > 0 > scores[0, 3]
     assert scores[1, 3] > 0 > scores[1, 0]
+
+
+def test_a_gene_that_one_other_type_alone_expresses_is_no_negative_marker() -> None:
+    # gene 0: all types but the first; gene 1: the last type alone; gene 2: lower in the first, yet in all its cells
+    mean = np.array([[0.1, 0.1, 1.0], [3.0, 0.1, 2.0], [2.0, 0.1, 2.0], [3.0, 3.0, 2.0]])
+    fraction = np.array([[0.1, 0.1, 1.0], [0.9, 0.1, 1.0], [0.8, 0.1, 1.0], [0.9, 0.9, 1.0]])
+    scores = absence_scores(np.zeros((4, 3)), TypeProfiles(mean, np.full((4, 3), 0.5), np.full(4, 50)), fraction)
+    assert scores[0, 0] > 0
+    assert (scores[0, 1:] == 0).all()
+    assert (scores[[1, 3]] == 0).all()
 
 
 def test_attribution_weights_have_no_unit_and_take_zeros() -> None:

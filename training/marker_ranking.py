@@ -95,6 +95,25 @@ def evidence_scores(mean_attributions: np.ndarray, profiles: TypeProfiles) -> np
     return scores
 
 
+def absence_scores(mean_attributions: np.ndarray, profiles: TypeProfiles, fraction: np.ndarray) -> np.ndarray:
+    """How well a gene's absence marks a type, [types, genes]; 0 where it does not.
+
+    As `evidence_scores`, but against the median of the other types' means, and times how much larger the median of
+    their fractions of expressing cells is: a negative marker is on in most other types and off in this one, not merely
+    lower, and not lower than one other type alone. `mean_attributions`, `fraction`: [types, genes].
+    """
+
+    def of_others(values: np.ndarray) -> np.ndarray:
+        return np.stack([np.median(np.delete(values, row, axis=0), axis=0) for row in range(len(values))])
+
+    error = np.sqrt(profiles.variance / np.maximum(profiles.n_cells, 1)[:, None])
+    missing = np.maximum(of_others(profiles.mean) - profiles.mean - STANDARD_ERRORS * error, 0)
+    off = np.maximum(of_others(fraction) - fraction, 0)
+    unit = np.sqrt(profiles.variance.mean(axis=0)) + SD_FLOOR
+    scores: np.ndarray = missing * off / unit * attribution_weights(mean_attributions)
+    return scores
+
+
 def order_genes(scores: np.ndarray, *, tie_breaker: np.ndarray) -> np.ndarray:
     """Genes of each type, best first, int [types, genes]; of equal scores the larger `tie_breaker` first."""
     return np.stack(

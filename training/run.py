@@ -1,11 +1,13 @@
 """One training run from labelled cells to a proven bundle, told from top to bottom."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
+import torch
 
 from cellmark.schemas.atomic_output import refuse_existing
 from cellmark.schemas.bundle import Bundle
@@ -18,17 +20,19 @@ from cellmark.schemas.read import open_cells
 from .check_parity import Parity, check_parity
 from .choose_panel import choose_panel
 from .config import TrainingConfig
-from .contributions import attribution_shares, mean_of_types, type_means
+from .contributions import BaselineKind, attribution_shares, choose_baselines, type_means
 from .describe import describe_data, expect, frame_of_calls
 from .draw_golden_cells import draw_golden_counts, golden_cells
 from .drop_untrainable import drop_untrainable
 from .embedding import fit_embedding
-from .ensemble import FittedEnsemble, fit_ensemble, predict_probabilities, variations
+from .ensemble import FittedEnsemble, fit_ensemble, variations
 from .evaluate import evaluate
 from .export_onnx import annotator_graph, explainer_graph
-from .first_markers import expression_in_and_out, first_markers
-from .fit import Epoch
+from .find_markers import MarkerCells, PanelGenes, find_markers
+from .fit import Epoch, predict_logits
 from .folded_network import fold
+from .gene_gate import mean_gate
+from .gene_lists import select
 from .independent_test import check_independent, evaluate_independent
 from .labelled_cells import LabelledCells, read_labelled
 from .split import Split, split_cells
@@ -113,6 +117,8 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
                     "Check that the counts are raw and that the labels belong to the cells.")
         )  # fmt: skip
     panel = GenePanel(tuple(np.array(cells.gene_symbols)[columns]))
+    gene_ids = tuple(np.array(cells.gene_ids, dtype=object)[columns])
+    allowed = _allowed(panel, gene_ids, config, listener)
     counts = cells.counts[:, columns]
     counts.sort_indices()
     x = normalize(counts, cells.library_size)
@@ -149,7 +155,8 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
     )
 
     listener.step("Evaluating")
-    calls = predict_probabilities(fitted.classifiers, x)
+    member_logits = [predict_logits(classifier, x) for classifier in fitted.classifiers]
+    calls = torch.stack(member_logits).mean(dim=0).softmax(dim=1).numpy()
     metrics: dict[str, Any] = {
         "validation": evaluate(cells.codes[split.validation], calls[split.validation].argmax(1), cells.cell_types),
         "test": evaluate(cells.codes[split.test], calls[split.test].argmax(1), cells.cell_types),
@@ -158,13 +165,40 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
     listener.step("Explaining training cells")
     members = [fold(classifier) for classifier in fitted.classifiers]
     train_x, train_codes = x[split.train], cells.codes[split.train]
-    baselines = mean_of_types(train_x, train_codes, n_types)
-    means = type_means(members, train_x, baselines, train_codes, calls[split.train].argmax(1))
+    kind = config.markers.baseline
+    # A random cell is no neutral ground for explanations, nor for genes that an input did not measure.
+    served_kind: BaselineKind = "mean" if kind == "random" else kind
+    baselines = choose_baselines(served_kind, train_x, train_codes, n_types, seed=config.seed)
+    marker_baselines = choose_baselines(kind, train_x, train_codes, n_types, seed=config.seed)
+    # Markers are found in all cells but those of the test part, which stay unseen.
+    seen = np.sort(np.concatenate([split.train, split.validation]))
+    seen_x, seen_codes, seen_calls = x[seen], cells.codes[seen], calls[seen].argmax(1)
+    means = type_means(members, seen_x, baselines, seen_codes, seen_calls)
+    marker_means = means
+    if served_kind != kind:
+        marker_means = type_means(members, seen_x, marker_baselines, seen_codes, seen_calls)
     shares, shares_per_type = attribution_shares(means)
-    expression = expression_in_and_out(train_x, train_codes, n_types)
-    gene_ids = tuple(np.array(cells.gene_ids, dtype=object)[columns])
-    markers = first_markers(
-        means, expression, cell_types=cells.cell_types, gene_symbols=panel.symbols, gene_ids=gene_ids
+
+    listener.step("Ranking markers")
+    markers = find_markers(
+        members,
+        MarkerCells(
+            x=seen_x,
+            counts=cells.counts[seen],
+            columns=columns,
+            codes=seen_codes,
+            calls=seen_calls,
+            member_calls=np.stack([logits.argmax(dim=1).numpy()[seen] for logits in member_logits]),
+            donors=None if cells.donors is None else cells.donors[seen],
+        ),
+        PanelGenes(panel.symbols, gene_ids, allowed, mean_gate(fitted.classifiers)),
+        cell_types=cells.cell_types,
+        baselines=baselines,
+        marker_baselines=marker_baselines,
+        means=means,
+        marker_means=marker_means,
+        settings=config.markers,
+        seed=config.seed,
     )
 
     listener.step("Exporting and proving the graphs")
@@ -218,7 +252,7 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
                 "filter": {"threshold": 0.01, "percentile": 80.0, "max_genes": config.max_genes},
             },
             "normalization": describe_scale(),
-            "baseline_kind": "mean_of_types",
+            "baseline_kind": "mean_of_types" if served_kind == "mean" else served_kind,
             "network": {
                 "n_members": len(members),
                 "hidden_units": [member.hidden_units for member in members],
@@ -235,3 +269,14 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
     return TrainedModel(
         Bundle.open(folder), manifest, cells, split, fitted, parity, frame_of_calls(cells, split.test, calls), tuned
     )
+
+
+def _allowed(
+    panel: GenePanel, gene_ids: Sequence[str | None], config: TrainingConfig, listener: Listener
+) -> np.ndarray:
+    """Which of the panel's genes may be markers, bool [genes]; what a list names in vain is told."""
+    lists = config.markers
+    chosen = select(panel.symbols, gene_ids, include=lists.include_genes, exclude=lists.exclude_genes)
+    for finding in chosen.findings:
+        listener.note(finding)
+    return chosen.allowed
