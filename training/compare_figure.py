@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from .change_verdict import GAINED, KEPT, LOST, NOT_COMPARED, STRONGER, UNDECIDED, WEAKER
-from .figures import GREY, _figure, _plain, _short
+from .figure_style import GREY, PALE, new_figure, plain, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +25,6 @@ STYLES = {
 MOST_ROWS = 60
 """Genes of one comparison, over all types."""
 COLUMNS = 3
-BAND = "#F0F0F0"
 
 
 def compare_figure(table: pd.DataFrame, *, top: int = 5) -> "Figure":
@@ -38,7 +37,7 @@ def compare_figure(table: pd.DataFrame, *, top: int = 5) -> "Figure":
     n_columns = COLUMNS if len(panels) > 4 else min(len(panels), 2)
     lines = [panels[start : start + n_columns] for start in range(0, len(panels), n_columns)]
     heights = [0.19 * max(max(map(len, line)), 4) + 1.2 for line in lines]
-    figure = _figure(5.4 * n_columns + 0.3, sum(heights) + 0.7)
+    figure = new_figure(5.4 * n_columns + 0.3, sum(heights) + 0.7)
     grid = figure.subplots(len(lines), n_columns, squeeze=False, gridspec_kw={"height_ratios": heights})
     largest = [float(rows["change"].abs().max()) for rows in panels if rows["change"].notna().any()]
     limit = max(1.25 * max(largest, default=1.0), 1.5)
@@ -46,9 +45,9 @@ def compare_figure(table: pd.DataFrame, *, top: int = 5) -> "Figure":
         axes = grid[place // n_columns, place % n_columns]
         _draw(axes, panels[place], limit=limit, n_lines=max(map(len, lines[place // n_columns])))
         missing = table[(table["condition"] == condition) & (table["verdict"] == NOT_COMPARED)]["cell_type"]
-        title = f"{_short([condition])[0]} against {_short([reference])[0]}"
+        title = f"{short([condition])[0]} against {short([reference])[0]}"
         if len(missing):
-            title += f"\nnot compared: {', '.join(_short(missing[:3]))}{', …' if len(missing) > 3 else ''}"
+            title += f"\nnot compared: {', '.join(short(missing.tolist()[:3]))}{', …' if len(missing) > 3 else ''}"
         axes.set_title(title, fontsize=9)
     for axes in grid.ravel()[len(panels) :]:
         axes.set_visible(False)
@@ -87,10 +86,10 @@ def _draw(axes: "Axes", rows: pd.DataFrame, *, limit: float, n_lines: int) -> No
     labels = []
     for place, row in enumerate(rows.to_dict("records")):
         if pd.isna(row["gene_symbol"]):
-            labels.append(_short([row["cell_type"]])[0])
-            axes.axhspan(place - 0.5, place + 0.5, color=BAND, zorder=0)
+            labels.append(short([row["cell_type"]])[0])
+            axes.axhspan(place - 0.5, place + 0.5, color=PALE, alpha=0.6, zorder=0)
             continue
-        labels.append(_short([row["gene_symbol"]])[0])
+        labels.append(short([row["gene_symbol"]])[0])
         if not np.isnan(row["change_low"]):
             colour, _ = STYLES.get(row["verdict"], STYLES[UNDECIDED])
             axes.plot([row["change_low"], row["change_high"]], [place, place], color=colour, linewidth=1.2)
@@ -106,4 +105,4 @@ def _draw(axes: "Axes", rows: pd.DataFrame, *, limit: float, n_lines: int) -> No
     axes.set(xlim=(-limit, limit), ylim=(max(n_lines, 1) - 0.5, -0.5),
              xlabel="change of log2 fold change, type against rest")  # fmt: skip
     axes.annotate("log2FC", (1.01, 1.0), xycoords="axes fraction", va="bottom", fontsize=7, color=GREY)
-    _plain(axes)
+    plain(axes)

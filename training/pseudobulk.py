@@ -37,7 +37,9 @@ def pseudobulk(x: sp.csr_matrix, codes: np.ndarray, samples: np.ndarray, *, n_ty
     """
     rows = samples * n_types + codes
     sizes = np.bincount(rows, minlength=n_samples * n_types)
-    membership = sp.csr_matrix((1.0 / sizes[rows], (rows, np.arange(len(rows)))), shape=(len(sizes), len(rows)))
+    membership = sp.csr_matrix((np.ones(len(rows)), (rows, np.arange(len(rows)))), shape=(len(sizes), len(rows)))
     counts = sp.csr_matrix((np.expm1(x.data.astype(np.float64)), x.indices, x.indptr), shape=x.shape)
     expressed = sp.csr_matrix(((x.data > 0).astype(np.float64), x.indices, x.indptr), shape=x.shape)
-    return Pseudobulk(membership @ counts, membership @ expressed, sizes.reshape(n_samples, n_types))
+    means = sp.diags(1 / np.maximum(sizes, 1))
+    expression, fraction = (sp.csr_matrix(means @ (membership @ of)) for of in (counts, expressed))
+    return Pseudobulk(expression, fraction, sizes.reshape(n_samples, n_types))

@@ -50,7 +50,7 @@ def show_rankings(table: pd.DataFrame, overlap: pd.DataFrame, *, top: int, overl
             genes = best.loc[(best["cell_type"] == cell_type) & (best["ranking"] == ranking), "gene_symbol"]
             name = Text(str(cell_type) if number == 0 else "")
             lines.add_row(name, ranking, Text(", ".join(genes)), end_section=number + 1 == len(overlap))
-    shared = _table(f"Genes that two rankings share among the first {overlap_top} of a type, mean over types")
+    shared = _table(None)
     _column(shared, "", text=True)
     for ranking in overlap.columns:
         _column(shared, ranking, text=False)
@@ -58,11 +58,17 @@ def show_rankings(table: pd.DataFrame, overlap: pd.DataFrame, *, top: int, overl
         shared.add_row(str(ranking), *(f"{value:.1f}" for value in row))
     console = Console(highlight=False)
     console.print(lines)
+    # Not as the title, which would be folded to the width of few columns.
+    console.print(
+        f"Genes that two rankings share among the first {overlap_top} of a type, mean over types", style="italic"
+    )
     console.print(shared)
 
 
-def _table(title: str) -> Table:
-    return Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+def _table(title: str | None) -> Table:
+    return Table(
+        title=title and Text(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    )
 
 
 def _column(table: Table, heading: str, *, text: bool) -> None:
