@@ -70,10 +70,11 @@ def fold_levels(profiles: CountProfiles) -> np.ndarray:
     for row in range(len(levels)):
         others = np.arange(len(levels)) != row
         for level in FOLD_LEVELS[::-1]:
-            exceeds = np.ones(levels.shape[1], dtype=bool)
-            for values in (profiles.mean, profiles.median, profiles.fraction_above_one):
-                exceeds &= values[row] > level * values[others].max(axis=0, initial=0)
-            levels[row, exceeds] = np.round(level, 1)
+            exceeds = [
+                values[row] > level * values[others].max(axis=0, initial=0)
+                for values in (profiles.mean, profiles.median, profiles.fraction_above_one)
+            ]
+            levels[row, np.all(exceeds, axis=0)] = np.round(level, 1)
     return levels
 
 
@@ -91,17 +92,18 @@ def marker_scores(
     rows = np.searchsorted(present, codes)
     columns = sp.csc_matrix(counts)
     profiles = count_profiles(columns, rows, n_types=len(present))
-    scored = np.unique(np.concatenate([candidates[code] for code in present]).astype(np.intp))
+    candidates_of = [candidates[int(code)] for code in present]
+    scored = np.unique(np.concatenate(candidates_of).astype(np.intp))
     apart = np.full((len(present), counts.shape[1]), np.nan)
     apart[:, scored] = silhouettes(columns[:, scored], rows, n_types=len(present))
     scores, levels = apart * specificity(profiles, scored), fold_levels(profiles)
     nothing = np.zeros(0)
     markers = [ScoredMarkers(nothing.astype(np.intp), nothing, nothing)] * n_types
-    for row, code in enumerate(present):
-        own = np.full(counts.shape[1], np.nan)
-        own[candidates[code]] = scores[row, candidates[code]]
-        with_level = scored[~np.isnan(levels[row, scored])]
-        with_level = with_level[np.lexsort((-own[with_level], -levels[row, with_level]))]
-        genes = np.concatenate([with_level, candidates[code][np.isnan(levels[row, candidates[code]])]])
-        markers[code] = ScoredMarkers(genes, levels[row, genes], own[genes])
+    for code, own, level, every_score in zip(present, candidates_of, levels, scores, strict=True):
+        score = np.full(counts.shape[1], np.nan)
+        score[own] = every_score[own]
+        with_level = scored[~np.isnan(level[scored])]
+        with_level = with_level[np.lexsort((-score[with_level], -level[with_level]))]
+        genes = np.concatenate([with_level, own[np.isnan(level[own])]])
+        markers[code] = ScoredMarkers(genes, level[genes], score[genes])
     return markers

@@ -98,7 +98,8 @@ def donor_fraction(
         mean_in, mean_out = group_means(x[cells], codes[cells], n_types=n_types)
         counted += counts
         agree += counts & ((mean_in - mean_out) * difference > 0)
-    return np.divide(agree, counted, out=result, where=(counted > 0) & (difference != 0))
+    np.divide(agree, counted, out=result, where=(counted > 0) & (difference != 0))
+    return result
 
 
 def _cohens_d(
