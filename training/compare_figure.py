@@ -1,6 +1,7 @@
 """The largest changes of markers as a picture: a dot for each gene, and its interval over donors as a line."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -68,11 +69,11 @@ def _rows(table: pd.DataFrame, top: int) -> pd.DataFrame:
     compared = table[table["gene_symbol"].notna()]
     cell_types = pd.unique(compared["cell_type"])
     top = max(1, min(top, MOST_ROWS // max(len(cell_types), 1)))
-    parts = [table.head(0)]
+    lines: list[dict[Hashable, Any]] = []
     for cell_type in cell_types:
-        of_type = compared[compared["cell_type"] == cell_type].head(top)
-        parts += [of_type.head(1).assign(gene_symbol=None, verdict=None, change=np.nan), of_type]
-    return pd.concat(parts, ignore_index=True)
+        lines.append({"cell_type": cell_type})
+        lines += compared[compared["cell_type"] == cell_type].head(top).to_dict("records")
+    return pd.DataFrame(lines, columns=table.columns).astype({"change": float, "change_low": float})
 
 
 def _mark(axes: "Axes", x: object, y: object, verdict: str) -> "list[Line2D]":
