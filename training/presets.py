@@ -11,6 +11,8 @@ from .tune_settings import TuneSettings
 
 DEFAULT_TRIALS = 0
 """Trials of the preset `default`."""
+DEFAULT_PATIENCE = 10
+"""Of a trial: what it saves does not change which trial wins (docs/tuning.md)."""
 DEFAULT_MEMBERS = 5
 
 
@@ -21,7 +23,7 @@ class Preset:
     max_genes: int | None = 2000
     n_members: int = DEFAULT_MEMBERS
     fit: FitSettings = field(default_factory=FitSettings)
-    tune: TuneSettings = field(default_factory=lambda: TuneSettings(n_trials=DEFAULT_TRIALS))
+    tune: TuneSettings = field(default_factory=lambda: TuneSettings(n_trials=DEFAULT_TRIALS, patience=DEFAULT_PATIENCE))
     markers: MarkerSettings = field(default_factory=MarkerSettings)
 
     def settings(self) -> dict[str, Any]:

@@ -29,10 +29,11 @@ def figures_of(model: "TrainedModel") -> dict[str, bytes]:
 
 
 def write_figures(model: "TrainedModel", folder: Path) -> None:
-    """Keep the run's figures in a new folder."""
+    """Keep the run's figures, and the history of its search, in a new folder."""
     folder.mkdir(parents=True)
-    for name, content in figures_of(model).items():
-        (folder / Path(name).name).write_bytes(content)
+    for name, content in {**figures_of(model), **tuning_files(model.tuned)}.items():
+        if name.endswith(".png"):
+            (folder / name.replace("figures/", "").replace("/", "_")).write_bytes(content)
 
 
 def tuning_files(tuned: "Tuned | None") -> dict[str, Any]:
