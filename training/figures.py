@@ -137,6 +137,3 @@ def png(figure: "Figure") -> bytes:
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     return buffer.getvalue()
-
-
-_figure, _plain, _short = new_figure, plain, short

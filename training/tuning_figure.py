@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from .figures import BLUE, GREY, ORANGE, _figure, _plain
+from .figure_style import BLUE, GREY, ORANGE, new_figure, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,7 +20,7 @@ def tuning_figure(trials: pd.DataFrame, *, metric: str, best_number: int | None)
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure = _figure(7.5, 3.8)
+    figure = new_figure(7.5, 3.8)
     axes = figure.add_subplot()
     complete, pruned = (trials[trials["state"] == state] for state in ("complete", "pruned"))
     axes.plot(pruned["number"], pruned["value"], "x", color=GREY, markersize=5, label=f"pruned ({len(pruned)})")
@@ -36,5 +36,5 @@ def tuning_figure(trials: pd.DataFrame, *, metric: str, best_number: int | None)
     axes.set(xlabel="trial", ylabel=f"{METRICS[metric]} on validation cells", title=f"Search over {len(trials)} trials")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-    _plain(axes)
+    plain(axes)
     return figure
