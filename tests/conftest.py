@@ -21,6 +21,8 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import Finding
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from cellmark.training.classifier import Classifier
     from cellmark.training.run import TrainedModel
 
@@ -284,3 +286,24 @@ def registry(mlflow_store: str, registered_database: Path) -> str:
     assert path is not None
     shutil.copyfile(registered_database, path)
     return mlflow_store
+
+
+@pytest.fixture(scope="session")
+def check_readable() -> Callable[["Figure"], None]:
+    """Checks that axes have titles and labels, and that their ticks' labels are in the picture and apart."""
+
+    def check(figure: "Figure") -> None:
+        figure.draw_without_rendering()
+        frame = figure.bbox
+        for axes in figure.axes:
+            if not axes.get_title():
+                continue  # the bar of colours
+            assert axes.get_xlabel()
+            for labels, side in ((axes.get_xticklabels(), 0), (axes.get_yticklabels(), 1)):
+                boxes = [label.get_window_extent() for label in labels if label.get_text()]
+                assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 + 1 for box in boxes)
+                assert all(frame.y0 <= box.y0 and box.y1 <= frame.y1 + 1 for box in boxes)
+                starts, ends = [sorted(getattr(box, name)[side] for box in boxes) for name in ("min", "max")]
+                assert all(end <= start + 0.5 for end, start in zip(ends, starts[1:], strict=False))
+
+    return check

@@ -9,7 +9,7 @@ from sklearn.decomposition import PCA
 
 from cellmark.training import embedding
 from cellmark.training.classifier import Classifier
-from cellmark.training.embedding import fit_embedding
+from cellmark.training.embedding import embed, fit_embedding
 from cellmark.training.folded_network import FoldedNetwork, fold
 
 
@@ -61,3 +61,28 @@ def test_the_same_cells_give_the_same_numbers(draw_classifier: Callable[..., Cla
     first, second = (fit_embedding(members, draw_expression(30)) for _ in range(2))
     np.testing.assert_array_equal(first[0], second[0])
     np.testing.assert_array_equal(first[1], second[1])
+
+
+def test_embed_gives_what_the_annotator_graph_gives(
+    draw_classifier: Callable[..., Classifier], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnxruntime as ort
+
+    from cellmark.training.export_onnx import annotator_graph
+
+    monkeypatch.setattr(embedding, "CHUNK", 7)
+    members = [fold(draw_classifier((16, 8), seed=0)), fold(draw_classifier((12,), seed=1))]
+    generator = np.random.default_rng(1)
+    counts = generator.poisson(2, (24, 30)).astype(np.float32)
+    library_size = counts.sum(axis=1, keepdims=True)
+    x = sp.csr_matrix(np.log1p(counts / library_size * 1e4).astype(np.float32))
+    mean, components = fit_embedding(members, x, size=5)
+    graph = annotator_graph(
+        members, np.zeros(30, dtype=np.float32), embedding_mean=mean, embedding_components=components
+    )
+    session = ort.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    (expected,) = session.run(["embedding"], {"counts": counts, "library_size": library_size})
+    found = embed(members, x, mean, components)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+    assert embed(members, x[:0], mean, components).shape == (0, 5)

@@ -1,4 +1,5 @@
 import io
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,8 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.training.figures import confusion_figure, learning_figure, markers_figure, per_type_figure, png
 from cellmark.training.fit import Epoch
 
+CheckReadable = Callable[[Figure], None]
+
 THIRTY = [f"cell type number {number} of a tissue with a long name" for number in range(30)]
 
 
@@ -18,24 +21,8 @@ def drawn(n_types: int) -> np.ndarray:
     return (np.eye(n_types) * 200 + generator.poisson(0.5, (n_types, n_types))).astype(int)
 
 
-def check_readable(figure: Figure) -> None:
-    """Axes have titles and labels; labels of ticks lie within the picture and apart from each other."""
-    figure.draw_without_rendering()
-    frame = figure.bbox
-    for axes in figure.axes:
-        if not axes.get_title():
-            continue  # the bar of colours
-        assert axes.get_xlabel()
-        for labels, side in ((axes.get_xticklabels(), 0), (axes.get_yticklabels(), 1)):
-            boxes = [label.get_window_extent() for label in labels if label.get_text()]
-            assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 + 1 for box in boxes)
-            assert all(frame.y0 <= box.y0 and box.y1 <= frame.y1 + 1 for box in boxes)
-            starts, ends = [sorted(getattr(box, name)[side] for box in boxes) for name in ("min", "max")]
-            assert all(end <= start + 0.5 for end, start in zip(ends, starts[1:], strict=False))
-
-
 @pytest.mark.parametrize("n_types", [2, 3, 12, 30])
-def test_confusion_is_readable_with_few_and_with_thirty_types(n_types: int) -> None:
+def test_confusion_is_readable_with_few_and_with_thirty_types(n_types: int, check_readable: CheckReadable) -> None:
     check_readable(confusion_figure(drawn(n_types), THIRTY[:n_types]))
 
 
@@ -46,7 +33,7 @@ def test_confusion_writes_every_count_that_is_not_zero() -> None:
 
 
 @pytest.mark.parametrize("n_types", [2, 30])
-def test_measures_per_type_are_readable(n_types: int) -> None:
+def test_measures_per_type_are_readable(n_types: int, check_readable: CheckReadable) -> None:
     rows = {name: {"f1": number / 30, "support": 10 * number} for number, name in enumerate(THIRTY[:n_types])}
     figure = per_type_figure(rows)
     check_readable(figure)
@@ -66,14 +53,16 @@ def test_learning_curves_mark_the_epoch_that_was_kept(n_epochs: int) -> None:
         assert f"kept: epoch {n_epochs}" in [text.get_text() for text in axes.get_legend().get_texts()]
 
 
-def test_markers_of_a_trained_model_are_readable_and_are_the_best_ranks(tiny_bundle: Bundle) -> None:
+def test_markers_of_a_trained_model_are_readable_and_are_the_best_ranks(
+    tiny_bundle: Bundle, check_readable: CheckReadable
+) -> None:
     figure = markers_figure(tiny_bundle.markers, top=4)
     check_readable(figure)
     shown = {label.get_text() for label in figure.axes[0].get_yticklabels()}
     assert shown == set(tiny_bundle.markers.query("rank <= 4")["gene_symbol"])
 
 
-def test_markers_of_thirty_types_are_readable() -> None:
+def test_markers_of_thirty_types_are_readable(check_readable: CheckReadable) -> None:
     generator = np.random.default_rng(0)
     table = pd.DataFrame(
         [
@@ -103,3 +92,27 @@ def test_no_figure_stays_behind_in_pyplot() -> None:
     before = plt.get_fignums()
     png(confusion_figure(drawn(3), ["a", "b", "c"]))
     assert plt.get_fignums() == before
+
+
+def test_learning_curves_of_members_are_thin_lines_beside_their_mean() -> None:
+    members = [[Epoch(number, loss / number, 1.0, 0.9, 0.8) for number in range(1, 4)] for loss in (1.0, 3.0)]
+    mean = [Epoch(number, 2 / number, 1.0, 0.9, 0.8) for number in range(1, 4)]
+    loss = learning_figure(mean, best_epoch=2, members=members).axes[0]
+    curves = [line for line in loss.lines if len(line.get_xdata()) == 3]
+    of_training = {tuple(line.get_ydata()): line.get_linewidth() for line in curves}
+    assert of_training[1.0, 0.5, 1 / 3] == of_training[3.0, 1.5, 1.0] < of_training[2.0, 1.0, 2 / 3]
+    texts = [text.get_text() for text in loss.get_legend().get_texts()]
+    assert "each of 2 networks" in texts
+    assert "kept, median: epoch 2" in texts
+
+
+def test_a_gene_of_two_types_stands_below_both() -> None:
+    table = pd.DataFrame(
+        {"cell_type": ["b", "b", "a", "a"], "gene_symbol": ["G1", "G2", "G1", "G3"], "rank": [1, 2, 1, 2],
+         "mean_in": [1.0, 2.0, 4.0, 1.0], "fraction_in": [0.5, 0.5, 0.9, 0.1]}
+    )  # fmt: skip
+    axes = markers_figure(table, top=1).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["G1", "G1"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["b", "a"]
+    dots = next(collection for collection in axes.collections if len(collection.get_offsets()) == 4)
+    assert dots.get_array().tolist() == [0.25, 1.0, 0.25, 1.0]  # of the gene's largest mean, 4

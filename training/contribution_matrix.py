@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from .figure_style import GREY, PALE, SIGNED, label_axis, new_figure, short
+from .figure_style import GREY, PALE, SIGNED, label_axis, length, new_figure, short
 from .top_markers import group_edges, top_markers, top_title, types_by_genes
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def contribution_figure(markers: pd.DataFrame, *, top: int = 5) -> "Figure":
     values = types_by_genes(markers, "mean_contribution", list(best["gene_symbol"]), cell_types)
     known = np.abs(values[~np.isnan(values)])
     limit = max(float(np.percentile(known, PERCENTILE)) if len(known) else 0.0, 1e-9)
-    figure = new_figure(max(5.0, 0.3 * len(cell_types) + 4.6), max(3.2, 0.145 * len(best) + 2.6))
+    figure = new_figure(max(5.0, 0.3 * len(cell_types) + 4.6), 0.145 * len(best) + 1.7 + length(short(cell_types)))
     axes = figure.add_subplot()
     colours = colormaps[SIGNED].with_extremes(bad="#BBBBBB")
     image = axes.imshow(values, cmap=colours, vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")

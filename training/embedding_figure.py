@@ -21,8 +21,8 @@ PANEL = 6.4
 """Width and height of a panel, inches."""
 MOST_COVERED = 0.06
 """Share of a panel that names may cover; beyond, types are numbers."""
-LABEL_AREAS = 8
-"""A label lies on its type's cells where these take so many times its area."""
+LABEL_AREAS = 2.5
+"""A label lies on its type's cells where the middle half of these takes so many times its area."""
 ROWS = 36
 """Entries of the legend in one column."""
 
@@ -142,7 +142,8 @@ def _write(axes: "Axes", where: np.ndarray, of_panel: np.ndarray, names: Sequenc
 def _wanted(points: np.ndarray, size: np.ndarray) -> np.ndarray:
     """Where a label of this size is to be, in pixels: on the cells, or above them if it would hide many of them."""
     middle = points[np.linalg.norm(points - np.median(points, axis=0), axis=1).argmin()]
-    low, high = np.percentile(points, [10, 90], axis=0)
+    low, high = np.percentile(points, [25, 75], axis=0)  # of the bulk: strays are no reason
     if len(points) < RARE or (high - low).prod() < LABEL_AREAS * size.prod():
-        return np.array([middle[0], max(high[1], middle[1]) + 0.5 * size[1] + 6])
+        top = middle[1] + 2 * max(high[1] - middle[1], 0)
+        return np.array([middle[0], top + 0.5 * size[1] + 6])
     return np.asarray(middle)

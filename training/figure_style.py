@@ -14,8 +14,8 @@ SHARES, EXPRESSION, CELLS, SIGNED = "Blues", "cividis_r", "magma_r", "RdBu_r"
 DPI = 130
 LONGEST_LABEL = 32
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#332288", "#8A8A8A")
-"""Of Okabe and Ito, without black and yellow; indigo of Tol. Far apart with any kind of colour blindness too."""
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#332288", "#7A4E1D")
+"""Of Okabe and Ito, without black and yellow; indigo of Tol; brown. Far apart with any kind of colour blindness too."""
 SHAPES = ("o", "^", "s", "P", "v", "D", "X", "*")
 
 
@@ -45,6 +45,11 @@ def new_figure(width: float, height: float) -> "Figure":
 def label_axis(axis: Any, names: Sequence[str], *, rotation: int = 0) -> None:
     """One name at each whole number of an axis."""
     axis.set_ticks(range(len(names)), labels=names, rotation=rotation, fontsize=9 if len(names) <= 20 else 7)
+
+
+def length(names: Sequence[str]) -> float:
+    """Inches that the longest of these names takes, written as `label_axis` does."""
+    return (0.078 if len(names) <= 20 else 0.061) * max(map(len, names), default=0)
 
 
 def plain(axes: "Axes") -> None:

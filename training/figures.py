@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .figure_style import BLUE, DPI, EXPRESSION, GREY, ORANGE, PALE, SHARES, label_axis, new_figure, plain, short
+from .figure_style import (
+    BLUE,
+    DPI,
+    EXPRESSION,
+    GREY,
+    ORANGE,
+    PALE,
+    SHARES,
+    label_axis,
+    length,
+    new_figure,
+    plain,
+    short,
+)
 from .top_markers import group_edges, top_markers, top_title, types_by_genes
 
 if TYPE_CHECKING:
@@ -110,7 +123,7 @@ def markers_figure(markers: pd.DataFrame, *, top: int = 5) -> "Figure":
         np.nan_to_num(types_by_genes(markers, name, genes, cell_types)) for name in ("mean_in", "fraction_in")
     )
     relative = mean / np.maximum(mean.max(axis=1, keepdims=True), 1e-9)
-    figure = new_figure(max(5.0, 0.34 * len(cell_types) + 3.6), max(3.0, 0.2 * len(genes) + 2.4))
+    figure = new_figure(max(5.0, 0.34 * len(cell_types) + 3.6), 0.2 * len(genes) + 1.5 + length(short(cell_types)))
     axes = figure.add_subplot()
     rows, columns = np.indices(relative.shape)
     for name, start, end in group_edges(best):

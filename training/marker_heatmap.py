@@ -8,7 +8,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from .draw_cells import draw_cells
-from .figure_style import CELLS, GREY, label_axis, new_figure, short
+from .figure_style import CELLS, GREY, label_axis, length, new_figure, short
 from .top_markers import group_edges, top_markers, top_title
 
 if TYPE_CHECKING:
@@ -49,13 +49,14 @@ def heatmap_figure(
 
     names = short(cell_types)
     sizes = np.bincount(codes, minlength=len(cell_types))
-    figure = new_figure(max(6.0, 0.3 * len(present) + 4.4), max(3.4, 0.145 * len(best) + 3.4))
+    ticks = [f"{names[code]} ({sizes[code]:,})" for code in present]
+    figure = new_figure(max(6.0, 0.3 * len(present) + 4.4), 0.145 * len(best) + 1.9 + length(ticks))
     axes = figure.add_subplot()
     drawn = axes.imshow(
         np.clip(image / largest, 0, 1), cmap=CELLS, vmin=0, vmax=1, aspect="auto", interpolation="nearest",
         extent=(-0.5, len(present) - 0.5, len(best) - 0.5, -0.5),
     )  # fmt: skip
-    label_axis(axes.xaxis, [f"{names[code]} ({sizes[code]:,})" for code in present], rotation=90)
+    label_axis(axes.xaxis, ticks, rotation=90)
     axes.set_yticks(range(len(best)), labels=short(list(best["gene_symbol"])), fontsize=7)
     groups = group_edges(best)
     right = axes.secondary_yaxis("right")

@@ -8,7 +8,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from .draw_cells import draw_cells
-from .figure_style import BLUE, GREY, ORANGE, PALE, label_axis, new_figure, short
+from .figure_style import BLUE, GREY, ORANGE, PALE, label_axis, length, new_figure, short
 from .top_markers import group_edges, top_markers, top_title
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ def violin_figure(
     largest = np.maximum(values.max(axis=0, initial=0), 1e-9)
     n_types, n_genes = len(cell_types), len(best)
 
-    figure = new_figure(max(5.5, 0.36 * n_types + 3.8), max(3.2, 0.3 * n_genes + 2.4))
+    names = short(cell_types)
+    figure = new_figure(max(5.5, 0.36 * n_types + 3.8), max(3.6, 0.3 * n_genes + 1.4 + length(names)))
     axes = figure.add_subplot()
     for row, cell_type in enumerate(best["cell_type"]):
         bottom = row + HEIGHT / 2
@@ -74,7 +75,7 @@ def violin_figure(
     axes.hlines(np.arange(n_genes) + HEIGHT / 2, -0.5, n_types - 0.5, color=PALE, linewidth=0.8, zorder=1)
     for _, _, end in group_edges(best)[:-1]:
         axes.axhline(end - 0.5, color=GREY, linewidth=0.4)
-    label_axis(axes.xaxis, short(cell_types), rotation=90)
+    label_axis(axes.xaxis, names, rotation=90)
     axes.set_yticks(range(n_genes), labels=short(list(best["gene_symbol"])), fontsize=8 if n_genes <= 30 else 7)
     axes.tick_params(axis="y", length=0)
     axes.set(xlim=(-0.5, n_types - 0.5), ylim=(n_genes - 0.5, -0.5), xlabel="cell type",

@@ -1,0 +1,24 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cellmark.training.draw_cells import draw_cells
+
+
+@given(st.lists(st.integers(0, 4), max_size=60), st.integers(0, 70), st.none() | st.integers(1, 20), st.integers(0, 3))
+def test_cells_are_drawn_evenly_once_each(codes: list[int], at_most: int, per_type: int | None, seed: int) -> None:
+    labels = np.array(codes, dtype=int)
+    rows = draw_cells(labels, at_most=at_most, per_type=per_type, seed=seed)
+    assert (np.diff(rows) > 0).all()
+    sizes = np.minimum(np.bincount(labels, minlength=5), per_type or 60)
+    drawn = np.bincount(labels[rows], minlength=5)
+    assert len(rows) == min(at_most, sizes.sum())
+    assert (drawn <= sizes).all()
+    left = drawn < sizes  # a type that lost cells has as many as any other, but for the last round
+    assert not left.any() or drawn.max() - drawn[left].min() <= 1
+
+
+def test_a_seed_names_the_sample() -> None:
+    codes = np.repeat([0, 1], 500)
+    samples = [draw_cells(codes, at_most=50, seed=seed).tolist() for seed in (1, 1, 2)]
+    assert samples[0] == samples[1] != samples[2]
