@@ -135,7 +135,7 @@ def test_the_top_markers_of_each_type_are_the_bundle_s(demo: Demo, annotator: An
 
 def test_progress_is_told_step_by_step(demo: Demo) -> None:
     assert demo.err.startswith("Loading PyTorch …\n")
-    for step in ("Fitting the network", "Exporting and proving the graphs", "Registering the model"):
+    for step in ("Fitting the networks", "Exporting and proving the graphs", "Registering the model"):
         assert f"{step} …" in demo.err
         assert f"✓ {step} " in demo.err
     assert "Starting the service" in demo.out

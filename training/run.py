@@ -30,7 +30,7 @@ from .evaluate import evaluate
 from .export_onnx import annotator_graph, explainer_graph
 from .find_markers import MarkerCells, PanelGenes, find_markers
 from .fit import Epoch, predict_logits
-from .folded_network import fold
+from .folded_network import FoldedNetwork, fold
 from .gene_gate import mean_gate
 from .gene_lists import select
 from .independent_test import check_independent, evaluate_independent
@@ -63,8 +63,8 @@ class Listener(Protocol):
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What a run made. `test_calls`: cell id, label, call and confidence of each test cell. `tuned`: what the search
-    for settings gave, None without one.
+    """What a run made. `test_calls`: cell id, label, call and confidence of each test cell; `calls`: int, of all cells.
+    `embedding`: mean and components, as `embed` takes them. `tuned`: what the search for settings gave, None without.
     """
 
     bundle: Bundle
@@ -74,6 +74,9 @@ class TrainedModel:
     fitted: FittedEnsemble
     parity: Parity
     test_calls: pd.DataFrame
+    calls: np.ndarray
+    members: tuple[FoldedNetwork, ...]
+    embedding: tuple[np.ndarray, np.ndarray]
     tuned: Tuned | None = None
 
 
@@ -267,7 +270,17 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
         },
     )
     return TrainedModel(
-        Bundle.open(folder), manifest, cells, split, fitted, parity, frame_of_calls(cells, split.test, calls), tuned
+        Bundle.open(folder),
+        manifest,
+        cells,
+        split,
+        fitted,
+        parity,
+        frame_of_calls(cells, split.test, calls),
+        calls.argmax(1),
+        tuple(members),
+        (embedding_mean, components),
+        tuned,
     )
 
 

@@ -5,20 +5,30 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
+from cellmark.schemas.normalization import normalize
+
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from .run import TrainedModel
     from .tune import Tuned
 
 
+MIN_TEST_CELLS = 300
+"""With fewer test cells than this all cells are shown in the plane."""
+
+
 def figures_of(model: "TrainedModel") -> dict[str, bytes]:
     """The run's figures as PNG, by their place among the artifacts."""
-    from .figures import confusion_figure, learning_figure, markers_figure, per_type_figure, png
+    from .figures import confusion_figure, learning_figure, per_type_figure, png
 
+    members = [result.epochs for result in model.fitted.results]
     figures = {
-        "learning": learning_figure(model.fitted.epochs, best_epoch=model.fitted.best_epoch),
-        "markers": markers_figure(model.bundle.markers),
+        "learning": learning_figure(model.fitted.epochs, best_epoch=model.fitted.best_epoch, members=members),
+        **_figures_of_cells(model),
     }
     for part, measured in model.manifest.metrics.items():
         if measured.get("confusion"):
@@ -26,6 +36,29 @@ def figures_of(model: "TrainedModel") -> dict[str, bytes]:
             figures[f"confusion_{part}"] = confusion_figure(measured["confusion"], names, part=part)
             figures[f"f1_{part}"] = per_type_figure(measured["per_type"], part=part)
     return {f"figures/{name}.png": png(figure) for name, figure in figures.items()}
+
+
+def _figures_of_cells(model: "TrainedModel") -> "dict[str, Figure]":
+    """Markers in the cells they were found in; the embedding of test cells, or of all where those are few."""
+    from .embedding import embed
+    from .embedding_figure import embedding_figure
+    from .marker_figures import marker_figures
+
+    cells, split, seed = model.cells, model.split, model.split.seed
+    number = {symbol: column for column, symbol in enumerate(cells.gene_symbols)}
+    symbols = model.bundle.panel.symbols
+    x = normalize(cells.counts[:, [number[symbol] for symbol in symbols]], cells.library_size)
+    seen = np.sort(np.concatenate([split.train, split.validation]))
+    figures = marker_figures(
+        model.bundle.markers, x[seen], cells.codes[seen], cell_types=cells.cell_types, gene_symbols=symbols, seed=seed
+    )
+    enough = len(split.test) >= MIN_TEST_CELLS
+    rows = split.test if enough else np.arange(cells.n_obs)
+    figures["embedding"] = embedding_figure(
+        embed(model.members, x[rows], *model.embedding), cells.codes[rows], model.calls[rows],
+        cell_types=cells.cell_types, part="test" if enough else "", seed=seed,
+    )  # fmt: skip
+    return figures
 
 
 def write_figures(model: "TrainedModel", folder: Path) -> None:
