@@ -23,7 +23,9 @@ def show_training(registered: RegisteredModel) -> None:
             values = metrics[part]
             overall.add_row(part, str(values["n_cells"]), f"{values['accuracy']:.3f}", f"{values['macro_f1']:.3f}")
     console.print(overall)
-    shown = next((part for part in ("test", "independent", "validation") if metrics.get(part, {}).get("per_type")), None)
+    shown = next(
+        (part for part in ("test", "independent", "validation") if metrics.get(part, {}).get("per_type")), None
+    )
     if shown is not None:
         console.print(types_table(metrics[shown], part=shown))
     uri = f"models:/{registered.version.name}/{registered.version.version}"
