@@ -1,7 +1,7 @@
-"""A small search for settings: `python search_in_a_process.py STUDY N_TRIALS [HOLD_AT]`; tests call `search` as well.
+"""A small search: `python search_in_a_process.py STUDY N_TRIALS [HOLD_AT|wait]`; tests call `search` as well.
 
 Prints every trial that ends. With HOLD_AT it stands still in that one of its fits, or the next that is not pruned at
-once, says `holding`, and waits to be killed.
+once, says `holding`, and waits to be killed. With `wait` it says `ready` and begins when a line comes.
 """
 
 import sys
@@ -70,7 +70,11 @@ def say(line: str) -> None:
 
 
 def main() -> None:
-    study, n_trials, hold_at = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else None
+    study, n_trials, how = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    hold_at = None if how == "wait" else int(how)
+    if how == "wait":
+        say("ready")
+        sys.stdin.readline()
     n_fits = 0
 
     def holding_fit(*arguments: Any, on_epoch: Callable[[Epoch], None], **named: Any) -> FitResult:

@@ -74,8 +74,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def start(*arguments: object) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, str(SCRIPT), *map(str, arguments)], stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        [sys.executable, str(SCRIPT), *map(str, arguments)], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
 
 
@@ -84,10 +84,17 @@ def ended(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_processes_share_a_study_from_an_empty_database_on(server: str) -> None:
-    processes = [start(server, 12) for _ in range(3)]
-    told = []
+    processes = [start(server, 12, "wait") for _ in range(3)]
     for process in processes:
-        out, _ = process.communicate(timeout=120)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    told: list[int] = []
+    for process in processes:
+        out, _ = process.communicate(timeout=300)
         assert process.returncode == 0
         told += [int(line.split()[1]) for line in out.splitlines()]
     tuned = search(study=server, n_trials=12)

@@ -5,6 +5,7 @@ import runpy
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,8 @@ VALUES = ["state", "value", "validation_loss", "best_epoch", "n_epochs", "hidden
 
 def start(*arguments: object) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, str(SCRIPT), *map(str, arguments)], stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        [sys.executable, str(SCRIPT), *map(str, arguments)], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
 
 
@@ -101,32 +102,39 @@ def test_a_finished_study_is_read_and_a_larger_one_is_continued(tmp_path: Path, 
     pd.testing.assert_frame_equal(ended(more.trials), ended(uninterrupted))
 
 
-def test_what_ran_out_of_time_is_run_again(tmp_path: Path, uninterrupted: pd.DataFrame, monkeypatch: Any) -> None:
-    def hear_late(*arguments: Any, on_epoch: Any, **named: Any) -> Any:
-        import time
-
+def test_what_ran_out_of_time_is_run_again(
+    tmp_path: Path, uninterrupted: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never_ends(*arguments: Any, on_epoch: Any, **named: Any) -> Any:
         def hear(epoch: Any) -> None:
-            time.sleep(0.06)
+            time.sleep(3.1)
             on_epoch(epoch)
 
         return fit(*arguments, on_epoch=hear, **named)
 
     study = str(tmp_path / "study.db")
+    search(study=study, n_trials=7)
     with monkeypatch.context() as patched:
-        patched.setattr(tune_module, "fit", hear_late)
-        cut = search(study=study, n_trials=12, time_budget=1.0)
-    assert cut.trials["reason"].iloc[-1] == "time budget"
-    assert len(ended(cut.trials)) < 12
+        patched.setattr(tune_module, "fit", never_ends)
+        cut = search(study=study, n_trials=12, time_budget=3.0)
+    assert cut.trials["reason"].tolist() == [None] * 7 + ["time budget"]
     whole = search(study=study, n_trials=12)
     pd.testing.assert_frame_equal(ended(whole.trials), ended(uninterrupted))
 
 
 def test_processes_share_the_trials_and_agree_on_the_best(tmp_path: Path) -> None:
     study = tmp_path / "study.db"
-    processes = [start(study, 14) for _ in range(3)]
-    numbers = []
+    processes = [start(study, 14, "wait") for _ in range(3)]
     for process in processes:
-        out, _ = process.communicate(timeout=100)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    numbers: list[list[int]] = []
+    for process in processes:
+        out, _ = process.communicate(timeout=300)
         assert process.returncode == 0
         numbers.append([int(line.split()[1]) for line in out.splitlines()])
     tuned = search(study=str(study), n_trials=14)

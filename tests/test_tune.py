@@ -1,7 +1,6 @@
 """The search: what wins, what a seed settles, and that it stops when it should."""
 
 import runpy
-import time
 from pathlib import Path
 from typing import Any
 
@@ -123,38 +122,50 @@ def test_trials_with_the_same_settings_are_equal_and_the_first_of_them_is_chosen
     assert equal.best_number == 0
 
 
-def slow_fit(seconds: float) -> Any:
-    def slowly(*arguments: Any, on_epoch: Any, **named: Any) -> Any:
+class Clock:
+    """Time in which an epoch takes a second, and nothing else takes any."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(tune_module, "time", self)
+        monkeypatch.setattr(tune_module, "fit", self.fit)
+
+    def monotonic(self) -> float:
+        return self.now
+
+    time = monotonic
+
+    def fit(self, *arguments: Any, on_epoch: Any, **named: Any) -> Any:
         def hear(epoch: Any) -> None:
-            time.sleep(seconds)
+            self.now += 1
             on_epoch(epoch)
 
         return fit(*arguments, on_epoch=hear, **named)
 
-    return slowly
-
 
 def test_when_time_is_up_the_running_trial_ends_and_the_best_so_far_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tune_module, "fit", slow_fit(0.1))
-    heard = Heard()
-    began = time.monotonic()
-    tuned = search(n_trials=50, pruner="none", time_budget=1.0, heard=heard)
-    took = time.monotonic() - began
-    assert 1.0 <= took < 2.5
-    states = tuned.trials["state"].tolist()
-    assert set(states[:-1]) == {"complete"}
-    assert states[-1] == "failed"
+    clock, heard = Clock(monkeypatch), Heard()
+    tuned = search(n_trials=50, pruner="none", time_budget=9.5, heard=heard)
+    assert clock.now == 10, "the trial ends with its epoch"
+    assert tuned.trials["state"].tolist() == ["complete", "complete", "failed"]
+    assert tuned.trials["n_epochs"].tolist() == [4, 4, 2]
     assert heard.trials[-1].reason == tuned.trials["reason"].iloc[-1] == "time budget"
-    assert tuned.best_number in range(len(states) - 1)
+    assert tuned.best_number in (0, 1)
     (note,) = heard.notes
     assert (note.code, note.severity) == ("TUNING_UNFINISHED", "warning")
-    assert str(len(states) - 1) in note.found
+    assert "2 when time was up; the best" in note.found
+
+
+def test_no_trial_starts_after_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    Clock(monkeypatch)
+    tuned = search(n_trials=50, pruner="none", time_budget=8.0)
+    assert tuned.trials["state"].tolist() == ["complete", "complete"]
 
 
 def test_without_a_complete_trial_the_settings_given_are_used_and_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tune_module, "fit", slow_fit(0.2))
+    Clock(monkeypatch)
     heard = Heard()
-    tuned = search(time_budget=0.1, heard=heard)
+    tuned = search(time_budget=1.5, heard=heard)
     assert tuned.settings == BASE
     assert (tuned.best_number, tuned.best_value) == (None, None)
     assert "the settings given are used" in heard.notes[0].found
