@@ -135,6 +135,25 @@ def test_standardisation_equals_scikit_learn_with_a_floor() -> None:
     assert scale[18:].tolist() == [MIN_SD, MIN_SD]
 
 
+def test_without_standardisation_inputs_are_log2_of_counts_per_10_000() -> None:
+    x, codes = draw()
+    classifier = run(x, codes, replace(SMALL, standardize=False)).classifier
+    counts_per_10_000 = np.expm1(x.toarray())
+    found = classifier.inputs(torch.as_tensor(x.toarray()))
+    np.testing.assert_allclose(found.numpy(), np.log2(1 + counts_per_10_000), rtol=1e-5, atol=1e-6)
+    assert (predict_logits(classifier, x).argmax(1).numpy() == codes).mean() > 0.9
+
+
+def test_the_published_way_of_training_learns_too() -> None:
+    x, codes = draw()
+    published = replace(
+        SMALL, balance="upsample", standardize=False, optimizer="adam", schedule="plateau", warmup_steps=30,
+        stop="train_loss", patience=6, max_epochs=40, noise=1.0,
+    )  # fmt: skip
+    result = run(x, codes, published)
+    assert (predict_logits(result.classifier, x).argmax(1).numpy() == codes).mean() > 0.9
+
+
 @pytest.mark.parametrize("n_train", [33, 32, 1 + 32 * 2])
 def test_a_last_batch_of_one_cell_is_no_trouble(n_train: int) -> None:
     x, codes = draw(n_cells=n_train + 9)

@@ -5,9 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from captum.attr import DeepLift
 from torch import nn
 
 from cellmark.training.classifier import Classifier
+from cellmark.training.contributions import multipliers
 from cellmark.training.folded_network import fold, fold_layers
 
 SHAPES = [(16,), (16, 12), (16, 12, 8)]
@@ -70,3 +72,33 @@ def test_a_normalisation_that_is_not_after_a_linear_layer_is_refused() -> None:
     ):
         with pytest.raises(TypeError):
             fold_layers(layers)
+
+
+@pytest.fixture
+def gated(draw_classifier: Callable[..., Classifier]) -> Classifier:
+    """A network of two hidden layers with a gate, closed for a third of its genes."""
+    classifier = draw_classifier((16, 12))
+    classifier.gate = nn.Parameter(torch.rand(30, generator=torch.Generator().manual_seed(3)))
+    classifier.gate.data[::3] = 0
+    return classifier
+
+
+def test_a_gate_is_folded_into_the_first_layer(gated: Classifier) -> None:
+    x = draw_expression()
+    network = fold(gated)
+    assert (network.weights[0][:, ::3] == 0).all()
+    with torch.no_grad():
+        expected = gated.double()(torch.as_tensor(x, dtype=torch.float64)).numpy()
+    np.testing.assert_allclose(network.forward(x.astype(np.float64))[1], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:Setting forward, backward hooks:UserWarning")
+def test_attributions_of_a_gated_network_equal_captum_and_closed_genes_have_none(gated: Classifier) -> None:
+    x, baselines = draw_expression().astype(np.float64), np.random.default_rng(1).uniform(0, 2, 30)
+    targets = np.arange(len(x)) % 4
+    ours = multipliers(fold(gated), x, baselines, np.eye(4)[targets]) * (x - baselines)
+    inputs = torch.as_tensor(x).requires_grad_()
+    start = torch.as_tensor(baselines).expand_as(inputs)
+    expected = DeepLift(gated.double()).attribute(inputs, start, target=torch.as_tensor(targets)).detach().numpy()
+    assert (ours[:, ::3] == 0).all()
+    assert (np.linalg.norm(ours - expected, axis=1) / np.linalg.norm(expected, axis=1)).max() < 1e-5

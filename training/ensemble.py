@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, pairwise
 from operator import attrgetter
 
 import numpy as np
@@ -19,6 +19,8 @@ LEARNING_RATES = (1.0, 0.7, 1.3, 0.85, 1.15)
 DROPOUTS = (1.0, 0.9, 1.1)
 """Factors around the settings chosen: the published grid (Zhang et al. 2026, bbag223), the middle first."""
 MAX_DROPOUT = 0.95
+MAX_WEIGHTS = 2**25
+"""Of members trained together: with gradients, moments and best epochs 0.7 GB."""
 
 
 def variations(settings: FitSettings, *, n_members: int) -> tuple[FitSettings, ...]:
@@ -73,19 +75,22 @@ def fit_ensemble(
     device: str = "cpu",
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> FittedEnsemble:
-    """Train one network for each of `members`.
+    """Train one network for each of `members`; results in their order.
 
     `x`: CSR, float32, cells x panel genes, ln(1 + counts per 10,000). `codes`: int [cells]. `train`, `validation`: cell
-    numbers. Deterministic on the CPU for a given seed. `on_epoch` hears of every epoch.
+    numbers. Members that differ in no more than rates, dropout and when to stop are trained together, on the same
+    batches with the same noise; others one lot after another. One member gets the weights that `fit` would give it.
+    Deterministic on the CPU for a given seed. `on_epoch` hears of each epoch of a lot: means over the members that are
+    still training.
     """
     alike: dict[tuple[object, ...], list[int]] = {}
     for number, settings in enumerate(members):
         alike.setdefault(shared(settings), []).append(number)
     results: dict[int, FitResult] = {}
-    for numbers in alike.values():
+    for numbers in (lot for like in alike.values() for lot in _lots(like, members, x.shape[1])):
         fitted = train_together(
             x, codes, train=train, validation=validation, n_types=n_types,
-            members=[members[number] for number in numbers], seed=seed, device=device, on_epoch=on_epoch,
+            members=[members[number] for number in numbers], seed=seed + numbers[0], device=device, on_epoch=on_epoch,
         )  # fmt: skip
         results.update(zip(numbers, fitted, strict=True))
     return FittedEnsemble(tuple(results[number] for number in range(len(members))))
@@ -96,3 +101,10 @@ def predict_probabilities(classifiers: Sequence[Classifier], x: sp.csr_matrix) -
     logits = sum(predict_logits(classifier, x) for classifier in classifiers) / len(classifiers)
     probabilities: np.ndarray = torch.softmax(torch.as_tensor(logits), dim=1).numpy()
     return probabilities
+
+
+def _lots(numbers: Sequence[int], members: Sequence[FitSettings], n_genes: int) -> list[Sequence[int]]:
+    """Members of one shape in lots of at most `MAX_WEIGHTS`, or one by one."""
+    widths = (n_genes, *members[numbers[0]].shape.hidden_units)
+    size = max(1, MAX_WEIGHTS // sum(before * after for before, after in pairwise(widths)))
+    return [numbers[start : start + size] for start in range(0, len(numbers), size)]

@@ -29,8 +29,15 @@ class StackedNetworks:
         self.bias = _stack([layers[-1].bias for layers in linear], device)
         gates = [classifier.gate for classifier in classifiers if classifier.gate is not None]
         self.gate = _stack(gates, device) if gates else None
-        self.means = [torch.zeros_like(beta, requires_grad=False) for beta in self.betas]
-        self.variances = [torch.ones_like(beta, requires_grad=False) for beta in self.betas]
+        biases = [[layer.bias for layer in layers[:-1]] for layers in linear]
+        means = [[norm.get_buffer("running_mean") for norm in layers] for layers in norms]
+        variances = [[norm.get_buffer("running_var") for norm in layers] for layers in norms]
+        with torch.no_grad():
+            self.means = [
+                _stack(layers, device).detach() - _stack(own, device).detach()
+                for layers, own in zip(zip(*means, strict=True), zip(*biases, strict=True), strict=True)
+            ]
+            self.variances = [_stack(layers, device).detach() for layers in zip(*variances, strict=True)]
         self.kept = 1 - torch.tensor(dropouts, device=device)[None, :, None]
         self._workspace = torch.empty_like(self.weights[0], requires_grad=False)
 

@@ -1,0 +1,108 @@
+"""Networks side by side answer as each does alone."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from cellmark.training.classifier import Classifier, NetworkShape
+from cellmark.training.stacked_networks import StackedNetworks, write
+
+CPU = torch.device("cpu")
+SHAPES = [(16,), (16, 12), (16, 12, 8)]
+
+
+@pytest.fixture
+def drawn(draw_classifier: Callable[..., Classifier]) -> Callable[..., list[Classifier]]:
+    def draw(hidden: tuple[int, ...], *, gated: bool = False) -> list[Classifier]:
+        classifiers = [draw_classifier(hidden, seed=seed) for seed in range(3)]
+        if gated:
+            for number, classifier in enumerate(classifiers):
+                gate = torch.rand(30, generator=torch.Generator().manual_seed(number)).clamp(min=0.2) - 0.2
+                classifier.gate = torch.nn.Parameter(gate)
+        return classifiers
+
+    return draw
+
+
+@pytest.mark.parametrize("hidden", SHAPES)
+@pytest.mark.parametrize("gated", [False, True])
+def test_logits_equal_those_of_each_network(
+    drawn: Callable[..., list[Classifier]], hidden: tuple[int, ...], gated: bool
+) -> None:
+    classifiers = drawn(hidden, gated=gated)
+    networks = StackedNetworks(classifiers, device=CPU)
+    x = torch.rand(9, 30) * 4
+    mean, scale = classifiers[0].mean, classifiers[0].scale
+    with torch.no_grad():
+        found = networks.logits((x - mean) / scale)
+        for logits, classifier in zip(found, classifiers, strict=True):
+            classifier.mean, classifier.scale = mean, scale
+            torch.testing.assert_close(logits, classifier(x), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("gated", [False, True])
+@pytest.mark.parametrize("hidden", SHAPES)
+def test_gradients_equal_those_of_each_network(
+    drawn: Callable[..., list[Classifier]], hidden: tuple[int, ...], gated: bool
+) -> None:
+    classifiers = drawn(hidden, gated=gated)
+    networks = StackedNetworks(classifiers, device=CPU)
+    inputs, weights = torch.randn(9, 30), torch.randn(3, 9, 4)
+    for classifier in classifiers:
+        classifier.eval()
+    found = torch.autograd.grad((networks.logits(inputs) * weights).sum(), networks.parameters)
+    for member, classifier in enumerate(classifiers):
+        gate = 1 if classifier.gate is None else classifier.gate
+        (classifier.layers(inputs * gate) * weights[member]).sum().backward()
+        linear = [layer for layer in classifier.layers if isinstance(layer, torch.nn.Linear)]
+        norms = [layer for layer in classifier.layers if isinstance(layer, torch.nn.BatchNorm1d)]
+        expected = [layer.weight for layer in linear] + [norm.weight for norm in norms] + [norm.bias for norm in norms]
+        expected += [linear[-1].bias] + ([classifier.gate] if gated else [])
+        assert len(expected) == len(found)
+        for ours, theirs in zip(found, expected, strict=True):
+            torch.testing.assert_close(ours[member], theirs.grad, rtol=1e-4, atol=1e-4)
+
+
+def test_weights_written_back_answer_as_before(drawn: Callable[..., list[Classifier]]) -> None:
+    classifiers = drawn((16, 12), gated=True)
+    networks = StackedNetworks(classifiers, device=CPU)
+    target = Classifier(
+        30, 4, NetworkShape((16, 12)), mean=classifiers[1].mean.numpy(), scale=classifiers[1].scale.numpy(), gated=True
+    ).eval()
+    x = torch.rand(9, 30) * 4
+    assert write(networks.copy(1), target) is target
+    torch.testing.assert_close(target(x), classifiers[1](x), rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(target.gate_values(), classifiers[1].gate_values())
+
+
+def test_selected_members_answer_as_before(drawn: Callable[..., list[Classifier]]) -> None:
+    networks = StackedNetworks(drawn((16, 12), gated=True), device=CPU)
+    inputs = torch.randn(5, 30)
+    with torch.no_grad():
+        before = networks.logits(inputs)
+        networks.select([0, 2])
+        assert len(networks) == 2
+        torch.testing.assert_close(networks.logits(inputs), before[[0, 2]])
+
+
+def test_dropout_silences_its_share_of_units_and_keeps_the_mean() -> None:
+    shapes = [NetworkShape((512,), dropout=dropout) for dropout in (0.0, 0.5)]
+    classifiers = [Classifier(4, 2, shape, mean=np.zeros(4), scale=np.ones(4)) for shape in shapes]
+    for classifier in classifiers:
+        # Logits are the sum and minus the sum of hidden units, which dropout alone changes.
+        torch.nn.init.ones_(classifier.layers[-1].weight[0])
+        torch.nn.init.constant_(classifier.layers[-1].weight[1], -1)
+    networks = StackedNetworks(classifiers, device=CPU)
+    inputs = torch.randn(400, 4, generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(1)
+    draws = torch.stack([networks.logits(inputs, generator=generator).detach() for _ in range(30)])
+    never, half = draws[:, 0], draws[:, 1]
+    assert torch.equal(never[0], never[1])
+    assert half[:, :, 0].std(0).mean() > 5
+    with torch.no_grad():
+        networks.kept[:] = 1
+        whole = networks.logits(inputs, generator=generator)[1]
+    assert float(half.mean()) == pytest.approx(float(whole.mean()), rel=0.01, abs=0.05)
+    assert float(half[:, :, 0].mean()) == pytest.approx(float(whole[:, 0].mean()), rel=0.01)
