@@ -108,7 +108,7 @@ def train(
         int | None,
         typer.Option(
             "--trial-patience",
-            help="Epochs without a better validation loss that end a trial; 0: none do. [10; published: 0]",
+            help="Epochs without a better validation loss that end a trial; 0: none do. [10]",
             rich_help_panel=SEARCH,
         ),
     ] = None,

@@ -11,8 +11,8 @@ from .tune_settings import TuneSettings
 
 DEFAULT_TRIALS = 0
 """Trials of the preset `default`."""
-DEFAULT_PATIENCE = 10
-"""Of a trial: what it saves does not change which trial wins (docs/tuning.md)."""
+TRIAL_PATIENCE = 10
+"""Of both: it saves much and left the winner of every search measured as it was (docs/tuning.md)."""
 DEFAULT_MEMBERS = 5
 
 
@@ -23,7 +23,7 @@ class Preset:
     max_genes: int | None = 2000
     n_members: int = DEFAULT_MEMBERS
     fit: FitSettings = field(default_factory=FitSettings)
-    tune: TuneSettings = field(default_factory=lambda: TuneSettings(n_trials=DEFAULT_TRIALS, patience=DEFAULT_PATIENCE))
+    tune: TuneSettings = field(default_factory=lambda: TuneSettings(n_trials=DEFAULT_TRIALS, patience=TRIAL_PATIENCE))
     markers: MarkerSettings = field(default_factory=MarkerSettings)
 
     def settings(self) -> dict[str, Any]:
@@ -47,7 +47,7 @@ PUBLISHED = Preset(
         patience=6,
         noise=1.0,
     ),
-    tune=TuneSettings(n_trials=30, plain=True, base_first=False),
+    tune=TuneSettings(n_trials=30, patience=TRIAL_PATIENCE, plain=True, base_first=False),
     markers=MarkerSettings(ranking="published", baseline="random", n_permutations=1000, n_candidates=50),
 )
 PRESETS = {"default": DEFAULT, "published": PUBLISHED}
