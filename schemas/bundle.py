@@ -94,7 +94,12 @@ class Bundle:
     @cached_property
     def panel(self) -> GenePanel:
         """The gene panel. Raises `BundleError` when it is not the one that the manifest names."""
-        panel = GenePanel(tuple(self.genes["gene_symbol"]))
+        ids = self.genes["gene_id"] if "gene_id" in self.genes.columns else None
+        panel = GenePanel(
+            tuple(self.genes["gene_symbol"]),
+            None if ids is None else tuple(text if isinstance(text, str) else None for text in ids),
+            self.manifest.organism,
+        )
         if panel.digest != self.manifest.panel.digest:
             raise _content_error(GENES, "the panel that the manifest names", "other genes, or another order")
         return panel

@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from cellmark.schemas.cells import CellSource, RowChunk
 from cellmark.schemas.check_counts import N_EXAMPLES, CountsProblems, check_counts
 from cellmark.schemas.errors import Finding, ReadError, raise_if_refused
+from cellmark.schemas.fit_genes import fit_genes
 from cellmark.schemas.gene_panel import MIN_PANEL_SHARE, GeneMatch, GenePanel, duplicate_notes, overlap_findings
 from cellmark.schemas.normalization import row_sums
 
@@ -70,15 +71,17 @@ class CheckedCells:
         min_share: float = MIN_PANEL_SHARE,
     ) -> None:
         self.source = source
-        self.match: GeneMatch = panel.match(source.var_names)
+        self.genes = fit_genes(panel, source)
+        self.match: GeneMatch = self.genes.match
         self.cell_ids = source.cell_ids
         self._n_seen = 0
         self._problems = CountsProblems()
         self._library_problems: list[str] = []
         self._given, library_findings = given_library_size(source, library_size)
         self.library_size_source: LibrarySizeSource = "summed" if library_size is None else "given"
-        findings = list(size_findings(source))
-        if source.n_vars:
+        findings = [*size_findings(source), *self.genes.findings]
+        # Of another organism's genes it goes without saying that they do not fit.
+        if source.n_vars and not self.genes.refused:
             findings += overlap_findings(panel, self.match, source.var_names, min_share=min_share)
             if library_size is None and n_genes_trained is not None:
                 findings += summing_findings(source, n_genes_trained)

@@ -1,14 +1,18 @@
 """The genes that a model looks at, and the alignment of any input to them."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from cellmark.schemas.declared_organism import organism_name
 from cellmark.schemas.errors import Finding, GeneOverlapError, ParameterError
+from cellmark.schemas.gene_ids import detect_gene_names
+from cellmark.schemas.gene_tables import ORGANISMS
+from cellmark.schemas.map_gene_names import PanelNames
 
 MIN_PANEL_SHARE = 0.5
 """Share of the panel that an input must have measured, unless the caller sets another floor."""
@@ -54,9 +58,13 @@ class GeneMatch:
 
 @dataclass(frozen=True)
 class GenePanel:
-    """The model's genes in the order of its inputs. `symbols`: names as in the training data, unique."""
+    """The model's genes in the order of its inputs. `symbols`: names as in the training data, unique. `gene_ids`: their
+    Ensembl ids, None where unknown. `organism`: as the training data say, in their words.
+    """
 
     symbols: tuple[str, ...]
+    gene_ids: tuple[str | None, ...] | None = field(default=None, compare=False)
+    organism: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         repeated = pd.Index(self.symbols)
@@ -83,12 +91,38 @@ class GenePanel:
         return hashlib.sha256("\n".join(self.symbols).encode()).hexdigest()
 
     @cached_property
+    def known_organism(self) -> str | None:
+        """`human`, `mouse` or another species where the training data said so; costs nothing."""
+        return organism_name(self.organism)
+
+    @cached_property
+    def organism_of_names(self) -> str | None:
+        """As `known_organism`, else what the names of the genes tell; None when neither says."""
+        if self.known_organism is not None:
+            return self.known_organism
+        detected = detect_gene_names(np.array(self.symbols, dtype=object)).organism
+        return detected if detected in ORGANISMS else None
+
+    @cached_property
+    def names(self) -> PanelNames:
+        """What the genes are also called."""
+        organism = next((name for name in ORGANISMS if name == self.organism_of_names), None)
+        return PanelNames(self.symbols, self.gene_ids, organism)
+
+    @cached_property
     def _index(self) -> pd.Index:
         return pd.Index(list(self.symbols), dtype=object)
 
     def match(self, var_names: np.ndarray) -> GeneMatch:
         """Where each gene of an input goes. `var_names`: [input genes], in any order, duplicates and others allowed."""
-        columns = self._index.get_indexer(pd.Index(np.asarray(var_names, dtype=object))).astype(np.int32)
+        return self.match_columns(self.columns_of(var_names))
+
+    def columns_of(self, names: np.ndarray) -> np.ndarray:
+        """The column of each name, int32 [names], -1 for one that is not the panel's."""
+        return self._index.get_indexer(pd.Index(np.asarray(names, dtype=object), dtype=object)).astype(np.int32)
+
+    def match_columns(self, columns: np.ndarray) -> GeneMatch:
+        """As `match`, of genes whose columns are known. `columns`: int32 [input genes], -1 for genes outside."""
         times = np.bincount(columns[columns >= 0], minlength=len(self))
         symbols = np.array(self.symbols, dtype=object)
         return GeneMatch(columns, times > 0, tuple(symbols[times == 0]), tuple(symbols[times > 1]))

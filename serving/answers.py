@@ -10,6 +10,7 @@ from cellmark.schemas.cells import RowChunk
 from cellmark.schemas.checked_cells import ROWS_TO_REFUSE, CheckedCells, PreparedChunk
 from cellmark.schemas.columns import CALL_COLUMNS, CELL_ID
 from cellmark.schemas.errors import InputError
+from cellmark.schemas.fit_genes import fit_genes
 from cellmark.schemas.request_cells import RequestCells
 from cellmark.schemas.strict_json import write_json
 
@@ -53,7 +54,7 @@ def validate(annotator: Annotator, cells: RequestCells, *, folder: str = "") -> 
     findings = (*cells.findings, *without_path(report.findings, folder))
     quality = None if cells.findings else report.quality
     report = ValidationReport(source.n_obs, source.n_vars, findings, quality)
-    match = annotator.bundle.panel.match(source.var_names)
+    match = fit_genes(annotator.bundle.panel, source).match
     return {
         **model_name(annotator),
         **report.to_dict(),

@@ -16,7 +16,7 @@ class QualityWatch:
         self._checked = checked
         self._tables = QualityAccumulator(
             panel_columns=checked.match.columns >= 0,
-            mitochondrial_columns=find_mitochondrial(checked.source.var_names),
+            mitochondrial_columns=find_mitochondrial(checked.genes.symbols),
             panel_overlap=checked.match.share,
         )
 
