@@ -12,8 +12,9 @@ from cellmark.training.classifier import Classifier, NetworkShape
 from cellmark.training.fit import predict_logits
 from cellmark.training.fit_result import FitResult
 from cellmark.training.fit_settings import FitSettings
+from cellmark.training.stacked_optimizer import GATE_RATE
 from cellmark.training.standardization import standardization
-from cellmark.training.train_together import GATE_RATE, _new_classifiers, _Noise, train_together
+from cellmark.training.train_together import _new_classifiers, train_together
 
 N_TYPES = 3
 # One batch an epoch, no noise and no dropout: nothing is left to chance but the first weights.
@@ -118,14 +119,3 @@ def test_a_strong_penalty_closes_the_gate_of_genes_that_say_nothing() -> None:
     assert gate is not None
     assert gate.min() >= 0
     assert gate[:12].mean() > 2 * gate[12:].mean()
-
-
-def test_noise_is_drawn_with_the_standard_deviation_asked_for() -> None:
-    noise = _Noise(0.7, batch_size=50, n_genes=40, n_cells=500, device=torch.device("cpu"))
-    generator, draws = torch.Generator().manual_seed(0), np.random.default_rng(0)
-    noise.draw(generator)
-    first, second = (noise.added(torch.zeros(50, 40), draws) for _ in range(2))
-    assert float(first.std()) == pytest.approx(0.7, rel=0.05)
-    assert not torch.equal(first, second)
-    noise.draw(generator)
-    assert not torch.isin(noise.added(torch.zeros(50, 40), draws), first).any()

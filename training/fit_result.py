@@ -32,17 +32,16 @@ class FitResult:
 
 
 def summarize(
-    number: int, train_loss: float, logits: torch.Tensor, targets: torch.Tensor, type_weights: torch.Tensor
+    number: int, train_loss: float, validation_loss: float, logits: torch.Tensor, targets: torch.Tensor
 ) -> Epoch:
-    """An epoch's measures on validation cells. `logits`: cells x types; `targets`: int [cells]; all on the CPU."""
+    """An epoch's measures. `logits`: validation cells x types; `targets`: int [validation cells]; on the CPU."""
     n_types = logits.shape[1]
-    loss = float(torch.nn.functional.cross_entropy(logits, targets, weight=type_weights))
     calls = logits.argmax(dim=1)
     pairs = torch.bincount(targets * n_types + calls, minlength=n_types**2).reshape(n_types, n_types).double()
     right = pairs.diagonal()
     present = pairs.sum(1) > 0
     f1 = 2 * right / (pairs.sum(0) + pairs.sum(1)).clamp(min=1)
-    return Epoch(number, train_loss, loss, float(right.sum() / pairs.sum()), float(f1[present].mean()))
+    return Epoch(number, train_loss, validation_loss, float(right.sum() / pairs.sum()), float(f1[present].mean()))
 
 
 def mean_epoch(epochs: Sequence[Epoch]) -> Epoch:
