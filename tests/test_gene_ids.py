@@ -118,3 +118,8 @@ def test_lists_of_two_kinds_or_organisms_are_mixed() -> None:
 def test_other_names_are_unknown(names: list[str]) -> None:
     detected = detect_gene_names(np.array(names, dtype=object))
     assert (detected.kind, detected.organism) == ("unknown", "unknown")
+
+
+def test_the_example_of_the_docs_is_true() -> None:
+    detected = detect_gene_names(np.array(["ENSG00000156738.18", "ENSG00000090382.7"]))
+    assert (detected.kind, detected.organism) == ("versioned Ensembl", "human")
