@@ -26,6 +26,8 @@ from cellmark.schemas.manifest import (
 
 ANNOTATOR = "annotator.onnx"
 EXPLAINER = "explainer.onnx"
+DISTILLED = "distilled.onnx"
+"""Optional: one network that learned the answers of the ensemble, an annotator like the other at less cost."""
 GENES = "genes.parquet"
 MARKERS = "markers.parquet"
 EXPECTATIONS = "expectations.json"

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cellmark.schemas.bundle import ANNOTATOR, EXPLAINER, Bundle
+from cellmark.schemas.bundle import ANNOTATOR, DISTILLED, EXPLAINER, Bundle
 from cellmark.schemas.errors import Finding, ModelError, ParameterError, SetupError
 from cellmark.schemas.golden_cells import compare_golden, read_golden
 from cellmark.schemas.normalization import dense_counts
@@ -28,10 +28,19 @@ class ModelSession:
     `threads`: of onnxruntime within one call; 0 takes all cores. One is best where chunks or requests already run side
     by side; more help a single large call. Raises `ParameterError` on an unknown device, `SetupError` when the device
     cannot be used (there is no fallback to the CPU) or not exactly one onnxruntime is installed, and `ModelError`
-    (`GOLDEN_CELLS_MISMATCH`) when the self-test fails.
+    (`GOLDEN_CELLS_MISMATCH`) when the self-test fails. `distilled`: answer with the bundle's second, smaller annotator;
+    the self-test is that of the whole model, and explanations stay those of the ensemble.
     """
 
-    def __init__(self, bundle: Bundle, *, device: Device = "cpu", threads: int = 1, self_test: bool = True) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        device: Device = "cpu",
+        threads: int = 1,
+        self_test: bool = True,
+        distilled: bool = False,
+    ) -> None:
         check_settings(device, threads)
         check_runtime()
         self.bundle = bundle
@@ -53,6 +62,8 @@ class ModelSession:
         self.output_names = tuple(outputs)
         if self_test:
             self.self_test()
+        if distilled:
+            self._annotator = _open_graph(bundle, _distilled(bundle), device, threads)
 
     def annotate(self, counts: np.ndarray, library_size: np.ndarray) -> dict[str, np.ndarray]:
         """All outputs of the annotator by name.
@@ -125,6 +136,15 @@ def check_runtime() -> str:
                     "pip uninstall -y onnxruntime onnxruntime-gpu, then install 'cellmark[cpu]' or 'cellmark[gpu]'.")
         )  # fmt: skip
     return found[0]
+
+
+def _distilled(bundle: Bundle) -> str:
+    if DISTILLED not in bundle.manifest.files:
+        raise ParameterError(
+            Finding("PARAMETER_INVALID", "distilled", f"a model with {DISTILLED}", "a model without a second annotator",
+                    "Train with --distill, or leave --distilled away.")
+        )  # fmt: skip
+    return DISTILLED
 
 
 def _open_graph(bundle: Bundle, name: str, device: Device, threads: int) -> Any:

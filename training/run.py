@@ -22,6 +22,7 @@ from .choose_panel import choose_panel
 from .config import TrainingConfig
 from .contributions import BaselineKind, attribution_shares, choose_baselines, type_means
 from .describe import describe_data, expect, frame_of_calls
+from .distilled_annotator import distill_and_prove
 from .draw_golden_cells import draw_golden_counts, golden_cells
 from .drop_untrainable import drop_untrainable
 from .embedding import fit_embedding
@@ -217,6 +218,12 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
         cells.library_size[checked_cells],
         baselines=baselines,
     )
+    distilled = None
+    if config.distill:
+        listener.step("Distilling one network")
+        distilled, metrics["distilled"] = distill_and_prove(
+            fitted.classifiers, x, counts, cells, split, baselines=baselines, settings=settings, config=config
+        )
     if config.test_data is not None:
         listener.step("Evaluating on the independent file")
         metrics["independent"] = evaluate_independent(config, cells, panel, annotator)
@@ -228,6 +235,7 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
         folder,
         annotator=annotator,
         explainer=explainer,
+        distilled=distilled,
         genes=genes_frame(
             gene_symbols=panel.symbols,
             gene_ids=gene_ids,

@@ -62,14 +62,19 @@ def write_bundle(
     expectations: dict[str, Any],
     golden: GoldenCells,
     manifest: dict[str, Any],
+    distilled: onnx.ModelProto | None = None,
 ) -> Manifest:
     """Write all files and seal them. `folder` must not exist; it appears whole or not at all.
+
+    `distilled`: a second, smaller annotator, an optional file.
 
     Raises `OutputError` when it exists or cannot be written.
     """
     with whole_folder(folder) as draft:
         (draft / files.ANNOTATOR).write_bytes(annotator.SerializeToString(deterministic=True))
         (draft / files.EXPLAINER).write_bytes(explainer.SerializeToString(deterministic=True))
+        if distilled is not None:
+            (draft / files.DISTILLED).write_bytes(distilled.SerializeToString(deterministic=True))
         genes.to_parquet(draft / files.GENES, index=False, compression="zstd")
         markers.to_parquet(draft / files.MARKERS, index=False, compression="zstd")
         best = markers[markers["rank"] <= CSV_RANKS].dropna(axis="columns", how="all")

@@ -1,0 +1,53 @@
+"""A second annotator in the bundle: measured at training, chosen at loading, refused where there is none."""
+
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pytest
+
+from cellmark.schemas.bundle import DISTILLED, Bundle
+from cellmark.schemas.errors import ParameterError
+from cellmark.schemas.golden_cells import read_golden
+from cellmark.serving.session import ModelSession
+from cellmark.training.config import TrainingConfig
+from cellmark.training.fit import FitSettings
+from cellmark.training.run import TrainedModel, train
+
+
+class Silent:
+    def step(self, name: str) -> None: ...
+    def note(self, finding: object) -> None: ...
+    def data(self, cells: object, split: object) -> None: ...
+    def epoch(self, epoch: object) -> None: ...
+    def trial(self, trial: object) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def distilled(tiny_file: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
+    config = TrainingConfig(data=tiny_file, fit=FitSettings(max_epochs=15), n_members=3, distill=True)
+    return train(config, tmp_path_factory.mktemp("distilled") / "bundle", Silent())
+
+
+def test_its_agreement_with_the_ensemble_is_measured_on_test_cells(distilled: TrainedModel) -> None:
+    measured = distilled.manifest.metrics["distilled"]
+    assert measured["part"] == "test"
+    assert measured["n_cells"] == measured["agreement"]["n_cells"] == len(distilled.split.test)
+    assert measured["agreement"]["same_call"] > 0.9
+    assert 0 < measured["agreement"]["mean_difference"] < 0.2
+    assert measured["accuracy"] > 0.9
+
+
+def test_it_answers_nearly_as_the_ensemble_and_is_another_graph(distilled: TrainedModel, new_cells: ad.AnnData) -> None:
+    assert distilled.bundle.path(DISTILLED).stat().st_size < distilled.bundle.path("annotator.onnx").stat().st_size / 2
+    golden = read_golden(distilled.bundle)
+    counts = golden.counts.toarray().astype(np.float32)
+    whole, small = (ModelSession(distilled.bundle, distilled=which) for which in (False, True))
+    expected, found = (session.annotate(counts, golden.library_size)["probabilities"] for session in (whole, small))
+    assert (found.argmax(axis=1) == expected.argmax(axis=1)).all()
+    assert 0 < np.abs(found - expected).max() < 0.5
+
+
+def test_a_model_without_one_refuses(tiny_bundle: Bundle) -> None:
+    with pytest.raises(ParameterError, match="--distill"):
+        ModelSession(tiny_bundle, distilled=True)
