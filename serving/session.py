@@ -45,6 +45,7 @@ class ModelSession:
         check_runtime()
         self.bundle = bundle
         self.device = device
+        self.distilled = distilled
         self._threads = threads
         self._lock = threading.Lock()
         self._annotator = _open_graph(bundle, ANNOTATOR, device, threads)

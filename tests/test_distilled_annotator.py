@@ -9,6 +9,7 @@ import pytest
 from cellmark.schemas.bundle import DISTILLED, Bundle
 from cellmark.schemas.errors import ParameterError
 from cellmark.schemas.golden_cells import read_golden
+from cellmark.serving import Annotator
 from cellmark.serving.session import ModelSession
 from cellmark.training.config import TrainingConfig
 from cellmark.training.fit import FitSettings
@@ -38,7 +39,7 @@ def test_its_agreement_with_the_ensemble_is_measured_on_test_cells(distilled: Tr
     assert measured["accuracy"] > 0.9
 
 
-def test_it_answers_nearly_as_the_ensemble_and_is_another_graph(distilled: TrainedModel, new_cells: ad.AnnData) -> None:
+def test_it_answers_nearly_as_the_ensemble_and_is_another_graph(distilled: TrainedModel) -> None:
     assert distilled.bundle.path(DISTILLED).stat().st_size < distilled.bundle.path("annotator.onnx").stat().st_size / 2
     golden = read_golden(distilled.bundle)
     counts = golden.counts.toarray().astype(np.float32)
@@ -51,3 +52,12 @@ def test_it_answers_nearly_as_the_ensemble_and_is_another_graph(distilled: Train
 def test_a_model_without_one_refuses(tiny_bundle: Bundle) -> None:
     with pytest.raises(ParameterError, match="--distill"):
         ModelSession(tiny_bundle, distilled=True)
+
+
+def test_the_answers_of_the_second_annotator_say_so(distilled: TrainedModel, tiny_cells: ad.AnnData) -> None:
+    whole, small = (Annotator.load(distilled.bundle.folder, distilled=which) for which in (False, True))
+    expected, found = whole.annotate(tiny_cells), small.annotate(tiny_cells)
+    assert found.attrs["cellmark"]["distilled"] is True
+    assert "distilled" not in expected.attrs["cellmark"]
+    assert (found["cellmark_cell_type"] == expected["cellmark_cell_type"]).mean() > 0.9
+    assert not np.array_equal(found["cellmark_confidence"], expected["cellmark_confidence"])
