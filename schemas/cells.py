@@ -1,7 +1,7 @@
 """Cells of one input, read by rows: what every reader returns and everything else takes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -21,13 +21,25 @@ class RowChunk:
     X: sp.csr_matrix
 
 
+@dataclass(frozen=True, slots=True)
+class OtherMatrix:
+    """Another matrix of the same input, unread. `layer`: what opens it, None for `X`. `where`: what to call it.
+    `take`: its rows of some cells, CSR; numbers of cells ascending.
+    """
+
+    layer: str | None
+    where: str
+    take: Callable[[np.ndarray], sp.csr_matrix]
+
+
 class CellSource(ABC):
     """Cells of one input.
 
     `var_names`: gene names as in the file, unicode [genes], duplicates kept. `obs`: one row per cell, indexed by cell
     id. `name`: what to call the input in messages. `counts_from`: where the values came from (`X`, `raw.X`,
     `layers['counts']`). `notes`: what the reader did that the user should know. `var`: one row per gene, in the order
-    of `var_names`. `uns`: what the file says of itself, of which only `organism` is used.
+    of `var_names`. `uns`: what the file says of itself, of which only `organism` is used. `others`: matrices that
+    could have been opened instead, looked into only when these values are refused.
     """
 
     name: str
@@ -37,6 +49,7 @@ class CellSource(ABC):
     counts_from: str = "X"
     notes: tuple[Finding, ...] = ()
     uns: dict[str, Any]
+    others: tuple[OtherMatrix, ...] = ()
 
     @property
     def n_obs(self) -> int:
@@ -61,6 +74,15 @@ class CellSource(ABC):
         if not pieces:
             return sp.csr_matrix((0, self.n_vars), dtype=np.float32)
         return pieces[0] if len(pieces) == 1 else sp.vstack(pieces, format="csr")
+
+    def take(self, rows: np.ndarray) -> sp.csr_matrix:
+        """Some cells: CSR, in the order of `rows`, numbers of cells ascending."""
+        pieces = [sp.csr_matrix((0, self.n_vars), dtype=np.float32)]
+        for chunk in self.chunks(max(self.n_obs, 1)):
+            first, last = np.searchsorted(rows, [chunk.start, chunk.start + chunk.X.shape[0]])
+            if last > first:
+                pieces.append(chunk.X[rows[first:last] - chunk.start])
+        return pieces[-1] if len(pieces) <= 2 else sp.vstack(pieces[1:], format="csr")
 
     def close(self) -> None:
         """Release the file. Safe to call twice."""
@@ -87,6 +109,7 @@ class MemoryCells(CellSource):
     notes: tuple[Finding, ...] = ()
     uns: dict[str, Any] = field(default_factory=dict)
     var: pd.DataFrame = field(default_factory=pd.DataFrame)
+    others: tuple[OtherMatrix, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.var) != len(self.var_names):

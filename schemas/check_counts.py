@@ -11,6 +11,8 @@ LARGEST_COUNT = 2**24
 """Above this, float32 no longer holds every whole number."""
 
 N_EXAMPLES = 5
+N_OFFENDERS = 20
+"""Cells with values that are no counts whose ids are kept, so that they can be looked at again."""
 
 
 @dataclass
@@ -23,7 +25,9 @@ class CountsProblems:
     n_fractional: int = 0
     n_large: int = 0
     n_empty: int = 0
+    n_cells_changed: int = 0
     largest: float = 0.0
+    offenders: list[str] = field(default_factory=list)
     cells: dict[str, list[str]] = field(default_factory=dict)
 
     @property
@@ -36,15 +40,20 @@ class CountsProblems:
 
     def merge(self, other: "CountsProblems") -> None:
         """Add what a later chunk found."""
-        for name in ("n_negative", "n_nan", "n_infinite", "n_fractional", "n_large", "n_empty"):
+        for name in ("n_negative", "n_nan", "n_infinite", "n_fractional", "n_large", "n_empty", "n_cells_changed"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.largest = max(self.largest, other.largest)
+        self.offenders.extend(other.offenders[: N_OFFENDERS - len(self.offenders)])
         for kind, ids in other.cells.items():
             self.remember(kind, np.array(ids))
 
-    def findings(self, counts_from: str) -> tuple[Finding, ...]:
-        """One error per kind of problem. `counts_from`: where the values came from, such as `X`."""
-        raw = "Hand in raw counts: name the layer that holds them with --layer (layer= in Python)."
+    def findings(
+        self, counts_from: str, *, looks_like: str | None = None, remedy: str | None = None
+    ) -> tuple[Finding, ...]:
+        """One error per kind of problem. `counts_from`: where the values came from, such as `X`. `looks_like`,
+        `remedy`: what negative and fractional values turned out to be, and what mends it.
+        """
+        raw = remedy or "Hand in raw counts: name the layer that holds them with --layer (layer= in Python)."
         found: list[Finding] = []
 
         def add(code: str, kind: str, expected: str, text: str, remedy: str) -> None:
@@ -56,12 +65,18 @@ class CountsProblems:
         if self.n_infinite:
             add("COUNTS_INFINITE", "infinite", "finite counts", f"{self.n_infinite} infinite values", raw)
         if self.n_negative:
-            add("COUNTS_NEGATIVE", "negative", "counts of at least 0",
-                f"{self.n_negative} negative values: this looks scaled or corrected", raw)  # fmt: skip
+            looks = looks_like or "this looks scaled or corrected"
+            add(
+                "COUNTS_NEGATIVE",
+                "negative",
+                "counts of at least 0",
+                f"{self.n_negative} negative values: {looks}",
+                raw,
+            )
         if self.n_fractional:
-            looks = "log-normalised" if self.largest < 20 else "normalised or corrected"
+            looks = looks_like or f"this looks {'log-normalised' if self.largest < 20 else 'normalised or corrected'}"
             add("COUNTS_NOT_WHOLE", "fractional", "raw counts, that is whole numbers",
-                f"{self.n_fractional} values that are not whole (largest {self.largest:.4g}): this looks {looks}",
+                f"{self.n_fractional} values that are not whole (largest {self.largest:.4g}): {looks}",
                 raw)  # fmt: skip
         if self.n_large:
             add("COUNTS_TOO_LARGE", "large", f"counts up to {LARGEST_COUNT}",
@@ -120,4 +135,7 @@ def _look_closely(X: sp.csr_matrix, data: np.ndarray, cell_ids: np.ndarray, prob
         if wrong.any():
             setattr(problems, f"n_{kind}", int(wrong.sum()))
             problems.remember(kind, cell_ids[np.unique(rows[wrong])])
+    changed = np.unique(rows[kinds["negative"] | kinds["fractional"]])
+    problems.n_cells_changed = len(changed)
+    problems.offenders = [str(cell_id) for cell_id in cell_ids[changed[:N_OFFENDERS]]]
     problems.largest = max(float(data[finite].max()), 0.0) if finite.any() else 0.0

@@ -13,10 +13,13 @@ import scipy.sparse as sp
 
 from cellmark.schemas.cells import CellSource, RowChunk
 from cellmark.schemas.check_counts import N_EXAMPLES, CountsProblems, check_counts
+from cellmark.schemas.counts_elsewhere import look_at
 from cellmark.schemas.errors import Finding, ReadError, raise_if_refused
 from cellmark.schemas.fit_genes import fit_genes
 from cellmark.schemas.gene_panel import MIN_PANEL_SHARE, GeneMatch, GenePanel, duplicate_notes, overlap_findings
 from cellmark.schemas.normalization import row_sums
+from cellmark.schemas.sample_cells import sample_cells
+from cellmark.schemas.whole_findings import whole_findings
 
 LibrarySizeSource = Literal["given", "summed"]
 MIN_GENES_SHARE = 0.5
@@ -41,12 +44,15 @@ class AlignedCells:
 
 @dataclass(frozen=True, slots=True)
 class PreparedChunk:
-    """A chunk of `n_cells` after the checks: `cells` is None when a problem was found in it."""
+    """A chunk of `n_cells` after the checks: `cells` is None when a problem was found in it. `sample`: CSR, those of
+    its cells that were drawn to stand for the input.
+    """
 
     n_cells: int
     cells: AlignedCells | None
     problems: CountsProblems
     library_problems: tuple[str, ...]
+    sample: sp.csr_matrix | None = None
 
 
 class CheckedCells:
@@ -76,6 +82,8 @@ class CheckedCells:
         self.cell_ids = source.cell_ids
         self._n_seen = 0
         self._problems = CountsProblems()
+        self._drawn = sample_cells(source.n_obs, source.n_vars)
+        self._samples: list[sp.csr_matrix] = []
         self._library_problems: list[str] = []
         self._given, library_findings = given_library_size(source, library_size)
         self.library_size_source: LibrarySizeSource = "summed" if library_size is None else "given"
@@ -102,15 +110,21 @@ class CheckedCells:
             library_size = self._given[rows]
             # A part in a million of slack: sums of many float32 values are not exact.
             wrong = tuple(self.cell_ids[rows][library_size < totals * (1 - 1e-6)])
+        first, last = np.searchsorted(self._drawn, [rows.start, rows.stop])
+        sample = None
+        if last > first:
+            sample = X if last - first == X.shape[0] else X[self._drawn[first:last] - chunk.start]
         if problems.any or wrong:
-            return PreparedChunk(X.shape[0], None, problems, wrong)
+            return PreparedChunk(X.shape[0], None, problems, wrong, sample)
         aligned = AlignedCells(chunk.start, self.match.align(X), library_size.astype(np.float32), self.match.measured)
-        return PreparedChunk(X.shape[0], aligned, problems, wrong)
+        return PreparedChunk(X.shape[0], aligned, problems, wrong, sample)
 
     def record(self, prepared: PreparedChunk) -> None:
         """Note a chunk's problems; call it once per chunk, from one thread."""
         self._n_seen += prepared.n_cells
         self._problems.merge(prepared.problems)
+        if prepared.sample is not None:
+            self._samples.append(prepared.sample)
         self._library_problems.extend(prepared.library_problems)
 
     def finish(self) -> None:
@@ -121,7 +135,8 @@ class CheckedCells:
                 Finding("FILE_UNREADABLE", self.source.name, f"{self.source.n_obs} cells, as many as it has ids",
                         f"values of {self._n_seen}", "Write the file again from its source.")
             )  # fmt: skip
-        raise_if_refused(self._recorded_findings())
+        notes = raise_if_refused(self._recorded_findings())
+        self.notes = (*self.notes, *(note for note in notes if note not in self.notes))
 
     def _value_findings(self) -> list[Finding]:
         """What is wrong with the values of an input that is refused anyway."""
@@ -131,7 +146,7 @@ class CheckedCells:
         return self._recorded_findings()
 
     def _recorded_findings(self) -> list[Finding]:
-        findings = list(self._problems.findings(self.source.counts_from))
+        findings = self._counts_findings()
         if self._library_problems:
             findings.append(
                 Finding(
@@ -144,6 +159,19 @@ class CheckedCells:
                 )
             )
         return findings
+
+    def _counts_findings(self) -> list[Finding]:
+        problems, where = self._problems, self.source.counts_from
+        if not self._samples:
+            return list(problems.findings(where))
+        sample = self._samples[0] if len(self._samples) == 1 else sp.vstack(self._samples, format="csr")
+        if problems.n_cells_changed:
+            offenders = np.array(problems.offenders)
+            looks = look_at(self.source, sample, offenders=offenders, n_wrong=problems.n_cells_changed)
+            return list(problems.findings(where, looks_like=looks.text, remedy=looks.remedy))
+        found = list(problems.findings(where))
+        odd = problems.n_nan or problems.n_infinite or problems.n_large
+        return found if odd else [*found, *whole_findings(self.source, sample)]
 
     def chunks(self, n_rows: int) -> Iterator[AlignedCells]:
         """All cells in order, at most `n_rows` at a time; raises `InputError` at the end when something was wrong."""

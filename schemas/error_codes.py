@@ -30,6 +30,10 @@ CODES: dict[str, CodeMeaning] = {
     "COUNTS_INFINITE": CodeMeaning(422, "infinite values where counts are expected"),
     "COUNTS_NOT_WHOLE": CodeMeaning(422, "values that are not whole numbers: normalised or scaled input"),
     "COUNTS_TOO_LARGE": CodeMeaning(422, "counts beyond float32's whole numbers"),
+    "COUNTS_NOT_RAW": CodeMeaning(422, "whole numbers that are no counts: binary, rounded or multiplied"),
+    "COUNTS_ONE_DEPTH": CodeMeaning(422, "whole numbers from which the cells' depth was taken out (a warning)"),
+    "COUNTS_RECOVERED": CodeMeaning(422, "counts were recovered from transformed values, as asked (a note)"),
+    "COUNTS_NOT_RECOVERABLE": CodeMeaning(422, "values that do not come from whole counts, or not provably"),
     "LIBRARY_SIZE_NEEDED": CodeMeaning(422, "too few genes to sum a library size over"),
     "LIBRARY_SIZE_INVALID": CodeMeaning(
         422, "a library size that is not positive, not finite or below the counts' sum"

@@ -10,14 +10,33 @@ TABLES = (".csv", ".tsv", ".txt")
 READ = ".h5ad, .zarr, .h5 (10x), a 10x matrix folder, " + ", ".join(TABLES) + " (also .gz)"
 
 
-def open_cells(path: str | os.PathLike[str], *, layer: str | None = None, genes_by_cells: bool = False) -> CellSource:
+def open_cells(
+    path: str | os.PathLike[str],
+    *,
+    layer: str | None = None,
+    genes_by_cells: bool = False,
+    recover_counts: bool = False,
+) -> CellSource:
     """The cells of a file or folder; use it in a `with` block.
 
     `layer`: for `.h5ad` and `.zarr`, None for `X`, `raw` for `raw.X`, else a layer's name. `genes_by_cells`: for
-    tables, whether genes are rows. Raises `ReadError` with what is wrong and what mends it, and `ParameterError` for
-    an argument that the format does not have.
+    tables, whether genes are rows. `recover_counts`: compute the counts that normalised values were made of. Raises
+    `ReadError` with what is wrong and what mends it, `ParameterError` for an argument that the format does not have,
+    and `CountsError` for values that no counts can be recovered from.
     """
-    location = Path(path)
+    source = _open(Path(path), layer, genes_by_cells)
+    if not recover_counts:
+        return source
+    from cellmark.schemas.recover_counts import recover_source
+
+    try:
+        return recover_source(source)
+    except BaseException:
+        source.close()
+        raise
+
+
+def _open(location: Path, layer: str | None, genes_by_cells: bool) -> CellSource:
     require_input(location)
     suffix = location.suffix.lower()
     if suffix == ".gz" and location.with_suffix("").suffix.lower() in TABLES:

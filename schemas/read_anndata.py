@@ -1,12 +1,13 @@
 """An AnnData in memory as a cell source; the caller's object is never changed."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cellmark.schemas.cells import MemoryCells
+from cellmark.schemas.cells import MemoryCells, OtherMatrix
 from cellmark.schemas.errors import Finding, ReadError
 from cellmark.schemas.reading import gene_features, unknown_layer
 
@@ -36,7 +37,24 @@ def cells_from_anndata(adata: "AnnData", *, layer: str | None = None, name: str 
             Finding("MATRIX_INVALID", counts_from, "a matrix of counts", "none", "Name the layer that holds them.")
         )
     organism = adata.uns.get("organism")
-    return memory_cells(X, adata.obs, var, name=name, counts_from=counts_from, organism=organism)
+    cells = memory_cells(X, adata.obs, var, name=name, counts_from=counts_from, organism=organism)
+    cells.others = _other_matrices(adata, counts_from)
+    return cells
+
+
+def _other_matrices(adata: "AnnData", opened: str) -> tuple[OtherMatrix, ...]:
+    matrices = {"X": (None, adata.X), **{f"layers[{name!r}]": (name, X) for name, X in adata.layers.items()}}
+    if adata.raw is not None and RAW not in adata.layers:
+        matrices["raw.X"] = (RAW, adata.raw.X)
+
+    def rows_of(X: Any, where: str) -> Callable[[np.ndarray], sp.csr_matrix]:
+        return lambda rows: to_csr(X[rows], where)
+
+    return tuple(
+        OtherMatrix(layer, where, rows_of(X, where))
+        for where, (layer, X) in matrices.items()
+        if where != opened and X is not None
+    )
 
 
 def memory_cells(

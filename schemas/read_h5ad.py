@@ -1,6 +1,6 @@
 """`.h5ad` files, read by rows with bounded memory: CSR and dense matrices are streamed, CSC is loaded whole."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cellmark.schemas.cells import CellSource, MemoryCells, RowChunk
+from cellmark.schemas.cells import CellSource, MemoryCells, OtherMatrix, RowChunk
 from cellmark.schemas.check_hdf5 import check_hdf5
 from cellmark.schemas.errors import Finding, ReadError
 from cellmark.schemas.read_anndata import RAW, cells_from_anndata, to_csr
@@ -17,6 +17,8 @@ from cellmark.schemas.reading import gene_features, not_anndata, reading, unknow
 from cellmark.schemas.stored_matrix import CsrReader, DenseReader, LoadedReader, MatrixReader
 
 EXPECTED = "an AnnData file (.h5ad)"
+MOST_LOADED = 50_000_000
+"""Values of a matrix that can only be read whole (CSC), up to which it is looked into as another place of counts."""
 
 
 def open_h5ad(path: Path, *, layer: str | None = None) -> CellSource:
@@ -60,6 +62,7 @@ def _open(file: h5py.File, path: Path, layer: str | None) -> CellSource:
     obs, var = read_elem(file["obs"]), read_elem(file[var_key])
     organism = file["uns/organism"][()] if isinstance(file.get("uns/organism"), h5py.Dataset) else None
     uns = {"organism": organism.decode()} if isinstance(organism, bytes) else {}
+    others = _other_matrices(file, path, counts_from)
     matrix: MatrixReader
     if isinstance(element, h5py.Dataset):
         matrix = DenseReader(element)
@@ -71,7 +74,7 @@ def _open(file: h5py.File, path: Path, layer: str | None) -> CellSource:
         matrix = LoadedReader(X)
     if matrix.shape != (len(obs), len(var)):
         raise ValueError(f"a matrix of {matrix.shape} where obs and var have {(len(obs), len(var))}")
-    return H5adCells(file, path, matrix, obs, var, counts_from, uns)
+    return H5adCells(file, path, matrix, obs, var, counts_from, uns, others)
 
 
 def _find_matrix(file: h5py.File, layer: str | None) -> tuple[Any, str, str]:
@@ -85,6 +88,30 @@ def _find_matrix(file: h5py.File, layer: str | None) -> tuple[Any, str, str]:
     if layer == RAW and has_raw:
         return file["raw/X"], "raw/var", "raw.X"
     raise unknown_layer(layer, [*layers, *([RAW] if has_raw else [])])
+
+
+def _other_matrices(file: h5py.File, path: Path, opened: str) -> tuple[OtherMatrix, ...]:
+    there: list[tuple[str | None, str, Any]] = [(None, "X", file.get("X"))]
+    there += [(name, f"layers[{name!r}]", element) for name, element in file.get("layers", {}).items()]
+    if "raw" in file and "X" in file["raw"] and RAW not in file.get("layers", {}):
+        there.append((RAW, "raw.X", file["raw/X"]))
+
+    def rows_of(layer: str | None) -> Callable[[np.ndarray], sp.csr_matrix]:
+        def take(rows: np.ndarray) -> sp.csr_matrix:
+            with open_h5ad(path, layer=layer) as other:
+                return other.take(rows)
+
+        return take
+
+    return tuple(
+        OtherMatrix(layer, where, rows_of(layer))
+        for layer, where, element in there
+        if where != opened and element is not None and not _too_large(element)
+    )
+
+
+def _too_large(element: Any) -> bool:
+    return element.attrs.get("encoding-type") == "csc_matrix" and len(element["data"]) > MOST_LOADED
 
 
 def _old_layout(file: h5py.File, path: Path, layer: str | None) -> MemoryCells:
@@ -106,6 +133,7 @@ class H5adCells(CellSource):
         var: pd.DataFrame,
         counts_from: str,
         uns: dict[str, Any],
+        others: tuple[OtherMatrix, ...] = (),
     ) -> None:
         is_gene, self.notes = gene_features(var)
         self._kept = None if is_gene is None else np.flatnonzero(is_gene)
@@ -116,6 +144,7 @@ class H5adCells(CellSource):
         self.name = path.name
         self.counts_from = counts_from
         self.uns = uns
+        self.others = others
 
     def chunks(self, n_rows: int) -> Iterator[RowChunk]:
         with reading(self._path, EXPECTED):
@@ -125,6 +154,11 @@ class H5adCells(CellSource):
     def load(self) -> sp.csr_matrix:
         with reading(self._path, EXPECTED):
             X = self._matrix.load()
+            return X if self._kept is None else X[:, self._kept]
+
+    def take(self, rows: np.ndarray) -> sp.csr_matrix:
+        with reading(self._path, EXPECTED):
+            X = self._matrix.take(rows)
             return X if self._kept is None else X[:, self._kept]
 
     def close(self) -> None:

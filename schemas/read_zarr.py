@@ -1,9 +1,13 @@
 """AnnData in `.zarr` folders, format 2 and 3: only the matrix asked for, `obs` and `var` are read."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cellmark.schemas.cells import MemoryCells
+import numpy as np
+import scipy.sparse as sp
+
+from cellmark.schemas.cells import MemoryCells, OtherMatrix
 from cellmark.schemas.errors import Finding, ReadError
 from cellmark.schemas.read_anndata import RAW, cells_from_anndata, check_compressed, memory_cells, to_csr
 from cellmark.schemas.reading import not_anndata, reading, unknown_layer
@@ -55,7 +59,22 @@ def _read(root: Any, path: Path, layer: str | None) -> MemoryCells:
     if X.shape != (len(obs), len(var)):
         raise ValueError(f"a matrix of {X.shape} where obs and var have {(len(obs), len(var))}")
     organism = read_elem(root["uns/organism"]) if "uns/organism" in root else None
-    return memory_cells(X, obs, var, name=path.name, counts_from=counts_from, organism=organism)
+    cells = memory_cells(X, obs, var, name=path.name, counts_from=counts_from, organism=organism)
+    cells.others = _other_matrices(root, path, counts_from)
+    return cells
+
+
+def _other_matrices(root: Any, path: Path, opened: str) -> tuple[OtherMatrix, ...]:
+    layers = sorted(root["layers"]) if "layers" in root else []
+    there: list[tuple[str | None, str]] = [(None, "X")] if "X" in root else []
+    there += [(name, f"layers[{name!r}]") for name in layers]
+    if "raw/X" in root and RAW not in layers:
+        there.append((RAW, "raw.X"))
+
+    def rows_of(layer: str | None) -> Callable[[np.ndarray], sp.csr_matrix]:
+        return lambda rows: read_zarr(path, layer=layer).take(rows)
+
+    return tuple(OtherMatrix(layer, where, rows_of(layer)) for layer, where in there if where != opened)
 
 
 def _find_matrix(root: Any, layer: str | None) -> tuple[Any, Any, str]:

@@ -28,6 +28,10 @@ class MatrixReader(ABC):
     def blocks(self, n_rows: int) -> Iterator[RowChunk]:
         """All rows in order, at most `n_rows` at a time."""
 
+    @abstractmethod
+    def take(self, rows: np.ndarray) -> sp.csr_matrix:
+        """A few rows, numbers ascending: no more is read than these."""
+
     def load(self) -> sp.csr_matrix:
         """All rows at once."""
         pieces = [chunk.X for chunk in self.blocks(max(self.shape[0], 1))]
@@ -44,6 +48,9 @@ class LoadedReader(MatrixReader):
     def blocks(self, n_rows: int) -> Iterator[RowChunk]:
         for start in range(0, self.shape[0], n_rows):
             yield RowChunk(start, self.X[start : start + n_rows])
+
+    def take(self, rows: np.ndarray) -> sp.csr_matrix:
+        return self.X[rows]
 
     def load(self) -> sp.csr_matrix:
         return self.X
@@ -66,6 +73,12 @@ class DenseReader(MatrixReader):
             block = native(self.dataset[block_start : block_start + step])
             for start in range(0, len(block), n_rows):
                 yield RowChunk(block_start + start, dense_to_csr(block[start : start + n_rows]))
+
+    def take(self, rows: np.ndarray) -> sp.csr_matrix:
+        block = np.empty((len(rows), self.shape[1]), dtype=self.dataset.dtype)
+        for place, row in enumerate(rows):
+            block[place] = self.dataset[row]
+        return dense_to_csr(native(block))
 
 
 class CsrReader(MatrixReader):
@@ -95,6 +108,10 @@ class CsrReader(MatrixReader):
             for row in range(start, end, n_rows):
                 yield RowChunk(row, _slice_rows(block, row - start, min(row + n_rows, end) - start))
             start = end
+
+    def take(self, rows: np.ndarray) -> sp.csr_matrix:
+        pieces = [self._rows(int(row), int(row) + 1) for row in rows]
+        return sp.vstack(pieces, format="csr") if pieces else sp.csr_matrix((0, self.shape[1]), dtype=np.float32)
 
     def load(self) -> sp.csr_matrix:
         # In one go: joining blocks would hold the matrix twice.

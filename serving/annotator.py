@@ -47,10 +47,15 @@ class AnswerFacts:
     genes_missing: int
     missing_genes: tuple[str, ...]
     notes: tuple[Finding, ...]
+    distilled: bool = False
 
     def to_dict(self) -> dict[str, Any]:
+        """As plain values; `distilled` only where it is so."""
+        facts = asdict(self)
+        if not self.distilled:
+            del facts["distilled"]
         return {
-            **asdict(self),
+            **facts,
             "missing_genes": list(self.missing_genes),
             "notes": [note.to_dict() for note in self.notes],
         }
@@ -76,14 +81,17 @@ class Annotator:
         device: Device = "cpu",
         threads: int = 1,
         min_panel_share: float | None = None,
+        distilled: bool = False,
     ) -> "Annotator":
         """The model behind a bundle folder or an MLflow URI (`models:/pbmc@champion`, `models:/pbmc/3`).
 
         Digests are verified first, then the golden cells are run. `min_panel_share`: share of the panel that an input
-        must have measured, in place of the model's own floor. `open_model` and `ModelSession` say what is raised.
+        must have measured, in place of the model's own floor. `distilled`: call with the model's second annotator, one
+        network in place of the ensemble, where training made one; its agreement stands in the manifest's metrics.
+        Explanations stay the ensemble's. `open_model` and `ModelSession` say what is raised.
         """
         source = open_model(model)
-        session = ModelSession(source.bundle, device=device, threads=threads)
+        session = ModelSession(source.bundle, device=device, threads=threads, distilled=distilled)
         return cls(source, session, min_panel_share=min_panel_share)
 
     def check(
@@ -92,10 +100,11 @@ class Annotator:
         *,
         layer: str | None = None,
         library_size: str | np.ndarray | pd.Series | None = None,
+        recover_counts: bool = False,
     ) -> CheckedCells:
         """The input, aligned to the panel. Raises `InputError` with all that is visible without reading the values."""
         return CheckedCells(
-            as_source(cells, layer=layer),
+            as_source(cells, layer=layer, recover_counts=recover_counts),
             self.bundle.panel,
             library_size=library_size,
             n_genes_trained=self.bundle.manifest.n_genes_measured,
@@ -108,6 +117,7 @@ class Annotator:
         *,
         layer: str | None = None,
         library_size: str | np.ndarray | pd.Series | None = None,
+        recover_counts: bool = False,
         probabilities: bool = False,
         copy_to: "AnnData | None" = None,
         on_progress: Callable[[int], None] = lambda n_cells: None,
@@ -115,7 +125,8 @@ class Annotator:
         """The call of every cell, indexed by cell id.
 
         `cells`: raw counts in `X`, or in `layer` (`raw` for `adata.raw`); never changed. `library_size`: name of an
-        `obs` column, an array [cells], or None to sum over the input's genes. `copy_to`: an AnnData with the same
+        `obs` column, an array [cells], or None to sum over the input's genes. `recover_counts`: compute
+        the counts that normalised values were made of, where that is exact. `copy_to`: an AnnData with the same
         cells, whose `obs` and `uns["cellmark"]` are to be written (pass `adata` itself to change it).
 
         Columns: `cellmark_cell_type`, `cellmark_best_cell_type`, `cellmark_confidence` (probability of the call),
@@ -125,7 +136,7 @@ class Annotator:
         """
         if copy_to is not None:
             check_same_cells(cells.obs.index.astype(str), copy_to.obs_names)
-        checked = self.check(cells, layer=layer, library_size=library_size)
+        checked = self.check(cells, layer=layer, library_size=library_size, recover_counts=recover_counts)
         frame = self.call(checked, probabilities=probabilities, on_progress=on_progress)
         if copy_to is not None:
             copy_calls(frame, copy_to)
@@ -154,6 +165,7 @@ class Annotator:
         *,
         layer: str | None = None,
         library_size: str | np.ndarray | pd.Series | None = None,
+        recover_counts: bool = False,
         on_progress: Callable[[int], None] = lambda n_cells: None,
     ) -> pd.DataFrame:
         """The `top` genes behind each call, by absolute attribution, signed: one row per cell and gene.
@@ -166,7 +178,7 @@ class Annotator:
         """
         question = Question(target, against, top)
         question.check(self.session)
-        checked = self.check(cells, layer=layer, library_size=library_size)
+        checked = self.check(cells, layer=layer, library_size=library_size, recover_counts=recover_counts)
         return self.explain_checked(checked, question, on_progress=on_progress)
 
     def explain_checked(
@@ -213,6 +225,7 @@ class Annotator:
             len(match.missing),
             match.missing,
             checked.notes,
+            self.session.distilled,
         )
 
 
@@ -226,13 +239,19 @@ def check_share(share: float) -> None:
         )
 
 
-def as_source(cells: "AnnData | CellSource", *, layer: str | None = None) -> CellSource:
-    """A cell source of an AnnData; a source is returned as it is."""
+def as_source(cells: "AnnData | CellSource", *, layer: str | None = None, recover_counts: bool = False) -> CellSource:
+    """A cell source of an AnnData; a source is returned as it is. `recover_counts`: see `open_cells`."""
     if isinstance(cells, CellSource):
-        return cells
-    from cellmark.schemas.read_anndata import cells_from_anndata
+        source = cells
+    else:
+        from cellmark.schemas.read_anndata import cells_from_anndata
 
-    return cells_from_anndata(cells, layer=layer)
+        source = cells_from_anndata(cells, layer=layer)
+    if not recover_counts:
+        return source
+    from cellmark.schemas.recover_counts import recover_source
+
+    return recover_source(source)
 
 
 def check_same_cells(theirs: pd.Index, ours: pd.Index) -> None:

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from cellmark.serving.cli_options import Device, Force, GenesByCells, Layer, LibrarySize, MinPanelShare, Model
+from cellmark.serving.cli_options import (
+    Device,
+    Force,
+    GenesByCells,
+    Layer,
+    LibrarySize,
+    MinPanelShare,
+    Model,
+    RecoverCounts,
+)
 
 
 def annotate(
@@ -26,6 +35,7 @@ def annotate(
     layer: Layer = None,
     library_size: LibrarySize = None,
     genes_by_cells: GenesByCells = False,
+    recover_counts: RecoverCounts = False,
     min_panel_share: MinPanelShare = None,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Tables also get one column per cell type.")
@@ -33,6 +43,10 @@ def annotate(
     batch_format: Annotated[
         str, typer.Option("--format", help="Of a batch's outputs: parquet, csv or h5ad.")
     ] = "parquet",
+    distilled: Annotated[
+        bool,
+        typer.Option("--distilled", help="Call with one network in place of the ensemble (train --distill): faster."),
+    ] = False,
     device: Device = "cpu",
     force: Force = False,
 ) -> None:
@@ -65,12 +79,12 @@ def annotate(
                     "Name a folder, such as -o calls/; --format says what its files are.")
         )  # fmt: skip
     is_batch = len(data) > 1 or is_folder
-    reading = {"layer": layer, "genes_by_cells": genes_by_cells}
+    reading = {"layer": layer, "genes_by_cells": genes_by_cells, "recover_counts": recover_counts}
     if not is_batch:
         require_input(data[0])
         check_output(target, force=force)
     with waiting(f"Loading {model}"):
-        annotator = Annotator.load(model, device=wanted, min_panel_share=min_panel_share)
+        annotator = Annotator.load(model, device=wanted, min_panel_share=min_panel_share, distilled=distilled)
     if is_batch:
         n_failed = annotate_batch(
             annotator, data, target, format=batch_format, library_size=library_size, reading=reading,

@@ -14,6 +14,7 @@ from cellmark.serving.cli_options import (
     MinPanelShare,
     Model,
     Output,
+    RecoverCounts,
 )
 
 
@@ -31,6 +32,7 @@ def explain(
     layer: Layer = None,
     library_size: LibrarySize = None,
     genes_by_cells: GenesByCells = False,
+    recover_counts: RecoverCounts = False,
     min_panel_share: MinPanelShare = None,
     device: Device = "cpu",
     force: Force = False,
@@ -60,11 +62,13 @@ def explain(
         annotator = Annotator.load(model, device=wanted, min_panel_share=min_panel_share)
     question = Question(target, against, top)
     question.check(annotator.session)
-    with open_cells(data, layer=layer, genes_by_cells=genes_by_cells) as source:
+    with open_cells(data, layer=layer, genes_by_cells=genes_by_cells, recover_counts=recover_counts) as source:
         checked = annotator.check(source, library_size=library_size)
         show_notes(checked.notes)
+        seen = checked.notes
         with cell_progress("Explaining", source.n_obs) as advance:
             frame = annotator.explain_checked(checked, question, on_progress=advance)
+        show_notes(note for note in checked.notes if note not in seen)
     facts = {
         **frame.attrs[UNS_KEY],
         "target": target,

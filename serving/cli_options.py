@@ -22,6 +22,13 @@ LibrarySize = Annotated[
         help="Column of obs with each cell's total count over all genes. Default: sum over the input's genes.",
     ),
 ]
+RecoverCounts = Annotated[
+    bool,
+    typer.Option(
+        "--recover-counts",
+        help="Compute the raw counts that normalised values were made of; refused where that is not exact.",
+    ),
+]
 GenesByCells = Annotated[bool, typer.Option("--genes-by-cells", help="The table has genes as rows.")]
 MinPanelShare = Annotated[
     float | None,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cellmark.serving.cli_options import Data, GenesByCells, Layer, LibrarySize, MinPanelShare, Model
+from cellmark.serving.cli_options import Data, GenesByCells, Layer, LibrarySize, MinPanelShare, Model, RecoverCounts
 
 
 def validate(
@@ -14,6 +14,7 @@ def validate(
     layer: Layer = None,
     library_size: LibrarySize = None,
     genes_by_cells: GenesByCells = False,
+    recover_counts: RecoverCounts = False,
     min_panel_share: MinPanelShare = None,
     json_output: Annotated[bool, typer.Option("--json", help="Findings as JSON on standard output.")] = False,
     data_docs: Annotated[
@@ -41,6 +42,7 @@ def validate(
             layer=layer,
             library_size=library_size,
             genes_by_cells=genes_by_cells,
+            recover_counts=recover_counts,
             min_panel_share=min_panel_share,
             data_docs=data_docs,
         )

@@ -29,6 +29,10 @@ class InputOptions(RouteOptions):
         default=None,
         description="Uploaded .h5ad: obs column with each cell's total count over all genes. Default: their sum.",
     )
+    recover_counts: bool = Field(
+        default=False,
+        description="Compute the raw counts that normalised values were made of; refused where that is not exact.",
+    )
 
 
 class ValidateOptions(InputOptions):

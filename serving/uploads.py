@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -31,18 +32,28 @@ def open_body(body: Body, options: InputOptions, settings: ServiceSettings) -> I
     try:
         if body.json is not None:
             _no_file_options(options, "JSON")
-            yield cells_from_json(parse_json(body.json))
+            yield _recovered(cells_from_json(parse_json(body.json)), options)
             return
         assert body.path is not None  # noqa: S101
         path = _with_extension(body.path)
         if path.suffix == ".npz":
             _no_file_options(options, "an .npz")
-            yield read_npz(path, name=body.name, max_unpacked_bytes=settings.max_unpacked_bytes)
+            cells = read_npz(path, name=body.name, max_unpacked_bytes=settings.max_unpacked_bytes)
+            yield _recovered(cells, options)
             return
-        with open_cells(path, layer=options.layer) as source:
+        with open_cells(path, layer=options.layer, recover_counts=options.recover_counts) as source:
             yield RequestCells(source, options.library_size)
     except CellmarkError as error:
         raise type(error)(*without_path(error.findings, body.folder)) from error
+
+
+def _recovered(cells: RequestCells, options: InputOptions) -> RequestCells:
+    """The same with counts recovered, if that was asked for."""
+    if not options.recover_counts:
+        return cells
+    from cellmark.schemas.recover_counts import recover_source
+
+    return replace(cells, source=recover_source(cells.source))
 
 
 def _with_extension(path: Path) -> Path:

@@ -60,12 +60,13 @@ def validate_path(
     layer: str | None = None,
     library_size: str | None = None,
     genes_by_cells: bool = False,
+    recover_counts: bool = False,
     min_panel_share: float | None = None,
     data_docs: Path | None = None,
 ) -> ValidationReport:
     """Everything there is to say of a file. Raises nothing for what is wrong with it: that is in the findings."""
     try:
-        with open_cells(path, layer=layer, genes_by_cells=genes_by_cells) as source:
+        with open_cells(path, layer=layer, genes_by_cells=genes_by_cells, recover_counts=recover_counts) as source:
             return validate_cells(
                 bundle, source, library_size=library_size, min_panel_share=min_panel_share, data_docs=data_docs
             )

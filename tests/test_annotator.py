@@ -163,7 +163,7 @@ def test_counts_of_a_layer_and_of_raw(annotator: Annotator, new_cells: ad.AnnDat
         found = annotator.annotate(cells, layer=layer)
         pd.testing.assert_frame_equal(found, expected)
         assert found.attrs["cellmark"]["counts_from"] == name
-    with pytest.raises(InputError, match="log-normalised"):
+    with pytest.raises(InputError, match="ln\\(1 \\+ counts\\)"):
         annotator.annotate(cells)
 
 
