@@ -163,6 +163,7 @@ class ModelAnswer(ModelName):
 
 class MarkersAnswer(ModelName):
     """Rows of the marker table; what is not measured is null. Columns as in the bundle's `markers.csv`; models of
-    an earlier version lack some."""
+    an earlier version lack some.
+    """
 
     markers: list[dict[str, str | float | int | bool | None]]

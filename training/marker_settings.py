@@ -13,10 +13,11 @@ class MarkerSettings:
     """How markers are chosen and tested.
 
     `ranking`: `evidence` (see `marker_ranking.py`); `published`, the marker score of Zhang et al. 2026 (bbag223);
-    `contribution`, by what the network uses alone. `baseline`: what a gene's contribution is measured against: the `mean` of types, `zero`, or one
-    `random` cell. `n_permutations`: of labels, for p-values. `n_bootstraps`: draws of cells, for a rank's stability.
-    `n_candidates`: at most so many genes of a type are scored. `include_genes`: symbols, the only ones that may be
-    markers (empty: all); `exclude_genes`: symbols that may not. The network sees all genes of the panel all the same.
+    `contribution`, by what the network uses alone. `baseline`: what a gene's contribution is measured against: the
+    `mean` of types, `zero`, or one `random` cell. `n_permutations`: of labels, for p-values. `n_bootstraps`: draws of
+    cells, for a rank's stability. `n_candidates`: at most so many genes of a type are scored by `published`.
+    `include_genes`: symbols, the only ones that may be markers (empty: all); `exclude_genes`: symbols that may not. The
+    network sees all genes of the panel all the same.
     """
 
     ranking: Ranking = "evidence"
