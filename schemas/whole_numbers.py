@@ -18,6 +18,9 @@ ENOUGH_CELLS = 50
 ENOUGH_VALUES = 50
 """Non-zero values that a cell needs before the lack of ones says something."""
 
+SMALLEST_TIED = 0.1
+"""Share of a cell's genes that have its smallest value: what was one count before it was multiplied is common."""
+
 FEWEST_MISSED = 10.0
 """Expected number of values above 1 from which their absence means that the values were made binary."""
 
@@ -83,9 +86,12 @@ def _judge(X: sp.csr_matrix) -> WholeNumbers:
         return _judge_ones(X, lengths)
     judged = lengths >= ENOUGH_VALUES
     if judged.any():
-        without_ones = np.minimum.reduceat(data, starts)[judged] > 1
-        if without_ones.mean() > 0.5:
-            return _judge_without_ones(data, float(without_ones.mean()))
+        smallest = np.minimum.reduceat(data, starts)
+        without_ones = judged & (smallest > 1)
+        if without_ones.sum() > judged.sum() / 2:
+            found = _judge_without_ones(data, starts, smallest, without_ones)
+            if found.kind != "counts":
+                return found
     small = data.max() <= LARGEST_LOG
     if not small and (
         len(filled) < ENOUGH_CELLS or _spread(np.add.reduceat(data, starts, dtype=np.float64)) >= USUAL_SPREAD
@@ -108,11 +114,18 @@ def _judge_ones(X: sp.csr_matrix, lengths: np.ndarray) -> WholeNumbers:
     return WholeNumbers("binary", "no value is above 1 where counts this deep have many") if is_binary else COUNTS
 
 
-def _judge_without_ones(data: np.ndarray, share: float) -> WholeNumbers:
+def _judge_without_ones(
+    data: np.ndarray, starts: np.ndarray, smallest: np.ndarray, without_ones: np.ndarray
+) -> WholeNumbers:
     divisor = int(np.gcd.reduce(data.astype(np.int64)))
     if divisor > 1:
         return WholeNumbers("multiple", f"every value is a multiple of {divisor}", divisor)
-    return WholeNumbers("rounded", f"no gene has a count of 1 in {share:.0%} of the sampled cells")
+    lengths = np.diff(np.append(starts, len(data)))
+    tied = np.add.reduceat(data == np.repeat(smallest, lengths), starts, dtype=np.float64) / lengths
+    if np.median(tied[without_ones]) < SMALLEST_TIED:
+        # Deep cells of strong genes alone: the smallest of many different counts is not 1.
+        return COUNTS
+    return WholeNumbers("rounded", f"no gene has a count of 1 in {without_ones.mean():.0%} of the sampled cells")
 
 
 def _judge_variation(X: sp.csr_matrix) -> WholeNumbers:

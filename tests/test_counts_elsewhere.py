@@ -122,6 +122,13 @@ def test_whole_numbers_that_are_no_counts_are_refused(
     assert words in finding.found
 
 
+def test_deep_cells_of_strong_genes_alone_are_counts() -> None:
+    generator = np.random.default_rng(0)
+    X = sp.csr_matrix(generator.poisson(generator.gamma(2, 40, 300) + 12, (80, 300)).astype(np.float32))
+    assert np.median(X.min(axis=1).toarray()) > 1
+    assert findings_of(cells_from_anndata(ad.AnnData(X))) == []
+
+
 def test_counts_of_one_depth_pass_with_a_warning(counts: sp.csr_matrix) -> None:
     (note,) = findings_of(cells_from_anndata(ad.AnnData(made.depth_corrected(counts))))
     assert (note.code, note.severity) == ("COUNTS_ONE_DEPTH", "warning")
