@@ -20,7 +20,6 @@ from cellmark.schemas.read import open_cells
 from .check_parity import Parity, check_parity
 from .choose_panel import choose_panel
 from .config import TrainingConfig
-from .contributions import BaselineKind, attribution_shares, choose_baselines, type_means
 from .describe import describe_data, expect, frame_of_calls
 from .distilled_annotator import distill_and_prove
 from .draw_golden_cells import draw_golden_counts, golden_cells
@@ -28,8 +27,9 @@ from .drop_untrainable import drop_untrainable
 from .embedding import fit_embedding
 from .ensemble import FittedEnsemble, fit_ensemble, variations
 from .evaluate import evaluate
+from .explain_training import explain_training
 from .export_onnx import annotator_graph, explainer_graph
-from .find_markers import MarkerCells, PanelGenes, find_markers
+from .find_markers import PanelGenes
 from .fit import Epoch, predict_logits
 from .folded_network import FoldedNetwork, fold
 from .gene_gate import mean_gate
@@ -166,46 +166,23 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
         "test": evaluate(cells.codes[split.test], calls[split.test].argmax(1), cells.cell_types),
     }
 
-    listener.step("Explaining training cells")
+    listener.step("Explaining cells and ranking markers")
     members = [fold(classifier) for classifier in fitted.classifiers]
-    train_x, train_codes = x[split.train], cells.codes[split.train]
-    kind = config.markers.baseline
-    # A random cell is no neutral ground for explanations, nor for genes that an input did not measure.
-    served_kind: BaselineKind = "mean" if kind == "random" else kind
-    baselines = choose_baselines(served_kind, train_x, train_codes, n_types, seed=config.seed)
-    marker_baselines = choose_baselines(kind, train_x, train_codes, n_types, seed=config.seed)
-    # Markers are found in all cells but those of the test part, which stay unseen.
-    seen = np.sort(np.concatenate([split.train, split.validation]))
-    seen_x, seen_codes, seen_calls = x[seen], cells.codes[seen], calls[seen].argmax(1)
-    means = type_means(members, seen_x, baselines, seen_codes, seen_calls)
-    marker_means = means
-    if served_kind != kind:
-        marker_means = type_means(members, seen_x, marker_baselines, seen_codes, seen_calls)
-    shares, shares_per_type = attribution_shares(means)
-
-    listener.step("Ranking markers")
-    markers = find_markers(
+    explained = explain_training(
         members,
-        MarkerCells(
-            x=seen_x,
-            counts=cells.counts[seen],
-            columns=columns,
-            codes=seen_codes,
-            calls=seen_calls,
-            member_calls=np.stack([logits.argmax(dim=1).numpy()[seen] for logits in member_logits]),
-            donors=None if cells.donors is None else cells.donors[seen],
-        ),
+        x,
+        cells,
+        split,
         PanelGenes(panel.symbols, gene_ids, allowed, mean_gate(fitted.classifiers)),
-        cell_types=cells.cell_types,
-        baselines=baselines,
-        marker_baselines=marker_baselines,
-        means=means,
-        marker_means=marker_means,
-        settings=config.markers,
-        seed=config.seed,
+        columns=columns,
+        calls=calls.argmax(1),
+        member_calls=np.stack([logits.argmax(dim=1).numpy() for logits in member_logits]),
+        config=config,
     )
+    baselines = explained.baselines
 
     listener.step("Exporting and proving the graphs")
+    train_x, train_codes = x[split.train], cells.codes[split.train]
     embedding_mean, components = fit_embedding(members, train_x)
     annotator = annotator_graph(members, baselines, embedding_mean=embedding_mean, embedding_components=components)
     explainer = explainer_graph(members, baselines)
@@ -242,11 +219,11 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
             baselines=baselines,
             mean_expression=np.asarray(train_x.mean(axis=0)).ravel(),
             fraction_expressing=np.asarray((train_x > 0).mean(axis=0)).ravel(),
-            attribution_share=shares,
-            attribution_share_per_type=shares_per_type,
+            attribution_share=explained.shares,
+            attribution_share_per_type=explained.shares_per_type,
             cell_types=cells.cell_types,
         ),
-        markers=markers,
+        markers=explained.markers,
         expectations=expect(cells, split, columns, config),
         golden=golden,
         manifest={
@@ -263,7 +240,7 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
                 "filter": {"threshold": 0.01, "percentile": 80.0, "max_genes": config.max_genes},
             },
             "normalization": describe_scale(),
-            "baseline_kind": "mean_of_types" if served_kind == "mean" else served_kind,
+            "baseline_kind": explained.baseline_kind,
             "network": {
                 "n_members": len(members),
                 "hidden_units": [member.hidden_units for member in members],
