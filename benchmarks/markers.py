@@ -4,7 +4,7 @@ Transfer: each method ranks genes on the training side alone; the union over typ
 2, 5, 10) is all that two plain classifiers then see (ln(1 + counts per 10,000); logistic regression, standardised,
 balanced, 300 iterations; 15 nearest neighbours, not standardised), trained on the training side and read on the test
 side; macro-F1 over types with at least 15 training and 3 test cells. Ours are the markers of `cellmark train` as they
-stand in the bundle, seeds 0, 1, 2; rivals are scanpy's and COSG's, which have no seed. Intervals: 1,000 resamples of
+stand in the bundle, seeds 0, 1, 2; rivals are scanpy's and COSG's, which have no seed. Intervals: 200 resamples of
 the test cells, the same for both methods of a difference.
 
 Textbook: how many well-known markers of blood cells are in the first ten of their type. Stability: Jaccard index of the
@@ -52,7 +52,7 @@ TEXTBOOK = {
     "Dendritic cells": ("FCER1A", "CST3"),
     "Megakaryocytes": ("PPBP", "PF4"),
 }
-N_RESAMPLES = 1000
+N_RESAMPLES = 200
 N_BOOTSTRAPS = 20
 
 Tops = dict[str, list[str]]
@@ -218,7 +218,7 @@ def transfer(shared: Path) -> None:
 def show_difference(calls: dict, labels: dict[str, np.ndarray], method: str) -> None:
     generator = np.random.default_rng(0)
     differences = []
-    for _ in range(N_RESAMPLES // 5 if len(calls) > 1 else N_RESAMPLES):
+    for _ in range(N_RESAMPLES):
         of_folds = []
         for name, of_fold in calls.items():
             drawn = generator.integers(0, len(labels[name]), len(labels[name]))
