@@ -14,6 +14,8 @@ from .contrasts import Contrast
 
 COUNTED = (GAINED, LOST, STRONGER, WEAKER, KEPT, UNDECIDED)
 CHANGED = (GAINED, LOST, STRONGER, WEAKER)
+WIDEST = 13
+"""Characters of a name beside numbers, which would be cut in its stead."""
 
 
 def show_comparison(comparison: Comparison, *, top: int) -> None:
@@ -73,25 +75,26 @@ def _counts(rows: pd.DataFrame) -> Table:
 
 def _changes(rows: pd.DataFrame, title: str) -> Table:
     with_interval = bool(rows["change_low"].notna().any())
-    numbers = ["log2FC ref", "cond", "change", *(["interval", "p adj"] if with_interval else []), "% ref", "% cond"]
-    table = _table(title, ["cell type", "gene", "verdict"], numbers)
+    # Reference and condition share a column: all of them have to fit 80 characters.
+    numbers = ["log2FC", "change", *(["interval", "p adj"] if with_interval else []), "cells"]
+    table = _table(title, ["type, gene", "verdict"], numbers)
     types = rows["cell_type"].tolist()
     for number, row in enumerate(rows.to_dict("records")):
         known = pd.notna(row["change_low"])
         interval = [
-            f"{row['change_low']:+.1f} to {row['change_high']:+.1f}" if known else "-",
+            f"{row['change_low']:+.1f}, {row['change_high']:+.1f}" if known else "-",
             f"{row['p_value_adj']:.1g}" if known else "-",
         ]
+        if number == 0 or types[number - 1] != types[number]:
+            # On a line of its own: beside the numbers it would be broken to pieces.
+            table.add_row(Text(types[number], style="bold"))
         table.add_row(
-            Text(types[number] if number == 0 or types[number - 1] != types[number] else ""),
-            Text(row["gene_symbol"]),
+            Text(f"  {row['gene_symbol']}"),
             row["verdict"],
-            f"{row['log2_fold_change_reference']:.1f}",
-            f"{row['log2_fold_change_condition']:.1f}",
+            f"{row['log2_fold_change_reference']:.1f} to {row['log2_fold_change_condition']:.1f}",
             f"{row['change']:+.1f}",
             *(interval if with_interval else []),
-            f"{row['fraction_reference']:.0%}",
-            f"{row['fraction_condition']:.0%}",
+            f"{100 * row['fraction_reference']:.0f} to {row['fraction_condition']:.0%}",
         )
     return table
 
@@ -99,7 +102,7 @@ def _changes(rows: pd.DataFrame, title: str) -> Table:
 def _table(title: str, texts: Sequence[str], numbers: Sequence[str]) -> Table:
     table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for heading in texts:
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="ellipsis", no_wrap=True, max_width=WIDEST if len(texts) > 1 else None)
     for heading in numbers:
         table.add_column(heading, justify="right", no_wrap=True)
     return table
