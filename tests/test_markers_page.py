@@ -41,7 +41,8 @@ def test_options_of_the_examples_exist(cellmark: Cellmark, command: str) -> None
 
 
 def test_built_in_lists_are_documented() -> None:
-    assert set(re.findall(r"^\| `(\w+)` \| [^|]+ \|$", PAGE, flags=re.MULTILINE)) == set(BUILT_IN)
+    lists = PAGE.split("## Only some genes")[1].split("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)` \| [^|]+ \|$", lists, flags=re.MULTILINE)) == set(BUILT_IN)
     assert f"| {len(SURFACE_GENES)} genes whose protein has a CD number" in PAGE
 
 
@@ -65,3 +66,13 @@ def test_the_scanpy_example_runs(cellmark: Cellmark, full_markers: Bundle, new_f
         exec(example, {})
     assert len(plt.get_fignums()) == 1
     plt.close("all")
+
+
+def test_columns_and_verdicts_of_changes_are_described_as_they_are() -> None:
+    from cellmark.training.change_table import COLUMNS as CHANGES
+    from cellmark.training.change_verdict import VERDICTS
+
+    for name, column in CHANGES.items():
+        assert f"| `{name}` | {column.meaning} |" in PAGE
+    for verdict, meaning in VERDICTS.items():
+        assert f"| {verdict} | {meaning} |" in PAGE
