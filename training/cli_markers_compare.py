@@ -5,17 +5,16 @@ from typing import Annotated
 
 import typer
 
+from cellmark.training.cli_reading import Force, GenesByCells, Label, LabelledData, Layer, LibrarySize
+
 
 def compare(
-    data: Annotated[
-        Path,
-        typer.Argument(help="Labelled cells: .h5ad, .zarr, .csv or .tsv (second column: the label) with raw counts."),
-    ],
+    data: LabelledData,
     by: Annotated[
         str,
         typer.Option("--by", metavar="OBS_COLUMN", help="Column of obs with the conditions: disease, stage."),
     ],
-    label: Annotated[str, typer.Option("--label", help="Column of obs with the cell types.")] = "cell_type",
+    label: Label = "cell_type",
     donor: Annotated[
         str | None,
         typer.Option("--donor", help="Column of obs with the donors, the units of inference. Without: no intervals."),
@@ -35,14 +34,9 @@ def compare(
         ),
     ] = None,
     ranks: Annotated[int, typer.Option("--ranks", help="With --markers: so many ranks of each type.")] = 50,
-    layer: Annotated[str | None, typer.Option("--layer", help="Where the raw counts are: a layer, or raw.")] = None,
-    library_size: Annotated[
-        str | None,
-        typer.Option(
-            "--library-size", metavar="OBS_COLUMN", help="Each cell's total over all genes. Default: the sum."
-        ),
-    ] = None,
-    genes_by_cells: Annotated[bool, typer.Option("--genes-by-cells", help="The table has genes as rows.")] = False,
+    layer: Layer = None,
+    library_size: LibrarySize = None,
+    genes_by_cells: GenesByCells = False,
     min_cells: Annotated[
         int, typer.Option("--min-cells", help="Cells of a type that a donor must have to count for it.")
     ] = 10,
@@ -61,7 +55,7 @@ def compare(
     top: Annotated[int, typer.Option("--top", help="Changes of each type that are shown and drawn.")] = 5,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="All genes and columns: .csv or .parquet.")] = None,
     figure: Annotated[Path | None, typer.Option("--figure", help="The largest changes as a picture: .png.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an output that exists.")] = False,
+    force: Force = False,
 ) -> None:
     """Find the markers that a condition gains or loses, type by type, and by how much.
 

@@ -5,12 +5,11 @@ from typing import Annotated
 
 import typer
 
+from cellmark.training.cli_reading import Force, GenesByCells, Label, LabelledData, Layer, LibrarySize, MinCells
+
 
 def rank(
-    data: Annotated[
-        Path,
-        typer.Argument(help="Labelled cells: .h5ad, .zarr, .csv or .tsv (second column: the label) with raw counts."),
-    ],
+    data: LabelledData,
     method: Annotated[
         list[str] | None,
         typer.Option(
@@ -19,19 +18,14 @@ def rank(
             show_default="wilcoxon",
         ),
     ] = None,
-    label: Annotated[str, typer.Option("--label", help="Column of obs with the cell types.")] = "cell_type",
+    label: Label = "cell_type",
     donor: Annotated[
         str | None, typer.Option("--donor", help="Column of obs with the donors: in how many does a marker hold?")
     ] = None,
-    layer: Annotated[str | None, typer.Option("--layer", help="Where the raw counts are: a layer, or raw.")] = None,
-    library_size: Annotated[
-        str | None,
-        typer.Option(
-            "--library-size", metavar="OBS_COLUMN", help="Each cell's total over all genes. Default: the sum."
-        ),
-    ] = None,
-    genes_by_cells: Annotated[bool, typer.Option("--genes-by-cells", help="The table has genes as rows.")] = False,
-    min_cells: Annotated[int, typer.Option("--min-cells", help="Types with fewer cells are left out.")] = 10,
+    layer: Layer = None,
+    library_size: LibrarySize = None,
+    genes_by_cells: GenesByCells = False,
+    min_cells: MinCells = 10,
     include_genes: Annotated[
         str | None,
         typer.Option(
@@ -57,7 +51,7 @@ def rank(
         Path | None,
         typer.Option("--out", "-o", help="All ranks and columns: .csv, .parquet, or .h5ad for scanpy's plots."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an output that exists.")] = False,
+    force: Force = False,
 ) -> None:
     """Rank marker genes of labelled cells by established methods, in the layout of a model's own marker table.
 

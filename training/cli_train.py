@@ -5,16 +5,15 @@ from typing import Annotated
 
 import typer
 
+from cellmark.training.cli_reading import GenesByCells, Label, LabelledData, Layer, LibrarySize, MinCells
+
 NET, SEARCH, MARKERS, OUT = "The networks", "The search for their settings", "Markers", "What is kept"
 """Groups of options in the help."""
 
 
 def train(
-    data: Annotated[
-        Path,
-        typer.Argument(help="Labelled cells: .h5ad, .zarr, .csv or .tsv (second column: the label) with raw counts."),
-    ],
-    label: Annotated[str, typer.Option("--label", help="Column of obs with the cell types.")] = "cell_type",
+    data: LabelledData,
+    label: Label = "cell_type",
     name: Annotated[
         str, typer.Option("--name", help="Registered model; every training makes a version of it.")
     ] = "cellmark",
@@ -34,15 +33,10 @@ def train(
     test_label: Annotated[
         str | None, typer.Option("--test-label", help="Its label column. Default: as --label.")
     ] = None,
-    layer: Annotated[str | None, typer.Option("--layer", help="Where the raw counts are: a layer, or raw.")] = None,
-    library_size: Annotated[
-        str | None,
-        typer.Option(
-            "--library-size", metavar="OBS_COLUMN", help="Each cell's total over all genes. Default: the sum."
-        ),
-    ] = None,
-    genes_by_cells: Annotated[bool, typer.Option("--genes-by-cells", help="The table has genes as rows.")] = False,
-    min_cells: Annotated[int, typer.Option("--min-cells", help="Types with fewer cells are left out.")] = 10,
+    layer: Layer = None,
+    library_size: LibrarySize = None,
+    genes_by_cells: GenesByCells = False,
+    min_cells: MinCells = 10,
     preset: Annotated[
         str,
         typer.Option(

@@ -62,11 +62,13 @@ def _figures_of_cells(model: "TrainedModel") -> "dict[str, Figure]":
 
 
 def write_figures(model: "TrainedModel", folder: Path) -> None:
-    """Keep the run's figures, and the history of its search, in a new folder."""
-    folder.mkdir(parents=True)
-    for name, content in {**figures_of(model), **tuning_files(model.tuned)}.items():
-        if name.endswith(".png"):
-            (folder / name.replace("figures/", "").replace("/", "_")).write_bytes(content)
+    """Keep the run's figures, and the history of its search, in a new folder: all or none of them."""
+    from .save_figures import save_figures
+
+    files = {**figures_of(model), **tuning_files(model.tuned)}
+    names = {name.removesuffix(".png").removeprefix("figures/").replace("/", "_"): name for name in files
+             if name.endswith(".png")}  # fmt: skip
+    save_figures({short: files[name] for short, name in names.items()}, folder)
 
 
 def tuning_files(tuned: "Tuned | None") -> dict[str, Any]:
