@@ -38,7 +38,11 @@ COLUMNS = (
     Shown("donor_fraction", "donors", _percent),
     Shown("stability", "stable", _percent),
 )
-NEGATIVE_COLUMNS = tuple(Shown("negative_rank", "rank", str) if shown.column == "rank" else shown for shown in COLUMNS)
+NEGATIVE_COLUMNS = tuple(
+    Shown("negative_rank", "rank", str) if shown.column == "rank" else shown
+    for shown in COLUMNS
+    if shown.column not in ("marker_score", "stability")  # of the ranking of genes that are present, not of this one
+)
 COMBINATION_COLUMNS = (
     Shown("cell type", "cell type", str),
     Shown("genes and what they exceed", "genes and what they exceed", str),

@@ -50,6 +50,8 @@ def test_negative_markers_are_listed_or_written(cellmark: Cellmark, full_markers
     assert [row[:2] for row in rows_of(ran.out, "NK cell")] == [
         [str(rank), gene] for rank, gene in zip(negative["negative_rank"], negative["gene_symbol"], strict=True)
     ]
+    assert "score" not in ran.out
+    assert "stable" not in ran.out
     cellmark("markers", "-m", full_markers.folder, "--negative", "-o", tmp_path / "negative.csv")
     written = pd.read_csv(tmp_path / "negative.csv")
     assert written["negative_rank"].tolist() == [1, 2, 3, 4, 5] * 3

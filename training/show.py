@@ -28,6 +28,13 @@ def show_training(registered: RegisteredModel) -> None:
     )
     if shown is not None:
         console.print(types_table(metrics[shown], part=shown))
+    if "distilled" in metrics:
+        told = metrics["distilled"]
+        console.print(
+            f"The distilled annotator calls {told['agreement']['same_call']:.1%} of {told['n_cells']} {told['part']} cells "
+            f"as the ensemble does; macro-F1 {told['macro_f1']:.3f}. Use it with annotate --distilled.",
+            soft_wrap=True,
+        )
     uri = f"models:/{registered.version.name}/{registered.version.version}"
     console.print(f"MLflow: {registered.tracking_uri}", markup=False, soft_wrap=True)
     console.print("Next:")
