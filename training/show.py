@@ -32,8 +32,8 @@ def show_training(registered: RegisteredModel) -> None:
         told = metrics["distilled"]
         same, cells = told["agreement"]["same_call"], f"{told['n_cells']} {told['part']} cells"
         console.print(
-            f"The distilled annotator calls {same:.1%} of {cells} as the ensemble does; macro-F1 {told['macro_f1']:.3f}. "
-            "Use it with annotate --distilled.",
+            f"The distilled annotator calls {same:.1%} of {cells} as the ensemble does; "
+            f"macro-F1 {told['macro_f1']:.3f}. Use it with annotate --distilled.",
             soft_wrap=True,
         )
     uri = f"models:/{registered.version.name}/{registered.version.version}"
