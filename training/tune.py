@@ -153,12 +153,14 @@ def _run_trial(
     epochs: list[Epoch] = []
     number = -1
     drawn: FitSettings | None = None
+    finished = False
 
     def objective(trial: "optuna.Trial") -> float:
-        nonlocal number, drawn
+        nonlocal number, drawn, finished
         number = trial.number
         if is_surplus(study, number, settings.n_trials):
             trial.set_user_attr("reason", SURPLUS)
+            finished = True
             raise _Cut(SURPLUS)
         trial.set_user_attr("process", this_process())
         # Neither what other trials drew nor the version of Optuna changes what is drawn at random.
@@ -183,10 +185,16 @@ def _run_trial(
         kept = fitted.epochs[fitted.best_epoch - 1]
         trial.set_user_attr("validation_loss", kept.validation_loss)
         trial.set_user_attr("best_epoch", fitted.best_epoch)
+        finished = True
         return _value(kept, settings)
 
     try:
         study.optimize(objective, n_trials=1, catch=(_Cut,))
+    except ValueError:
+        # Another process failed this one's trial, which is begun again: no reason to end the search.
+        if not finished or study.trials[number].state.name != "FAIL":
+            raise
+        drawn = None
     finally:
         ended = next((trial for trial in study.get_trials(deepcopy=False) if trial.number == number), None)
         if ended is not None and drawn is not None:
