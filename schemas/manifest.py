@@ -2,20 +2,18 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from cellmark.schemas.canonical_json import canonical_json, sha256
+from cellmark.schemas.manifest_evaluation import EvaluationEntry
+from cellmark.schemas.manifest_overlap import OverlapEntry
+from cellmark.schemas.manifest_section import Section
+from cellmark.schemas.manifest_trust import CalibrationEntry, LabelSetsEntry, NoveltyEntry
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"
 OUTSIDE_BUNDLE_DIGEST = ("bundle_digest", "manifest_digest", "created", "environment")
 """Fields that may differ between two trainings that give the same model."""
-
-
-class Section(BaseModel):
-    """Part of a manifest. Fields added by later versions are ignored, so they do not need a new format version."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class FileEntry(Section):
@@ -87,6 +85,7 @@ class PanelEntry(Section):
     digest: str
     min_share: float
     filter: dict[str, Any] = {}
+    overlap: OverlapEntry | None = None
 
 
 class NetworkEntry(Section):
@@ -129,6 +128,10 @@ class Manifest(Section):
     network: NetworkEntry
     temperature: float = 1.0
     thresholds: dict[str, Any] | None = None
+    calibration: CalibrationEntry | None = None
+    novelty: NoveltyEntry | None = None
+    label_sets: LabelSetsEntry | None = None
+    evaluation: EvaluationEntry | None = None
     metrics: dict[str, Any]
     parity: ParityEntry
     golden_cells: Literal["drawn", "real"] = "drawn"

@@ -243,7 +243,7 @@ def test_a_sealed_manifest_that_lacks_fields_is_refused_with_the_field(folder: P
 
 
 def test_fields_that_this_version_does_not_know_are_no_trouble(folder: Path) -> None:
-    reseal(folder, lambda raw: raw.update(novelty={"score": "knn"}))
+    reseal(folder, lambda raw: raw.update(a_later_field={"score": "knn"}))
     Bundle.open(folder)
 
 

@@ -1,0 +1,103 @@
+"""The manifest's sections on how far a call may be trusted: calibration, unknown cells, label sets."""
+
+from typing import Literal
+
+from cellmark.schemas.manifest_section import Section
+
+Folds = Literal["donors", "cells"]
+"""What was held out in turn: whole donors, or cells at random within types where there are no donors."""
+
+
+class ReliabilityBin(Section):
+    """Cells of one range of confidence (bins of equal numbers of cells), means over them."""
+
+    n_cells: int
+    confidence: float
+    accuracy: float
+
+
+class CalibrationScore(Section):
+    """How far confidence is from accuracy. `expected_calibration_error`: over `bins`; Brier: over all types."""
+
+    n_cells: int
+    expected_calibration_error: float
+    brier_score: float
+    log_loss: float
+    bins: list[ReliabilityBin] = []
+
+
+class CalibrationEntry(Section):
+    """The temperature inside the graph, and what it does. The first two scores are of held-out folds, each with the
+    temperature of the other folds; the others are of the test part, None where there is none.
+    """
+
+    temperature: float
+    folds: Folds
+    n_folds: int
+    n_cells: int
+    uncalibrated: CalibrationScore
+    calibrated: CalibrationScore
+    test_uncalibrated: CalibrationScore | None = None
+    test_calibrated: CalibrationScore | None = None
+
+
+class LeftOutType(Section):
+    """A type that a model was trained without, then met in cells of a fold that was held out of everything.
+
+    `fold`: the donor, or the number of the fold. `auroc`: of the novelty score, unknown against known cells. `refused`:
+    share of the unknown cells above the threshold; `known_refused`: of the known ones.
+    """
+
+    cell_type: str
+    fold: str
+    n_unknown: int
+    n_known: int
+    auroc: float
+    auroc_of_confidence: float
+    refused: float
+    known_refused: float
+
+
+class NoveltyEntry(Section):
+    """The output `novelty`, larger is stranger, and the threshold above which a cell stays unassigned.
+
+    `false_refusal_rate`: what the threshold was set to, on `n_cells` cells of held-out folds; `test_refusal_rate`: what
+    it gave in the test part. `left_out`: the protocol's table, empty where it was not run (`--evaluate full`).
+    """
+
+    score: str
+    threshold: float
+    false_refusal_rate: float
+    folds: Folds
+    n_cells: int
+    test_refusal_rate: float | None = None
+    left_out: list[LeftOutType] = []
+
+
+class LabelSetLevel(Section):
+    """Split-conformal label sets at one error rate: the types of at least their own threshold, and always the best one.
+
+    `thresholds`: of the served probability, in the order of the cell types. `pooled`: types with too few cells for a
+    threshold of their own. Coverage and sizes are measured on held-out folds (each with thresholds of the other folds)
+    and on the test part; `coverage_per_fold`: by donor or number of the fold.
+    """
+
+    error_rate: float
+    thresholds: list[float]
+    pooled: list[str] = []
+    coverage: float
+    coverage_per_fold: dict[str, float] = {}
+    mean_size: float
+    share_of_one: float
+    test_coverage: float | None = None
+    test_mean_size: float | None = None
+    test_share_of_one: float | None = None
+
+
+class LabelSetsEntry(Section):
+    """Label sets with a stated error rate, one level for each rate. `default_error_rate`: of what is served unasked."""
+
+    folds: Folds
+    n_cells: int
+    default_error_rate: float
+    levels: list[LabelSetLevel]
