@@ -15,6 +15,7 @@ CODES: dict[str, CodeMeaning] = {
     "FILE_NOT_FOUND": CodeMeaning(404, "the input does not exist"),
     "FILE_UNREADABLE": CodeMeaning(422, "the input is truncated, damaged or not what its name says"),
     "FILE_FORMAT_UNKNOWN": CodeMeaning(415, "the input's extension is none that cellmark reads"),
+    "INPUT_TOO_LARGE": CodeMeaning(413, "more cells, genes, values or unpacked bytes than the limits allow"),
     "NOT_ANNDATA": CodeMeaning(422, "an HDF5 or zarr store that is not an AnnData"),
     "LAYER_UNKNOWN": CodeMeaning(422, "the layer asked for is not in the file"),
     "TABLE_TRANSPOSED": CodeMeaning(422, "a table that looks like genes x cells"),

@@ -13,6 +13,7 @@ from cellmark.schemas.cells import CellSource, MemoryCells, OtherMatrix, RowChun
 from cellmark.schemas.check_hdf5 import check_hdf5
 from cellmark.schemas.errors import Finding, ReadError
 from cellmark.schemas.read_anndata import RAW, cells_from_anndata, to_csr
+from cellmark.schemas.read_limits import NO_LIMITS, ReadLimits
 from cellmark.schemas.reading import gene_features, not_anndata, reading, unknown_layer
 from cellmark.schemas.stored_matrix import CsrReader, DenseReader, LoadedReader, MatrixReader
 
@@ -21,7 +22,7 @@ MOST_LOADED = 50_000_000
 """Values of a matrix that can only be read whole (CSC), up to which it is looked into as another place of counts."""
 
 
-def open_h5ad(path: Path, *, layer: str | None = None) -> CellSource:
+def open_h5ad(path: Path, *, layer: str | None = None, limits: ReadLimits = NO_LIMITS) -> CellSource:
     """The cells of an `.h5ad`. `layer`: None for `X`, `raw` for `raw.X`, else a layer. Close the source after use.
 
     Raises `ReadError`: not an AnnData, damaged, an unknown layer, links to other files.
@@ -34,13 +35,13 @@ def open_h5ad(path: Path, *, layer: str | None = None) -> CellSource:
             )  # fmt: skip
         file = h5py.File(path, "r")
         try:
-            return _open(file, path, layer)
+            return _open(file, path, layer, limits)
         except BaseException:
             file.close()
             raise
 
 
-def _open(file: h5py.File, path: Path, layer: str | None) -> CellSource:
+def _open(file: h5py.File, path: Path, layer: str | None, limits: ReadLimits) -> CellSource:
     from anndata.io import read_elem
 
     check_hdf5(file, path)
@@ -53,16 +54,17 @@ def _open(file: h5py.File, path: Path, layer: str | None) -> CellSource:
         raise not_anndata(path, kind)
     if not (isinstance(file["obs"], h5py.Group) and "encoding-type" in file["obs"].attrs):
         # Layouts from before AnnData 0.7: anndata knows them, and such files are small.
-        return _old_layout(file, path, layer)
+        return _old_layout(file, path, layer, limits)
     element, var_key, counts_from = _find_matrix(file, layer)
     if element is None:
         raise ReadError(
             Finding("MATRIX_INVALID", counts_from, "a matrix of counts", "none", "Name the layer that holds them.")
         )
+    _check_sizes(element, file["obs"], file[var_key], path, limits)
     obs, var = read_elem(file["obs"]), read_elem(file[var_key])
     organism = file["uns/organism"][()] if isinstance(file.get("uns/organism"), h5py.Dataset) else None
     uns = {"organism": organism.decode()} if isinstance(organism, bytes) else {}
-    others = _other_matrices(file, path, counts_from)
+    others = _other_matrices(file, path, counts_from, limits)
     matrix: MatrixReader
     if isinstance(element, h5py.Dataset):
         matrix = DenseReader(element)
@@ -90,7 +92,7 @@ def _find_matrix(file: h5py.File, layer: str | None) -> tuple[Any, str, str]:
     raise unknown_layer(layer, [*layers, *([RAW] if has_raw else [])])
 
 
-def _other_matrices(file: h5py.File, path: Path, opened: str) -> tuple[OtherMatrix, ...]:
+def _other_matrices(file: h5py.File, path: Path, opened: str, limits: ReadLimits) -> tuple[OtherMatrix, ...]:
     there: list[tuple[str | None, str, Any]] = [(None, "X", file.get("X"))]
     there += [(name, f"layers[{name!r}]", element) for name, element in file.get("layers", {}).items()]
     if "raw" in file and "X" in file["raw"] and RAW not in file.get("layers", {}):
@@ -98,7 +100,7 @@ def _other_matrices(file: h5py.File, path: Path, opened: str) -> tuple[OtherMatr
 
     def rows_of(layer: str | None) -> Callable[[np.ndarray], sp.csr_matrix]:
         def take(rows: np.ndarray) -> sp.csr_matrix:
-            with open_h5ad(path, layer=layer) as other:
+            with open_h5ad(path, layer=layer, limits=limits) as other:
                 return other.take(rows)
 
         return take
@@ -114,9 +116,34 @@ def _too_large(element: Any) -> bool:
     return element.attrs.get("encoding-type") == "csc_matrix" and len(element["data"]) > MOST_LOADED
 
 
-def _old_layout(file: h5py.File, path: Path, layer: str | None) -> MemoryCells:
+def _check_sizes(element: Any, obs: h5py.Group, var: h5py.Group, path: Path, limits: ReadLimits) -> None:
+    """Raise `ReadError` for more cells, genes or values than `limits` allow, by what the headers say."""
+    n_cells, n_genes = _n_rows(obs), _n_rows(var)
+    if isinstance(element, h5py.Dataset):
+        shape, n_values = element.shape, element.size or 0
+    else:
+        shape, n_values = tuple(element.attrs["shape"]), element["data"].size or 0
+    if len(shape) != 2:
+        raise ValueError(f"a matrix of {len(shape)} dimensions")
+    n_cells, n_genes = max(n_cells, int(shape[0])), max(n_genes, int(shape[1]))
+    limits.check(str(path), cells=n_cells, genes=n_genes, nonzeros=int(n_values))
+
+
+def _n_rows(frame: h5py.Group) -> int:
+    """Rows of a stored frame by its index, 0 where that does not show."""
+    index = frame.get(frame.attrs.get("_index", "_index"))
+    return int(index.size or 0) if isinstance(index, h5py.Dataset) else 0
+
+
+def _old_layout(file: h5py.File, path: Path, layer: str | None, limits: ReadLimits) -> MemoryCells:
     import anndata
 
+    for name in ("obs", "var", "X"):
+        part = file.get(name)
+        if isinstance(part, h5py.Dataset):
+            rows = part.shape[0] if part.shape else 0
+            sizes = {"obs": {"cells": rows}, "var": {"genes": rows}, "X": {"nonzeros": part.size or 0}}
+            limits.check(str(path), **sizes[name])
     file.close()
     return cells_from_anndata(anndata.read_h5ad(path), layer=layer, name=path.name)
 

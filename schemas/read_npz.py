@@ -9,6 +9,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from cellmark.schemas.errors import Finding, ReadError, RequestError
+from cellmark.schemas.read_limits import NO_LIMITS, ReadLimits
 from cellmark.schemas.reading import reading
 from cellmark.schemas.request_cells import LONGEST_NAME, RequestCells, csr_cells
 
@@ -20,25 +21,25 @@ IN_WORDS = {"U": "strings (dtype=str)", "iu": "whole numbers", "fiu": "numbers"}
 REMEDY = "Write it with numpy.savez_compressed(path, genes=..., cell_ids=..., indptr=..., indices=..., data=...)."
 
 
-def read_npz(path: Path, *, name: str, max_unpacked_bytes: int) -> RequestCells:
+def read_npz(path: Path, *, name: str, limits: ReadLimits = NO_LIMITS) -> RequestCells:
     """The cells of an `.npz` with exactly the CSR form's keys. `name`: what to call the file in messages.
 
-    Raises `ReadError`: not an `.npz`, other keys, kinds or shapes, a matrix that does not fit together; and
-    `RequestError` for arrays that unpack to more than allowed.
+    Raises `ReadError`: not an `.npz`, other keys, kinds or shapes, a matrix that does not fit together, more cells,
+    genes or values than `limits` allow; and `RequestError` for arrays that unpack to more than they allow.
     """
     with reading(Path(name), EXPECTED):
         if not zipfile.is_zipfile(path):
             raise _unreadable(name, "a file that is not a zip archive")
         with zipfile.ZipFile(path) as archive:
-            _check_members(archive, name, max_unpacked_bytes)
-            _check_headers(archive, name)
+            _check_members(archive, name, limits)
+            _check_headers(archive, name, limits)
         with np.load(path, allow_pickle=False) as loaded:
             arrays: dict[str, Any] = {key: _native(loaded[key]) for key in loaded.files}
         _check_positions(arrays, name)
         return csr_cells(**arrays, name=name)
 
 
-def _check_members(archive: zipfile.ZipFile, name: str, max_unpacked_bytes: int) -> None:
+def _check_members(archive: zipfile.ZipFile, name: str, limits: ReadLimits) -> None:
     members = [info.filename for info in archive.infolist()]
     keys = [member.removesuffix(".npy") for member in members]
     missing = [key for key in REQUIRED if key not in keys]
@@ -46,17 +47,20 @@ def _check_members(archive: zipfile.ZipFile, name: str, max_unpacked_bytes: int)
     if missing or others or len(set(keys)) < len(keys) or not all(member.endswith(".npy") for member in members):
         lacks = f"no {', '.join(missing)}" if missing else f"{len(keys)} arrays, {len(others)} of them others"
         raise ReadError(Finding("MATRIX_INVALID", name, EXPECTED, lacks, REMEDY))
+    if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in archive.infolist()):
+        raise _unreadable(name, "an array compressed in another way than NumPy's")
     unpacked = sum(info.file_size for info in archive.infolist())
-    if unpacked > max_unpacked_bytes:
+    if unpacked > limits.max_unpacked_bytes:
         raise RequestError(
-            Finding("REQUEST_TOO_LARGE", name, f"arrays of at most {max_unpacked_bytes:,} bytes", f"{unpacked:,} bytes",
-                    "Send the cells in several requests.")
+            Finding("REQUEST_TOO_LARGE", name, f"arrays of at most {limits.max_unpacked_bytes:,} bytes",
+                    f"{unpacked:,} bytes", "Send the cells in several requests.")
         )  # fmt: skip
 
 
-def _check_headers(archive: zipfile.ZipFile, name: str) -> None:
+def _check_headers(archive: zipfile.ZipFile, name: str, limits: ReadLimits) -> None:
     """Shapes and types as the arrays declare them: NumPy would reserve whatever size a header claims."""
     findings = []
+    lengths: dict[str, int] = {}
     for info in archive.infolist():
         key = info.filename.removesuffix(".npy")
         with archive.open(info) as member:
@@ -67,6 +71,7 @@ def _check_headers(archive: zipfile.ZipFile, name: str) -> None:
             shape, _, dtype = read(member)
             left = info.file_size - member.tell()
         kinds = KINDS[key]
+        lengths[key] = math.prod(shape)
         if len(shape) != 1 or dtype.hasobject or dtype.kind not in kinds:
             expected = f"one dimension of {IN_WORDS[kinds]}"
             findings.append(Finding("MATRIX_INVALID", f"{name}: {key}", expected, f"{dtype} {shape}", REMEDY))
@@ -78,6 +83,7 @@ def _check_headers(archive: zipfile.ZipFile, name: str) -> None:
                                     REMEDY))  # fmt: skip
     if findings:
         raise ReadError(*findings)
+    limits.check(name, cells=lengths["cell_ids"], genes=lengths["genes"], nonzeros=lengths["data"])
 
 
 def _native(values: np.ndarray) -> np.ndarray:

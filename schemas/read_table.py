@@ -1,6 +1,6 @@
 """Tables of counts: .csv, .tsv, .txt (also .gz), cells x genes or, when said so, genes x cells."""
 
-import gzip
+import io
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,6 +12,8 @@ import scipy.sparse as sp
 
 from cellmark.schemas.cells import MemoryCells
 from cellmark.schemas.errors import Finding, ReadError
+from cellmark.schemas.open_limited import open_limited
+from cellmark.schemas.read_limits import NO_LIMITS, ReadLimits
 from cellmark.schemas.reading import reading
 from cellmark.schemas.table_layout import (
     TableLayout,
@@ -29,7 +31,7 @@ VALUES_AT_ONCE = 4_000_000
 """Values parsed at once before they become sparse."""
 
 
-def read_table(path: Path, *, genes_by_cells: bool = False) -> MemoryCells:
+def read_table(path: Path, *, genes_by_cells: bool = False, limits: ReadLimits = NO_LIMITS) -> MemoryCells:
     """The cells of a table: one row per cell, a header of gene names, cell ids in the first column.
 
     A second column that is not numeric becomes a column of `obs`, as in the published layout `cell_id, cell_type,
@@ -38,9 +40,10 @@ def read_table(path: Path, *, genes_by_cells: bool = False) -> MemoryCells:
     of unequal length, no cells or no genes, a table that looks as if it were the other way round.
     """
     with reading(path, EXPECTED):
-        with _open_text(path) as lines:
-            layout = find_layout(lines, path)
-        row_names, text, X = _parse(path, layout)
+        columns = "cells" if genes_by_cells else "genes"
+        with _open_text(path, limits) as lines:
+            layout = find_layout(lines, path, check_width=lambda width: limits.check(str(path), **{columns: width}))
+        row_names, text, X = _parse(path, layout, limits, rows="genes" if genes_by_cells else "cells")
         column_names = np.array(layout.names, dtype=object)
         if genes_by_cells:
             X = sp.csr_matrix(X.T)
@@ -56,38 +59,42 @@ def read_table(path: Path, *, genes_by_cells: bool = False) -> MemoryCells:
     return MemoryCells(X, genes.astype(str), obs, name=path.name, counts_from="table", var=var)
 
 
-def _open_text(path: Path) -> AbstractContextManager[TextIO]:
+def _open_text(path: Path, limits: ReadLimits) -> AbstractContextManager[TextIO]:
     """The lines of a plain or compressed file; a byte order mark is skipped."""
-    if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
+    return io.TextIOWrapper(open_limited(path, limits.max_unpacked_bytes), encoding="utf-8-sig", newline="")
 
 
-def _parse(path: Path, layout: TableLayout) -> tuple[np.ndarray, np.ndarray | None, sp.csr_matrix]:
-    """Row names [rows], the column of text [rows] if there is one, and the values: CSR, rows x columns."""
+def _parse(
+    path: Path, layout: TableLayout, limits: ReadLimits, *, rows: str
+) -> tuple[np.ndarray, np.ndarray | None, sp.csr_matrix]:
+    """Row names [rows], the column of text [rows] if there is one, and the values: CSR, rows x columns.
+
+    `rows`: what the rows are, `cells` or `genes`.
+    """
     names: list[np.ndarray] = []
     texts: list[np.ndarray] = []
     blocks = [sp.csr_matrix((0, len(layout.names)), dtype=np.int64)]
     lengths_checked = False
-    n_read = 0
-    with _open_text(path) as lines:
+    n_read, n_nonzero = 0, 0
+    with _open_text(path, limits) as lines:
         rows_after_header(lines, layout.delimiter)
-        for frame in _frames(lines, path, layout):
+        for frame in _frames(lines, path, layout, limits):
             # pandas fills short rows with missing values.
             if not lengths_checked and (frame.shape[1] != layout.n_fields or frame.iloc[:, -1].isna().any()):
-                _raise_if_ragged(path, layout)
+                _raise_if_ragged(path, layout, limits)
                 lengths_checked = True
             names.append(frame[0].to_numpy(dtype=object))
             if layout.text_header is not None:
                 texts.append(frame[1].to_numpy(dtype=object))
             values = frame.iloc[:, layout.first_value :]
             blocks.append(sp.csr_matrix(_numbers(values, path, layout, names[-1], n_read)))
-            n_read += len(frame)
+            n_read, n_nonzero = n_read + len(frame), n_nonzero + blocks[-1].nnz
+            limits.check(str(path), **{rows: n_read}, nonzeros=n_nonzero)
     row_names = np.concatenate(names) if names else np.empty(0, dtype=object)
     return row_names, np.concatenate(texts) if texts else None, sp.csr_matrix(sp.vstack(blocks, format="csr"))
 
 
-def _frames(lines: TextIO, path: Path, layout: TableLayout) -> Iterator[pd.DataFrame]:
+def _frames(lines: TextIO, path: Path, layout: TableLayout, limits: ReadLimits) -> Iterator[pd.DataFrame]:
     """The rows after the header, some at a time, columns numbered. Names stay as they are written."""
     try:
         with pd.read_csv(
@@ -103,7 +110,7 @@ def _frames(lines: TextIO, path: Path, layout: TableLayout) -> Iterator[pd.DataF
     except pd.errors.EmptyDataError:
         return
     except pd.errors.ParserError as error:
-        _raise_if_ragged(path, layout)
+        _raise_if_ragged(path, layout, limits)
         cause = " ".join(str(error).split())
         found = "a quotation mark that is never closed" if "EOF inside string" in cause else cause
         raise invalid_table(path, "rows of equal length", found) from error
@@ -135,9 +142,9 @@ def _numbers(values: pd.DataFrame, path: Path, layout: TableLayout, row_names: n
     return np.column_stack(columns)
 
 
-def _raise_if_ragged(path: Path, layout: TableLayout) -> None:
+def _raise_if_ragged(path: Path, layout: TableLayout, limits: ReadLimits) -> None:
     """Read the table once more, field by field; raise `ReadError` at the first row of another length."""
-    with _open_text(path) as lines:
+    with _open_text(path, limits) as lines:
         _, rows = rows_after_header(lines, layout.delimiter)
         for number, row in enumerate(rows, start=2):
             if len(row) != layout.n_fields:

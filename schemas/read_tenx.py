@@ -1,6 +1,5 @@
 """10x Genomics output: the `.h5` of Cell Ranger (version 2, version 3 and later), and the folder with `matrix.mtx`."""
 
-import gzip
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +9,22 @@ import pandas as pd
 import scipy.sparse as sp
 
 from cellmark.schemas.cells import MemoryCells
-from cellmark.schemas.check_hdf5 import check_hdf5
+from cellmark.schemas.check_hdf5 import MOST_COMPRESSED, check_hdf5
 from cellmark.schemas.errors import Finding, ReadError
+from cellmark.schemas.open_limited import open_limited
+from cellmark.schemas.read_limits import NO_LIMITS, ReadLimits
 from cellmark.schemas.reading import GENE_EXPRESSION, gene_features, not_anndata, reading
 
 EXPECTED_H5 = "a 10x Genomics file (.h5)"
 EXPECTED_FOLDER = "a 10x matrix folder (matrix.mtx, barcodes.tsv, features.tsv or genes.tsv; also .gz)"
+LONGEST_LINE = 4096
+"""Bytes of a line in the header of a Matrix Market file."""
+MOST_TEXT = 4 * 1024**3
+"""Bytes of a list of features or barcodes."""
 VERSION_2 = {"barcodes", "data", "genes", "gene_names", "indices", "indptr", "shape"}
 
 
-def read_tenx_h5(path: Path) -> MemoryCells:
+def read_tenx_h5(path: Path, *, limits: ReadLimits = NO_LIMITS) -> MemoryCells:
     """The cells of a 10x `.h5`: `var_names` are symbols, `var["gene_ids"]` Ensembl ids.
 
     10x stores genes x cells by columns, which is cells x genes by rows: nothing is transposed. Features that are not
@@ -31,12 +36,13 @@ def read_tenx_h5(path: Path) -> MemoryCells:
         with h5py.File(path, "r") as file:
             check_hdf5(file, path)
             if isinstance(file.get("matrix"), h5py.Group):
-                return _version_3(file, path)
-            return _version_2(file, path)
+                return _version_3(file, path, limits)
+            return _version_2(file, path, limits)
 
 
-def _version_3(file: h5py.File, path: Path) -> MemoryCells:
+def _version_3(file: h5py.File, path: Path, limits: ReadLimits) -> MemoryCells:
     matrix = file["matrix"]
+    _check_sizes(matrix, path, limits)
     features = matrix["features"]
     var: dict[str, np.ndarray] = {"gene_ids": _text(features, "gene_id" if "gene_id" in features else "id")}
     var["feature_types"] = _text(features, "feature_type")
@@ -45,7 +51,7 @@ def _version_3(file: h5py.File, path: Path) -> MemoryCells:
     return _tenx_cells(_matrix(matrix), _text(matrix, "barcodes"), _text(features, "name"), var, path, EXPECTED_H5)
 
 
-def _version_2(file: h5py.File, path: Path) -> MemoryCells:
+def _version_2(file: h5py.File, path: Path, limits: ReadLimits) -> MemoryCells:
     genomes = [name for name, group in file.items() if isinstance(group, h5py.Group) and set(group) >= VERSION_2]
     if {"obs", "var"} <= set(file):
         raise _unreadable(path, EXPECTED_H5, "an AnnData", "Rename the file to .h5ad.")
@@ -56,8 +62,18 @@ def _version_2(file: h5py.File, path: Path) -> MemoryCells:
         raise _unreadable(path, "a 10x file of one genome", f"{len(genomes)} genomes: {', '.join(genomes)}",
                           "Write the cells of one of them into a file of their own.")  # fmt: skip
     group = file[genomes[0]]
+    _check_sizes(group, path, limits)
     var = {"gene_ids": _text(group, "genes")}
     return _tenx_cells(_matrix(group), _text(group, "barcodes"), _text(group, "gene_names"), var, path, EXPECTED_H5)
+
+
+def _check_sizes(group: h5py.Group, path: Path, limits: ReadLimits) -> None:
+    """Raise `ReadError` for more cells, features or values than `limits` allow, by what the headers say."""
+    if (_dataset(group, "shape").size or 0) != 2:
+        raise ValueError("a matrix without its shape")
+    n_features, n_cells = (int(size) for size in _values(group, "shape"))
+    n_cells = max(n_cells, _dataset(group, "indptr").size - 1, _dataset(group, "barcodes").size)
+    limits.check(str(path), cells=n_cells, genes=n_features, nonzeros=_dataset(group, "data").size)
 
 
 def _matrix(group: h5py.Group) -> sp.csr_matrix:
@@ -99,7 +115,7 @@ def _text(group: h5py.Group, name: str) -> np.ndarray:
     return text
 
 
-def read_tenx_folder(path: Path) -> MemoryCells:
+def read_tenx_folder(path: Path, *, limits: ReadLimits = NO_LIMITS) -> MemoryCells:
     """The cells of a folder as Cell Ranger (version 2, 3 and later) and STARsolo write it.
 
     `var_names` are symbols, `var["gene_ids"]` the ids of the first column. Features that are not gene expression are
@@ -110,7 +126,9 @@ def read_tenx_folder(path: Path) -> MemoryCells:
     with reading(path, EXPECTED_FOLDER):
         matrix_file = _find(path, "matrix.mtx")
         features_file, barcodes_file = _find(path, "features.tsv", "genes.tsv"), _find(path, "barcodes.tsv")
-        features, barcodes = _columns(features_file), _columns(barcodes_file)
+        n_features, n_cells, n_values = _declared(matrix_file)
+        limits.check(str(path), cells=n_cells, genes=n_features, nonzeros=n_values)
+        features, barcodes = _columns(features_file, limits), _columns(barcodes_file, limits)
         X: Any = mmread(matrix_file)
         if X.dtype.kind not in "fiub":
             raise ValueError(f"a matrix of {X.dtype}")
@@ -137,10 +155,27 @@ def _find(folder: Path, *names: str) -> Path:
     raise _unreadable(folder, EXPECTED_FOLDER, f"no {' or '.join(names)} in it", "Put the folder's files together.")
 
 
-def _columns(file: Path) -> pd.DataFrame:
+def _declared(file: Path) -> tuple[int, int, int]:
+    """Features, cells and values as the header of a Matrix Market file declares them."""
+    with open_limited(file, 1024**3) as stream:
+        first = stream.readline(LONGEST_LINE).split()
+        line = b"%"
+        while line.startswith(b"%"):
+            line = stream.readline(LONGEST_LINE)
+    sizes = [int(size) for size in line.split()]
+    if len(first) < 3 or len(sizes) not in (2, 3) or min(sizes) < 0:
+        raise ValueError(f"{file.name} has no header of a Matrix Market file")
+    n_values = sizes[2] if len(sizes) == 3 else sizes[0] * sizes[1]
+    # A value takes two bytes or more, and deflate makes them at most 1,032 times smaller.
+    if n_values * 2 > file.stat().st_size * (MOST_COMPRESSED if file.suffix == ".gz" else 1) + LONGEST_LINE:
+        raise ValueError(f"{file.name} says that it holds {n_values} values, far more than are stored")
+    return sizes[0], sizes[1], n_values
+
+
+def _columns(file: Path, limits: ReadLimits) -> pd.DataFrame:
     """The first three columns of a table without header, as text; a gene called NA stays one. Columns are numbered."""
-    content = file.read_bytes()
-    text = (gzip.decompress(content) if file.suffix == ".gz" else content).decode()
+    with open_limited(file, min(limits.max_unpacked_bytes, MOST_TEXT)) as stream:
+        text = stream.read().decode()
     # Places of a gene on its chromosome may follow, and not every line has them.
     rows = [line.rstrip("\r").split("\t")[:3] for line in text.split("\n") if line.strip()]
     if len({len(row) for row in rows}) > 1:

@@ -10,12 +10,13 @@ import scipy.sparse as sp
 from cellmark.schemas.cells import MemoryCells, OtherMatrix
 from cellmark.schemas.errors import Finding, ReadError
 from cellmark.schemas.read_anndata import RAW, cells_from_anndata, check_compressed, memory_cells, to_csr
+from cellmark.schemas.read_limits import NO_LIMITS, ReadLimits
 from cellmark.schemas.reading import not_anndata, reading, unknown_layer
 
 EXPECTED = "an AnnData folder (.zarr)"
 
 
-def read_zarr(path: Path, *, layer: str | None = None) -> MemoryCells:
+def read_zarr(path: Path, *, layer: str | None = None, limits: ReadLimits = NO_LIMITS) -> MemoryCells:
     """The cells of a `.zarr` folder. `layer`: None for `X`, `raw` for `raw.X`, else a layer.
 
     Raises `ReadError`: not zarr, not an AnnData, damaged or incomplete, an unknown layer, pickled values.
@@ -34,15 +35,17 @@ def read_zarr(path: Path, *, layer: str | None = None) -> MemoryCells:
             raise not_anndata(path, f"zarr that holds {', '.join(list(root)[:5]) or 'nothing'}")
         _refuse_pickles(root, path)
         if "encoding-type" in root["obs"].attrs:
-            return _read(root, path, layer)
+            return _read(root, path, layer, limits)
         # Layouts from before AnnData 0.7: anndata knows them, and such stores are small.
         import anndata
 
+        if isinstance(root.get("X"), zarr.Array):
+            limits.check(str(path), nonzeros=root["X"].size)
         _check_blosc_files(root, path)
         return cells_from_anndata(anndata.read_zarr(root), layer=layer, name=path.name)
 
 
-def _read(root: Any, path: Path, layer: str | None) -> MemoryCells:
+def _read(root: Any, path: Path, layer: str | None, limits: ReadLimits) -> MemoryCells:
     from anndata.io import read_elem
 
     element, var_group, counts_from = _find_matrix(root, layer)
@@ -50,6 +53,7 @@ def _read(root: Any, path: Path, layer: str | None) -> MemoryCells:
         raise ReadError(
             Finding("MATRIX_INVALID", counts_from, "a matrix of counts", "none", "Name the layer that holds them.")
         )
+    _check_sizes(element, root["obs"], var_group, path, limits)
     for part in (element, root["obs"], var_group):
         _check_blosc_files(part, path)
     obs, var = read_elem(root["obs"]), read_elem(var_group)
@@ -60,11 +64,29 @@ def _read(root: Any, path: Path, layer: str | None) -> MemoryCells:
         raise ValueError(f"a matrix of {X.shape} where obs and var have {(len(obs), len(var))}")
     organism = read_elem(root["uns/organism"]) if "uns/organism" in root else None
     cells = memory_cells(X, obs, var, name=path.name, counts_from=counts_from, organism=organism)
-    cells.others = _other_matrices(root, path, counts_from)
+    cells.others = _other_matrices(root, path, counts_from, limits)
     return cells
 
 
-def _other_matrices(root: Any, path: Path, opened: str) -> tuple[OtherMatrix, ...]:
+def _check_sizes(element: Any, obs: Any, var: Any, path: Path, limits: ReadLimits) -> None:
+    """Raise `ReadError` for more cells, genes or values than `limits` allow, by what the metadata say."""
+    import zarr
+
+    if isinstance(element, zarr.Array):
+        shape, n_values = element.shape, element.size
+    else:
+        shape, n_values = tuple(element.attrs["shape"]), element["data"].size
+    if len(shape) != 2:
+        raise ValueError(f"a matrix of {len(shape)} dimensions")
+    rows = [frame.get(frame.attrs.get("_index", "_index")) for frame in (obs, var)]
+    n_cells, n_genes = (
+        max(int(size), index.size if isinstance(index, zarr.Array) else 0)
+        for size, index in zip(shape, rows, strict=True)
+    )
+    limits.check(str(path), cells=n_cells, genes=n_genes, nonzeros=int(n_values))
+
+
+def _other_matrices(root: Any, path: Path, opened: str, limits: ReadLimits) -> tuple[OtherMatrix, ...]:
     layers = sorted(root["layers"]) if "layers" in root else []
     there: list[tuple[str | None, str]] = [(None, "X")] if "X" in root else []
     there += [(name, f"layers[{name!r}]") for name in layers]
@@ -72,7 +94,7 @@ def _other_matrices(root: Any, path: Path, opened: str) -> tuple[OtherMatrix, ..
         there.append((RAW, "raw.X"))
 
     def rows_of(layer: str | None) -> Callable[[np.ndarray], sp.csr_matrix]:
-        return lambda rows: read_zarr(path, layer=layer).take(rows)
+        return lambda rows: read_zarr(path, layer=layer, limits=limits).take(rows)
 
     return tuple(OtherMatrix(layer, where, rows_of(layer)) for layer, where in there if where != opened)
 

@@ -106,7 +106,7 @@ class CsrReader(MatrixReader):
                 end = start + (end - start) // n_rows * n_rows
             block = self._rows(start, end)
             for row in range(start, end, n_rows):
-                yield RowChunk(row, _slice_rows(block, row - start, min(row + n_rows, end) - start))
+                yield RowChunk(row, slice_rows(block, row - start, min(row + n_rows, end) - start))
             start = end
 
     def take(self, rows: np.ndarray) -> sp.csr_matrix:
@@ -142,7 +142,7 @@ def _open_values(group: h5py.Group, name: str) -> h5py.Dataset:
     return h5py.Dataset(h5py.h5d.open(group.id, name.encode(), access))
 
 
-def _slice_rows(X: sp.csr_matrix, start: int, end: int) -> sp.csr_matrix:
+def slice_rows(X: sp.csr_matrix, start: int, end: int) -> sp.csr_matrix:
     """Consecutive rows of a CSR matrix without a copy of their values."""
     if start == 0 and end == X.shape[0]:
         return X

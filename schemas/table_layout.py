@@ -1,7 +1,7 @@
 """How a table of counts is laid out: its separator, its column of text, the names of its columns of values."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -10,6 +10,8 @@ from typing import TextIO
 from cellmark.schemas.errors import Finding, ReadError
 
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", " ": "spaces"}
+LONGEST_HEADER = 256 * 1024**2
+"""Characters of the first line."""
 N_SAMPLE = 50
 """Rows looked at to tell what the second column holds."""
 
@@ -56,15 +58,25 @@ def rows_after_header(lines: TextIO, delimiter: str) -> tuple[list[str], Iterato
     return next(rows, []), rows
 
 
-def find_layout(lines: TextIO, path: Path) -> TableLayout:
-    """The layout of a table, from its first rows. Raises `ReadError`: nothing in it, another separator."""
+def find_layout(
+    lines: TextIO, path: Path, *, check_width: Callable[[int], None] = lambda n_columns: None
+) -> TableLayout:
+    """The layout of a table, from its first rows. Raises `ReadError`: nothing in it, another separator.
+
+    `check_width` is told the number of columns before any other row is read, and may refuse it.
+    """
     start = lines.tell()
-    first_line = next((line for line in lines if line.strip()), "")
+    first_line = "\n"
+    while first_line and not first_line.strip():
+        first_line = lines.readline(LONGEST_HEADER)
     if not first_line:
         raise ReadError(no_cells(path), no_genes(path))
+    if len(first_line) == LONGEST_HEADER:
+        raise invalid_table(path, f"lines of fewer than {LONGEST_HEADER:,} characters", "a longer one")
     delimiter = _delimiter(first_line, path)
     lines.seek(start)
     header, rows = rows_after_header(lines, delimiter)
+    check_width(len(header) - 1)
     header = [name.strip() for name in header]
     sample = list(islice(rows, N_SAMPLE))
     if sample and len(sample[0]) == len(header) + 1 and sample[0][-1].strip():

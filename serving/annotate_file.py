@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 
 from cellmark.schemas.quality_report import QualityReport
-from cellmark.schemas.read import open_cells
 
 from .annotator import Annotator
+from .open_apart import open_source
 from .progress import cell_progress
 from .quality import QualityWatch
 from .write_calls import check_not_input, check_output, write_calls
@@ -24,17 +24,18 @@ def annotate_file(
     reading: Mapping[str, Any] | None = None,
     probabilities: bool = False,
     with_quality: bool = False,
+    trusted: bool = False,
     force: bool = False,
 ) -> tuple[pd.DataFrame, QualityReport | None]:
     """Annotate `path` into `out` (by its extension) and return the calls.
 
     `reading`: arguments of `open_cells`. `with_quality`: compare the cells with the bundle's Great Expectations suites
-    as well, which costs their import once. Raises `OutputError` before any work, and `InputError` with all problems of
-    the input; then nothing is written.
+    as well, which costs their import once. `trusted`: read the file in this process (see `open_apart`). Raises
+    `OutputError` before any work, and `InputError` with all problems of the input; then nothing is written.
     """
     check_output(out, force=force)
     check_not_input(out, [path], origin=path)
-    with open_cells(path, **(reading or {})) as source:
+    with open_source(path, reading, trusted=trusted, may_write=out.suffix == ".h5ad") as source:
         checked = annotator.check(source, library_size=library_size)
         watch = QualityWatch(checked) if with_quality else None
         with cell_progress(path.name, source.n_obs) as advance:

@@ -42,12 +42,14 @@ def annotate_batch(
     library_size: str | None = None,
     reading: Mapping[str, Any] | None = None,
     probabilities: bool = False,
+    trusted: bool = False,
     force: bool = False,
 ) -> int:
     """Annotate every input into `folder` and write `summary.csv` there; returns how many inputs failed.
 
     `reading`: arguments of `open_cells`. Each input is also compared with the bundle's Great Expectations suites; what
-    is unlike the training data is a warning in the summary's column `quality`. Raises `OutputError` and
+    is unlike the training data is a warning in the summary's column `quality`. `trusted`: read the files in this
+    process (see `open_apart`). Raises `OutputError` and
     `ParameterError` before any work when the outputs cannot be written.
     """
     targets = output_names(inputs, folder, format=format)
@@ -65,7 +67,14 @@ def annotate_batch(
         findings: Sequence[Finding] = ()
         try:
             row = _annotate(
-                annotator, path, target, library_size, reading or {}, probabilities=probabilities, force=force
+                annotator,
+                path,
+                target,
+                library_size,
+                reading or {},
+                probabilities=probabilities,
+                trusted=trusted,
+                force=force,
             )
         except CellmarkError as error:
             findings = error.findings
@@ -115,6 +124,7 @@ def _annotate(
     reading: Mapping[str, Any],
     *,
     probabilities: bool,
+    trusted: bool,
     force: bool,
 ) -> dict[str, Any]:
     frame, report = annotate_file(
@@ -125,6 +135,7 @@ def _annotate(
         reading=reading,
         probabilities=probabilities,
         with_quality=True,
+        trusted=trusted,
         force=force,
     )
     assert report is not None  # noqa: S101  (asked for)

@@ -14,6 +14,7 @@ from cellmark.serving.cli_options import (
     MinPanelShare,
     Model,
     RecoverCounts,
+    Trusted,
 )
 
 
@@ -37,6 +38,7 @@ def annotate(
     genes_by_cells: GenesByCells = False,
     recover_counts: RecoverCounts = False,
     min_panel_share: MinPanelShare = None,
+    trusted: Trusted = False,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Tables also get one column per cell type.")
     ] = False,
@@ -68,6 +70,7 @@ def annotate(
     from cellmark.serving.batch import annotate_batch
     from cellmark.serving.cli_options import device_of
     from cellmark.serving.progress import waiting
+    from cellmark.serving.reader_process import start_reader
     from cellmark.serving.show import show_calls, show_notes
     from cellmark.serving.write_calls import FORMATS, check_output
 
@@ -83,16 +86,19 @@ def annotate(
     if not is_batch:
         require_input(data[0])
         check_output(target, force=force)
+    if not trusted:
+        start_reader()
     with waiting(f"Loading {model}"):
         annotator = Annotator.load(model, device=wanted, min_panel_share=min_panel_share, distilled=distilled)
     if is_batch:
         n_failed = annotate_batch(
             annotator, data, target, format=batch_format, library_size=library_size, reading=reading,
-            probabilities=probabilities, force=force,
+            probabilities=probabilities, trusted=trusted, force=force,
         )  # fmt: skip
         raise typer.Exit(1 if n_failed else 0)
     frame, _ = annotate_file(
-        annotator, data[0], target, library_size=library_size, reading=reading, probabilities=probabilities, force=force
-    )
+        annotator, data[0], target, library_size=library_size, reading=reading, probabilities=probabilities,
+        trusted=trusted, force=force,
+    )  # fmt: skip
     show_notes(Finding(**note) for note in frame.attrs["cellmark"]["notes"])
     show_calls(frame, target)

@@ -15,6 +15,7 @@ from cellmark.serving.cli_options import (
     Model,
     Output,
     RecoverCounts,
+    Trusted,
 )
 
 
@@ -34,6 +35,7 @@ def explain(
     genes_by_cells: GenesByCells = False,
     recover_counts: RecoverCounts = False,
     min_panel_share: MinPanelShare = None,
+    trusted: Trusted = False,
     device: Device = "cpu",
     force: Force = False,
 ) -> None:
@@ -46,11 +48,13 @@ def explain(
     Example: `cellmark explain new.h5ad --model models:/pbmc@champion -o why.csv --top 5 --against second`
     """
     from cellmark.schemas.columns import UNS_KEY
-    from cellmark.schemas.read import open_cells, require_input
+    from cellmark.schemas.read import require_input
     from cellmark.serving.annotator import Annotator
     from cellmark.serving.attribute import Question
     from cellmark.serving.cli_options import device_of
+    from cellmark.serving.open_apart import open_source
     from cellmark.serving.progress import cell_progress, waiting
+    from cellmark.serving.reader_process import start_reader
     from cellmark.serving.show import show_frame, show_notes
     from cellmark.serving.write_calls import TABLES, check_not_input, check_output, write_table
 
@@ -58,11 +62,14 @@ def explain(
     check_not_input(out, [data])
     wanted = device_of(device)
     require_input(data)
+    if not trusted:
+        start_reader()
     with waiting(f"Loading {model}"):
         annotator = Annotator.load(model, device=wanted, min_panel_share=min_panel_share)
     question = Question(target, against, top)
     question.check(annotator.session)
-    with open_cells(data, layer=layer, genes_by_cells=genes_by_cells, recover_counts=recover_counts) as source:
+    reading = {"layer": layer, "genes_by_cells": genes_by_cells, "recover_counts": recover_counts}
+    with open_source(data, reading, trusted=trusted) as source:
         checked = annotator.check(source, library_size=library_size)
         show_notes(checked.notes)
         seen = checked.notes

@@ -29,6 +29,14 @@ RecoverCounts = Annotated[
         help="Compute the raw counts that normalised values were made of; refused where that is not exact.",
     ),
 ]
+Trusted = Annotated[
+    bool,
+    typer.Option(
+        "--trusted",
+        help="Read the input in this process, without limits. By default another process reads it, which is ended when "
+        "a damaged or hostile file takes too much time or memory. For files of your own only.",
+    ),
+]
 GenesByCells = Annotated[bool, typer.Option("--genes-by-cells", help="The table has genes as rows.")]
 MinPanelShare = Annotated[
     float | None,

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from cellmark.serving.cli_options import Data, GenesByCells, Layer, LibrarySize, MinPanelShare, Model, RecoverCounts
+from cellmark.serving.cli_options import (
+    Data,
+    GenesByCells,
+    Layer,
+    LibrarySize,
+    MinPanelShare,
+    Model,
+    RecoverCounts,
+    Trusted,
+)
 
 
 def validate(
@@ -16,6 +25,7 @@ def validate(
     genes_by_cells: GenesByCells = False,
     recover_counts: RecoverCounts = False,
     min_panel_share: MinPanelShare = None,
+    trusted: Trusted = False,
     json_output: Annotated[bool, typer.Option("--json", help="Findings as JSON on standard output.")] = False,
     data_docs: Annotated[
         Path | None, typer.Option("--data-docs", help="New folder for Great Expectations' HTML pages.")
@@ -31,9 +41,12 @@ def validate(
 
     from cellmark.serving.model_source import open_model
     from cellmark.serving.progress import waiting
+    from cellmark.serving.reader_process import start_reader
     from cellmark.serving.show import show_findings
     from cellmark.serving.validate import validate_path
 
+    if not trusted:
+        start_reader()
     with waiting(f"Checking {data}"):
         bundle = open_model(model).bundle
         report = validate_path(
@@ -45,6 +58,7 @@ def validate(
             recover_counts=recover_counts,
             min_panel_share=min_panel_share,
             data_docs=data_docs,
+            trusted=trusted,
         )
     if json_output:
         typer.echo(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))

@@ -11,6 +11,7 @@ from cellmark.schemas.errors import CellmarkError
 
 from .app import make_app
 from .problems import ProblemMiddleware
+from .reader_process import reader_server, start_reader
 from .served_model import ServedModel
 from .settings import ServiceSettings
 
@@ -38,7 +39,13 @@ class CellmarkService:
     """Names the type of every cell and shows the genes behind each call."""
 
     def __init__(self) -> None:
+        start_reader()
         served.start(settings)
+
+    @bentoml.on_shutdown
+    def end_readers(self) -> None:
+        """A worker is ended by a signal, after which nothing of its own runs any more."""
+        reader_server().stop()
 
     def __is_ready__(self) -> bool:
         """Digests were verified and the golden cells gave the numbers that they should."""

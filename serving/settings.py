@@ -6,7 +6,10 @@ from dataclasses import dataclass, fields
 from typing import get_args
 
 from cellmark.schemas.errors import Finding, ParameterError
+from cellmark.schemas.read_limits import ReadLimits
 
+from .reader_process import ReaderBudget
+from .reading_rules import ReadingRules
 from .session import Device
 
 PREFIX = "CELLMARK_"
@@ -21,6 +24,11 @@ MEANINGS = {
     "max_upload_bytes": "largest body with a file",
     "max_json_bytes": "largest JSON body",
     "max_unpacked_bytes": "largest .npz, unpacked",
+    "max_cells": "most cells of a file",
+    "max_genes": "most genes (features) of a file",
+    "max_nonzeros": "most values in a file's matrix; of a dense one all count",
+    "read_seconds": "processor time that reading a file may take, and one second more for every MiB of it",
+    "reader_memory_bytes": "memory that reading a file may take",
 }
 MIB = 1024**2
 
@@ -41,6 +49,11 @@ class ServiceSettings:
     max_upload_bytes: int = 256 * MIB
     max_json_bytes: int = 64 * MIB
     max_unpacked_bytes: int = 2048 * MIB
+    max_cells: int = 1_000_000
+    max_genes: int = 500_000
+    max_nonzeros: int = 500_000_000
+    read_seconds: int = 5
+    reader_memory_bytes: int = 4096 * MIB
 
     def __post_init__(self) -> None:
         findings = [
@@ -73,6 +86,12 @@ class ServiceSettings:
         if findings:
             raise ParameterError(*findings)
         return cls(**values)  # type: ignore[arg-type]
+
+    @property
+    def reading_rules(self) -> ReadingRules:
+        """How far the reading of an upload may go."""
+        limits = ReadLimits(self.max_cells, self.max_genes, self.max_nonzeros, self.max_unpacked_bytes)
+        return ReadingRules(limits, ReaderBudget(self.read_seconds, memory_bytes=self.reader_memory_bytes))
 
     def to_environment(self) -> dict[str, str]:
         """The variables that give these settings again."""

@@ -1,22 +1,22 @@
-"""Cells of a received body: JSON, `.npz`, `.h5ad` or 10x `.h5`, all through the same readers as every other door."""
+"""Cells of a received body: JSON, `.npz`, `.h5ad` or 10x `.h5`, all through the same readers as every other door.
+
+A file is never opened by the service's own process: one that can be killed reads it (`open_apart.py`).
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import h5py
-
 from cellmark.schemas.errors import CellmarkError, Finding, ParameterError, ReadError
-from cellmark.schemas.read import open_cells
-from cellmark.schemas.read_npz import read_npz
-from cellmark.schemas.reading import reading
 from cellmark.schemas.request_cells import RequestCells
 from cellmark.schemas.requests import cells_from_json
 from cellmark.schemas.strict_json import parse_json
 
+from .open_apart import is_tenx, open_apart, open_npz_apart
 from .options import InputOptions
 from .problems import without_path
+from .reading_rules import ReadingRules
 from .receive import Body
 from .settings import ServiceSettings
 
@@ -35,13 +35,14 @@ def open_body(body: Body, options: InputOptions, settings: ServiceSettings) -> I
             yield _recovered(cells_from_json(parse_json(body.json)), options)
             return
         assert body.path is not None  # noqa: S101
-        path = _with_extension(body.path)
+        rules = settings.reading_rules
+        path = _with_extension(body.path, rules)
         if path.suffix == ".npz":
             _no_file_options(options, "an .npz")
-            cells = read_npz(path, name=body.name, max_unpacked_bytes=settings.max_unpacked_bytes)
-            yield _recovered(cells, options)
+            with open_npz_apart(path, name=body.name, recover_counts=options.recover_counts, rules=rules) as source:
+                yield RequestCells(source, source.library_size)
             return
-        with open_cells(path, layer=options.layer, recover_counts=options.recover_counts) as source:
+        with open_apart(path, layer=options.layer, recover_counts=options.recover_counts, rules=rules) as source:
             yield RequestCells(source, options.library_size)
     except CellmarkError as error:
         raise type(error)(*without_path(error.findings, body.folder)) from error
@@ -56,7 +57,7 @@ def _recovered(cells: RequestCells, options: InputOptions) -> RequestCells:
     return replace(cells, source=recover_source(cells.source))
 
 
-def _with_extension(path: Path) -> Path:
+def _with_extension(path: Path, rules: ReadingRules) -> Path:
     """The file under a name that says what it is: by its extension in a form, by its first bytes in a bare body."""
     if path.suffix.lower() in EXTENSIONS:
         return path.rename(path.with_suffix(path.suffix.lower()))
@@ -74,9 +75,7 @@ def _with_extension(path: Path) -> Path:
             Finding("FILE_UNREADABLE", path.name, ACCEPTED, "a file that is neither" if start else "nothing",
                     "Check that the whole file was sent: curl needs --data-binary, not -d.")
         )  # fmt: skip
-    with reading(path, ACCEPTED), h5py.File(path, "r") as file:
-        is_tenx = "matrix" in file and "obs" not in file
-    return path.rename(path.with_suffix(".h5" if is_tenx else ".h5ad"))
+    return path.rename(path.with_suffix(".h5" if is_tenx(path, rules=rules) else ".h5ad"))
 
 
 def _no_file_options(options: InputOptions, form: str) -> None:

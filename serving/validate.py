@@ -11,8 +11,8 @@ from cellmark.schemas.cells import CellSource
 from cellmark.schemas.checked_cells import ROWS_TO_REFUSE, CheckedCells
 from cellmark.schemas.errors import Finding, InputError
 from cellmark.schemas.quality_report import QualityReport
-from cellmark.schemas.read import open_cells
 
+from .open_apart import open_source
 from .quality import QualityWatch
 
 
@@ -63,10 +63,15 @@ def validate_path(
     recover_counts: bool = False,
     min_panel_share: float | None = None,
     data_docs: Path | None = None,
+    trusted: bool = False,
 ) -> ValidationReport:
-    """Everything there is to say of a file. Raises nothing for what is wrong with it: that is in the findings."""
+    """Everything there is to say of a file. Raises nothing for what is wrong with it: that is in the findings.
+
+    `trusted`: read it in this process (see `open_apart`).
+    """
+    reading = {"layer": layer, "genes_by_cells": genes_by_cells, "recover_counts": recover_counts}
     try:
-        with open_cells(path, layer=layer, genes_by_cells=genes_by_cells, recover_counts=recover_counts) as source:
+        with open_source(path, reading, trusted=trusted) as source:
             return validate_cells(
                 bundle, source, library_size=library_size, min_panel_share=min_panel_share, data_docs=data_docs
             )

@@ -16,6 +16,7 @@ from cellmark.schemas.columns import CALL_COLUMNS, UNS_KEY
 from cellmark.schemas.errors import Finding, OutputError
 
 from .copy_file import copy_file
+from .reader_cells import ReaderCells
 from .reserve_space import reserve_space
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ def facts_path(table: Path) -> Path:
 def write_calls(frame: pd.DataFrame, path: Path, *, source: CellSource, origin: Path | None, force: bool) -> None:
     """Write calls (`Annotator.annotate`'s frame) by the extension of `path`.
 
-    `source`: the cells they belong to. `origin`: the file of the cells; an `.h5ad` is copied byte by byte and then
-    given its columns, so everything else in it stays as it is. Other formats are written as AnnData does.
+    `source`: the cells they belong to. `origin`: the file of the cells; see `write_into`. Where another process reads
+    the cells, it is the one that opens their copy as well.
     """
     check_output(path, force=force)
     facts = frame.attrs[UNS_KEY]
@@ -75,12 +76,24 @@ def write_calls(frame: pd.DataFrame, path: Path, *, source: CellSource, origin: 
         write_table(frame.reset_index(), facts, path, force=force)
         return
     with whole_file(path, force=force) as draft:
-        if origin is not None and origin.suffix.lower() == ".h5ad" and _has_obs_group(origin):
-            copy_file(origin, draft)
-            reserve_space(draft, _size_of(frame))
-            add_calls(draft, frame, facts)
+        if isinstance(source, ReaderCells):
+            source.write_into(draft, frame, facts)
         else:
-            _write_anndata(draft, frame, facts, _whole(source, origin))
+            write_into(draft, frame, facts, source=source, origin=origin)
+
+
+def write_into(
+    draft: Path, frame: pd.DataFrame, facts: dict[str, Any], *, source: CellSource, origin: Path | None
+) -> None:
+    """Write an `.h5ad` over the empty file `draft`. `origin`: the file of the cells; an `.h5ad` is copied byte by byte
+    and then given its columns, so everything else in it stays as it is. Other formats are written as AnnData does.
+    """
+    if origin is not None and origin.suffix.lower() == ".h5ad" and _has_obs_group(origin):
+        copy_file(origin, draft)
+        reserve_space(draft, _size_of(frame))
+        add_calls(draft, frame, facts)
+    else:
+        _write_anndata(draft, frame, facts, _whole(source, origin))
 
 
 def write_table(frame: pd.DataFrame, facts: dict[str, Any], path: Path, *, force: bool) -> None:

@@ -512,6 +512,19 @@ def test_an_npz_that_unpacks_to_too_much_is_refused(client: CheckedClient, tmp_p
         assert (response.status_code, response.json()["code"]) == (413, "REQUEST_TOO_LARGE")
 
 
+@pytest.mark.parametrize(
+    "limits", [{"max_cells": 10}, {"max_genes": 10}, {"max_nonzeros": 10}], ids=lambda limits: next(iter(limits))
+)
+@pytest.mark.parametrize("kind", ["h5ad", "h5", "npz"])
+def test_a_file_beyond_the_limits_is_refused_before_it_is_read(
+    annotator: Annotator, files: dict[str, Path], kind: str, limits: dict[str, int]
+) -> None:
+    with CheckedClient(make_app(annotator, ServiceSettings(**limits))) as limited:
+        response = limited.post("/annotate", files=form(files[kind]))
+        assert (response.status_code, response.json()["code"]) == (413, "INPUT_TOO_LARGE")
+        assert f"CELLMARK_{next(iter(limits)).upper()}" in response.json()["findings"][0]["remedy"]
+
+
 def test_long_names_of_a_request_are_cut_in_what_it_is_told(client: CheckedClient) -> None:
     response = client.post("/annotate", json={"cells": [{"cell_id": "c", "counts": {"Z" * 250: 1}}]})
     assert response.status_code == 422

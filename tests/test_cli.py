@@ -385,22 +385,25 @@ STOPPED_WHILE_WRITING = """
 import sys, time
 import cellmark.serving.write_calls as write_calls
 from cellmark.serving.cli import main
+from cellmark.serving.reader_cells import ReaderCells
 
 def add_calls(*arguments):
     print("writing", flush=True)
     time.sleep(60)
 
-write_calls.add_calls = add_calls
+write_calls.add_calls = ReaderCells.write_into = add_calls
 main()
 """
 
 
+@pytest.mark.parametrize("trusted", [[], ["--trusted"]])
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_annotate_that_is_stopped_while_it_writes_leaves_no_output(
-    tiny_bundle: Bundle, new_file: Path, tmp_path: Path, sent: signal.Signals, status: int
+    tiny_bundle: Bundle, new_file: Path, tmp_path: Path, sent: signal.Signals, status: int, trusted: list[str]
 ) -> None:
     out = tmp_path / "out.h5ad"
     command = [sys.executable, "-c", STOPPED_WHILE_WRITING, "annotate", new_file, "-m", tiny_bundle.folder, "-o", out]
+    command += trusted
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "writing\n"

@@ -10,6 +10,7 @@ import pytest
 import scipy.sparse as sp
 
 from cellmark.schemas.errors import CellmarkError, ReadError
+from cellmark.schemas.read_limits import ReadLimits
 from cellmark.schemas.read_npz import read_npz
 from cellmark.schemas.request_cells import RequestCells
 
@@ -28,7 +29,7 @@ def arrays(**changes: Any) -> dict[str, Any]:
 
 
 def read(path: Path, limit: int = 10**6) -> RequestCells:
-    return read_npz(path, name="cells.npz", max_unpacked_bytes=limit)
+    return read_npz(path, name="cells.npz", limits=ReadLimits(max_unpacked_bytes=limit))
 
 
 def refusal(path: Path, limit: int = 10**6) -> CellmarkError:

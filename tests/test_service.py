@@ -238,6 +238,33 @@ def test_the_server_says_that_it_lives_while_it_works(server: Server, bodies: li
     assert n_alive >= 10
 
 
+def test_the_service_survives_a_file_that_makes_libhdf5_loop(
+    server: Server, bodies: list[dict[str, Any]], expected: pd.DataFrame
+) -> None:
+    loops = (Path(__file__).with_name("archives") / "damaged" / "loops.h5ad").read_bytes()
+    answered: list[httpx.Response] = []
+
+    def hand_in() -> None:
+        files = {"file": ("loops.h5ad", loops)}
+        answered.append(httpx.post(server.url + "/annotate", timeout=120, files=files))
+
+    before = len(server.pids())
+    requests = [threading.Thread(target=hand_in) for _ in range(2)]
+    for request in requests:
+        request.start()
+    n_others = 0
+    while any(request.is_alive() for request in requests):
+        assert httpx.get(server.url + "/livez", timeout=10).status_code == 200
+        assert_calls(httpx.post(server.url + "/annotate", timeout=60, **bodies[2]), expected)
+        n_others += 1
+    assert n_others >= 5
+    for response in answered:
+        assert (response.status_code, response.json()["code"]) == (422, "FILE_UNREADABLE")
+        assert "had not finished" in response.json()["findings"][0]["found"]
+        assert str(server.folder) not in response.text
+    assert len(server.pids()) == before
+
+
 def test_requests_are_counted(server: Server) -> None:
     httpx.get(server.url + "/model")
     lines = [line for line in httpx.get(server.url + "/metrics").text.splitlines() if "request_total{" in line]

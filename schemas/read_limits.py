@@ -1,0 +1,42 @@
+"""How large an input may be: asked of its headers, before any of its values is read."""
+
+from dataclasses import dataclass
+
+from cellmark.schemas.errors import Finding, ReadError
+
+GIB = 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLimits:
+    """`max_cells`, `max_genes`: rows and columns of the matrix, other features than genes included. `max_nonzeros`:
+    values stored in it (of a dense one, all). `max_unpacked_bytes`: of an `.npz` or a compressed table, unpacked.
+    """
+
+    max_cells: int = 10_000_000
+    max_genes: int = 500_000
+    max_nonzeros: int = 20_000_000_000
+    max_unpacked_bytes: int = 256 * GIB
+
+    def check(self, where: str, *, cells: int = 0, genes: int = 0, nonzeros: int = 0) -> None:
+        """Raise `ReadError` (`INPUT_TOO_LARGE`) with all that is beyond the limits. `where`: the file."""
+        declared = (
+            ("cells", cells, self.max_cells, "Divide it into files of fewer cells"),
+            ("genes", genes, self.max_genes, "Leave out features that are no genes"),
+            ("nonzeros", nonzeros, self.max_nonzeros, "Divide it into files of fewer cells"),
+        )
+        findings = [
+            Finding("INPUT_TOO_LARGE", where, f"at most {most:,} {_words(name)}", f"{number:,}",
+                    f"{remedy}, or raise CELLMARK_MAX_{name.upper()}.")
+            for name, number, most, remedy in declared if number > most
+        ]  # fmt: skip
+        if findings:
+            raise ReadError(*findings)
+
+
+def _words(name: str) -> str:
+    return {"nonzeros": "values in the matrix"}.get(name, name)
+
+
+NO_LIMITS = ReadLimits(*[2**63] * 4)
+"""For the user's own data."""

@@ -1,0 +1,93 @@
+"""Opening a file that nobody vouches for: another process reads it, which can be killed."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from cellmark.schemas.cells import CellSource
+from cellmark.schemas.check_folder import refuse_links_out
+from cellmark.schemas.read import open_cells, refuse_special, require_input
+
+from .reader_cells import ReaderCells
+from .reader_process import Reader, reader_server
+from .reading_rules import ReadingRules
+
+UNPACKS_TO = 10
+"""Times larger that a text is without its `.gz`, for the time that it takes."""
+
+
+def open_apart(
+    path: str | os.PathLike[str],
+    *,
+    layer: str | None = None,
+    genes_by_cells: bool = False,
+    recover_counts: bool = False,
+    rules: ReadingRules | None = None,
+    may_write: bool = False,
+) -> ReaderCells:
+    """As `open_cells`, read by a process of its own, within `rules` (by default those of the environment).
+
+    Raises as `open_cells`, `ReadError` (`FILE_UNREADABLE`) also when the reader dies or takes more time or memory than
+    it may, and `INPUT_TOO_LARGE` for what is beyond the limits. `may_write`: calls are to be written into a copy of
+    the file. Close the source after use: the process ends then.
+    """
+    location = Path(path)
+    question = {"layer": layer, "genes_by_cells": genes_by_cells, "recover_counts": recover_counts}
+    return _open(location, question, rules or ReadingRules.from_environment(), may_write=may_write)
+
+
+def open_npz_apart(path: Path, *, name: str, recover_counts: bool = False, rules: ReadingRules) -> ReaderCells:
+    """As `read_npz`, by a process of its own."""
+    return _open(path, {"npz_name": name, "recover_counts": recover_counts}, rules, may_write=False)
+
+
+def is_tenx(path: Path, *, rules: ReadingRules) -> bool:
+    """Whether an HDF5 file of unknown name is 10x's rather than an AnnData."""
+    with _Started(path, rules, may_write=False) as reader:
+        return reader.ask({"ask": "kind", "path": str(path)}).facts.get("tenx") is True
+
+
+def open_source(
+    path: str | os.PathLike[str],
+    reading: Mapping[str, Any] | None = None,
+    *,
+    trusted: bool = False,
+    may_write: bool = False,
+) -> CellSource:
+    """The cells of a file: by `open_cells` where it is trusted, else by `open_apart`. `reading`: arguments of both."""
+    if trusted:
+        return open_cells(path, **(reading or {}))
+    return open_apart(path, may_write=may_write, **(reading or {}))
+
+
+def _open(path: Path, question: Mapping[str, Any], rules: ReadingRules, *, may_write: bool) -> ReaderCells:
+    with _Started(path, rules, may_write=may_write) as reader:
+        opened = reader.ask({"ask": "open", **question, "path": str(path), "limits": asdict(rules.limits)})
+        return ReaderCells(reader, opened)
+
+
+class _Started:
+    """A reader for `path`, that ends when the block does not end well."""
+
+    def __init__(self, path: Path, rules: ReadingRules, *, may_write: bool) -> None:
+        require_input(path)
+        refuse_special(path)
+        self._reader = reader_server().fork(rules.budget, n_bytes=reading_bytes(path), may_write=may_write)
+        self._reader.name = str(path)
+
+    def __enter__(self) -> Reader:
+        return self._reader
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if error is not None:
+            self._reader.close()
+
+
+def reading_bytes(path: Path) -> int:
+    """Bytes that there are to read, roughly. Raises `ReadError` for a folder with links that lead out of it."""
+    if path.is_dir():
+        packed = any(path.glob("*.gz"))
+        return refuse_links_out(path) * (UNPACKS_TO if packed else 1)
+    return path.stat().st_size * (UNPACKS_TO if path.suffix.lower() == ".gz" else 1)

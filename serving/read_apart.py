@@ -1,0 +1,159 @@
+"""What a reader process does with its one file: open it, hand out its parts, write calls into a copy of it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import anndata.io  # noqa: F401  (imported here, so that it is not for every file)
+import numpy as np
+import scipy.sparse as sp
+
+from cellmark.schemas import (  # noqa: F401
+    read_h5ad,
+    read_npz,
+    read_table,
+    read_tenx,
+    read_zarr,
+)
+from cellmark.schemas.cells import CellSource, RowChunk
+from cellmark.schemas.errors import CellmarkError
+from cellmark.schemas.read import open_cells
+from cellmark.schemas.read_limits import ReadLimits
+from cellmark.schemas.recover_counts import recover_source
+from cellmark.schemas.stored_matrix import BLOCK_VALUES, native
+
+from .reader_messages import Message, pack_error, pack_findings, pack_frame, unpack_frame
+from .write_calls import write_into
+
+Receive = Callable[[], Message]
+Send = Callable[[Message], None]
+Handler = Callable[[Message], Message]
+
+
+def serve_file(receive: Receive, send: Send) -> None:
+    """Answer questions until nobody asks any more (`EOFError`)."""
+    file = OpenFile()
+    handlers: dict[str, Handler] = {
+        "kind": file.kind,
+        "open": file.open,
+        "frame": file.frame,
+        "chunks": file.chunks,
+        "next": file.next,
+        "take": file.take,
+        "write": file.write,
+    }
+    while True:
+        question = receive()
+        try:
+            answer = handlers[question.facts["ask"]](question)
+        except CellmarkError as error:
+            out_of_memory = isinstance(error.__cause__, MemoryError)
+            answer = Message({"out_of_memory": True} if out_of_memory else pack_error(error))
+        except MemoryError:
+            answer = Message({"out_of_memory": True})
+        except OSError as error:
+            answer = Message({"os_error": error.errno or 0, "text": str(error)[:500]})
+        except Exception as error:
+            answer = Message({"fault": f"{type(error).__name__}: {error}"[:500]})
+        send(answer)
+
+
+class OpenFile:
+    """The file and what was asked of it so far."""
+
+    def __init__(self) -> None:
+        self.path = Path()
+        self.source: CellSource | None = None
+        self.streams: dict[int, Iterator[RowChunk]] = {}
+
+    @property
+    def opened(self) -> CellSource:
+        if self.source is None:
+            raise ValueError("nothing is open")
+        return self.source
+
+    def kind(self, question: Message) -> Message:
+        """Whether an HDF5 file of unknown name is 10x's or an AnnData."""
+        import h5py
+
+        from cellmark.schemas.reading import reading
+
+        path = Path(question.facts["path"])
+        with reading(path, "an .h5ad or a 10x .h5"), h5py.File(path, "r") as file:
+            return Message({"tenx": "matrix" in file and "obs" not in file})
+
+    def open(self, question: Message) -> Message:
+        """Open the file; tell what is known of it without its values."""
+        facts = question.facts
+        self.path = Path(facts["path"])
+        limits = ReadLimits(**facts["limits"])
+        extra: tuple[np.ndarray, ...] = ()
+        if facts.get("npz_name") is not None:
+            cells = read_npz.read_npz(self.path, name=facts["npz_name"], limits=limits)
+            self.source = recover_source(cells.source) if facts["recover_counts"] else cells.source
+            if cells.library_size is not None:
+                extra = (np.asarray(cells.library_size, dtype=np.float64),)
+        else:
+            reading = {name: facts[name] for name in ("layer", "genes_by_cells", "recover_counts")}
+            self.source = open_cells(self.path, **reading, limits=limits)
+        source = self.source
+        organism = source.uns.get("organism")
+        return Message(
+            {
+                "name": source.name,
+                "counts_from": source.counts_from,
+                "notes": pack_findings(source.notes),
+                "organism": organism if isinstance(organism, str) else None,
+                "others": [[other.layer, other.where] for other in source.others],
+                "n_obs": source.n_obs,
+                "n_vars": source.n_vars,
+            },
+            extra,
+        )
+
+    def frame(self, question: Message) -> Message:
+        """`obs` or `var`."""
+        return pack_frame(self.opened.obs if question.facts["of"] == "obs" else self.opened.var)
+
+    def chunks(self, question: Message) -> Message:
+        """Begin to read all rows; `next` hands out blocks of them."""
+        number = len(self.streams)
+        self.streams[number] = self.opened.chunks(self._block_rows())
+        return Message({"stream": number})
+
+    def next(self, question: Message) -> Message:
+        """The next block of a stream, or its end."""
+        chunk = next(self.streams[question.facts["stream"]], None)
+        if chunk is None:
+            return Message({"end": True})
+        return _matrix(chunk.X, {"start": chunk.start})
+
+    def take(self, question: Message) -> Message:
+        """Some rows of the matrix, or of another one of the input (`other`, its number)."""
+        (rows,) = question.arrays
+        other = question.facts["other"]
+        if other is None:
+            return _matrix(self.opened.take(rows), {})
+        return _matrix(self.opened.others[other].take(rows), {})
+
+    def write(self, question: Message) -> Message:
+        """Write calls into a draft: see `write_into`."""
+        facts = question.facts
+        frame = unpack_frame(question)
+        write_into(Path(facts["draft"]), frame, facts["calls"], source=self.opened, origin=self.path)
+        return Message({"written": True})
+
+    def _block_rows(self) -> int:
+        """Rows that hold about as many values as are read from a file at once."""
+        source = self.opened
+        X = getattr(getattr(source, "source", source), "X", None)
+        if X is None:
+            return max(source.n_obs, 1)  # read from the file by blocks anyway
+        return max(1, int(BLOCK_VALUES * source.n_obs / max(X.nnz, 1)))
+
+
+def _matrix(X: sp.csr_matrix, facts: dict[str, Any]) -> Message:
+    X = sp.csr_matrix(X)
+    index_type = np.int32 if max(X.nnz, *X.shape) < 2**31 else np.int64
+    indices, indptr = (part.astype(index_type, copy=False) for part in (X.indices, X.indptr))
+    return Message({**facts, "shape": list(X.shape)}, (native(X.data), indices, indptr))

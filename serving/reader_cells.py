@@ -1,0 +1,144 @@
+"""Cells of a file that another process reads: a `CellSource` like any other."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from cellmark.schemas.cells import CellSource, OtherMatrix, RowChunk
+from cellmark.schemas.stored_matrix import slice_rows
+
+from .reader_messages import BrokenMessageError, Message, is_count, pack_frame, unpack_findings, unpack_frame
+from .reader_process import Reader
+
+MOST_OTHERS = 1000
+
+
+class ReaderCells(CellSource):
+    """Cells of a reader's open file. `library_size`: that of an `.npz`, float64 [cells], None otherwise.
+
+    What the reader tells is checked before it is used: it may be damaged, whatever its file did to it. One loop over
+    `chunks` at a time; a new one ends the one before.
+    """
+
+    def __init__(self, reader: Reader, opened: Message) -> None:
+        self._reader = reader
+        self._stream: object = None
+        self._awaited = False
+        self._ahead: Message | None = None
+        with reader.watched():
+            facts = opened.facts
+            self.name, self.counts_from = _text(facts, "name"), _text(facts, "counts_from")
+            self.notes = unpack_findings(facts.get("notes"))
+            organism = facts.get("organism")
+            self.uns = {"organism": organism} if isinstance(organism, str) else {}
+            self.obs, self.var = self._frame("obs", facts.get("n_obs")), self._frame("var", facts.get("n_vars"))
+            self.var_names = self.var.index.to_numpy(dtype=object).astype(str)
+            self.others = self._others(facts.get("others"))
+            self.library_size: np.ndarray | None = opened.arrays[0] if opened.arrays else None
+
+    def take(self, rows: np.ndarray) -> sp.csr_matrix:
+        return self._take(rows, None)
+
+    def chunks(self, n_rows: int) -> Iterator[RowChunk]:
+        """As every source's. One block is read ahead: the reader reads while these cells are worked on."""
+        stream = self._ask({"ask": "chunks"}).facts.get("stream")
+        self._stream, self._ahead = stream, None
+        start = 0
+        self._ask_ahead(stream)
+        while (block := self._next_block(stream, start)) is not None:
+            self._ask_ahead(stream)
+            for row in range(0, block.shape[0], n_rows):
+                yield RowChunk(start + row, slice_rows(block, row, min(row + n_rows, block.shape[0])))
+            start += block.shape[0]
+
+    def write_into(self, draft: Path, frame: pd.DataFrame, calls: dict[str, Any]) -> None:
+        """Write calls into `draft`, a copy of the file or an empty one: see `write_calls.write_into`."""
+        packed = pack_frame(frame)
+        question = {"ask": "write", "draft": str(draft.resolve()), "calls": calls, **packed.facts}
+        self._ask(question, *packed.arrays, writes=True)
+
+    def close(self) -> None:
+        self._reader.close()
+
+    def _ask(self, question: dict[str, Any], *arrays: np.ndarray, writes: bool = False) -> Message:
+        if self._awaited:
+            # The answer on its way belongs to the loop over chunks.
+            self._ahead = self._receive()
+        return self._reader.ask(question, *arrays, writes=writes)
+
+    def _ask_ahead(self, stream: object) -> None:
+        self._reader.send({"ask": "next", "stream": stream})
+        self._awaited = True
+
+    def _receive(self) -> Message:
+        self._awaited = False
+        return self._reader.receive()
+
+    def _next_block(self, stream: object, start: int) -> sp.csr_matrix | None:
+        if stream != self._stream:
+            raise RuntimeError("another loop over the same cells was begun")
+        with self._reader.watched():
+            answer = self._receive() if self._ahead is None else self._ahead
+            self._ahead = None
+            if answer.facts.get("end"):
+                return None
+            if answer.facts.get("start") != start:
+                raise BrokenMessageError("rows out of order")
+            block = _matrix(answer, n_rows=None, n_columns=self.n_vars)
+            if block.shape[0] == 0 or start + block.shape[0] > self.n_obs:
+                raise BrokenMessageError("more rows than cells")
+            return block
+
+    def _frame(self, of: str, n_rows: object) -> pd.DataFrame:
+        frame = unpack_frame(self._ask({"ask": "frame", "of": of}))
+        if len(frame) != n_rows or frame.index.hasnans:
+            raise BrokenMessageError(f"an {of} that does not fit")
+        return frame
+
+    def _others(self, listed: object) -> tuple[OtherMatrix, ...]:
+        if not isinstance(listed, list) or len(listed) > MOST_OTHERS:
+            raise BrokenMessageError("other matrices that are none")
+        others = []
+        for number, entry in enumerate(listed):
+            if not isinstance(entry, list) or len(entry) != 2 or not isinstance(entry[1], str):
+                raise BrokenMessageError("another matrix without a name")
+            if not (entry[0] is None or isinstance(entry[0], str)):
+                raise BrokenMessageError("a layer whose name is no text")
+            others.append(OtherMatrix(entry[0], entry[1], partial(self._take, other=number)))
+        return tuple(others)
+
+    def _take(self, rows: np.ndarray, other: int | None) -> sp.csr_matrix:
+        with self._reader.watched():
+            answer = self._ask({"ask": "take", "other": other}, np.asarray(rows, dtype=np.int64))
+            # Another matrix, such as raw.X, may have more genes.
+            return _matrix(answer, n_rows=len(rows), n_columns=self.n_vars if other is None else None)
+
+
+def _text(facts: dict[str, Any], key: str) -> str:
+    if not isinstance(facts.get(key), str):
+        raise BrokenMessageError(f"a {key} that is no text")
+    return str(facts[key])
+
+
+def _matrix(message: Message, *, n_rows: int | None, n_columns: int | None) -> sp.csr_matrix:
+    """The CSR matrix of an answer. Raises `BrokenMessageError` unless its parts fit together."""
+    shape = message.facts.get("shape")
+    if not isinstance(shape, list) or len(shape) != 2 or not all(map(is_count, shape)) or len(message.arrays) != 3:
+        raise BrokenMessageError("a matrix without its shape")
+    if (n_rows is not None and shape[0] != n_rows) or (n_columns is not None and shape[1] != n_columns):
+        raise BrokenMessageError("a matrix of another shape")
+    data, indices, indptr = message.arrays
+    if indices.dtype not in (np.int32, np.int64) or indptr.dtype != indices.dtype or len(indptr) != shape[0] + 1:
+        raise BrokenMessageError("a matrix whose parts do not fit")
+    if not len(indptr) or indptr[-1] != len(indices) or len(indices) != len(data):
+        raise BrokenMessageError("a matrix whose parts do not fit")
+    if indptr[0] != 0 or (np.diff(indptr) < 0).any():
+        raise BrokenMessageError("a matrix whose rows do not fit")
+    if len(indices) and (indices.min() < 0 or indices.max() >= shape[1]):
+        raise BrokenMessageError("a matrix whose columns do not fit")
+    return sp.csr_matrix((data, indices, indptr), shape=tuple(shape), copy=False)
