@@ -45,8 +45,11 @@ def open_npz_apart(path: Path, *, name: str, recover_counts: bool = False, rules
 
 def is_tenx(path: Path, *, rules: ReadingRules) -> bool:
     """Whether an HDF5 file of unknown name is 10x's rather than an AnnData."""
-    with _Started(path, rules, may_write=False) as reader:
+    reader = _start(path, rules, may_write=False)
+    try:
         return reader.ask({"ask": "kind", "path": str(path)}).facts.get("tenx") is True
+    finally:
+        reader.close()
 
 
 def open_source(
@@ -63,26 +66,19 @@ def open_source(
 
 
 def _open(path: Path, question: Mapping[str, Any], rules: ReadingRules, *, may_write: bool) -> ReaderCells:
-    with _Started(path, rules, may_write=may_write) as reader:
+    reader = _start(path, rules, may_write=may_write)
+    try:
         opened = reader.ask({"ask": "open", **question, "path": str(path), "limits": asdict(rules.limits)})
         return ReaderCells(reader, opened)
+    except BaseException:
+        reader.close()
+        raise
 
 
-class _Started:
-    """A reader for `path`, that ends when the block does not end well."""
-
-    def __init__(self, path: Path, rules: ReadingRules, *, may_write: bool) -> None:
-        require_input(path)
-        refuse_special(path)
-        self._reader = reader_server().fork(rules.budget, n_bytes=reading_bytes(path), may_write=may_write)
-        self._reader.name = str(path)
-
-    def __enter__(self) -> Reader:
-        return self._reader
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if error is not None:
-            self._reader.close()
+def _start(path: Path, rules: ReadingRules, *, may_write: bool) -> Reader:
+    require_input(path)
+    refuse_special(path)
+    return reader_server().fork(rules.budget, name=str(path), n_bytes=reading_bytes(path), may_write=may_write)
 
 
 def reading_bytes(path: Path) -> int:

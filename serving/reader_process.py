@@ -52,6 +52,7 @@ class ReaderServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._ready = False
+        self._readers: set[int] = set()
         self._owner = os.getpid()
 
     def start(self) -> None:
@@ -62,6 +63,7 @@ class ReaderServer:
     def _start(self) -> None:
         if self._owner != os.getpid():  # a fork has no right to another process's program
             self._process, self._control, self._owner = None, None, os.getpid()
+            self._readers.clear()
         if self._process is not None and self._process.poll() is None:
             return
         self._stop()
@@ -102,8 +104,8 @@ class ReaderServer:
 
         return receive_message(fill, most_bytes=0).facts
 
-    def fork(self, budget: ReaderBudget, *, n_bytes: int, may_write: bool = False) -> "Reader":
-        """A new reader. Raises `SetupError` when none can be started."""
+    def fork(self, budget: ReaderBudget, *, name: str, n_bytes: int, may_write: bool = False) -> "Reader":
+        """A new reader, for the file `name` of `n_bytes`. Raises `SetupError` when none can be started."""
         ours, theirs = socket.socketpair()
         seconds = budget.seconds_for(n_bytes)
         with theirs, self._lock:
@@ -117,7 +119,8 @@ class ReaderServer:
                     order = {"server": self._process.pid, "memory": budget.memory_bytes}
                     order |= {"seconds": int(seconds) + 2, "may_write": may_write}
                     answer = self._ask(order, theirs.fileno())
-                    return Reader(self, ours, answer["pid"], budget, seconds)
+                    self._readers.add(answer["pid"])
+                    return Reader(self, ours, answer["pid"], name, budget, seconds)
                 except (OSError, BrokenMessageError) as error:
                     self._stop()
                     if attempt == 2:
@@ -128,11 +131,18 @@ class ReaderServer:
                         ) from error  # fmt: skip
         raise AssertionError
 
+    def readers(self) -> list[int]:
+        """Readers that were started and not ended yet, whatever became of them."""
+        return sorted(self._readers)
+
     def end(self, pid: int) -> dict[str, Any]:
         """Kill a reader and tell how it ended; empty when that is not known."""
         with self._lock:
+            if pid not in self._readers:
+                return {}  # ended with the program that it was forked from
+            self._readers.remove(pid)
             try:
-                return self._ask({"end": pid}) if self._control is not None else {}
+                return self._ask({"end": pid})
             except (OSError, BrokenMessageError):
                 self._stop()
                 return {}
@@ -151,16 +161,22 @@ class ReaderServer:
             self._process.kill()
             self._process.wait()
         self._process, self._control, self._ready = None, None, False
+        self._readers.clear()
 
 
 class Reader:
     """One reader process. Any answer may be the end of it: `ReadError` (`FILE_UNREADABLE`) then says why."""
 
     def __init__(
-        self, server: ReaderServer, connection: socket.socket, pid: int, budget: ReaderBudget, seconds: float
+        self,
+        server: ReaderServer,
+        connection: socket.socket,
+        pid: int,
+        name: str,
+        budget: ReaderBudget,
+        seconds: float,
     ) -> None:
-        self.pid = pid
-        self.name = "file"
+        self.pid, self.name = pid, name
         self.budget, self.seconds = budget, seconds
         self._server, self._connection = server, connection
         connection.setblocking(False)

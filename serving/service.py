@@ -42,7 +42,7 @@ class CellmarkService:
         start_reader()
         served.start(settings)
 
-    @bentoml.on_shutdown
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def end_readers(self) -> None:
         """A worker is ended by a signal, after which nothing of its own runs any more."""
         reader_server().stop()

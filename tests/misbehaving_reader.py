@@ -1,4 +1,4 @@
-"""A program of readers that misbehave as the name of their file says; run in place of `cellmark.serving.reader_program`."""
+"""A program of readers that misbehave as the name of their file says, in place of `cellmark.serving.reader_program`."""
 
 import os
 import signal

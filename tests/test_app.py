@@ -25,6 +25,7 @@ from cellmark.serving import Annotator, answers
 from cellmark.serving.app import make_app
 from cellmark.serving.openapi import openapi_document
 from cellmark.serving.problems import problem, without_path
+from cellmark.serving.reader_process import reader_server
 from cellmark.serving.served_model import ServedModel
 from cellmark.serving.settings import ServiceSettings
 
@@ -73,6 +74,7 @@ def temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     yield folder
     assert list(folder.iterdir()) == []
+    assert reader_server().readers() == []
 
 
 def cells_json(adata: ad.AnnData, *, genes: bool = True, library_size: list[float] | None = None) -> dict[str, Any]:
@@ -515,7 +517,7 @@ def test_an_npz_that_unpacks_to_too_much_is_refused(client: CheckedClient, tmp_p
 @pytest.mark.parametrize(
     "limits", [{"max_cells": 10}, {"max_genes": 10}, {"max_nonzeros": 10}], ids=lambda limits: next(iter(limits))
 )
-@pytest.mark.parametrize("kind", ["h5ad", "h5", "npz"])
+@pytest.mark.parametrize("kind", [".h5ad", ".h5", ".npz"])
 def test_a_file_beyond_the_limits_is_refused_before_it_is_read(
     annotator: Annotator, files: dict[str, Path], kind: str, limits: dict[str, int]
 ) -> None:

@@ -129,6 +129,7 @@ def test_the_limits_are_those_of_the_settings(document: dict[str, Any]) -> None:
     description = document["paths"]["/annotate"]["post"]["requestBody"]["description"]
     assert "12,345,678" in description
     assert "23,456,789" in description
+    assert "1,000,000 cells, 500,000 genes" in description
 
 
 def test_the_example_is_a_body_of_exactly_one_form(document: dict[str, Any]) -> None:
