@@ -4,6 +4,9 @@ import numpy as np
 
 from .fit_settings import Balance
 
+PRIOR_CELLS = 10
+"""Validation cells of a type with which it counts half in the validation loss (docs/benchmarks.md)."""
+
 
 def type_weights(codes: np.ndarray, *, n_types: int, balance: Balance) -> np.ndarray:
     """Weight of each type's cells in the loss they are judged by, mean 1, [types]. `codes`: of training cells.
@@ -15,6 +18,19 @@ def type_weights(codes: np.ndarray, *, n_types: int, balance: Balance) -> np.nda
         return np.ones(n_types)
     weights = 1 / np.maximum(np.bincount(codes, minlength=n_types), 1)
     return np.asarray(weights / weights.mean())
+
+
+def judging_weights(weights: np.ndarray, codes: np.ndarray, *, balance: Balance) -> np.ndarray:
+    """Weight of each type's cells in the validation loss, [types]. `weights`: of `type_weights`; `codes`: of validation
+    cells.
+
+    A type with n cells counts n / (n + `PRIOR_CELLS`) of what balancing would give it: the mean loss of one or two
+    cells says little, and with full weight in a loss that is to settle when to stop it is mostly noise.
+    """
+    if balance == "none":
+        return weights
+    sizes = np.bincount(codes, minlength=len(weights))
+    return weights * sizes / (sizes + PRIOR_CELLS)
 
 
 def upsampled(cells: np.ndarray, codes: np.ndarray, *, seed: int) -> np.ndarray:

@@ -4,6 +4,8 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from .augmentation import Augmentation, thin, without
+
 NOISE_POOL = 2**20
 
 
@@ -26,8 +28,36 @@ class DenseCells:
         self._shift = torch.as_tensor(-mean / scale, dtype=torch.float32, device=device)
 
     def __getitem__(self, cells: np.ndarray) -> torch.Tensor:
-        values = torch.from_numpy(self._x[cells].toarray()).to(self._device)
-        return torch.addcmul(self._shift, values, self._factor)
+        return self.standardized(self.rows(cells).toarray())
+
+    def rows(self, cells: np.ndarray) -> sp.csr_matrix:
+        return self._x[cells]
+
+    def standardized(self, values: np.ndarray) -> torch.Tensor:
+        """`values`: float32, cells x genes, or [genes]."""
+        return torch.addcmul(self._shift, torch.from_numpy(values).to(self._device), self._factor)
+
+
+class PoorerCells:
+    """Rows as `DenseCells` gives them, of cells that are augmented; as they are, and nothing drawn, without that.
+
+    `baseline`: what the graphs put in the place of a gene that was not measured, [genes], not standardised.
+    """
+
+    def __init__(self, dense: DenseCells, augmentation: Augmentation, *, baseline: np.ndarray, seed: int) -> None:
+        self._dense = dense
+        self._augmentation = augmentation
+        self._baseline = dense.standardized(baseline.astype(np.float32))
+        self._generator = np.random.default_rng([seed, 1])
+
+    def __getitem__(self, cells: np.ndarray) -> torch.Tensor:
+        rows = self._dense.rows(cells)
+        if self._augmentation.thins:
+            rows = thin(rows, self._augmentation.depths(len(cells), self._generator), self._generator)
+        inputs = self._dense.standardized(rows.toarray())
+        if self._augmentation.drops:
+            inputs = without(inputs, self._augmentation.missing(rows.shape, self._generator), self._baseline)
+        return inputs
 
 
 class Noise:

@@ -73,6 +73,14 @@ def train(
         float | None,
         typer.Option("--noise", help="Sd of Gaussian noise on the inputs in training. [1]", rich_help_panel=NET),
     ] = None,
+    augmented: Annotated[
+        float | None,
+        typer.Option(
+            "--augmented",
+            help="Share of cells trained on with fewer counts and genes missing. [0.5; published: 0]",
+            rich_help_panel=NET,
+        ),
+    ] = None,
     max_epochs: Annotated[
         int | None,
         typer.Option("--max-epochs", help="Passes over the training cells. [60; published: 50]", rich_help_panel=NET),
@@ -252,7 +260,7 @@ def train(
         preset=preset,
         fit=fit_given(
             chosen.fit, hidden_units=hidden_units, dropout=dropout, learning_rate=learning_rate, noise=noise,
-            max_epochs=max_epochs, patience=patience, gate_penalty=gate_penalty,
+            augmented=augmented, max_epochs=max_epochs, patience=patience, gate_penalty=gate_penalty,
         ),
         tune=tune_given(
             chosen.tune, space=space, patience=trial_patience, n_trials=trials, max_epochs=trial_epochs, pruner=pruner,

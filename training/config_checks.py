@@ -86,6 +86,9 @@ def _fit_problems(fit: FitSettings) -> list[Finding]:
     check.at_least("warmup_steps", 0)
     check.one_of("stop", Stop)
     check(0 <= fit.gate_penalty < math.inf, "gate_penalty", "at least 0", "Give a value such as 0.001, or 0 for none.")
+    check(0 <= fit.augmented <= 1, "augmented", "from 0 to 1", "Give a share of cells such as 0.5, or 0 for none.")
+    check(0 < fit.least_counts <= 1, "least_counts", "above 0, at most 1", "Give a share of counts such as 0.1.")
+    check(0 <= fit.most_missing < 1, "most_missing", "at least 0, below 1", "Give a share of genes such as 0.5.")
     shape = fit.shape
     of_shape(0 <= shape.dropout < 1, "dropout", "at least 0, below 1", "Give a share such as 0.25.")
     layers = len(shape.hidden_units) >= 1 and all(units >= 1 for units in shape.hidden_units)

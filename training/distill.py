@@ -41,8 +41,8 @@ def distill(
     """Train one network towards the mean of the members' logits; in evaluation mode, on the CPU.
 
     `x`: CSR, float32, cells x panel genes, ln(1 + counts per 10,000). `codes`: int [cells]; they balance the types and
-    are not learned. `train`, `validation`: cell numbers. The teacher sees cells as they are, the pupil with noise.
-    Where `settings` watch the validation loss, it is that of the pupil against the teacher.
+    are not learned. `train`, `validation`: cell numbers. The teacher sees cells as they are, the pupil with noise
+    and as `settings` augment them. Where they watch the validation loss, it is that of the pupil against the teacher.
     """
     teacher = np.zeros((x.shape[0], n_types(members)), dtype=np.float32)
     for cells in (train, validation):

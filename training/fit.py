@@ -32,8 +32,9 @@ def fit(
 
     `x`: CSR, float32, cells x panel genes, ln(1 + counts per 10,000). `codes`: int [cells]. `train`, `validation`: cell
     numbers. Only training cells give the standardisation, the class weights and the gradients; validation cells decide
-    when to stop and which epoch to keep, unless `settings.stop` is the training loss. Deterministic on the CPU for a
-    given seed. `on_epoch` hears of every epoch.
+    when to stop and which epoch to keep, unless `settings.stop` is the training loss. With
+    `settings.augmented` `x` must come from counts (see `thin`). Deterministic on the CPU for a given seed. `on_epoch`
+    hears of every epoch.
     """
     (result,) = train_together(
         x, codes, train=train, validation=validation, n_types=n_types, members=[settings], seed=seed, device=device,

@@ -13,7 +13,9 @@ MEASURES = ("train_loss", "validation_loss", "validation_accuracy", "validation_
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the training cells gave. Losses are weighted as training weighs them."""
+    """What one pass over the training cells gave. Losses are weighted as training weighs them, that of
+    validation cells as `judging_weights` says.
+    """
 
     number: int
     train_loss: float

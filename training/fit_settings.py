@@ -28,6 +28,10 @@ class FitSettings:
     epochs), or `constant`; the first `warmup_steps` batches rise to it in a line.
 
     `gate_penalty`: strength of the gene gate's L1 penalty; 0 for no gate.
+
+    `augmented`: share of the cells of a batch that are thinned to fewer counts and, drawn apart, of those that lose
+    genes; 0 for neither. `least_counts`: smallest share of a thinned cell's counts that is left. `most_missing`:
+    largest share of the genes that is lost to a cell. See `Augmentation`.
     """
 
     shape: NetworkShape = field(default_factory=NetworkShape)
@@ -44,3 +48,6 @@ class FitSettings:
     warmup_steps: int = 0
     stop: Stop = "validation_loss"
     gate_penalty: float = 0.0
+    augmented: float = 0.5
+    least_counts: float = 0.1
+    most_missing: float = 0.5

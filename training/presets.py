@@ -46,6 +46,7 @@ PUBLISHED = Preset(
         max_epochs=50,
         patience=6,
         noise=1.0,
+        augmented=0.0,
     ),
     tune=TuneSettings(n_trials=30, patience=TRIAL_PATIENCE, plain=True, base_first=False),
     markers=MarkerSettings(ranking="published", baseline="random", n_permutations=1000, n_candidates=50),

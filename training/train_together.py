@@ -6,9 +6,11 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from .balance import type_weights, upsampled
-from .batch_inputs import DenseCells, Noise, batches
+from .augmentation import Augmentation
+from .balance import judging_weights, type_weights, upsampled
+from .batch_inputs import DenseCells, Noise, PoorerCells, batches
 from .classifier import Classifier
+from .contributions import mean_of_types
 from .fit_result import Epoch, FitResult, mean_epoch, summarize
 from .fit_settings import FitSettings
 from .learning_rate import LearningRate
@@ -27,7 +29,7 @@ def shared(settings: FitSettings) -> tuple[object, ...]:
     """What members must have in common to be trained together."""
     return (
         settings.shape.hidden_units, settings.batch_size, settings.noise, settings.balance, settings.standardize,
-        settings.optimizer, settings.gate_penalty,
+        settings.optimizer, settings.gate_penalty, Augmentation.of(settings),
     )  # fmt: skip
 
 
@@ -64,7 +66,11 @@ def train_together(
     cells = upsampled(train, codes[train], seed=seed) if common.balance == "upsample" else train
     in_training = np.ones(n_types) if common.balance == "upsample" else weights
     objective = Objective(codes, type_weights=in_training, teacher=teacher, device=on_device)
-    judged = Objective(codes, type_weights=weights, teacher=teacher, device=on_device)
+    judging = judging_weights(weights, codes[validation], balance=common.balance)
+    judged = Objective(codes, type_weights=judging, teacher=teacher, device=on_device)
+    poorer = PoorerCells(
+        dense, Augmentation.of(common), baseline=mean_of_types(x[train], codes[train], n_types), seed=seed,
+    )  # fmt: skip
     noise = Noise(common.noise, batch_size=common.batch_size, n_genes=x.shape[1], n_cells=len(cells), device=on_device)
     targets = torch.as_tensor(codes[validation], dtype=torch.long)
     active = list(range(len(members)))
@@ -73,7 +79,7 @@ def train_together(
         noise.draw(generator)
         totals = torch.zeros(len(active), device=on_device)
         for batch in batches(order, common.batch_size):
-            logits = networks.logits(noise.added(dense[batch], draws), generator=generator)
+            logits = networks.logits(noise.added(poorer[batch], draws), generator=generator)
             losses = objective.losses(logits, batch)
             optimizer.step(losses, [runs[member].rate.next_step() for member in active])
             totals += losses.detach() * len(batch)
