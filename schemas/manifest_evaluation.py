@@ -36,6 +36,17 @@ class DepthPoint(Section):
     macro_f1: float
 
 
+class PartialPanelPoint(Section):
+    """Calls when a share of the panel's genes, drawn at random, was not measured; means over `n_draws` draws of genes.
+    What is lost by attribution mass: `panel.overlap`.
+    """
+
+    share_missing: float
+    n_draws: int
+    accuracy: float
+    macro_f1: float
+
+
 class CoveragePoint(Section):
     """Calls of the most confident cells: `share_called` of the cells have at least `confidence`."""
 
@@ -47,8 +58,10 @@ class CoveragePoint(Section):
 class EvaluationEntry(Section):
     """Cross-validation beside the one split, and what the model does with less. `evaluated_on`: the cells of the curves
     (`test`, or `out_of_fold` where there is no test part). `per_type`, `confusion`: of the folds together, as in
-    `metrics`.
+    `metrics`. `level`: `fast`, or `full` with the depth curve of every fold as well (`depth_per_fold`).
     """
+
+    level: Literal["fast", "full"] = "fast"
 
     folds: Folds
     n_folds: int
@@ -63,6 +76,10 @@ class EvaluationEntry(Section):
     evaluated_on: Literal["test", "out_of_fold"]
     test_accuracy: Estimate | None = None
     test_macro_f1: Estimate | None = None
+    test_baseline_accuracy: Estimate | None = None
+    test_baseline_macro_f1: Estimate | None = None
     depth: list[DepthPoint] = []
+    partial_panel: list[PartialPanelPoint] = []
     confidence: list[CoveragePoint] = []
+    depth_per_fold: dict[str, list[DepthPoint]] = {}
     notes: list[str] = []

@@ -208,6 +208,9 @@ def train(
             rich_help_panel=MARKERS,
         ),
     ] = None,
+    evaluate: Annotated[
+        str, typer.Option("--evaluate", metavar="fast|full", help="full: also the protocols that take long.")
+    ] = "fast",
     device: Annotated[
         str, typer.Option("--device", help="cpu or cuda. A cuda that cannot be used is an error.")
     ] = "cpu",
@@ -272,6 +275,7 @@ def train(
             include_genes=genes_given(include_genes), exclude_genes=genes_given(exclude_genes),
         ),
         distill=distill,
+        evaluate=evaluate,  # type: ignore[arg-type]  # checked by the configuration
         figures=figures,
     )  # fmt: skip
     registered = train_and_register(config, bundle_folder=bundle)

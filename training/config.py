@@ -13,6 +13,7 @@ from .presets import DEFAULT
 from .tune_settings import TuneSettings
 
 Device = Literal["cpu", "cuda"]
+EvaluationLevel = Literal["fast", "full"]
 LONGEST_LIST = 20
 """Genes that are named one by one among the parameters."""
 
@@ -30,7 +31,8 @@ class TrainingConfig:
     `preset`: the name of the bundle that the settings were taken from; the settings themselves are what counts:
     `TrainingConfig(data, preset="published", **preset("published").settings())`. `fit`: of a network, or where the
     search for its settings (`tune`) starts. `n_members`: networks whose logits are averaged. `distill`: also fit one
-    network to the members' answers. `figures`: a folder to keep the pictures in.
+    network to the members' answers. `figures`: a folder to keep the pictures in. `evaluate`: with
+    `full` also what takes long.
     """
 
     data: Path
@@ -55,6 +57,7 @@ class TrainingConfig:
     n_members: int = DEFAULT.n_members
     markers: MarkerSettings = DEFAULT.markers
     distill: bool = False
+    evaluate: EvaluationLevel = "fast"
     figures: Path | None = None
 
     def __post_init__(self) -> None:

@@ -69,6 +69,7 @@ def _run_problems(config: "TrainingConfig") -> list[Finding]:
     named = bool(config.name) and not set(config.name) & set('/:@.%"\\') and config.name == config.name.strip()
     check(named, "name", 'a name without / : @ . % " or \\', "Use letters, digits, - and _.")
     check.at_least("n_members", 1)
+    check(config.evaluate in ("fast", "full"), "evaluate", "fast or full", "Name one of them.")
     return check.problems
 
 
