@@ -75,7 +75,8 @@ def cells_body(options: type[BaseModel], settings: ServiceSettings) -> dict[str,
         "required": True,
         "description": f"Cells. JSON of at most {settings.max_json_bytes:,} bytes, a file of at most "
         f"{settings.max_upload_bytes:,}; an .npz of at most {settings.max_unpacked_bytes:,} when unpacked. "
-        f"A file holds at most {settings.max_cells:,} cells, {settings.max_genes:,} genes and {settings.max_nonzeros:,} values.",
+        f"A file holds at most {settings.max_cells:,} cells, {settings.max_genes:,} genes and "
+        f"{settings.max_nonzeros:,} values.",
         "content": {
             JSON: {"schema": {"oneOf": forms}, "example": EXAMPLE},
             MULTIPART: {"schema": form},

@@ -20,7 +20,7 @@ from cellmark.schemas.errors import CellmarkError
 from cellmark.schemas.read import open_cells
 from cellmark.schemas.read_limits import ReadLimits
 from cellmark.schemas.recover_counts import recover_source
-from cellmark.schemas.stored_matrix import BLOCK_VALUES, native
+from cellmark.schemas.stored_matrix import BLOCK_VALUES, native, slice_rows
 
 from .reader_messages import Message, pack_error, pack_findings, pack_frame, unpack_frame
 from .write_calls import write_into
@@ -64,7 +64,8 @@ class OpenFile:
     def __init__(self) -> None:
         self.path = Path()
         self.source: CellSource | None = None
-        self.streams: dict[int, Iterator[RowChunk]] = {}
+        self.stream: Iterator[RowChunk] = iter(())
+        self.n_streams = 0
 
     @property
     def opened(self) -> CellSource:
@@ -117,13 +118,13 @@ class OpenFile:
 
     def chunks(self, question: Message) -> Message:
         """Begin to read all rows; `next` hands out blocks of them."""
-        number = len(self.streams)
-        self.streams[number] = self.opened.chunks(self._block_rows())
-        return Message({"stream": number})
+        self.n_streams += 1
+        self.stream = blocks(self.opened)
+        return Message({"stream": self.n_streams})
 
     def next(self, question: Message) -> Message:
-        """The next block of a stream, or its end."""
-        chunk = next(self.streams[question.facts["stream"]], None)
+        """The next block of the stream, or its end."""
+        chunk = next(self.stream, None)
         if chunk is None:
             return Message({"end": True})
         return _matrix(chunk.X, {"start": chunk.start})
@@ -143,13 +144,18 @@ class OpenFile:
         write_into(Path(facts["draft"]), frame, facts["calls"], source=self.opened, origin=self.path)
         return Message({"written": True})
 
-    def _block_rows(self) -> int:
-        """Rows that hold about as many values as are read from a file at once."""
-        source = self.opened
-        X = getattr(getattr(source, "source", source), "X", None)
-        if X is None:
-            return max(source.n_obs, 1)  # read from the file by blocks anyway
-        return max(1, int(BLOCK_VALUES * source.n_obs / max(X.nnz, 1)))
+
+def blocks(source: CellSource) -> Iterator[RowChunk]:
+    """All rows in order, some millions of values at a time, as they come from a file."""
+    X = getattr(getattr(source, "source", source), "X", None)
+    # A file is read by blocks whatever is asked for; of what is in memory, counts are recovered a block at a time.
+    n_rows = source.n_obs if X is None else BLOCK_VALUES * source.n_obs // max(X.nnz, 1)
+    for chunk in source.chunks(max(n_rows, 1)):
+        n_pieces = -(-max(chunk.X.nnz, 1) // BLOCK_VALUES)
+        step = -(-chunk.X.shape[0] // n_pieces)
+        for start in range(0, chunk.X.shape[0], step):
+            piece = slice_rows(chunk.X, start, min(start + step, chunk.X.shape[0]))
+            yield RowChunk(chunk.start + start, piece)
 
 
 def _matrix(X: sp.csr_matrix, facts: dict[str, Any]) -> Message:

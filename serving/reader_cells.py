@@ -49,9 +49,9 @@ class ReaderCells(CellSource):
         stream = self._ask({"ask": "chunks"}).facts.get("stream")
         self._stream, self._ahead = stream, None
         start = 0
-        self._ask_ahead(stream)
+        self._ask_ahead()
         while (block := self._next_block(stream, start)) is not None:
-            self._ask_ahead(stream)
+            self._ask_ahead()
             for row in range(0, block.shape[0], n_rows):
                 yield RowChunk(start + row, slice_rows(block, row, min(row + n_rows, block.shape[0])))
             start += block.shape[0]
@@ -71,8 +71,8 @@ class ReaderCells(CellSource):
             self._ahead = self._receive()
         return self._reader.ask(question, *arrays, writes=writes)
 
-    def _ask_ahead(self, stream: object) -> None:
-        self._reader.send({"ask": "next", "stream": stream})
+    def _ask_ahead(self) -> None:
+        self._reader.send({"ask": "next"})
         self._awaited = True
 
     def _receive(self) -> Message:

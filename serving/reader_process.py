@@ -77,6 +77,7 @@ class ReaderServer:
                 [sys.executable, "-P", *self._program, str(theirs.fileno())],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
+                process_group=0,  # the keyboard's interrupt goes to a whole group; the one that asks decides what ends
                 env={**os.environ, **threads},
             )
         ours.settimeout(START_SECONDS)

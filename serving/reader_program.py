@@ -25,8 +25,6 @@ def main() -> None:
     """Wait for files until the process that asks is gone."""
     with socket.socket(fileno=int(sys.argv[1])) as control:
         _warm_up()
-        # The keyboard's interrupt goes to a whole group; the one that asks decides what ends.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         _silence()
         _send(control, Message({"ready": os.getpid()}))
         children: set[int] = set()
