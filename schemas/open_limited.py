@@ -11,8 +11,9 @@ from cellmark.schemas.errors import Finding, ReadError
 class _LimitedStream(io.RawIOBase):
     """`stream`, of which at most `most_bytes` can be read between two rewinds."""
 
-    def __init__(self, stream: IO[bytes], path: Path, most_bytes: int) -> None:
+    def __init__(self, stream: IO[bytes], path: Path, most_bytes: int, *, is_text: bool) -> None:
         self._stream, self._path, self._most, self._read = stream, path, most_bytes, 0
+        self._is_text = is_text
 
     def readable(self) -> bool:
         return True
@@ -37,6 +38,11 @@ class _LimitedStream(io.RawIOBase):
                 Finding("INPUT_TOO_LARGE", str(self._path), f"at most {self._most:,} bytes unpacked", "more",
                         "Divide it into files of fewer cells, or raise CELLMARK_MAX_UNPACKED_BYTES.")
             )  # fmt: skip
+        if self._is_text and b"\0" in block:
+            raise ReadError(
+                Finding("TABLE_INVALID", str(self._path), "text in UTF-8", "bytes that are zero, which no text has",
+                        "Write the table as UTF-8 (UTF-16 is not read), or check that the file is a table.")
+            )  # fmt: skip
         return len(block)
 
     def close(self) -> None:
@@ -44,10 +50,10 @@ class _LimitedStream(io.RawIOBase):
         super().close()
 
 
-def open_limited(path: Path, most_bytes: int) -> IO[bytes]:
+def open_limited(path: Path, most_bytes: int, *, is_text: bool = False) -> IO[bytes]:
     """The bytes of `path`, unpacked where its name ends in `.gz`. Reading on raises `ReadError` (`INPUT_TOO_LARGE`)
-    beyond `most_bytes`.
+    beyond `most_bytes`, and `TABLE_INVALID` for zero bytes where `is_text`.
     """
     opened = gzip.GzipFile if path.suffix.lower() == ".gz" else open
     stream: Any = opened(path, "rb")
-    return io.BufferedReader(_LimitedStream(stream, path, most_bytes), 1024**2)
+    return io.BufferedReader(_LimitedStream(stream, path, most_bytes, is_text=is_text), 1024**2)

@@ -61,7 +61,8 @@ def read_table(path: Path, *, genes_by_cells: bool = False, limits: ReadLimits =
 
 def _open_text(path: Path, limits: ReadLimits) -> AbstractContextManager[TextIO]:
     """The lines of a plain or compressed file; a byte order mark is skipped."""
-    return io.TextIOWrapper(open_limited(path, limits.max_unpacked_bytes), encoding="utf-8-sig", newline="")
+    stream = open_limited(path, limits.max_unpacked_bytes, is_text=True)
+    return io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
 
 
 def _parse(
