@@ -35,13 +35,14 @@ def open_h5ad(path: Path, *, layer: str | None = None, limits: ReadLimits = NO_L
             )  # fmt: skip
         file = h5py.File(path, "r")
         try:
-            return _open(file, path, layer, limits)
+            return open_cells_of(file, path, layer=layer, limits=limits)
         except BaseException:
             file.close()
             raise
 
 
-def _open(file: h5py.File, path: Path, layer: str | None, limits: ReadLimits) -> CellSource:
+def open_cells_of(file: h5py.File, path: Path, *, layer: str | None, limits: ReadLimits) -> CellSource:
+    """As `open_h5ad`, of an HDF5 file that is open; it is closed with the source. `path`: what to call it."""
     from anndata.io import read_elem
 
     check_hdf5(file, path)
@@ -86,16 +87,21 @@ def _find_matrix(file: h5py.File, layer: str | None) -> tuple[Any, str, str]:
         return file.get("X"), "var", "X"
     if layer in layers:
         return file["layers"][layer], "var", f"layers[{layer!r}]"
-    has_raw = "raw" in file and "X" in file["raw"]
+    has_raw = _has_raw(file)
     if layer == RAW and has_raw:
         return file["raw/X"], "raw/var", "raw.X"
     raise unknown_layer(layer, [*layers, *([RAW] if has_raw else [])])
 
 
+def _has_raw(file: h5py.File) -> bool:
+    """Whether there is a `raw`: some writers put a value without content in its place."""
+    return isinstance(file.get("raw"), h5py.Group) and "X" in file["raw"]
+
+
 def _other_matrices(file: h5py.File, path: Path, opened: str, limits: ReadLimits) -> tuple[OtherMatrix, ...]:
     there: list[tuple[str | None, str, Any]] = [(None, "X", file.get("X"))]
     there += [(name, f"layers[{name!r}]", element) for name, element in file.get("layers", {}).items()]
-    if "raw" in file and "X" in file["raw"] and RAW not in file.get("layers", {}):
+    if _has_raw(file) and RAW not in file.get("layers", {}):
         there.append((RAW, "raw.X", file["raw/X"]))
 
     def rows_of(layer: str | None) -> Callable[[np.ndarray], sp.csr_matrix]:

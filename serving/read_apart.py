@@ -1,11 +1,15 @@
 """What a reader process does with its one file: open it, hand out its parts, write calls into a copy of it."""
 
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import anndata.io  # noqa: F401  (imported here, so that it is not for every file)
+import anndata
+import anndata.io
+import h5py
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 
 from cellmark.schemas import (  # noqa: F401
@@ -19,10 +23,11 @@ from cellmark.schemas.cells import CellSource, RowChunk
 from cellmark.schemas.errors import CellmarkError
 from cellmark.schemas.read import open_cells
 from cellmark.schemas.read_limits import ReadLimits
+from cellmark.schemas.reading import reading
 from cellmark.schemas.recover_counts import recover_source
 from cellmark.schemas.stored_matrix import BLOCK_VALUES, native, slice_rows
 
-from .reader_messages import Message, pack_error, pack_findings, pack_frame, unpack_frame
+from .reader_messages import Message, pack, pack_error, pack_findings, pack_frame, unpack_frame
 from .write_calls import write_into
 
 Receive = Callable[[], Message]
@@ -75,10 +80,6 @@ class OpenFile:
 
     def kind(self, question: Message) -> Message:
         """Whether an HDF5 file of unknown name is 10x's or an AnnData."""
-        import h5py
-
-        from cellmark.schemas.reading import reading
-
         path = Path(question.facts["path"])
         with reading(path, "an .h5ad or a 10x .h5"), h5py.File(path, "r") as file:
             return Message({"tenx": "matrix" in file and "obs" not in file})
@@ -143,6 +144,21 @@ class OpenFile:
         frame = unpack_frame(question)
         write_into(Path(facts["draft"]), frame, facts["calls"], source=self.opened, origin=self.path)
         return Message({"written": True})
+
+
+def read_own_cells() -> None:
+    """Write an `.h5ad` of two cells into memory, and read it."""
+    content = io.BytesIO()
+    names = pd.Index(["a", "b"], dtype=object)
+    frame = pd.DataFrame({"text": ["x", "y"], "type": pd.Categorical(["x", "y"]), "number": [1.0, 2.0]}, index=names)
+    with h5py.File(content, "w") as file:
+        X = sp.csr_matrix(np.eye(2, dtype=np.float32))
+        anndata.io.write_elem(file, "/", anndata.AnnData(X, obs=frame, var=frame))
+    file = h5py.File(content, "r")
+    with read_h5ad.open_cells_of(file, Path("cells.h5ad"), layer=None, limits=ReadLimits()) as source:
+        unpack_frame(pack_frame(source.obs))
+        for chunk in blocks(source):
+            pack(_matrix(chunk.X, {}))
 
 
 def blocks(source: CellSource) -> Iterator[RowChunk]:

@@ -180,15 +180,12 @@ def _pack_column(values: pd.Series) -> tuple[str, list[np.ndarray]]:
 
 
 def _pack_text(values: pd.Series) -> list[np.ndarray]:
-    """UTF-8 bytes one after another, and the length of each text, -1 where it is missing."""
+    """All text as one in UTF-8, and the characters of each, -1 where it is missing."""
     missing = values.isna().to_numpy()
-    encoded = [
-        b"" if absent else str(text).encode("utf-8", "surrogatepass")
-        for text, absent in zip(values.astype(object), missing, strict=True)
-    ]
-    lengths = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
+    texts = list(map(str, values.astype(object).where(~missing, "") if missing.any() else values))
+    lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
     lengths[missing] = -1
-    return [np.frombuffer(b"".join(encoded), dtype=np.uint8), lengths]
+    return [np.frombuffer("".join(texts).encode("utf-8", "surrogatepass"), dtype=np.uint8), lengths]
 
 
 def unpack_frame(message: Message) -> pd.DataFrame:
@@ -237,18 +234,20 @@ def _unpack_text(arrays: list[np.ndarray]) -> np.ndarray:
     """Text as an array of objects; missing ones are None."""
     if len(arrays) < 2:
         raise BrokenMessageError("text without its lengths")
-    text, lengths = arrays.pop(0), arrays.pop(0)
-    if text.dtype != np.uint8 or lengths.dtype != np.int64 or (len(lengths) and lengths.min() < -1):
+    content, lengths = arrays.pop(0), arrays.pop(0)
+    if content.dtype != np.uint8 or lengths.dtype != np.int64:
         raise BrokenMessageError("text that is none")
-    ends = np.cumsum(np.maximum(lengths, 0))
-    if (len(ends) and int(lengths.max()) > len(text)) or (int(ends[-1]) if len(ends) else 0) != len(text):
-        raise BrokenMessageError("text of another length")
-    content, values = text.tobytes(), np.empty(len(lengths), dtype=object)
-    start = 0
     try:
-        for number, (length, end) in enumerate(zip(lengths.tolist(), ends.tolist(), strict=True)):
-            values[number] = None if length < 0 else content[start:end].decode("utf-8", "surrogatepass")
-            start = end
-    except (UnicodeDecodeError, OverflowError) as error:
+        text = content.tobytes().decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError as error:
         raise BrokenMessageError("text that is not UTF-8") from error
+    if len(lengths) and not -1 <= lengths.min() <= lengths.max() <= len(text):
+        raise BrokenMessageError("text of another length")
+    ends = np.cumsum(np.maximum(lengths, 0))
+    if (int(ends[-1]) if len(ends) else 0) != len(text):
+        raise BrokenMessageError("text of another length")
+    ends_of_each = ends.tolist()
+    values = np.empty(len(lengths), dtype=object)
+    values[:] = [text[start:end] for start, end in zip([0, *ends_of_each[:-1]], ends_of_each, strict=len(ends) > 0)]
+    values[lengths < 0] = None
     return values

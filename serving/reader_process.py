@@ -24,6 +24,7 @@ LOOK_EVERY = 0.05
 WALL_FACTOR = 4
 """Times the processor's seconds that a reader may be waited for: a disk may be slow, and processors shared."""
 START_SECONDS = 120
+LAST_WORD_SECONDS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +159,12 @@ class ReaderServer:
         if self._control is not None:
             self._control.close()
         if self._process is not None:
-            # Its readers end with it.
-            self._process.kill()
-            self._process.wait()
+            # It ends when nobody asks any more, with a last word if there was a fault; its readers end with it.
+            try:
+                self._process.wait(timeout=LAST_WORD_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
         self._process, self._control, self._ready = None, None, False
         self._readers.clear()
 

@@ -374,3 +374,16 @@ def test_a_backed_anndata_is_read_and_stays_open(matrix: Callable[[Any], Any], t
     np.testing.assert_array_equal(cells_from_anndata(backed[3:7]).load().toarray(), dense(adata.X)[3:7])
     assert backed.file.is_open
     backed.file.close()
+
+
+def test_an_empty_value_in_place_of_raw_is_no_raw(tmp_path: Path) -> None:
+    # As anndata.io.write_elem writes an AnnData without raw.
+    ad.AnnData(sp.csr_matrix(np.eye(3, dtype=np.float32))).write_h5ad(tmp_path / "cells.h5ad")
+    with h5py.File(tmp_path / "cells.h5ad", "r+") as file:
+        file["raw"] = h5py.Empty("f4")
+    with open_cells(tmp_path / "cells.h5ad") as source:
+        assert (source.load().toarray() == np.eye(3)).all()
+        assert source.others == ()
+    with pytest.raises(ReadError) as raised:
+        open_cells(tmp_path / "cells.h5ad", layer="raw")
+    assert raised.value.code == "LAYER_UNKNOWN"
