@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cellmark.serving.cli_options import Force
+from cellmark.serving.cli_options import Force, Trusted
 from cellmark.serving.load_commands import EntryPointCommands
 
 TOP = 10
@@ -48,6 +48,7 @@ def list_markers(
     groupby: Annotated[
         str, typer.Option("--groupby", metavar="OBS_COLUMN", help="With --into: where the cells' types are.")
     ] = "cellmark_cell_type",
+    trusted: Trusted = False,
     force: Force = False,
 ) -> None:
     """List the marker genes that a model carries, rank markers by other methods, or compare them across conditions.
@@ -76,7 +77,7 @@ def list_markers(
             raise typer.BadParameter(
                 "it needs -o OUT.h5ad, and takes neither --negative nor --combination.", ctx=ctx, param_hint="--into"
             )
-        _write_into(model, cell_type, top or None, into, out, groupby=groupby, force=force)
+        _write_into(model, cell_type, top or None, into, out, groupby=groupby, trusted=trusted, force=force)
         return
     from cellmark.schemas.atomic_output import refuse_existing, whole_file
     from cellmark.serving.markers import combinations_in_words, minimal_combinations, select_markers
@@ -114,7 +115,15 @@ def _refuse_options(ctx: Any) -> None:
 
 
 def _write_into(
-    model: str, cell_type: str | None, top: int | None, cells: Path, out: Path, *, groupby: str, force: bool
+    model: str,
+    cell_type: str | None,
+    top: int | None,
+    cells: Path,
+    out: Path,
+    *,
+    groupby: str,
+    trusted: bool,
+    force: bool,
 ) -> None:
     from cellmark.serving.markers import read_markers
     from cellmark.serving.write_calls import check_format
@@ -122,6 +131,6 @@ def _write_into(
 
     check_format(out, (".h5ad",))
     check_cells(cells)
-    layout = write_markers_into(read_markers(model, cell_type, top=top), cells, out, groupby=groupby, force=force)
-    names = layout["names"]
-    typer.echo(f"{len(names)} genes of each of {len(names.dtype.names)} cell types written to {out}")
+    table = read_markers(model, cell_type, top=top)
+    n_genes, n_types = write_markers_into(table, cells, out, groupby=groupby, trusted=trusted, force=force)
+    typer.echo(f"{n_genes} genes of each of {n_types} cell types written to {out}")

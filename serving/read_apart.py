@@ -46,6 +46,7 @@ def serve_file(receive: Receive, send: Send) -> None:
         "next": file.next,
         "take": file.take,
         "write": file.write,
+        "markers": file.markers,
     }
     while True:
         question = receive()
@@ -144,6 +145,21 @@ class OpenFile:
         frame = unpack_frame(question)
         write_into(Path(facts["draft"]), frame, facts["calls"], source=self.opened, origin=self.path)
         return Message({"written": True})
+
+    def markers(self, question: Message) -> Message:
+        """Write markers into a draft: see `put_markers`."""
+        from .write_markers import put_markers  # of one command only
+
+        facts = question.facts
+        n_genes, n_types = put_markers(
+            Path(facts["draft"]),
+            unpack_frame(question),
+            source=self.opened,
+            origin=self.path,
+            groupby=facts["groupby"],
+            key=facts["key"],
+        )
+        return Message({"genes": n_genes, "types": n_types})
 
 
 def read_own_cells() -> None:

@@ -62,6 +62,13 @@ class ReaderCells(CellSource):
         question = {"ask": "write", "draft": str(draft.resolve()), "calls": calls, **packed.facts}
         self._ask(question, *packed.arrays, writes=True)
 
+    def write_markers(self, draft: Path, table: pd.DataFrame, *, groupby: str, key: str) -> tuple[int, int]:
+        """Write markers into `draft`, to be a copy of the file: see `write_markers.put_markers`."""
+        packed = pack_frame(table)
+        question = {"ask": "markers", "draft": str(draft.resolve()), "groupby": groupby, "key": key, **packed.facts}
+        told = self._ask(question, *packed.arrays, writes=True).facts
+        return int(told.get("genes", 0)), int(told.get("types", 0))
+
     def close(self) -> None:
         self._reader.close()
 

@@ -24,7 +24,15 @@ TYPES = frozenset(f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)) | {
 """Arrays that are sent: whole numbers, floats and truth values in this machine's byte order."""
 ERRORS: dict[str, type[CellmarkError]] = {
     kind.__name__: kind
-    for kind in (errors.InputError, errors.ReadError, errors.CountsError, errors.RequestError, errors.ParameterError)
+    for kind in (
+        errors.InputError,
+        errors.ReadError,
+        errors.CountsError,
+        errors.LabelError,
+        errors.GeneOverlapError,
+        errors.RequestError,
+        errors.ParameterError,
+    )
 }
 
 

@@ -121,6 +121,8 @@ class ReaderServer:
                     order = {"server": self._process.pid, "memory": budget.memory_bytes}
                     order |= {"seconds": int(seconds) + 2, "may_write": may_write}
                     answer = self._ask(order, theirs.fileno())
+                    if not answer.get("pid"):
+                        raise OSError(answer.get("text"))
                     self._readers.add(answer["pid"])
                     return Reader(self, ours, answer["pid"], name, budget, seconds)
                 except (OSError, BrokenMessageError) as error:

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import warnings
+from contextlib import suppress
 from typing import Any
 
 from .reader_messages import BrokenMessageError, Message, pack, receive_message
@@ -75,7 +76,12 @@ def _answer(control: socket.socket, children: set[int]) -> None:
         signalled = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
         _send(control, Message({"signal": signalled, "cpu": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss}))
         return
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError as error:  # no more processes, or no memory for them: the next one may be possible
+        os.close(descriptors[0])
+        _send(control, Message({"pid": 0, "text": str(error)}))
+        return
     if pid == 0:
         _become_reader(control, descriptors[0], order)
     os.close(descriptors[0])
@@ -120,7 +126,8 @@ def _limit(*, memory: int, seconds: int, may_write: bool) -> None:
     ):
         _, hard = resource.getrlimit(kind)
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(kind, (most, most))
+        with suppress(ValueError, OSError):  # not every system has every limit
+            resource.setrlimit(kind, (most, most))
 
 
 def _data_bytes() -> int:

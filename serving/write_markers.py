@@ -7,11 +7,14 @@ import h5py
 import pandas as pd
 
 from cellmark.schemas.atomic_output import refuse_existing, whole_file
+from cellmark.schemas.cells import CellSource
 from cellmark.schemas.errors import Finding, ReadError
-from cellmark.schemas.read import open_cells, require_input
+from cellmark.schemas.read import require_input
 from cellmark.schemas.scanpy_layout import KEY, rows_for, to_rank_genes_groups
 
 from .copy_file import copy_file
+from .open_apart import open_source
+from .reader_cells import ReaderCells
 from .reserve_space import reserve_space
 
 BYTES_PER_VALUE = 64
@@ -29,23 +32,40 @@ def check_cells(path: Path) -> None:
 
 
 def write_markers_into(
-    table: pd.DataFrame, cells: Path, out: Path, *, groupby: str, key: str = KEY, force: bool = False
-) -> dict[str, Any]:
-    """Copy `cells` to `out` and put the markers into `uns[key]`; everything else stays byte by byte. Returns what was
-    put there.
+    table: pd.DataFrame,
+    cells: Path,
+    out: Path,
+    *,
+    groupby: str,
+    key: str = KEY,
+    trusted: bool = False,
+    force: bool = False,
+) -> tuple[int, int]:
+    """Copy `cells` to `out` and put the markers into `uns[key]`; everything else stays byte by byte. Returns the
+    numbers of genes, of each cell type, and of cell types that were put there.
 
-    Raises `ReadError`, `LabelError` and `GeneOverlapError` for cells that do not fit, `OutputError`.
+    `trusted`: open the file in this process (see `open_apart`). Raises `ReadError`, `LabelError` and
+    `GeneOverlapError` for cells that do not fit, `OutputError`.
     """
     check_cells(cells)
     refuse_existing(out, force=force)
-    with open_cells(cells) as source:
-        rows = rows_for(table, obs=source.obs, var_names=list(map(str, source.var_names)), groupby=groupby)
+    with open_source(cells, trusted=trusted, may_write=True) as source, whole_file(out, force=force) as draft:
+        if isinstance(source, ReaderCells):
+            return source.write_markers(draft, table, groupby=groupby, key=key)
+        return put_markers(draft, table, source=source, origin=cells, groupby=groupby, key=key)
+
+
+def put_markers(
+    draft: Path, table: pd.DataFrame, *, source: CellSource, origin: Path, groupby: str, key: str
+) -> tuple[int, int]:
+    """Copy the file `origin` of `source` over `draft` and put the markers there: see `write_markers_into`."""
+    rows = rows_for(table, obs=source.obs, var_names=list(map(str, source.var_names)), groupby=groupby)
     layout = to_rank_genes_groups(rows, groupby=groupby)
-    with whole_file(out, force=force) as draft:
-        copy_file(cells, draft)
-        reserve_space(draft, len(rows) * BYTES_PER_VALUE)
-        _put(draft, key, layout)
-    return layout
+    copy_file(origin, draft)
+    reserve_space(draft, len(rows) * BYTES_PER_VALUE)
+    _put(draft, key, layout)
+    names = layout["names"]
+    return len(names), len(names.dtype.names)
 
 
 def _put(path: Path, key: str, layout: dict[str, Any]) -> None:
