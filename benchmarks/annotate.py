@@ -69,7 +69,7 @@ def measure_annotate(data: Path, model: Path, out: Path, *, trusted: bool) -> di
     # The reader's peak counts too, less what its program has after its imports.
     peaks: list[int] = []
     end = reader_server().end
-    reader_server().end = lambda pid: peaks.append((told := end(pid)).get("peak", 0) * 1024) or told
+    reader_server().end = lambda reader: peaks.append((told := end(reader)).get("peak", 0) * 1024) or told
     if not trusted:
         reader_server().fork(ReaderBudget(), name="nothing", n_bytes=0).close()
     before, start = peak(), time.perf_counter()

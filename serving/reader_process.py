@@ -53,7 +53,7 @@ class ReaderServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._ready = False
-        self._readers: set[int] = set()
+        self._readers: dict[int, Reader] = {}
         self._owner = os.getpid()
 
     def start(self) -> None:
@@ -121,32 +121,31 @@ class ReaderServer:
                     order = {"server": self._process.pid, "memory": budget.memory_bytes}
                     order |= {"seconds": int(seconds) + 2, "may_write": may_write}
                     answer = self._ask(order, theirs.fileno())
-                    if not answer.get("pid"):
-                        raise OSError(answer.get("text"))
-                    self._readers.add(answer["pid"])
-                    return Reader(self, ours, answer["pid"], name, budget, seconds)
+                    if not answer.get("pid"):  # the program goes on
+                        ours.close()
+                        raise _not_started(str(answer.get("text")), "Ask again in a moment.")
+                    reader = Reader(self, ours, answer["pid"], name, budget, seconds)
+                    self._readers[reader.pid] = reader
+                    return reader
                 except (OSError, BrokenMessageError) as error:
                     self._stop()
                     if attempt == 2:
                         ours.close()
-                        raise SetupError(
-                            Finding("SERVICE_FAILED", "reader", "a process that reads files",
-                                    f"one that does not start ({error})", "Look at the log for its message.")
-                        ) from error  # fmt: skip
+                        raise _not_started(str(error), "Look at the log for its message.") from error
         raise AssertionError
 
     def readers(self) -> list[int]:
         """Readers that were started and not ended yet, whatever became of them."""
         return sorted(self._readers)
 
-    def end(self, pid: int) -> dict[str, Any]:
+    def end(self, reader: "Reader") -> dict[str, Any]:
         """Kill a reader and tell how it ended; empty when that is not known."""
         with self._lock:
-            if pid not in self._readers:
+            if self._readers.get(reader.pid) is not reader:
                 return {}  # ended with the program that it was forked from
-            self._readers.remove(pid)
+            del self._readers[reader.pid]
             try:
-                return self._ask({"end": pid})
+                return self._ask({"end": reader.pid})
             except (OSError, BrokenMessageError):
                 self._stop()
                 return {}
@@ -311,13 +310,18 @@ class Reader:
             return {}
         self._closed = True
         self._connection.close()
-        return self._server.end(self.pid)
+        return self._server.end(self)
 
 
 class _OverrunError(Exception):
     def __init__(self, error: ReadError) -> None:
         super().__init__()
         self.error = error
+
+
+def _not_started(found: str, remedy: str) -> SetupError:
+    expected = "a process that reads files"
+    return SetupError(Finding("SERVICE_FAILED", "reader", expected, f"one that does not start ({found})", remedy))
 
 
 def _unreadable(name: str, expected: str, found: str, instead: str = "") -> Finding:
