@@ -64,7 +64,8 @@ def measure_annotate(data: Path, model: Path, out: Path, *, trusted: bool) -> di
     from cellmark.schemas import read_h5ad  # noqa: F401
     from cellmark.serving import Annotator
     from cellmark.serving.annotate_file import annotate_file
-    from cellmark.serving.reader_process import ReaderBudget, reader_server
+    from cellmark.serving.reader_process import ReaderBudget
+    from cellmark.serving.reader_server import reader_server
 
     # The reader's peak counts too, less what its program has after its imports.
     peaks: list[int] = []

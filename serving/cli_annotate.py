@@ -70,7 +70,7 @@ def annotate(
     from cellmark.serving.batch import annotate_batch
     from cellmark.serving.cli_options import device_of
     from cellmark.serving.progress import waiting
-    from cellmark.serving.reader_process import start_reader
+    from cellmark.serving.reader_server import start_reader
     from cellmark.serving.show import show_calls, show_notes
     from cellmark.serving.write_calls import FORMATS, check_output
 

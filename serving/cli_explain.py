@@ -54,7 +54,7 @@ def explain(
     from cellmark.serving.cli_options import device_of
     from cellmark.serving.open_apart import open_source
     from cellmark.serving.progress import cell_progress, waiting
-    from cellmark.serving.reader_process import start_reader
+    from cellmark.serving.reader_server import start_reader
     from cellmark.serving.show import show_frame, show_notes
     from cellmark.serving.write_calls import TABLES, check_not_input, check_output, write_table
 

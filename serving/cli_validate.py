@@ -41,7 +41,7 @@ def validate(
 
     from cellmark.serving.model_source import open_model
     from cellmark.serving.progress import waiting
-    from cellmark.serving.reader_process import start_reader
+    from cellmark.serving.reader_server import start_reader
     from cellmark.serving.show import show_findings
     from cellmark.serving.validate import validate_path
 

@@ -11,7 +11,8 @@ from cellmark.schemas.check_folder import refuse_links_out
 from cellmark.schemas.read import open_cells, refuse_special, require_input
 
 from .reader_cells import ReaderCells
-from .reader_process import Reader, reader_server
+from .reader_process import Reader
+from .reader_server import reader_server
 from .reading_rules import ReadingRules
 
 UNPACKS_TO = 10

@@ -11,7 +11,7 @@ from cellmark.schemas.errors import CellmarkError
 
 from .app import make_app
 from .problems import ProblemMiddleware
-from .reader_process import reader_server, start_reader
+from .reader_server import reader_server, start_reader
 from .served_model import ServedModel
 from .settings import ServiceSettings
 

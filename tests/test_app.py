@@ -25,7 +25,7 @@ from cellmark.serving import Annotator, answers
 from cellmark.serving.app import make_app
 from cellmark.serving.openapi import openapi_document
 from cellmark.serving.problems import problem, without_path
-from cellmark.serving.reader_process import reader_server
+from cellmark.serving.reader_server import reader_server
 from cellmark.serving.served_model import ServedModel
 from cellmark.serving.settings import ServiceSettings
 

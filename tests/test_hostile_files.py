@@ -17,7 +17,8 @@ import scipy.sparse as sp
 from cellmark.schemas.check_hdf5 import check_hdf5
 from cellmark.schemas.errors import CellmarkError
 from cellmark.serving.open_apart import open_apart, open_npz_apart
-from cellmark.serving.reader_process import ReaderBudget, reader_server
+from cellmark.serving.reader_process import ReaderBudget
+from cellmark.serving.reader_server import reader_server
 from cellmark.serving.settings import MIB, ServiceSettings
 
 RULES = ServiceSettings(read_seconds=2, reader_memory_bytes=512 * MIB, max_unpacked_bytes=64 * MIB).reading_rules

@@ -21,9 +21,10 @@ import scipy.sparse as sp
 from cellmark.schemas.errors import CountsError, ParameterError, ReadError
 from cellmark.schemas.read import open_cells
 from cellmark.schemas.read_limits import ReadLimits
-from cellmark.serving import reader_process
+from cellmark.serving import reader_server as reader_server_module
 from cellmark.serving.open_apart import open_apart
-from cellmark.serving.reader_process import ReaderBudget, ReaderServer, reader_server
+from cellmark.serving.reader_process import ReaderBudget
+from cellmark.serving.reader_server import ReaderServer, reader_server
 from cellmark.serving.reading_rules import ReadingRules
 
 ARCHIVES = Path(__file__).with_name("archives")
@@ -42,7 +43,7 @@ def bad_server() -> Iterator[ReaderServer]:
 
 @pytest.fixture
 def misbehaving(bad_server: ReaderServer, monkeypatch: pytest.MonkeyPatch) -> ReaderServer:
-    monkeypatch.setattr(reader_process, "_server", bad_server)
+    monkeypatch.setattr(reader_server_module, "_server", bad_server)
     return bad_server
 
 
@@ -313,11 +314,11 @@ def test_a_program_that_was_killed_is_started_again(h5ad: Path) -> None:
 
 PARENT = """
 import sys, threading, time
-from cellmark.serving import reader_process
+from cellmark.serving import reader_server
 from cellmark.serving.open_apart import open_apart
-from cellmark.serving.reader_process import ReaderServer
+from cellmark.serving.reader_server import ReaderServer
 
-reader_process._server = server = ReaderServer(sys.argv[1])
+reader_server._server = server = ReaderServer(sys.argv[1])
 server.start()
 threading.Thread(target=lambda: open_apart(sys.argv[2]), daemon=True).start()
 while not server.readers():
