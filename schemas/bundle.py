@@ -33,6 +33,9 @@ MARKERS = "markers.parquet"
 EXPECTATIONS = "expectations.json"
 GOLDEN_CELLS = "golden_cells.npz"
 REQUIRED = (ANNOTATOR, EXPLAINER, GENES, MARKERS, EXPECTATIONS, GOLDEN_CELLS)
+REPORT, MODEL_CARD = "report.html", "MODEL_CARD.md"
+CELL_MAP, TRAINING_SUMMARY = "cell_map.parquet", "training_summary.json"
+"""Optional: the two texts for people, and what only they need."""
 LARGEST_MANIFEST = 64 * 1024**2
 """Bytes; a larger manifest is refused before it is read."""
 
@@ -67,7 +70,7 @@ class Bundle:
             if not findings:
                 findings = [*_unlisted_findings(root, manifest), *_digest_findings(root, manifest)]
         except OSError as error:
-            raise _content_error(str(root), "files that can be read", error.strerror or str(error)) from error
+            raise content_error(str(root), "files that can be read", error.strerror or str(error)) from error
         if findings:
             raise BundleError(*findings)
         return cls(root, manifest)
@@ -85,7 +88,7 @@ class Bundle:
         """One row per gene of the panel, in the order of the graphs' inputs. Raises `BundleError` on another file."""
         genes = _read_table(self.path(GENES))
         if not {"gene_symbol", "baseline"} <= set(genes.columns) or not genes["gene_symbol"].is_unique:
-            raise _content_error(GENES, "gene_symbol, each once, and baseline", "other columns or repeated genes")
+            raise content_error(GENES, "gene_symbol, each once, and baseline", "other columns or repeated genes")
         return genes
 
     @cached_property
@@ -103,7 +106,7 @@ class Bundle:
             self.manifest.organism,
         )
         if panel.digest != self.manifest.panel.digest:
-            raise _content_error(GENES, "the panel that the manifest names", "other genes, or another order")
+            raise content_error(GENES, "the panel that the manifest names", "other genes, or another order")
         return panel
 
     @cached_property
@@ -112,7 +115,7 @@ class Bundle:
         try:
             loaded: dict[str, Any] = json.loads(self.path(EXPECTATIONS).read_bytes())
         except (OSError, ValueError, RecursionError) as error:
-            raise _content_error(EXPECTATIONS, "JSON", str(error)) from error
+            raise content_error(EXPECTATIONS, "JSON", str(error)) from error
         return loaded
 
     def check_cell_type(self, cell_type: str, *, where: str = "cell_type") -> int:
@@ -147,10 +150,16 @@ def _read_table(path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are kinds of these
-        raise _content_error(path.name, "a Parquet table", str(error).splitlines()[0]) from error
+        raise content_error(path.name, "a Parquet table", str(error).splitlines()[0]) from error
 
 
-def _content_error(where: str, expected: str, found: str) -> BundleError:
+def read_optional_table(bundle: Bundle, name: str) -> pd.DataFrame | None:
+    """A table that not every bundle has, None where there is none. Raises `BundleError` on another file."""
+    return _read_table(bundle.path(name)) if name in bundle.manifest.files else None
+
+
+def content_error(where: str, expected: str, found: str) -> BundleError:
+    """A file of the bundle that is not of the documented form."""
     return BundleError(Finding("BUNDLE_CONTENT_INVALID", where, expected, found, DAMAGED))
 
 

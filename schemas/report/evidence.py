@@ -1,0 +1,120 @@
+"""Per cell type: what was measured, and where the evidence for it is thin."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from .facts import ReportFacts
+from .words import count, listed, percent
+
+FEW_CELLS = 50
+FEW_TESTED = 20
+LOW_RECALL = 0.8
+WEAK_AUC = 0.8
+UNSTABLE = 0.5
+TOP = 5
+
+
+@dataclass(frozen=True)
+class TypeEvidence:
+    """`tested`: scores of the part or folds that the report takes, None where the type was in none. `thin`: reasons,
+    each a short word and a sentence.
+    """
+
+    name: str
+    number: int
+    ontology_id: str | None
+    n_cells: int
+    n_training: int
+    n_donors: int | None
+    tested: dict[str, Any] | None
+    markers: pd.DataFrame
+    negative: pd.DataFrame
+    confused_with: list[tuple[str, float]]
+    thin: list[tuple[str, str]] = field(default_factory=list)
+
+
+def best_scores(facts: ReportFacts) -> tuple[str, str, dict[str, Any]]:
+    """The scores per type with the most cells behind them: words, place in the manifest, and what `evaluate` gave.
+
+    Folds before the test part, as every cell is held out once in them; validation cells where there is nothing else.
+    """
+    evaluation, metrics = facts.manifest.evaluation, facts.manifest.metrics
+    if evaluation is not None and evaluation.per_type:
+        what = {"per_type": evaluation.per_type, "confusion": evaluation.confusion, "n_cells": evaluation.n_cells}
+        of = "left-out donors" if evaluation.folds == "donors" else "left-out cells"
+        return f"{of}, all folds together", "evaluation", what
+    for part, words in (("test", "test cells"), ("validation", "validation cells")):
+        if metrics.get(part, {}).get("per_type"):
+            return words, f"metrics.{part}", metrics[part]
+    return "", "", {"per_type": {}, "confusion": [], "n_cells": 0}
+
+
+def evidence_of(facts: ReportFacts) -> list[TypeEvidence]:
+    """One entry for each cell type, in the model's order."""
+    names = facts.manifest.cell_type_names
+    words, _, scores = best_scores(facts)
+    by_type = {str(name): rows for name, rows in facts.markers.groupby("cell_type", observed=True)}
+    found = []
+    for place, entry in enumerate(facts.manifest.cell_types):
+        rows = by_type.get(entry.name, facts.markers.iloc[:0])
+        ranked = rows[rows["rank"].notna() & (rows["direction"] != "negative").fillna(True)].sort_values("rank")
+        lacking = rows.iloc[:0]
+        if "negative_rank" in rows:
+            lacking = rows[rows["negative_rank"].notna()].sort_values("negative_rank")
+        donors = facts.training.cells.get(entry.name, {}) if facts.training is not None else {}
+        evidence = TypeEvidence(
+            entry.name,
+            place + 1,
+            entry.ontology_id,
+            facts.manifest.training_data.cells_per_type.get(entry.name, 0),
+            facts.manifest.split.train.cells_per_type.get(entry.name, 0),
+            sum(n > 0 for n in donors.values()) if donors and list(donors) != [""] else None,
+            scores["per_type"].get(entry.name),
+            ranked,
+            lacking,
+            _confused(scores["confusion"], names, place),
+        )
+        evidence.thin.extend(thin_reasons(evidence, words))
+        found.append(evidence)
+    return found
+
+
+def _confused(confusion: list[list[int]], names: list[str], place: int) -> list[tuple[str, float]]:
+    """The types that cells of this one are most often called instead, with the share of its cells."""
+    if len(confusion) != len(names):
+        return []
+    row = confusion[place]
+    wrong = sorted(((n, other) for other, n in enumerate(row) if n and other != place), key=lambda x: (-x[0], x[1]))
+    return [(names[other], n / sum(row)) for n, other in wrong[:3]]
+
+
+def thin_reasons(evidence: TypeEvidence, tested_on: str) -> list[tuple[str, str]]:
+    """Why this type is to be taken with care; empty where nothing speaks against it."""
+    reasons = []
+    if evidence.n_training < FEW_CELLS:
+        reasons.append(("few cells", f"Learned from {count(evidence.n_training, 'cell')}; below {FEW_CELLS} a type's "
+                        "spread is hardly known."))  # fmt: skip
+    if evidence.n_donors == 1:
+        reasons.append(("one donor", "All its cells come from one donor: nothing is known of other people."))
+    tested = evidence.tested
+    if tested is None:
+        reasons.append(("not tested", "None of its cells were among those that the model was tested on."))
+    else:
+        if tested["support"] < FEW_TESTED:
+            reasons.append(("few tested", f"Tested on {count(tested['support'], 'cell')} only ({tested_on})."))
+        if tested["recall"] < LOW_RECALL:
+            instead = listed([f"{name} ({percent(share, 0)})" for name, share in evidence.confused_with])
+            more = f"; the others are called {instead}" if instead else ""
+            reasons.append(("low recall", f"Found in {percent(tested['recall'])} of its cells ({tested_on}){more}."))
+        if tested["precision"] < LOW_RECALL:
+            reasons.append(("low precision", f"{percent(tested['precision'])} of the calls of this type are right."))
+    best = evidence.markers.head(TOP)
+    auc, stability = best["auc"].max(), best["stability"].median()
+    if pd.notna(auc) and auc < WEAK_AUC:
+        reasons.append(("weak markers", f"No single gene tells it from the rest (best AUC {auc:.2f})."))
+    if pd.notna(stability) and stability < UNSTABLE:
+        reasons.append(("unstable markers", "Its best markers change when cells or donors are drawn anew "
+                        f"(median stability {stability:.2f})."))  # fmt: skip
+    return reasons

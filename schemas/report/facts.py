@@ -1,0 +1,66 @@
+"""What a report is made of: the files of one bundle, and what only a finished bundle knows of itself."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from cellmark.schemas.bundle import CELL_MAP, TRAINING_SUMMARY, Bundle, content_error, read_optional_table
+from cellmark.schemas.manifest import Manifest
+from cellmark.schemas.training_summary import TrainingSummary
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Digests, date and environment. Not in the report that lies in the bundle: no file can hold the digest of the
+    folder that it lies in, and the date of a training must not change the model's digest.
+
+    `version`: of the registered model, None for a bare folder.
+    """
+
+    version: str | None
+    bundle_digest: str
+    manifest_digest: str
+    created: str
+    environment: dict[str, str]
+
+
+@dataclass(frozen=True)
+class ReportFacts:
+    """`markers`, `genes`: the bundle's tables. `cell_map`: held-out cells in the plane. None: the bundle has none.
+
+    `name`: what commands call the model by.
+    """
+
+    name: str
+    manifest: Manifest
+    markers: pd.DataFrame
+    genes: pd.DataFrame
+    cell_map: pd.DataFrame | None = None
+    training: TrainingSummary | None = None
+    identity: Identity | None = None
+
+
+def read_facts(bundle: Bundle, *, name: str | None = None, version: str | None = None) -> ReportFacts:
+    """The facts of a finished bundle. `name`, `version`: of the registered model. Raises `BundleError` on tables and a
+    summary that are not of the documented form.
+    """
+    manifest = bundle.manifest
+    return ReportFacts(
+        name or manifest.name,
+        manifest,
+        bundle.markers,
+        bundle.genes,
+        read_optional_table(bundle, CELL_MAP),
+        read_summary(bundle),
+        Identity(version, manifest.bundle_digest, manifest.manifest_digest, manifest.created, manifest.environment),
+    )
+
+
+def read_summary(bundle: Bundle) -> TrainingSummary | None:
+    """The training data's summary, None where the bundle has none."""
+    if TRAINING_SUMMARY not in bundle.manifest.files:
+        return None
+    try:
+        return TrainingSummary.model_validate_json(bundle.path(TRAINING_SUMMARY).read_bytes())
+    except ValueError as error:
+        raise content_error(TRAINING_SUMMARY, "a summary of the training data", str(error).splitlines()[0]) from error

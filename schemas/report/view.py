@@ -1,0 +1,242 @@
+"""Everything that the report's template shows, in the order of its sections."""
+
+import shlex
+from typing import Any
+
+
+from . import curves, tables
+from .cell_map import CONFIDENCES, is_unassigned, legend, map_panels
+from .evidence import TypeEvidence, best_scores, evidence_of
+from .facts import ReportFacts
+from .headline import mean_auroc, tiles, warnings
+from .svg import COLOURS
+from .type_panels import type_panels
+from .words import count, interval, listed, percent, score
+
+MOST_GENES = 96
+PER_TYPE = 4
+
+
+def make_view(facts: ReportFacts) -> dict[str, Any]:
+    """Names of the template and what they stand for."""
+    types = evidence_of(facts)
+    manifest = facts.manifest
+    return {
+        "facts": facts,
+        "manifest": manifest,
+        "identity": facts.identity,
+        "lede": lede(facts),
+        "tiles": tiles(facts),
+        "warnings": warnings(facts, types),
+        "types": types,
+        "panels": type_panels(facts, types),
+        "overview": _overview(facts, types),
+        "scores": _scores(facts),
+        "confusions": _confusions(facts),
+        "trust": _trust(facts),
+        "partial": _partial(facts),
+        "map": _map(facts),
+        "data": _data(facts),
+        "commands": commands(facts),
+        "settings": settings_rows(manifest.network.parameters),
+        "percent": percent,
+        "score": score,
+        "count": count,
+        "interval": interval,
+    }
+
+
+def lede(facts: ReportFacts) -> str:
+    """The model in one sentence."""
+    manifest = facts.manifest
+    organism = f"{manifest.organism} " if manifest.organism else ""
+    donors = _all_donors(facts)
+    of = f" of {count(len(donors), 'donor')}" if donors else ""
+    return (
+        f"Gives each single cell one of {count(len(manifest.cell_types), 'cell type')} from the raw counts of "
+        f"{manifest.panel.n_genes:,} genes. It learned from {count(manifest.training_data.n_cells, f'{organism}cell')}{of}."
+    )
+
+
+def _all_donors(facts: ReportFacts) -> list[str]:
+    parts = (facts.manifest.split.train, facts.manifest.split.validation, facts.manifest.split.test)
+    return sorted({donor for part in parts for donor in part.donors or []})
+
+
+def _overview(facts: ReportFacts, types: list[TypeEvidence]) -> dict[str, Any]:
+    """Dots and heatmap of the best markers of all types; a gene that marks several is shown once."""
+    names = facts.manifest.cell_type_names
+    top = max(1, min(PER_TYPE, MOST_GENES // max(len(names), 1)))
+    own: dict[str, int] = {}
+    for evidence in types:
+        for symbol in evidence.markers["gene_symbol"].head(top):
+            own.setdefault(str(symbol), evidence.number - 1)
+    if not own:
+        return {}
+    genes = list(own)
+    mean, fraction = tables.expression(facts.markers, genes, names)
+    return {
+        "top": top,
+        "dots": tables.dot_chart(mean, fraction, genes, names, own=list(own.values())),
+        "heat": tables.heat_chart(mean, genes, names, own=list(own.values())),
+    }
+
+
+def _scores(facts: ReportFacts) -> dict[str, Any]:
+    """A row for every set of cells that the model was tried on."""
+    manifest, rows = facts.manifest, []
+    evaluation = manifest.evaluation
+    if evaluation is not None:
+        what = "donors left out in turn" if evaluation.folds == "donors" else "cells left out in turn"
+        name = f"{evaluation.n_folds} folds, {what}"
+        rows.append((name, evaluation.n_cells, evaluation.accuracy, evaluation.macro_f1, "network", "evaluation"))
+        if evaluation.baseline_accuracy and evaluation.baseline_macro_f1:
+            rows.append((name, evaluation.n_cells, evaluation.baseline_accuracy, evaluation.baseline_macro_f1,
+                         "logistic regression", "evaluation"))  # fmt: skip
+    for part, words in (("test", "test part"), ("independent", "independent file"), ("validation", "validation part")):
+        measured = manifest.metrics.get(part) or {}
+        if not measured.get("n_cells"):
+            continue
+        pair: list[Any] = [measured["accuracy"], measured["macro_f1"]]
+        if part == "test" and evaluation is not None and evaluation.test_accuracy and evaluation.test_macro_f1:
+            pair = [evaluation.test_accuracy, evaluation.test_macro_f1]
+        rows.append((words, measured["n_cells"], *pair, "network", f"metrics.{part}"))
+    shown = [
+        {"on": on, "n": n, "accuracy": _estimate(accuracy), "macro_f1": _estimate(f1), "who": who, "source": source}
+        for on, n, accuracy, f1, who, source in rows
+    ]
+    words, place, _ = best_scores(facts)
+    chart = curves.folds_chart(evaluation.per_fold) if evaluation is not None and evaluation.per_fold else None
+    return {"rows": shown, "folds": chart, "per_type_on": words, "per_type_source": place}
+
+
+def _estimate(value: Any) -> dict[str, str]:
+    if isinstance(value, float | int):
+        return {"value": score(value), "interval": ""}
+    limits = "" if value.low is None or value.high is None else f"{value.low:.3f} to {value.high:.3f}"
+    return {"value": score(value.value), "interval": limits}
+
+
+def _confusions(facts: ReportFacts) -> list[dict[str, Any]]:
+    names, found = facts.manifest.cell_type_names, []
+    evaluation = facts.manifest.evaluation
+    if evaluation is not None and evaluation.confusion:
+        found.append(("cross-validated", "evaluation.confusion", evaluation.confusion))
+    for part in ("test", "independent", "validation"):
+        confusion = (facts.manifest.metrics.get(part) or {}).get("confusion")
+        if confusion:
+            found.append((part, f"metrics.{part}.confusion", confusion))
+    found = [one for one in found if len(one[2]) == len(names)]
+    if len(found) > 1:  # validation cells chose the settings: shown where there is nothing better
+        found = [one for one in found if one[0] != "validation"]
+    return [
+        {"part": part, "source": source, "chart": tables.confusion_chart(confusion, names, part=part)}
+        for part, source, confusion in found
+    ]
+
+
+def _trust(facts: ReportFacts) -> dict[str, Any]:
+    manifest = facts.manifest
+    calibration, novelty, evaluation = manifest.calibration, manifest.novelty, manifest.evaluation
+    bins = calibration is not None and calibration.uncalibrated.bins and calibration.calibrated.bins
+    rows: list[dict[str, Any]] = []
+    for name in dict.fromkeys(row.cell_type for row in novelty.left_out) if novelty is not None else ():
+        of_type = [row for row in novelty.left_out if row.cell_type == name]  # type: ignore[union-attr]
+        rows.append({
+            "name": name, "folds": len(of_type), "n": sum(row.n_unknown for row in of_type),
+            "auroc": sum(row.auroc for row in of_type) / len(of_type),
+            "confidence": sum(row.auroc_of_confidence for row in of_type) / len(of_type),
+            "refused": sum(row.refused for row in of_type) / len(of_type),
+            "known": sum(row.known_refused for row in of_type) / len(of_type),
+        })  # fmt: skip
+    return {
+        "reliability": curves.reliability_chart(calibration.uncalibrated, calibration.calibrated)
+        if calibration is not None and bins
+        else None,
+        "coverage": curves.coverage_chart(evaluation.confidence)
+        if evaluation is not None and len(evaluation.confidence) > 1
+        else None,
+        "left_out": curves.left_out_chart(novelty.left_out) if novelty is not None and novelty.left_out else None,
+        "left_out_rows": rows,
+        "auroc": mean_auroc(facts),
+    }
+
+
+def _partial(facts: ReportFacts) -> dict[str, Any]:
+    evaluation, overlap = facts.manifest.evaluation, facts.manifest.panel.overlap
+    return {
+        "depth": curves.depth_chart(evaluation.depth) if evaluation is not None and len(evaluation.depth) > 1 else None,
+        "missing": curves.missing_chart(overlap.curve, treatment=overlap.treatment, min_mass=overlap.min_mass)
+        if overlap is not None and len(overlap.curve) > 1
+        else None,
+    }
+
+
+def _map(facts: ReportFacts) -> dict[str, Any]:
+    cells = facts.cell_map
+    if cells is None or cells.empty:
+        return {}
+    names = facts.manifest.cell_type_names
+    threshold = facts.manifest.novelty.threshold if facts.manifest.novelty is not None else None
+    unassigned = is_unassigned(cells, threshold)
+    wrong = (cells["label"] != cells["call"]).to_numpy() & ~unassigned
+    return {
+        "panels": map_panels(cells, names, threshold=threshold),
+        "legend": legend(names, cells),
+        "confidences": list(reversed([(label, colour) for _, label, colour in CONFIDENCES])),
+        "n": len(cells),
+        "n_wrong": int(wrong.sum()),
+        "n_unassigned": int(unassigned.sum()),
+        "part": str(cells["part"].iloc[0]) if "part" in cells else "held-out",
+        "colours": COLOURS,
+    }
+
+
+def _data(facts: ReportFacts) -> dict[str, Any]:
+    names, summary = facts.manifest.cell_type_names, facts.training
+    cells = summary.cells if summary is not None else {
+        name: {"": n} for name, n in facts.manifest.training_data.cells_per_type.items()
+    }  # fmt: skip
+    found: dict[str, Any] = {"donors": tables.donors_chart(cells, names)}
+    if summary is not None and summary.library_size:
+        found["library_size"] = tables.spread_chart(summary.library_size, names, label="library size")
+    if summary is not None and summary.genes_detected:
+        found["genes_detected"] = tables.spread_chart(summary.genes_detected, names, label="genes detected")
+    return found
+
+
+def commands(facts: ReportFacts) -> dict[str, str]:
+    """How to call the model, by the name that it is registered under."""
+    version = facts.identity.version if facts.identity is not None else None
+    uri = f"models:/{facts.name}/{version}" if version else f"models:/{facts.name}@champion"
+    quoted = shlex.quote(uri)
+    first = facts.manifest.cell_type_names[0]
+    return {
+        "uri": uri,
+        "shell": f"cellmark validate cells.h5ad --model {quoted}\n"
+        f"cellmark annotate cells.h5ad --model {quoted} -o calls.csv\n"
+        f"cellmark explain cells.h5ad --model {quoted} --top 5 -o why.csv\n"
+        f"cellmark markers --model {quoted} --cell-type {shlex.quote(first)}",
+        "python": "import anndata\nfrom cellmark.serving import Annotator\n\n"
+        'adata = anndata.read_h5ad("cells.h5ad")\n'
+        f"annotator = Annotator.load({uri!r})\n"
+        "calls = annotator.annotate(adata)   # raw counts in X\n"
+        "why = annotator.explain(adata[:3].copy(), top=5)",
+        "http": f"cellmark serve --model {quoted} --port 3000\n"
+        "curl --fail -F file=@cells.h5ad http://127.0.0.1:3000/annotate\n"
+        'curl --fail -F file=@cells.h5ad "http://127.0.0.1:3000/attribute?top=5"',
+    }
+
+
+def settings_rows(parameters: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested settings, flat and sorted."""
+    rows: list[tuple[str, str]] = []
+    for name, value in sorted(parameters.items()):
+        if isinstance(value, dict):
+            rows += settings_rows(value, f"{prefix}{name}.")
+        else:
+            shown = listed([str(part) for part in value]) if isinstance(value, list | tuple) else str(value)
+            rows.append((prefix + name, shown))
+    return rows
+
+
