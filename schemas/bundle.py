@@ -131,14 +131,23 @@ class Bundle:
 
 def write_manifest(folder: Path, raw: dict[str, Any]) -> Manifest:
     """Seal a folder of finished files into a bundle. `raw`: the manifest without `files` and digests."""
+    sealed = _seal_folder(folder, raw)
+    (folder / MANIFEST_NAME).write_bytes(sealed)
+    return Manifest.model_validate_json(sealed)
+
+
+def draft_manifest(folder: Path, raw: dict[str, Any]) -> Manifest:
+    """The manifest of the files that are there so far, not written: for texts in the bundle that tell of it."""
+    return Manifest.model_validate_json(_seal_folder(folder, raw))
+
+
+def _seal_folder(folder: Path, raw: dict[str, Any]) -> bytes:
     files = {
         path.relative_to(folder).as_posix(): _entry(path).model_dump()
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path != folder / MANIFEST_NAME
     }
-    sealed = seal({**raw, "format_version": FORMAT_VERSION, "files": files})
-    (folder / MANIFEST_NAME).write_bytes(sealed)
-    return Manifest.model_validate_json(sealed)
+    return seal({**raw, "format_version": FORMAT_VERSION, "files": files})
 
 
 def _entry(path: Path) -> FileEntry:

@@ -79,6 +79,7 @@ CODES: dict[str, CodeMeaning] = {
     "GOLDEN_CELLS_MISMATCH": CodeMeaning(503, "the model's self-test gave other numbers than at export"),
     "PARITY_FAILED": CodeMeaning(500, "an exported graph does not answer as the trained network does"),
     "CELL_TYPE_UNKNOWN": CodeMeaning(422, "the model has no such cell type"),
+    "REPORT_MISSING": CodeMeaning(404, "the model's bundle carries no report"),
     # the machine
     "DEVICE_UNAVAILABLE": CodeMeaning(503, "the device asked for cannot be used"),
     "STUDY_UNREACHABLE": CodeMeaning(503, "the file or database of a study cannot be used"),

@@ -38,8 +38,8 @@ def summarize_training(
     genes_detected: np.ndarray,
     cell_types: list[str],
 ) -> TrainingSummary:
-    """The summary of labelled cells. `codes`: int [cells], numbers of `cell_types`; `donors`: str [cells]; `train`: rows
-    of the training part; `library_size`, `genes_detected`: [cells], over all genes measured.
+    """The summary of labelled cells. `codes`: int [cells], numbers of `cell_types`; `donors`: str [cells]; `train`:
+    rows of the training part; `library_size`, `genes_detected`: [cells], over all genes measured.
     """
     names = np.zeros(len(codes), dtype="U1") if donors is None else donors.astype(str)
     of_type = {name: names[codes == number] for number, name in enumerate(cell_types)}

@@ -25,11 +25,13 @@ from .options import (
     InputOptions,
     MarkersOptions,
     ModelOptions,
+    RouteOptions,
     ValidateOptions,
     parse_options,
 )
 from .problems import EXCEPTION_HANDLERS
 from .receive import Body, receive
+from .report import REPORT_HEADERS, read_report
 from .served_model import ServedModel
 from .settings import ServiceSettings
 from .uploads import open_body
@@ -85,6 +87,10 @@ def make_app(model: Annotator | ServedModel, settings: ServiceSettings | None = 
             return Response(table.to_csv(index=False), media_type=CSV)
         return json_response(answers.markers_json(annotator, table))
 
+    async def get_report(request: Request) -> Response:
+        parse_options(RouteOptions, request.query_params.multi_items())
+        return Response(read_report(served.get().bundle), media_type="text/html", headers=REPORT_HEADERS)
+
     async def get_openapi(request: Request) -> Response:
         return json_response(openapi_document(settings))
 
@@ -97,6 +103,7 @@ def make_app(model: Annotator | ServedModel, settings: ServiceSettings | None = 
         Route("/validate", post(ValidateOptions, validate), methods=["POST"]),
         Route("/model", get_model),
         Route("/markers", get_markers),
+        Route("/report", get_report),
         Route("/openapi.json", get_openapi),
         Route("/docs.json", get_openapi),  # where BentoML's pages look; its own document knows none of these routes
         Route("/", get_landing),

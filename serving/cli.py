@@ -25,7 +25,7 @@ class Commands(EntryPointCommands):
     """Commands of all installed worlds."""
 
     entry_points_of = "cellmark.commands"
-    order = ("demo", "train", "annotate", "explain", "markers", "validate", "serve", "models", "bundle")
+    order = ("demo", "train", "annotate", "explain", "markers", "validate", "report", "serve", "models", "bundle")
 
     def invoke(self, ctx: Any) -> Any:
         try:

@@ -12,7 +12,8 @@ PAGE = """<!DOCTYPE html>
 </head>
 <body>
 <header>
-<strong>cellmark</strong>: <a href="model">the model</a>, <a href="markers?format=csv">its markers</a>,
+<strong>cellmark</strong>: <a href="report">the report</a>, <a href="model">the model</a>,
+<a href="markers?format=csv">its markers</a>,
 <a href="openapi.json">OpenAPI document</a>, <a href="readyz">ready?</a>, <a href="metrics">metrics</a>
 </header>
 <div id="swagger-ui"></div>

@@ -111,6 +111,9 @@ def _paths(settings: ServiceSettings) -> dict[str, Any]:
         "/model": get("model", "What the model is and how well it did", facts, parameters=parameters(ModelOptions),
                       **model),
         "/markers": get("markers", "The model's marker genes", markers, parameters=parameters(MarkersOptions), **model),
+        "/report": get("report", "The model's report, a page for people", {
+            "200": {"description": "The page.", "content": {"text/html": {"schema": {"type": "string"}}}},
+            **refusals(("REPORT_MISSING", "PARAMETER_INVALID", *NEEDS_MODEL))}, **model),
         "/livez": get("livez", "The server runs", {"200": plain("It does.")}, **server),
         "/healthz": get("healthz", "The same as /livez", {"200": plain("It does.")}, **server),
         "/readyz": get("readyz", "The model can be asked", ready, **server),

@@ -635,3 +635,22 @@ def test_no_body_makes_the_service_fail(client: CheckedClient, new_cells: ad.Ann
         assert response.status_code in (200, 400, 422), response.text
         statuses.add(response.status_code)
     assert statuses == {200, 400, 422}
+
+
+def test_the_report_is_the_bundles_own_and_may_reach_nothing(client: CheckedClient, annotator: Annotator) -> None:
+    answer = client.get("/report")
+    assert answer.status_code == 200
+    assert answer.content == (annotator.bundle.folder / "report.html").read_bytes()
+    assert answer.headers["content-type"].startswith("text/html")
+    assert answer.headers["content-security-policy"].startswith("sandbox ")
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert client.get("/report?x=1").json()["code"] == "PARAMETER_INVALID"
+    assert 'href="report"' in client.get("/").text
+
+
+def test_a_bundle_without_a_report_answers_404() -> None:
+    old = Annotator.load(Path(__file__).resolve().parent / "archives" / "v1")
+    answer = CheckedClient(make_app(old, SETTINGS)).get("/report")
+    assert answer.status_code == 404
+    assert answer.json()["code"] == "REPORT_MISSING"
+    assert "cellmark report" in answer.json()["findings"][0]["remedy"]

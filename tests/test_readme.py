@@ -1,4 +1,4 @@
-"""The README's examples, typed as they stand: five tasks on the demo's cells."""
+"""The README's examples, typed as they stand: six tasks on the demo's cells."""
 
 import json
 import os
@@ -93,6 +93,14 @@ def test_explain_writes_signed_genes(trained_folder: Path) -> None:
     assert pd.read_csv(trained_folder / "why-not.csv")["against"].notna().all()
 
 
+def test_report_is_written_from_the_registered_model(trained_folder: Path) -> None:
+    shell(EXAMPLES["report"], trained_folder)
+    page = (trained_folder / "report.html").read_text(encoding="utf-8")
+    digest = json.loads((trained_folder / "pbmc-bundle" / "manifest.json").read_text())["bundle_digest"]
+    assert digest in page
+    assert "models:/pbmc/1" in page
+
+
 def test_batch_writes_a_summary(trained_folder: Path) -> None:
     shell(EXAMPLES["batch"], trained_folder)
     assert list(pd.read_csv(trained_folder / "results" / "summary.csv")["status"]) == ["ok", "ok"]
@@ -132,7 +140,7 @@ def test_json_examples_are_answered_as_their_page_says(trained_folder: Path, por
 
 
 def test_every_example_is_run() -> None:
-    assert set(EXAMPLES) == {"train", "annotate", "python", "explain", "serve", "ask", "batch"}
+    assert set(EXAMPLES) == {"train", "annotate", "python", "explain", "report", "serve", "ask", "batch"}
     assert set(SERVICE_EXAMPLES) == {"json_cells", "json_genes"}
 
 

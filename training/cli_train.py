@@ -218,6 +218,14 @@ def train(
     bundle: Annotated[
         Path | None, typer.Option("--bundle", help="Keep a copy of the bundle in this new folder.", rich_help_panel=OUT)
     ] = None,
+    no_cell_map: Annotated[
+        bool,
+        typer.Option(
+            "--no-cell-map",
+            help="Keep held-out cells' places, labels and calls out of the bundle; its report then has no map.",
+            rich_help_panel=OUT,
+        ),
+    ] = False,
     figures: Annotated[
         Path | None, typer.Option("--figures", help="Keep the pictures in this new folder.", rich_help_panel=OUT)
     ] = None,
@@ -277,6 +285,7 @@ def train(
         distill=distill,
         evaluate=evaluate,  # type: ignore[arg-type]  # checked by the configuration
         figures=figures,
+        cell_map=not no_cell_map,
     )  # fmt: skip
     registered = train_and_register(config, bundle_folder=bundle)
     show_training(registered)

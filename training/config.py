@@ -31,7 +31,8 @@ class TrainingConfig:
     `preset`: the name of the bundle that the settings were taken from; the settings themselves are what counts:
     `TrainingConfig(data, preset="published", **preset("published").settings())`. `fit`: of a network, or where the
     search for its settings (`tune`) starts. `n_members`: networks whose logits are averaged. `distill`: also fit one
-    network to the members' answers. `figures`: a folder to keep the pictures in. `evaluate`: with
+    network to the members' answers. `figures`: a folder to keep the pictures in. `cell_map`: keep held-out
+    cells' places in the plane, labels and calls in the bundle, without ids, for the report. `evaluate`: with
     `full` also what takes long.
     """
 
@@ -59,6 +60,7 @@ class TrainingConfig:
     distill: bool = False
     evaluate: EvaluationLevel = "fast"
     figures: Path | None = None
+    cell_map: bool = True
 
     def __post_init__(self) -> None:
         problems = problems_of(self)

@@ -16,6 +16,7 @@ from cellmark.schemas.gene_panel import GenePanel
 from cellmark.schemas.manifest import Manifest
 from cellmark.schemas.normalization import describe_scale, normalize
 from cellmark.schemas.read import open_cells
+from cellmark.schemas.training_summary import summarize_training
 
 from .check_parity import Parity, check_parity
 from .choose_panel import choose_panel
@@ -36,6 +37,7 @@ from .gene_gate import mean_gate
 from .gene_lists import select
 from .independent_test import check_independent, evaluate_independent
 from .labelled_cells import LabelledCells, read_labelled
+from .map_cells import map_cells
 from .split import Split, split_cells
 from .torch_device import torch_device
 from .trial import Trial
@@ -207,6 +209,16 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
     drawn = draw_golden_counts(counts[split.train], in_training[1], train_codes, n_types, seed=config.seed)
     golden = golden_cells(members, baselines, *drawn, temperature=1.0)
 
+    cell_map = None
+    if config.cell_map:
+        listener.step("Placing held-out cells in the plane")
+        part = "test" if len(split.test) else "validation"
+        held_out = getattr(split, part)
+        cell_map = map_cells(
+            annotator, counts[held_out], cells.library_size[held_out], cells.codes[held_out],
+            cell_types=list(cells.cell_types), part=part, seed=config.seed,
+        )  # fmt: skip
+
     listener.step("Writing the bundle")
     manifest = write_bundle(
         folder,
@@ -226,6 +238,15 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
         markers=explained.markers,
         expectations=expect(cells, split, columns, config),
         golden=golden,
+        cell_map=cell_map,
+        training=summarize_training(
+            cells.codes,
+            cells.donors,
+            train=split.train,
+            library_size=cells.library_size,
+            genes_detected=cells.counts.getnnz(axis=1),
+            cell_types=list(cells.cell_types),
+        ),
         manifest={
             **describe_data(cells, split),
             "name": config.name,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cellmark.schemas import registry_tags as tags
+from cellmark.schemas.bundle import MODEL_CARD, REPORT
 from cellmark.schemas.errors import Finding, RegistryError
 from cellmark.schemas.tracking_uri import public_uri, tracking_uri
 
@@ -144,6 +145,7 @@ class Tracker:
                 "evaluation/per_type.csv": per_type_frame(manifest.metrics),
                 "evaluation/test_calls.parquet": model.test_calls,
                 "data/quality.json": quality.to_dict(),
+                **{name: model.bundle.path(name).read_bytes() for name in (REPORT, MODEL_CARD)},
                 **figures_of(model),
                 **tuning_files(model.tuned),
             }

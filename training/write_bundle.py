@@ -17,6 +17,9 @@ from cellmark.schemas import bundle as files
 from cellmark.schemas.atomic_output import whole_folder
 from cellmark.schemas.golden_cells import GoldenCells, write_golden
 from cellmark.schemas.manifest import Manifest
+from cellmark.schemas.training_summary import TrainingSummary
+
+from .write_report import write_report
 
 ENVIRONMENT = ("cellmark", "torch", "onnx", "onnxruntime", "numpy", "scipy", "pandas", "anndata")
 MARKERS_CSV = "markers.csv"
@@ -63,10 +66,13 @@ def write_bundle(
     golden: GoldenCells,
     manifest: dict[str, Any],
     distilled: onnx.ModelProto | None = None,
+    cell_map: pd.DataFrame | None = None,
+    training: TrainingSummary | None = None,
 ) -> Manifest:
     """Write all files and seal them. `folder` must not exist; it appears whole or not at all.
 
-    `distilled`: a second, smaller annotator, an optional file.
+    `distilled`: a second, smaller annotator. `cell_map`: held-out cells in the plane, as `map_cells` gives them.
+    `training`: what the training data looked like. All three are optional files; the report tells what they hold.
 
     Raises `OutputError` when it exists or cannot be written.
     """
@@ -82,6 +88,11 @@ def write_bundle(
         text = json.dumps(expectations, indent=1, sort_keys=True, ensure_ascii=False)
         (draft / files.EXPECTATIONS).write_text(text + "\n", encoding="utf-8")
         write_golden(draft / files.GOLDEN_CELLS, golden)
+        if cell_map is not None:
+            cell_map.to_parquet(draft / files.CELL_MAP, index=False, compression="zstd")
+        if training is not None:
+            (draft / files.TRAINING_SUMMARY).write_bytes(training.to_bytes())
+        write_report(draft, manifest=manifest, markers=markers, genes=genes, cell_map=cell_map, training=training)
         return files.write_manifest(draft, manifest)
 
 

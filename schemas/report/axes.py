@@ -70,5 +70,5 @@ def floor_of(values: Sequence[float], *, step: float = 0.1, least: float = 0.0, 
 
 def log_ticks(low: float, high: float) -> list[tuple[float, str]]:
     """1, 2 and 5 of each power of ten between the two."""
-    found = [k * 10.0**power for power in range(0, 8) for k in (1, 2, 5)]
+    found = [k * 10.0**power for power in range(8) for k in (1, 2, 5)]
     return [(value, f"{value:,.0f}") for value in found if low <= value <= high]

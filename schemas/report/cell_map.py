@@ -15,6 +15,7 @@ CONFIDENCES = ((0.0, "below 0.5", "#7F2704"), (0.5, "0.5 to 0.8", "#D55E00"), (0
 SHAPES = ("m-2.2-2.2h4.4v4.4h-4.4z", "m0-3l2.8 5h-5.6z", "m0 3l2.8-5h-5.6z", "m0-3l3 3-3 3-3-3z")
 """Of types beyond the first eight, whose points are round."""
 UNASSIGNED = -1
+LARGER = 'transform="translate(-3.5 -3.5) scale(1.5)"'
 
 
 def places(cells: pd.DataFrame) -> np.ndarray:
@@ -27,8 +28,8 @@ def places(cells: pd.DataFrame) -> np.ndarray:
 
 
 def map_panels(cells: pd.DataFrame, cell_types: Sequence[str], *, threshold: float | None) -> dict[str, Markup]:
-    """The pictures `label`, `call` and `confidence`. `cells`: x, y, label, call, confidence, novelty; cells whose novelty
-    is above `threshold` are unassigned.
+    """The pictures `label`, `call` and `confidence`. `cells`: x, y, label, call, confidence, novelty; cells whose
+    novelty is above `threshold` are unassigned.
     """
     where = places(cells)
     numbers = {name: code for code, name in enumerate(cell_types)}
@@ -100,7 +101,7 @@ def _names(svg: Svg, where: np.ndarray, labels: np.ndarray, cell_types: Sequence
         half = width_of([text], 12) / 2 + 3
         x, y = np.median(found, axis=0)
         x = float(np.clip(x, half + 2, SIZE - half - 2))
-        for step in range(0, 24):
+        for step in range(24):
             at = float(y) + (step // 2 + 1) * 7 * (1 if step % 2 else -1) if step else float(y)
             free = all(abs(at - other) > 14 or abs(x - there) > half + wide for there, other, wide in taken)
             if free and 10 < at < SIZE - 6:
@@ -118,7 +119,7 @@ def legend(cell_types: Sequence[str], cells: pd.DataFrame) -> list[dict[str, obj
         mark = (
             f'<circle cx="7" cy="7" r="4" fill="{colour}"/>'
             if shape == 0
-            else f'<path fill="{colour}" d="M7 7{SHAPES[(shape - 1) % len(SHAPES)]}" transform="translate(-3.5 -3.5) scale(1.5)"/>'
+            else f'<path fill="{colour}" d="M7 7{SHAPES[(shape - 1) % len(SHAPES)]}" {LARGER}/>'
         )
         svg = Markup(f'<svg width="14" height="14" aria-hidden="true">{mark}</svg>')  # noqa: S704  # no text in it
         rows.append({"number": code + 1, "name": name, "n": int(sizes.get(name, 0)), "mark": svg})

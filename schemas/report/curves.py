@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from cellmark.schemas.manifest_evaluation import CoveragePoint, DepthPoint, FoldResult
+from cellmark.schemas.manifest_evaluation import CoveragePoint, DepthPoint, FoldResult, PartialPanelPoint
 from cellmark.schemas.manifest_overlap import MissingPoint
 from cellmark.schemas.manifest_trust import CalibrationScore, LeftOutType
 
@@ -44,7 +44,7 @@ def reliability_chart(before: CalibrationScore, after: CalibrationScore) -> Mark
     """Accuracy against confidence, bins of equally many cells, before and after calibration."""
     bins = [*before.bins, *after.bins]
     low = floor_of([min(one.confidence, one.accuracy) for one in bins])
-    frame = Frame(58, 12, WIDTH - 14, HEIGHT - 48, (low, 1.0), (low, 1.0))
+    frame = Frame(58, 12, WIDTH - 22, HEIGHT - 48, (low, 1.0), (low, 1.0))
     svg = Svg(WIDTH, HEIGHT, "Accuracy against confidence before and after calibration; the diagonal is perfect")
     frame.draw(svg, x_ticks=share_ticks(low), y_ticks=share_ticks(low), x_label="confidence", y_label="accuracy")
     svg.path([(frame.x(low), frame.y(low)), (frame.x(1), frame.y(1))], GREY, more=' stroke-width="1"')
@@ -67,14 +67,16 @@ def coverage_chart(points: Sequence[CoveragePoint]) -> Markup:
     low = floor_of([point.accuracy for point in points])
     left = max(0.0, min(point.share_called for point in points) // 0.1 * 0.1)
     left = min(left, 0.8)
-    frame = Frame(58, 12, WIDTH - 14, HEIGHT - 48, (left, 1.0), (low, 1.0))
+    frame = Frame(58, 12, WIDTH - 22, HEIGHT - 48, (left, 1.0), (low, 1.0))
     svg = Svg(WIDTH, HEIGHT, "Accuracy of the most confident cells against their share")
     frame.draw(svg, x_ticks=share_ticks(left), y_ticks=share_ticks(low),
                x_label="share of cells that keep their call", y_label="accuracy of these")  # fmt: skip
     places = [(frame.x(point.share_called), frame.y(point.accuracy)) for point in points]
     svg.path(places, BLUE, more=THIN)
     for (x, y), point in zip(places, points, strict=True):
-        tip = f"confidence at least {point.confidence:.2f}: {point.share_called:.1%} of cells, {point.accuracy:.1%} right"
+        tip = (
+            f"confidence at least {point.confidence:.2f}: {point.share_called:.1%} of cells, {point.accuracy:.1%} right"
+        )
         svg.circle(x, y, 4, BLUE, tip=tip)
     return svg.markup()
 
@@ -84,7 +86,7 @@ def depth_chart(points: Sequence[DepthPoint]) -> Markup:
     points = sorted(points, key=lambda point: point.share_of_counts)
     values = [value for point in points for value in (point.accuracy, point.macro_f1)]
     low = floor_of(values)
-    frame = Frame(58, 12, WIDTH - 14, HEIGHT - 48, (0.0, 1.0), (low, 1.0))
+    frame = Frame(58, 12, WIDTH - 22, HEIGHT - 48, (0.0, 1.0), (low, 1.0))
     svg = Svg(WIDTH, HEIGHT, "Accuracy and macro-F1 against the share of counts that is left")
     ticks = [(point.share_of_counts, f"{100 * point.share_of_counts:.0f} %") for point in points]
     frame.draw(svg, x_ticks=ticks, y_ticks=share_ticks(low), x_label="counts left of each cell")
@@ -97,12 +99,30 @@ def depth_chart(points: Sequence[DepthPoint]) -> Markup:
     return svg.markup()
 
 
+def partial_panel_chart(points: Sequence[PartialPanelPoint]) -> Markup:
+    """Accuracy and macro-F1 when a share of the panel's genes, drawn at random, was not measured."""
+    points = sorted(points, key=lambda point: point.share_missing)
+    low = floor_of([value for point in points for value in (point.accuracy, point.macro_f1)])
+    right = max(0.5, points[-1].share_missing)
+    frame = Frame(58, 12, WIDTH - 22, HEIGHT - 48, (0.0, right), (low, 1.0))
+    svg = Svg(WIDTH, HEIGHT, "Accuracy and macro-F1 against the share of the panel's genes that is missing")
+    frame.draw(svg, x_ticks=share_ticks(0, right), y_ticks=share_ticks(low), x_label="genes of the panel missing")
+    for name, colour, style in (("accuracy", ORANGE, DASHED), ("macro_f1", BLUE, THIN)):
+        places = [(frame.x(point.share_missing), frame.y(getattr(point, name))) for point in points]
+        svg.path(places, colour, more=style)
+        for (x, y), point in zip(places, points, strict=True):
+            measure = name.replace("_f1", "-F1")
+            tip = f"{point.share_missing:.0%} of the genes missing: {measure} {getattr(point, name):.3f}"
+            _mark(svg, x, y, colour, tip, square=name == "accuracy")
+    return svg.markup()
+
+
 def missing_chart(points: Sequence[MissingPoint], *, treatment: str, min_mass: float) -> Markup:
     """Macro-F1 when genes of the panel were not measured, both ways of treating them, and where input is refused."""
     points = sorted(points, key=lambda point: point.mass_missing)
     low = floor_of([value for point in points for value in (point.at_baseline, point.at_zero)])
     right = max(0.5, points[-1].mass_missing, 1 - min_mass)
-    frame = Frame(58, 12, WIDTH - 14, HEIGHT - 48, (0.0, right), (low, 1.0))
+    frame = Frame(58, 12, WIDTH - 22, HEIGHT - 48, (0.0, right), (low, 1.0))
     svg = Svg(WIDTH, HEIGHT, "Macro-F1 against the share of evidence that is missing")
     edge = frame.x(1 - min_mass)
     svg.rect(edge, 12, frame.right - edge, frame.bottom - 12, "#EEF1F4", tip="refused")
@@ -114,7 +134,8 @@ def missing_chart(points: Sequence[MissingPoint], *, treatment: str, min_mass: f
         places = [(frame.x(point.mass_missing), frame.y(getattr(point, name))) for point in points]
         svg.path(places, colour, more=THIN if name == f"at_{treatment}" else DASHED)
         for (x, y), point in zip(places, points, strict=True):
-            tip = f"{point.mass_missing:.0%} of the mass, {point.genes_missing:.0%} of the genes: {getattr(point, name):.3f}"
+            lost = f"{point.mass_missing:.0%} of the mass, {point.genes_missing:.0%} of the genes"
+            tip = f"{lost}: {getattr(point, name):.3f}"
             _mark(svg, x, y, colour, tip, square=name == "at_zero")
     return svg.markup()
 

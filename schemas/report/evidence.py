@@ -43,7 +43,7 @@ def best_scores(facts: ReportFacts) -> tuple[str, str, dict[str, Any]]:
     evaluation, metrics = facts.manifest.evaluation, facts.manifest.metrics
     if evaluation is not None and evaluation.per_type:
         what = {"per_type": evaluation.per_type, "confusion": evaluation.confusion, "n_cells": evaluation.n_cells}
-        of = "left-out donors" if evaluation.folds == "donors" else "left-out cells"
+        of = "cells of left-out donors" if evaluation.folds == "donors" else "left-out cells"
         return f"{of}, all folds together", "evaluation", what
     for part, words in (("test", "test cells"), ("validation", "validation cells")):
         if metrics.get(part, {}).get("per_type"):
@@ -111,7 +111,7 @@ def thin_reasons(evidence: TypeEvidence, tested_on: str) -> list[tuple[str, str]
         if tested["precision"] < LOW_RECALL:
             reasons.append(("low precision", f"{percent(tested['precision'])} of the calls of this type are right."))
     best = evidence.markers.head(TOP)
-    auc, stability = best["auc"].max(), best["stability"].median()
+    auc, stability = best["auc"].max(), best["stability"].dropna().median()
     if pd.notna(auc) and auc < WEAK_AUC:
         reasons.append(("weak markers", f"No single gene tells it from the rest (best AUC {auc:.2f})."))
     if pd.notna(stability) and stability < UNSTABLE:

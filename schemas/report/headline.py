@@ -70,8 +70,8 @@ def _sets(facts: ReportFacts) -> dict[str, Any]:
     if entry is None or not entry.levels:
         return _tile(title, None, "No sets of types with a stated error rate.", "label_sets")
     level = next((one for one in entry.levels if one.error_rate == entry.default_error_rate), entry.levels[0])
-    detail = (f"hold the label, {percent(1 - level.error_rate, 0)} were aimed at; {level.mean_size:.2f} types on average, "
-              f"one type for {percent(level.share_of_one, 0)} of cells")  # fmt: skip
+    detail = (f"hold the label, {percent(1 - level.error_rate, 0)} were aimed at; {level.mean_size:.2f} types on "
+              f"average, one type for {percent(level.share_of_one, 0)} of cells")  # fmt: skip
     return _tile(title, percent(level.coverage), detail, "label_sets.levels")
 
 

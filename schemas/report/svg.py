@@ -9,7 +9,7 @@ BLUE, ORANGE, GREEN, GREY, INK, LINE = "#0072B2", "#D55E00", "#00785A", "#5B6670
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#332288", "#7A4E1D")
 """As in the pictures of a training: far apart with any kind of colour blindness."""
 STEPS = 12
-LETTER = 0.56
+LETTER = 0.64
 """Mean width of a letter, of the font's size."""
 
 
@@ -32,7 +32,7 @@ def clip(text: str, longest: int) -> str:
     if len(text) <= longest:
         return text
     head = (longest - 1) // 2
-    return f"{text[:head]}…{text[-(longest - 1 - head):]}"
+    return f"{text[:head]}…{text[-(longest - 1 - head) :]}"
 
 
 def width_of(texts: Iterable[str], size: float) -> float:
@@ -54,7 +54,9 @@ class Svg:
     def line(self, x1: float, y1: float, x2: float, y2: float, kind: str = "grid") -> None:
         self.raw(f'<path class="{kind}" d="M{n(x1)} {n(y1)}L{n(x2)} {n(y2)}"/>')
 
-    def rect(self, x: float, y: float, width: float, height: float, fill: str, *, tip: str = "", more: str = "") -> None:
+    def rect(
+        self, x: float, y: float, width: float, height: float, fill: str, *, tip: str = "", more: str = ""
+    ) -> None:
         at = f'x="{n(x)}" y="{n(y)}" width="{n(width)}" height="{n(height)}"'
         self._shape(f'<rect {at} fill="{fill}"{more}', "rect", tip)
 

@@ -1,6 +1,6 @@
 """Pictures with one row or column for every cell type: confusion, expression of markers, spreads, numbers of cells."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -40,7 +40,9 @@ def confusion_chart(confusion: Sequence[Sequence[int]], cell_types: Sequence[str
         svg.line(left + place * step, top, left + place * step, top + size)
     for row, column in zip(*np.nonzero(counts), strict=True):
         x, y, share = left + column * step, top + row * step, shares[row, column]
-        tip = f"{cell_types[row]} called {cell_types[column]}: {counts[row, column]:,.0f} cells, {share:.1%} of the label"
+        tip = (
+            f"{cell_types[row]} called {cell_types[column]}: {counts[row, column]:,.0f} cells, {share:.1%} of the label"
+        )
         svg.rect(x + 0.5, y + 0.5, step - 1, step - 1, ramp(float(share)), tip=tip)
         kind = "cell light" if share > 0.45 else "cell"
         svg.text(x + step / 2, y + step / 2 + 4, _short(int(counts[row, column])), anchor="middle", kind=kind)
@@ -73,16 +75,16 @@ def dot_chart(
     largest = np.maximum(mean.max(axis=1, keepdims=True), 1e-9)
     for row, column in zip(*np.nonzero(fraction >= 0.005), strict=True):
         x, y = place(row, column)
-        tip = f"{genes[row]} in {cell_types[column]}: {fraction[row, column]:.0%} of cells, mean {mean[row, column]:.2f}"
+        tip = (
+            f"{genes[row]} in {cell_types[column]}: {fraction[row, column]:.0%} of cells, mean {mean[row, column]:.2f}"
+        )
         radius = 1.2 + 6.6 * float(np.sqrt(fraction[row, column]))
         colour = ramp(0.08 + 0.92 * float(mean[row, column] / largest[row, 0]))
         svg.circle(x, y, radius, colour, tip=tip)
     return svg.markup()
 
 
-def heat_chart(
-    mean: np.ndarray, genes: Sequence[str], cell_types: Sequence[str], *, own: Sequence[int] = ()
-) -> Markup:
+def heat_chart(mean: np.ndarray, genes: Sequence[str], cell_types: Sequence[str], *, own: Sequence[int] = ()) -> Markup:
     """Mean ln(1 + counts per 10,000), one scale for all genes. `mean`: [genes, types]."""
     svg, place = _grid(genes, cell_types, own, f"Mean expression of {len(genes)} genes in {len(cell_types)} cell types")
     largest = max(float(mean.max(initial=0)), 1e-9)
@@ -94,7 +96,10 @@ def heat_chart(
     return svg.markup()
 
 
-def _grid(genes: Sequence[str], cell_types: Sequence[str], own: Sequence[int], label: str):  # type: ignore[no-untyped-def]
+def _grid(
+    genes: Sequence[str], cell_types: Sequence[str], own: Sequence[int], label: str
+) -> tuple[Svg, Callable[[int, int], tuple[float, float]]]:
+    """A picture with genes in rows and types in columns, and where the middle of each cell lies."""
     names, symbols = [clip(name, LONGEST) for name in cell_types], [clip(gene, 16) for gene in genes]
     left, top = 14 + width_of(symbols, 12), heading_space(names)
     svg = Svg(left + 22 * len(names) + top * 0.85, top + 18 * len(symbols) + 6, label)
@@ -153,5 +158,3 @@ def donors_chart(cells: Mapping[str, Mapping[str, int]], cell_types: Sequence[st
             kind = "cell light" if share > 0.45 else "cell"
             svg.text(left + wide * (column + 0.5), y + 14, f"{count:,}" if count else "–", anchor="middle", kind=kind)
     return svg.markup()
-
-

@@ -3,7 +3,6 @@
 import shlex
 from typing import Any
 
-
 from . import curves, tables
 from .cell_map import CONFIDENCES, is_unassigned, legend, map_panels
 from .evidence import TypeEvidence, best_scores, evidence_of
@@ -54,7 +53,9 @@ def lede(facts: ReportFacts) -> str:
     of = f" of {count(len(donors), 'donor')}" if donors else ""
     return (
         f"Gives each single cell one of {count(len(manifest.cell_types), 'cell type')} from the raw counts of "
-        f"{manifest.panel.n_genes:,} genes. It learned from {count(manifest.training_data.n_cells, f'{organism}cell')}{of}."
+        f"{manifest.panel.n_genes:,} genes. It was made from "
+        f"{count(manifest.training_data.n_cells, f'{organism}cell')}{of}, "
+        f"{manifest.split.train.n_cells:,} of them for training."
     )
 
 
@@ -84,7 +85,8 @@ def _overview(facts: ReportFacts, types: list[TypeEvidence]) -> dict[str, Any]:
 
 def _scores(facts: ReportFacts) -> dict[str, Any]:
     """A row for every set of cells that the model was tried on."""
-    manifest, rows = facts.manifest, []
+    manifest = facts.manifest
+    rows: list[tuple[Any, ...]] = []
     evaluation = manifest.evaluation
     if evaluation is not None:
         what = "donors left out in turn" if evaluation.folds == "donors" else "cells left out in turn"
@@ -101,6 +103,10 @@ def _scores(facts: ReportFacts) -> dict[str, Any]:
         if part == "test" and evaluation is not None and evaluation.test_accuracy and evaluation.test_macro_f1:
             pair = [evaluation.test_accuracy, evaluation.test_macro_f1]
         rows.append((words, measured["n_cells"], *pair, "network", f"metrics.{part}"))
+        if part == "test" and evaluation is not None:
+            baseline = (evaluation.test_baseline_accuracy, evaluation.test_baseline_macro_f1)
+            if baseline[0] is not None and baseline[1] is not None:
+                rows.append((words, measured["n_cells"], *baseline, "logistic regression", "evaluation"))
     shown = [
         {"on": on, "n": n, "accuracy": _estimate(accuracy), "macro_f1": _estimate(f1), "who": who, "source": source}
         for on, n, accuracy, f1, who, source in rows
@@ -166,6 +172,9 @@ def _partial(facts: ReportFacts) -> dict[str, Any]:
     evaluation, overlap = facts.manifest.evaluation, facts.manifest.panel.overlap
     return {
         "depth": curves.depth_chart(evaluation.depth) if evaluation is not None and len(evaluation.depth) > 1 else None,
+        "panel": curves.partial_panel_chart(evaluation.partial_panel)
+        if evaluation is not None and len(evaluation.partial_panel) > 1
+        else None,
         "missing": curves.missing_chart(overlap.curve, treatment=overlap.treatment, min_mass=overlap.min_mass)
         if overlap is not None and len(overlap.curve) > 1
         else None,
@@ -238,5 +247,3 @@ def settings_rows(parameters: dict[str, Any], prefix: str = "") -> list[tuple[st
             shown = listed([str(part) for part in value]) if isinstance(value, list | tuple) else str(value)
             rows.append((prefix + name, shown))
     return rows
-
-

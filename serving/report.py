@@ -1,0 +1,21 @@
+"""The report that a bundle carries, as the service hands it out."""
+
+from cellmark.schemas.bundle import REPORT, Bundle
+from cellmark.schemas.errors import Finding, ModelError
+
+REPORT_HEADERS = {
+    "Content-Security-Policy": "sandbox allow-scripts allow-modals; default-src 'none'; style-src 'unsafe-inline'; "
+    "script-src 'unsafe-inline'; img-src data:",
+    "X-Content-Type-Options": "nosniff",
+}
+"""A bundle may come from anywhere: its page may draw, and reach neither this service nor anything else."""
+
+
+def read_report(bundle: Bundle) -> bytes:
+    """The bytes of `report.html`. Raises `ModelError` (`REPORT_MISSING`) when the bundle has none."""
+    if REPORT not in bundle.manifest.files:
+        raise ModelError(
+            Finding("REPORT_MISSING", "model", f"a bundle with {REPORT}", "one without it, as earlier versions made",
+                    "Write it from the bundle: cellmark report --model MODEL -o report.html.")
+        )  # fmt: skip
+    return bundle.path(REPORT).read_bytes()

@@ -1,0 +1,240 @@
+"""The report and the model card say what the facts say, escape what others wrote, and call what is missing so."""
+
+import json
+import re
+import runpy
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from markdown_it import MarkdownIt
+
+from cellmark.schemas.bundle import CELL_MAP, MODEL_CARD, REPORT, TRAINING_SUMMARY, Bundle
+from cellmark.schemas.errors import BundleError
+from cellmark.schemas.report.evidence import evidence_of
+from cellmark.schemas.report.facts import read_facts
+from cellmark.schemas.report.model_card import render_model_card
+from cellmark.schemas.report.render import render_report
+from cellmark.schemas.training_summary import summarize_training
+
+if TYPE_CHECKING:
+    from cellmark.training.run import TrainedModel
+
+HERE = Path(__file__).resolve().parent
+made = SimpleNamespace(**runpy.run_path(str(HERE / "full_report.py")))
+SECTIONS = ("summary", "use", "accuracy", "confidence", "unknown", "partial", "types", "map", "data", "run", "origin")
+VOID = {"meta", "link", "br", "rect", "circle", "path"}
+
+
+class Page(HTMLParser):
+    """Elements, ids and text of a page; fails on an element that is not closed where it should be."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.ids += [value for name, value in attrs if name == "id" and value]
+        self.links += [value for name, value in attrs if name == "href" and value]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+        elif tag in self.open[-1:]:
+            self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(scope="module")
+def full() -> str:
+    return render_report(made.full_facts())
+
+
+def test_every_measure_is_told_with_its_interval_and_source(full: str) -> None:
+    text = Page(full).text
+    for shown in ("0.923", "95 % interval 0.903 to 0.943, bootstrap over donors", "logistic regression 0.901", "1.2 %",
+                  "6.1 % before", "0.932", "98.7 %", "1.31 types on average", "0.820", "0.0123",
+                  "energy", "3.0 %"):  # fmt: skip
+        assert shown in text, shown
+    for source in ("evaluation.per_fold", "calibration", "novelty.left_out", "label_sets", "panel.overlap.curve",
+                   "evaluation.depth", "evaluation.partial_panel", "cell_map.parquet", "markers.parquet"):  # fmt: skip
+        assert source in text, source
+    assert "Not measured:" not in text
+    assert '<li class="none">' not in full
+
+
+def test_a_page_has_all_sections_each_id_once_and_no_link_into_nothing(full: str) -> None:
+    page = Page(full)
+    assert set(SECTIONS) <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+    inside = [link[1:] for link in page.links if link.startswith("#")]
+    assert set(inside) <= set(page.ids)
+    assert {link for link in page.links if not link.startswith("#")} == {"data:,"}
+
+
+def test_names_of_types_and_genes_are_text_and_nothing_else(full: str) -> None:
+    page = Page(full)
+    assert page.tags.count("script") == 1
+    assert "<script>alert" not in full
+    assert made.HOSTILE in " ".join(page.words)
+    assert "GENE<b>" in " ".join(page.words)
+    assert "b" not in set(page.ids)
+    for attribute in re.findall(r'aria-label="([^"]*)"', full):
+        assert "<" not in attribute
+
+
+def test_the_only_script_is_the_one_that_the_policy_names(full: str) -> None:
+    import base64
+    import hashlib
+
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', full)
+    script = re.search(r"<script>(.*?)</script>", full, flags=re.DOTALL)
+    assert policy is not None
+    assert script is not None
+    digest = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy[1]
+    assert "default-src 'none'" in policy[1]
+    assert not re.search(r"(src|href)=\"https?:", full)
+    assert " on" + "click=" not in full
+
+
+def test_thirty_types_stay_small_and_the_same_facts_give_the_same_bytes(full: str) -> None:
+    assert len(full.encode()) < 10_000_000
+    assert render_report(made.full_facts()) == full
+
+
+def test_two_types_and_no_markers_still_make_a_page() -> None:
+    facts = made.full_facts(2)
+    assert Page(render_report(facts)).tags.count("article") == 2
+    Page(render_report(replace(facts, markers=facts.markers.iloc[:0], cell_map=None, training=None, identity=None)))
+
+
+def test_an_archived_bundle_has_a_report_that_says_what_was_not_measured() -> None:
+    facts = read_facts(Bundle.open(HERE / "archives" / "v1"))
+    text = Page(render_report(facts)).text
+    for missing in ("calibration", "label sets", "novelty", "accuracy with fewer counts", "folds, intervals"):
+        assert f"Not measured: {missing}" in text
+    assert "the bundle holds no map of cells" in text
+    assert facts.manifest.bundle_digest in text
+    assert "not measured" in render_model_card(facts)
+
+
+def test_evidence_is_thin_where_cells_are_few_or_calls_are_wrong() -> None:
+    facts = made.full_facts(4, n_cells=600)
+    manifest = facts.manifest
+    few = {**manifest.split.train.cells_per_type, manifest.cell_type_names[2]: 49}
+    train = manifest.split.train.model_copy(update={"cells_per_type": few})
+    facts = replace(facts, manifest=manifest.model_copy(update={"split": manifest.split.model_copy(
+        update={"train": train})}))  # fmt: skip
+    words = [[word for word, _ in one.thin] for one in evidence_of(facts)]
+    assert "few cells" in words[2]
+    assert "few cells" not in words[3]
+    assert ["low recall" in of for of in words] == [True, False, True, False]  # 0.75 and 0.95 by turns
+
+
+def test_a_cards_front_matter_is_yaml_and_its_tables_are_whole() -> None:
+    card = render_model_card(made.full_facts())
+    _, front, body = card.split("---\n", 2)
+    meta = yaml.safe_load(front)
+    assert meta["library_name"] == "cellmark"
+    assert meta["model-index"][0]["results"][0]["metrics"][0] == {"type": "accuracy", "value": 0.9231}
+    tokens = MarkdownIt("commonmark").enable("table").parse(body)
+    kinds = [token.type for token in tokens]
+    assert kinds.count("table_open") == 2
+    assert "html_block" not in kinds
+    rows = kinds.count("tr_open")
+    assert rows == 2 + 30 + 6
+    assert kinds.count("td_open") == 30 * 7 + 6 * 3
+    inline = [child for token in tokens for child in token.children or []]
+    assert "html_inline" not in [child.type for child in inline]
+    assert made.HOSTILE in "".join(child.content for child in inline)
+    assert next(token.content for token in tokens if token.type == "inline") == "full-model"
+
+
+def test_training_writes_both_texts_the_map_and_the_summary(trained: "TrainedModel") -> None:
+    bundle = trained.bundle
+    assert {REPORT, MODEL_CARD, CELL_MAP, TRAINING_SUMMARY} <= set(bundle.manifest.files)
+    cells = pd.read_parquet(bundle.path(CELL_MAP))
+    assert set(cells.columns) == {"x", "y", "label", "call", "confidence", "novelty", "part"}
+    assert len(cells) == len(trained.split.test)
+    calls = trained.test_calls
+    assert (cells["label"] == cells["call"]).sum() == (calls["label"] == calls["call"]).sum()
+    assert np.sort(cells["confidence"]) == pytest.approx(np.sort(calls["confidence"]), abs=1e-3)
+    page = bundle.path(REPORT).read_text(encoding="utf-8")
+    assert bundle.manifest.created not in page
+    assert bundle.digest not in page
+    assert bundle.manifest.files["annotator.onnx"].sha256 in page
+    text = Page(page).text
+    for cell_id in trained.cells.cell_ids[:20]:
+        assert str(cell_id) not in text
+
+
+def test_a_report_from_the_bundle_is_the_one_of_training_but_for_the_identity(trained: "TrainedModel") -> None:
+    facts = replace(read_facts(trained.bundle), identity=None)
+    assert render_report(facts).encode() == trained.bundle.path(REPORT).read_bytes()
+    assert render_model_card(facts).encode() == trained.bundle.path(MODEL_CARD).read_bytes()
+
+
+def test_the_command_writes_page_and_card_and_refuses_to_overwrite(
+    tiny_bundle: Bundle, tmp_path: Path, cellmark: Callable[..., SimpleNamespace]
+) -> None:
+    page, card = tmp_path / "report.html", tmp_path / "card.md"
+    assert cellmark("report", "--model", tiny_bundle.folder, "-o", page).status == 0
+    assert tiny_bundle.digest in page.read_text(encoding="utf-8")
+    assert cellmark("report", "--model", tiny_bundle.folder, "-o", card).status == 0
+    assert card.read_text(encoding="utf-8").startswith("---\n")
+    again = cellmark("report", "--model", tiny_bundle.folder, "-o", page)
+    assert again.status == 1
+    assert "OUTPUT_EXISTS" in again.err
+    other = cellmark("report", "--model", tiny_bundle.folder, "-o", tmp_path / "report.pdf")
+    assert "OUTPUT_FORMAT_UNKNOWN" in other.err
+
+
+def test_a_summary_of_another_form_is_refused(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    from cellmark.schemas.bundle import write_manifest
+
+    folder = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle.folder, folder)
+    (folder / TRAINING_SUMMARY).write_text('{"format_version": 2}')
+    raw = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    write_manifest(folder, {name: value for name, value in raw.items() if name != "files"})
+    with pytest.raises(BundleError, match=TRAINING_SUMMARY):
+        read_facts(Bundle.open(folder))
+
+
+def test_a_summary_has_the_quantiles_of_numpy_and_none_of_few_cells() -> None:
+    codes = np.array([0] * 50 + [1] * 4)
+    sizes = np.arange(54) * 10.0
+    summary = summarize_training(
+        codes, None, train=np.arange(54), library_size=sizes, genes_detected=sizes, cell_types=["a", "b"]
+    )
+    assert summary.cells == {"a": {"": 50}, "b": {"": 4}}
+    assert summary.library_size == {
+        "a": [pytest.approx(np.percentile(sizes[:50], q), abs=0.05) for q in (5, 25, 50, 75, 95)]
+    }
