@@ -18,7 +18,8 @@ from cellmark.schemas.canonical_json import canonical_json
 from cellmark.schemas.errors import BundleError, ModelError
 from cellmark.schemas.manifest import MANIFEST_NAME, seal
 
-FILES = (*REQUIRED, "markers.csv", MANIFEST_NAME)
+OPTIONAL = ("markers.csv", "report.html", "MODEL_CARD.md", "cell_map.parquet", "training_summary.json")
+FILES = (*REQUIRED, *OPTIONAL, MANIFEST_NAME)
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellmark.schemas.bundle import Bundle
+from cellmark.schemas.bundle import CELL_MAP, Bundle, read_optional_table
 from cellmark.schemas.errors import OutputError
+from cellmark.schemas.report.facts import read_summary
 from cellmark.training import write_bundle as module
 from cellmark.training.write_bundle import CSV_RANKS, MARKERS_CSV, code_facts, environment_facts, genes_frame, now
 from cellmark.training.write_bundle import write_bundle as write
@@ -31,6 +32,8 @@ def contents(bundle: Bundle) -> dict[str, object]:
         "markers": bundle.markers,
         "expectations": bundle.expectations,
         "golden": read_golden(bundle),
+        "cell_map": read_optional_table(bundle, CELL_MAP),
+        "training": read_summary(bundle),
         "manifest": {key: value for key, value in raw.items() if key not in sealed},
     }  # fmt: skip
 
