@@ -27,9 +27,11 @@ def serve(
 
     curl -F file=@new.h5ad http://127.0.0.1:3000/annotate
 
-    The model is verified and tested first, so a bad one is refused before the server starts. More settings are
-    environment variables: CELLMARK_CONCURRENCY, CELLMARK_THREADS, CELLMARK_MAX_UPLOAD_BYTES, CELLMARK_MAX_JSON_BYTES,
-    CELLMARK_MAX_UNPACKED_BYTES. Temporary files go to TMPDIR, BentoML's to BENTOML_HOME (by default below TMPDIR).
+    The model is verified and tested first, so a bad one is refused before the server starts. Files are read by a
+    process apart, within CELLMARK_READ_SECONDS, CELLMARK_READER_MEMORY_BYTES, CELLMARK_MAX_CELLS, CELLMARK_MAX_GENES
+    and CELLMARK_MAX_NONZEROS. More settings are environment variables: CELLMARK_CONCURRENCY, CELLMARK_THREADS,
+    CELLMARK_MAX_UPLOAD_BYTES, CELLMARK_MAX_JSON_BYTES, CELLMARK_MAX_UNPACKED_BYTES. Temporary files go to TMPDIR,
+    BentoML's to BENTOML_HOME (by default below TMPDIR).
     """
     import os
     import sys

@@ -153,3 +153,45 @@ def test_h5ad_files_of_a_folder_are_annotated_in_place_by_force(
     assert annotate_batch(annotator, inputs, tmp_path, format="h5ad", force=True) == 0
     for path in inputs:
         assert "cellmark_cell_type" in ad.read_h5ad(path).obs
+
+
+LOOPS = Path(__file__).with_name("archives") / "damaged" / "loops.h5ad"
+
+
+def test_a_file_that_makes_libhdf5_loop_does_not_stop_the_others(
+    annotator: Annotator, new_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CELLMARK_READ_SECONDS", "1")
+    assert annotate_batch(annotator, [LOOPS, new_file], tmp_path / "out") == 1
+    summary = pd.read_csv(tmp_path / "out" / "summary.csv")
+    assert list(summary["status"]) == ["refused", "ok"]
+    assert summary["codes"][0] == "FILE_UNREADABLE"
+    assert "had not finished" in summary["message"][0]
+
+
+@pytest.mark.parametrize("kind", ["h5ad", "parquet"])
+@pytest.mark.parametrize("name", ["cells.h5ad", "cells.csv", "cells.zarr"])
+def test_reading_apart_and_directly_write_the_same(
+    annotator: Annotator, new_cells: ad.AnnData, tmp_path: Path, name: str, kind: str
+) -> None:
+    path, cells = tmp_path / name, new_cells.copy()
+    cells.obs["total"] = np.asarray(cells.X.sum(axis=1)).ravel()
+    match path.suffix:
+        case ".h5ad":
+            cells.write_h5ad(path)
+        case ".csv":
+            cells.to_df().to_csv(path, index_label="cell_id")
+        case _:
+            cells.write_zarr(path)
+    outputs = []
+    for trusted in (False, True):
+        assert annotate_batch(annotator, [path], tmp_path / str(trusted), format=kind, trusted=trusted) == 0
+        outputs.append(tmp_path / str(trusted) / f"cells.{kind}")
+    if kind == "parquet":
+        pd.testing.assert_frame_equal(*map(pd.read_parquet, outputs))
+        return
+    apart, directly = map(ad.read_h5ad, outputs)
+    pd.testing.assert_frame_equal(apart.obs, directly.obs)
+    pd.testing.assert_frame_equal(apart.var, directly.var)
+    assert (apart.X != directly.X).sum() == 0
+    assert sorted(apart.uns) == sorted(directly.uns)
