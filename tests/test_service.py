@@ -394,6 +394,12 @@ def test_a_registered_model_is_fetched_once_and_served_under_its_name_and_versio
             assert (Path(model) / "manifest.json").is_file()
 
 
+def test_every_setting_stands_in_the_docs() -> None:
+    page = (Path(__file__).resolve().parents[1] / "docs" / "service.md").read_text(encoding="utf-8")
+    for name in ServiceSettings().to_environment():
+        assert f"| `{name}` |" in page
+
+
 def test_settings_survive_the_way_through_the_environment() -> None:
     settings = ServiceSettings(model="a", model_version="3", workers=2, max_json_bytes=5)
     assert ServiceSettings.from_environment(settings.to_environment()) == settings
