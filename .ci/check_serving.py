@@ -98,6 +98,8 @@ def use_the_command_line(folder: Path, bundle: Path, expected: pd.DataFrame) -> 
 
     run("bundle", "verify", str(bundle), folder=folder)
     model = ("--model", str(bundle), "--library-size", "total")
+    run("report", "--model", str(bundle), "-o", "report.html", folder=folder)
+    check("</html>" in (folder / "report.html").read_text(encoding="utf-8"), "a report is written without torch")
     run("annotate", "cells.h5ad", *model, "--probabilities", "-o", "calls.parquet", folder=folder)
     calls = pd.read_parquet(folder / "calls.parquet").set_index("cell_id")
     found = calls[[f"probability:{name}" for name in expected.columns]].to_numpy()

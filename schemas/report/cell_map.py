@@ -102,7 +102,7 @@ def _names(svg: Svg, where: np.ndarray, labels: np.ndarray, cell_types: Sequence
         x, y = np.median(found, axis=0)
         low, high = np.percentile(found, [10, 90], axis=0)
         if (high - low).prod() < 3 * half * 28:  # too few to be written on: above them
-            y = found[:, 1].min() - 10
+            y = low[1] - 0.4 * (y - low[1]) - 10  # strays lie elsewhere
         x = float(np.clip(x, half + 2, SIZE - half - 2))
         for step in range(24):
             at = float(y) + (step // 2 + 1) * 7 * (1 if step % 2 else -1) if step else float(y)
