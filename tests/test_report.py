@@ -238,3 +238,41 @@ def test_a_summary_has_the_quantiles_of_numpy_and_none_of_few_cells() -> None:
     assert summary.library_size == {
         "a": [pytest.approx(np.percentile(sizes[:50], q), abs=0.05) for q in (5, 25, 50, 75, 95)]
     }
+
+
+@pytest.mark.parametrize(
+    ("section", "changed"),
+    [
+        ("evaluation", {"per_fold": [], "per_type": {}, "confusion": [], "depth": [], "confidence": []}),
+        ("evaluation", {"partial_panel": []}),
+        ("evaluation", {"baseline_accuracy": None, "baseline_macro_f1": None}),
+        ("novelty", {"left_out": [], "test_refusal_rate": None}),
+        ("label_sets", {"levels": []}),
+        ("calibration", None),
+        ("novelty", None),
+        ("label_sets", None),
+        ("evaluation", None),
+    ],
+)
+def test_a_section_that_lacks_something_still_makes_a_page(section: str, changed: dict[str, object] | None) -> None:
+    facts = made.full_facts(3)
+    entry = getattr(facts.manifest, section)
+    entry = None if changed is None else entry.model_copy(update=changed)
+    facts = replace(facts, manifest=facts.manifest.model_copy(update={section: entry}))
+    assert set(SECTIONS) <= set(Page(render_report(facts)).ids)
+    assert yaml.safe_load(render_model_card(facts).split("---\n", 2)[1])["library_name"] == "cellmark"
+
+
+def test_without_the_map_no_cell_is_in_the_bundle(tiny_file: Path, tmp_path: Path) -> None:
+    from cellmark.training.classifier import NetworkShape
+    from cellmark.training.config import TrainingConfig
+    from cellmark.training.fit import FitSettings
+    from cellmark.training.run import train
+
+    silent = SimpleNamespace(**{name: lambda *_: None for name in ("step", "note", "data", "trial", "epoch")})
+    config = TrainingConfig(
+        data=tiny_file, n_members=1, fit=FitSettings(shape=NetworkShape((16,)), max_epochs=3), cell_map=False
+    )
+    bundle = train(config, tmp_path / "bundle", silent).bundle  # type: ignore[arg-type]
+    assert CELL_MAP not in bundle.manifest.files
+    assert "the bundle holds no map of cells" in Page(bundle.path(REPORT).read_text(encoding="utf-8")).text
