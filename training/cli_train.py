@@ -33,6 +33,12 @@ def train(
     test_label: Annotated[
         str | None, typer.Option("--test-label", help="Its label column. Default: as --label.")
     ] = None,
+    test_labels: Annotated[
+        Path | None,
+        typer.Option(
+            "--test-labels", help="A CSV file (from,to) that brings its labels and the model's to shared names."
+        ),
+    ] = None,
     layer: Layer = None,
     library_size: LibrarySize = None,
     genes_by_cells: GenesByCells = False,
@@ -263,6 +269,7 @@ def train(
         genes_by_cells=genes_by_cells,
         test_data=test,
         test_label=test_label,
+        test_labels=test_labels,
         min_cells=min_cells,
         max_genes=chosen.max_genes if max_genes is None else max_genes or None,
         min_panel_share=min_panel_share,

@@ -25,7 +25,8 @@ class TrainingConfig:
     `label`, `donor`: columns of `obs`. `hold_out`: donors for the test part. `test_share`: of the cells otherwise; with
     0 there is no test part, donors or not, and the model is registered without measures on unseen cells of this file.
     `library_size`: an `obs` column, None to
-    sum over all genes. `test_data`: an independent labelled file, evaluated as well. `min_cells`: types with fewer are
+    sum over all genes. `test_data`: an independent labelled file, evaluated as well; `test_labels`: a CSV file
+    (`from`, `to`) that brings its labels and the model's types to shared names. `min_cells`: types with fewer are
     left out. `max_genes`: largest panel, None for all genes that pass the filter.
 
     `preset`: the name of the bundle that the settings were taken from; the settings themselves are what counts:
@@ -47,6 +48,7 @@ class TrainingConfig:
     genes_by_cells: bool = False
     test_data: Path | None = None
     test_label: str | None = None
+    test_labels: Path | None = None
     min_cells: int = 10
     max_genes: int | None = DEFAULT.max_genes
     min_panel_share: float = 0.5
@@ -69,11 +71,12 @@ class TrainingConfig:
 
     def parameters(self) -> dict[str, Any]:
         """Everything that shaped the model, flat, without paths of this machine."""
-        apart = ("data", "test_data", "figures", "fit", "tune", "markers")
+        apart = ("data", "test_data", "test_labels", "figures", "fit", "tune", "markers")
         flat = {key: value for key, value in asdict(self).items() if key not in apart}
         flat["hold_out"] = ",".join(self.hold_out)
         flat["data"] = self.data.name
         flat["test_data"] = self.test_data.name if self.test_data else None
+        flat["test_labels"] = self.test_labels.name if self.test_labels else None
         fit = asdict(self.fit)
         shape = fit.pop("shape")
         markers = asdict(self.markers)

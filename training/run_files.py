@@ -23,16 +23,18 @@ MIN_TEST_CELLS = 300
 
 def figures_of(model: "TrainedModel") -> dict[str, bytes]:
     """The run's figures as PNG, by their place among the artifacts."""
+    from .evaluation_files import evaluation_figures
     from .figures import confusion_figure, learning_figure, per_type_figure, png
 
     members = [result.epochs for result in model.fitted.results]
     figures = {
         "learning": learning_figure(model.fitted.epochs, best_epoch=model.fitted.best_epoch, members=members),
         **_figures_of_cells(model),
+        **evaluation_figures(model.manifest.evaluation, model.manifest.cell_type_names),
     }
     for part, measured in model.manifest.metrics.items():
         if measured.get("confusion"):
-            names = model.manifest.cell_type_names
+            names = measured.get("cell_types", model.manifest.cell_type_names)
             figures[f"confusion_{part}"] = confusion_figure(measured["confusion"], names, part=part)
             figures[f"f1_{part}"] = per_type_figure(measured["per_type"], part=part)
     return {f"figures/{name}.png": png(figure) for name, figure in figures.items()}

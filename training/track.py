@@ -17,6 +17,7 @@ from .check_quality import check_quality
 from .config import TrainingConfig
 from .dataset_input import dataset_input, file_input
 from .describe import split_frame
+from .evaluation_files import evaluation_metrics, evaluation_tables
 from .flat_metrics import flat_metrics, per_type_frame
 from .open_run import ending, open_client, quiet_logs, refusals, start_run
 from .register import RegisteredVersion, register_bundle
@@ -123,6 +124,7 @@ class Tracker:
         self._log_metrics(
             {
                 **flat_metrics(manifest.metrics),
+                **evaluation_metrics(manifest.evaluation),
                 "best_epoch": model.fitted.best_epoch,
                 **tuning_metrics(model.tuned),
                 "panel_n_genes": manifest.panel.n_genes,
@@ -144,6 +146,7 @@ class Tracker:
                 "evaluation/metrics.json": manifest.metrics,
                 "evaluation/per_type.csv": per_type_frame(manifest.metrics),
                 "evaluation/test_calls.parquet": model.test_calls,
+                **evaluation_tables(manifest.evaluation),
                 "data/quality.json": quality.to_dict(),
                 **{name: model.bundle.path(name).read_bytes() for name in (REPORT, MODEL_CARD)},
                 **figures_of(model),

@@ -1,0 +1,131 @@
+"""The network beside logistic regression, and both with poorer input: `python benchmarks/evaluation.py`.
+
+`pancreas_baron_human`, each donor out in turn; types with at least 15 training and 3 test cells, all others removed
+from both sides; seeds 0, 1, 2. Split, panel and fit are those of `cellmark train --donor batch --hold-out DONOR`;
+logistic regression (balanced, C = 1) has the same panel and the same standardised input, and is trained on training and
+validation cells together. The networks are fitted with and without augmentation; curves are of binomially thinned
+counts, and of genes of the panel that were not measured (three draws). `--figure FILE` draws them.
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+import torch
+
+from cellmark.schemas.normalization import normalize, row_sums
+from cellmark.training.choose_panel import choose_panel
+from cellmark.training.contributions import mean_of_types
+from cellmark.training.ensemble import fit_ensemble, variations
+from cellmark.training.fit import FitSettings, predict_logits
+from cellmark.training.linear_baseline import LinearBaseline
+from cellmark.training.poorer_input import depth_curve, partial_panel_curve
+from cellmark.training.split import split_cells
+
+SEEDS = (0, 1, 2)
+DONORS = ("human1", "human2", "human3", "human4")
+MAX_GENES = 2000
+
+
+def points_of(donor: str, seed: int, path: Path) -> list[dict[str, Any]]:
+    """Every point of both curves, for both networks and logistic regression."""
+    adata = ad.read_h5ad(path)
+    out = (adata.obs["batch"] == donor).to_numpy()
+    labels = adata.obs["cell_type"].astype(str).to_numpy()
+    kept = [
+        name for name in np.unique(labels) if (labels[~out] == name).sum() >= 15 and (labels[out] == name).sum() >= 3
+    ]
+    adata = adata[np.isin(labels, kept)].copy()
+    names, codes = np.unique(adata.obs["cell_type"].astype(str), return_inverse=True)
+    counts = sp.csr_matrix(adata.X, dtype=np.float32)
+    library = row_sums(counts)
+    donors = adata.obs["batch"].astype(str).to_numpy(dtype=str)
+    split = split_cells(codes, donors, hold_out=(donor,), seed=seed)
+    train, n_types = split.train, len(names)
+    columns = choose_panel(
+        counts[train], library[train], normalize(counts[train], library[train]), codes[train], max_genes=MAX_GENES
+    )
+    panel = counts[:, columns]
+    panel.sort_indices()
+    x = normalize(panel, library)
+    baselines = mean_of_types(x[train], codes[train], n_types)
+    linear = LinearBaseline(x, codes, np.concatenate([train, split.validation]), seed=seed)
+    methods: dict[str, Callable[[sp.csr_matrix], np.ndarray]] = {"logistic regression": linear.calls}
+    for name, share in (("network, not augmented", 0.0), ("network", FitSettings().augmented)):
+        fitted = fit_ensemble(
+            x, codes, train=train, validation=split.validation, n_types=n_types, seed=seed,
+            members=variations(replace(FitSettings(), augmented=share), n_members=5),
+        )  # fmt: skip
+        classifiers = fitted.classifiers
+
+        def calls(cells: sp.csr_matrix, classifiers: Any = classifiers) -> np.ndarray:
+            found = torch.stack([predict_logits(classifier, cells) for classifier in classifiers]).mean(dim=0)
+            return np.asarray(found.argmax(dim=1).numpy())
+
+        methods[name] = calls
+    rows = []
+    for name, calls_of in methods.items():
+        of_test = x[split.test], codes[split.test], n_types
+        depth = depth_curve(calls_of, *of_test, seed=seed)
+        partial = partial_panel_curve(calls_of, *of_test, baselines=baselines, seed=seed)
+        rows += [{"method": name, "what": "counts", "share": point["share_of_counts"], **point} for point in depth]
+        rows += [
+            {"method": name, "what": "genes missing", "share": point["share_missing"], **point} for point in partial
+        ]
+    return [{"donor": donor, "seed": seed, **row} for row in rows]
+
+
+def show(points: pd.DataFrame) -> None:
+    for measure in ("macro_f1", "accuracy"):
+        full = points[(points["what"] == "counts") & (points["share"] == 1.0)]
+        print(f"\n{measure} at full depth, mean of seeds {SEEDS}")
+        table = full.pivot_table(index="method", columns="donor", values=measure)
+        print(table.assign(mean=table.mean(axis=1)).round(4).to_string())
+        print(f"\n{measure}, mean over donors and seeds")
+        print(points.pivot_table(index="method", columns=["what", "share"], values=measure).round(4).to_string())
+
+
+def draw(points: pd.DataFrame, path: Path) -> None:
+    from cellmark.training.figure_style import BLUE, GREY, ORANGE, new_figure, plain
+
+    figure = new_figure(9, 3.8)
+    depth, partial = figure.subplots(1, 2, sharey=True)
+    styles = {"network": (BLUE, "-", "o"), "network, not augmented": (ORANGE, "--", "s"),
+              "logistic regression": (GREY, ":", "^")}  # fmt: skip
+    for axes, what in ((depth, "counts"), (partial, "genes missing")):
+        means = points[points["what"] == what].groupby(["method", "share"])["macro_f1"].mean()
+        for name, (colour, line, marker) in styles.items():
+            curve = means[name]
+            axes.plot(100 * curve.index, curve, line, color=colour, marker=marker, label=name)
+        plain(axes)
+    depth.set(xlabel="share of the counts, %", ylabel="macro-F1, donors held out", title="Shallow sequencing")
+    partial.set(xlabel="genes of the panel not measured, %", title="Partial panel")
+    partial.legend(frameon=False, fontsize=8, loc="lower left")
+    figure.savefig(path, dpi=130, metadata={"Software": None})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shared", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data")
+    parser.add_argument("--figure", type=Path)
+    given = parser.parse_args()
+    path = given.shared / "pancreas_baron_human.h5ad"
+    rows = []
+    for donor in DONORS:
+        for seed in SEEDS:
+            rows += points_of(donor, seed, path)
+            print(f"{donor}, seed {seed}", flush=True)
+    points = pd.DataFrame(rows)
+    show(points)
+    if given.figure:
+        draw(points, given.figure)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Intervals from counts of pairs: the same as resampling cells or donors one by one."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+
+from cellmark.training.bootstrap import accuracy_of, confusion, intervals, macro_f1_of
+
+
+def draw(n_cells: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    labels = generator.choice(4, n_cells, p=[0.5, 0.3, 0.15, 0.05])
+    calls = np.where(generator.random(n_cells) < 0.85, labels, generator.integers(0, 4, n_cells))
+    return labels, calls
+
+
+def test_measures_of_confusions_are_those_of_scikit_learn() -> None:
+    labels, calls = draw(300)
+    found = confusion(labels, calls, 5)  # the fifth type has no cells
+    np.testing.assert_array_equal(found, confusion_matrix(labels, calls, labels=range(5)))
+    assert float(accuracy_of(found)) == pytest.approx(accuracy_score(labels, calls))
+    assert float(macro_f1_of(found)) == pytest.approx(f1_score(labels, calls, average="macro"))
+    both = np.stack([found, confusion(calls, labels, 5)])
+    assert macro_f1_of(both).tolist() == pytest.approx([float(macro_f1_of(each)) for each in both])
+
+
+def test_a_type_that_is_called_and_has_no_cells_does_not_enter_the_macro_f1() -> None:
+    labels, calls = np.array([0, 0, 1, 1]), np.array([0, 2, 1, 1])
+    assert float(macro_f1_of(confusion(labels, calls, 3))) == pytest.approx((2 / 3 + 1.0) / 2)
+
+
+def test_intervals_over_cells_are_those_of_resampling_cells_one_by_one() -> None:
+    labels, calls = draw(400)
+    accuracy, macro_f1 = intervals(labels, calls, 4, seed=0)
+    generator = np.random.default_rng(1)
+    resampled = []
+    for _ in range(2_000):
+        rows = generator.integers(0, 400, 400)
+        resampled.append(
+            (accuracy_score(labels[rows], calls[rows]), f1_score(labels[rows], calls[rows], average="macro"))
+        )
+    for found, values in zip((accuracy, macro_f1), np.array(resampled).T, strict=True):
+        assert found.over == "cells"
+        assert [found.low, found.high] == pytest.approx(np.quantile(values, [0.025, 0.975]).tolist(), abs=0.008)
+    assert accuracy.value == pytest.approx(accuracy_score(labels, calls))
+    assert macro_f1.value == pytest.approx(f1_score(labels, calls, average="macro"))
+
+
+def test_donors_that_differ_widen_the_interval_and_few_donors_leave_it_to_cells() -> None:
+    generator = np.random.default_rng(0)
+    donors = np.repeat([f"d{number}" for number in range(8)], 100)
+    labels = generator.integers(0, 2, 800)
+    wrong = generator.random(800) < np.repeat(np.linspace(0, 0.4, 8), 100)
+    calls = np.where(wrong, 1 - labels, labels)
+    of_cells, _ = intervals(labels, calls, 2, seed=0)
+    of_donors, _ = intervals(labels, calls, 2, donors=donors, seed=0)
+    few, _ = intervals(labels[:400], calls[:400], 2, donors=donors[:400], seed=0)
+    assert (of_donors.over, few.over) == ("donors", "cells")
+    assert of_donors.low is not None
+    assert of_donors.high is not None
+    assert of_cells.low is not None
+    assert of_cells.high is not None
+    assert of_donors.high - of_donors.low > 2 * (of_cells.high - of_cells.low)
+    assert of_donors.low < of_donors.value < of_donors.high
+
+
+def test_no_cells_have_no_interval() -> None:
+    nothing = np.zeros(0, dtype=int)
+    for found in intervals(nothing, nothing, 3, seed=0):
+        assert (found.low, found.high, found.over) == (None, None, None)
