@@ -106,6 +106,8 @@ def baseline_figure(entry: EvaluationEntry) -> "Figure":
     axes.invert_yaxis()
     axes.set(xlabel="macro-F1", ylabel=f"{whole} held out", title="Cells held out of training")
     axes.legend(frameon=False, fontsize=8)
+    low, high = axes.get_xlim()
+    axes.set_xticks([tick for tick in axes.get_xticks() if low <= tick <= high])
     plain(axes)
     return figure
 
@@ -118,6 +120,9 @@ def confidence_figure(entry: EvaluationEntry) -> "Figure":
     axes.plot(shares, [point.accuracy for point in entry.confidence], color=BLUE, marker="o")
     axes.set(xlabel="most confident cells, %", ylabel="accuracy",
              title=f"Accuracy against confidence, {_cells(entry)} cells")  # fmt: skip
+    axes.set_xticks([50, 60, 70, 80, 90, 100])
+    low, high = axes.get_ylim()
+    axes.set_yticks([tick for tick in axes.get_yticks() if low <= tick <= high])
     plain(axes)
     return figure
 
@@ -134,9 +139,11 @@ def poorer_input_figure(entry: EvaluationEntry) -> "Figure":
         shares = [100 * share for share, _ in points]
         axes.plot(shares, [point.accuracy for _, point in points], color=BLUE, marker="o", label="accuracy")
         axes.plot(shares, [point.macro_f1 for _, point in points], "--", color=ORANGE, marker="s", label="macro-F1")
+        axes.set_xticks(shares)
         plain(axes)
     depth.set(xlabel="share of the counts, %", ylabel="accuracy, macro-F1",
-              title=f"Shallow sequencing, {_cells(entry)} cells", ylim=(0, 1.02))  # fmt: skip
+              title=f"Shallow sequencing, {_cells(entry)} cells",
+              yticks=[0, 0.2, 0.4, 0.6, 0.8, 1], ylim=(0, 1.02))  # fmt: skip
     depth.legend(frameon=False, fontsize=8, loc="lower right")
     partial.set(xlabel="genes of the panel not measured, %", ylabel="accuracy, macro-F1",
                 title=f"Partial panel, {_cells(entry)} cells")  # fmt: skip

@@ -1,176 +1,164 @@
 """The manifest's section `evaluation`: folds, intervals, a linear baseline, and calls on poorer input."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.special import softmax
 
-from .bootstrap import MIN_DONORS, Interval, intervals
+from .bootstrap import MIN_DONORS, intervals
+from .classifier import Classifier
+from .ensemble import predict_probabilities
 from .evaluate import evaluate
 from .linear_baseline import MAX_CELLS, LinearBaseline
+from .out_of_fold import OutOfFold
 from .poorer_input import Calls, confidence_curve, depth_curve, partial_panel_curve
+from .split import Split
 
 MAX_CURVE_CELLS = 5_000
 """Cells of the curves at most; more make them no smoother."""
 
-
-@dataclass(frozen=True)
-class HeldOut:
-    """What networks said of cells that they were not trained on, each cell held out once.
-
-    `folds`: what was held out in turn. `names`: of the folds, the donor or a number. `fold_of`: int [cells], number of
-    the fold in which a cell was held out, -1 for a cell that never was. `probabilities`: cells x types; of cells that
-    never were, of no meaning. `calls_of_fold`: from each fold's number to its networks' calls, None where these were
-    not kept.
-    """
-
-    folds: Literal["donors", "cells"]
-    names: tuple[str, ...]
-    fold_of: np.ndarray
-    probabilities: np.ndarray
-    calls_of_fold: Callable[[int], Calls] | None = None
+Curve = list[dict[str, Any]]
 
 
 def evaluation_section(
     x: sp.csr_matrix,
     codes: np.ndarray,
     cell_types: Sequence[str],
-    held_out: HeldOut,
+    split: Split,
+    held_out: OutOfFold,
     *,
     donors: np.ndarray | None,
-    train: np.ndarray,
-    test: np.ndarray,
     probabilities: np.ndarray,
-    calls: Calls,
+    classifiers: Sequence[Classifier],
     baselines: np.ndarray,
     level: Literal["fast", "full"],
     seed: int,
 ) -> dict[str, Any]:
-    """As `EvaluationEntry`.
+    """As `EvaluationEntry`. Nothing here chooses anything.
 
     `x`: CSR, all cells x panel genes, ln(1 + counts per 10,000); `codes`: int [cells], numbers of `cell_types`.
-    `train`: the cells that the registered model was fitted on, validation cells among them; `test`: those it has not
-    seen, none or more; `probabilities`: what it says of all cells, `calls` its calls for other expression.
-    `baselines`: what takes the place of a gene that was not measured, [genes].
+    `split`: of the registered model, `classifiers` its networks, `probabilities` what they say of all cells, cells x
+    types. `baselines`: what takes the place of a gene that was not measured, [genes].
 
-    The baseline of a fold is trained on all cells of the other folds: on those that settled when the network stopped,
-    too. Nothing here chooses anything.
+    The linear baseline of a fold is trained on all cells of the other folds, that of the test part on training and
+    validation cells: on those that settle when networks stop, too.
     """
-    n_types = len(cell_types)
-    rows = np.flatnonzero(held_out.fold_of >= 0)
-    notes = []
-    found = np.full(len(codes), -1)
-    found[rows] = held_out.probabilities[rows].argmax(axis=1)
-    linear = np.full(len(codes), -1)
-    per_fold = []
-    for number, name in enumerate(held_out.names):
-        inside = np.flatnonzero(held_out.fold_of == number)
-        others = rows[held_out.fold_of[rows] != number]
-        linear[inside] = LinearBaseline(x, codes, others, seed=seed).calls(x[inside])
-        ours, theirs = (_measures(codes[inside], of[inside], cell_types) for of in (found, linear))
-        per_fold.append({"fold": name, "n_cells": len(inside), "accuracy": ours["accuracy"],
-                         "macro_f1": ours["macro_f1"], "baseline_accuracy": theirs["accuracy"],
-                         "baseline_macro_f1": theirs["macro_f1"]})  # fmt: skip
+    plan, n_types = held_out.plan, len(cell_types)
+    rows = plan.cells
+    found, linear = _calls_of_folds(x, codes, held_out, seed=seed)
     of_rows = donors[rows] if donors is not None else None
-    accuracy, macro_f1 = intervals(codes[rows], found[rows], n_types, donors=of_rows, seed=seed)
-    linear_accuracy, linear_f1 = intervals(codes[rows], linear[rows], n_types, donors=of_rows, seed=seed)
-    together = evaluate(codes[rows], found[rows], cell_types)
     section: dict[str, Any] = {
         "level": level,
-        "folds": held_out.folds,
-        "n_folds": len(held_out.names),
+        "folds": plan.folds,
+        "n_folds": len(plan.names),
         "n_cells": len(rows),
-        "accuracy": _estimate(accuracy),
-        "macro_f1": _estimate(macro_f1),
-        "baseline_accuracy": _estimate(linear_accuracy),
-        "baseline_macro_f1": _estimate(linear_f1),
-        "per_fold": per_fold,
-        "per_type": together["per_type"],
-        "confusion": together["confusion"],
+        **_estimates("", codes[rows], found[rows], n_types, of_rows, seed),
+        **_estimates("baseline_", codes[rows], linear[rows], n_types, of_rows, seed),
+        "per_fold": [
+            _fold(name, codes, found, linear, np.flatnonzero(plan.fold_of == number), cell_types)
+            for number, name in enumerate(plan.names)
+        ],
     }
+    together = evaluate(codes[rows], found[rows], cell_types)
+    section |= {name: together[name] for name in ("per_type", "confusion")}
+    notes = ["folds share the panel of genes, which was chosen on the registered model's training cells"]
     if donors is not None and len(np.unique(donors[rows])) < MIN_DONORS:
         notes.append(f"intervals resample cells: with fewer than {MIN_DONORS} donors they leave out how donors differ")
-    if min(len(rows), len(train)) > MAX_CELLS:
-        notes.append(f"the linear baseline was trained on {MAX_CELLS} cells drawn from each training part")
-    if len(test):
-        section |= _test_estimates(x, codes, n_types, donors, train, test, probabilities, seed)
-        shown, sure, predict = test, probabilities, calls
+    if len(rows) > MAX_CELLS:
+        notes.append(f"the linear baseline was trained on at most {MAX_CELLS} cells, drawn")
+    if len(split.test):
+        test = split.test
+        of_test = donors[test] if donors is not None else None
+        regression = LinearBaseline(x, codes, np.concatenate([split.train, split.validation]), seed=seed)
+        called = probabilities[test].argmax(axis=1)
+        section |= _estimates("test_", codes[test], called, n_types, of_test, seed)
+        section |= _estimates("test_baseline_", codes[test], regression.calls(x[test]), n_types, of_test, seed)
         section["evaluated_on"] = "test"
+        section["confidence"] = confidence_curve(probabilities[test], codes[test])
+        depth, partial = _curves(classifiers, x, codes, test, n_types, baselines, seed)
     else:
-        shown, sure, predict = rows, held_out.probabilities, None
         section["evaluated_on"] = "out_of_fold"
-    section["confidence"] = confidence_curve(sure[shown], codes[shown])
-    if len(shown) > MAX_CURVE_CELLS:
-        shown = np.sort(np.random.default_rng(seed).choice(shown, MAX_CURVE_CELLS, replace=False))
-        notes.append(f"depth and partial panel: on {MAX_CURVE_CELLS} cells drawn from those held out")
-    if predict is not None:
-        section["depth"] = depth_curve(predict, x[shown], codes[shown], n_types, seed=seed)
-        section["partial_panel"] = partial_panel_curve(
-            predict, x[shown], codes[shown], n_types, baselines=baselines, seed=seed
-        )
-    if held_out.calls_of_fold is not None and (level == "full" or predict is None):
-        of_folds = _of_folds(x, codes, held_out, n_types, baselines=baselines, seed=seed)
-        if level == "full":
-            section["depth_per_fold"] = dict(zip(held_out.names, (depth for depth, _ in of_folds), strict=True))
-        if predict is None:
-            section["depth"] = _mean([depth for depth, _ in of_folds])
-            section["partial_panel"] = _mean([partial for _, partial in of_folds])
-            notes.append("depth and partial panel: means over the folds, each with its own networks")
-    section["notes"] = notes
-    return section
+        section["confidence"] = confidence_curve(softmax(held_out.logits[rows], axis=1), codes[rows])
+    if level == "full" or not len(split.test):
+        each = [
+            _curves(networks, x, codes, np.flatnonzero(plan.fold_of == number), n_types, baselines, seed)
+            for number, networks in enumerate(held_out.classifiers)
+        ]
+        section["depth_per_fold"] = dict(zip(plan.names, (curve for curve, _ in each), strict=True))
+        if not len(split.test):
+            depth, partial = _mean([curve for curve, _ in each]), _mean([curve for _, curve in each])
+            notes.append("depth and partial panel: means over the folds, each by its own networks")
+    return {**section, "depth": depth, "partial_panel": partial, "notes": notes}
 
 
-def _test_estimates(
+def _calls_of_folds(
+    x: sp.csr_matrix, codes: np.ndarray, held_out: OutOfFold, *, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Calls of networks and of logistic regression that did not see a cell, int [cells], -1 where there is none."""
+    plan = held_out.plan
+    found, linear = np.full(len(codes), -1), np.full(len(codes), -1)
+    found[plan.cells] = held_out.logits[plan.cells].argmax(axis=1)
+    for number in range(len(plan.names)):
+        inside = np.flatnonzero(plan.fold_of == number)
+        others = plan.cells[plan.fold_of[plan.cells] != number]
+        linear[inside] = LinearBaseline(x, codes, others, seed=seed).calls(x[inside])
+    return found, linear
+
+
+def _fold(
+    name: str,
+    codes: np.ndarray,
+    found: np.ndarray,
+    linear: np.ndarray,
+    inside: np.ndarray,
+    cell_types: Sequence[str],
+) -> dict[str, Any]:
+    ours, theirs = (evaluate(codes[inside], calls[inside], cell_types) for calls in (found, linear))
+    measures = ("accuracy", "macro_f1")
+    return {
+        "fold": name,
+        "n_cells": len(inside),
+        **{measure: ours[measure] for measure in measures},
+        **{f"baseline_{measure}": theirs[measure] for measure in measures},
+    }
+
+
+def _estimates(
+    prefix: str, codes: np.ndarray, calls: np.ndarray, n_types: int, donors: np.ndarray | None, seed: int
+) -> dict[str, Any]:
+    accuracy, macro_f1 = intervals(codes, calls, n_types, donors=donors, seed=seed)
+    return {f"{prefix}accuracy": accuracy._asdict(), f"{prefix}macro_f1": macro_f1._asdict()}
+
+
+def _curves(
+    classifiers: Sequence[Classifier],
     x: sp.csr_matrix,
     codes: np.ndarray,
+    cells: np.ndarray,
     n_types: int,
-    donors: np.ndarray | None,
-    train: np.ndarray,
-    test: np.ndarray,
-    probabilities: np.ndarray,
+    baselines: np.ndarray,
     seed: int,
-) -> dict[str, Any]:
-    of_test = donors[test] if donors is not None else None
-    linear = LinearBaseline(x, codes, train, seed=seed).calls(x[test])
-    both = {"test": probabilities[test].argmax(axis=1), "test_baseline": linear}
-    section: dict[str, Any] = {}
-    for name, called in both.items():
-        accuracy, macro_f1 = intervals(codes[test], called, n_types, donors=of_test, seed=seed)
-        section |= {f"{name}_accuracy": _estimate(accuracy), f"{name}_macro_f1": _estimate(macro_f1)}
-    return section
+) -> tuple[Curve, Curve]:
+    """Depth and partial panel: calls of these networks on `cells`, or on as many of them as are drawn."""
+    if len(cells) > MAX_CURVE_CELLS:
+        cells = np.sort(np.random.default_rng(seed).choice(cells, MAX_CURVE_CELLS, replace=False))
+
+    def calls(poorer: sp.csr_matrix) -> np.ndarray:
+        return np.asarray(predict_probabilities(classifiers, poorer).argmax(axis=1))
+
+    predict: Calls = calls
+    return (
+        depth_curve(predict, x[cells], codes[cells], n_types, seed=seed),
+        partial_panel_curve(predict, x[cells], codes[cells], n_types, baselines=baselines, seed=seed),
+    )
 
 
-def _of_folds(
-    x: sp.csr_matrix, codes: np.ndarray, held_out: HeldOut, n_types: int, *, baselines: np.ndarray, seed: int
-) -> list[tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
-    """The curves of depth and of partial panels of each fold, by its own networks."""
-    assert held_out.calls_of_fold is not None  # noqa: S101
-    curves = []
-    for number in range(len(held_out.names)):
-        inside = np.flatnonzero(held_out.fold_of == number)
-        predict = held_out.calls_of_fold(number)
-        curves.append((
-            depth_curve(predict, x[inside], codes[inside], n_types, seed=seed),
-            partial_panel_curve(predict, x[inside], codes[inside], n_types, baselines=baselines, seed=seed),
-        ))  # fmt: skip
-    return curves
-
-
-def _mean(curves: Sequence[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+def _mean(curves: Sequence[Curve]) -> Curve:
     """Point by point, the means of accuracy and macro-F1 over curves that have the same points."""
     means = []
     for points in zip(*curves, strict=True):
         mean = {name: float(np.mean([point[name] for point in points])) for name in ("accuracy", "macro_f1")}
         means.append({**points[0], **mean})
     return means
-
-
-def _measures(codes: np.ndarray, calls: np.ndarray, cell_types: Sequence[str]) -> dict[str, float]:
-    measured = evaluate(codes, calls, cell_types)
-    return {name: measured[name] for name in ("accuracy", "macro_f1")}
-
-
-def _estimate(interval: Interval) -> dict[str, Any]:
-    return interval._asdict()

@@ -10,6 +10,7 @@ import numpy as np
 
 from cellmark.schemas.errors import Finding, ParameterError, ReadError, Severity
 
+from .marker_settings import MarkerSettings
 from .surface_genes import SURFACE_GENES
 
 FILE_SUFFIXES = (".txt", ".list", ".csv", ".tsv")
@@ -164,3 +165,17 @@ def _unreadable(path: Path, found: str) -> ReadError:
         Finding("FILE_UNREADABLE", str(path), "a text file with one gene a line", found,
                 "Write one symbol or Ensembl id a line; behind # is a comment.")
     )  # fmt: skip
+
+
+def allowed_markers(
+    symbols: Sequence[str],
+    gene_ids: Sequence[str | None],
+    settings: MarkerSettings,
+    *,
+    on_finding: Callable[[Finding], None],
+) -> np.ndarray:
+    """Which of these genes may be markers, bool [genes]; `on_finding` hears of what a list names in vain."""
+    chosen = select(symbols, gene_ids, include=settings.include_genes, exclude=settings.exclude_genes)
+    for finding in chosen.findings:
+        on_finding(finding)
+    return chosen.allowed

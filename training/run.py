@@ -1,24 +1,21 @@
 """One training run from labelled cells to a proven bundle, told from top to bottom."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
 from cellmark.schemas.atomic_output import refuse_existing
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import Finding, LabelError
 from cellmark.schemas.gene_panel import GenePanel
-from cellmark.schemas.manifest import Manifest
 from cellmark.schemas.normalization import describe_scale, normalize
 from cellmark.schemas.read import open_cells
 from cellmark.schemas.training_summary import summarize_training
 
-from .check_parity import Parity, check_parity
+from .check_parity import check_parity
 from .choose_panel import choose_panel
 from .config import TrainingConfig
 from .describe import describe_data, expect, frame_of_calls
@@ -26,61 +23,28 @@ from .distilled_annotator import distill_and_prove
 from .draw_golden_cells import draw_golden_counts, golden_cells
 from .drop_untrainable import drop_untrainable
 from .embedding import fit_embedding
-from .ensemble import FittedEnsemble, fit_ensemble, variations
+from .ensemble import fit_ensemble, variations
 from .evaluate import evaluate
+from .evaluation_section import evaluation_section
 from .explain_training import explain_training
 from .export_onnx import annotator_graph, explainer_graph
 from .find_markers import PanelGenes
-from .fit import Epoch, predict_logits
-from .folded_network import FoldedNetwork, fold
+from .fit import predict_logits
+from .folded_network import fold
 from .gene_gate import mean_gate
-from .gene_lists import select
+from .gene_lists import allowed_markers
 from .independent_test import check_independent, evaluate_independent
-from .labelled_cells import LabelledCells, read_labelled
+from .labelled_cells import read_labelled
+from .listener import Listener
 from .map_cells import map_cells
-from .split import Split, split_cells
+from .out_of_fold import fit_out_of_fold, plan_folds
+from .split import split_cells
 from .torch_device import torch_device
-from .trial import Trial
-from .tune import Tuned, tune
+from .trained_model import TrainedModel
+from .tune import tune
 from .write_bundle import code_facts, environment_facts, genes_frame, now, write_bundle
 
-
-class Listener(Protocol):
-    """Who hears of a run while it happens: a progress bar, a tracker."""
-
-    def step(self, name: str) -> None:
-        """A step begins; `name` is for people."""
-
-    def note(self, finding: Finding) -> None:
-        """Something about the input that people should know."""
-
-    def data(self, cells: LabelledCells, split: Split) -> None:
-        """The data were read, checked and divided."""
-
-    def trial(self, trial: Trial) -> None:
-        """A try of the search for settings has ended."""
-
-    def epoch(self, epoch: Epoch) -> None:
-        """The network saw all training cells once more."""
-
-
-@dataclass(frozen=True)
-class TrainedModel:
-    """What a run made. `test_calls`: cell id, label, call and confidence of each test cell; `calls`: int, of all cells.
-    `embedding`: mean and components, as `embed` takes them. `tuned`: what the search for settings gave, None without.
-    """
-
-    bundle: Bundle
-    manifest: Manifest
-    cells: LabelledCells
-    split: Split
-    fitted: FittedEnsemble
-    parity: Parity
-    test_calls: pd.DataFrame
-    calls: np.ndarray
-    members: tuple[FoldedNetwork, ...]
-    embedding: tuple[np.ndarray, np.ndarray]
-    tuned: Tuned | None = None
+__all__ = ["Listener", "TrainedModel", "train"]
 
 
 def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedModel:
@@ -124,7 +88,7 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
         )  # fmt: skip
     panel = GenePanel(tuple(np.array(cells.gene_symbols)[columns]))
     gene_ids = tuple(np.array(cells.gene_ids, dtype=object)[columns])
-    allowed = _allowed(panel, gene_ids, config, listener)
+    allowed = allowed_markers(panel.symbols, gene_ids, config.markers, on_finding=listener.note)
     counts = cells.counts[:, columns]
     counts.sort_indices()
     x = normalize(counts, cells.library_size)
@@ -206,6 +170,31 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
     if config.test_data is not None:
         listener.step("Evaluating on the independent file")
         metrics["independent"] = evaluate_independent(config, cells, panel, annotator)
+
+    listener.step("Holding cells out in turn")
+    seen = np.sort(np.concatenate([split.train, split.validation]))
+    held_out = fit_out_of_fold(
+        x,
+        cells.codes,
+        plan_folds(cells.codes, cells.donors, seen, seed=config.seed),
+        n_types=n_types,
+        members=variations(settings, n_members=config.n_members),
+        seed=config.seed,
+        device=config.device,
+    )
+    evaluation = evaluation_section(
+        x,
+        cells.codes,
+        cells.cell_types,
+        split,
+        held_out,
+        donors=cells.donors,
+        probabilities=calls,
+        classifiers=fitted.classifiers,
+        baselines=baselines,
+        level=config.evaluate,
+        seed=config.seed,
+    )
     drawn = draw_golden_counts(counts[split.train], in_training[1], train_codes, n_types, seed=config.seed)
     golden = golden_cells(members, baselines, *drawn, temperature=1.0)
 
@@ -274,7 +263,7 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
             "calibration": None,
             "novelty": None,
             "label_sets": None,
-            "evaluation": None,
+            "evaluation": evaluation,
             "metrics": metrics,
             "parity": asdict(parity),
             "golden_cells": "drawn",
@@ -293,14 +282,3 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
         (embedding_mean, components),
         tuned,
     )
-
-
-def _allowed(
-    panel: GenePanel, gene_ids: Sequence[str | None], config: TrainingConfig, listener: Listener
-) -> np.ndarray:
-    """Which of the panel's genes may be markers, bool [genes]; what a list names in vain is told."""
-    lists = config.markers
-    chosen = select(panel.symbols, gene_ids, include=lists.include_genes, exclude=lists.exclude_genes)
-    for finding in chosen.findings:
-        listener.note(finding)
-    return chosen.allowed

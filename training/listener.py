@@ -1,0 +1,29 @@
+"""Who hears of a training run while it happens."""
+
+from typing import Protocol
+
+from cellmark.schemas.errors import Finding
+
+from .fit_result import Epoch
+from .labelled_cells import LabelledCells
+from .split import Split
+from .trial import Trial
+
+
+class Listener(Protocol):
+    """Who hears of a run while it happens: a progress bar, a tracker."""
+
+    def step(self, name: str) -> None:
+        """A step begins; `name` is for people."""
+
+    def note(self, finding: Finding) -> None:
+        """Something about the input that people should know."""
+
+    def data(self, cells: LabelledCells, split: Split) -> None:
+        """The data were read, checked and divided."""
+
+    def trial(self, trial: Trial) -> None:
+        """A try of the search for settings has ended."""
+
+    def epoch(self, epoch: Epoch) -> None:
+        """The network saw all training cells once more."""

@@ -1,0 +1,133 @@
+"""Networks fitted without some cells, in turn, so that every cell has answers of networks that never saw it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import scipy.sparse as sp
+
+from .classifier import Classifier
+from .ensemble import fit_ensemble
+from .fit import predict_logits
+from .fit_settings import FitSettings
+
+Folds = Literal["donors", "cells"]
+MOST_FOLDS = 5
+"""More donors than this are held out in groups; cells without donors in so many parts."""
+MOST_MEMBERS = 5
+"""Networks of a fold at most: an ensemble of more answers hardly differently (docs/benchmarks.md)."""
+
+
+@dataclass(frozen=True)
+class FoldPlan:
+    """What is held out in turn. `names`: of the folds, donors or numbers; `fold_of`: int [cells], number of the fold
+    in which a cell is held out, -1 for a cell that takes no part.
+    """
+
+    folds: Folds
+    names: tuple[str, ...]
+    fold_of: np.ndarray
+
+    @property
+    def cells(self) -> np.ndarray:
+        """Numbers of the cells that take part, sorted."""
+        return np.flatnonzero(self.fold_of >= 0)
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """What networks say of cells that they never saw.
+
+    `member_logits`: float32, members x cells x types; zeros for a cell that takes no part. `classifiers`: the networks
+    of each fold, in evaluation mode, on the CPU.
+    """
+
+    plan: FoldPlan
+    member_logits: np.ndarray
+    classifiers: tuple[tuple[Classifier, ...], ...]
+
+    @property
+    def logits(self) -> np.ndarray:
+        """Means over the members, as the registered model averages its own, cells x types."""
+        return np.asarray(self.member_logits.mean(axis=0))
+
+
+def plan_folds(
+    codes: np.ndarray, donors: np.ndarray | None, cells: np.ndarray, *, seed: int, most: int = MOST_FOLDS
+) -> FoldPlan:
+    """Whole donors where `cells` have two or more of them, and parts of each type otherwise.
+
+    `codes`: int [cells], types of all cells; `donors`: str [cells] or None; `cells`: numbers of those that take part.
+    With more than `most` donors groups of donors are held out, of about as many cells each.
+    """
+    fold_of = np.full(len(codes), -1)
+    names, of_donor = np.unique(donors[cells], return_inverse=True) if donors is not None else (np.zeros(0), None)
+    if of_donor is not None and len(names) > 1:
+        groups = _groups(np.bincount(of_donor), min(most, len(names)))
+        fold_of[cells] = groups[of_donor]
+        return FoldPlan(
+            "donors", tuple(" + ".join(names[groups == group]) for group in range(groups.max() + 1)), fold_of
+        )
+    generator = np.random.default_rng(seed)
+    taken = 0
+    for code in np.unique(codes[cells]):
+        of_type = generator.permutation(cells[codes[cells] == code])
+        # Each type goes on where the last one ended, so that folds of many rare types are of one size.
+        fold_of[of_type] = (taken + np.arange(len(of_type))) % most
+        taken += len(of_type)
+    return FoldPlan("cells", tuple(str(number + 1) for number in range(most)), fold_of)
+
+
+def fit_out_of_fold(
+    x: sp.csr_matrix,
+    codes: np.ndarray,
+    plan: FoldPlan,
+    *,
+    n_types: int,
+    members: Sequence[FitSettings],
+    seed: int,
+    device: str = "cpu",
+    on_fold: Callable[[str], None] = lambda name: None,
+) -> OutOfFold:
+    """Fit the ensemble anew without each fold, and ask it about the cells of the fold.
+
+    `x`: CSR, float32, all cells x panel genes, ln(1 + counts per 10,000). `members`: as for `fit_ensemble`, of which
+    the first `MOST_MEMBERS` are fitted. A stratified tenth of a fold's training cells settles when its networks stop. A
+    type of which all cells lie in one fold was never learned by that fold's networks. `on_fold` hears of each.
+    """
+    members = members[:MOST_MEMBERS]
+    logits = np.zeros((len(members), len(codes), n_types), dtype=np.float32)
+    classifiers = []
+    for number, name in enumerate(plan.names):
+        on_fold(name)
+        others = plan.cells[plan.fold_of[plan.cells] != number]
+        train, validation = _with_validation(others, codes, seed=seed)
+        fitted = fit_ensemble(
+            x, codes, train=train, validation=validation, n_types=n_types, members=members, seed=seed, device=device
+        )
+        inside = np.flatnonzero(plan.fold_of == number)
+        for member, classifier in enumerate(fitted.classifiers):
+            logits[member, inside] = predict_logits(classifier, x, inside).numpy()
+        classifiers.append(fitted.classifiers)
+    return OutOfFold(plan, logits, tuple(classifiers))
+
+
+def _groups(sizes: np.ndarray, n_groups: int) -> np.ndarray:
+    """A group for each donor, the largest first into the group that has the fewest cells. `sizes`: cells of each."""
+    groups, filled = np.zeros(len(sizes), dtype=int), np.zeros(n_groups)
+    for donor in np.argsort(-sizes, kind="stable"):
+        groups[donor] = np.argmin(filled)
+        filled[groups[donor]] += sizes[donor]
+    return groups
+
+
+def _with_validation(cells: np.ndarray, codes: np.ndarray, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A stratified tenth of `cells` beside the rest; of a type of one cell none."""
+    generator = np.random.default_rng(seed)
+    chosen = np.zeros(len(cells), dtype=bool)
+    for code in np.unique(codes[cells]):
+        of_type = generator.permutation(np.flatnonzero(codes[cells] == code))
+        if len(of_type) > 1:
+            chosen[of_type[: max(1, round(0.1 * len(of_type)))]] = True
+    return cells[~chosen], cells[chosen]
