@@ -3,8 +3,9 @@
 `pancreas_baron_human`, each donor out in turn; types with at least 15 training and 3 test cells, all others removed
 from both sides; seeds 0, 1, 2. Split, panel and fit are those of `cellmark train --donor batch --hold-out DONOR`;
 logistic regression (balanced, C = 1) has the same panel and the same standardised input, and is trained on training and
-validation cells together. The networks are fitted with and without augmentation; curves are of binomially thinned
-counts, and of genes of the panel that were not measured (three draws). `--figure FILE` draws them.
+validation cells together, and, apart, on training cells alone, as the network is. The networks are fitted with and
+without augmentation; curves are of binomially thinned counts, and of genes of the panel that were not measured (three
+draws). `--figure FILE` draws them.
 """
 
 import argparse
@@ -56,7 +57,11 @@ def points_of(donor: str, seed: int, path: Path) -> list[dict[str, Any]]:
     x = normalize(panel, library)
     baselines = mean_of_types(x[train], codes[train], n_types)
     linear = LinearBaseline(x, codes, np.concatenate([train, split.validation]), seed=seed)
-    methods: dict[str, Callable[[sp.csr_matrix], np.ndarray]] = {"logistic regression": linear.calls}
+    same = LinearBaseline(x, codes, train, seed=seed)
+    methods: dict[str, Callable[[sp.csr_matrix], np.ndarray]] = {
+        "logistic regression": linear.calls,
+        "logistic regression, training cells alone": same.calls,
+    }
     for name, share in (("network, not augmented", 0.0), ("network", FitSettings().augmented)):
         fitted = fit_ensemble(
             x, codes, train=train, validation=split.validation, n_types=n_types, seed=seed,
