@@ -7,6 +7,8 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.special import softmax
 
+from cellmark.schemas.manifest_evaluation import EvaluationEntry
+
 from .bootstrap import MIN_DONORS, intervals
 from .classifier import Classifier
 from .ensemble import predict_probabilities
@@ -90,7 +92,9 @@ def evaluation_section(
         if not len(split.test):
             depth, partial = _mean([curve for curve, _ in each]), _mean([curve for _, curve in each])
             notes.append("depth and partial panel: means over the folds, each by its own networks")
-    return {**section, "depth": depth, "partial_panel": partial, "notes": notes}
+    # Through its model, so that what was not measured is written too, as empty.
+    whole = EvaluationEntry.model_validate({**section, "depth": depth, "partial_panel": partial, "notes": notes})
+    return whole.model_dump(mode="json")
 
 
 def _calls_of_folds(
