@@ -59,6 +59,8 @@ class EvaluationEntry(Section):
     """Cross-validation beside the one split, and what the model does with less. `evaluated_on`: the cells of the curves
     (`test`, or `out_of_fold` where there is no test part). `per_type`, `confusion`: of the folds together, as in
     `metrics`. `level`: `fast`, or `full` with the depth curve of every fold as well (`depth_per_fold`).
+    `hardly_learned`: by fold, types of its cells of which the other folds have next to none. The networks of that fold
+    did not learn them, so their cells count as wrong there, whatever the registered model makes of them.
     """
 
     level: Literal["fast", "full"] = "fast"
@@ -82,4 +84,5 @@ class EvaluationEntry(Section):
     partial_panel: list[PartialPanelPoint] = []
     confidence: list[CoveragePoint] = []
     depth_per_fold: dict[str, list[DepthPoint]] = {}
+    hardly_learned: dict[str, list[str]] = {}
     notes: list[str] = []

@@ -82,6 +82,11 @@ def annotate(
                     "Name a folder, such as -o calls/; --format says what its files are.")
         )  # fmt: skip
     is_batch = len(data) > 1 or is_folder
+    if is_batch and trusted:
+        raise ParameterError(
+            Finding("PARAMETER_INVALID", "trusted", "one input", "a batch, of which one file must not stop the others",
+                    "Leave --trusted away, or annotate the file by itself.")
+        )  # fmt: skip
     reading = {"layer": layer, "genes_by_cells": genes_by_cells, "recover_counts": recover_counts}
     if not is_batch:
         require_input(data[0])
@@ -93,7 +98,7 @@ def annotate(
     if is_batch:
         n_failed = annotate_batch(
             annotator, data, target, format=batch_format, library_size=library_size, reading=reading,
-            probabilities=probabilities, trusted=trusted, force=force,
+            probabilities=probabilities, force=force,
         )  # fmt: skip
         raise typer.Exit(1 if n_failed else 0)
     frame, _ = annotate_file(

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ import scipy.sparse as sp
 from jsonschema import Draft202012Validator
 from starlette.testclient import TestClient
 
-from cellmark.schemas.bundle import Bundle
+from cellmark.schemas.bundle import Bundle, write_manifest
 from cellmark.schemas.columns import CALL_COLUMNS
 from cellmark.schemas.errors import BundleError, Finding
 from cellmark.serving import Annotator, answers
@@ -654,3 +655,20 @@ def test_a_bundle_without_a_report_answers_404() -> None:
     assert answer.status_code == 404
     assert answer.json()["code"] == "REPORT_MISSING"
     assert "cellmark report" in answer.json()["findings"][0]["remedy"]
+
+
+def test_cells_of_another_organism_are_refused_as_documented(
+    tiny_bundle: Bundle, new_cells: ad.AnnData, tmp_path: Path
+) -> None:
+    folder = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle.folder, folder)
+    raw = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    write_manifest(folder, {**{name: value for name, value in raw.items() if name != "files"}, "organism": "human"})
+    cells = new_cells.copy()
+    cells.uns["organism"] = "mouse"
+    cells.write_h5ad(tmp_path / "mouse.h5ad")
+    content = (tmp_path / "mouse.h5ad").read_bytes()
+    with CheckedClient(make_app(Annotator.load(folder), SETTINGS)) as client:
+        for route in ("/annotate", "/attribute"):
+            response = client.post(route, files={"file": ("mouse.h5ad", content)})
+            assert (response.status_code, response.json()["code"]) == (422, "ORGANISM_MISMATCH")

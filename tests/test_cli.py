@@ -378,6 +378,15 @@ def test_an_h5ad_may_be_annotated_in_place(
     assert os.listdir(tmp_path) == ["cells.h5ad"]
 
 
+def test_a_batch_is_never_read_directly(
+    cellmark: Callable[..., Any], tiny_bundle: Bundle, new_file: Path, tmp_path: Path
+) -> None:
+    ran = cellmark("annotate", new_file, "-m", tiny_bundle.folder, "-o", f"{tmp_path}/calls/", "--trusted")
+    assert ran.status == 1
+    assert "PARAMETER_INVALID" in ran.err
+    assert os.listdir(tmp_path) == []
+
+
 # processes
 
 

@@ -11,7 +11,9 @@ from sklearn.metrics import accuracy_score, f1_score
 from cellmark.schemas.manifest_evaluation import EvaluationEntry
 from cellmark.training.config import TrainingConfig
 from cellmark.training.evaluation_files import evaluation_figures, evaluation_metrics, evaluation_tables
+from cellmark.training.evaluation_section import _hardly_learned
 from cellmark.training.fit import FitSettings
+from cellmark.training.out_of_fold import FoldPlan
 from cellmark.training.run import TrainedModel, train
 
 if TYPE_CHECKING:
@@ -45,6 +47,14 @@ def entry_of(model: TrainedModel) -> EvaluationEntry:
     entry = model.bundle.manifest.evaluation
     assert entry is not None
     return entry
+
+
+def test_types_that_a_fold_could_hardly_learn_are_named() -> None:
+    codes = np.array([0] * 40 + [1] * 30 + [2] * 11 + [0])
+    fold_of = np.array([0, 1] * 20 + [0] * 30 + [0] + [1] * 10 + [-1])
+    plan = FoldPlan("donors", ("a", "b"), fold_of)
+    # All of 1 lie in a; of 2 b has ten of eleven, so that a can learn from ten and b from one.
+    assert _hardly_learned(codes, plan, ("zero", "one", "two")) == {"a": ["one"], "b": ["two"]}
 
 
 def test_folds_are_of_cells_without_donors_and_the_curves_of_test_cells(trained: TrainedModel) -> None:

@@ -91,6 +91,13 @@ def warnings(facts: ReportFacts, types: list[TypeEvidence]) -> list[str]:
         found.append("No cells were held out: how often its calls are right was not measured.")
     elif manifest.split.strategy != "donor":
         found.append("It was tested on other cells of the same data, not on other donors: expect less elsewhere.")
+    if manifest.evaluation is not None and manifest.evaluation.hardly_learned:
+        groups = manifest.evaluation.hardly_learned.items()
+        where = listed([f"{', '.join(names)} (without {fold})" for fold, names in groups])
+        found.append(
+            f"Cross-validation could not judge every type: hardly any cells were left to learn {where}. These cells "
+            "count as wrong there and lower its numbers; look at each type and at the test part."
+        )
     if manifest.novelty is None:
         found.append("It cannot tell that a cell is of none of its types.")
     if manifest.calibration is None:
