@@ -10,6 +10,7 @@
 #   FOLDER=cellmark-demo  where `make demo` keeps its data, MLflow database and results
 #   DEMO_ARGS="..."       further options of `cellmark demo`
 #   TEST_ARGS="..."       options of pytest, such as -k marker
+#   FUZZ_ARGS="..."       options of tests/fuzz/run.py, such as --seconds 60 or --seed 1
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -22,6 +23,7 @@ RUNTIME ?= cpu
 FOLDER ?= cellmark-demo
 DEMO_ARGS ?=
 TEST_ARGS ?=
+FUZZ_ARGS ?=
 VENV ?= .venv
 
 BIN := $(VENV)/bin
@@ -35,7 +37,7 @@ OTHER_RUNTIME := $(if $(filter gpu,$(RUNTIME)),onnxruntime,onnxruntime-gpu)
 # Programs started by tests and by the demo (mlflow starts uvicorn) are looked up on PATH.
 WITH_PATH := PATH="$(if $(filter /%,$(VENV)),,$(CURDIR)/)$(BIN):$$PATH"
 
-.PHONY: help demo test check format build constraints clean distclean
+.PHONY: help demo test fuzz check format build constraints clean distclean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -46,6 +48,9 @@ demo: $(STAMP)-run  ## Install, then train, register, serve and explain on real 
 
 test: $(STAMP)-test  ## Install the test extra, then run the suite
 	$(WITH_PATH) $(BIN)/python -m pytest $(TEST_ARGS)
+
+fuzz: $(STAMP)-test  ## 20,000 mutated files and bodies against a running service
+	$(WITH_PATH) $(BIN)/python tests/fuzz/run.py $(FUZZ_ARGS)
 
 check: $(STAMP)-check  ## Format, lint, types, import rules, Dockerfile
 	$(BIN)/ruff format --check .

@@ -255,7 +255,13 @@ def given_library_size(
                     "Name the column that holds each cell's total count.",
                 ),
             )
-        values = pd.to_numeric(source.obs[library_size].astype(object), errors="coerce").to_numpy(dtype=np.float64)
+        column = source.obs[library_size]
+        if isinstance(column, pd.DataFrame):
+            return None, (
+                Finding("LIBRARY_SIZE_INVALID", where, "one column of that name", f"{column.shape[1]} columns",
+                        "Rename one of them, or pass the numbers themselves."),
+            )  # fmt: skip
+        values = pd.to_numeric(column.astype(object), errors="coerce").to_numpy(dtype=np.float64)
     else:
         where = "library_size"
         if isinstance(library_size, pd.Series) and library_size.index.is_unique:

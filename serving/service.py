@@ -14,10 +14,12 @@ from .problems import ProblemMiddleware
 from .reader_server import reader_server, start_reader
 from .served_model import ServedModel
 from .settings import ServiceSettings
+from .untimed_requests import leave_requests_untimed
 
 LONGEST_REQUEST = 24 * 3600
-"""Seconds. BentoML would answer after a minute while the work goes on; how long to wait is the client's to say."""
+"""Seconds, should `leave_requests_untimed` ever not hold: BentoML gives up after a minute while the work goes on."""
 
+leave_requests_untimed()
 settings = ServiceSettings.from_environment()
 served = ServedModel()
 
@@ -33,7 +35,14 @@ def why_not_ready() -> CellmarkError | None:
 
 # An ASGI application rather than BentoML's own routes: those are POST only, and cannot take a body that is JSON or an
 # upload. Its paths come before BentoML's pages; what neither knows is answered by BentoML and put right on the way out.
-@bentoml.service(name="cellmark", workers=settings.workers, traffic={"timeout": LONGEST_REQUEST})
+# The access log leaves the request's Content-Type out: BentoML decodes it as UTF-8, and any other bytes in that header
+# would cost their sender the answer.
+@bentoml.service(
+    name="cellmark",
+    workers=settings.workers,
+    traffic={"timeout": LONGEST_REQUEST},
+    logging={"access": {"request_content_type": False}},
+)
 @bentoml.asgi_app(make_app(served, settings), path="/", name="cellmark")
 class CellmarkService:
     """Names the type of every cell and shows the genes behind each call."""

@@ -136,6 +136,14 @@ def test_a_library_size_for_every_cell_is_asked_for() -> None:
     assert "2 values" in refused(source(), library_size=np.array([7, 8]))["LIBRARY_SIZE_INVALID"].found
 
 
+def test_a_library_size_column_that_is_there_twice_is_refused() -> None:
+    cells = source()
+    twice = pd.DataFrame([[9, 8, 1]] * 3, columns=["total", "total", "x"], index=cells.obs.index)
+    doubled = MemoryCells(cells.X, cells.var_names, twice, name="a file")
+    finding = refused(doubled, library_size="total")["LIBRARY_SIZE_INVALID"]
+    assert finding.found == "2 columns"
+
+
 def test_an_unknown_library_size_column_is_refused_with_the_columns_there_are() -> None:
     finding = refused(source(total=[9, 9, 9], batch="a"), library_size="n_counts")["LIBRARY_SIZE_COLUMN_UNKNOWN"]
     assert "total, batch" in finding.found

@@ -265,6 +265,13 @@ def test_the_service_survives_a_file_that_makes_libhdf5_loop(
     assert len(server.pids()) == before
 
 
+def test_a_header_that_is_no_text_is_answered(server: Server, bodies: list[dict[str, Any]]) -> None:
+    # BentoML's access log would decode it as UTF-8, and lose the answer.
+    headers = {"Content-Type": b"application/octet-stream; charset=\xff"}
+    response = httpx.post(server.url + "/annotate", content=bodies[3]["content"], headers=headers, timeout=60)
+    assert response.status_code == 200
+
+
 def test_requests_are_counted(server: Server) -> None:
     httpx.get(server.url + "/model")
     lines = [line for line in httpx.get(server.url + "/metrics").text.splitlines() if "request_total{" in line]
@@ -278,6 +285,28 @@ def test_the_running_service_has_no_training_library_in_it(server: Server) -> No
     maps = "".join(Path(f"/proc/{pid}/maps").read_text() for pid in pids)
     assert "onnxruntime" in maps
     assert not re.findall(r"/(?:libtorch\S*|torch/\S+|onnx/\S+|sklearn/\S+|matplotlib/\S+)", maps)
+
+
+COUNT_TIMERS = """
+import asyncio, gc
+from starlette.testclient import TestClient
+from cellmark.serving.service import CellmarkService, served
+with TestClient(CellmarkService.to_asgi()) as client:
+    for number in range(60):
+        assert client.get("/model" if number % 2 else "/nowhere").status_code in (200, 404, 503)
+    gc.collect()
+    print(sum(isinstance(thing, asyncio.TimerHandle) for thing in gc.get_objects()))
+"""
+
+
+def test_nothing_is_kept_of_a_request_that_was_answered(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    # BentoML's time limit keeps a timer, with the request's whole context, until the limit has passed.
+    environment = clean_environment(tmp_path, CELLMARK_MODEL=str(tiny_bundle.folder), BENTOML_HOME=str(tmp_path / "b"))
+    counted = subprocess.run(
+        [sys.executable, "-c", COUNT_TIMERS], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert counted.returncode == 0, counted.stderr
+    assert int(counted.stdout.splitlines()[-1]) < 20
 
 
 ASK = """

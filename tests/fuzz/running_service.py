@@ -1,0 +1,109 @@
+"""A `cellmark serve` of our own on 127.0.0.1, and what its processes take while it answers."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+SECONDS_TO_START = 120
+MIB = 1024**2
+
+
+@dataclass(frozen=True)
+class Usage:
+    """`rss`: resident bytes of all processes that stay, `files`: their open files, `processes`: how many they are."""
+
+    n_done: int
+    rss: int
+    files: int
+    processes: int
+
+
+@dataclass
+class Server:
+    """A running service. `folder`: where its temporary files go; `lasting`, `files`: its processes and what lies in the
+    folder before the first request.
+    """
+
+    url: str
+    process: "subprocess.Popen[bytes]"
+    folder: Path
+    log: Path
+    lasting: list[int] = field(default_factory=list)
+    files: frozenset[str] = frozenset()
+
+    def pids(self) -> list[int]:
+        """The service's process and all below it, readers of this moment included."""
+        found = [self.process.pid]
+        for pid in found:
+            for task in Path(f"/proc/{pid}/task").glob("*/children"):
+                try:
+                    found += [int(child) for child in task.read_text().split()]
+                except OSError:
+                    continue  # a thread that has just ended
+        return found
+
+    def usage(self, n_done: int) -> Usage:
+        """What the lasting processes take now; readers come and go and are watched by the service itself."""
+        page = os.sysconf("SC_PAGE_SIZE")
+        rss = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * page for pid in self.lasting)
+        files = sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.lasting)
+        return Usage(n_done, rss, files, len(self.pids()))
+
+    def crashed(self) -> list[int]:
+        """Lasting processes that are gone."""
+        return [pid for pid in self.lasting if not Path(f"/proc/{pid}/cmdline").exists()]
+
+    def left_behind(self) -> list[str]:
+        """Uploads that are still there."""
+        return sorted({path.name for path in self.folder.iterdir()} - self.files)
+
+
+@contextmanager
+def serve(model: Path, folder: Path) -> Iterator[Server]:
+    """The service with its default settings, ended by SIGTERM."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    temporary, log = folder / "tmp", folder / "service.log"
+    temporary.mkdir()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("CELLMARK_", "BENTOML"))}
+    environment |= {"TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-P", "-c", "from cellmark.serving.cli import main; main()"]
+    command += ["serve", "--model", str(model.resolve()), "--host", "127.0.0.1", "--port", str(port)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
+    server = Server(f"http://127.0.0.1:{port}", process, temporary, log)
+    try:
+        _wait(server)
+        server.lasting = server.pids()
+        server.files = frozenset(path.name for path in temporary.iterdir())
+        yield server
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=60)
+    finally:
+        if process.poll() is None:
+            for pid in reversed(server.pids()):
+                os.kill(pid, signal.SIGKILL)
+            process.wait()
+
+
+def _wait(server: Server) -> None:
+    deadline = time.monotonic() + SECONDS_TO_START
+    while True:
+        if server.process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"the service did not start:\n{server.log.read_text()}")
+        try:
+            if httpx.get(server.url + "/readyz", timeout=5).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
