@@ -56,8 +56,23 @@ CODES: dict[str, CodeMeaning] = {
     "LABEL_COLUMN_UNKNOWN": CodeMeaning(422, "the obs column of labels does not exist"),
     "LABEL_MISSING": CodeMeaning(422, "cells without a label"),
     "LABEL_ONE_CLASS": CodeMeaning(422, "fewer than two cell types are left to tell apart"),
+    "LABEL_SPACES": CodeMeaning(422, "labels with stray spaces: an error where a type is there twice, else a warning"),
+    "LABEL_LOOKALIKES": CodeMeaning(
+        422, "labels with characters that look like others: an error where a type is there twice, else a warning"
+    ),
+    "LABEL_CASE_TWINS": CodeMeaning(422, "labels that differ in case or underscores alone"),
+    "LABEL_PLACEHOLDER": CodeMeaning(
+        422, "labels that name no type: an error where they stand for a missing label, else a warning"
+    ),
+    "LABEL_RESERVED": CodeMeaning(422, "a label that is an answer of cellmark's own"),
     "CELL_TYPES_DROPPED": CodeMeaning(422, "cell types below the floor were left out (a note)"),
     "DONOR_COLUMN_UNKNOWN": CodeMeaning(422, "the obs column of donors does not exist"),
+    "DONOR_MISSING": CodeMeaning(422, "cells without a donor"),
+    "DONOR_ONE": CodeMeaning(422, "a single donor, where one is to be held out"),
+    "DONOR_DOUBTFUL": CodeMeaning(
+        422, "a column that hardly holds donors: one for each cell or type (errors), few cells, twins (warnings)"
+    ),
+    "TYPE_ONE_DONOR": CodeMeaning(422, "a cell type that one donor alone has (a warning)"),
     "HOLD_OUT_UNKNOWN": CodeMeaning(422, "a donor to hold out is not in the data"),
     "SPLIT_IMPOSSIBLE": CodeMeaning(422, "too few cells or donors for training, validation and test"),
     "PANEL_EMPTY": CodeMeaning(422, "no gene passes the filter of the panel"),

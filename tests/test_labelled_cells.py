@@ -83,7 +83,7 @@ def test_a_donor_for_every_cell_is_asked_for() -> None:
     donors = adata.obs["donor"].astype(object)
     donors.iloc[2] = None
     adata.obs["donor"] = donors
-    assert "1 cells without" in refused(adata, donor="donor")["DONOR_COLUMN_UNKNOWN"]
+    assert "1 cells without" in refused(adata, donor="donor")["DONOR_MISSING"]
 
 
 def test_one_class_is_refused_with_the_sizes_of_all() -> None:
@@ -171,3 +171,30 @@ def test_a_subset_has_the_same_cells_in_the_order_asked_for() -> None:
     assert part.codes.tolist() == [cells.codes[5], cells.codes[0]]
     np.testing.assert_array_equal(part.counts.toarray(), cells.counts.toarray()[[5, 0]])
     assert part.n_obs == 2
+
+
+def test_faults_of_labels_donors_and_values_come_at_once() -> None:
+    adata = labelled_adata()
+    adata.X.data[3] = 0.5
+    adata.X.data[9] = np.nan
+    adata.obs["donor"] = "d1"
+    adata.obs["cell_type"] = adata.obs["cell_type"].astype(str).replace({"rare": "unassigned"})
+    adata.obs["total"] = 0.0
+    adata.obs_names = ["twice", "twice", *adata.obs_names[2:]]
+    found = refused(adata, donor="donor", library_size="total", held_out=True)
+    assert set(found) == {
+        "LABEL_RESERVED", "DONOR_ONE", "CELL_ID_DUPLICATE", "LIBRARY_SIZE_INVALID", "COUNTS_NOT_WHOLE", "COUNTS_NAN",
+    }  # fmt: skip
+
+
+def test_an_unknown_label_column_does_not_hide_the_faults_of_values() -> None:
+    adata = labelled_adata()
+    adata.X.data[3] = -1
+    del adata.obs["cell_type"]
+    assert set(refused(adata)) == {"LABEL_COLUMN_UNKNOWN", "COUNTS_NEGATIVE"}
+
+
+def test_warnings_of_labels_are_notes() -> None:
+    adata = labelled_adata()
+    adata.obs["cell_type"] = adata.obs["cell_type"].astype(str).replace({"T": "unknown"})
+    assert [note.code for note in read(adata).notes] == ["LABEL_PLACEHOLDER", "CELL_TYPES_DROPPED"]

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from cellmark.schemas.check_labels import label_column_findings
 from cellmark.schemas.checked_cells import CheckedCells
 from cellmark.schemas.errors import LabelError, raise_if_refused
 from cellmark.schemas.gene_panel import GenePanel
@@ -16,7 +17,7 @@ from .config import TrainingConfig
 from .evaluate import evaluate
 from .graph_session import open_session
 from .label_map import harmonize, read_label_map, unused
-from .labelled_cells import LabelledCells, label_findings
+from .labelled_cells import LabelledCells
 
 CHUNK = 2048
 
@@ -28,7 +29,7 @@ def check_independent(config: TrainingConfig) -> None:
     if config.test_labels is not None:
         read_label_map(config.test_labels)
     with open_cells(config.test_data, layer=config.layer, genes_by_cells=config.genes_by_cells) as source:
-        raise_if_refused(label_findings(source.obs, config.test_label or config.label), LabelError)
+        raise_if_refused(label_column_findings(source.obs, config.test_label or config.label), LabelError)
 
 
 def evaluate_independent(
@@ -46,7 +47,7 @@ def evaluate_independent(
     session = open_session(annotator)
     calls = []
     with open_cells(config.test_data, layer=config.layer, genes_by_cells=config.genes_by_cells) as source:
-        raise_if_refused(label_findings(source.obs, label), LabelError)
+        raise_if_refused(label_column_findings(source.obs, label), LabelError)
         checked = CheckedCells(
             source,
             panel,

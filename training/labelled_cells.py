@@ -9,9 +9,9 @@ import pandas as pd
 import scipy.sparse as sp
 
 from cellmark.schemas.cells import CellSource
+from cellmark.schemas.check_labelled import labelled_findings, own_panel, value_errors
 from cellmark.schemas.checked_cells import CheckedCells, LibrarySizeSource
-from cellmark.schemas.errors import Finding, LabelError, raise_if_refused
-from cellmark.schemas.gene_panel import GenePanel
+from cellmark.schemas.errors import Finding, LabelError
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,16 @@ def read_labelled(
     donor: str | None = None,
     library_size: str | None = None,
     min_cells: int = 10,
+    held_out: bool = False,
 ) -> LabelledCells:
-    """Check a source and take its labels. Raises `InputError` or `LabelError` with all problems at once."""
-    findings = [*label_findings(source.obs, label), *donor_findings(source.obs, donor)]
-    raise_if_refused(findings, LabelError)
-    panel = GenePanel(tuple(dict.fromkeys(map(str, source.var_names))))
+    """Check a source and take its labels. `held_out`: whether whole donors will be, see `donor_findings`.
+
+    Raises `LabelError` or, when the labels are right, `InputError`, with all problems of labels and values at once.
+    """
+    found = labelled_findings(source.obs, label=label, donor=donor, min_cells=min_cells, held_out=held_out)
+    panel = own_panel(source)
+    if errors := tuple(finding for finding in found if finding.severity == "error"):
+        raise LabelError(*errors, *value_errors(source, panel, library_size=library_size))
     checked = CheckedCells(source, panel, library_size=library_size, min_share=0.0)
     cells = checked.load()
     # A file may store a value in parts, or zeros: a logarithm of the parts, or a digest of the zeros, would be wrong.
@@ -82,8 +87,6 @@ def read_labelled(
     sizes = np.bincount(codes)
     kept_types = sizes >= min_cells
     dropped = {str(name): int(size) for name, size in zip(names[~kept_types], sizes[~kept_types], strict=True)}
-    if kept_types.sum() < 2:
-        raise LabelError(one_class_finding(label, names, sizes, min_cells))
     kept = kept_types[codes]
     numbers = np.cumsum(kept_types) - 1
     donors = source.obs[donor].astype(str).to_numpy(dtype=str) if donor else None
@@ -103,67 +106,8 @@ def read_labelled(
         counts_from=source.counts_from,
         organism=str(organism) if isinstance(organism, str) else None,
         dropped=dropped,
-        notes=(*checked.notes, *dropped_notes(dropped, min_cells)),
+        notes=(*checked.notes, *found),
     )
-
-
-def label_findings(obs: pd.DataFrame, label: str) -> tuple[Finding, ...]:
-    """What is wrong with the label column."""
-    if label not in obs.columns:
-        columns = ", ".join(map(str, obs.columns)) or "no columns"
-        return (
-            Finding("LABEL_COLUMN_UNKNOWN", "label", "a column of obs", f"{label!r}, where obs has {columns}",
-                    "Name the column of cell types with --label."),
-        )  # fmt: skip
-    missing = obs[label].isna() | (obs[label].astype(str).str.strip() == "")
-    if missing.any():
-        examples = tuple(map(str, obs.index[missing.to_numpy()][:5]))
-        return (
-            Finding("LABEL_MISSING", f"obs[{label!r}]", "a label for every cell", f"{int(missing.sum())} cells without",
-                    "Take these cells out before training.", "error", examples),
-        )  # fmt: skip
-    return ()
-
-
-def donor_findings(obs: pd.DataFrame, donor: str | None) -> tuple[Finding, ...]:
-    """What is wrong with the donor column."""
-    if donor is None:
-        return ()
-    if donor not in obs.columns:
-        columns = ", ".join(map(str, obs.columns)) or "no columns"
-        return (
-            Finding("DONOR_COLUMN_UNKNOWN", "donor", "a column of obs", f"{donor!r}, where obs has {columns}",
-                    "Name the column of donors with --donor, or leave it away."),
-        )  # fmt: skip
-    if obs[donor].isna().any():
-        return (
-            Finding("DONOR_COLUMN_UNKNOWN", f"obs[{donor!r}]", "a donor for every cell",
-                    f"{int(obs[donor].isna().sum())} cells without", "Fill the column, or leave --donor away."),
-        )  # fmt: skip
-    return ()
-
-
-def one_class_finding(label: str, names: np.ndarray, sizes: np.ndarray, min_cells: int) -> Finding:
-    """The error of data in which fewer than two types are left."""
-    listed = ", ".join(f"{name} ({size})" for name, size in zip(names[:10], sizes[:10], strict=True))
-    return Finding(
-        "LABEL_ONE_CLASS",
-        f"obs[{label!r}]",
-        f"at least two cell types with {min_cells} cells or more",
-        listed,
-        "Name another column with --label, or lower --min-cells.",
-    )
-
-
-def dropped_notes(dropped: dict[str, int], min_cells: int) -> tuple[Finding, ...]:
-    """A warning that names the types below the floor."""
-    if not dropped:
-        return ()
-    listed = ", ".join(f"{name} ({size})" for name, size in dropped.items())
-    return (
-        Finding("CELL_TYPES_DROPPED", "label", f"at least {min_cells} cells of a type", listed,
-                "These types were left out; lower --min-cells to keep them.", "warning"),
-    )  # fmt: skip
 
 
 def known_gene_ids(var: pd.DataFrame | None, var_names: np.ndarray, symbols: Sequence[str]) -> tuple[str | None, ...]:

@@ -64,6 +64,7 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
             donor=config.donor,
             library_size=config.library_size,
             min_cells=config.min_cells,
+            held_out=config.test_share > 0,
         )
 
     listener.step("Splitting")
