@@ -8,6 +8,7 @@ from hashlib import file_digest
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
@@ -23,12 +24,15 @@ from cellmark.schemas.manifest import (
     manifest_digest,
     seal,
 )
+from cellmark.schemas.panel_evidence import PanelEvidence
 
 ANNOTATOR = "annotator.onnx"
 EXPLAINER = "explainer.onnx"
 DISTILLED = "distilled.onnx"
 """Optional: one network that learned the answers of the ensemble, an annotator like the other at less cost."""
 GENES = "genes.parquet"
+ATTRIBUTION_SHARE = "attribution_share"
+"""Column of the genes' shares of the attribution mass, overall; `attribution_share:<type>` of each type's own."""
 MARKERS = "markers.parquet"
 EXPECTATIONS = "expectations.json"
 GOLDEN_CELLS = "golden_cells.npz"
@@ -104,10 +108,33 @@ class Bundle:
             tuple(self.genes["gene_symbol"]),
             None if ids is None else tuple(text if isinstance(text, str) else None for text in ids),
             self.manifest.organism,
+            self._evidence(),
         )
         if panel.digest != self.manifest.panel.digest:
             raise content_error(GENES, "the panel that the manifest names", "other genes, or another order")
         return panel
+
+    def _evidence(self) -> PanelEvidence | None:
+        """What each gene carries; None for a bundle of an earlier version, which does not tell."""
+        names = [ATTRIBUTION_SHARE, *(f"{ATTRIBUTION_SHARE}:{name}" for name in self.manifest.cell_type_names)]
+        if not set(names) <= set(self.genes.columns):
+            return None
+        try:
+            shares = self.genes[names].to_numpy(dtype=np.float64).T
+        except (TypeError, ValueError) as error:
+            raise content_error(GENES, "attribution shares that are numbers", str(error)) from error
+        if not (np.isfinite(shares).all() and (shares >= 0).all()):
+            raise content_error(GENES, "attribution shares of at least 0", "other values")
+        if shares[0].sum() == 0:
+            return None
+        floors = self.manifest.panel.overlap
+        return PanelEvidence(
+            shares[0],
+            shares[1:],
+            self.manifest.cell_type_names,
+            floors.min_mass if floors is not None else None,
+            floors.min_type_mass if floors is not None else None,
+        )
 
     @cached_property
     def expectations(self) -> dict[str, Any]:

@@ -64,7 +64,8 @@ class CheckedCells:
 
     `library_size`: None (sum over the input's genes), the name of an `obs` column, an array [cells], or a series of it
     indexed by cell id.
-    `n_genes_trained`: genes that training measured, None to sum in any case. `min_share`: see `GenePanel.align`.
+    `n_genes_trained`: genes that training measured, None to sum in any case. `min_share`, `min_mass`: floors, see
+    `overlap_findings`.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class CheckedCells:
         library_size: str | np.ndarray | pd.Series | None = None,
         n_genes_trained: int | None = None,
         min_share: float = MIN_PANEL_SHARE,
+        min_mass: float | None = None,
     ) -> None:
         self.source = source
         self.genes = fit_genes(panel, source)
@@ -90,7 +92,7 @@ class CheckedCells:
         findings = [*size_findings(source), *self.genes.findings]
         # Of another organism's genes it goes without saying that they do not fit.
         if source.n_vars and not self.genes.refused:
-            findings += overlap_findings(panel, self.match, source.var_names, min_share=min_share)
+            findings += overlap_findings(panel, self.match, source.var_names, min_share=min_share, min_mass=min_mass)
             if library_size is None and n_genes_trained is not None:
                 findings += summing_findings(source, n_genes_trained)
         findings += [*id_findings(self.cell_ids), *library_findings]

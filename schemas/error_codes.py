@@ -43,6 +43,8 @@ CODES: dict[str, CodeMeaning] = {
     # genes
     "NO_GENES_SHARED": CodeMeaning(422, "the input shares no gene with the model"),
     "TOO_FEW_GENES": CodeMeaning(422, "too few of the model's genes were measured"),
+    "GENES_INSUFFICIENT": CodeMeaning(422, "the genes measured carry too little of the model's evidence"),
+    "GENES_THIN_FOR_TYPES": CodeMeaning(422, "the genes measured say little of some cell types (a warning)"),
     "GENE_UNKNOWN_KEY": CodeMeaning(422, "a cell counts a gene that the request's list of genes does not name"),
     "ORGANISM_MISMATCH": CodeMeaning(422, "genes of another organism than the model's, or of several"),
     "GENES_MAPPED": CodeMeaning(422, "genes under other names than the model's were mapped (a note)"),

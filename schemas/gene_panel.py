@@ -13,6 +13,7 @@ from cellmark.schemas.errors import Finding, GeneOverlapError, ParameterError
 from cellmark.schemas.gene_ids import detect_gene_names
 from cellmark.schemas.gene_tables import ORGANISMS
 from cellmark.schemas.map_gene_names import PanelNames
+from cellmark.schemas.panel_evidence import PanelEvidence, evidence_findings
 
 MIN_PANEL_SHARE = 0.5
 """Share of the panel that an input must have measured, unless the caller sets another floor."""
@@ -59,12 +60,14 @@ class GeneMatch:
 @dataclass(frozen=True)
 class GenePanel:
     """The model's genes in the order of its inputs. `symbols`: names as in the training data, unique. `gene_ids`: their
-    Ensembl ids, None where unknown. `organism`: as the training data say, in their words.
+    Ensembl ids, None where unknown. `organism`: as the training data say, in their words. `evidence`: how much each
+    gene's absence matters, None for a model that does not know.
     """
 
     symbols: tuple[str, ...]
     gene_ids: tuple[str | None, ...] | None = field(default=None, compare=False)
     organism: str | None = field(default=None, compare=False)
+    evidence: PanelEvidence | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         repeated = pd.Index(self.symbols)
@@ -144,9 +147,16 @@ class GenePanel:
 
 
 def overlap_findings(
-    panel: GenePanel, match: GeneMatch, var_names: np.ndarray, *, min_share: float = MIN_PANEL_SHARE
+    panel: GenePanel,
+    match: GeneMatch,
+    var_names: np.ndarray,
+    *,
+    min_share: float = MIN_PANEL_SHARE,
+    min_mass: float | None = None,
 ) -> tuple[Finding, ...]:
-    """The error, if any, of an input that measured too little of the panel."""
+    """Errors of an input that measured too little of the panel, by number of genes and by what these carry, or a
+    warning of what it says little of. `min_mass`: see `evidence_findings`.
+    """
     if match.n_matched == 0:
         theirs, ours = ", ".join(map(str, var_names[:3])), ", ".join(panel.symbols[:3])
         return (
@@ -159,7 +169,14 @@ def overlap_findings(
                 examples=tuple(str(name) for name in var_names[:5]),
             ),
         )
+    evidence = panel.evidence
+    by_mass = () if evidence is None else evidence_findings(evidence, panel.symbols, match, min_mass=min_mass)
     if match.share < min_share:
+        missing = match.missing[:5]
+        if evidence is not None:
+            missing = (
+                tuple(panel.symbols[column] for column in evidence.most_important(match.measured, top=5)) or missing
+            )
         return (
             Finding(
                 "TOO_FEW_GENES",
@@ -168,10 +185,11 @@ def overlap_findings(
                 f"{match.n_matched} of them ({match.share:.1%})",
                 "Hand in all genes that were measured, also those without counts, train a model on shared genes, or, "
                 "knowing that calls get worse, lower the floor with --min-panel-share.",
-                examples=match.missing[:5],
+                examples=missing,
             ),
+            *by_mass,
         )
-    return ()
+    return by_mass
 
 
 def duplicate_notes(match: GeneMatch) -> tuple[Finding, ...]:

@@ -56,7 +56,8 @@ class InputFacts(ModelName):
 
     `library_size_source`: `given` with the request, or `summed` over the input's genes. `genes_source`: `keys` where
     the union of the cells' keys counts as measured, `genes` where the input names its genes. `missing_genes`: the first
-    of the model's genes that were not measured; `genes_missing` counts all.
+    of the model's genes that were not measured; `genes_missing` counts all. `attribution_share`: share of the model's
+    attribution mass that the input's genes carry, null for a model that does not know it.
     """
 
     library_size_source: Literal["given", "summed"]
@@ -66,6 +67,7 @@ class InputFacts(ModelName):
     genes_matched: int
     genes_missing: int
     missing_genes: list[str]
+    attribution_share: float | None
     notes: list[FindingAnswer]
 
 
@@ -135,6 +137,7 @@ class ValidateAnswer(ModelName):
     genes_matched: int | None
     genes_missing: int | None
     missing_genes: list[str] | None
+    attribution_share: float | None
     findings: list[FindingAnswer]
     quality: dict[str, Any] | None
 

@@ -22,6 +22,7 @@ from cellmark.schemas.columns import (
     UNS_KEY,
 )
 from cellmark.schemas.errors import Finding, ParameterError
+from cellmark.schemas.panel_evidence import check_attribution_share
 
 from .attribute import DEFAULT_TOP, EXPLAIN_VALUES, Question, attribute_cells, explanation_frame
 from .markers import select_markers
@@ -35,7 +36,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AnswerFacts:
-    """What every answer says of the model and the input; `notes` are warnings and remarks on the input."""
+    """What every answer says of the model and the input; `notes` are warnings and remarks on the input.
+
+    `attribution_share`: share of the model's attribution mass that the input's genes carry, None for a model that does
+    not know it.
+    """
 
     model: str
     model_version: str | None
@@ -46,6 +51,7 @@ class AnswerFacts:
     genes_matched: int
     genes_missing: int
     missing_genes: tuple[str, ...]
+    attribution_share: float | None
     notes: tuple[Finding, ...]
     distilled: bool = False
 
@@ -64,9 +70,18 @@ class AnswerFacts:
 class Annotator:
     """A loaded, self-tested model: names cells, explains calls, lists markers. Safe to use from many threads."""
 
-    def __init__(self, source: ModelSource, session: ModelSession, *, min_panel_share: float | None = None) -> None:
+    def __init__(
+        self,
+        source: ModelSource,
+        session: ModelSession,
+        *,
+        min_panel_share: float | None = None,
+        min_attribution_share: float | None = None,
+    ) -> None:
         self.min_panel_share = source.bundle.manifest.panel.min_share if min_panel_share is None else min_panel_share
         check_share(self.min_panel_share)
+        check_attribution_share(min_attribution_share, source.bundle.panel.evidence)
+        self.min_attribution_share = min_attribution_share
         self.source = source
         self.session = session
         self.bundle = source.bundle
@@ -81,18 +96,20 @@ class Annotator:
         device: Device = "cpu",
         threads: int = 1,
         min_panel_share: float | None = None,
+        min_attribution_share: float | None = None,
         distilled: bool = False,
     ) -> "Annotator":
         """The model behind a bundle folder or an MLflow URI (`models:/pbmc@champion`, `models:/pbmc/3`).
 
         Digests are verified first, then the golden cells are run. `min_panel_share`: share of the panel that an input
-        must have measured, in place of the model's own floor. `distilled`: call with the model's second annotator, one
+        must have measured, in place of the model's own floor; `min_attribution_share`: share of the attribution mass
+        that the measured genes must carry, likewise. `distilled`: call with the model's second annotator, one
         network in place of the ensemble, where training made one; its agreement stands in the manifest's metrics.
         Explanations stay the ensemble's. `open_model` and `ModelSession` say what is raised.
         """
         source = open_model(model)
         session = ModelSession(source.bundle, device=device, threads=threads, distilled=distilled)
-        return cls(source, session, min_panel_share=min_panel_share)
+        return cls(source, session, min_panel_share=min_panel_share, min_attribution_share=min_attribution_share)
 
     def check(
         self,
@@ -101,14 +118,24 @@ class Annotator:
         layer: str | None = None,
         library_size: str | np.ndarray | pd.Series | None = None,
         recover_counts: bool = False,
+        min_panel_share: float | None = None,
+        min_attribution_share: float | None = None,
     ) -> CheckedCells:
-        """The input, aligned to the panel. Raises `InputError` with all that is visible without reading the values."""
+        """The input, aligned to the panel. Raises `InputError` with all that is visible without reading the values.
+
+        `min_panel_share`, `min_attribution_share`: floors for this input, in place of the annotator's.
+        """
+        share = self.min_panel_share if min_panel_share is None else min_panel_share
+        mass = self.min_attribution_share if min_attribution_share is None else min_attribution_share
+        check_share(share)
+        check_attribution_share(mass, self.bundle.panel.evidence)
         return CheckedCells(
             as_source(cells, layer=layer, recover_counts=recover_counts),
             self.bundle.panel,
             library_size=library_size,
             n_genes_trained=self.bundle.manifest.n_genes_measured,
-            min_share=self.min_panel_share,
+            min_share=share,
+            min_mass=mass,
         )
 
     def annotate(
@@ -213,7 +240,7 @@ class Annotator:
 
     def facts(self, checked: CheckedCells) -> AnswerFacts:
         """What an answer on this input says of itself."""
-        match = checked.match
+        match, evidence = checked.match, self.bundle.panel.evidence
         return AnswerFacts(
             self.source.name,
             self.source.version,
@@ -224,6 +251,7 @@ class Annotator:
             match.n_matched,
             len(match.missing),
             match.missing,
+            evidence.mass(match.measured) if evidence is not None else None,
             checked.notes,
             self.session.distilled,
         )

@@ -17,6 +17,7 @@ from cellmark.schemas.strict_json import write_json
 from .annotator import Annotator
 from .attribute import EXPLAIN_VALUES, Explained, Question, attribute_cells, explanation_frame
 from .markers import select_markers
+from .options import InputOptions
 from .problems import without_path
 from .score import in_order
 from .validate import ValidationReport, validate_cells
@@ -24,37 +25,51 @@ from .validate import ValidationReport, validate_cells
 MOST_MISSING = 50
 """Names of genes that were not measured which an answer gives; their number is always given."""
 BLOCK_ROWS = 5000
+DEFAULT_OPTIONS = InputOptions()
 PROBABILITY = "probability:"
 GENE_COLUMNS = ("rank", "gene", "attribution", "counts", "log1p_norm", "baseline", "direction")
 
 
-def annotate(annotator: Annotator, cells: RequestCells, *, probabilities: bool) -> bytes:
-    """The answer of `POST /annotate`. Raises `InputError` with all problems of the input."""
-    checked = check(annotator, cells)
+def annotate(
+    annotator: Annotator, cells: RequestCells, *, probabilities: bool, floors: InputOptions = DEFAULT_OPTIONS
+) -> bytes:
+    """The answer of `POST /annotate`. Raises `InputError` with all problems of the input. `floors`: the request's."""
+    checked = check(annotator, cells, floors)
     frame = annotator.call(checked, probabilities=probabilities)
     blocks = (_call_rows(frame.iloc[start : start + BLOCK_ROWS]) for start in range(0, len(frame), BLOCK_ROWS))
     return _with_rows(input_facts(annotator, checked, cells), "cells", blocks)
 
 
-def attribute(annotator: Annotator, cells: RequestCells, question: Question) -> bytes:
+def attribute(
+    annotator: Annotator, cells: RequestCells, question: Question, *, floors: InputOptions = DEFAULT_OPTIONS
+) -> bytes:
     """The answer of `POST /attribute`. Raises as `annotate`, and `ModelError` or `ParameterError` for the question."""
     question.check(annotator.session)
-    checked = check(annotator, cells)
+    checked = check(annotator, cells, floors)
     blocks = [write_json(rows) for rows in _explanations(annotator, checked, question)]
     return _with_rows(input_facts(annotator, checked, cells), "cells", blocks)
 
 
-def validate(annotator: Annotator, cells: RequestCells, *, folder: str = "") -> dict[str, Any]:
+def validate(
+    annotator: Annotator, cells: RequestCells, *, folder: str = "", floors: InputOptions = DEFAULT_OPTIONS
+) -> dict[str, Any]:
     """The answer of `POST /validate`. The first one imports Great Expectations, which takes seconds.
 
     `folder`: where an upload lies, to be taken out of the findings.
     """
     source = cells.source
-    report = validate_cells(annotator.bundle, source, library_size=cells.library_size)
+    share, mass = floors.min_panel_share, floors.min_attribution_share
+    report = validate_cells(
+        annotator.bundle,
+        source,
+        library_size=cells.library_size,
+        min_panel_share=annotator.min_panel_share if share is None else share,
+        min_attribution_share=annotator.min_attribution_share if mass is None else mass,
+    )
     findings = (*cells.findings, *without_path(report.findings, folder))
     quality = None if cells.findings else report.quality
     report = ValidationReport(source.n_obs, source.n_vars, findings, quality)
-    match = fit_genes(annotator.bundle.panel, source).match
+    match, evidence = fit_genes(annotator.bundle.panel, source).match, annotator.bundle.panel.evidence
     return {
         **model_name(annotator),
         **report.to_dict(),
@@ -63,12 +78,14 @@ def validate(annotator: Annotator, cells: RequestCells, *, folder: str = "") -> 
         "genes_matched": match.n_matched,
         "genes_missing": len(match.missing),
         "missing_genes": list(match.missing[:MOST_MISSING]),
+        "attribution_share": evidence.mass(match.measured) if evidence is not None else None,
     }
 
 
 def unreadable(annotator: Annotator, error: InputError) -> dict[str, Any]:
     """The answer of `POST /validate` for an input that cannot be read as cells."""
-    unknown = ("library_size_source", "genes_source", "genes_matched", "genes_missing", "missing_genes")
+    unknown = ("library_size_source", "genes_source", "genes_matched", "genes_missing", "missing_genes",
+               "attribution_share")  # fmt: skip
     report = ValidationReport(None, None, error.findings, None)
     return {**model_name(annotator), **report.to_dict(), **dict.fromkeys(unknown)}
 
@@ -98,11 +115,16 @@ def markers_json(annotator: Annotator, table: pd.DataFrame) -> dict[str, Any]:
     return {**model_name(annotator), "markers": plain.to_dict(orient="records")}
 
 
-def check(annotator: Annotator, cells: RequestCells) -> CheckedCells:
+def check(annotator: Annotator, cells: RequestCells, floors: InputOptions = DEFAULT_OPTIONS) -> CheckedCells:
     """The input, aligned. Raises `InputError` with what was wrong in the request, its cells and their values."""
     findings = list(cells.findings)
     try:
-        checked = annotator.check(cells.source, library_size=cells.library_size)
+        checked = annotator.check(
+            cells.source,
+            library_size=cells.library_size,
+            min_panel_share=floors.min_panel_share,
+            min_attribution_share=floors.min_attribution_share,
+        )
         if findings:
             for _ in checked.chunks(ROWS_TO_REFUSE):
                 pass

@@ -61,16 +61,17 @@ def make_app(model: Annotator | ServedModel, settings: ServiceSettings | None = 
 
     def annotate(annotator: Annotator, body: Body, options: AnnotateOptions) -> bytes:
         with open_body(body, options, settings) as cells:
-            return answers.annotate(annotator, cells, probabilities=options.probabilities)
+            return answers.annotate(annotator, cells, probabilities=options.probabilities, floors=options)
 
     def attribute(annotator: Annotator, body: Body, options: AttributeOptions) -> bytes:
         with open_body(body, options, settings) as cells:
-            return answers.attribute(annotator, cells, Question(options.target, options.against, options.top))
+            question = Question(options.target, options.against, options.top)
+            return answers.attribute(annotator, cells, question, floors=options)
 
     def validate(annotator: Annotator, body: Body, options: ValidateOptions) -> bytes:
         try:
             with open_body(body, options, settings) as cells:
-                answer = answers.validate(annotator, cells, folder=body.folder)
+                answer = answers.validate(annotator, cells, folder=body.folder, floors=options)
         except InputError as error:
             answer = answers.unreadable(annotator, error)
         return write_json(answer)

@@ -26,6 +26,7 @@ SUMMARY_COLUMNS = (
     "median_confidence",
     "genes_matched",
     "genes_missing",
+    "attribution_share",
     "library_size_source",
     "quality",
     "codes",
@@ -147,7 +148,7 @@ def _annotate(
         "n_cells": len(frame),
         "most_common_cell_type": frame[CELL_TYPE].value_counts().index[0],
         "median_confidence": float(frame[CONFIDENCE].median()),
-        **{key: facts[key] for key in ("genes_matched", "genes_missing", "library_size_source")},
+        **{key: facts[key] for key in ("genes_matched", "genes_missing", "attribution_share", "library_size_source")},
         "quality": quality_in_words(report),
         "codes": ";".join(note["code"] for note in facts["notes"]),
     }

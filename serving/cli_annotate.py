@@ -11,6 +11,7 @@ from cellmark.serving.cli_options import (
     GenesByCells,
     Layer,
     LibrarySize,
+    MinAttributionShare,
     MinPanelShare,
     Model,
     RecoverCounts,
@@ -38,6 +39,7 @@ def annotate(
     genes_by_cells: GenesByCells = False,
     recover_counts: RecoverCounts = False,
     min_panel_share: MinPanelShare = None,
+    min_attribution_share: MinAttributionShare = None,
     trusted: Trusted = False,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Tables also get one column per cell type.")
@@ -94,7 +96,10 @@ def annotate(
     if not trusted:
         start_reader()
     with waiting(f"Loading {model}"):
-        annotator = Annotator.load(model, device=wanted, min_panel_share=min_panel_share, distilled=distilled)
+        annotator = Annotator.load(
+            model, device=wanted, min_panel_share=min_panel_share, min_attribution_share=min_attribution_share,
+            distilled=distilled,
+        )  # fmt: skip
     if is_batch:
         n_failed = annotate_batch(
             annotator, data, target, format=batch_format, library_size=library_size, reading=reading,

@@ -11,6 +11,7 @@ from cellmark.serving.cli_options import (
     GenesByCells,
     Layer,
     LibrarySize,
+    MinAttributionShare,
     MinPanelShare,
     Model,
     Output,
@@ -35,6 +36,7 @@ def explain(
     genes_by_cells: GenesByCells = False,
     recover_counts: RecoverCounts = False,
     min_panel_share: MinPanelShare = None,
+    min_attribution_share: MinAttributionShare = None,
     trusted: Trusted = False,
     device: Device = "cpu",
     force: Force = False,
@@ -65,7 +67,9 @@ def explain(
     if not trusted:
         start_reader()
     with waiting(f"Loading {model}"):
-        annotator = Annotator.load(model, device=wanted, min_panel_share=min_panel_share)
+        annotator = Annotator.load(
+            model, device=wanted, min_panel_share=min_panel_share, min_attribution_share=min_attribution_share
+        )
     question = Question(target, against, top)
     question.check(annotator.session)
     reading = {"layer": layer, "genes_by_cells": genes_by_cells, "recover_counts": recover_counts}

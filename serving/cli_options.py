@@ -44,6 +44,14 @@ MinPanelShare = Annotated[
         "--min-panel-share", help="Share of the model's genes that the input must have. Default: the model's."
     ),
 ]
+MinAttributionShare = Annotated[
+    float | None,
+    typer.Option(
+        "--min-attribution-share",
+        help="Share of the model's attribution mass that the input's genes must carry; 0 for no floor. Default: the "
+        "model's.",
+    ),
+]
 Device = Annotated[str, typer.Option("--device", help="cpu or cuda. A cuda that cannot be used is an error.")]
 Output = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]

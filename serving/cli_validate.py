@@ -10,6 +10,7 @@ from cellmark.serving.cli_options import (
     GenesByCells,
     Layer,
     LibrarySize,
+    MinAttributionShare,
     MinPanelShare,
     Model,
     RecoverCounts,
@@ -25,6 +26,7 @@ def validate(
     genes_by_cells: GenesByCells = False,
     recover_counts: RecoverCounts = False,
     min_panel_share: MinPanelShare = None,
+    min_attribution_share: MinAttributionShare = None,
     trusted: Trusted = False,
     json_output: Annotated[bool, typer.Option("--json", help="Findings as JSON on standard output.")] = False,
     data_docs: Annotated[
@@ -57,6 +59,7 @@ def validate(
             genes_by_cells=genes_by_cells,
             recover_counts=recover_counts,
             min_panel_share=min_panel_share,
+            min_attribution_share=min_attribution_share,
             data_docs=data_docs,
             trusted=trusted,
         )

@@ -33,6 +33,14 @@ class InputOptions(RouteOptions):
         default=False,
         description="Compute the raw counts that normalised values were made of; refused where that is not exact.",
     )
+    min_panel_share: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None, description="Share of the model's genes that the input must have. Default: the model's."
+    )
+    min_attribution_share: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None,
+        description="Share of the model's attribution mass that the input's genes must carry; 0 for no floor. Default: "
+        "the model's.",
+    )
 
 
 class ValidateOptions(InputOptions):

@@ -10,6 +10,7 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.cells import CellSource
 from cellmark.schemas.checked_cells import ROWS_TO_REFUSE, CheckedCells
 from cellmark.schemas.errors import Finding, InputError
+from cellmark.schemas.panel_evidence import check_attribution_share
 from cellmark.schemas.quality_report import QualityReport
 
 from .open_apart import open_source
@@ -62,6 +63,7 @@ def validate_path(
     genes_by_cells: bool = False,
     recover_counts: bool = False,
     min_panel_share: float | None = None,
+    min_attribution_share: float | None = None,
     data_docs: Path | None = None,
     trusted: bool = False,
 ) -> ValidationReport:
@@ -73,8 +75,9 @@ def validate_path(
     try:
         with open_source(path, reading, trusted=trusted) as source:
             return validate_cells(
-                bundle, source, library_size=library_size, min_panel_share=min_panel_share, data_docs=data_docs
-            )
+                bundle, source, library_size=library_size, min_panel_share=min_panel_share,
+                min_attribution_share=min_attribution_share, data_docs=data_docs,
+            )  # fmt: skip
     except InputError as error:
         return ValidationReport(None, None, error.findings, None)
 
@@ -85,9 +88,14 @@ def validate_cells(
     *,
     library_size: str | np.ndarray | None = None,
     min_panel_share: float | None = None,
+    min_attribution_share: float | None = None,
     data_docs: Path | None = None,
 ) -> ValidationReport:
-    """Everything there is to say of cells. `library_size`, `data_docs`: as in `CheckedCells` and `run_expectations`."""
+    """Everything there is to say of cells. `library_size`, `data_docs`: as in `CheckedCells` and `run_expectations`.
+
+    `min_panel_share`, `min_attribution_share`: floors in place of the model's own.
+    """
+    check_attribution_share(min_attribution_share, bundle.panel.evidence)
     try:
         checked = CheckedCells(
             source,
@@ -95,6 +103,7 @@ def validate_cells(
             library_size=library_size,
             n_genes_trained=bundle.manifest.n_genes_measured,
             min_share=bundle.manifest.panel.min_share if min_panel_share is None else min_panel_share,
+            min_mass=min_attribution_share,
         )
         watch = QualityWatch(checked)
         for chunk in source.chunks(ROWS_TO_REFUSE):

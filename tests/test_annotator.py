@@ -86,7 +86,7 @@ def test_every_answer_names_model_digest_genes_and_library_sizes(annotator: Anno
     assert facts == {
         "model": "tiny", "model_version": None, "bundle_digest": annotator.bundle.digest,
         "library_size_source": "summed", "counts_from": "X", "n_cells": new_cells.n_obs, "genes_matched": n_genes,
-        "genes_missing": 0, "missing_genes": [], "notes": [],
+        "genes_missing": 0, "missing_genes": [], "attribution_share": 1.0, "notes": [],
     }  # fmt: skip
     assert annotator.explain(new_cells[:2], top=1).attrs["cellmark"] | {"n_cells": new_cells.n_obs} == facts
     json.dumps(facts)
@@ -301,6 +301,7 @@ def test_with_half_of_the_panel_missing_no_unmeasured_gene_is_shown(
     missing = np.random.default_rng(seed).permutation(symbols)[: len(symbols) // 2]
     totals = np.asarray(tiny_cells.X.sum(axis=1)).ravel()
     half = tiny_cells[:, ~tiny_cells.var_names.isin(missing)].copy()
+    annotator = Annotator(annotator.source, annotator.session, min_attribution_share=0.0)
     frame = annotator.explain(half, library_size=totals, top=len(symbols))
     assert not set(frame["gene"]) & set(missing)
     assert frame[["counts", "log1p_norm", "attribution"]].notna().all(axis=None)
@@ -379,8 +380,64 @@ def test_the_floor_of_measured_genes_can_be_lowered_and_nothing_unmeasured_becom
     part = new_cells[:, list(third)].copy()
     with pytest.raises(InputError, match="--min-panel-share"):
         Annotator.load(tiny_bundle.folder).annotate(part, library_size=totals)
-    lenient = Annotator.load(tiny_bundle.folder, min_panel_share=0.3)
+    lenient = Annotator.load(tiny_bundle.folder, min_panel_share=0.3, min_attribution_share=0.0)
     assert len(lenient.annotate(part, library_size=totals)) == part.n_obs
     assert set(lenient.explain(part, library_size=totals, top=50)["gene"]) <= set(third)
     with pytest.raises(ParameterError, match="min_panel_share"):
         Annotator.load(tiny_bundle.folder, min_panel_share=1.5)
+
+
+def least_important(bundle: Bundle, *, mass: float) -> list[str]:
+    """Genes of the panel that carry at most `mass` of the attribution mass, as many as there are."""
+    genes = bundle.genes.sort_values("attribution_share")
+    return list(genes["gene_symbol"][genes["attribution_share"].cumsum() <= mass])
+
+
+def test_input_without_the_genes_that_matter_is_refused_though_most_genes_are_there(
+    tiny_bundle: Bundle, new_cells: ad.AnnData
+) -> None:
+    overlap = tiny_bundle.manifest.panel.overlap
+    assert overlap is not None
+    kept = least_important(tiny_bundle, mass=overlap.min_mass - 0.01)
+    assert len(kept) > len(tiny_bundle.panel) / 2
+    totals = np.asarray(new_cells.X.sum(axis=1)).ravel()
+    part = new_cells[:, kept].copy()
+    annotator = Annotator.load(tiny_bundle.folder)
+    with pytest.raises(InputError) as caught:
+        annotator.annotate(part, library_size=totals)
+    (finding,) = caught.value.findings
+    assert finding.code == "GENES_INSUFFICIENT"
+    most = tiny_bundle.genes.sort_values("attribution_share", ascending=False)["gene_symbol"]
+    assert finding.examples == tuple(most[:5])
+    lenient = Annotator.load(tiny_bundle.folder, min_attribution_share=overlap.min_mass - 0.1)
+    facts = lenient.annotate(part, library_size=totals).attrs["cellmark"]
+    assert overlap.min_mass - 0.1 < facts["attribution_share"] < overlap.min_mass
+    assert "GENES_THIN_FOR_TYPES" in [note["code"] for note in facts["notes"]]
+    with pytest.raises(ParameterError, match="min_attribution_share"):
+        Annotator.load(tiny_bundle.folder, min_attribution_share=-0.5)
+
+
+def test_without_the_genes_of_one_type_alone_that_type_is_named(tiny_bundle: Bundle, new_cells: ad.AnnData) -> None:
+    overlap, name = tiny_bundle.manifest.panel.overlap, tiny_bundle.manifest.cell_type_names[0]
+    assert overlap is not None
+    genes = tiny_bundle.genes
+    others = genes[[f"attribution_share:{other}" for other in tiny_bundle.manifest.cell_type_names[1:]]].max(axis=1)
+    own = genes[f"attribution_share:{name}"]
+    order = genes.assign(own=own / others)["own"].sort_values(ascending=False).index
+    lost = order[: int((own[order].cumsum() < 1 - overlap.min_type_mass).sum()) + 1]
+    part = new_cells[:, ~new_cells.var_names.isin(genes["gene_symbol"][lost])].copy()
+    totals = np.asarray(new_cells.X.sum(axis=1)).ravel()
+    facts = Annotator.load(tiny_bundle.folder).annotate(part, library_size=totals).attrs["cellmark"]
+    (note,) = [note for note in facts["notes"] if note["code"] == "GENES_THIN_FOR_TYPES"]
+    assert note["severity"] == "warning"
+    assert note["found"] == f"less for {name}"
+
+
+def test_a_bundle_of_an_earlier_version_keeps_the_floor_of_genes_alone() -> None:
+    archive = Path(__file__).resolve().parent / "archives" / "v1"
+    annotator = Annotator.load(archive)
+    symbols = list(annotator.bundle.panel.symbols)
+    cells = ad.AnnData(np.ones((1, len(symbols) // 2 + 1), dtype=np.float32))
+    cells.var_names = symbols[: len(symbols) // 2 + 1]
+    facts = annotator.annotate(cells, library_size=np.array([1000.0])).attrs["cellmark"]
+    assert [note["code"] for note in facts["notes"] if note["code"].startswith("GENES_")] == []

@@ -201,6 +201,38 @@ def test_names_of_missing_genes_are_capped_and_their_number_is_not(client: Check
     assert answer["missing_genes"] == list(panel[n_half : n_half + 3])
 
 
+@pytest.mark.parametrize("route", ["/annotate", "/attribute"])
+def test_both_floors_can_be_set_for_one_request(client: CheckedClient, annotator: Annotator, route: str) -> None:
+    genes = annotator.bundle.genes.sort_values("attribution_share")["gene_symbol"]
+    few = list(genes[: len(genes) // 4])
+    body = {"genes": few, "cells": [{"cell_id": "c", "counts": {few[0]: 4}, "library_size": 99}]}
+    assert [one["code"] for one in client.post(route, json=body).json()["findings"]] == [
+        "TOO_FEW_GENES", "GENES_INSUFFICIENT",
+    ]  # fmt: skip
+    floors = "min_panel_share=0.2&min_attribution_share=0"
+    answer = client.post(f"{route}?{floors}", json=body)
+    assert answer.status_code == 200
+    assert answer.json()["attribution_share"] == pytest.approx(
+        annotator.bundle.genes["attribution_share"].sort_values()[: len(few)].sum()
+    )
+    assert client.post(route, json=body).status_code == 422  # the next request has the model's floors again
+
+
+def test_floors_hold_for_validate_and_in_a_form_too(
+    client: CheckedClient, annotator: Annotator, new_cells: ad.AnnData, tmp_path: Path
+) -> None:
+    panel = annotator.bundle.genes.sort_values("attribution_share")["gene_symbol"]
+    new_cells[:3, list(panel[: len(panel) // 3])].copy().write_h5ad(tmp_path / "few.h5ad")
+    form: dict[str, Any] = {"min_panel_share": "0.3", "min_attribution_share": "0.01"}
+    for fields in ({}, form):
+        sent = {"file": ("few.h5ad", (tmp_path / "few.h5ad").read_bytes())}
+        answer = client.post("/validate", files=sent, data=fields).json()
+        codes = {finding["code"] for finding in answer["findings"] if finding["severity"] == "error"}
+        assert codes >= {"LIBRARY_SIZE_NEEDED"}
+        assert ({"TOO_FEW_GENES", "GENES_INSUFFICIENT"} <= codes) is (not fields)
+        assert 0 < answer["attribution_share"] < 0.3
+
+
 def test_without_a_list_of_genes_the_keys_count_as_measured(client: CheckedClient, new_cells: ad.AnnData) -> None:
     body = cells_json(new_cells, genes=False)
     keys = sorted({key for cell in body["cells"] for key in cell["counts"]})
@@ -410,6 +442,10 @@ ONE = {"cells": [{"cell_id": "c", "counts": {"GENE1": 1}}]}
         ("/annotate?probabilities=perhaps", {"json": ONE}, 422, "PARAMETER_INVALID"),
         ("/annotate?layer=counts", {"json": ONE}, 422, "PARAMETER_INVALID"),
         ("/annotate?library_size=n", {"json": ONE}, 422, "PARAMETER_INVALID"),
+        ("/annotate?min_panel_share=0", {"json": ONE}, 422, "PARAMETER_INVALID"),
+        ("/annotate?min_attribution_share=nan", {"json": ONE}, 422, "PARAMETER_INVALID"),
+        ("/annotate?min_attribution_share=1.5", {"json": ONE}, 422, "PARAMETER_INVALID"),
+        ("/annotate?min_panel_share=0.001", {"json": ONE}, 422, "GENES_INSUFFICIENT"),
         ("/attribute?top=0", {"json": ONE}, 422, "PARAMETER_INVALID"),
         ("/attribute?top=2&top=3", {"json": ONE}, 422, "PARAMETER_INVALID"),
         ("/attribute?target=Q cell", {"json": ONE}, 422, "CELL_TYPE_UNKNOWN"),

@@ -195,3 +195,25 @@ def test_reading_apart_and_directly_write_the_same(
     pd.testing.assert_frame_equal(apart.var, directly.var)
     assert (apart.X != directly.X).sum() == 0
     assert sorted(apart.uns) == sorted(directly.uns)
+
+
+def test_a_batch_refuses_what_the_floor_of_evidence_refuses_and_takes_another_floor(
+    cellmark: Callable[..., Any], tiny_bundle: Bundle, new_cells: ad.AnnData, tmp_path: Path
+) -> None:
+    genes = tiny_bundle.genes.sort_values("attribution_share")
+    kept = list(genes["gene_symbol"][: int(0.55 * len(genes)) + 1])
+    part = new_cells[:4, kept].copy()
+    part.obs["n_counts"] = 1e4
+    part.write_h5ad(tmp_path / "part.h5ad")
+    common = ["annotate", tmp_path / "part.h5ad", "-m", tiny_bundle.folder, "--library-size", "n_counts"]
+    ran = cellmark(*common, "-o", f"{tmp_path}/refused/")
+    assert ran.status == 1
+    assert pd.read_csv(tmp_path / "refused" / "summary.csv")["codes"][0] == "GENES_INSUFFICIENT"
+    ran = cellmark(*common, "-o", f"{tmp_path}/taken/", "--min-attribution-share", "0.1")
+    assert ran.status == 0, ran.err
+    row = pd.read_csv(tmp_path / "taken" / "summary.csv").loc[0]
+    assert row["attribution_share"] == pytest.approx(genes["attribution_share"][: len(kept)].sum())
+    for command in (["validate"], ["explain", "-o", tmp_path / "why.csv"]):
+        asked = [*command, *common[1:]]
+        assert "GENES_INSUFFICIENT" in "".join(cellmark(*asked)[1:])
+        assert cellmark(*asked, "--min-attribution-share", "0.1").status == 0

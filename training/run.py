@@ -38,6 +38,7 @@ from .labelled_cells import read_labelled
 from .listener import Listener
 from .map_cells import map_cells
 from .out_of_fold import fit_out_of_fold, plan_folds
+from .overlap_section import overlap_section
 from .split import split_cells
 from .torch_device import torch_device
 from .trained_model import TrainedModel
@@ -196,6 +197,15 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
         level=config.evaluate,
         seed=config.seed,
     )
+    overlap = overlap_section(
+        x,
+        cells.codes,
+        held_out,
+        baselines=baselines,
+        shares=explained.shares,
+        shares_per_type=explained.shares_per_type,
+        seed=config.seed,
+    )
     drawn = draw_golden_counts(counts[split.train], in_training[1], train_codes, n_types, seed=config.seed)
     golden = golden_cells(members, baselines, *drawn, temperature=1.0)
 
@@ -249,7 +259,7 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
                 "digest": panel.digest,
                 "min_share": config.min_panel_share,
                 "filter": {"threshold": 0.01, "percentile": 80.0, "max_genes": config.max_genes},
-                "overlap": None,
+                "overlap": overlap,
             },
             "normalization": describe_scale(),
             "baseline_kind": explained.baseline_kind,

@@ -46,11 +46,12 @@ def genes_frame(
             "baseline": baselines.astype(np.float32),
             "mean_expression": mean_expression,
             "fraction_expressing": fraction_expressing,
-            "attribution_share": attribution_share,
+            files.ATTRIBUTION_SHARE: attribution_share,
         }
     )
     per_type = {
-        f"attribution_share:{name}": share for name, share in zip(cell_types, attribution_share_per_type, strict=True)
+        f"{files.ATTRIBUTION_SHARE}:{name}": share
+        for name, share in zip(cell_types, attribution_share_per_type, strict=True)
     }
     return pd.concat([frame, pd.DataFrame(per_type)], axis=1)
 
