@@ -18,6 +18,8 @@ from cellmark.schemas.reading import gene_features, not_anndata, reading, unknow
 from cellmark.schemas.stored_matrix import CsrReader, DenseReader, LoadedReader, MatrixReader
 
 EXPECTED = "an AnnData file (.h5ad)"
+KNOWN_ENCODINGS = {True: {"array": "0.2.0"}, False: {"csr_matrix": "0.1.0", "csc_matrix": "0.1.0"}}
+"""AnnData's encodings of a matrix and their versions; by whether it is dense, that is one dataset."""
 MOST_LOADED = 50_000_000
 """Values of a matrix that can only be read whole (CSC), up to which it is looked into as another place of counts."""
 
@@ -67,6 +69,7 @@ def open_cells_of(file: h5py.File, path: Path, *, layer: str | None, limits: Rea
     uns = {"organism": organism.decode()} if isinstance(organism, bytes) else {}
     others = _other_matrices(file, path, counts_from, limits)
     matrix: MatrixReader
+    _check_encoding(element, counts_from)
     if isinstance(element, h5py.Dataset):
         matrix = DenseReader(element)
     elif element.attrs.get("encoding-type") == "csr_matrix":
@@ -78,6 +81,15 @@ def open_cells_of(file: h5py.File, path: Path, *, layer: str | None, limits: Rea
     if matrix.shape != (len(obs), len(var)):
         raise ValueError(f"a matrix of {matrix.shape} where obs and var have {(len(obs), len(var))}")
     return H5adCells(file, path, matrix, obs, var, counts_from, uns, others)
+
+
+def _check_encoding(element: Any, where: str) -> None:
+    """Raise `ValueError` for a matrix in an encoding that is not known: it may mean something else."""
+    kind, version = element.attrs.get("encoding-type"), element.attrs.get("encoding-version")
+    known = KNOWN_ENCODINGS[isinstance(element, h5py.Dataset)]
+    # Dense matrices of old files say nothing of themselves.
+    if (kind is not None and kind not in known) or (version is not None and version != known.get(kind)):
+        raise ValueError(f"{where} in the unknown encoding {str(kind)[:40]!r}, version {str(version)[:40]!r}")
 
 
 def _find_matrix(file: h5py.File, layer: str | None) -> tuple[Any, str, str]:

@@ -87,7 +87,10 @@ class CsrReader(MatrixReader):
     def __init__(self, group: h5py.Group) -> None:
         self.data, self.indices = _open_values(group, "data"), _open_values(group, "indices")
         self.shape = (int(group.attrs["shape"][0]), int(group.attrs["shape"][1]))
-        self.indptr = group["indptr"][()].astype(np.int64)
+        pointers = group["indptr"][()]
+        if pointers.dtype.kind not in "iu":
+            raise ValueError(f"row pointers of {pointers.dtype}")
+        self.indptr = pointers.astype(np.int64)
         kinds = self.data.dtype.kind, self.indices.dtype.kind
         if kinds[0] not in "fiub" or kinds[1] not in "iu":
             raise ValueError(f"sparse values of {self.data.dtype} with indices of {self.indices.dtype}")
