@@ -80,6 +80,13 @@ CODES: dict[str, CodeMeaning] = {
     "PANEL_EMPTY": CodeMeaning(422, "no gene passes the filter of the panel"),
     "TUNING_UNFINISHED": CodeMeaning(422, "the search for settings ended before all its trials (a warning)"),
     "STUDY_MISMATCH": CodeMeaning(409, "a study of that name is about other data, another space or other rules"),
+    # a reference to publish
+    "SCHEMA_FIELD_MISSING": CodeMeaning(422, "obs, var or uns lack what CELLxGENE's schema asks for"),
+    "SCHEMA_VALUE_INVALID": CodeMeaning(422, "a field whose values have not the form that the schema asks for"),
+    "SCHEMA_GENE_IDS": CodeMeaning(422, "genes that are not named by Ensembl ids, each once"),
+    "SCHEMA_EMBEDDING_INVALID": CodeMeaning(422, "no embedding of the cells, or one that cannot be shown"),
+    "SCHEMA_MATRIX_STORAGE": CodeMeaning(422, "counts that are not stored as the schema asks for"),
+    "CELLS_IDENTICAL": CodeMeaning(422, "cells with the very counts of another"),
     # models
     "MODEL_UNKNOWN": CodeMeaning(404, "no such bundle, registered model or version"),
     "ALIAS_MISSING": CodeMeaning(404, "the registered model has no such alias"),

@@ -68,11 +68,11 @@ def validate(
     )
     findings = (*cells.findings, *without_path(report.findings, folder))
     quality = None if cells.findings else report.quality
-    report = ValidationReport(source.n_obs, source.n_vars, findings, quality)
+    report = ValidationReport(source.n_obs, source.n_vars, findings, quality=quality)
     match, evidence = fit_genes(annotator.bundle.panel, source).match, annotator.bundle.panel.evidence
     return {
         **model_name(annotator),
-        **report.to_dict(),
+        **_without_profile(report),
         "library_size_source": "summed" if cells.library_size is None else "given",
         "genes_source": cells.genes_source,
         "genes_matched": match.n_matched,
@@ -86,8 +86,13 @@ def unreadable(annotator: Annotator, error: InputError) -> dict[str, Any]:
     """The answer of `POST /validate` for an input that cannot be read as cells."""
     unknown = ("library_size_source", "genes_source", "genes_matched", "genes_missing", "missing_genes",
                "attribution_share")  # fmt: skip
-    report = ValidationReport(None, None, error.findings, None)
-    return {**model_name(annotator), **report.to_dict(), **dict.fromkeys(unknown)}
+    report = ValidationReport(None, None, error.findings)
+    return {**model_name(annotator), **_without_profile(report), **dict.fromkeys(unknown)}
+
+
+def _without_profile(report: ValidationReport) -> dict[str, Any]:
+    """The service checks cells to annotate and nothing else."""
+    return {name: value for name, value in report.to_dict().items() if name != "profile"}
 
 
 def describe_model(annotator: Annotator, *, genes: bool) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from cellmark.schemas import (  # noqa: F401
     read_tenx,
     read_zarr,
 )
+from cellmark.schemas.anndata_facts import facts_of_h5ad
 from cellmark.schemas.cells import CellSource, RowChunk
 from cellmark.schemas.errors import CellmarkError
 from cellmark.schemas.read import open_cells
@@ -47,6 +49,7 @@ def serve_file(receive: Receive, send: Send) -> None:
         "take": file.take,
         "write": file.write,
         "markers": file.markers,
+        "describe": file.describe,
     }
     while True:
         question = receive()
@@ -138,6 +141,11 @@ class OpenFile:
         if other is None:
             return _matrix(self.opened.take(rows), {})
         return _matrix(self.opened.others[other].take(rows), {})
+
+    def describe(self, question: Message) -> Message:
+        """What an `.h5ad` has beside its cells: see `facts_of_h5ad`."""
+        with reading(self.path, "an AnnData file (.h5ad)"):
+            return Message({"facts": asdict(facts_of_h5ad(self.path))})
 
     def write(self, question: Message) -> Message:
         """Write calls into a draft: see `write_into`."""

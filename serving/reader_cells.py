@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from pydantic import TypeAdapter, ValidationError
 
+from cellmark.schemas.anndata_facts import MOST_EMBEDDINGS, MOST_KEYS, AnndataFacts
 from cellmark.schemas.cells import CellSource, OtherMatrix, RowChunk
 from cellmark.schemas.stored_matrix import slice_rows
 
@@ -16,6 +18,7 @@ from .reader_messages import BrokenMessageError, Message, is_count, pack_frame, 
 from .reader_process import Reader
 
 MOST_OTHERS = 1000
+FACTS = TypeAdapter(AnndataFacts)
 
 
 class ReaderCells(CellSource):
@@ -68,6 +71,11 @@ class ReaderCells(CellSource):
         question = {"ask": "markers", "draft": str(draft.resolve()), "groupby": groupby, "key": key, **packed.facts}
         told = self._ask(question, *packed.arrays, writes=True).facts
         return int(told.get("genes", 0)), int(told.get("types", 0))
+
+    def describe(self) -> AnndataFacts:
+        """What the file has beside its cells."""
+        with self._reader.watched():
+            return _facts(self._ask({"ask": "describe"}).facts.get("facts"))
 
     def close(self) -> None:
         self._reader.close()
@@ -124,6 +132,17 @@ class ReaderCells(CellSource):
             answer = self._ask({"ask": "take", "other": other}, np.asarray(rows, dtype=np.int64))
             # Another matrix, such as raw.X, may have more genes.
             return _matrix(answer, n_rows=len(rows), n_columns=self.n_vars if other is None else None)
+
+
+def _facts(told: object) -> AnndataFacts:
+    """Raises `BrokenMessageError` for what are no facts of an AnnData."""
+    try:
+        facts = FACTS.validate_python(told)
+    except ValidationError as error:
+        raise BrokenMessageError("facts that are none") from error
+    if len(facts.uns) > MOST_KEYS or len(facts.embeddings) > MOST_EMBEDDINGS:
+        raise BrokenMessageError("more facts than are asked for")
+    return facts
 
 
 def _text(facts: dict[str, Any], key: str) -> str:

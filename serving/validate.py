@@ -1,53 +1,40 @@
 """All findings of an input at once: what would be refused, and what is unlike the training data."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cellmark.schemas.anndata_facts import facts_of_h5ad
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.cells import CellSource
 from cellmark.schemas.checked_cells import ROWS_TO_REFUSE, CheckedCells
-from cellmark.schemas.errors import Finding, InputError
+from cellmark.schemas.checks import CheckReport, Profile, check_cells, gravest_first
+from cellmark.schemas.errors import Finding, InputError, ParameterError
 from cellmark.schemas.panel_evidence import check_attribution_share
 from cellmark.schemas.quality_report import QualityReport
+from cellmark.schemas.read_anndata import RAW
 
 from .open_apart import open_source
 from .quality import QualityWatch
+from .reader_cells import ReaderCells
 
 
 @dataclass(frozen=True)
-class ValidationReport:
-    """`findings`: errors first, then warnings and notes. `quality`: of the Great Expectations suites, None for an input
-    that would be refused.
-    """
+class ValidationReport(CheckReport):
+    """`quality`: of the Great Expectations suites, None for an input that would be refused."""
 
-    n_cells: int | None
-    n_genes: int | None
-    findings: tuple[Finding, ...]
-    quality: QualityReport | None
-
-    @property
-    def valid(self) -> bool:
-        """Whether the input would be annotated."""
-        return not any(finding.severity == "error" for finding in self.findings)
+    quality: QualityReport | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "valid": self.valid,
-            "n_cells": self.n_cells,
-            "n_genes": self.n_genes,
-            "findings": [finding.to_dict() for finding in self.findings],
-            "quality": self.quality.to_dict() if self.quality is not None else None,
-        }
+        return {**super().to_dict(), "quality": self.quality.to_dict() if self.quality is not None else None}
 
     def summary(self, name: str) -> str:
         """One line for people."""
-        if not self.valid:
-            n_errors = sum(finding.severity == "error" for finding in self.findings)
-            return f"{name} would be refused: {n_errors} error{'s' if n_errors > 1 else ''}."
-        assert self.quality is not None  # noqa: S101
+        if not self.valid or self.quality is None:
+            return super().summary(name)
         n_checks, n_failed = len(self.quality.checks), len(self.quality.failed)
         met = "all met" if n_failed == 0 else f"{n_failed} not met (warnings)"
         cells = "1 cell" if self.n_cells == 1 else f"{self.n_cells} cells"
@@ -79,7 +66,7 @@ def validate_path(
                 min_attribution_share=min_attribution_share, data_docs=data_docs,
             )  # fmt: skip
     except InputError as error:
-        return ValidationReport(None, None, error.findings, None)
+        return ValidationReport(None, None, error.findings)
 
 
 def validate_cells(
@@ -112,7 +99,46 @@ def validate_cells(
             watch.see(chunk, prepared)
         checked.finish()
     except InputError as error:
-        return ValidationReport(source.n_obs, source.n_vars, (*error.findings, *source.notes), None)
+        return ValidationReport(source.n_obs, source.n_vars, gravest_first((*error.findings, *source.notes)))
     quality = watch.compare(bundle, data_docs=data_docs)
-    findings = (*quality.to_findings(), *checked.notes)
-    return ValidationReport(source.n_obs, source.n_vars, findings, quality)
+    findings = gravest_first((*quality.to_findings(), *checked.notes))
+    return ValidationReport(source.n_obs, source.n_vars, findings, quality=quality)
+
+
+def check_path(
+    path: Path,
+    *,
+    profile: Profile = "query",
+    label: str | None = None,
+    donor: str | None = None,
+    min_cells: int = 10,
+    layer: str | None = None,
+    library_size: str | None = None,
+    genes_by_cells: bool = False,
+    recover_counts: bool = False,
+    trusted: bool = False,
+) -> CheckReport:
+    """Everything there is to say of a file without a model; arguments as in `check_cells` and `validate_path`.
+
+    Raises `ParameterError` for a `publish` of anything but an `.h5ad`, which is what the field publishes.
+    """
+    if profile == "publish" and path.suffix.lower() != ".h5ad":
+        raise ParameterError(
+            Finding("PARAMETER_INVALID", "profile", "an .h5ad for publish", path.name,
+                    "Write one first: adata.write_h5ad(...).")
+        )  # fmt: skip
+    reading = {"layer": layer, "genes_by_cells": genes_by_cells, "recover_counts": recover_counts}
+    wanted: dict[str, Any] = {"profile": profile, "label": label, "donor": donor, "min_cells": min_cells,
+                              "library_size": library_size}  # fmt: skip
+    try:
+        with ExitStack() as opened:
+            source = opened.enter_context(open_source(path, reading, trusted=trusted))
+            if profile != "publish":
+                return check_cells(source, **wanted)
+            facts = source.describe() if isinstance(source, ReaderCells) else facts_of_h5ad(path)
+            var = source.var
+            if facts.has_raw and layer is None:
+                source = opened.enter_context(open_source(path, {**reading, "layer": RAW}, trusted=trusted))
+            return check_cells(source, **wanted, facts=facts, var=var)
+    except InputError as error:
+        return CheckReport(None, None, gravest_first(error.findings), profile)

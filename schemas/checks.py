@@ -1,0 +1,152 @@
+"""One report of everything that is to be said of an input, in three profiles.
+
+`query`: cells to annotate. `train`: labelled cells to learn from. `publish`: a reference that others should use.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from cellmark.schemas.anndata_facts import AnndataFacts, facts_of_anndata
+from cellmark.schemas.cells import CellSource
+from cellmark.schemas.check_labelled import labelled_findings, own_panel
+from cellmark.schemas.check_published import published_findings
+from cellmark.schemas.checked_cells import ROWS_TO_REFUSE, CheckedCells
+from cellmark.schemas.errors import Finding, InputError, Severity
+from cellmark.schemas.identical_cells import IdenticalCells
+from cellmark.schemas.read_anndata import RAW, cells_from_anndata
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+Profile = Literal["query", "train", "publish"]
+PROFILES: tuple[Profile, ...] = ("query", "train", "publish")
+GRAVITY: dict[Severity, int] = {"error": 0, "warning": 1, "info": 2}
+PASSED: dict[Profile, str] = {
+    "query": "can be used",
+    "train": "can be trained on",
+    "publish": "keep the rules of the schema that need no ontology",
+}
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """`n_cells`, `n_genes`: None for an input that cannot be read. `findings`: errors, then warnings, then notes."""
+
+    n_cells: int | None
+    n_genes: int | None
+    findings: tuple[Finding, ...]
+    profile: Profile = "query"
+
+    @property
+    def valid(self) -> bool:
+        """Whether there is no error."""
+        return not any(finding.severity == "error" for finding in self.findings)
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The codes of the findings, in their order."""
+        return tuple(finding.code for finding in self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "profile": self.profile,
+            "valid": self.valid,
+            "n_cells": self.n_cells,
+            "n_genes": self.n_genes,
+            "findings": [finding.to_dict() for finding in self.findings],
+        }
+
+    def summary(self, name: str) -> str:
+        """One line for people."""
+        counted = [
+            f"{number} {word}{'s' if number > 1 else ''}"
+            for word in ("error", "warning")
+            if (number := sum(finding.severity == word for finding in self.findings))
+        ]
+        if not self.valid:
+            return f"{name} would be refused: {', '.join(counted)}."
+        cells = "1 cell" if self.n_cells == 1 else f"{self.n_cells} cells"
+        return f"{name}: {cells} x {self.n_genes} genes {PASSED[self.profile]}; {', '.join(counted) or 'no warnings'}."
+
+
+def gravest_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Each finding once, errors before warnings before notes, otherwise in their order."""
+    return tuple(sorted(dict.fromkeys(findings), key=lambda finding: GRAVITY[finding.severity]))
+
+
+def check_anndata(
+    adata: "AnnData",
+    *,
+    profile: Profile = "query",
+    layer: str | None = None,
+    label: str | None = None,
+    donor: str | None = None,
+    library_size: str | None = None,
+    min_cells: int = 10,
+) -> CheckReport:
+    """The report of an AnnData, which stays as it is. Arguments as in `check_cells`; `layer`: as in every reader, by
+    default `raw` for `publish` where there is one.
+    """
+    try:
+        facts = facts_of_anndata(adata) if profile == "publish" else None
+        if facts is not None and facts.has_raw and layer is None:
+            layer = RAW
+        source = cells_from_anndata(adata, layer=layer)
+    except InputError as error:
+        return CheckReport(None, None, error.findings, profile)
+    return check_cells(
+        source,
+        profile=profile,
+        label=label,
+        donor=donor,
+        library_size=library_size,
+        min_cells=min_cells,
+        facts=facts,
+        var=adata.var,
+    )
+
+
+def check_cells(
+    source: CellSource,
+    *,
+    profile: Profile = "query",
+    label: str | None = None,
+    donor: str | None = None,
+    library_size: str | None = None,
+    min_cells: int = 10,
+    facts: AnndataFacts | None = None,
+    var: Any = None,
+) -> CheckReport:
+    """Everything that is to be said of cells without a model; raises nothing for what is wrong with them.
+
+    `label`: the column of cell types, `cell_type` by default for `train`; labels of a `publish` are looked at when it
+    is given. `donor`: a column, whose donors are to be held out. `min_cells`: cells that a type needs. `facts`, `var`:
+    for `publish`, what the AnnData has beside its cells, and its genes where they are not those of `source`.
+    """
+    found: list[Finding] = []
+    if profile == "train" or (profile == "publish" and label is not None):
+        found += labelled_findings(
+            source.obs, label=label or "cell_type", donor=donor, min_cells=min_cells, held_out=donor is not None
+        )
+    watch = IdenticalCells() if profile == "publish" else None
+    n_values = 0
+    try:
+        checked = CheckedCells(source, own_panel(source), library_size=library_size, min_share=0.0)
+        for chunk in source.chunks(ROWS_TO_REFUSE):
+            prepared = checked.prepare(chunk)
+            checked.record(prepared)
+            n_values += chunk.X.nnz
+            if watch is not None:
+                watch.see(chunk)
+        checked.finish()
+        found += checked.notes
+    except InputError as error:
+        found += [*error.findings, *source.notes]
+    if watch is not None and facts is not None:
+        size = source.n_obs * source.n_vars
+        zeros = 1 - n_values / size if n_values and size else None
+        genes = source.var if var is None else var
+        found += [*published_findings(source.obs, genes, source.var_names, facts, share_of_zeros=zeros),
+                  *watch.findings(source)]  # fmt: skip
+    return CheckReport(source.n_obs, source.n_vars, gravest_first(found), profile)
