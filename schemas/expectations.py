@@ -7,7 +7,6 @@ checked by NumPy in `schemas/check_counts.py`.
 """
 
 import os
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,8 @@ from typing import Any
 
 import pandas as pd
 
-from cellmark.schemas.errors import BundleError, Finding, OutputError
+from cellmark.schemas.data_docs import site_config, site_folder
+from cellmark.schemas.errors import BundleError, Finding
 from cellmark.schemas.expectations_format import REMEDY, WHERE, Suite, parse_expectations
 from cellmark.schemas.quality_report import (
     NotMeasured,
@@ -54,7 +54,7 @@ def run_expectations(
     missing column fails its expectations. Safe to call from several threads, one of which runs at a time.
 
     `data_docs`: a folder to write Great Expectations' own HTML pages to, which must not exist or be empty; start at
-    its `index.html`. The pages hold no values of single cells; a browser loads their styles from the internet.
+    its `index.html` (`data_docs.py`). The pages hold no values of single cells.
 
     Raises `BundleError` for expectations that are damaged or of an unknown format, `OutputError` for a folder that
     holds files already or cannot be written.
@@ -72,7 +72,7 @@ def run_expectations(
         suites["cells"] = suites["cells"].model_copy(update={"expectations": left})
 
     checks: list[QualityCheck] = []
-    with _site_folder(data_docs) as site, _great_expectations(site) as (gx, context):
+    with site_folder(data_docs) as site, _great_expectations(site) as (gx, context):
         source = context.data_sources.add_pandas("input")
         for name, suite in suites.items():
             results = _validate(gx, context, source, name, suite, tables[name])
@@ -96,7 +96,7 @@ def _great_expectations(site: Path | None) -> Iterator[tuple[Any, Any]]:
             store_backend_defaults=InMemoryStoreBackendDefaults(),
             progress_bars={"globally": False, "metric_calculations": False},
             analytics_enabled=False,
-            data_docs_sites={} if site is None else {"quality": _site_config(site)},
+            data_docs_sites={} if site is None else {"quality": site_config(site)},
         )
         try:
             before = project_manager._project  # no public way to ask in the versions that we allow
@@ -147,38 +147,3 @@ def _to_check(name: TableName, suite: Suite, number: int, result: Any, table: pd
         unexpected_percent=None if percent is None else float(percent),
         note=wanted.notes or "",
     )
-
-
-def _site_config(site: Path) -> dict[str, Any]:
-    return {
-        "class_name": "SiteBuilder",
-        "show_how_to_buttons": False,
-        "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(site)},
-        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-    }
-
-
-@contextmanager
-def _site_folder(target: Path | None) -> Iterator[Path | None]:
-    """A folder beside `target` to write to, which takes its place when all went well."""
-    if target is None:
-        yield None
-        return
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise OutputError(
-            Finding(
-                "OUTPUT_EXISTS", str(target), "a folder that is new or empty", "files in it", "Name another folder."
-            )
-        )
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".data-docs-") as beside:
-            site = Path(beside).resolve() / "site"
-            yield site
-            site.replace(target)
-    except OSError as error:
-        raise OutputError(
-            Finding(
-                "OUTPUT_UNWRITABLE", str(target), "a folder that can be written", str(error), "Name another folder."
-            )
-        ) from error

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from cellmark.schemas.data_docs import refuse_used
 from cellmark.schemas.quality_report import QualityReport
 
 from .annotator import Annotator
@@ -24,23 +25,27 @@ def annotate_file(
     reading: Mapping[str, Any] | None = None,
     probabilities: bool = False,
     with_quality: bool = False,
+    data_docs: Path | None = None,
     trusted: bool = False,
     force: bool = False,
 ) -> tuple[pd.DataFrame, QualityReport | None]:
     """Annotate `path` into `out` (by its extension) and return the calls.
 
     `reading`: arguments of `open_cells`. `with_quality`: compare the cells with the bundle's Great Expectations suites
-    as well, which costs their import once. `trusted`: read the file in this process (see `open_apart`). Raises
-    `OutputError` before any work, and `InputError` with all problems of the input; then nothing is written.
+    as well, which costs their import once; `data_docs`: do so and write its HTML pages to this new folder. `trusted`:
+    read the file in this process (see `open_apart`). Raises `OutputError` before any work, and `InputError` with all
+    problems of the input; then nothing is written.
     """
+    if data_docs is not None:
+        refuse_used(data_docs)
     check_output(out, force=force)
     check_not_input(out, [path], origin=path)
     with open_source(path, reading, trusted=trusted, may_write=out.suffix == ".h5ad") as source:
         checked = annotator.check(source, library_size=library_size)
-        watch = QualityWatch(checked) if with_quality else None
+        watch = QualityWatch(checked) if with_quality or data_docs is not None else None
         with cell_progress(path.name, source.n_obs) as advance:
             observe = watch.see if watch is not None else None
             frame = annotator.call(checked, probabilities=probabilities, observe=observe, on_progress=advance)
-        report = watch.compare(annotator.bundle) if watch is not None else None
+        report = watch.compare(annotator.bundle, data_docs=data_docs) if watch is not None else None
         write_calls(frame, out, source=source, origin=path, force=force)
     return frame, report

@@ -8,11 +8,13 @@ import pandas as pd
 
 from cellmark.schemas.atomic_output import refuse_existing, unwritable, whole_file
 from cellmark.schemas.columns import CELL_TYPE, CONFIDENCE, UNS_KEY
+from cellmark.schemas.data_docs import refuse_used
 from cellmark.schemas.errors import CellmarkError, Finding, ParameterError
 from cellmark.schemas.quality_report import QualityReport
 
 from .annotate_file import annotate_file
 from .annotator import Annotator
+from .docs_index import write_docs_index
 from .show import show_batch, show_notes, show_outcome
 from .write_calls import FORMATS, check_not_input, check_output
 
@@ -31,6 +33,7 @@ SUMMARY_COLUMNS = (
     "quality",
     "codes",
     "message",
+    "data_docs",
 )
 
 
@@ -43,15 +46,17 @@ def annotate_batch(
     library_size: str | None = None,
     reading: Mapping[str, Any] | None = None,
     probabilities: bool = False,
+    data_docs: Path | None = None,
     trusted: bool = False,
     force: bool = False,
 ) -> int:
     """Annotate every input into `folder` and write `summary.csv` there; returns how many inputs failed.
 
     `reading`: arguments of `open_cells`. Each input is also compared with the bundle's Great Expectations suites; what
-    is unlike the training data is a warning in the summary's column `quality`. `trusted`: read the files in this
-    process (see `open_apart`). Raises `OutputError` and
-    `ParameterError` before any work when the outputs cannot be written.
+    is unlike the training data is a warning in the summary's column `quality`. `data_docs`: a new folder for Great
+    Expectations' HTML pages, one folder in it for each input and an `index.html`. `trusted`: read the files in this
+    process (see `open_apart`). Raises `OutputError` and `ParameterError` before any work when the outputs cannot be
+    written.
     """
     targets = output_names(inputs, folder, format=format)
     refuse_existing(folder / SUMMARY, force=force)
@@ -59,10 +64,14 @@ def annotate_batch(
     for path, target in zip(inputs, targets, strict=True):
         check_output(target, force=force)
         check_not_input(target, inputs, origin=path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(folder, error) from error
+    if data_docs is not None:
+        refuse_used(data_docs)
+    for made in (folder, data_docs):
+        try:
+            if made is not None:
+                made.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unwritable(made or folder, error) from error
     rows: list[dict[str, Any]] = []
     for path, target in zip(inputs, targets, strict=True):
         findings: Sequence[Finding] = ()
@@ -74,6 +83,7 @@ def annotate_batch(
                 library_size,
                 reading or {},
                 probabilities=probabilities,
+                data_docs=None if data_docs is None else data_docs / target.stem,
                 trusted=trusted,
                 force=force,
             )
@@ -93,6 +103,8 @@ def annotate_batch(
         summary[column] = summary[column].astype("Int64")
     with whole_file(folder / SUMMARY, force=force) as draft:
         summary.to_csv(draft, index=False)
+    if data_docs is not None:
+        write_docs_index(data_docs, rows)
     show_batch(summary, folder / SUMMARY)
     return int((summary["status"] != "ok").sum())
 
@@ -125,6 +137,7 @@ def _annotate(
     reading: Mapping[str, Any],
     *,
     probabilities: bool,
+    data_docs: Path | None,
     trusted: bool,
     force: bool,
 ) -> dict[str, Any]:
@@ -136,6 +149,7 @@ def _annotate(
         reading=reading,
         probabilities=probabilities,
         with_quality=True,
+        data_docs=data_docs,
         trusted=trusted,
         force=force,
     )
@@ -151,6 +165,7 @@ def _annotate(
         **{key: facts[key] for key in ("genes_matched", "genes_missing", "attribution_share", "library_size_source")},
         "quality": quality_in_words(report),
         "codes": ";".join(note["code"] for note in facts["notes"]),
+        "data_docs": None if data_docs is None else str(data_docs / "index.html"),
     }
 
 

@@ -51,6 +51,10 @@ def annotate(
         bool,
         typer.Option("--distilled", help="Call with one network in place of the ensemble (train --distill): faster."),
     ] = False,
+    data_docs: Annotated[
+        Path | None,
+        typer.Option("--data-docs", help="New folder for Great Expectations' HTML pages about the input or inputs."),
+    ] = None,
     device: Device = "cpu",
     force: Force = False,
 ) -> None:
@@ -65,6 +69,7 @@ def annotate(
     """
     import os
 
+    from cellmark.schemas.data_docs import refuse_used
     from cellmark.schemas.errors import Finding, ParameterError
     from cellmark.schemas.read import require_input
     from cellmark.serving.annotate_file import annotate_file
@@ -92,6 +97,8 @@ def annotate(
     reading = {"layer": layer, "genes_by_cells": genes_by_cells, "recover_counts": recover_counts}
     if not is_batch:
         require_input(data[0])
+        if data_docs is not None:
+            refuse_used(data_docs)
         check_output(target, force=force)
     if not trusted:
         start_reader()
@@ -103,12 +110,12 @@ def annotate(
     if is_batch:
         n_failed = annotate_batch(
             annotator, data, target, format=batch_format, library_size=library_size, reading=reading,
-            probabilities=probabilities, force=force,
+            probabilities=probabilities, data_docs=data_docs, force=force,
         )  # fmt: skip
         raise typer.Exit(1 if n_failed else 0)
     frame, _ = annotate_file(
         annotator, data[0], target, library_size=library_size, reading=reading, probabilities=probabilities,
-        trusted=trusted, force=force,
+        data_docs=data_docs, trusted=trusted, force=force,
     )  # fmt: skip
     show_notes(Finding(**note) for note in frame.attrs["cellmark"]["notes"])
     show_calls(frame, target)

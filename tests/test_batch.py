@@ -13,6 +13,7 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import OutputError, ParameterError
 from cellmark.serving.annotator import Annotator
 from cellmark.serving.batch import SUMMARY_COLUMNS, annotate_batch, output_names
+from cellmark.serving.docs_index import write_docs_index
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +99,48 @@ def test_cells_unlike_the_training_data_are_named_in_the_summary(
     assert row["status"] == "ok"
     assert row["quality"].startswith("unlike training: ")
     assert "total_counts" in row["quality"]
+
+
+def test_data_docs_are_written_for_every_input_that_was_read(
+    cellmark: Callable[..., Any], tiny_bundle: Bundle, five: list[Path], tmp_path: Path
+) -> None:
+    docs = tmp_path / "docs"
+    out = tmp_path / "out"
+    ran = cellmark("annotate", *five[:3], "-m", tiny_bundle.folder, "-o", out, "--data-docs", docs)
+    assert ran.status == 1
+    assert sorted(path.name for path in docs.iterdir()) == ["cells", "cells-2", "index.html"]
+    page = (docs / "index.html").read_text()
+    assert "refused: FILE_UNREADABLE" in page
+    for name in ("cells", "cells-2"):
+        assert f'href="{name}/index.html"' in page
+        site = docs / name
+        assert "tiny-cells" in (site / "index.html").read_text()
+        assert len(list(site.rglob("validations/**/*.html"))) == 2
+        # Great Expectations adds 4 MB that no page refers to.
+        assert sum(path.stat().st_size for path in site.rglob("*") if path.is_file()) < 400_000
+    summary = pd.read_csv(out / "summary.csv")
+    assert [isinstance(value, str) and Path(value).is_file() for value in summary["data_docs"]] == [True, False, True]
+    again = cellmark("annotate", *five[:3], "-m", tiny_bundle.folder, "-o", tmp_path / "other", "--data-docs", docs)
+    assert "[OUTPUT_EXISTS]" in again.err
+    assert not (tmp_path / "other").exists()
+
+
+def test_data_docs_of_one_input_are_the_folder_itself(
+    cellmark: Callable[..., Any], tiny_bundle: Bundle, five: list[Path], tmp_path: Path
+) -> None:
+    out, docs = tmp_path / "calls.csv", tmp_path / "docs"
+    assert cellmark("annotate", five[0], "-m", tiny_bundle.folder, "-o", out, "--data-docs", docs).status == 0
+    assert (docs / "index.html").is_file()
+    assert out.is_file()
+
+
+def test_names_in_the_index_of_data_docs_are_no_markup(tmp_path: Path) -> None:
+    docs = tmp_path / "a b" / "index.html"
+    rows = [{"input": "<script>x</script>.h5ad", "n_cells": 3, "quality": "as in training", "data_docs": str(docs)}]
+    write_docs_index(tmp_path, rows)
+    page = (tmp_path / "index.html").read_text()
+    assert "<script>" not in page
+    assert 'href="a%20b/index.html"' in page
 
 
 def test_inputs_of_one_name_get_outputs_of_their_own() -> None:

@@ -191,6 +191,17 @@ def test_threads_with_tables_of_their_own_get_their_own_verdicts(expectations: d
         assert {check.where for check in report.failed} == expected
 
 
+def test_threads_that_write_pages_write_their_own(expectations: dict[str, Any], tmp_path: Path) -> None:
+    def write(number: int) -> bool:
+        table = cells(seed=number).assign(total_counts=1.0) if number % 2 else cells(seed=number)
+        run_expectations(expectations, table, sample(), data_docs=tmp_path / str(number))
+        (page,) = (tmp_path / str(number) / "validations" / "pbmc-cells").rglob("*.html")
+        return "fa-times" in page.read_text()  # the cross of an expectation that is not met
+
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        assert list(pool.map(write, range(6))) == [False, True] * 3
+
+
 def test_a_context_of_the_caller_stays_the_current_one(expectations: dict[str, Any]) -> None:
     import great_expectations as gx
     from great_expectations.data_context.data_context.context_factory import project_manager
@@ -222,7 +233,7 @@ def test_data_docs_name_the_suites_and_what_failed(expectations: dict[str, Any],
     (page,) = (folder / "validations" / "pbmc-cells").rglob("*.html")
     text = page.read_text()
     assert "total_counts" in text
-    assert "Failed" in text
+    assert "fa-times" in text  # the cross of an expectation that is not met
     assert not any(cell_id in text for cell_id in table["cell_id"])
     assert [path.name for path in folder.parent.iterdir()] == ["quality"]
 

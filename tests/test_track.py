@@ -122,6 +122,10 @@ def test_tables_figures_notes_and_environment_are_kept(logged: "Run", trained: "
     assert json.loads(artifact(logged, "data/notes.json").read_text()) == [NOTE.to_dict()]
     quality = json.loads(artifact(logged, "data/quality.json").read_text())
     assert quality["success"], "training cells meet what was learned from them"
+    assert "tiny-cells" in artifact(logged, "data/data_docs/index.html").read_text()
+    pages = list(artifact(logged, "data/data_docs").rglob("validations/**/*.html"))
+    assert len(pages) == 2
+    assert not any(cell_id in page.read_text() for page in pages for cell_id in trained.cells.cell_ids)
     for name in ("learning", "markers", "confusion_test", "confusion_validation", "f1_test"):
         assert artifact(logged, f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
     listed = artifact(logged, "environment/requirements.txt").read_text().splitlines()

@@ -117,7 +117,7 @@ class Tracker:
     def log_model_facts(self, model: "TrainedModel") -> None:
         """Log measures, tables and figures of a finished model without registering it."""
         self._begin("Checking the training data's quality")
-        quality = check_quality(model)
+        quality, pages = check_quality(model)
         self._begin("Logging to MLflow")
         manifest = model.manifest
         self._tag({tags.BUNDLE_DIGEST: manifest.bundle_digest, tags.MANIFEST_DIGEST: manifest.manifest_digest})
@@ -148,6 +148,7 @@ class Tracker:
                 "evaluation/test_calls.parquet": model.test_calls,
                 **evaluation_tables(manifest.evaluation),
                 "data/quality.json": quality.to_dict(),
+                **pages,
                 **{name: model.bundle.path(name).read_bytes() for name in (REPORT, MODEL_CARD)},
                 **figures_of(model),
                 **tuning_files(model.tuned),
