@@ -1,4 +1,4 @@
-"""Great Expectations' Data Docs: its own HTML pages about one input, in a small folder that appears whole or not at all.
+"""Great Expectations' Data Docs: its own HTML pages about one input, in a folder that appears whole or not at all.
 
 The pages name no cell. A browser loads their styles from the internet; without a network they are plain but complete.
 """
