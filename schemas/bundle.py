@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from cellmark.schemas.canonical_json import canonical_json
 from cellmark.schemas.errors import BundleError, Finding, ModelError
+from cellmark.schemas.expectations_format import library_size_range, parse_expectations
 from cellmark.schemas.gene_panel import GenePanel
 from cellmark.schemas.manifest import (
     FORMAT_VERSION,
@@ -144,6 +145,14 @@ class Bundle:
         except (OSError, ValueError, RecursionError) as error:
             raise content_error(EXPECTATIONS, "JSON", str(error)) from error
         return loaded
+
+    @cached_property
+    def library_size_range(self) -> tuple[float, float] | None:
+        """Where library sizes of training cells lie; None where the expectations do not say."""
+        try:
+            return library_size_range(parse_expectations(self.expectations))
+        except BundleError:  # who compares an input with them is told; calls do not need them
+            return None
 
     def check_cell_type(self, cell_type: str, *, where: str = "cell_type") -> int:
         """Number of a cell type among the graphs' outputs. Raises `ModelError` when the model has no such type."""

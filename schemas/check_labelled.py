@@ -6,8 +6,9 @@ from cellmark.schemas.cells import CellSource
 from cellmark.schemas.check_donors import donor_findings
 from cellmark.schemas.check_labels import label_findings
 from cellmark.schemas.checked_cells import ROWS_TO_REFUSE, CheckedCells
-from cellmark.schemas.errors import Finding, InputError
+from cellmark.schemas.errors import Finding, InputError, raise_if_refused
 from cellmark.schemas.gene_panel import GenePanel
+from cellmark.schemas.orientation import transposed_findings
 
 
 def labelled_findings(
@@ -28,6 +29,7 @@ def own_panel(source: CellSource) -> GenePanel:
 def value_errors(source: CellSource, panel: GenePanel, *, library_size: str | None) -> tuple[Finding, ...]:
     """The errors of an input that is refused for its labels anyway: values are looked at, and none is kept."""
     try:
+        raise_if_refused(transposed_findings(source))
         checked = CheckedCells(source, panel, library_size=library_size, min_share=0.0)
         for chunk in source.chunks(ROWS_TO_REFUSE):
             checked.record(checked.prepare(chunk))

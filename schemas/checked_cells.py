@@ -3,7 +3,7 @@
 A file, a JSON body, a shard of a batch and an AnnData in a notebook all go through `CheckedCells`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,12 +18,15 @@ from cellmark.schemas.errors import Finding, ReadError, raise_if_refused
 from cellmark.schemas.fit_genes import fit_genes
 from cellmark.schemas.gene_panel import MIN_PANEL_SHARE, GeneMatch, GenePanel, duplicate_notes, overlap_findings
 from cellmark.schemas.normalization import row_sums
+from cellmark.schemas.orientation import transposed_findings
 from cellmark.schemas.sample_cells import sample_cells
 from cellmark.schemas.whole_findings import whole_findings
 
 LibrarySizeSource = Literal["given", "summed"]
 MIN_GENES_SHARE = 0.5
 """A library size may be summed over no fewer than this share of the genes that training measured."""
+UNUSUAL_SHARE = 0.5
+"""Share of the cells outside the range of training's library sizes from which on an input is said to be unusual."""
 ROWS_TO_REFUSE = 4096
 """Rows at a time when the values of an input are only looked at."""
 
@@ -64,6 +67,7 @@ class CheckedCells:
 
     `library_size`: None (sum over the input's genes), the name of an `obs` column, an array [cells], or a series of it
     indexed by cell id.
+    `library_range`: where training's library sizes lie, None where it is not known: other ones are a warning.
     `n_genes_trained`: genes that training measured, None to sum in any case. `min_share`, `min_mass`: floors, see
     `overlap_findings`.
     """
@@ -77,6 +81,7 @@ class CheckedCells:
         n_genes_trained: int | None = None,
         min_share: float = MIN_PANEL_SHARE,
         min_mass: float | None = None,
+        library_range: tuple[float, float] | None = None,
     ) -> None:
         self.source = source
         self.genes = fit_genes(panel, source)
@@ -87,16 +92,22 @@ class CheckedCells:
         self._drawn = sample_cells(source.n_obs, source.n_vars)
         self._samples: list[sp.csr_matrix] = []
         self._library_problems: list[str] = []
+        self._library_range = library_range
+        self._n_shallow = self._n_deep = 0
         self._given, library_findings = given_library_size(source, library_size)
         self.library_size_source: LibrarySizeSource = "summed" if library_size is None else "given"
         findings = [*size_findings(source), *self.genes.findings]
-        # Of another organism's genes it goes without saying that they do not fit.
+        # Of another organism's genes it goes without saying that they do not fit, and so of cells in their place.
+        self._turned = False
         if source.n_vars and not self.genes.refused:
-            findings += overlap_findings(panel, self.match, source.var_names, min_share=min_share, min_mass=min_mass)
-            if library_size is None and n_genes_trained is not None:
+            misfits = overlap_findings(panel, self.match, source.var_names, min_share=min_share, min_mass=min_mass)
+            turned = transposed_findings(source, panel) if _refuses(misfits) else ()
+            self._turned = bool(turned)
+            findings += turned or misfits
+            if library_size is None and n_genes_trained is not None and not turned:
                 findings += summing_findings(source, n_genes_trained)
         findings += [*id_findings(self.cell_ids), *library_findings]
-        if any(finding.severity == "error" for finding in findings):
+        if _refuses(findings):
             findings += self._value_findings()
         self.notes: tuple[Finding, ...] = raise_if_refused([*source.notes, *findings, *duplicate_notes(self.match)])
 
@@ -128,6 +139,10 @@ class CheckedCells:
         if prepared.sample is not None:
             self._samples.append(prepared.sample)
         self._library_problems.extend(prepared.library_problems)
+        if self._library_range is not None and prepared.cells is not None:
+            low, high = self._library_range
+            self._n_shallow += int((prepared.cells.library_size < low).sum())
+            self._n_deep += int((prepared.cells.library_size > high).sum())
 
     def finish(self) -> None:
         """Raise `InputError` when any chunk had a problem. Call it when all chunks were recorded."""
@@ -137,15 +152,30 @@ class CheckedCells:
                 Finding("FILE_UNREADABLE", self.source.name, f"{self.source.n_obs} cells, as many as it has ids",
                         f"values of {self._n_seen}", "Write the file again from its source.")
             )  # fmt: skip
-        notes = raise_if_refused(self._recorded_findings())
+        notes = raise_if_refused([*self._recorded_findings(), *self._unusual_sizes()])
         self.notes = (*self.notes, *(note for note in notes if note not in self.notes))
+
+    def _unusual_sizes(self) -> list[Finding]:
+        """The warning of an input most of whose cells are deeper, or shallower, than nearly all training cells."""
+        if self._library_range is None or max(self._n_shallow, self._n_deep) <= UNUSUAL_SHARE * self._n_seen:
+            return []
+        low, high = self._library_range
+        number, word = max((self._n_shallow, "below"), (self._n_deep, "above"))
+        return [
+            Finding("LIBRARY_SIZE_UNUSUAL", "library_size", f"totals of {low:.0f} to {high:.0f}, as of training cells",
+                    f"{number} of {self._n_seen} cells {word} that",
+                    "Check that these are the totals over all genes measured; cells of another depth are called less "
+                    "reliably.", "warning")
+        ]  # fmt: skip
 
     def _value_findings(self) -> list[Finding]:
         """What is wrong with the values of an input that is refused anyway."""
         if self.source.n_vars:
             for chunk in self.source.chunks(ROWS_TO_REFUSE):
                 self.record(self.prepare(chunk))
-        return self._recorded_findings()
+        found = self._recorded_findings()
+        # A row of a matrix that lies on its side is a gene, which may well be empty.
+        return [finding for finding in found if not (self._turned and finding.code == "CELL_EMPTY")]
 
     def _recorded_findings(self) -> list[Finding]:
         findings = self._counts_findings()
@@ -192,6 +222,10 @@ class CheckedCells:
             return pieces[0]
         counts = sp.vstack([piece.counts for piece in pieces], format="csr")
         return AlignedCells(0, counts, np.concatenate([piece.library_size for piece in pieces]), self.match.measured)
+
+
+def _refuses(findings: Iterable[Finding]) -> bool:
+    return any(finding.severity == "error" for finding in findings)
 
 
 def size_findings(source: CellSource) -> tuple[Finding, ...]:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from cellmark.schemas.anndata_facts import AnndataFacts, facts_of_anndata
 from cellmark.schemas.cells import CellSource
 from cellmark.schemas.check_labelled import labelled_findings, own_panel
+from cellmark.schemas.check_matrix import MatrixWatch
 from cellmark.schemas.check_published import published_findings
 from cellmark.schemas.checked_cells import ROWS_TO_REFUSE, CheckedCells
 from cellmark.schemas.errors import Finding, InputError, Severity
 from cellmark.schemas.identical_cells import IdenticalCells
+from cellmark.schemas.orientation import transposed_findings
 from cellmark.schemas.read_anndata import RAW, cells_from_anndata
 
 if TYPE_CHECKING:
@@ -130,19 +132,25 @@ def check_cells(
             source.obs, label=label or "cell_type", donor=donor, min_cells=min_cells, held_out=donor is not None
         )
     watch = IdenticalCells() if profile == "publish" else None
-    n_values = 0
+    matrix, n_values = MatrixWatch(source), 0
+    turned = transposed_findings(source)
     try:
         checked = CheckedCells(source, own_panel(source), library_size=library_size, min_share=0.0)
         for chunk in source.chunks(ROWS_TO_REFUSE):
             prepared = checked.prepare(chunk)
             checked.record(prepared)
             n_values += chunk.X.nnz
+            if prepared.cells is not None:
+                matrix.see(chunk)
             if watch is not None:
                 watch.see(chunk)
         checked.finish()
-        found += checked.notes
+        found += [*checked.notes, *matrix.findings(library_size=library_size is not None)]
     except InputError as error:
-        found += [*error.findings, *source.notes]
+        # A row of a matrix that lies on its side is a gene, which may well be empty.
+        told = [finding for finding in error.findings if not (turned and finding.code == "CELL_EMPTY")]
+        found += [*told, *source.notes]
+    found += [finding for finding in turned if finding.code not in {there.code for there in found}]
     if watch is not None and facts is not None:
         size = source.n_obs * source.n_vars
         zeros = 1 - n_values / size if n_values and size else None

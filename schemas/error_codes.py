@@ -24,8 +24,13 @@ CODES: dict[str, CodeMeaning] = {
     "NO_CELLS": CodeMeaning(422, "the input has no cells"),
     "NO_GENES": CodeMeaning(422, "the input has no genes"),
     "MATRIX_INVALID": CodeMeaning(422, "matrix, cell ids and gene names do not fit together"),
+    "MATRIX_TRANSPOSED": CodeMeaning(422, "genes where cells are expected, and the other way round"),
+    "ENTRIES_DUPLICATED": CodeMeaning(422, "values of a sparse matrix that are stored in several parts (a warning)"),
     "CELL_ID_DUPLICATE": CodeMeaning(422, "two cells have the same id"),
     "CELL_EMPTY": CodeMeaning(422, "a cell has no counts at all"),
+    "CELL_ONE": CodeMeaning(422, "the input is a single cell (a note)"),
+    "CELLS_MITOCHONDRIAL": CodeMeaning(422, "many cells whose counts come mostly from mitochondria (a warning)"),
+    "CELLS_LIKE_DOUBLETS": CodeMeaning(422, "cells with far more counts than the others (a note)"),
     "COUNTS_NEGATIVE": CodeMeaning(422, "negative values where counts are expected"),
     "COUNTS_NAN": CodeMeaning(422, "missing values where counts are expected"),
     "COUNTS_INFINITE": CodeMeaning(422, "infinite values where counts are expected"),
@@ -39,6 +44,7 @@ CODES: dict[str, CodeMeaning] = {
     "LIBRARY_SIZE_INVALID": CodeMeaning(
         422, "a library size that is not positive, not finite or below the counts' sum"
     ),
+    "LIBRARY_SIZE_UNUSUAL": CodeMeaning(422, "library sizes far from those of the training cells (a warning)"),
     "LIBRARY_SIZE_COLUMN_UNKNOWN": CodeMeaning(422, "the obs column of library sizes does not exist"),
     # genes
     "NO_GENES_SHARED": CodeMeaning(422, "the input shares no gene with the model"),
@@ -52,6 +58,9 @@ CODES: dict[str, CodeMeaning] = {
     "GENE_COLUMN_TAKEN": CodeMeaning(422, "genes were found by a column of var (a note)"),
     "GENES_DUPLICATED": CodeMeaning(422, "gene names occur more than once; their counts are summed (a note)"),
     "GENE_LIST_UNMATCHED": CodeMeaning(422, "a list of genes names some that the data do not have (a note)"),
+    "GENES_EMPTY": CodeMeaning(422, "more than half of the genes have no count in any cell (a note)"),
+    "GENES_SUBSET": CodeMeaning(422, "a file cut to its variable genes, without library sizes (a warning)"),
+    "FEATURES_NOT_GENES": CodeMeaning(422, "features of which none is gene expression"),
     "FEATURES_DROPPED": CodeMeaning(422, "features other than gene expression were left out (a note)"),
     "QUALITY_UNEXPECTED": CodeMeaning(422, "a quality measure unlike the training data's (a warning)"),
     # training data

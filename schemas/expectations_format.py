@@ -99,5 +99,15 @@ def parse_expectations(raw: dict[str, Any]) -> Expectations:
         ) from error  # fmt: skip
 
 
+def library_size_range(expectations: Expectations) -> tuple[float, float] | None:
+    """Where library sizes of single cells lie, widened as `quality_bounds` says; None where nothing is expected."""
+    for expected in expectations.suites.cells.expectations:
+        low, high = expected.kwargs.min_value, expected.kwargs.max_value
+        is_range = expected.type == "expect_column_values_to_be_between"
+        if is_range and expected.kwargs.column == "total_counts" and low is not None and high is not None:
+            return low, high
+    return None
+
+
 def _path(location: tuple[int | str, ...]) -> str:
     return ".".join(str(part) for part in location)

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from cellmark.schemas.cells import MemoryCells, OtherMatrix
 from cellmark.schemas.errors import Finding, ReadError
 from cellmark.schemas.reading import gene_features, unknown_layer
+from cellmark.schemas.stored_matrix import native
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -37,6 +38,7 @@ def cells_from_anndata(adata: "AnnData", *, layer: str | None = None, name: str 
             Finding("MATRIX_INVALID", counts_from, "a matrix of counts", "none", "Name the layer that holds them.")
         )
     organism = adata.uns.get("organism")
+    _check_structure(X, counts_from)
     cells = memory_cells(X, adata.obs, var, name=name, counts_from=counts_from, organism=organism)
     cells.others = _other_matrices(adata, counts_from)
     return cells
@@ -78,20 +80,45 @@ def memory_cells(
 
 
 def to_csr(X: Any, where: str) -> sp.csr_matrix:
-    """CSR of any matrix that AnnData may hold; the values keep their dtype. Raises `ReadError` for other things."""
+    """CSR of any matrix that AnnData may hold; the values keep their dtype, or take one that SciPy knows.
+
+    Raises `ReadError` for other things, and `ValueError` for a sparse matrix whose parts do not fit.
+    """
     if hasattr(X, "to_memory"):
         X = X.to_memory()
-    if sp.issparse(X):
-        if X.format in ("csr", "csc"):
-            check_compressed(X)
-        return sp.csr_matrix(X)
-    values = np.asarray(X)
+    values = X if sp.issparse(X) else np.asarray(X)
     if values.dtype.kind not in "fiub" or values.ndim != 2:
         raise ReadError(
-            Finding("MATRIX_INVALID", where, "a matrix of numbers, cells x genes", f"{values.dtype} {values.shape}",
-                    "Convert it to a sparse matrix of counts.")
+            Finding("MATRIX_INVALID", where, "a matrix of numbers, cells x genes",
+                    f"{values.dtype} {values.shape}", _mend_type(values.dtype))
         )  # fmt: skip
-    return sp.csr_matrix(values)
+    if not sp.issparse(X):
+        return sp.csr_matrix(native(values))
+    if X.format in ("csr", "csc"):
+        check_compressed(X)
+    if X.data.dtype.kind == "f" and X.data.dtype.itemsize not in (4, 8):
+        X = X.copy()
+        X.data = native(X.data)
+    return sp.csr_matrix(X)
+
+
+def _mend_type(dtype: np.dtype[Any]) -> str:
+    if dtype.kind == "c":
+        return "Hand in the raw counts: complex numbers are none."
+    return "Convert it: adata.X = scipy.sparse.csr_matrix(adata.X.astype('float32'))."
+
+
+def _check_structure(X: Any, where: str) -> None:
+    """Raise `ReadError` for a sparse matrix in memory whose parts do not fit together."""
+    if not (sp.issparse(X) and X.format in ("csr", "csc")):
+        return
+    try:
+        check_compressed(X)
+    except ValueError as error:
+        raise ReadError(
+            Finding("MATRIX_INVALID", where, "a sparse matrix whose parts fit together", str(error),
+                    "Make it again from what it was made of; X.check_format() tells more.")
+        ) from error  # fmt: skip
 
 
 def check_compressed(X: Any) -> None:

@@ -10,6 +10,15 @@ import pandas as pd
 from cellmark.schemas.errors import CellmarkError, Finding, ReadError
 
 GENE_EXPRESSION = "Gene Expression"
+BESIDE_GENES = (
+    "Antibody Capture",
+    "Antigen Capture",
+    "CRISPR Guide Capture",
+    "Custom",
+    "Multiplexing Capture",
+    "Peaks",
+)
+"""What 10x's Cell Ranger calls the other features that it counts."""
 
 
 @contextmanager
@@ -52,13 +61,20 @@ def not_anndata(path: Path, found: str) -> ReadError:
 def gene_features(var: pd.DataFrame) -> tuple[np.ndarray | None, tuple[Finding, ...]]:
     """Which rows of `var` are genes, bool [features], by the column `feature_types` of 10x and CELLxGENE files.
 
-    None when all are, or the file does not say; otherwise with a note that counts what is left out.
+    None when all are, or the file does not say; otherwise with a note that counts what is left out. Raises `ReadError`
+    when all are of a kind that is measured beside genes.
     """
     if "feature_types" not in var.columns:
         return None, ()
     types = var["feature_types"].astype(object)
     # A missing type, as joining files leaves it, is no sign of another kind of feature.
     is_gene = (types.isna() | (types == GENE_EXPRESSION)).to_numpy()
+    if len(types) and types.isin(BESIDE_GENES).all():
+        counted = ", ".join(f"{number} {name}" for name, number in types.value_counts().items())
+        raise ReadError(
+            Finding("FEATURES_NOT_GENES", "var['feature_types']", GENE_EXPRESSION, counted,
+                    "Hand in the part of the experiment that counted genes.")
+        )  # fmt: skip
     if is_gene.all() or not (types == GENE_EXPRESSION).any():
         return None, ()
     counted = ", ".join(f"{number} {name}" for name, number in types[~is_gene].value_counts().items())

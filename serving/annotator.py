@@ -136,6 +136,7 @@ class Annotator:
             n_genes_trained=self.bundle.manifest.n_genes_measured,
             min_share=share,
             min_mass=mass,
+            library_range=self.bundle.library_size_range,
         )
 
     def annotate(

@@ -10,6 +10,7 @@ import numpy as np
 from cellmark.schemas.anndata_facts import facts_of_h5ad
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.cells import CellSource
+from cellmark.schemas.check_matrix import MatrixWatch
 from cellmark.schemas.checked_cells import ROWS_TO_REFUSE, CheckedCells
 from cellmark.schemas.checks import CheckReport, Profile, check_cells, gravest_first
 from cellmark.schemas.errors import Finding, InputError, ParameterError
@@ -91,17 +92,22 @@ def validate_cells(
             n_genes_trained=bundle.manifest.n_genes_measured,
             min_share=bundle.manifest.panel.min_share if min_panel_share is None else min_panel_share,
             min_mass=min_attribution_share,
+            library_range=bundle.library_size_range,
         )
-        watch = QualityWatch(checked)
+        watch, matrix = QualityWatch(checked), MatrixWatch(source, checked.genes.symbols)
         for chunk in source.chunks(ROWS_TO_REFUSE):
             prepared = checked.prepare(chunk)
             checked.record(prepared)
             watch.see(chunk, prepared)
+            if prepared.cells is not None:
+                matrix.see(chunk)
         checked.finish()
     except InputError as error:
         return ValidationReport(source.n_obs, source.n_vars, gravest_first((*error.findings, *source.notes)))
     quality = watch.compare(bundle, data_docs=data_docs)
-    findings = gravest_first((*quality.to_findings(), *checked.notes))
+    findings = gravest_first(
+        (*quality.to_findings(), *checked.notes, *matrix.findings(library_size=library_size is not None))
+    )
     return ValidationReport(source.n_obs, source.n_vars, findings, quality=quality)
 
 

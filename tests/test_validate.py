@@ -70,7 +70,7 @@ def test_cells_unlike_the_training_data_are_warnings_and_still_valid(
     assert report.valid
     warnings = [finding for finding in report.findings if finding.severity == "warning"]
     assert any(finding.where == "cells.total_counts" for finding in warnings)
-    assert {finding.code for finding in warnings} == {"QUALITY_UNEXPECTED"}
+    assert {finding.code for finding in warnings} == {"QUALITY_UNEXPECTED", "LIBRARY_SIZE_UNUSUAL"}
     assert report.quality is not None
     assert not report.quality.success
     assert "not met (warnings)" in report.summary("cells")

@@ -10,8 +10,10 @@ import scipy.sparse as sp
 
 from cellmark.schemas.cells import CellSource
 from cellmark.schemas.check_labelled import labelled_findings, own_panel, value_errors
+from cellmark.schemas.check_matrix import subset_findings
 from cellmark.schemas.checked_cells import CheckedCells, LibrarySizeSource
-from cellmark.schemas.errors import Finding, LabelError
+from cellmark.schemas.errors import Finding, InputError, LabelError, raise_if_refused
+from cellmark.schemas.orientation import transposed_findings
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ def read_labelled(
     panel = own_panel(source)
     if errors := tuple(finding for finding in found if finding.severity == "error"):
         raise LabelError(*errors, *value_errors(source, panel, library_size=library_size))
+    raise_if_refused(transposed_findings(source), InputError)
     checked = CheckedCells(source, panel, library_size=library_size, min_share=0.0)
     cells = checked.load()
     # A file may store a value in parts, or zeros: a logarithm of the parts, or a digest of the zeros, would be wrong.
@@ -106,7 +109,7 @@ def read_labelled(
         counts_from=source.counts_from,
         organism=str(organism) if isinstance(organism, str) else None,
         dropped=dropped,
-        notes=(*checked.notes, *found),
+        notes=(*checked.notes, *found, *(() if library_size else subset_findings(source))),
     )
 
 

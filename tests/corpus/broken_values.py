@@ -30,7 +30,7 @@ from broken import (
     write_zarr,
 )
 
-TURNED = ("NO_GENES_SHARED", "LIBRARY_SIZE_NEEDED", "CELL_EMPTY")
+TURNED = ("MATRIX_TRANSPOSED",)
 Change = Callable[[ad.AnnData], ad.AnnData]
 Writer = Callable[[ad.AnnData, Path], Path]
 
