@@ -10,6 +10,9 @@ from cellmark.schemas.errors import Finding
 LARGEST_COUNT = 2**24
 """Above this, float32 no longer holds every whole number."""
 
+BLOCK = 2**16
+"""Values that are looked at at a time."""
+
 N_EXAMPLES = 5
 N_OFFENDERS = 20
 """Cells with values that are no counts whose ids are kept, so that they can be looked at again."""
@@ -114,11 +117,31 @@ def check_counts(X: sp.csr_matrix, cell_ids: np.ndarray, totals: np.ndarray) -> 
 def _all_fine(data: np.ndarray) -> bool:
     if len(data) == 0:
         return True
+    if data.dtype in (np.float32, np.float64):
+        return _whole_floats(data)
     low, high = data.min(), data.max()
     # NaN makes both comparisons false, so it is caught here too.
     if not (low >= 0 and high <= LARGEST_COUNT):
         return False
     return data.dtype.kind != "f" or bool(np.array_equal(data, data.astype(np.int32)))
+
+
+def _whole_floats(data: np.ndarray) -> bool:
+    """Blocks that stay in a cache: each value is fetched from memory once. As unsigned numbers, the bits of what is
+    negative, infinite or missing are above those of every count that is allowed.
+    """
+    bits = np.ascontiguousarray(data).view(np.uint32 if data.dtype == np.float32 else np.uint64)
+    most = np.array(LARGEST_COUNT, dtype=data.dtype).view(bits.dtype)[()]
+    floor, same = np.empty(BLOCK, dtype=data.dtype), np.empty(BLOCK, dtype=bool)
+    for start in range(0, len(data), BLOCK):
+        values = data[start : start + BLOCK]
+        # -0.0 is a count, and looked at closely.
+        if bits[start : start + BLOCK].max() > most:
+            return False
+        whole = np.floor(values, out=floor[: len(values)])
+        if not np.equal(values, whole, out=same[: len(values)]).all():
+            return False
+    return True
 
 
 def _look_closely(X: sp.csr_matrix, data: np.ndarray, cell_ids: np.ndarray, problems: CountsProblems) -> None:

@@ -13,7 +13,7 @@ from cellmark.schemas.errors import Finding
 from cellmark.schemas.gene_findings import ambiguous_note, column_note, mapped_note, organism_finding
 from cellmark.schemas.gene_ids import UNKNOWN, detect_listed_names
 from cellmark.schemas.gene_panel import GeneMatch, GenePanel
-from cellmark.schemas.map_gene_names import MappedGenes, PanelNames, map_gene_names
+from cellmark.schemas.map_gene_names import MappedGenes, map_gene_names
 from cellmark.schemas.name_digest import NameList
 from cellmark.schemas.resolve_gene_names import current_symbols
 
@@ -49,29 +49,49 @@ def fit_genes(panel: GenePanel, source: CellSource) -> GeneFit:
     order and for genes of the panel that are still missing: the panel's own names in another column of `var`; other
     names of genes in `var_names`, then in those columns.
     """
-    match = panel.match(source.var_names)
+    names = NameList(source.var_names)
+    match = _exact(PanelItself(panel), names)
     declared = declared_organism(source.uns, source.obs)
     if not match.missing or source.n_vars == 0:
         found = organism_finding(panel.known_organism, None, declared, VAR_NAMES) if declared else None
         return GeneFit(match, source.var_names, (found,) if found else ())
-    lists = ((VAR_NAMES, NameList(source.var_names)), *other_names(source.var))
+    lists = ((VAR_NAMES, names), *other_names(source.var))
     seen = [detect_listed_names(listed) for _, listed in lists]
     # Names that nobody knows (row numbers, say) would only be mapped by luck when another column has known ones.
     first = next((number for number, names in enumerate(seen) if names.organism != UNKNOWN), 0)
     if found := organism_finding(panel.organism_of_names, seen[first], declared, lists[first][0]):
         return GeneFit(match, source.var_names, (found,))
-    columns, symbols, notes = _mapped(panel.names, lists[0][1], lists[first:])
-    return GeneFit(panel.match_columns(columns), symbols, notes)
+    return _mapped(PanelItself(panel), names, lists[first:])
+
+
+class PanelItself:
+    """A panel as a key of what is remembered: equal to itself alone, since panels of the same symbols may differ in
+    their ids and organism.
+    """
+
+    def __init__(self, panel: GenePanel) -> None:
+        self.panel = panel
+
+    def __hash__(self) -> int:
+        return id(self.panel)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PanelItself) and self.panel is other.panel
 
 
 @lru_cache(maxsize=8)
-def _mapped(
-    panel: PanelNames, var_names: NameList, lists: tuple[tuple[str, NameList], ...]
-) -> tuple[np.ndarray, np.ndarray, tuple[Finding, ...]]:
-    """The panel's column and the symbol of each gene, and notes on them. Remembered for the last inputs.
+def _exact(itself: PanelItself, names: NameList) -> GeneMatch:
+    """By the panel's own names. Remembered for the last inputs."""
+    return itself.panel.match(names.names)
+
+
+@lru_cache(maxsize=8)
+def _mapped(itself: PanelItself, var_names: NameList, lists: tuple[tuple[str, NameList], ...]) -> GeneFit:
+    """By all other names. Remembered for the last inputs.
 
     `lists`: names of the genes to map, each with where they stand; the first that say something lead.
     """
+    panel = itself.panel.names
     columns = panel.columns_of(var_names.names)
     findings = []
     for where, listed in lists:
@@ -91,7 +111,7 @@ def _mapped(
         if left := tuple(doubt for doubt in result.ambiguous if not there.issuperset(doubt.columns)):
             findings.append(ambiguous_note(where, left))
     symbols = current_symbols(lists[0][1], panel.organism) if panel.organism else var_names.names
-    return columns, symbols, tuple(findings)
+    return GeneFit(itself.panel.match_columns(columns), symbols, tuple(findings))
 
 
 def other_names(var: pd.DataFrame) -> Iterator[tuple[str, NameList]]:

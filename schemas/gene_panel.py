@@ -44,13 +44,13 @@ class GeneMatch:
 
     def align(self, X: sp.csr_matrix) -> sp.csr_matrix:
         """Counts of the panel's genes: CSR, float32, cells x panel, panel order. `X`: CSR, cells x input genes."""
-        columns = self.columns[X.indices]
-        kept = np.flatnonzero(columns >= 0)
+        # Most entries are of other genes: which ones stay is asked of a table that fits the fastest cache.
+        kept = np.flatnonzero((self.columns >= 0).take(X.indices))
         index_type = np.int32 if len(kept) < 2**31 else np.int64
         aligned = sp.csr_matrix((X.shape[0], len(self.measured)), dtype=np.float32)
         # Set one by one: the constructor would check (and copy) what is right by construction.
         aligned.data = X.data[kept].astype(np.float32, copy=False)
-        aligned.indices = columns[kept].astype(index_type, copy=False)
+        aligned.indices = self.columns.take(X.indices[kept]).astype(index_type, copy=False)
         aligned.indptr = np.searchsorted(kept, X.indptr).astype(index_type)
         if self.duplicated:
             aligned.sum_duplicates()

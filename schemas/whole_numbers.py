@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 import scipy.sparse as sp
 
+from cellmark.schemas.normalization import row_sums
+
 WholeKind = Literal["counts", "binary", "multiple", "rounded", "rounded_log", "depth_corrected"]
 
 FEW_CELLS = 10
@@ -93,9 +95,7 @@ def _judge(X: sp.csr_matrix) -> WholeNumbers:
             if found.kind != "counts":
                 return found
     small = data.max() <= LARGEST_LOG
-    if not small and (
-        len(filled) < ENOUGH_CELLS or _spread(np.add.reduceat(data, starts, dtype=np.float64)) >= USUAL_SPREAD
-    ):
+    if not small and (len(filled) < ENOUGH_CELLS or _spread(row_sums(X)[filled]) >= USUAL_SPREAD):
         return COUNTS
     n_cells = max(ENOUGH_CELLS, VALUES_FOR_VARIATION * len(filled) // len(data))
     return _judge_variation(X[filled[:: max(len(filled) // n_cells, 1)]])

@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cellmark.schemas.check_counts import LARGEST_COUNT, N_EXAMPLES, CountsProblems, check_counts
+from cellmark.schemas.check_counts import BLOCK, LARGEST_COUNT, N_EXAMPLES, CountsProblems, _all_fine, check_counts
 from cellmark.schemas.normalization import row_sums
 
 
@@ -113,3 +113,18 @@ def test_counts_of_problems_equal_plain_numpy(rows: list[list[float]]) -> None:
     assert problems.n_fractional == (finite % 1 != 0).sum()
     assert problems.n_large == (finite > LARGEST_COUNT).sum()
     assert problems.n_empty == (dense == 0).all(axis=1).sum()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("place", [0, BLOCK - 1, BLOCK, 2 * BLOCK + 7, 3 * BLOCK - 1])
+@pytest.mark.parametrize("value", [0.5, 1 + 2**-20, -1.0, np.nan, np.inf, -np.inf, -0.5, LARGEST_COUNT + 2.0])
+def test_a_wrong_value_is_found_in_any_block_of_many(value: float, place: int, dtype: type) -> None:
+    data = np.random.default_rng(0).integers(0, LARGEST_COUNT + 1, 3 * BLOCK).astype(dtype)
+    assert _all_fine(data)
+    data[place] = value
+    assert not _all_fine(data)
+
+
+def test_a_negative_zero_is_no_problem() -> None:
+    X = sp.csr_matrix((np.array([-0.0, 3.0], dtype=np.float32), np.array([0, 1]), np.array([0, 2])), shape=(1, 2))
+    assert not check_counts(X, np.array(["a"]), row_sums(X)).any

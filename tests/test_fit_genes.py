@@ -119,3 +119,13 @@ def test_a_request_is_fitted_as_a_file_is(tiny_bundle: Bundle, new_cells: ad.Ann
     assert answer["valid"]
     assert answer["genes_missing"] == 0
     assert "GENES_MAPPED" in {finding["code"] for finding in answer["findings"]}
+
+
+def test_what_is_remembered_is_of_this_panel_and_these_names_alone() -> None:
+    mouse = GenePanel(SYMBOLS, None, "Mus musculus")  # equal to PANEL, whose symbols it has
+    assert mouse == PANEL
+    for _ in range(2):
+        assert codes(fitted(IDS)) == ["GENES_MAPPED"]
+        assert codes(fitted(IDS, mouse)) == ["ORGANISM_MISMATCH"]
+        assert fitted(IDS[::-1]).match.columns.tolist() == list(range(10))[::-1]
+        assert fitted(list(SYMBOLS)).match.columns.tolist() == list(range(10))

@@ -98,3 +98,30 @@ def test_lists_are_remembered_by_their_names() -> None:
     assert resolved("MS4A1L", "YZ") is not first
     assert NameList(np.array(["a\nb", "c"])) != NameList(np.array(["a", "b\nc"]))
     assert NameList(np.array(["\ud800", "c"], dtype=object)) == NameList(np.array(["\ud800", "c"], dtype=object))
+
+
+@pytest.mark.parametrize("dtype", [object, "U", ">U9"])
+def test_lists_are_told_apart_in_any_kind_of_array(dtype: object) -> None:
+    lists = [
+        ["ab", "c"],
+        ["a", "bc"],
+        ["abc"],
+        ["abc", ""],
+        ["", "abc"],
+        ["ab\0c"],
+        ["ab", "d"],
+        ["ab", "é"],
+        ["ab", "€"],
+    ]
+    digests = {NameList(np.array(names, dtype=dtype)).digest for names in lists}  # type: ignore[call-overload]
+    assert len(digests) == len(lists)
+    for names in lists:
+        again = NameList(np.array(names, dtype=dtype))  # type: ignore[call-overload]
+        assert again == NameList(np.array(names, dtype=dtype))  # type: ignore[call-overload]
+        assert again.names.tolist() == names
+
+
+def test_names_with_separators_in_them_are_told_apart() -> None:
+    first, second = (NameList(np.array(names, dtype=object)) for names in (["a\0", "b"], ["a", "\0b"]))
+    assert first != second
+    assert NameList(np.array([], dtype=object)) != NameList(np.array([""], dtype=object))
