@@ -11,6 +11,7 @@
 #   DEMO_ARGS="..."       further options of `cellmark demo`
 #   TEST_ARGS="..."       options of pytest, such as -k marker
 #   FUZZ_ARGS="..."       options of tests/fuzz/run.py, such as --seconds 60 or --seed 1
+#   OPENAPI_ARGS="..."    options of tests/fuzz/ask_openapi.py, such as --examples 10
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -24,6 +25,7 @@ FOLDER ?= cellmark-demo
 DEMO_ARGS ?=
 TEST_ARGS ?=
 FUZZ_ARGS ?=
+OPENAPI_ARGS ?=
 VENV ?= .venv
 
 BIN := $(VENV)/bin
@@ -49,8 +51,9 @@ demo: $(STAMP)-run  ## Install, then train, register, serve and explain on real 
 test: $(STAMP)-test  ## Install the test extra, then run the suite
 	$(WITH_PATH) $(BIN)/python -m pytest $(TEST_ARGS)
 
-fuzz: $(STAMP)-test  ## 20,000 mutated files and bodies against a running service
+fuzz: $(STAMP)-test  ## 20,000 mutated files and bodies, and requests made of the OpenAPI document, against a running service
 	$(WITH_PATH) $(BIN)/python tests/fuzz/run.py $(FUZZ_ARGS)
+	$(WITH_PATH) $(BIN)/python tests/fuzz/ask_openapi.py $(OPENAPI_ARGS)
 
 check: $(STAMP)-check  ## Format, lint, types, import rules, Dockerfile
 	$(BIN)/ruff format --check .
