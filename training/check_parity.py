@@ -16,6 +16,7 @@ from .classifier import Classifier
 from .contributions import multipliers
 from .fit import predict_logits
 from .graph_session import open_session
+from .novelty_score import NoveltyScore, member_outputs
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -26,6 +27,8 @@ TIE = 2e-5
 CONVERGENCE_TOLERANCE = 1e-4
 ATTRIBUTION_TOLERANCE = 1e-4
 """Relative to max(1, norm of the cell's attributions); the graph computes in float32."""
+NOVELTY_TOLERANCE = 2e-3
+"""In standard deviations of training cells; the graph takes logarithms of float32."""
 N_CELLS = 2000
 N_ATTRIBUTED = 200
 
@@ -53,11 +56,13 @@ def check_parity(
     *,
     baselines: np.ndarray,
     temperature: float = 1.0,
+    novelty: tuple[NoveltyScore, np.ndarray, np.ndarray] | None = None,
 ) -> Parity:
     """Compare both graphs (onnxruntime, CPU, float32) with the torch networks (CPU, float32).
 
     `counts`: CSR, cells x panel genes; the first `N_CELLS` are used, and the first `N_ATTRIBUTED` to compare
-    attributions gene by gene. `baselines`: x0, [genes]. Raises `ExportError` (`PARITY_FAILED`).
+    attributions gene by gene. `baselines`: x0, [genes]. `novelty`: the score's constants with the mean and the components
+    of the embedding, where the annotator has that output. Raises `ExportError` (`PARITY_FAILED`).
     """
     counts, library_size = counts[:N_CELLS], library_size[:N_CELLS]
     # float32 throughout: the comparison is with what torch itself would answer.
@@ -105,7 +110,26 @@ def check_parity(
         raise _failed("convergence_delta", f"at most {CONVERGENCE_TOLERANCE} of the attributions", f"{relative:.3g}")
     if not (attributed <= ATTRIBUTION_TOLERANCE):
         raise _failed("attributions", f"within {ATTRIBUTION_TOLERANCE} of the network's", f"off by {attributed:.3g}")
+    if novelty is not None:
+        _check_novelty(annotate, feeds, classifiers, x, *novelty)
     return parity
+
+
+def _check_novelty(
+    annotate: "InferenceSession",
+    feeds: dict[str, np.ndarray],
+    classifiers: Sequence[Classifier],
+    x: sp.csr_matrix,
+    score: NoveltyScore,
+    embedding_mean: np.ndarray,
+    embedding_components: np.ndarray,
+) -> None:
+    """The graph's novelty is that of the score itself, computed without the graph."""
+    (found,) = annotate.run(["novelty"], feeds)
+    outputs = member_outputs([fold(classifier) for classifier in classifiers], x, embedding_mean, embedding_components)
+    off = float(np.abs(found - score.of(outputs.logits, outputs.embedding)).max())
+    if not (off <= NOVELTY_TOLERANCE):
+        raise _failed("novelty", f"within {NOVELTY_TOLERANCE} of the score's own", f"a difference of {off:.3g}")
 
 
 def _at(classifiers: Sequence[Classifier], baselines: np.ndarray) -> torch.Tensor:

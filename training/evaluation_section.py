@@ -14,15 +14,12 @@ from .classifier import Classifier
 from .ensemble import predict_probabilities
 from .evaluate import evaluate
 from .linear_baseline import MAX_CELLS, LinearBaseline
-from .out_of_fold import FoldPlan, OutOfFold
+from .out_of_fold import OutOfFold
 from .poorer_input import Calls, confidence_curve, depth_curve, partial_panel_curve
 from .split import Split
 
 MAX_CURVE_CELLS = 5_000
 """Cells of the curves at most; more make them no smoother."""
-
-FEWEST_CELLS = 10
-"""Cells of a type, as for `--min-cells`, below which networks hardly learn it."""
 
 Curve = list[dict[str, Any]]
 
@@ -59,7 +56,7 @@ def evaluation_section(
         "folds": plan.folds,
         "n_folds": len(plan.names),
         "n_cells": len(rows),
-        "hardly_learned": _hardly_learned(codes, plan, cell_types),
+        "hardly_learned": _hardly_learned(codes, held_out, cell_types),
         **_estimates("", codes[rows], found[rows], n_types, of_rows, seed),
         **_estimates("baseline_", codes[rows], linear[rows], n_types, of_rows, seed),
         "per_fold": [
@@ -101,16 +98,12 @@ def evaluation_section(
     return whole.model_dump(mode="json")
 
 
-def _hardly_learned(codes: np.ndarray, plan: FoldPlan, cell_types: Sequence[str]) -> dict[str, list[str]]:
-    """By fold, types of its cells of which the other folds have fewer than `FEWEST_CELLS`; folds without such left
-    out.
-    """
-    n_types = len(cell_types)
-    there = np.bincount(codes[plan.cells], minlength=n_types)
-    found = {}
+def _hardly_learned(codes: np.ndarray, held_out: OutOfFold, cell_types: Sequence[str]) -> dict[str, list[str]]:
+    """By fold, types of its cells that its networks could not learn; folds without such left out."""
+    plan, found = held_out.plan, {}
     for number, name in enumerate(plan.names):
-        inside = np.bincount(codes[plan.fold_of == number], minlength=n_types)
-        if few := np.flatnonzero((inside > 0) & (there - inside < FEWEST_CELLS)).tolist():
+        inside = np.bincount(codes[plan.fold_of == number], minlength=len(cell_types)) > 0
+        if few := np.flatnonzero(inside & ~held_out.learned[number]).tolist():
             found[name] = [cell_types[code] for code in few]
     return found
 

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from cellmark.schemas.normalization import COUNTS_PER
 
 from .folded_network import FoldedNetwork
+from .novelty_score import LEAST_DISTANCE, LEAST_ENTROPY, NoveltyScore, Whitened
 
 OPSET = 20
 IR_VERSION = 10
@@ -112,12 +113,14 @@ def annotator_graph(
     temperature: float = 1.0,
     embedding_mean: np.ndarray,
     embedding_components: np.ndarray,
+    novelty: NoveltyScore | None = None,
 ) -> onnx.ModelProto:
-    """The annotator: `logits`, `probabilities`, `energy`, `embedding` of `counts` and `library_size`.
+    """The annotator: `logits`, `probabilities`, `energy`, `embedding`, `novelty` of `counts` and `library_size`.
 
     `members`: networks whose logits are averaged. `baselines`: x0, float32 [genes], ln(1 + counts per 10,000).
     `embedding_mean` [units] and `embedding_components` [d, units]: a PCA of the members' last hidden layers side by
-    side. `energy` is -logsumexp(logits), larger is stranger.
+    side. `energy` is -logsumexp(logits), larger is stranger. `temperature` divides the logits that `probabilities` are
+    made of. Without `novelty`, the constants of that score, the graph has no such output.
     """
     _check_members(members, baselines)
     graph = GraphWriter()
@@ -140,6 +143,8 @@ def annotator_graph(
     components = embedding_components.astype(np.float32)
     shift = -(embedding_components.astype(np.float64) @ embedding_mean.astype(np.float64))
     graph.linear(side_by_side, components, shift, "embedding")
+    if novelty is not None:
+        _novelty(graph, logits, novelty)
     n_genes, n_types = members[0].n_genes, members[0].n_types
     return graph.model(
         "annotator",
@@ -149,8 +154,51 @@ def annotator_graph(
             _tensor("probabilities", "cells", n_types),
             _tensor("energy", "cells"),
             _tensor("embedding", "cells", len(components)),
+            *([_tensor("novelty", "cells")] if novelty is not None else []),
         ],
     )
+
+
+def _novelty(graph: GraphWriter, member_logits: Sequence[str], score: NoveltyScore) -> None:
+    """The output `novelty` of `logits`, `embedding` and the members' logits; see `novelty_score`."""
+    axis = graph.constant("types_axis", np.array([1], dtype=np.int64))
+    each = [
+        graph.add("Softmax", [logits], f"m{number}_probabilities", axis=1)
+        for number, logits in enumerate(member_logits)
+    ]
+    probabilities = graph.mean(each, "mean_probabilities")
+    tiny = graph.scalar("least_probability", 1e-30)
+    log = graph.add("Log", [graph.add("Max", [probabilities, tiny], "some_probability")], "log_probability")
+    product = graph.add("Mul", [probabilities, log], "probability_log")
+    entropy = graph.add("Neg", [graph.add("ReduceSum", [product, axis], "negative_entropy", keepdims=0)], "entropy")
+    embedded = _nearest(graph, "embedding", score.embedding, "embedded")
+    by_logits = _nearest(graph, "logits", score.logits, "by_logits")
+    views = []
+    for number, (view, least) in enumerate(
+        ((entropy, LEAST_ENTROPY), (embedded, LEAST_DISTANCE), (by_logits, LEAST_DISTANCE))
+    ):
+        some = graph.add("Max", [view, graph.scalar(f"least_{number}", least)], f"view_{number}")
+        # (log v - mean) / scale / 3, so that the sum of the three is their mean.
+        weight = 1 / (3 * score.scales[number])
+        scaled = graph.add(
+            "Mul", [graph.add("Log", [some], f"log_view_{number}"), graph.scalar(f"weight_{number}", weight)],
+            f"scaled_view_{number}",
+        )  # fmt: skip
+        views.append(scaled)
+    shift = -float((score.means / score.scales).mean())
+    total = graph.add("Sum", views, "sum_of_views")
+    graph.add("Add", [total, graph.scalar("novelty_shift", shift)], "novelty")
+
+
+def _nearest(graph: GraphWriter, values: str, space: Whitened, name: str) -> str:
+    """Squared distance from the nearest type's mean, [cells]: |z|^2 - 2 z m + |m|^2 of whitened values z."""
+    axis = graph.constant("types_axis", np.array([1], dtype=np.int64))
+    there = graph.linear(values, space.matrix, None, f"{name}_whitened")
+    square = graph.add("Mul", [there, there], f"{name}_square")
+    length = graph.add("ReduceSum", [square, axis], f"{name}_length", keepdims=1)
+    rest = graph.linear(there, -2 * space.means, (space.means**2).sum(axis=1), f"{name}_rest")
+    distances = graph.add("Add", [length, rest], f"{name}_distances")
+    return graph.add("ReduceMin", [distances, axis], f"{name}_nearest", keepdims=0)
 
 
 def explainer_graph(members: Sequence[FoldedNetwork], baselines: np.ndarray) -> onnx.ModelProto:

@@ -15,6 +15,7 @@ from cellmark.schemas.normalization import describe_scale, normalize
 from cellmark.schemas.read import open_cells
 from cellmark.schemas.training_summary import summarize_training
 
+from .calibration_section import calibration_section
 from .check_parity import check_parity
 from .choose_panel import choose_panel
 from .config import TrainingConfig
@@ -22,7 +23,6 @@ from .describe import describe_data, expect, frame_of_calls
 from .distilled_annotator import distill_and_prove
 from .draw_golden_cells import draw_golden_counts, golden_cells
 from .drop_untrainable import drop_untrainable
-from .embedding import fit_embedding
 from .ensemble import fit_ensemble, variations
 from .evaluate import evaluate
 from .evaluation_section import evaluation_section
@@ -34,9 +34,12 @@ from .folded_network import fold
 from .gene_gate import mean_gate
 from .gene_lists import allowed_markers
 from .independent_test import check_independent, evaluate_independent
+from .label_sets_section import label_sets_section
 from .labelled_cells import read_labelled
 from .listener import Listener
 from .map_cells import map_cells
+from .novelty_of_cells import novelty_of, score_of
+from .novelty_section import novelty_section
 from .out_of_fold import fit_out_of_fold, plan_folds
 from .overlap_section import overlap_section
 from .split import split_cells
@@ -134,6 +137,27 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
         "test": evaluate(cells.codes[split.test], calls[split.test].argmax(1), cells.cell_types),
     }
 
+    listener.step("Holding cells out in turn")
+    seen = np.sort(np.concatenate([split.train, split.validation]))
+    held_out = fit_out_of_fold(
+        x,
+        cells.codes,
+        plan_folds(cells.codes, cells.donors, seen, seed=config.seed),
+        n_types=n_types,
+        members=variations(settings, n_members=config.n_members),
+        seed=config.seed,
+        device=config.device,
+        min_cells=config.min_cells,
+    )
+    registered = torch.stack(member_logits).mean(dim=0).numpy()
+    calibration = calibration_section(held_out, cells.codes, test=split.test, test_logits=registered[split.test])
+    temperature = 1.0 if calibration is None else calibration["temperature"]
+    calls = torch.softmax(torch.as_tensor(registered) / temperature, dim=1).numpy()
+    label_sets = label_sets_section(
+        held_out, cells.codes, cells.cell_types, temperature=temperature, test=split.test,
+        test_probabilities=calls[split.test],
+    )  # fmt: skip
+
     listener.step("Explaining cells and ranking markers")
     members = [fold(classifier) for classifier in fitted.classifiers]
     explained = explain_training(
@@ -151,8 +175,11 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
 
     listener.step("Exporting and proving the graphs")
     train_x, train_codes = x[split.train], cells.codes[split.train]
-    embedding_mean, components = fit_embedding(members, train_x)
-    annotator = annotator_graph(members, baselines, embedding_mean=embedding_mean, embedding_components=components)
+    novelty_score, (embedding_mean, components) = score_of(fitted.classifiers, x, cells.codes, split.train)
+    annotator = annotator_graph(
+        members, baselines, temperature=temperature, embedding_mean=embedding_mean, embedding_components=components,
+        novelty=novelty_score,
+    )  # fmt: skip
     explainer = explainer_graph(members, baselines)
     checked_cells = np.concatenate([split.test, split.validation, split.train])
     parity = check_parity(
@@ -162,6 +189,8 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
         counts[checked_cells],
         cells.library_size[checked_cells],
         baselines=baselines,
+        temperature=temperature,
+        novelty=(novelty_score, embedding_mean, components),
     )
     distilled = None
     if config.distill:
@@ -173,17 +202,12 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
         listener.step("Evaluating on the independent file")
         metrics["independent"] = evaluate_independent(config, cells, panel, annotator)
 
-    listener.step("Holding cells out in turn")
-    seen = np.sort(np.concatenate([split.train, split.validation]))
-    held_out = fit_out_of_fold(
-        x,
-        cells.codes,
-        plan_folds(cells.codes, cells.donors, seen, seed=config.seed),
-        n_types=n_types,
-        members=variations(settings, n_members=config.n_members),
-        seed=config.seed,
-        device=config.device,
-    )
+    listener.step("Measuring how far calls can be trusted")
+    novelty = novelty_section(
+        held_out, x, cells, settings=settings, config=config,
+        test_novelty=novelty_of(fitted.classifiers, x[split.test], novelty_score, (embedding_mean, components)),
+        on_step=lambda left_out: listener.step(f"Leaving out {left_out}"),
+    )  # fmt: skip
     evaluation = evaluation_section(
         x,
         cells.codes,
@@ -207,15 +231,15 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
         seed=config.seed,
     )
     drawn = draw_golden_counts(counts[split.train], in_training[1], train_codes, n_types, seed=config.seed)
-    golden = golden_cells(members, baselines, *drawn, temperature=1.0)
+    golden = golden_cells(members, baselines, *drawn, temperature=temperature)
 
     cell_map = None
     if config.cell_map:
         listener.step("Placing held-out cells in the plane")
         part = "test" if len(split.test) else "validation"
-        held_out = getattr(split, part)
+        mapped = getattr(split, part)
         cell_map = map_cells(
-            annotator, counts[held_out], cells.library_size[held_out], cells.codes[held_out],
+            annotator, counts[mapped], cells.library_size[mapped], cells.codes[mapped],
             cell_types=list(cells.cell_types), part=part, seed=config.seed,
         )  # fmt: skip
 
@@ -269,11 +293,11 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
                 "parameters": {**asdict(settings), "seed": config.seed, "best_epoch": fitted.best_epoch},
                 "embedding_size": len(components),
             },
-            "temperature": 1.0,
+            "temperature": temperature,
             "thresholds": None,
-            "calibration": None,
-            "novelty": None,
-            "label_sets": None,
+            "calibration": calibration,
+            "novelty": novelty,
+            "label_sets": label_sets,
             "evaluation": evaluation,
             "metrics": metrics,
             "parity": asdict(parity),

@@ -1,0 +1,86 @@
+"""The manifest's section `label_sets`: thresholds for each error rate, and what they give on other cells."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.special import softmax
+
+from cellmark.schemas.manifest_trust import LabelSetsEntry
+
+from .calibration_section import fold_temperatures
+from .conformal_sets import fit_set_thresholds, label_sets
+from .out_of_fold import OutOfFold
+
+ERROR_RATES = (0.01, 0.05)
+DEFAULT_ERROR_RATE = 0.01
+
+
+def label_sets_section(
+    held_out: OutOfFold,
+    codes: np.ndarray,
+    cell_types: Sequence[str],
+    *,
+    temperature: float,
+    test: np.ndarray,
+    test_probabilities: np.ndarray,
+) -> dict[str, Any] | None:
+    """As `LabelSetsEntry`; None where no fold could be judged.
+
+    `codes`: int [cells], numbers of `cell_types`. `temperature`: of the registered model. `test`: numbers of the test
+    cells; `test_probabilities`: calibrated, test cells x types.
+    """
+    cells = held_out.judged(codes)
+    if len(cells) == 0:
+        return None
+    probabilities = softmax(held_out.logits[cells] / temperature, axis=1)
+    # Thresholds are fitted to what is served; coverage is measured with nothing of the fold that it is measured on.
+    each = fold_temperatures(held_out, codes)[held_out.plan.fold_of[cells]]
+    cross = softmax(held_out.logits[cells] / each[:, None], axis=1)
+    section = {
+        "folds": held_out.plan.folds,
+        "n_cells": len(cells),
+        "default_error_rate": DEFAULT_ERROR_RATE,
+        "levels": [
+            {
+                **_level(probabilities, codes[cells], cell_types, rate),
+                **_measured(cross, codes[cells], held_out.plan.fold_of[cells], held_out.plan.names, rate),
+            }
+            for rate in ERROR_RATES
+        ],
+    }
+    for level in section["levels"] if len(test) else ():
+        found = label_sets(test_probabilities, np.array(level["thresholds"]))
+        level |= {f"test_{name}": value for name, value in set_measures(found, codes[test]).items()}
+    return LabelSetsEntry.model_validate(section).model_dump(mode="json")
+
+
+def set_measures(found: np.ndarray, codes: np.ndarray) -> dict[str, float]:
+    """Coverage, mean size and share of sets of one type. `found`: bool, cells x types; `codes`: int [cells]."""
+    sizes = found.sum(axis=1)
+    return {
+        "coverage": float(found[np.arange(len(codes)), codes].mean()),
+        "mean_size": float(sizes.mean()),
+        "share_of_one": float((sizes == 1).mean()),
+    }
+
+
+def _level(probabilities: np.ndarray, codes: np.ndarray, cell_types: Sequence[str], rate: float) -> dict[str, Any]:
+    fitted = fit_set_thresholds(probabilities, codes, error_rate=rate)
+    pooled = [name for name, is_pooled in zip(cell_types, fitted.pooled, strict=True) if is_pooled]
+    return {"error_rate": rate, "thresholds": fitted.thresholds.tolist(), "pooled": pooled}
+
+
+def _measured(
+    probabilities: np.ndarray, codes: np.ndarray, fold_of: np.ndarray, names: Sequence[str], rate: float
+) -> dict[str, Any]:
+    """Of each fold's cells, with thresholds of the other folds."""
+    found, per_fold = np.ones_like(probabilities, dtype=bool), {}
+    for number, name in enumerate(names):
+        inside = fold_of == number
+        if not inside.any():
+            continue
+        fitted = fit_set_thresholds(probabilities[~inside], codes[~inside], error_rate=rate)
+        found[inside] = label_sets(probabilities[inside], fitted.thresholds)
+        per_fold[name] = set_measures(found[inside], codes[inside])["coverage"]
+    return {**set_measures(found, codes), "coverage_per_fold": per_fold}
