@@ -6,11 +6,27 @@ BEST_CELL_TYPE = "cellmark_best_cell_type"
 CONFIDENCE = "cellmark_confidence"
 SECOND_CELL_TYPE = "cellmark_second_cell_type"
 MARGIN = "cellmark_margin"
-CALL_COLUMNS = (CELL_TYPE, BEST_CELL_TYPE, CONFIDENCE, SECOND_CELL_TYPE, MARGIN)
-RESERVED_COLUMNS = ("cellmark_novelty", "cellmark_label_set", "cellmark_coarse_cell_type")
-"""Later versions write these; nothing else may use the names."""
+NOVELTY = "cellmark_novelty"
+LABEL_SET = "cellmark_label_set"
+COARSE_CELL_TYPE = "cellmark_coarse_cell_type"
+COARSE_PROBABILITY = "cellmark_coarse_probability"
+CALL_COLUMNS = (
+    CELL_TYPE,
+    BEST_CELL_TYPE,
+    CONFIDENCE,
+    SECOND_CELL_TYPE,
+    MARGIN,
+    NOVELTY,
+    LABEL_SET,
+    COARSE_CELL_TYPE,
+    COARSE_PROBABILITY,
+)
+"""Of every answer. A column is empty where the model lacks its measure."""
 
 UNASSIGNED = "unassigned"
+"""In `CELL_TYPE`: the cell is unlike all that the model learned."""
+SET_SEPARATOR = " | "
+"""Between the types of a label set in tables and `obs`."""
 UNS_KEY = "cellmark"
 
 EXPLANATION_COLUMNS = (

@@ -8,7 +8,7 @@ from cellmark.schemas.canonical_json import canonical_json, sha256
 from cellmark.schemas.manifest_evaluation import EvaluationEntry
 from cellmark.schemas.manifest_overlap import OverlapEntry
 from cellmark.schemas.manifest_section import Section
-from cellmark.schemas.manifest_trust import CalibrationEntry, LabelSetsEntry, NoveltyEntry
+from cellmark.schemas.manifest_trust import CalibrationEntry, DistilledEntry, LabelSetsEntry, NoveltyEntry
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"
@@ -131,6 +131,7 @@ class Manifest(Section):
     calibration: CalibrationEntry | None = None
     novelty: NoveltyEntry | None = None
     label_sets: LabelSetsEntry | None = None
+    distilled: DistilledEntry | None = None
     evaluation: EvaluationEntry | None = None
     metrics: dict[str, Any]
     parity: ParityEntry

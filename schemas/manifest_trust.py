@@ -101,3 +101,14 @@ class LabelSetsEntry(Section):
     n_cells: int
     default_error_rate: float
     levels: list[LabelSetLevel]
+
+
+class DistilledEntry(Section):
+    """Of the second annotator, one network that learned the ensemble's answers: what is said of the ensemble above,
+    measured in the same way, each fold's network having learned that fold's answers.
+    """
+
+    temperature: float
+    calibration: CalibrationEntry | None = None
+    novelty: NoveltyEntry | None = None
+    label_sets: LabelSetsEntry | None = None

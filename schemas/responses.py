@@ -72,7 +72,12 @@ class InputFacts(ModelName):
 
 
 class Call(Answer):
-    """The call of one cell. `cellmark_margin`: probability of the best type minus that of the second."""
+    """The call of one cell. `cellmark_cell_type`: the best type, or `unassigned` where `cellmark_novelty` (larger is
+    stranger) is above the answer's `novelty_threshold`. `cellmark_margin`: probability of the best type minus that of
+    the second. `cellmark_label_set`: types among which the label is, but for the answer's `label_set_error`.
+    `cellmark_coarse_cell_type`: the most specific type or ontology term that is sure, by summed probability. What the
+    model has no measure of is null.
+    """
 
     cell_id: str
     cellmark_cell_type: str
@@ -80,14 +85,22 @@ class Call(Answer):
     cellmark_confidence: float
     cellmark_second_cell_type: str
     cellmark_margin: float
+    cellmark_novelty: float | None
+    cellmark_label_set: list[str] | None
+    cellmark_coarse_cell_type: str | None
+    cellmark_coarse_probability: float | None
     probabilities: dict[str, float] | None = Field(
         default=None, description="By cell type; only with `probabilities=true`."
     )
 
 
 class AnnotateAnswer(InputFacts):
-    """Calls in the order of the input's cells."""
+    """Calls in the order of the input's cells. `novelty_threshold`, `label_set_error`: see `Call`; null where the model
+    has no such measure.
+    """
 
+    novelty_threshold: float | None
+    label_set_error: float | None
     cells: list[Call]
 
 

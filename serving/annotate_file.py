@@ -24,6 +24,7 @@ def annotate_file(
     library_size: str | None = None,
     reading: Mapping[str, Any] | None = None,
     probabilities: bool = False,
+    label_set_error: float | None = None,
     with_quality: bool = False,
     data_docs: Path | None = None,
     trusted: bool = False,
@@ -31,11 +32,12 @@ def annotate_file(
 ) -> tuple[pd.DataFrame, QualityReport | None]:
     """Annotate `path` into `out` (by its extension) and return the calls.
 
-    `reading`: arguments of `open_cells`. `with_quality`: compare the cells with the bundle's Great Expectations suites
-    as well, which costs their import once; `data_docs`: do so and write its HTML pages to this new folder. `trusted`:
-    read the file in this process (see `open_apart`). Raises `OutputError` before any work, and `InputError` with all
-    problems of the input; then nothing is written.
+    `reading`: arguments of `open_cells`. `label_set_error`: see `Annotator.annotate`. `with_quality`: compare the cells
+    with the bundle's Great Expectations suites as well, which costs their import once; `data_docs`: do so and write its
+    HTML pages to this new folder. `trusted`: read the file in this process (see `open_apart`). Raises `OutputError`
+    before any work, and `InputError` with all problems of the input; then nothing is written.
     """
+    rules = annotator.rules(label_set_error)
     if data_docs is not None:
         refuse_used(data_docs)
     check_output(out, force=force)
@@ -45,7 +47,9 @@ def annotate_file(
         watch = QualityWatch(checked) if with_quality or data_docs is not None else None
         with cell_progress(path.name, source.n_obs) as advance:
             observe = watch.see if watch is not None else None
-            frame = annotator.call(checked, probabilities=probabilities, observe=observe, on_progress=advance)
+            frame = annotator.call(
+                checked, rules=rules, probabilities=probabilities, observe=observe, on_progress=advance
+            )
         report = watch.compare(annotator.bundle, data_docs=data_docs) if watch is not None else None
         write_calls(frame, out, source=source, origin=path, force=force)
     return frame, report

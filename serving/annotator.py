@@ -15,16 +15,23 @@ from cellmark.schemas.columns import (
     CALL_COLUMNS,
     CELL_ID,
     CELL_TYPE,
+    COARSE_CELL_TYPE,
+    COARSE_PROBABILITY,
     CONFIDENCE,
     EXPLANATION_COLUMNS,
+    LABEL_SET,
     MARGIN,
+    NOVELTY,
     SECOND_CELL_TYPE,
+    UNASSIGNED,
     UNS_KEY,
 )
 from cellmark.schemas.errors import Finding, ParameterError
 from cellmark.schemas.panel_evidence import check_attribution_share
 
 from .attribute import DEFAULT_TOP, EXPLAIN_VALUES, Question, attribute_cells, explanation_frame
+from .call_rules import CallRules
+from .label_sets import set_column
 from .markers import select_markers
 from .model_source import ModelSource, open_model
 from .score import Calls, in_order, score
@@ -147,6 +154,7 @@ class Annotator:
         library_size: str | np.ndarray | pd.Series | None = None,
         recover_counts: bool = False,
         probabilities: bool = False,
+        label_set_error: float | None = None,
         copy_to: "AnnData | None" = None,
         on_progress: Callable[[int], None] = lambda n_cells: None,
     ) -> pd.DataFrame:
@@ -154,18 +162,23 @@ class Annotator:
 
         `cells`: raw counts in `X`, or in `layer` (`raw` for `adata.raw`); never changed. `library_size`: name of an
         `obs` column, an array [cells], or None to sum over the input's genes. `recover_counts`: compute
-        the counts that normalised values were made of, where that is exact. `copy_to`: an AnnData with the same
+        the counts that normalised values were made of, where that is exact. `label_set_error`: error rate of the label
+        sets, one of those that the model was calibrated for. `copy_to`: an AnnData with the same
         cells, whose `obs` and `uns["cellmark"]` are to be written (pass `adata` itself to change it).
 
-        Columns: `cellmark_cell_type`, `cellmark_best_cell_type`, `cellmark_confidence` (probability of the call),
-        `cellmark_second_cell_type`, `cellmark_margin` (first minus second probability), and with `probabilities` one
-        `probability:<type>` each. `frame.attrs["cellmark"]` says which model and how the input fitted. Raises
+        Columns: `cellmark_cell_type` (`unassigned` where the novelty is above the model's threshold),
+        `cellmark_best_cell_type`, `cellmark_confidence` (probability of the best type),
+        `cellmark_second_cell_type`, `cellmark_margin` (first minus second probability), `cellmark_novelty` (larger is
+        stranger), `cellmark_label_set` (types joined by " | "), `cellmark_coarse_cell_type` and
+        `cellmark_coarse_probability`, and with `probabilities` one `probability:<type>` each. What a model has no
+        measure of is empty. `frame.attrs["cellmark"]` says which model and how the input fitted. Raises
         `InputError` with all problems of the input.
         """
+        rules = self.rules(label_set_error)
         if copy_to is not None:
             check_same_cells(cells.obs.index.astype(str), copy_to.obs_names)
         checked = self.check(cells, layer=layer, library_size=library_size, recover_counts=recover_counts)
-        frame = self.call(checked, probabilities=probabilities, on_progress=on_progress)
+        frame = self.call(checked, rules=rules, probabilities=probabilities, on_progress=on_progress)
         if copy_to is not None:
             copy_calls(frame, copy_to)
         return frame
@@ -174,15 +187,31 @@ class Annotator:
         self,
         checked: CheckedCells,
         *,
+        rules: CallRules | None = None,
         probabilities: bool = False,
         observe: Callable[[RowChunk, PreparedChunk], None] | None = None,
         on_progress: Callable[[int], None] = lambda n_cells: None,
     ) -> pd.DataFrame:
-        """As `annotate`, of an input that has passed `check`. `observe` sees every chunk of it, in order."""
-        calls = score(checked, self.session, keep_probabilities=probabilities, observe=observe, on_progress=on_progress)
-        frame = calls_frame(calls, checked.cell_ids, self.cell_types)
-        frame.attrs[UNS_KEY] = self.facts(checked).to_dict()
+        """As `annotate`, of an input that has passed `check`. `rules`: see `rules`; `observe` sees every chunk of it,
+        in order.
+        """
+        rules = rules or self.rules()
+        calls = score(
+            checked, self.session, rules=rules, keep_probabilities=probabilities, observe=observe,
+            on_progress=on_progress,
+        )  # fmt: skip
+        frame = calls_frame(calls, checked.cell_ids, self.cell_types, rules)
+        facts = self.facts(checked).to_dict()
+        trust = {"novelty_threshold": rules.novelty_threshold, "label_set_error": rules.error_rate}
+        frame.attrs[UNS_KEY] = {**facts, **trust}
         return frame
+
+    def rules(self, label_set_error: float | None = None) -> CallRules:
+        """When cells stay unassigned, and what label sets and coarse calls are. `label_set_error`: as in `annotate`.
+
+        Raises `ParameterError` for an error rate that the model was not calibrated for.
+        """
+        return CallRules.of(self.bundle.manifest, error_rate=label_set_error, distilled=self.session.distilled)
 
     def explain(
         self,
@@ -302,17 +331,37 @@ def copy_calls(frame: pd.DataFrame, adata: "AnnData") -> None:
     adata.uns[UNS_KEY] = storable(frame.attrs[UNS_KEY])
 
 
-def calls_frame(calls: Calls, cell_ids: np.ndarray, cell_types: list[str]) -> pd.DataFrame:
+def calls_frame(calls: Calls, cell_ids: np.ndarray, cell_types: list[str], rules: CallRules) -> pd.DataFrame:
     """Calls as a frame indexed by cell id; type columns are categorical, with the model's types in their order."""
     names = pd.Index(cell_types)
-    best = pd.Categorical.from_codes(calls.best, categories=names)
+    called, novelty, coarse = calls.best, calls.novelty, calls.coarse
+    categories = names
+    if novelty is not None and rules.novelty_threshold is not None:
+        categories = names.append(pd.Index([UNASSIGNED]))
+        # Written so that NaN, which is like nothing, is unassigned too.
+        assigned = novelty <= rules.novelty_threshold
+        called = np.where(assigned, calls.best, len(names))
+        if coarse is not None:
+            coarse = np.where(assigned, coarse, -1)
+    nothing = np.full(len(cell_ids), np.nan, dtype=np.float32)
+    coarse_names = list(rules.coarse_names) if coarse is not None else []
+    coarse_probability = calls.coarse_probability
     frame = pd.DataFrame(
         {
-            CELL_TYPE: best,
-            BEST_CELL_TYPE: best,
+            CELL_TYPE: pd.Categorical.from_codes(called, categories=categories),
+            BEST_CELL_TYPE: pd.Categorical.from_codes(calls.best, categories=names),
             CONFIDENCE: calls.confidence,
             SECOND_CELL_TYPE: pd.Categorical.from_codes(calls.second, categories=names),
             MARGIN: calls.margin,
+            NOVELTY: nothing if novelty is None else novelty,
+            LABEL_SET: set_column(calls.sets, len(cell_ids), cell_types),
+            COARSE_CELL_TYPE: pd.Categorical.from_codes(
+                np.full(len(cell_ids), -1) if coarse is None else coarse,
+                categories=pd.Index(coarse_names, dtype=object),
+            ),
+            COARSE_PROBABILITY: nothing
+            if coarse is None or coarse_probability is None
+            else np.where(coarse >= 0, coarse_probability, np.float32("nan")),
         },
         index=pd.Index(cell_ids, name=CELL_ID),
     )

@@ -8,7 +8,7 @@ import pandas as pd
 
 from cellmark.schemas.cells import RowChunk
 from cellmark.schemas.checked_cells import ROWS_TO_REFUSE, CheckedCells, PreparedChunk
-from cellmark.schemas.columns import CALL_COLUMNS, CELL_ID
+from cellmark.schemas.columns import CALL_COLUMNS, CELL_ID, LABEL_SET
 from cellmark.schemas.errors import InputError
 from cellmark.schemas.fit_genes import fit_genes
 from cellmark.schemas.request_cells import RequestCells
@@ -16,6 +16,7 @@ from cellmark.schemas.strict_json import write_json
 
 from .annotator import Annotator
 from .attribute import EXPLAIN_VALUES, Explained, Question, attribute_cells, explanation_frame
+from .label_sets import set_lists
 from .markers import select_markers
 from .options import InputOptions
 from .problems import without_path
@@ -31,13 +32,27 @@ GENE_COLUMNS = ("rank", "gene", "attribution", "counts", "log1p_norm", "baseline
 
 
 def annotate(
-    annotator: Annotator, cells: RequestCells, *, probabilities: bool, floors: InputOptions = DEFAULT_OPTIONS
+    annotator: Annotator,
+    cells: RequestCells,
+    *,
+    probabilities: bool,
+    label_set_error: float | None = None,
+    floors: InputOptions = DEFAULT_OPTIONS,
 ) -> bytes:
-    """The answer of `POST /annotate`. Raises `InputError` with all problems of the input. `floors`: the request's."""
+    """The answer of `POST /annotate`. Raises `InputError` with all problems of the input, and `ParameterError` for an
+    error rate that the model was not calibrated for. `floors`: the request's.
+    """
+    rules = annotator.rules(label_set_error)
     checked = check(annotator, cells, floors)
-    frame = annotator.call(checked, probabilities=probabilities)
-    blocks = (_call_rows(frame.iloc[start : start + BLOCK_ROWS]) for start in range(0, len(frame), BLOCK_ROWS))
-    return _with_rows(input_facts(annotator, checked, cells), "cells", blocks)
+    frame = annotator.call(checked, rules=rules, probabilities=probabilities)
+    starts = range(0, len(frame), BLOCK_ROWS)
+    blocks = (_call_rows(frame.iloc[start : start + BLOCK_ROWS], annotator.cell_types) for start in starts)
+    facts = {
+        **input_facts(annotator, checked, cells),
+        "novelty_threshold": rules.novelty_threshold,
+        "label_set_error": rules.error_rate,
+    }
+    return _with_rows(facts, "cells", blocks)
 
 
 def attribute(
@@ -152,8 +167,9 @@ def input_facts(annotator: Annotator, checked: CheckedCells, cells: RequestCells
     return {**facts, "missing_genes": facts["missing_genes"][:MOST_MISSING], "genes_source": cells.genes_source}
 
 
-def _call_rows(frame: pd.DataFrame) -> bytes:
+def _call_rows(frame: pd.DataFrame, cell_types: list[str]) -> bytes:
     columns = {name: _plain(frame[name]) for name in CALL_COLUMNS}
+    columns[LABEL_SET] = set_lists(frame[LABEL_SET], cell_types)
     names = (CELL_ID, *columns)
     rows = [dict(zip(names, row, strict=True)) for row in zip(frame.index, *columns.values(), strict=True)]
     kept = [column for column in frame.columns if column.startswith(PROBABILITY)]
@@ -215,8 +231,9 @@ def _explanation_rows(
 
 
 def _plain(column: pd.Series) -> list[Any]:
-    """Values as Python's own: JSON knows no NumPy."""
-    return column.astype(object).tolist() if column.dtype == "category" else column.tolist()
+    """Values as Python's own, None where there is none: JSON knows neither NumPy nor NaN."""
+    plain: list[Any] = column.astype(object).where(column.notna(), None).tolist()
+    return plain
 
 
 def _with_rows(facts: dict[str, Any], key: str, blocks: Iterable[bytes]) -> bytes:

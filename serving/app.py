@@ -61,7 +61,10 @@ def make_app(model: Annotator | ServedModel, settings: ServiceSettings | None = 
 
     def annotate(annotator: Annotator, body: Body, options: AnnotateOptions) -> bytes:
         with open_body(body, options, settings) as cells:
-            return answers.annotate(annotator, cells, probabilities=options.probabilities, floors=options)
+            return answers.annotate(
+                annotator, cells, probabilities=options.probabilities, label_set_error=options.label_set_error,
+                floors=options,
+            )  # fmt: skip
 
     def attribute(annotator: Annotator, body: Body, options: AttributeOptions) -> bytes:
         with open_body(body, options, settings) as cells:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from cellmark.schemas.atomic_output import refuse_existing, unwritable, whole_file
-from cellmark.schemas.columns import CELL_TYPE, CONFIDENCE, UNS_KEY
+from cellmark.schemas.columns import CELL_TYPE, CONFIDENCE, UNASSIGNED, UNS_KEY
 from cellmark.schemas.data_docs import refuse_used
 from cellmark.schemas.errors import CellmarkError, Finding, ParameterError
 from cellmark.schemas.quality_report import QualityReport
@@ -26,6 +26,7 @@ SUMMARY_COLUMNS = (
     "n_cells",
     "most_common_cell_type",
     "median_confidence",
+    "n_unassigned",
     "genes_matched",
     "genes_missing",
     "attribution_share",
@@ -47,6 +48,7 @@ def annotate_batch(
     reading: Mapping[str, Any] | None = None,
     probabilities: bool = False,
     data_docs: Path | None = None,
+    label_set_error: float | None = None,
     trusted: bool = False,
     force: bool = False,
 ) -> int:
@@ -58,6 +60,7 @@ def annotate_batch(
     process (see `open_apart`). Raises `OutputError` and `ParameterError` before any work when the outputs cannot be
     written.
     """
+    annotator.rules(label_set_error)
     targets = output_names(inputs, folder, format=format)
     refuse_existing(folder / SUMMARY, force=force)
     check_not_input(folder / SUMMARY, inputs)
@@ -84,6 +87,7 @@ def annotate_batch(
                 reading or {},
                 probabilities=probabilities,
                 data_docs=None if data_docs is None else data_docs / target.stem,
+                label_set_error=label_set_error,
                 trusted=trusted,
                 force=force,
             )
@@ -99,7 +103,7 @@ def annotate_batch(
         show_outcome(row, number=len(rows), of=len(inputs))
         show_notes(findings)
     summary = pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS)).astype({"n_cells": "Int64"})
-    for column in ("genes_matched", "genes_missing"):
+    for column in ("n_unassigned", "genes_matched", "genes_missing"):
         summary[column] = summary[column].astype("Int64")
     with whole_file(folder / SUMMARY, force=force) as draft:
         summary.to_csv(draft, index=False)
@@ -138,6 +142,7 @@ def _annotate(
     *,
     probabilities: bool,
     data_docs: Path | None,
+    label_set_error: float | None,
     trusted: bool,
     force: bool,
 ) -> dict[str, Any]:
@@ -148,6 +153,7 @@ def _annotate(
         library_size=library_size,
         reading=reading,
         probabilities=probabilities,
+        label_set_error=label_set_error,
         with_quality=True,
         data_docs=data_docs,
         trusted=trusted,
@@ -162,6 +168,7 @@ def _annotate(
         "n_cells": len(frame),
         "most_common_cell_type": frame[CELL_TYPE].value_counts().index[0],
         "median_confidence": float(frame[CONFIDENCE].median()),
+        "n_unassigned": int((frame[CELL_TYPE] == UNASSIGNED).sum()),
         **{key: facts[key] for key in ("genes_matched", "genes_missing", "attribution_share", "library_size_source")},
         "quality": quality_in_words(report),
         "codes": ";".join(note["code"] for note in facts["notes"]),

@@ -44,6 +44,14 @@ def annotate(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Tables also get one column per cell type.")
     ] = False,
+    label_set_error: Annotated[
+        float | None,
+        typer.Option(
+            "--label-set-error",
+            help="Error rate of the label sets: one that the model was calibrated for (0.01 or 0.05). "
+            "Default: the model's.",
+        ),
+    ] = None,
     batch_format: Annotated[
         str, typer.Option("--format", help="Of a batch's outputs: parquet, csv or h5ad.")
     ] = "parquet",
@@ -58,7 +66,7 @@ def annotate(
     device: Device = "cpu",
     force: Force = False,
 ) -> None:
-    """Name the type of every cell.
+    """Name the type of every cell, or leave it unassigned where it is unlike all that the model learned.
 
     One input: OUT is an .h5ad (a copy with new columns in obs), a .csv or a .parquet (with a .json of facts beside it).
 
@@ -110,12 +118,12 @@ def annotate(
     if is_batch:
         n_failed = annotate_batch(
             annotator, data, target, format=batch_format, library_size=library_size, reading=reading,
-            probabilities=probabilities, data_docs=data_docs, force=force,
+            probabilities=probabilities, label_set_error=label_set_error, data_docs=data_docs, force=force,
         )  # fmt: skip
         raise typer.Exit(1 if n_failed else 0)
     frame, _ = annotate_file(
         annotator, data[0], target, library_size=library_size, reading=reading, probabilities=probabilities,
-        data_docs=data_docs, trusted=trusted, force=force,
+        label_set_error=label_set_error, data_docs=data_docs, trusted=trusted, force=force,
     )  # fmt: skip
     show_notes(Finding(**note) for note in frame.attrs["cellmark"]["notes"])
     show_calls(frame, target)

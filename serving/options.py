@@ -51,6 +51,10 @@ class AnnotateOptions(InputOptions):
     """Options of `POST /annotate`."""
 
     probabilities: bool = Field(default=False, description="Give the probability of every cell type too.")
+    label_set_error: float | None = Field(
+        default=None,
+        description="Error rate of the label sets, one that the model was calibrated for. Default: the model's.",
+    )
 
 
 class AttributeOptions(InputOptions):

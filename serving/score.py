@@ -13,6 +13,7 @@ from cellmark.schemas.cells import RowChunk
 from cellmark.schemas.checked_cells import AlignedCells, CheckedCells, PreparedChunk
 from cellmark.schemas.normalization import dense_counts
 
+from .call_rules import CallRules, packed_sets
 from .session import ModelSession
 
 Item = TypeVar("Item")
@@ -25,7 +26,9 @@ CHUNK_VALUES = 1_000_000
 @dataclass(frozen=True)
 class Calls:
     """Calls of consecutive cells. `best`, `second`: int32 [cells], numbers of types; `confidence`, `margin`, `energy`:
-    float32 [cells]; `probabilities`: float32, cells x types, or None when not kept.
+    float32 [cells]; `novelty`: float32 [cells], or None where the graph has no such output; `sets`: see
+    `packed_sets`; `coarse`: int32 [cells], numbers of `CallRules.coarse_names`, -1 for none, and
+    `coarse_probability`: float32 [cells]; `probabilities`: float32, cells x types, or None when not kept.
     """
 
     best: np.ndarray
@@ -33,6 +36,10 @@ class Calls:
     confidence: np.ndarray
     margin: np.ndarray
     energy: np.ndarray
+    novelty: np.ndarray | None = None
+    sets: np.ndarray | None = None
+    coarse: np.ndarray | None = None
+    coarse_probability: np.ndarray | None = None
     probabilities: np.ndarray | None = None
 
 
@@ -45,6 +52,7 @@ def score(
     checked: CheckedCells,
     session: ModelSession,
     *,
+    rules: CallRules | None = None,
     keep_probabilities: bool = False,
     workers: int | None = None,
     observe: Callable[[RowChunk, PreparedChunk], None] | None = None,
@@ -54,14 +62,21 @@ def score(
 
     Rows are read in this thread, in file order; checking, aligning and scoring run in `workers` threads (default: the
     machine's cores, at most 8) on chunks that fit the caches. `observe` sees every chunk, in order, in this thread;
-    `on_progress` hears of finished cells. Raises
-    `InputError` with all problems of the values, after the last row: no input that fails gets a call.
+    `on_progress` hears of finished cells. `rules`: for label sets and coarse calls. Raises `InputError` with all
+    problems of the values, after the last row: no input that fails gets a call.
     """
     n_obs, panel_size = checked.source.n_obs, len(checked.match.measured)
     best, second = np.zeros(n_obs, dtype=np.int32), np.zeros(n_obs, dtype=np.int32)
     confidence, margin, energy = (np.zeros(n_obs, dtype=np.float32) for _ in range(3))
     n_types = len(session.bundle.manifest.cell_types)
     probabilities = np.zeros((n_obs, n_types), dtype=np.float32) if keep_probabilities else None
+    rules = rules or CallRules()
+    novelty = np.zeros(n_obs, dtype=np.float32) if "novelty" in session.output_names else None
+    sets = np.zeros((n_obs, (n_types + 7) // 8), dtype=np.uint8) if rules.set_thresholds is not None else None
+    coarse, coarse_probability = (
+        (np.zeros(n_obs, dtype=np.int32), np.zeros(n_obs, dtype=np.float32)) if rules.members is not None
+        else (None, None)
+    )  # fmt: skip
 
     def work(chunk: RowChunk) -> tuple[RowChunk, PreparedChunk]:
         prepared = checked.prepare(chunk)
@@ -70,6 +85,12 @@ def score(
             rows = slice(chunk.start, chunk.start + chunk.X.shape[0])
             best[rows], second[rows], confidence[rows], margin[rows] = best_two(outputs["probabilities"])
             energy[rows] = outputs["energy"]
+            if novelty is not None:
+                novelty[rows] = outputs["novelty"]
+            if sets is not None and rules.set_thresholds is not None:
+                sets[rows] = packed_sets(outputs["probabilities"], rules.set_thresholds)
+            if coarse is not None and coarse_probability is not None:
+                coarse[rows], coarse_probability[rows] = rules.coarse(outputs["probabilities"])
             if probabilities is not None:
                 probabilities[rows] = outputs["probabilities"]
         return chunk, prepared
@@ -81,7 +102,7 @@ def score(
             observe(chunk, prepared)
         on_progress(chunk.X.shape[0])
     checked.finish()
-    return Calls(best, second, confidence, margin, energy, probabilities)
+    return Calls(best, second, confidence, margin, energy, novelty, sets, coarse, coarse_probability, probabilities)
 
 
 def annotate_cells(session: ModelSession, cells: AlignedCells) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cellmark.schemas.columns import CELL_TYPE, CONFIDENCE, UNS_KEY
+from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, CONFIDENCE, UNASSIGNED, UNS_KEY
 from cellmark.schemas.errors import Finding
 
 STYLES = {"error": "bold red", "warning": "yellow", "info": "dim"}
@@ -42,6 +42,14 @@ def show_calls(frame: pd.DataFrame, out: Path) -> None:
         f"missing {facts['genes_missing']}, library size {facts['library_size_source']}",
         markup=False,
     )
+    n_unassigned = int((frame[CELL_TYPE] == UNASSIGNED).sum())
+    if n_unassigned:
+        console.print(
+            f"{cells_in_words(n_unassigned)} ({n_unassigned / len(frame):.1%}) unassigned: unlike all that the model "
+            f"learned. The best guess is in {BEST_CELL_TYPE}; `cellmark markers novel` shows what sets them apart.",
+            markup=False,
+            soft_wrap=True,
+        )
     console.print(f"Written to {out}", markup=False, soft_wrap=True)
 
 

@@ -61,8 +61,8 @@ def check_parity(
     """Compare both graphs (onnxruntime, CPU, float32) with the torch networks (CPU, float32).
 
     `counts`: CSR, cells x panel genes; the first `N_CELLS` are used, and the first `N_ATTRIBUTED` to compare
-    attributions gene by gene. `baselines`: x0, [genes]. `novelty`: the score's constants with the mean and the components
-    of the embedding, where the annotator has that output. Raises `ExportError` (`PARITY_FAILED`).
+    attributions gene by gene. `baselines`: x0, [genes]. `novelty`: the score's constants with the mean and the
+    components of the embedding, where the annotator has that output. Raises `ExportError` (`PARITY_FAILED`).
     """
     counts, library_size = counts[:N_CELLS], library_size[:N_CELLS]
     # float32 throughout: the comparison is with what torch itself would answer.

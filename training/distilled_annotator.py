@@ -8,17 +8,18 @@ import numpy as np
 import onnx
 import scipy.sparse as sp
 
+from .call_measures import measure_calls
 from .check_parity import check_parity
 from .classifier import Classifier
 from .config import TrainingConfig
 from .distill import agreement, distill
-from .embedding import fit_embedding
 from .evaluate import evaluate
 from .export_onnx import annotator_graph, explainer_graph
 from .fit import predict_logits
 from .fit_settings import FitSettings
 from .folded_network import fold
 from .labelled_cells import LabelledCells
+from .out_of_fold import OutOfFold
 from .split import Split
 
 
@@ -28,12 +29,13 @@ def distill_and_prove(
     counts: sp.csr_matrix,
     cells: LabelledCells,
     split: Split,
+    held_out: OutOfFold,
     *,
     baselines: np.ndarray,
     settings: FitSettings,
     config: TrainingConfig,
-) -> tuple[onnx.ModelProto, dict[str, Any]]:
-    """The graph of one network that learned the ensemble's answers, and its measures.
+) -> tuple[onnx.ModelProto, dict[str, Any], dict[str, Any]]:
+    """The graph of one network that learned the ensemble's answers, its measures, and its `DistilledEntry`.
 
     `x`, `counts`: CSR, cells x panel genes, normalised and raw. Measured on test cells, or on validation cells where
     there is no test part: as any part is, and how far its answers agree with the ensemble's (see `Agreement`). Raises
@@ -44,12 +46,17 @@ def distill_and_prove(
         settings=replace(settings, stop="validation_loss"), seed=config.seed, device=config.device,
     )  # fmt: skip
     folded = [fold(pupil)]
-    mean, components = fit_embedding(folded, x[split.train])
-    graph = annotator_graph(folded, baselines, embedding_mean=mean, embedding_components=components)
+    pupils = distill_folds(held_out, x, cells.codes, settings=settings, config=config)
+    trust = measure_calls(pupils, [pupil], x, cells, split)
+    novelty_score, (mean, components) = trust.novelty_score
+    graph = annotator_graph(
+        folded, baselines, temperature=trust.temperature, embedding_mean=mean, embedding_components=components,
+        novelty=novelty_score,
+    )  # fmt: skip
     checked = np.concatenate([split.test, split.validation, split.train])
     check_parity(
         graph, explainer_graph(folded, baselines), [pupil], counts[checked], cells.library_size[checked],
-        baselines=baselines,
+        baselines=baselines, temperature=trust.temperature, novelty=(novelty_score, mean, components),
     )  # fmt: skip
     part = "test" if len(split.test) else "validation"
     rows = split.test if len(split.test) else split.validation
@@ -59,4 +66,24 @@ def distill_and_prove(
         "part": part,
         "agreement": asdict(agreement(pupil, members, x, rows)),
     }
-    return graph, measures
+    sections = {name: getattr(trust, name) for name in ("temperature", "calibration", "novelty", "label_sets")}
+    return graph, measures, sections
+
+
+def distill_folds(
+    held_out: OutOfFold, x: sp.csr_matrix, codes: np.ndarray, *, settings: FitSettings, config: TrainingConfig
+) -> OutOfFold:
+    """For each fold one network that learned the answers of that fold's networks, from the same cells."""
+    plan, pupils = held_out.plan, []
+    logits = np.zeros((1, *held_out.member_logits.shape[1:]), dtype=np.float32)
+    for number, teachers in enumerate(held_out.classifiers):
+        others = plan.cells[plan.fold_of[plan.cells] != number]
+        others = others[held_out.learned[number][codes[others]]]
+        pupil = distill(
+            teachers, x, codes, train=held_out.train[number], validation=np.setdiff1d(others, held_out.train[number]),
+            settings=replace(settings, stop="validation_loss"), seed=config.seed, device=config.device,
+        )  # fmt: skip
+        inside = np.flatnonzero(plan.fold_of == number)
+        logits[0, inside] = predict_logits(pupil, x, inside).numpy()
+        pupils.append((pupil,))
+    return replace(held_out, member_logits=logits, classifiers=tuple(pupils))

@@ -37,7 +37,7 @@ def label_sets_section(
     # Thresholds are fitted to what is served; coverage is measured with nothing of the fold that it is measured on.
     each = fold_temperatures(held_out, codes)[held_out.plan.fold_of[cells]]
     cross = softmax(held_out.logits[cells] / each[:, None], axis=1)
-    section = {
+    section: dict[str, Any] = {
         "folds": held_out.plan.folds,
         "n_cells": len(cells),
         "default_error_rate": DEFAULT_ERROR_RATE,

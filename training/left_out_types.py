@@ -13,7 +13,7 @@ from .choose_panel import choose_panel
 from .ensemble import fit_ensemble, predict_probabilities
 from .fit_settings import FitSettings
 from .novelty_of_cells import novelty_of, novelty_of_folds, novelty_threshold, score_of
-from .out_of_fold import FEWEST_CELLS, FoldPlan, fit_out_of_fold, plan_folds, with_validation
+from .out_of_fold import FEWEST_CELLS, MOST_MEMBERS, FoldPlan, fit_out_of_fold, plan_folds, with_validation
 
 MIN_CELLS = 50
 """Types with fewer cells are not left out: what is found on a handful says little."""
@@ -41,17 +41,18 @@ def left_out_types(
     threshold all come from cells of other folds and other types; the threshold from folds among those. Unknown cells
     are the fold's cells of the type, known ones its cells of types that were learned.
     """
+    members = members[:MOST_MEMBERS]
     sizes = np.bincount(codes[plan.cells], minlength=len(cell_types))
     rows = []
     for number, fold_name in enumerate(plan.names):
         inside = np.flatnonzero(plan.fold_of == number)
-        for code in np.flatnonzero(sizes >= MIN_CELLS):
+        for code in np.flatnonzero(sizes >= MIN_CELLS).tolist():
             if (codes[inside] == code).sum() < MIN_UNKNOWN:
                 continue
             on_step(f"{cell_types[code]}, {fold_name}")
             others = plan.cells[(plan.fold_of[plan.cells] != number) & (codes[plan.cells] != code)]
             found = without_type(
-                counts, library_size, codes, donors, others, inside, int(code), n_types=len(cell_types),
+                counts, library_size, codes, donors, others, inside, code, n_types=len(cell_types),
                 members=members, max_genes=max_genes, seed=seed, device=device,
             )  # fmt: skip
             if found is not None:

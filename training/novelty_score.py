@@ -20,8 +20,10 @@ from .embedding import CHUNK
 from .folded_network import FoldedNetwork
 
 NAME = "mean of doubt, distance in the embedding and distance of the logits"
-LEAST_DISTANCE, LEAST_ENTROPY = 1e-3, 1e-6
-"""Logarithms are taken of no less: what is nearer or surer than this is the same."""
+LEAST_DISTANCE, LEAST_ENTROPY = 1e-3, 1e-4
+"""Logarithms are taken of no less: what is nearer or surer than this is the same. Of a surer cell float32 has no digits
+left for the entropy.
+"""
 SHRINKAGE = 0.1
 """Of the shared covariance towards a sphere, so that directions with next to no variance do not rule."""
 N_CELLS = 10_000
@@ -85,7 +87,10 @@ def member_outputs(
 
 
 def fit_novelty(outputs: MemberOutputs, codes: np.ndarray) -> NoveltyScore:
-    """The score's constants from training cells. `codes`: int [cells], their types; types without cells have no mean."""
+    """The score's constants from training cells. `codes`: int [cells], their types.
+
+    Types without cells have no mean.
+    """
     mean_logits = outputs.logits.mean(axis=0)
     embedding, logits = _whiten(outputs.embedding, codes), _whiten(mean_logits, codes)
     views = _views(embedding, logits, outputs.logits, outputs.embedding)
@@ -94,7 +99,8 @@ def fit_novelty(outputs: MemberOutputs, codes: np.ndarray) -> NoveltyScore:
 
 def novelty_rows(train: np.ndarray) -> np.ndarray:
     """The training cells that the constants are fitted on: all, or `N_CELLS` evenly spaced."""
-    return train[np.unique(np.linspace(0, len(train) - 1, min(N_CELLS, len(train))).astype(int))]
+    places = np.unique(np.linspace(0, len(train) - 1, min(N_CELLS, len(train))).astype(int))
+    return np.asarray(train[places])
 
 
 def _views(embedding: Whitened, logits: Whitened, member_logits: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -103,7 +109,7 @@ def _views(embedding: Whitened, logits: Whitened, member_logits: np.ndarray, pla
     entropy = -(probabilities * np.log(np.maximum(probabilities, 1e-30))).sum(axis=1)
     distances = embedding.nearest(places), logits.nearest(member_logits.mean(axis=0))
     views = (np.maximum(entropy, LEAST_ENTROPY), *(np.maximum(values, LEAST_DISTANCE) for values in distances))
-    return np.log(np.column_stack(views))
+    return np.asarray(np.log(np.column_stack(views)))
 
 
 def _whiten(values: np.ndarray, codes: np.ndarray) -> Whitened:

@@ -15,7 +15,7 @@ from cellmark.schemas.normalization import describe_scale, normalize
 from cellmark.schemas.read import open_cells
 from cellmark.schemas.training_summary import summarize_training
 
-from .calibration_section import calibration_section
+from .call_measures import measure_calls
 from .check_parity import check_parity
 from .choose_panel import choose_panel
 from .config import TrainingConfig
@@ -34,12 +34,10 @@ from .folded_network import fold
 from .gene_gate import mean_gate
 from .gene_lists import allowed_markers
 from .independent_test import check_independent, evaluate_independent
-from .label_sets_section import label_sets_section
 from .labelled_cells import read_labelled
+from .left_out_types import left_out_types
 from .listener import Listener
 from .map_cells import map_cells
-from .novelty_of_cells import novelty_of, score_of
-from .novelty_section import novelty_section
 from .out_of_fold import fit_out_of_fold, plan_folds
 from .overlap_section import overlap_section
 from .split import split_cells
@@ -149,14 +147,9 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
         device=config.device,
         min_cells=config.min_cells,
     )
-    registered = torch.stack(member_logits).mean(dim=0).numpy()
-    calibration = calibration_section(held_out, cells.codes, test=split.test, test_logits=registered[split.test])
-    temperature = 1.0 if calibration is None else calibration["temperature"]
-    calls = torch.softmax(torch.as_tensor(registered) / temperature, dim=1).numpy()
-    label_sets = label_sets_section(
-        held_out, cells.codes, cells.cell_types, temperature=temperature, test=split.test,
-        test_probabilities=calls[split.test],
-    )  # fmt: skip
+    trust = measure_calls(held_out, fitted.classifiers, x, cells, split)
+    calls, temperature = trust.probabilities, trust.temperature
+    novelty_score, (embedding_mean, components) = trust.novelty_score
 
     listener.step("Explaining cells and ranking markers")
     members = [fold(classifier) for classifier in fitted.classifiers]
@@ -175,7 +168,6 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
 
     listener.step("Exporting and proving the graphs")
     train_x, train_codes = x[split.train], cells.codes[split.train]
-    novelty_score, (embedding_mean, components) = score_of(fitted.classifiers, x, cells.codes, split.train)
     annotator = annotator_graph(
         members, baselines, temperature=temperature, embedding_mean=embedding_mean, embedding_components=components,
         novelty=novelty_score,
@@ -192,22 +184,24 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
         temperature=temperature,
         novelty=(novelty_score, embedding_mean, components),
     )
-    distilled = None
+    distilled = of_distilled = None
     if config.distill:
         listener.step("Distilling one network")
-        distilled, metrics["distilled"] = distill_and_prove(
-            fitted.classifiers, x, counts, cells, split, baselines=baselines, settings=settings, config=config
-        )
+        distilled, metrics["distilled"], of_distilled = distill_and_prove(
+            fitted.classifiers, x, counts, cells, split, held_out,
+            baselines=baselines, settings=settings, config=config,
+        )  # fmt: skip
     if config.test_data is not None:
         listener.step("Evaluating on the independent file")
         metrics["independent"] = evaluate_independent(config, cells, panel, annotator)
 
-    listener.step("Measuring how far calls can be trusted")
-    novelty = novelty_section(
-        held_out, x, cells, settings=settings, config=config,
-        test_novelty=novelty_of(fitted.classifiers, x[split.test], novelty_score, (embedding_mean, components)),
-        on_step=lambda left_out: listener.step(f"Leaving out {left_out}"),
-    )  # fmt: skip
+    if config.evaluate == "full" and trust.novelty is not None:
+        trust.novelty["left_out"] = left_out_types(
+            cells.counts, cells.library_size, cells.codes, cells.donors, cells.cell_types, held_out.plan,
+            members=variations(settings, n_members=config.n_members), max_genes=config.max_genes, seed=config.seed,
+            device=config.device, on_step=lambda left_out: listener.step(f"Leaving out {left_out}"),
+        )  # fmt: skip
+    listener.step("Evaluating on poorer input")
     evaluation = evaluation_section(
         x,
         cells.codes,
@@ -295,9 +289,10 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
             },
             "temperature": temperature,
             "thresholds": None,
-            "calibration": calibration,
-            "novelty": novelty,
-            "label_sets": label_sets,
+            "calibration": trust.calibration,
+            "novelty": trust.novelty,
+            "label_sets": trust.label_sets,
+            "distilled": of_distilled,
             "evaluation": evaluation,
             "metrics": metrics,
             "parity": asdict(parity),

@@ -1,0 +1,75 @@
+"""What becomes of the annotator's outputs: when a cell stays unassigned, which types its set holds, which coarser
+type is sure. All of it was measured in training and stands in the manifest.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cellmark.schemas.errors import Finding, ParameterError
+from cellmark.schemas.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class CallRules:
+    """`novelty_threshold`: above it a cell is unassigned. `set_thresholds`: of the probability, float32 [types], with
+    `error_rate`. `coarse_names`, `members` (float32, types x terms): types and the terms above them, the most specific
+    first; the first term of which the types' probabilities sum to `coarse_probability` is the coarse call. None: the
+    model has no such measure.
+    """
+
+    novelty_threshold: float | None = None
+    set_thresholds: np.ndarray | None = None
+    error_rate: float | None = None
+    coarse_names: tuple[str, ...] = ()
+    members: np.ndarray | None = None
+    coarse_probability: float = 1.0
+
+    @classmethod
+    def of(cls, manifest: Manifest, *, error_rate: float | None = None, distilled: bool = False) -> "CallRules":
+        """The rules of a model, or of its second annotator (`distilled`). `error_rate`: of the label sets, one that the
+        model has; None for its default.
+
+        Raises `ParameterError` for another error rate.
+        """
+        # The second annotator answers differently, so it has measures of its own.
+        measured = manifest.distilled if distilled else manifest
+        sets, novelty = (measured.label_sets, measured.novelty) if measured is not None else (None, None)
+        level = None
+        if sets is not None:
+            wanted = sets.default_error_rate if error_rate is None else error_rate
+            level = next((one for one in sets.levels if abs(one.error_rate - wanted) < 1e-9), None)
+        if error_rate is not None and level is None:
+            known = ", ".join(f"{one.error_rate:g}" for one in sets.levels) if sets is not None else ""
+            raise ParameterError(
+                Finding("PARAMETER_INVALID", "label_set_error", known or "a model with label sets", f"{error_rate:g}",
+                        "Name one of the error rates that the model was calibrated for, or leave it away.")
+            )  # fmt: skip
+        return cls(
+            novelty_threshold=None if novelty is None else novelty.threshold,
+            set_thresholds=None if level is None else np.array(level.thresholds, dtype=np.float32),
+            error_rate=None if level is None else level.error_rate,
+        )
+
+    def coarse(self, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of `coarse_names`, int32 [cells], -1 where not even the widest term is sure, and the summed
+        probability, float32 [cells], NaN there. Only where the rules have `members`.
+        """
+        assert self.members is not None  # noqa: S101  (asked for only then)
+        sums = probabilities @ self.members
+        sure = sums >= self.coarse_probability
+        first = sure.argmax(axis=1)
+        found = np.take_along_axis(sums, first[:, None], axis=1)[:, 0]
+        some = sure.any(axis=1)
+        return np.where(some, first, -1).astype(np.int32), np.where(some, found, np.nan).astype(np.float32)
+
+
+def packed_sets(probabilities: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Which types each cell's set holds, as bits, uint8, cells x ceil(types / 8).
+
+    `probabilities`: cells x types; `thresholds`: [types]. Types that reach their threshold, and always the best one: a
+    set is never empty.
+    """
+    found = probabilities >= thresholds
+    found[np.arange(len(found)), probabilities.argmax(axis=1)] = True
+    return np.packbits(found, axis=1)
