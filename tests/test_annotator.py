@@ -43,7 +43,7 @@ def panel_expression(annotator: Annotator, cells: ad.AnnData, library_size: np.n
 def torch_probabilities(trained: "TrainedModel", x: torch.Tensor) -> np.ndarray:
     with torch.no_grad():
         logits = torch.stack([classifier(x) for classifier in trained.fitted.classifiers]).mean(dim=0)
-        probabilities: np.ndarray = torch.softmax(logits, dim=1).numpy()
+        probabilities: np.ndarray = torch.softmax(logits / trained.bundle.manifest.temperature, dim=1).numpy()
     return probabilities
 
 
@@ -66,14 +66,16 @@ def test_calls_are_torchs_with_confidence_runner_up_and_margin(
     assert frame.index.tolist() == new_cells.obs_names.tolist()
     assert frame.index.name == "cell_id"
     assert tuple(frame.columns) == (*CALL_COLUMNS, *(f"probability:{name}" for name in names))
-    assert frame["cellmark_cell_type"].tolist() == names[order[:, 0]].tolist()
+    threshold = annotator.bundle.manifest.novelty.threshold  # type: ignore[union-attr]
+    called = np.where(frame["cellmark_novelty"] > threshold, "unassigned", names[order[:, 0]])
+    assert frame["cellmark_cell_type"].tolist() == called.tolist()
     assert frame["cellmark_best_cell_type"].tolist() == names[order[:, 0]].tolist()
     assert frame["cellmark_second_cell_type"].tolist() == names[order[:, 1]].tolist()
     best, second = np.take_along_axis(expected, order[:, :2], axis=1).T
     np.testing.assert_allclose(frame["cellmark_confidence"], best, atol=1e-5)
     np.testing.assert_allclose(frame["cellmark_margin"], best - second, atol=2e-5)
     np.testing.assert_allclose(frame.filter(like="probability:"), expected, atol=1e-5)
-    assert (frame["cellmark_cell_type"] == new_cells.obs["cell_type"].to_numpy()).mean() > 0.95
+    assert (frame["cellmark_best_cell_type"] == new_cells.obs["cell_type"].to_numpy()).mean() > 0.95
 
 
 def test_without_being_asked_there_are_no_probabilities(annotator: Annotator, new_cells: ad.AnnData) -> None:
@@ -87,8 +89,11 @@ def test_every_answer_names_model_digest_genes_and_library_sizes(annotator: Anno
         "model": "tiny", "model_version": None, "bundle_digest": annotator.bundle.digest,
         "library_size_source": "summed", "counts_from": "X", "n_cells": new_cells.n_obs, "genes_matched": n_genes,
         "genes_missing": 0, "missing_genes": [], "attribution_share": 1.0, "notes": [],
+        "novelty_threshold": annotator.bundle.manifest.novelty.threshold,  # type: ignore[union-attr]
+        "label_set_error": 0.01,
     }  # fmt: skip
-    assert annotator.explain(new_cells[:2], top=1).attrs["cellmark"] | {"n_cells": new_cells.n_obs} == facts
+    of_calls = {key: facts[key] for key in ("n_cells", "novelty_threshold", "label_set_error")}
+    assert annotator.explain(new_cells[:2], top=1).attrs["cellmark"] | of_calls == facts
     json.dumps(facts)
 
 
@@ -243,7 +248,7 @@ def test_explanations_are_captums_strongest_genes(
     cells = new_cells[::7]
     frame = annotator.explain(cells, top=5)
     assert tuple(frame.columns) == EXPLANATION_COLUMNS
-    called = annotator.annotate(cells)["cellmark_cell_type"]
+    called = annotator.annotate(cells)["cellmark_best_cell_type"]
     expected = attributions_by_captum(annotator, trained, cells, called.cat.codes.tolist())
     for cell_id, rows in frame.groupby("cell_id", sort=False):
         assert rows["rank"].tolist() == [1, 2, 3, 4, 5]
@@ -267,7 +272,7 @@ def test_target_and_against_are_contrasts_of_captums(
     cells = new_cells[:30:6]
     calls = annotator.annotate(cells)
     everything = len(annotator.bundle.panel)
-    codes = {name: calls[f"cellmark_{name}"].cat.codes.tolist() for name in ("cell_type", "second_cell_type")}
+    codes = {name: calls[f"cellmark_{name}"].cat.codes.tolist() for name in ("best_cell_type", "second_cell_type")}
 
     def captum(target: list[int]) -> pd.DataFrame:
         return attributions_by_captum(annotator, trained, cells, target)
@@ -275,7 +280,7 @@ def test_target_and_against_are_contrasts_of_captums(
     cases: list[tuple[dict[str, str], pd.DataFrame]] = [
         ({"target": "T cell"}, captum([2] * len(cells))),
         ({"target": "T cell", "against": "B cell"}, captum([2] * len(cells)) - captum([0] * len(cells))),
-        ({"against": "second"}, captum(codes["cell_type"]) - captum(codes["second_cell_type"])),
+        ({"against": "second"}, captum(codes["best_cell_type"]) - captum(codes["second_cell_type"])),
     ]
     for question, expected in cases:
         frame = annotator.explain(cells, **question, top=everything)
@@ -311,7 +316,7 @@ def test_with_half_of_the_panel_missing_no_unmeasured_gene_is_shown(
     calls = annotator.annotate(half, library_size=totals)
     full = annotator.annotate(tiny_cells)
     labels = tiny_cells.obs["cell_type"].to_numpy()
-    accuracy, full_accuracy = ((one["cellmark_cell_type"] == labels).mean() for one in (calls, full))
+    accuracy, full_accuracy = ((one["cellmark_best_cell_type"] == labels).mean() for one in (calls, full))
     assert accuracy >= full_accuracy - 0.1
 
 

@@ -136,7 +136,12 @@ def assert_calls(response: httpx.Response, expected: pd.DataFrame) -> dict[str, 
     answer: dict[str, Any] = response.json()
     assert [row["cell_id"] for row in answer["cells"]] == expected.index.tolist()
     for column in CALL_COLUMNS:
-        assert [row[column] for row in answer["cells"]] == expected[column].tolist()
+        values = expected[column].astype(object).where(expected[column].notna(), None).tolist()
+        if column == "cellmark_label_set":
+            values = [text.split(" | ") for text in values]
+        found = [row[column] for row in answer["cells"]]
+        # How many cells are computed at once changes the last digits of float32.
+        assert found == (pytest.approx(values, abs=1e-5) if isinstance(values[0], float) else values)
     return answer
 
 

@@ -13,7 +13,7 @@ from cellmark.training.config import TrainingConfig
 from cellmark.training.evaluation_files import evaluation_figures, evaluation_metrics, evaluation_tables
 from cellmark.training.evaluation_section import _hardly_learned
 from cellmark.training.fit import FitSettings
-from cellmark.training.out_of_fold import FoldPlan
+from cellmark.training.out_of_fold import FoldPlan, OutOfFold, learnable
 from cellmark.training.run import TrainedModel, train
 
 if TYPE_CHECKING:
@@ -53,8 +53,10 @@ def test_types_that_a_fold_could_hardly_learn_are_named() -> None:
     codes = np.array([0] * 40 + [1] * 30 + [2] * 11 + [0])
     fold_of = np.array([0, 1] * 20 + [0] * 30 + [0] + [1] * 10 + [-1])
     plan = FoldPlan("donors", ("a", "b"), fold_of)
+    learned = np.array([learnable(codes, plan, number, 3, 10) for number in range(2)])
+    held_out = OutOfFold(plan, np.zeros((1, len(codes), 3)), ((), ()), (np.zeros(0, int),) * 2, learned)
     # All of 1 lie in a; of 2 b has ten of eleven, so that a can learn from ten and b from one.
-    assert _hardly_learned(codes, plan, ("zero", "one", "two")) == {"a": ["one"], "b": ["two"]}
+    assert _hardly_learned(codes, held_out, ("zero", "one", "two")) == {"a": ["one"], "b": ["two"]}
 
 
 def test_folds_are_of_cells_without_donors_and_the_curves_of_test_cells(trained: TrainedModel) -> None:

@@ -93,13 +93,13 @@ def test_a_graph_of_other_genes_than_the_panel_is_refused(folder: Path) -> None:
 
 def test_an_output_added_by_a_later_version_is_handed_on(folder: Path) -> None:
     model = onnx.load(folder / ANNOTATOR)
-    model.graph.node.append(onnx.helper.make_node("Identity", ["energy"], ["novelty"]))
-    model.graph.output.append(onnx.helper.make_tensor_value_info("novelty", onnx.TensorProto.FLOAT, ["cells"]))
+    model.graph.node.append(onnx.helper.make_node("Identity", ["energy"], ["later"]))
+    model.graph.output.append(onnx.helper.make_tensor_value_info("later", onnx.TensorProto.FLOAT, ["cells"]))
     onnx.save(model, folder / ANNOTATOR)
     session = ModelSession(sealed(folder))
     counts = np.ones((2, len(session.bundle.panel)), dtype=np.float32)
     outputs = session.annotate(counts, np.full(2, 500, dtype=np.float32))
-    np.testing.assert_array_equal(outputs["novelty"], outputs["energy"])
+    np.testing.assert_array_equal(outputs["later"], outputs["energy"])
 
 
 def test_cuda_that_is_asked_for_and_not_there_is_an_error(tiny_bundle: Bundle) -> None:

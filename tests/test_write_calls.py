@@ -31,6 +31,10 @@ REQUIRED_COLUMNS = [
     "cellmark_confidence",
     "cellmark_second_cell_type",
     "cellmark_margin",
+    "cellmark_novelty",
+    "cellmark_label_set",
+    "cellmark_coarse_cell_type",
+    "cellmark_coarse_probability",
 ]
 
 
@@ -98,7 +102,7 @@ def test_an_h5ad_keeps_everything_else_as_it_is_stored(
     read = ad.read_h5ad(out)
     assert list(read.obs.columns) == [*rich_cells.obs.columns, *REQUIRED_COLUMNS]
     for column in CALL_COLUMNS:
-        assert list(read.obs[column]) == list(frame[column])
+        np.testing.assert_equal(read.obs[column].tolist(), frame[column].tolist())
     assert read.uns[UNS_KEY]["bundle_digest"] == annotator.bundle.digest
     assert read.uns[UNS_KEY]["library_size_source"] == "summed"
     assert read.uns[UNS_KEY]["counts_from"] == "layers['counts']"

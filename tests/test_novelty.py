@@ -1,0 +1,123 @@
+"""The novelty score: distances against SciPy, strange cells above known ones, the threshold, types left out."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from scipy.spatial.distance import mahalanobis
+
+from cellmark.schemas.manifest_trust import LeftOutType
+from cellmark.training.classifier import NetworkShape
+from cellmark.training.ensemble import variations
+from cellmark.training.fit_settings import FitSettings
+from cellmark.training.left_out_types import left_out_types, without_type
+from cellmark.training.novelty_of_cells import novelty_threshold
+from cellmark.training.novelty_score import SHRINKAGE, MemberOutputs, fit_novelty, novelty_rows
+from cellmark.training.out_of_fold import FoldPlan, learnable
+
+SHORT = FitSettings(shape=NetworkShape((16,)), max_epochs=15, batch_size=32, learning_rate=5e-3)
+
+
+def outputs_of(n_cells: int, codes: np.ndarray, *, seed: int = 0) -> MemberOutputs:
+    """Two members and three types, well apart."""
+    generator = np.random.default_rng(seed)
+    centres = 6 * np.eye(3)
+    logits = generator.normal(0, 1, (2, n_cells, 3)) + centres[codes]
+    embedding = (
+        generator.normal(0, 1, (n_cells, 5)) @ np.diag([1, 2, 1, 0.5, 3]) + np.pad(centres, ((0, 0), (0, 2)))[codes]
+    )
+    return MemberOutputs(logits.astype(np.float32), embedding.astype(np.float32))
+
+
+def test_the_distance_is_mahalanobis_from_the_nearest_type() -> None:
+    codes = np.arange(600) % 3
+    outputs = outputs_of(600, codes)
+    score = fit_novelty(outputs, codes)
+    values = outputs.embedding.astype(np.float64)
+    means = np.array([values[codes == code].mean(axis=0) for code in range(3)])
+    covariance = sum(np.cov(values[codes == code].T) * ((codes == code).sum() - 1) for code in range(3)) / 597
+    shrunk = (1 - SHRINKAGE) * covariance + SHRINKAGE * np.trace(covariance) / 5 * np.eye(5)
+    inverse = np.linalg.inv(shrunk)
+    found = score.embedding.nearest(values[:40])
+    expected = [min(mahalanobis(value, mean, inverse) ** 2 for mean in means) for value in values[:40]]
+    np.testing.assert_allclose(found, expected, rtol=1e-8)
+
+
+def test_training_cells_have_mean_0_and_strange_ones_are_above() -> None:
+    codes = np.arange(900) % 3
+    outputs = outputs_of(900, codes)
+    score = fit_novelty(outputs, codes)
+    known = score.of(outputs.logits, outputs.embedding)
+    assert known.mean() == pytest.approx(0, abs=1e-6)
+    far = score.of(outputs.logits, outputs.embedding + 20)  # sure networks, an embedding that no type has
+    torn = np.tile(np.array([[[6, 0, 0]], [[0, 6, 0]]], dtype=np.float32), (1, 900, 1))  # each sure, of different types
+    disagreeing = score.of(torn, outputs.embedding)
+    for strange in (far, disagreeing):
+        assert np.quantile(strange, 0.1) > np.quantile(known, 0.9)
+
+
+def test_types_without_training_cells_have_no_mean() -> None:
+    codes = np.arange(300) % 2
+    outputs = outputs_of(300, codes)
+    score = fit_novelty(outputs, codes)
+    assert score.embedding.means.shape == (2, 5)
+    assert np.isfinite(score.of(outputs.logits, outputs.embedding)).all()
+
+
+def test_no_more_than_the_rate_lies_above_the_threshold() -> None:
+    novelty = np.random.default_rng(0).normal(size=1234)
+    threshold = novelty_threshold(novelty, 0.02)
+    assert 0.018 < (novelty > threshold).mean() <= 0.02
+    assert threshold in novelty
+
+
+def test_many_training_cells_are_stood_for_by_evenly_spaced_ones() -> None:
+    assert len(novelty_rows(np.arange(25_000))) == 10_000
+    assert novelty_rows(np.arange(25_000))[-1] == 24_999
+    np.testing.assert_array_equal(novelty_rows(np.array([3, 5])), [3, 5])
+
+
+def test_a_fold_does_not_learn_a_type_of_which_it_holds_nearly_all() -> None:
+    codes = np.repeat([0, 1, 2, 3], [40, 30, 12, 200])
+    fold_of = np.r_[np.arange(40) % 2, np.zeros(30), np.arange(12) % 2, np.r_[np.zeros(195), np.ones(5)]].astype(int)
+    plan = FoldPlan("donors", ("a", "b"), fold_of)
+    # Outside a: 20 of 40, none of 30, 6 of 12 (half of a small type), 5 of 200.
+    assert learnable(codes, plan, 0, 4, 10).tolist() == [True, False, True, False]
+    assert learnable(codes, plan, 1, 4, 10).all()
+
+
+def cells_of_four_types(*, n_per_type: int = 90) -> tuple[sp.csr_matrix, np.ndarray, np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    codes = np.repeat(np.arange(4), n_per_type)
+    rates = np.tile(generator.gamma(1.0, 1.0, 80), (4, 1))
+    for code in range(4):
+        rates[code, 12 * code : 12 * code + 12] += 8
+    counts = sp.csr_matrix(generator.poisson(rates[codes]).astype(np.float32))
+    donors = np.array(["a", "b", "c"])[np.arange(4 * n_per_type) % 3]
+    return counts, np.asarray(counts.sum(axis=1)).ravel(), codes, donors
+
+
+def test_a_type_that_was_left_out_is_told_from_those_that_were_learned() -> None:
+    counts, library_size, codes, donors = cells_of_four_types()
+    plan = FoldPlan("donors", ("a", "b", "c"), np.unique(donors, return_inverse=True)[1])
+    steps: list[str] = []
+    rows = left_out_types(
+        counts, library_size, codes, donors, ("k", "l", "m", "n"), plan, members=variations(SHORT, n_members=2),
+        max_genes=None, seed=0, on_step=steps.append,
+    )  # fmt: skip
+    entries = [LeftOutType.model_validate(row) for row in rows]
+    assert [(entry.cell_type, entry.fold) for entry in entries] == [(t, f) for f in "abc" for t in "klmn"]
+    assert len(steps) == 12
+    assert all((entry.n_unknown, entry.n_known) == (30, 90) for entry in entries)
+    assert np.mean([entry.auroc for entry in entries]) > 0.95
+    assert np.mean([entry.refused for entry in entries]) > 0.5
+    assert np.mean([entry.known_refused for entry in entries]) < 0.15
+
+
+def test_small_types_are_not_left_out_and_nothing_to_compare_gives_no_row() -> None:
+    counts, library_size, codes, donors = cells_of_four_types(n_per_type=12)
+    plan = FoldPlan("donors", ("a", "b", "c"), np.unique(donors, return_inverse=True)[1])
+    given = counts, library_size, codes, donors
+    settings = {"members": variations(SHORT, n_members=1), "max_genes": None, "seed": 0}
+    assert left_out_types(*given, ("k", "l", "m", "n"), plan, **settings) == []  # type: ignore[arg-type]
+    inside, others = np.flatnonzero(donors == "a"), np.flatnonzero((donors != "a") & (codes == 1))
+    assert without_type(*given, others, inside, 0, n_types=4, **settings) is None  # type: ignore[arg-type]
