@@ -46,9 +46,8 @@ def show_calls(frame: pd.DataFrame, out: Path) -> None:
     if n_unassigned:
         console.print(
             f"{cells_in_words(n_unassigned)} ({n_unassigned / len(frame):.1%}) unassigned: unlike all that the model "
-            f"learned. The best guess is in {BEST_CELL_TYPE}; `cellmark markers novel` shows what sets them apart.",
+            f"learned. The best guess is in {BEST_CELL_TYPE}.",
             markup=False,
-            soft_wrap=True,
         )
     console.print(f"Written to {out}", markup=False, soft_wrap=True)
 
