@@ -26,6 +26,19 @@ def test_thresholds_are_order_statistics_by_hand() -> None:
     assert few.thresholds.tolist() == [0.0, 0.0]
 
 
+def test_every_donor_by_itself_keeps_the_promise() -> None:
+    of_label = np.r_[np.linspace(0.5, 0.99, 99), np.linspace(0.1, 0.59, 99), [0.05]]
+    probabilities, codes = np.column_stack([of_label, 1 - of_label]), np.zeros(199, dtype=int)
+    donors = np.repeat([0, 1, 2], [99, 99, 1])
+    # The 5th smallest of the first two; the third has too few cells for a rate, and its smallest stands in.
+    alone = [
+        fit_set_thresholds(probabilities[:n], codes[:n], error_rate=0.05, donors=donors[:n]) for n in (99, 198, 199)
+    ]
+    np.testing.assert_allclose([one.thresholds[0] for one in alone], [0.52, 0.12, 0.05])
+    without = fit_set_thresholds(probabilities, codes, error_rate=0.05)
+    np.testing.assert_allclose(without.thresholds[0], np.sort(of_label)[9])
+
+
 @pytest.mark.parametrize("error_rate", [0.01, 0.05, 0.2])
 def test_the_label_is_left_out_for_no_more_than_the_error_rate_of_each_type(error_rate: float) -> None:
     left_out = []

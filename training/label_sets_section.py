@@ -35,7 +35,9 @@ def label_sets_section(
         return None
     probabilities = softmax(held_out.logits[cells] / temperature, axis=1)
     # Thresholds are fitted to what is served; coverage is measured with nothing of the fold that it is measured on.
-    each = fold_temperatures(held_out, codes)[held_out.plan.fold_of[cells]]
+    fold_of = held_out.plan.fold_of[cells]
+    donors = fold_of if held_out.plan.folds == "donors" else None
+    each = fold_temperatures(held_out, codes)[fold_of]
     cross = softmax(held_out.logits[cells] / each[:, None], axis=1)
     section: dict[str, Any] = {
         "folds": held_out.plan.folds,
@@ -43,8 +45,8 @@ def label_sets_section(
         "default_error_rate": DEFAULT_ERROR_RATE,
         "levels": [
             {
-                **_level(probabilities, codes[cells], cell_types, rate),
-                **_measured(cross, codes[cells], held_out.plan.fold_of[cells], held_out.plan.names, rate),
+                **_level(probabilities, codes[cells], cell_types, rate, donors),
+                **_measured(cross, codes[cells], held_out, fold_of, rate),
             }
             for rate in ERROR_RATES
         ],
@@ -65,22 +67,25 @@ def set_measures(found: np.ndarray, codes: np.ndarray) -> dict[str, float]:
     }
 
 
-def _level(probabilities: np.ndarray, codes: np.ndarray, cell_types: Sequence[str], rate: float) -> dict[str, Any]:
-    fitted = fit_set_thresholds(probabilities, codes, error_rate=rate)
+def _level(
+    probabilities: np.ndarray, codes: np.ndarray, cell_types: Sequence[str], rate: float, donors: np.ndarray | None
+) -> dict[str, Any]:
+    fitted = fit_set_thresholds(probabilities, codes, error_rate=rate, donors=donors)
     pooled = [name for name, is_pooled in zip(cell_types, fitted.pooled, strict=True) if is_pooled]
     return {"error_rate": rate, "thresholds": fitted.thresholds.tolist(), "pooled": pooled}
 
 
 def _measured(
-    probabilities: np.ndarray, codes: np.ndarray, fold_of: np.ndarray, names: Sequence[str], rate: float
+    probabilities: np.ndarray, codes: np.ndarray, held_out: OutOfFold, fold_of: np.ndarray, rate: float
 ) -> dict[str, Any]:
     """Of each fold's cells, with thresholds of the other folds."""
     found, per_fold = np.ones_like(probabilities, dtype=bool), {}
-    for number, name in enumerate(names):
+    for number, name in enumerate(held_out.plan.names):
         inside = fold_of == number
         if not inside.any():
             continue
-        fitted = fit_set_thresholds(probabilities[~inside], codes[~inside], error_rate=rate)
+        donors = fold_of[~inside] if held_out.plan.folds == "donors" else None
+        fitted = fit_set_thresholds(probabilities[~inside], codes[~inside], error_rate=rate, donors=donors)
         found[inside] = label_sets(probabilities[inside], fitted.thresholds)
         per_fold[name] = set_measures(found[inside], codes[inside])["coverage"]
     return {**set_measures(found, codes), "coverage_per_fold": per_fold}
