@@ -15,14 +15,16 @@ from cellmark.schemas.checked_cells import CheckedCells, LibrarySizeSource
 from cellmark.schemas.errors import Finding, InputError, LabelError, raise_if_refused
 from cellmark.schemas.orientation import transposed_findings
 
+from .name_genes import name_genes
+
 
 @dataclass(frozen=True)
 class LabelledCells:
     """Cells with a type each.
 
     `counts`: CSR, float32, cells x genes; `library_size`: float32 [cells]; `codes`: int [cells], numbers of
-    `cell_types`; `donors`: str [cells] or None; `gene_symbols`: unique, as in the file; `gene_ids`: Ensembl ids where
-    the file has them; `n_genes_measured`: before duplicates were summed; `dropped`: types below the floor and their
+    `cell_types`; `donors`: str [cells] or None; `gene_symbols`: unique, as `name_genes` has them; `gene_ids`: Ensembl
+    ids where the file has them; `n_genes_measured`: before duplicates were summed; `dropped`: types below the floor and their
     cells.
     """
 
@@ -76,6 +78,7 @@ def read_labelled(
     Raises `LabelError` or, when the labels are right, `InputError`, with all problems of labels and values at once.
     """
     found = labelled_findings(source.obs, label=label, donor=donor, min_cells=min_cells, held_out=held_out)
+    source = name_genes(source)
     panel = own_panel(source)
     if errors := tuple(finding for finding in found if finding.severity == "error"):
         raise LabelError(*errors, *value_errors(source, panel, library_size=library_size))
