@@ -24,8 +24,8 @@ class LabelledCells:
 
     `counts`: CSR, float32, cells x genes; `library_size`: float32 [cells]; `codes`: int [cells], numbers of
     `cell_types`; `donors`: str [cells] or None; `gene_symbols`: unique, as `name_genes` has them; `gene_ids`: Ensembl
-    ids where the file has them; `n_genes_measured`: before duplicates were summed; `dropped`: types below the floor and their
-    cells.
+    ids where the file has them; `n_genes_measured`: before duplicates were summed; `dropped`: types below the floor
+    and their cells.
     """
 
     counts: sp.csr_matrix
