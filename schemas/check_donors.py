@@ -7,7 +7,7 @@ import pandas as pd
 
 from cellmark.schemas.check_labels import N_EXAMPLES, missing_labels
 from cellmark.schemas.errors import Finding, Severity
-from cellmark.schemas.label_text import as_meant, shown
+from cellmark.schemas.label_text import as_meant, brief, shown
 from cellmark.schemas.likely_columns import columns_in_words, likely_donors
 
 FEW_CELLS = 5
@@ -63,17 +63,18 @@ def type_findings(
         yield Finding(
             "DONOR_DOUBTFUL", where, "donors with several cell types each", "one donor for each type, and the reverse",
             "Name the column of donors; cells of one sort each cannot be told from their donor.", grave,
-            tuple(map(str, donors[:N_EXAMPLES])),
+            tuple(brief(str(name)) for name in donors[:N_EXAMPLES]),
         )  # fmt: skip
         return
     single = np.flatnonzero(large & (spread == 1))
     if len(single):
-        listed = [f"{types[number]} ({donors[table[number].argmax()]})" for number in single]
+        of_donor = [(str(types[number]), str(donors[table[number].argmax()])) for number in single]
+        listed = [f"{brief(name)} ({brief(donor)})" for name, donor in of_donor]
         yield Finding(
             "TYPE_ONE_DONOR", where, "every cell type in at least two donors",
             f"{len(single)} in one alone: {', '.join(listed[:10])}{' and more' if len(listed) > 10 else ''}",
             "How well they are found in another donor cannot be measured; add donors, or leave --donor away to split "
-            "by cells.", "warning", tuple(str(types[number]) for number in single[:N_EXAMPLES]),
+            "by cells.", "warning",
         )  # fmt: skip
 
 
@@ -85,7 +86,6 @@ def _unknown(obs: pd.DataFrame, donor: str) -> Finding:
         there if donor not in obs.columns else f"several called {donor!r}",
         (f"Name the column of donors, --donor {' or --donor '.join(map(repr, likely))}, or leave it away."
          if likely and donor not in obs.columns else "Name the column of donors with --donor, or leave it away."),
-        "error", likely,
     )  # fmt: skip
 
 
@@ -98,13 +98,14 @@ def _number_findings(names: np.ndarray, n_cells: int, where: str, grave: Severit
     elif len(names) == n_cells:
         yield Finding(
             "DONOR_DOUBTFUL", where, "donors with many cells each", f"as many donors as cells ({n_cells})",
-            "Name the column of donors: this one numbers cells.", grave, tuple(map(str, names[:N_EXAMPLES])),
+            "Name the column of donors: this one numbers cells.", grave,
+            tuple(brief(str(name)) for name in names[:N_EXAMPLES]),
         )  # fmt: skip
     elif len(names) * FEW_CELLS > n_cells:
         yield Finding(
             "DONOR_DOUBTFUL", where, "donors with many cells each", f"{len(names)} donors of {n_cells} cells",
             "Name the column of donors: this one seems to number cells.", "warning",
-            tuple(map(str, names[:N_EXAMPLES])),
+            tuple(brief(str(name)) for name in names[:N_EXAMPLES]),
         )  # fmt: skip
 
 

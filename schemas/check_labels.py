@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cellmark.schemas.errors import Finding
-from cellmark.schemas.label_text import as_meant, as_seen, has_hidden, shown, without_spaces
+from cellmark.schemas.label_text import as_meant, as_seen, brief, has_hidden, shown, without_spaces
 from cellmark.schemas.likely_columns import columns_in_words, likely_labels
 
 UNASSIGNED = "unassigned"
@@ -67,8 +67,7 @@ def label_column_findings(obs: pd.DataFrame, label: str) -> tuple[Finding, ...]:
             Finding("LABEL_COLUMN_UNKNOWN", "label", "a column of obs",
                     f"{label!r}, where obs has {columns_in_words(obs)}",
                     f"Name the column of cell types: --label {' or --label '.join(map(repr, likely))}." if likely else
-                    "Name the column of cell types with --label; none of these looks like one.",
-                    "error", likely),
+                    "Name the column of cell types with --label; none of these looks like one."),
         )  # fmt: skip
     if isinstance(obs[label], pd.DataFrame):
         return (
@@ -110,7 +109,7 @@ def size_findings(labels: LabelNames, label: str, *, min_cells: int) -> tuple[Fi
     if not len(kept):
         return ()  # that no cell has a label was said already
     if kept.sum() < 2:
-        listed = ", ".join(f"{name} ({size})" for name, size in _listed(labels.names[:10], labels.sizes[:10]))
+        listed = ", ".join(f"{brief(name)} ({size})" for name, size in _listed(labels.names[:10], labels.sizes[:10]))
         more = f" and {len(labels.names) - 10} more" if len(labels.names) > 10 else ""
         return (
             Finding("LABEL_ONE_CLASS", f"obs[{label!r}]", f"at least two cell types with {min_cells} cells or more",
@@ -122,7 +121,7 @@ def size_findings(labels: LabelNames, label: str, *, min_cells: int) -> tuple[Fi
              if not is_kept]  # fmt: skip
     return (
         Finding("CELL_TYPES_DROPPED", "label", f"at least {min_cells} cells of a type",
-                ", ".join(f"{name} ({size})" for name, size in small[:50])
+                ", ".join(f"{brief(name)} ({size})" for name, size in small[:50])
                 + (f" and {len(small) - 50} more" if len(small) > 50 else ""),
                 "These types were left out; lower --min-cells to keep them.", "warning"),
     )  # fmt: skip

@@ -84,9 +84,9 @@ def _missing_fields(obs: pd.DataFrame, var: pd.DataFrame, facts: AnndataFacts) -
             first = names[0]
             form = FIELDS[first][1] if where == "obs" else UNS.get(first, "False, and True for genes zeroed in X")
             yield Finding(
-                "SCHEMA_FIELD_MISSING", where, f"all {n_needed} fields of {SCHEMA}" if n_needed > 1 else first,
+                "SCHEMA_FIELD_MISSING", where, f"the {n_needed} fields of {SCHEMA}" if n_needed > 1 else first,
                 f"{len(names)} missing: {', '.join(names)}",
-                f"Add them: adata.{where}[{first!r}] = ... ({form}).", "error", tuple(names[:N_EXAMPLES]),
+                f"Add them: adata.{where}[{first!r}] = ... ({form}).",
             )  # fmt: skip
 
 

@@ -4,8 +4,11 @@
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
 
 from cellmark.schemas.anndata_facts import AnndataFacts, facts_of_anndata
 from cellmark.schemas.cells import CellSource
@@ -25,7 +28,7 @@ Profile = Literal["query", "train", "publish"]
 PROFILES: tuple[Profile, ...] = ("query", "train", "publish")
 GRAVITY: dict[Severity, int] = {"error": 0, "warning": 1, "info": 2}
 PASSED: dict[Profile, str] = {
-    "query": "can be used",
+    "query": "pass what can be checked without a model",
     "train": "can be trained on",
     "publish": "keep the rules of the schema that need no ontology",
 }
@@ -118,7 +121,7 @@ def check_cells(
     library_size: str | None = None,
     min_cells: int = 10,
     facts: AnndataFacts | None = None,
-    var: Any = None,
+    var: pd.DataFrame | None = None,
 ) -> CheckReport:
     """Everything that is to be said of cells without a model; raises nothing for what is wrong with them.
 
@@ -131,19 +134,15 @@ def check_cells(
         found += labelled_findings(
             source.obs, label=label or "cell_type", donor=donor, min_cells=min_cells, held_out=donor is not None
         )
-    watch = IdenticalCells() if profile == "publish" else None
-    matrix, n_values = MatrixWatch(source), 0
+    matrix = MatrixWatch(source)
     turned = transposed_findings(source)
     try:
         checked = CheckedCells(source, own_panel(source), library_size=library_size, min_share=0.0)
         for chunk in source.chunks(ROWS_TO_REFUSE):
             prepared = checked.prepare(chunk)
             checked.record(prepared)
-            n_values += chunk.X.nnz
             if prepared.cells is not None:
                 matrix.see(chunk)
-            if watch is not None:
-                watch.see(chunk)
         checked.finish()
         found += [*checked.notes, *matrix.findings(library_size=library_size is not None)]
     except InputError as error:
@@ -151,10 +150,19 @@ def check_cells(
         told = [finding for finding in error.findings if not (turned and finding.code == "CELL_EMPTY")]
         found += [*told, *source.notes]
     found += [finding for finding in turned if finding.code not in {there.code for there in found}]
-    if watch is not None and facts is not None:
-        size = source.n_obs * source.n_vars
-        zeros = 1 - n_values / size if n_values and size else None
-        genes = source.var if var is None else var
-        found += [*published_findings(source.obs, genes, source.var_names, facts, share_of_zeros=zeros),
-                  *watch.findings(source)]  # fmt: skip
+    if profile == "publish" and facts is not None:
+        found += _published(source, facts, source.var if var is None else var)
     return CheckReport(source.n_obs, source.n_vars, gravest_first(found), profile)
+
+
+def _published(source: CellSource, facts: AnndataFacts, var: pd.DataFrame) -> list[Finding]:
+    """What the schema asks for beside counts and ids; the values are read once more, whatever was wrong with them."""
+    watch, n_values = IdenticalCells(), 0
+    with suppress(InputError):  # it was told by who read them first
+        for chunk in source.chunks(ROWS_TO_REFUSE):
+            watch.see(chunk)
+            n_values += chunk.X.nnz
+    size = source.n_obs * source.n_vars
+    zeros = 1 - n_values / size if n_values and size else None
+    return [*published_findings(source.obs, var, source.var_names, facts, share_of_zeros=zeros),
+            *watch.findings(source)]  # fmt: skip

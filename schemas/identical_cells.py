@@ -11,7 +11,7 @@ N_EXAMPLES = 5
 
 
 class IdenticalCells:
-    """Watches the chunks of one input; keeps 16 bytes a cell."""
+    """Watches the chunks of one input; keeps about 150 bytes a cell."""
 
     def __init__(self) -> None:
         self._first: dict[bytes, int] = {}

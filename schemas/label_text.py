@@ -62,3 +62,9 @@ def shown(text: str) -> str:
     """In quotes, with all that is not plain ASCII written out, and cut where it is long."""
     cut = text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "..."
     return ascii(cut)
+
+
+def brief(text: str) -> str:
+    """For a list in a message: as it is where it can be printed, cut where it is long."""
+    cut = text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "..."
+    return cut if cut.isprintable() else ascii(cut)

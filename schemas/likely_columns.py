@@ -6,6 +6,8 @@ import re
 import numpy as np
 import pandas as pd
 
+from cellmark.schemas.label_text import brief
+
 LABEL_NAME = re.compile(
     r"cell_?types?|cell_?class|annot|label|identit|subclass|subtype|lineage|population|leiden|louvain|cluster"
 )
@@ -38,7 +40,7 @@ def likely_donors(obs: pd.DataFrame, asked: str) -> tuple[str, ...]:
 
 def columns_in_words(obs: pd.DataFrame) -> str:
     """The names of the columns, the first twenty of them."""
-    names = [str(name) for name in obs.columns]
+    names = [brief(str(name)) for name in obs.columns]
     more = f" and {len(names) - 20} more" if len(names) > 20 else ""
     return ", ".join(names[:20]) + more if names else "no columns"
 

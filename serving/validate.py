@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cellmark.schemas.anndata_facts import facts_of_h5ad
+from cellmark.schemas.anndata_facts import AnndataFacts, facts_of_h5ad
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.cells import CellSource
 from cellmark.schemas.check_matrix import MatrixWatch
@@ -17,6 +17,7 @@ from cellmark.schemas.errors import Finding, InputError, ParameterError
 from cellmark.schemas.panel_evidence import check_attribution_share
 from cellmark.schemas.quality_report import QualityReport
 from cellmark.schemas.read_anndata import RAW
+from cellmark.schemas.reading import reading
 
 from .open_apart import open_source
 from .quality import QualityWatch
@@ -111,6 +112,11 @@ def validate_cells(
     return ValidationReport(source.n_obs, source.n_vars, findings, quality=quality)
 
 
+def _described(path: Path) -> AnndataFacts:
+    with reading(path, "an AnnData file (.h5ad)"):
+        return facts_of_h5ad(path)
+
+
 def check_path(
     path: Path,
     *,
@@ -133,18 +139,18 @@ def check_path(
             Finding("PARAMETER_INVALID", "profile", "an .h5ad for publish", path.name,
                     "Write one first: adata.write_h5ad(...).")
         )  # fmt: skip
-    reading = {"layer": layer, "genes_by_cells": genes_by_cells, "recover_counts": recover_counts}
+    how = {"layer": layer, "genes_by_cells": genes_by_cells, "recover_counts": recover_counts}
     wanted: dict[str, Any] = {"profile": profile, "label": label, "donor": donor, "min_cells": min_cells,
                               "library_size": library_size}  # fmt: skip
     try:
         with ExitStack() as opened:
-            source = opened.enter_context(open_source(path, reading, trusted=trusted))
+            source = opened.enter_context(open_source(path, how, trusted=trusted))
             if profile != "publish":
                 return check_cells(source, **wanted)
-            facts = source.describe() if isinstance(source, ReaderCells) else facts_of_h5ad(path)
+            facts = source.describe() if isinstance(source, ReaderCells) else _described(path)
             var = source.var
             if facts.has_raw and layer is None:
-                source = opened.enter_context(open_source(path, {**reading, "layer": RAW}, trusted=trusted))
+                source = opened.enter_context(open_source(path, {**how, "layer": RAW}, trusted=trusted))
             return check_cells(source, **wanted, facts=facts, var=var)
     except InputError as error:
         return CheckReport(None, None, gravest_first(error.findings), profile)

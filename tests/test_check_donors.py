@@ -49,7 +49,6 @@ def test_a_type_of_one_donor_is_named_with_it() -> None:
     (finding,) = said(list(DONORS), labels)
     assert (finding.code, finding.severity) == ("TYPE_ONE_DONOR", "warning")
     assert "NK (d2)" in finding.found
-    assert finding.examples == ("NK",)
 
 
 def test_types_below_the_floor_are_left_out_of_it() -> None:
@@ -72,7 +71,7 @@ def test_an_unknown_column_names_what_may_have_been_meant() -> None:
     obs = pd.DataFrame({"cell_type": LABELS, "patient": DONORS})
     (finding,) = donor_findings(obs, "donor", label="cell_type", min_cells=2, held_out=True)
     assert finding.code == "DONOR_COLUMN_UNKNOWN"
-    assert finding.examples == ("patient",)
+    assert "--donor 'patient'" in finding.remedy
 
 
 def test_labels_that_are_wrong_themselves_do_not_hide_donors() -> None:

@@ -174,6 +174,16 @@ def test_copies_of_cells_are_named_with_their_originals() -> None:
     assert finding.examples[0].startswith("cell-3-1 = cell-3-0") or "cell-3" in finding.examples[0]
 
 
+def test_copies_are_named_beside_the_faults_that_stand_in_the_way(tmp_path: Path) -> None:
+    part = published().raw.to_adata()
+    X = part.X.toarray()
+    X[7] = X[2]
+    X[9, 3] = -1
+    part.X = sp.csr_matrix(X)
+    part.obs_names = ["twice", "twice", *part.obs_names[2:]]
+    assert {"CELLS_IDENTICAL", "COUNTS_NEGATIVE", "CELL_ID_DUPLICATE"} <= set(codes(part))
+
+
 def test_facts_of_a_file_are_those_of_its_anndata(tmp_path: Path) -> None:
     adata = published()
     adata.obsm["frame"] = pd.DataFrame({"a": np.zeros(N_CELLS)}, index=adata.obs_names)
@@ -251,7 +261,7 @@ def test_without_a_model_cells_to_annotate_are_checked_all_the_same(
 ) -> None:
     ran = cellmark("validate", new_file)
     assert ran.status == 0
-    assert "120 cells x 120 genes can be used; no warnings." in ran.out
+    assert "120 cells x 120 genes pass what can be checked without a model; no warnings." in ran.out
     adata = new_cells.copy()
     adata.X = adata.X.log1p()
     adata.write_h5ad(tmp_path / "log.h5ad")
@@ -286,5 +296,5 @@ def test_a_report_has_its_facts() -> None:
     assert (report.valid, report.codes, report.summary("x")) == (
         True,
         (),
-        "x: 1 cell x 2 genes can be used; no warnings.",
+        "x: 1 cell x 2 genes pass what can be checked without a model; no warnings.",
     )
