@@ -1,12 +1,14 @@
 """Everything that is wrong with labelled cells: their labels, their donors, and their values beside these."""
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from cellmark.schemas.cells import CellSource
 from cellmark.schemas.check_donors import donor_findings
 from cellmark.schemas.check_labels import label_findings
 from cellmark.schemas.checked_cells import ROWS_TO_REFUSE, CheckedCells
-from cellmark.schemas.errors import Finding, InputError, raise_if_refused
+from cellmark.schemas.errors import Finding, InputError
 from cellmark.schemas.gene_panel import GenePanel
 from cellmark.schemas.orientation import transposed_findings
 
@@ -27,13 +29,18 @@ def own_panel(source: CellSource) -> GenePanel:
 
 
 def value_errors(source: CellSource, panel: GenePanel, *, library_size: str | None) -> tuple[Finding, ...]:
-    """The errors of an input that is refused for its labels anyway: values are looked at, and none is kept."""
+    """The errors of an input that is refused anyway: values are looked at, and none is kept."""
+    turned = transposed_findings(source)
     try:
-        raise_if_refused(transposed_findings(source))
         checked = CheckedCells(source, panel, library_size=library_size, min_share=0.0)
         for chunk in source.chunks(ROWS_TO_REFUSE):
             checked.record(checked.prepare(chunk))
         checked.finish()
     except InputError as error:
-        return error.findings
-    return ()
+        return (*turned, *without_consequences(error.findings, turned))
+    return turned
+
+
+def without_consequences(findings: Iterable[Finding], turned: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Without what goes without saying of a matrix on its side: its rows are genes, which may well be empty."""
+    return tuple(finding for finding in findings if not (turned and finding.code == "CELL_EMPTY"))

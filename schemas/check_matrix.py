@@ -53,12 +53,14 @@ class MatrixWatch:
             part = np.asarray(X @ self._mitochondrial.astype(np.float64))
             self._shares.append(np.divide(part, totals, out=np.zeros(len(totals)), where=totals > 0))
 
-    def findings(self, *, library_size: bool) -> tuple[Finding, ...]:
-        """Warnings and notes. `library_size`: whether library sizes were given, so that they need not be summed."""
+    def findings(self, *, summed: bool) -> tuple[Finding, ...]:
+        """Warnings and notes. `summed`: whether library sizes are summed over these genes, and training summed over
+        more.
+        """
         return (
             *self._entries(),
             *self._genes(),
-            *([] if library_size else subset_findings(self._source)),
+            *(subset_findings(self._source) if summed else ()),
             *self._cells(),
         )
 

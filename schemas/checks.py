@@ -12,7 +12,7 @@ import pandas as pd
 
 from cellmark.schemas.anndata_facts import AnndataFacts, facts_of_anndata
 from cellmark.schemas.cells import CellSource
-from cellmark.schemas.check_labelled import labelled_findings, own_panel
+from cellmark.schemas.check_labelled import labelled_findings, own_panel, without_consequences
 from cellmark.schemas.check_matrix import MatrixWatch
 from cellmark.schemas.check_published import published_findings
 from cellmark.schemas.checked_cells import ROWS_TO_REFUSE, CheckedCells
@@ -144,11 +144,9 @@ def check_cells(
             if prepared.cells is not None:
                 matrix.see(chunk)
         checked.finish()
-        found += [*checked.notes, *matrix.findings(library_size=library_size is not None)]
+        found += [*checked.notes, *matrix.findings(summed=library_size is None)]
     except InputError as error:
-        # A row of a matrix that lies on its side is a gene, which may well be empty.
-        told = [finding for finding in error.findings if not (turned and finding.code == "CELL_EMPTY")]
-        found += [*told, *source.notes]
+        found += [*without_consequences(error.findings, turned), *source.notes]
     found += [finding for finding in turned if finding.code not in {there.code for there in found}]
     if profile == "publish" and facts is not None:
         found += _published(source, facts, source.var if var is None else var)

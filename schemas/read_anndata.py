@@ -94,7 +94,7 @@ def to_csr(X: Any, where: str) -> sp.csr_matrix:
         )  # fmt: skip
     if not sp.issparse(X):
         return sp.csr_matrix(native(values))
-    if X.format in ("csr", "csc"):
+    if X.format in ("csr", "csc", "coo"):
         check_compressed(X)
     if X.data.dtype.kind == "f" and X.data.dtype.itemsize not in (4, 8):
         X = X.copy()
@@ -110,7 +110,7 @@ def _mend_type(dtype: np.dtype[Any]) -> str:
 
 def _check_structure(X: Any, where: str) -> None:
     """Raise `ReadError` for a sparse matrix in memory whose parts do not fit together."""
-    if not (sp.issparse(X) and X.format in ("csr", "csc")):
+    if not (sp.issparse(X) and X.format in ("csr", "csc", "coo")):
         return
     try:
         check_compressed(X)
@@ -122,10 +122,19 @@ def _check_structure(X: Any, where: str) -> None:
 
 
 def check_compressed(X: Any) -> None:
-    """Raise `ValueError` unless the parts of a CSR or CSC matrix fit together.
+    """Raise `ValueError` unless the parts of a CSR, CSC or COO matrix fit together.
 
     SciPy's compiled loops trust them: a wrong index reads or writes memory that is not the matrix's.
     """
+    if X.format == "coo":
+        for places, size in ((X.row, X.shape[0]), (X.col, X.shape[1])):
+            if places.dtype.kind not in "iu" or len(places) != len(X.data):
+                raise ValueError("coordinates of the sparse matrix that do not fit its values")
+            if len(places) and (places.min() < 0 or places.max() >= size):
+                raise ValueError("coordinates of the sparse matrix outside its shape")
+        return
+    if X.indptr.dtype.kind not in "iu" or X.indices.dtype.kind not in "iu":
+        raise ValueError("indices or pointers of the sparse matrix that are no whole numbers")
     n_major, n_minor = X.shape if X.format == "csr" else X.shape[::-1]
     if len(X.indptr) != n_major + 1 or X.indptr[0] != 0 or (X.indptr[1:] < X.indptr[:-1]).any():
         raise ValueError("pointers of the sparse matrix that do not rise from 0")

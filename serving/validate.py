@@ -23,6 +23,9 @@ from .open_apart import open_source
 from .quality import QualityWatch
 from .reader_cells import ReaderCells
 
+ALIKE = 0.9
+"""Share of the genes that training measured from which on sums over an input's genes compare with training's."""
+
 
 @dataclass(frozen=True)
 class ValidationReport(CheckReport):
@@ -106,9 +109,8 @@ def validate_cells(
     except InputError as error:
         return ValidationReport(source.n_obs, source.n_vars, gravest_first((*error.findings, *source.notes)))
     quality = watch.compare(bundle, data_docs=data_docs)
-    findings = gravest_first(
-        (*quality.to_findings(), *checked.notes, *matrix.findings(library_size=library_size is not None))
-    )
+    summed = library_size is None and source.n_vars < ALIKE * bundle.manifest.n_genes_measured
+    findings = gravest_first((*quality.to_findings(), *checked.notes, *matrix.findings(summed=summed)))
     return ValidationReport(source.n_obs, source.n_vars, findings, quality=quality)
 
 

@@ -73,8 +73,12 @@ def test_without_a_model_names_alone_tell(profile: Any, tmp_path: Path) -> None:
     assert codes(turned, profile=profile) == ["MATRIX_TRANSPOSED"]
     turned.write_h5ad(tmp_path / "turned.h5ad")
     assert check_path(tmp_path / "turned.h5ad", profile=profile).codes == ("MATRIX_TRANSPOSED",)
-    with pytest.raises(InputError, match="MATRIX_TRANSPOSED"):
-        read_labelled(cells_from_anndata(turned), label="cell_type")
+    turned.X[3, 3] = 0.5
+    for label, expected in (("cell_type", set()), ("none", {"LABEL_COLUMN_UNKNOWN"})):
+        with pytest.raises(InputError) as caught:
+            read_labelled(cells_from_anndata(turned), label=label)
+        found = {finding.code for finding in caught.value.findings}
+        assert found == {"MATRIX_TRANSPOSED", "COUNTS_NOT_WHOLE"} | expected
 
 
 def test_few_genes_of_the_model_are_no_matrix_on_its_side(tiny_bundle: Bundle, new_cells: ad.AnnData) -> None:
@@ -96,13 +100,22 @@ def broken_parts(what: str) -> sp.csr_matrix:
         X.indices[0] = -1
     elif what == "pointers that fall":
         X.indptr[3] = X.indptr[5]
+    elif what == "fractional indices":
+        X.indices = X.indices + 0.5
     else:
         X.indptr[-1] += 5
     return X
 
 
 @pytest.mark.parametrize(
-    "what", ["an index beyond the genes", "an index below zero", "pointers that fall", "pointers beyond the values"]
+    "what",
+    [
+        "an index beyond the genes",
+        "an index below zero",
+        "pointers that fall",
+        "pointers beyond the values",
+        "fractional indices",
+    ],
 )
 @pytest.mark.parametrize("layout", ["csr", "csc"])
 def test_a_sparse_matrix_that_is_broken_in_memory_is_refused(what: str, layout: str) -> None:
@@ -118,6 +131,15 @@ def test_a_sparse_matrix_that_is_broken_in_memory_is_refused(what: str, layout: 
     with pytest.raises(ReadError, match="MATRIX_INVALID"):
         cells_from_anndata(source)
     assert codes(source) == ["MATRIX_INVALID"]
+
+
+def test_coordinates_that_are_broken_in_memory_are_refused() -> None:
+    adata = cells(20)
+    X = sp.coo_matrix(adata.X)
+    adata._X = X
+    assert codes(adata) == []
+    X.col[5] = 10_000
+    assert codes(adata) == ["MATRIX_INVALID"]
 
 
 def test_entries_in_parts_are_summed_with_a_warning_and_an_unsorted_matrix_is_none_of_it() -> None:
@@ -226,6 +248,13 @@ def test_a_file_of_variable_genes_needs_library_sizes() -> None:
     assert [note.code for note in read.notes] == ["GENES_SUBSET"]
 
 
+def test_a_model_of_as_few_genes_sums_over_as_few(tiny_bundle: Bundle, new_cells: ad.AnnData) -> None:
+    adata = new_cells.copy()
+    adata.var["highly_variable"] = True
+    assert "GENES_SUBSET" not in validate_cells(tiny_bundle, cells_from_anndata(adata)).codes
+    assert "GENES_SUBSET" in validate_cells(tiny_bundle, cells_from_anndata(adata[:, :100].copy())).codes
+
+
 def test_features_of_which_none_is_a_gene_are_refused(tmp_path: Path) -> None:
     adata = cells()
     adata.var["feature_types"] = "Antibody Capture"
@@ -248,7 +277,7 @@ def test_remarks_are_the_same_in_any_chunking() -> None:
         watch = MatrixWatch(source)
         for chunk in source.chunks(n_rows):
             watch.see(chunk)
-        told.append(watch.findings(library_size=True))
+        told.append(watch.findings(summed=False))
     assert told[0] == told[1] == told[2]
     assert len(told[0]) == 3
 

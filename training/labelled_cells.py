@@ -12,7 +12,7 @@ from cellmark.schemas.cells import CellSource
 from cellmark.schemas.check_labelled import labelled_findings, own_panel, value_errors
 from cellmark.schemas.check_matrix import subset_findings
 from cellmark.schemas.checked_cells import CheckedCells, LibrarySizeSource
-from cellmark.schemas.errors import Finding, InputError, LabelError, raise_if_refused
+from cellmark.schemas.errors import Finding, InputError, LabelError
 from cellmark.schemas.orientation import transposed_findings
 
 from .name_genes import name_genes
@@ -82,7 +82,8 @@ def read_labelled(
     panel = own_panel(source)
     if errors := tuple(finding for finding in found if finding.severity == "error"):
         raise LabelError(*errors, *value_errors(source, panel, library_size=library_size))
-    raise_if_refused(transposed_findings(source), InputError)
+    if transposed_findings(source):
+        raise InputError(*value_errors(source, panel, library_size=library_size))
     checked = CheckedCells(source, panel, library_size=library_size, min_share=0.0)
     cells = checked.load()
     # A file may store a value in parts, or zeros: a logarithm of the parts, or a digest of the zeros, would be wrong.
