@@ -37,9 +37,11 @@ def show_calls(frame: pd.DataFrame, out: Path) -> None:
     console = Console(highlight=False)
     console.print(table)
     version = f" version {facts['model_version']}" if facts["model_version"] else ""
+    share = facts.get("attribution_share")
+    carried = f" ({share:.1%} of the evidence is there)" if share is not None and facts["genes_missing"] else ""
     console.print(
         f"{facts['model']}{version} ({facts['bundle_digest'][:12]}), genes matched {facts['genes_matched']}, "
-        f"missing {facts['genes_missing']}, library size {facts['library_size_source']}",
+        f"missing {facts['genes_missing']}{carried}, library size {facts['library_size_source']}",
         markup=False,
     )
     n_unassigned = int((frame[CELL_TYPE] == UNASSIGNED).sum())

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 
 from cellmark.schemas.cells import MemoryCells
 from cellmark.schemas.errors import InputError
-from cellmark.schemas.gene_tables import ENSEMBL, PREVIOUS, load_gene_table
+from cellmark.schemas.gene_tables import ENSEMBL, ENTREZ, PREVIOUS, load_gene_table
 from cellmark.serving.annotator import Annotator
 from cellmark.serving.validate import validate_cells
 
@@ -69,6 +69,16 @@ def ensembl(names: list[str]) -> list[str]:
     return [ids.get(gene, f"ENSG09{number:09d}") for number, gene in enumerate(genes)]
 
 
+def numbered(names: list[str]) -> list[str]:
+    """Each gene's Entrez id as the table gives it; genes that it does not have get one that no table has."""
+    table = load_gene_table("human")
+    sure = (table.kind == ENTREZ) & (table.gene >= 0)
+    ids = dict(zip(table.gene[sure], table.names[sure], strict=True))
+    places = table.find(names)
+    genes = [int(table.gene[place]) if place >= 0 else -1 for place in places]
+    return [ids.get(gene, f"9{number:09d}") for number, gene in enumerate(genes)]
+
+
 def old_symbols(names: list[str]) -> list[str]:
     """A fifth of all genes, wherever there are enough with one, under a previous symbol."""
     table = load_gene_table("human")
@@ -97,6 +107,12 @@ WAYS: dict[str, Callable[[list[str]], list[str]]] = {
     "lower case": lambda names: [name.lower() for name in names],
     "R": make_names,
     "old symbols": old_symbols,
+    "Entrez": lambda names: numbered(names),
+    "mixed": lambda names: [
+        (symbol, gene_id, number)[n % 3]
+        for n, (symbol, gene_id, number) in enumerate(zip(names, ensembl(names), numbered(names), strict=True))
+    ],
+    "prefix": lambda names: [f"hg19_{name}" for name in names],
     "joint reference": lambda names: [f"GRCh38_{name}" for name in names],
 }
 
