@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from cellmark.schemas.cells import CellSource, MemoryCells, OtherMatrix, RowChunk
 from cellmark.schemas.check_hdf5 import check_hdf5
 from cellmark.schemas.errors import Finding, ReadError
+from cellmark.schemas.file_kind import file_kind
 from cellmark.schemas.read_anndata import RAW, cells_from_anndata, to_csr
 from cellmark.schemas.read_limits import NO_LIMITS, ReadLimits
 from cellmark.schemas.reading import gene_features, not_anndata, reading, unknown_layer
@@ -32,7 +33,7 @@ def open_h5ad(path: Path, *, layer: str | None = None, limits: ReadLimits = NO_L
     with reading(path, EXPECTED):
         if not h5py.is_hdf5(path):
             raise ReadError(
-                Finding("FILE_UNREADABLE", str(path), EXPECTED, "a file that is not HDF5",
+                Finding("FILE_UNREADABLE", str(path), EXPECTED, f"{file_kind(path)}, not HDF5",
                         "Check that the file is complete, and that its extension is right.")
             )  # fmt: skip
         file = h5py.File(path, "r")

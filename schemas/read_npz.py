@@ -9,6 +9,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from cellmark.schemas.errors import Finding, ReadError, RequestError
+from cellmark.schemas.file_kind import file_kind
 from cellmark.schemas.read_limits import NO_LIMITS, ReadLimits
 from cellmark.schemas.reading import reading
 from cellmark.schemas.request_cells import LONGEST_NAME, RequestCells, csr_cells
@@ -29,7 +30,7 @@ def read_npz(path: Path, *, name: str, limits: ReadLimits = NO_LIMITS) -> Reques
     """
     with reading(Path(name), EXPECTED):
         if not zipfile.is_zipfile(path):
-            raise _unreadable(name, "a file that is not a zip archive")
+            raise _unreadable(name, f"{file_kind(path)}, not an .npz")
         with zipfile.ZipFile(path) as archive:
             _check_members(archive, name, limits)
             _check_headers(archive, name, limits)

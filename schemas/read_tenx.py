@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from cellmark.schemas.cells import MemoryCells
 from cellmark.schemas.check_hdf5 import MOST_COMPRESSED, check_hdf5
 from cellmark.schemas.errors import Finding, ReadError
+from cellmark.schemas.file_kind import file_kind
 from cellmark.schemas.open_limited import open_limited
 from cellmark.schemas.read_limits import NO_LIMITS, ReadLimits
 from cellmark.schemas.reading import GENE_EXPRESSION, gene_features, not_anndata, reading
@@ -32,7 +33,7 @@ def read_tenx_h5(path: Path, *, limits: ReadLimits = NO_LIMITS) -> MemoryCells:
     """
     with reading(path, EXPECTED_H5):
         if not h5py.is_hdf5(path):
-            raise _unreadable(path, EXPECTED_H5, "a file that is not HDF5", "Check that the file is complete.")
+            raise _unreadable(path, EXPECTED_H5, f"{file_kind(path)}, not HDF5", "Check that the file is complete.")
         with h5py.File(path, "r") as file:
             check_hdf5(file, path)
             if isinstance(file.get("matrix"), h5py.Group):

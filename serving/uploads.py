@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cellmark.schemas.errors import CellmarkError, Finding, ParameterError, ReadError
+from cellmark.schemas.file_kind import file_kind
 from cellmark.schemas.request_cells import RequestCells
 from cellmark.schemas.requests import cells_from_json
 from cellmark.schemas.strict_json import parse_json
@@ -72,7 +73,7 @@ def _with_extension(path: Path, rules: ReadingRules) -> Path:
         return path.rename(path.with_suffix(".npz"))
     if start != b"\x89HDF\r\n\x1a\n":
         raise ReadError(
-            Finding("FILE_UNREADABLE", path.name, ACCEPTED, "a file that is neither" if start else "nothing",
+            Finding("FILE_UNREADABLE", path.name, ACCEPTED, file_kind(path),
                     "Check that the whole file was sent: curl needs --data-binary, not -d.")
         )  # fmt: skip
     return path.rename(path.with_suffix(".h5" if is_tenx(path, rules=rules) else ".h5ad"))
