@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from running_service import serve
+from running_service import end_with_sigterm, serve
 
 MODEL = Path(__file__).resolve().parents[1] / "archives" / "v1"
 EXCEPT = "positive_data_acceptance"
@@ -26,6 +26,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--model", type=Path, default=MODEL, help="A bundle folder; by default the archived one.")
     options = parser.parse_args()
+    end_with_sigterm()
     command = [str(Path(sys.executable).with_name("schemathesis")), "run", "--no-color"]
     command += ["--checks", "all", "--exclude-checks", EXCEPT, "--max-examples", str(options.examples)]
     command += ["--seed", str(options.seed), "--continue-on-failure", "--request-timeout", "30", "--warnings", "off"]

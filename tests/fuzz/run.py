@@ -24,7 +24,7 @@ import httpx
 from fuzz_case import MEDIA_TYPES, ROUTES, Case, make_case
 from fuzz_outcome import Outcome, Verdict, fault_of_answer, judge
 from mutate import keep
-from running_service import Server, Usage, serve
+from running_service import Server, Usage, end_with_sigterm, serve
 from sound_inputs import SoundInput, sound_inputs
 
 from cellmark.schemas.bundle import Bundle
@@ -167,6 +167,7 @@ def show(verdict: Verdict, outcomes: list[Outcome], seconds: float) -> None:
 
 def main() -> int:
     options = arguments()
+    end_with_sigterm()
     with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
         folder = Path(name)
         inputs = sound_inputs(Bundle.open(options.model).panel.symbols, folder)

@@ -67,6 +67,11 @@ class Server:
         return sorted({path.name for path in self.folder.iterdir()} - self.files)
 
 
+def end_with_sigterm() -> None:
+    """Let SIGTERM end this program like an error, so that the service is ended too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
 @contextmanager
 def serve(model: Path, folder: Path) -> Iterator[Server]:
     """The service with its default settings, ended by SIGTERM."""
