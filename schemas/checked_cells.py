@@ -5,7 +5,6 @@ A file, a JSON body, a shard of a batch and an AnnData in a notebook all go thro
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -17,16 +16,17 @@ from cellmark.schemas.counts_elsewhere import look_at
 from cellmark.schemas.errors import Finding, ReadError, raise_if_refused
 from cellmark.schemas.fit_genes import fit_genes
 from cellmark.schemas.gene_panel import MIN_PANEL_SHARE, GeneMatch, GenePanel, duplicate_notes, overlap_findings
+from cellmark.schemas.library_size import (
+    LibrarySizeSource,
+    LibrarySizeWatch,
+    given_library_size,
+    summing_findings,
+)
 from cellmark.schemas.normalization import row_sums
 from cellmark.schemas.orientation import transposed_findings
 from cellmark.schemas.sample_cells import sample_cells
 from cellmark.schemas.whole_findings import whole_findings
 
-LibrarySizeSource = Literal["given", "summed"]
-MIN_GENES_SHARE = 0.5
-"""A library size may be summed over no fewer than this share of the genes that training measured."""
-UNUSUAL_SHARE = 0.5
-"""Share of the cells outside the range of training's library sizes from which on an input is said to be unusual."""
 ROWS_TO_REFUSE = 4096
 """Rows at a time when the values of an input are only looked at."""
 
@@ -92,8 +92,7 @@ class CheckedCells:
         self._drawn = sample_cells(source.n_obs, source.n_vars)
         self._samples: list[sp.csr_matrix] = []
         self._library_problems: list[str] = []
-        self._library_range = library_range
-        self._n_shallow = self._n_deep = 0
+        self._sizes = LibrarySizeWatch(library_range)
         self._given, library_findings = given_library_size(source, library_size)
         self.library_size_source: LibrarySizeSource = "summed" if library_size is None else "given"
         findings = [*size_findings(source), *self.genes.findings]
@@ -139,10 +138,8 @@ class CheckedCells:
         if prepared.sample is not None:
             self._samples.append(prepared.sample)
         self._library_problems.extend(prepared.library_problems)
-        if self._library_range is not None and prepared.cells is not None:
-            low, high = self._library_range
-            self._n_shallow += int((prepared.cells.library_size < low).sum())
-            self._n_deep += int((prepared.cells.library_size > high).sum())
+        if prepared.cells is not None:
+            self._sizes.see(prepared.cells.library_size)
 
     def finish(self) -> None:
         """Raise `InputError` when any chunk had a problem. Call it when all chunks were recorded."""
@@ -152,21 +149,8 @@ class CheckedCells:
                 Finding("FILE_UNREADABLE", self.source.name, f"{self.source.n_obs} cells, as many as it has ids",
                         f"values of {self._n_seen}", "Write the file again from its source.")
             )  # fmt: skip
-        notes = raise_if_refused([*self._recorded_findings(), *self._unusual_sizes()])
+        notes = raise_if_refused([*self._recorded_findings(), *self._sizes.findings()])
         self.notes = (*self.notes, *(note for note in notes if note not in self.notes))
-
-    def _unusual_sizes(self) -> list[Finding]:
-        """The warning of an input most of whose cells are deeper, or shallower, than nearly all training cells."""
-        if self._library_range is None or max(self._n_shallow, self._n_deep) <= UNUSUAL_SHARE * self._n_seen:
-            return []
-        low, high = self._library_range
-        number, word = max((self._n_shallow, "below"), (self._n_deep, "above"))
-        return [
-            Finding("LIBRARY_SIZE_UNUSUAL", "library_size", f"totals of {low:.0f} to {high:.0f}, as of training cells",
-                    f"{number} of {self._n_seen} cells {word} that",
-                    "Check that these are the totals over all genes measured; cells of another depth are called less "
-                    "reliably.", "warning")
-        ]  # fmt: skip
 
     def _value_findings(self) -> list[Finding]:
         """What is wrong with the values of an input that is refused anyway."""
@@ -252,76 +236,5 @@ def id_findings(cell_ids: np.ndarray) -> tuple[Finding, ...]:
             f"{len(repeated)} ids that occur more than once",
             "Make them unique: adata.obs_names_make_unique(), or put the batch before each barcode.",
             examples=tuple(map(str, repeated[:N_EXAMPLES])),
-        ),
-    )
-
-
-def summing_findings(source: CellSource, n_genes_trained: int) -> tuple[Finding, ...]:
-    """The error of an input with too few genes to sum a library size over."""
-    if source.n_vars >= MIN_GENES_SHARE * n_genes_trained:
-        return ()
-    return (
-        Finding(
-            "LIBRARY_SIZE_NEEDED",
-            "library_size",
-            f"library sizes, or at least {MIN_GENES_SHARE:.0%} of the {n_genes_trained} genes that training measured",
-            f"{source.n_vars} genes and no library sizes",
-            "Give each cell's total count over all genes: --library-size OBS_COLUMN, library_size= in Python, "
-            "library_size in JSON.",
-        ),
-    )
-
-
-def given_library_size(
-    source: CellSource, library_size: str | np.ndarray | pd.Series | None
-) -> tuple[np.ndarray | None, tuple[Finding, ...]]:
-    """Library sizes that the user gave, float64 [cells], and what is wrong with them."""
-    if library_size is None:
-        return None, ()
-    if isinstance(library_size, str):
-        where = f"obs[{library_size!r}]"
-        if library_size not in source.obs.columns:
-            columns = ", ".join(map(str, source.obs.columns)) or "no columns"
-            return None, (
-                Finding(
-                    "LIBRARY_SIZE_COLUMN_UNKNOWN",
-                    "library_size",
-                    "a column of obs",
-                    f"{library_size!r}, where obs has {columns}",
-                    "Name the column that holds each cell's total count.",
-                ),
-            )
-        column = source.obs[library_size]
-        if isinstance(column, pd.DataFrame):
-            return None, (
-                Finding("LIBRARY_SIZE_INVALID", where, "one column of that name", f"{column.shape[1]} columns",
-                        "Rename one of them, or pass the numbers themselves."),
-            )  # fmt: skip
-        values = pd.to_numeric(column.astype(object), errors="coerce").to_numpy(dtype=np.float64)
-    else:
-        where = "library_size"
-        if isinstance(library_size, pd.Series) and library_size.index.is_unique:
-            # A series that knows the cells by id is read by id, so that another order does no harm.
-            places = library_size.index.get_indexer(pd.Index(source.cell_ids))
-            library_size = (library_size.iloc[places] if (places >= 0).all() else library_size).to_numpy()
-        given = pd.Series(np.asarray(library_size).ravel())
-        values = pd.to_numeric(given.astype(object), errors="coerce").to_numpy(dtype=np.float64)
-        if len(values) != source.n_obs:
-            return None, (
-                Finding("LIBRARY_SIZE_INVALID", where, f"one value for each of the {source.n_obs} cells",
-                        f"{len(values)} values", "Give the total count of every cell, in the order of the cells."),
-            )  # fmt: skip
-    # The graphs take float32: what it cannot hold would become infinite.
-    wrong = ~((values > 0) & (values <= np.finfo(np.float32).max))
-    if not wrong.any():
-        return values, ()
-    return None, (
-        Finding(
-            "LIBRARY_SIZE_INVALID",
-            where,
-            "positive, finite totals",
-            f"{int(wrong.sum())} cells with a value that is missing, zero, negative or infinite",
-            "Give each cell's total count over all genes measured.",
-            examples=tuple(map(str, source.cell_ids[wrong][:N_EXAMPLES])),
         ),
     )

@@ -16,7 +16,7 @@ from cellmark.schemas.check_labelled import labelled_findings, own_panel, withou
 from cellmark.schemas.check_matrix import MatrixWatch
 from cellmark.schemas.check_published import published_findings
 from cellmark.schemas.checked_cells import ROWS_TO_REFUSE, CheckedCells
-from cellmark.schemas.errors import Finding, InputError, Severity
+from cellmark.schemas.errors import Finding, InputError, ParameterError, Severity
 from cellmark.schemas.identical_cells import IdenticalCells
 from cellmark.schemas.orientation import transposed_findings
 from cellmark.schemas.read_anndata import RAW, cells_from_anndata
@@ -75,6 +75,14 @@ class CheckReport:
         return f"{name}: {cells} x {self.n_genes} genes {PASSED[self.profile]}; {', '.join(counted) or 'no warnings'}."
 
 
+def require_profile(name: str) -> None:
+    """Raise `ParameterError` for a profile that there is none of."""
+    if name not in PROFILES:
+        raise ParameterError(
+            Finding("PARAMETER_INVALID", "profile", "query, train or publish", repr(name), "Name one of them.")
+        )
+
+
 def gravest_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Each finding once, errors before warnings before notes, otherwise in their order."""
     return tuple(sorted(dict.fromkeys(findings), key=lambda finding: GRAVITY[finding.severity]))
@@ -93,13 +101,16 @@ def check_anndata(
     """The report of an AnnData, which stays as it is. Arguments as in `check_cells`; `layer`: as in every reader, by
     default `raw` for `publish` where there is one.
     """
+    require_profile(profile)
     try:
         facts = facts_of_anndata(adata) if profile == "publish" else None
         if facts is not None and facts.has_raw and layer is None:
             layer = RAW
         source = cells_from_anndata(adata, layer=layer)
     except InputError as error:
-        return CheckReport(None, None, error.findings, profile)
+        told = labelled_findings(adata.obs, label=label or "cell_type", donor=donor, min_cells=min_cells,
+                                 held_out=donor is not None) if profile == "train" else ()  # fmt: skip
+        return CheckReport(None, None, gravest_first((*error.findings, *told)), profile)
     return check_cells(
         source,
         profile=profile,
@@ -127,8 +138,15 @@ def check_cells(
 
     `label`: the column of cell types, `cell_type` by default for `train`; labels of a `publish` are looked at when it
     is given. `donor`: a column, whose donors are to be held out. `min_cells`: cells that a type needs. `facts`, `var`:
-    for `publish`, what the AnnData has beside its cells, and its genes where they are not those of `source`.
+    for `publish`, what the AnnData has beside its cells, and its genes where they are not those of `source`. Raises
+    `ParameterError` for another profile, and for a `publish` without `facts`.
     """
+    require_profile(profile)
+    if profile == "publish" and facts is None:
+        raise ParameterError(
+            Finding("PARAMETER_INVALID", "facts", "what a published AnnData has beside its cells", "nothing",
+                    "Use check_anndata, or facts_of_h5ad.")
+        )  # fmt: skip
     found: list[Finding] = []
     if profile == "train" or (profile == "publish" and label is not None):
         found += labelled_findings(

@@ -1,7 +1,7 @@
 """`cellmark validate`: everything that is wrong with an input, before it is used."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -15,6 +15,9 @@ from cellmark.serving.cli_options import (
     RecoverCounts,
     Trusted,
 )
+
+if TYPE_CHECKING:
+    from cellmark.schemas.checks import Profile
 
 TRAINING = "Labelled cells"
 
@@ -101,7 +104,7 @@ def validate(
             from cellmark.serving.validate import check_path
 
             report = check_path(
-                data, profile=profile_of(profile), label=label, donor=donor, min_cells=min_cells, **reading
+                data, profile=cast("Profile", profile), label=label, donor=donor, min_cells=min_cells, **reading
             )
     if json_output:
         typer.echo(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))
@@ -112,23 +115,12 @@ def validate(
     raise typer.Exit(0 if report.valid else 1)
 
 
-def profile_of(name: str) -> Any:
-    """The profile of that name. Raises `ParameterError` for another name."""
-    from cellmark.schemas.checks import PROFILES
-    from cellmark.schemas.errors import Finding, ParameterError
-
-    if name in PROFILES:
-        return name
-    raise ParameterError(
-        Finding("PARAMETER_INVALID", "profile", "query, train or publish", repr(name), "Name one of them.")
-    )
-
-
 def _check_options(profile: str, of_models: dict[str, Any], of_labels: dict[str, Any], model: str | None) -> None:
     """Refuse options that the profile, or the lack of a model, would leave without effect."""
+    from cellmark.schemas.checks import require_profile
     from cellmark.schemas.errors import Finding, ParameterError
 
-    profile_of(profile)
+    require_profile(profile)
     if profile == "query":
         idle = [name for name, value in of_labels.items() if value is not None]
         idle += [name for name, value in of_models.items() if value is not None and model is None]

@@ -12,8 +12,9 @@ import pytest
 import scipy.sparse as sp
 
 from cellmark.schemas.anndata_facts import facts_of_anndata, facts_of_h5ad
-from cellmark.schemas.checks import CheckReport, check_anndata, gravest_first
-from cellmark.schemas.errors import Finding
+from cellmark.schemas.checks import CheckReport, check_anndata, check_cells, gravest_first
+from cellmark.schemas.errors import Finding, ParameterError
+from cellmark.schemas.read_anndata import cells_from_anndata
 from cellmark.serving.open_apart import open_apart
 from cellmark.serving.reader_cells import ReaderCells
 from cellmark.serving.validate import check_path
@@ -220,6 +221,20 @@ def test_an_input_that_cannot_be_read_is_a_report_too(tiny_cells: ad.AnnData, tm
     assert check_anndata(tiny_cells, layer="none").codes == ("LAYER_UNKNOWN",)
     report = check_path(tmp_path / "none.h5ad", profile="train")
     assert (report.codes, report.n_cells, report.profile) == (("FILE_NOT_FOUND",), None, "train")
+
+
+def test_labels_are_looked_at_where_values_cannot_be_read(tiny_cells: ad.AnnData) -> None:
+    assert check_anndata(tiny_cells, profile="train", label="none", layer="none").codes == (
+        "LAYER_UNKNOWN",
+        "LABEL_COLUMN_UNKNOWN",
+    )
+
+
+def test_nothing_passes_for_a_profile_that_there_is_none_of(tiny_cells: ad.AnnData) -> None:
+    with pytest.raises(ParameterError, match="profile"):
+        check_anndata(tiny_cells, profile="serve")  # type: ignore[arg-type]
+    with pytest.raises(ParameterError, match="facts"):
+        check_cells(cells_from_anndata(tiny_cells), profile="publish")
 
 
 def test_findings_come_once_and_the_gravest_first() -> None:
