@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cellmark.schemas.errors import Finding, GeneOverlapError, LabelError, ParameterError
+from cellmark.schemas.mangled_gene_names import ensembl_id, genome_prefix
 from cellmark.schemas.marker_table import marker_table
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def to_rank_genes_groups(
 def rows_for(table: pd.DataFrame, *, obs: pd.DataFrame, var_names: Sequence[str], groupby: str) -> pd.DataFrame:
     """The rows of the marker table whose gene and cell type some cells have: scanpy's plots fail on others.
 
+    `gene_symbol` becomes the cells' own name of a gene that they name by its Ensembl id or with a genome's prefix.
     Raises `LabelError` when `groupby` is no column of `obs` or holds none of the table's cell types, and
     `GeneOverlapError` when none of its genes is in `var_names`.
     """
@@ -88,7 +90,8 @@ def rows_for(table: pd.DataFrame, *, obs: pd.DataFrame, var_names: Sequence[str]
             Finding("LABEL_COLUMN_UNKNOWN", f"obs[{groupby!r}]", f"cell types of the markers: {', '.join(types)}",
                     "none of them", "Name the column of cell types with --groupby.", "error", _examples(obs[groupby]))
         )  # fmt: skip
-    kept = kept[kept["gene_symbol"].isin(set(map(str, var_names)))]
+    kept = kept.assign(gene_symbol=_own_names(kept, var_names))
+    kept = kept[kept["gene_symbol"].notna()]
     if kept.empty:
         raise GeneOverlapError(
             Finding("NO_GENES_SHARED", "var_names", f"gene symbols such as {', '.join(genes[:3])}",
@@ -96,6 +99,23 @@ def rows_for(table: pd.DataFrame, *, obs: pd.DataFrame, var_names: Sequence[str]
                     "Name the genes as the training data did.", "error", tuple(map(str, var_names[:N_EXAMPLES])))
         )  # fmt: skip
     return kept
+
+
+def _own_names(table: pd.DataFrame, var_names: Sequence[str]) -> pd.Series:
+    """What some cells call the gene of each row, None for one that they lack."""
+    there = set(map(str, var_names))
+    others: dict[str, str] = {}
+    for name in map(str, var_names):
+        genome, bare = genome_prefix(name)
+        gene_id = ensembl_id(bare)
+        if gene_id is not None or genome is not None:
+            others.setdefault(gene_id[0] if gene_id is not None else bare, name)
+    ids = table["gene_id"] if "gene_id" in table else pd.Series(None, index=table.index, dtype=object)
+    own = [
+        symbol if symbol in there else others.get(symbol, others.get(gene_id) if isinstance(gene_id, str) else None)
+        for symbol, gene_id in zip(table["gene_symbol"].astype(str), ids, strict=True)
+    ]
+    return pd.Series(own, index=table.index, dtype=object)
 
 
 def write_into(

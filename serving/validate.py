@@ -19,6 +19,7 @@ from cellmark.schemas.quality_report import QualityReport
 from cellmark.schemas.read_anndata import RAW
 from cellmark.schemas.reading import reading
 
+from .annotator import check_share
 from .open_apart import open_source
 from .quality import QualityWatch
 from .reader_cells import ReaderCells
@@ -88,6 +89,8 @@ def validate_cells(
     `min_panel_share`, `min_attribution_share`: floors in place of the model's own.
     """
     check_attribution_share(min_attribution_share, bundle.panel.evidence)
+    if min_panel_share is not None:
+        check_share(min_panel_share)
     try:
         checked = CheckedCells(
             source,

@@ -222,6 +222,15 @@ def test_names_with_a_slash_keep_an_h5ad_readable(tmp_path: Path) -> None:
     assert found["cell_type"].unique().tolist() == ["B", "B/naive"]
 
 
+def test_cells_that_name_their_genes_by_ids_or_with_a_prefix_get_these_names() -> None:
+    table = partly_ranked().assign(gene_id=lambda rows: rows["gene_symbol"].map({"a": "ENSG00000000001"}))
+    obs = pd.DataFrame({"label": table["cell_type"].unique()})
+    kept = rows_for(table, obs=obs, var_names=["ENSG00000000001.4", "c", "hg19_b"], groupby="label")
+    expected = table["gene_symbol"].map({"a": "ENSG00000000001.4", "b": "hg19_b", "c": "c"})
+    assert kept["gene_symbol"].tolist() == expected[expected.notna()].tolist()
+    assert {"ENSG00000000001.4", "c"} <= set(kept["gene_symbol"])
+
+
 def test_genes_and_types_that_the_cells_lack_are_left_out() -> None:
     obs = pd.DataFrame({"label": pd.Categorical(["B", "NK"])})
     kept = rows_for(partly_ranked(), obs=obs, var_names=["c", "a", "z"], groupby="label")

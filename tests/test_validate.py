@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.errors import InputError
+from cellmark.schemas.errors import InputError, ParameterError
 from cellmark.schemas.read_anndata import cells_from_anndata
 from cellmark.serving.annotator import Annotator
 from cellmark.serving.validate import validate_cells, validate_path
@@ -80,3 +80,10 @@ def test_data_docs_are_written_to_a_new_folder(tiny_bundle: Bundle, new_file: Pa
     docs = tmp_path / "docs"
     assert validate_path(tiny_bundle, new_file, data_docs=docs).valid
     assert (docs / "index.html").is_file()
+
+
+def test_floors_out_of_their_range_are_refused(tiny_bundle: Bundle, new_cells: ad.AnnData) -> None:
+    cells = cells_from_anndata(new_cells[:3].copy())
+    for floors in ({"min_panel_share": 7.0}, {"min_panel_share": float("nan")}, {"min_attribution_share": -1.0}):
+        with pytest.raises(ParameterError, match=next(iter(floors))):
+            validate_cells(tiny_bundle, cells, **floors)  # type: ignore[arg-type]
