@@ -75,6 +75,12 @@ def test_a_case_is_the_same_each_time(load: Any, tmp_path: Path) -> None:
     assert not {case.content for case in first} & {one.content for one in inputs}
 
 
+def test_files_of_every_kind_are_read_without_the_service_too(load: Any, tmp_path: Path) -> None:
+    inputs = load("sound_inputs").sound_inputs(("GENE0", "GENE1"), tmp_path)
+    share = load("run").READER_SHARE
+    assert {number % len(inputs) for number in range(0, 2000, share)} == set(range(len(inputs)))
+
+
 def test_every_mutation_of_bytes_changes_something_within_bounds(load: Any) -> None:
     mutate = load("mutate")
     content = bytes(range(256)) * 8

@@ -42,8 +42,8 @@ LIMIT = ReaderBudget().seconds * WALL_FACTOR + 5
 """Seconds: what a reader of a small file may take at most (`reader_process.py`), and some for the way and the queue."""
 EVERY = 50
 """Cases between two looks at memory."""
-READER_SHARE = 10
-"""Every such case of a file is also read without the service."""
+READER_SHARE = 9
+"""Every such case of a file is also read without the service: a number that meets every input in turn."""
 
 
 def ask(client: httpx.Client, case: Case) -> Outcome:
@@ -107,8 +107,12 @@ class Run:
 
     def go(self) -> None:
         with ThreadPoolExecutor(CLIENTS) as pool:
-            for thread in [pool.submit(self._client) for _ in range(CLIENTS)]:
-                thread.result()
+            threads = [pool.submit(self._client) for _ in range(CLIENTS)]
+            try:
+                for thread in threads:
+                    thread.result()
+            finally:
+                self._deadline = 0.0  # should one have failed, or the program be ended, the others take no more cases
 
     def _client(self) -> None:
         with httpx.Client(base_url=self.server.url, timeout=LIMIT + 10) as client:
