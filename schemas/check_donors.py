@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.check_labels import N_EXAMPLES, missing_labels
+from cellmark.schemas.check_labels import N_EXAMPLES, numbered
 from cellmark.schemas.errors import Finding, Severity
 from cellmark.schemas.label_text import as_meant, brief, shown
 from cellmark.schemas.likely_columns import columns_in_words, likely_donors
@@ -28,7 +28,8 @@ def donor_findings(
         return (_unknown(obs, donor),)
     where = f"obs[{donor!r}]"
     values = obs[donor]
-    missing = missing_labels(values)
+    listed, codes = numbered(values)
+    names, missing = np.array(listed), codes < 0
     found: list[Finding] = []
     if missing.any():
         found.append(
@@ -36,20 +37,17 @@ def donor_findings(
                     "Fill the column, take these cells out, or leave --donor away.", "error",
                     tuple(map(str, obs.index[missing][:N_EXAMPLES])))
         )  # fmt: skip
-    donors = values[~missing].astype(str).to_numpy(dtype=str)
-    if len(donors) == 0:
+    if len(names) == 0:
         return tuple(found)
     grave: Severity = "error" if held_out else "warning"
-    names, codes = np.unique(donors, return_inverse=True)
-    found += _number_findings(names, len(donors), where, grave)
+    found += _number_findings(names, int((~missing).sum()), where, grave)
     found += _twins(names, where)
     if label in obs.columns and not isinstance(obs[label], pd.DataFrame) and len(names) > 1:
-        labels = obs[label][~missing]
-        has_label = ~missing_labels(labels)
-        types, numbers = np.unique(labels[has_label].astype(str).to_numpy(dtype=str), return_inverse=True)
+        types, numbers = numbered(obs[label])
+        both = ~missing & (numbers >= 0)
         table = np.zeros((len(types), len(names)), dtype=np.int64)
-        np.add.at(table, (numbers, codes[has_label]), 1)
-        found += type_findings(table, types, names, where, min_cells=min_cells, grave=grave)
+        np.add.at(table, (numbers[both], codes[both]), 1)
+        found += type_findings(table, np.array(types), names, where, min_cells=min_cells, grave=grave)
     return tuple(found)
 
 

@@ -41,8 +41,8 @@ class LabelNames:
 
     @classmethod
     def of(cls, values: pd.Series) -> "LabelNames":
-        names, sizes = np.unique(values.astype(str).to_numpy(dtype=str), return_counts=True)
-        return cls(tuple(map(str, names)), sizes)
+        names, codes = numbered(values)
+        return cls(names, np.bincount(codes[codes >= 0], minlength=len(names)))
 
     def size(self, name: str) -> int:
         return int(self.sizes[self._places[name]])
@@ -55,7 +55,7 @@ def label_findings(obs: pd.DataFrame, label: str, *, min_cells: int) -> tuple[Fi
         return found
     where = f"obs[{label!r}]"
     values = obs[label]
-    known = LabelNames.of(values[~missing_labels(values)])
+    known = LabelNames.of(values)
     return (*found, *name_findings(known, where), *size_findings(known, label, min_cells=min_cells))
 
 
@@ -88,7 +88,18 @@ def label_column_findings(obs: pd.DataFrame, label: str) -> tuple[Finding, ...]:
 
 def missing_labels(values: pd.Series) -> np.ndarray:
     """Bool [cells]: no label, or one of nothing but spaces."""
-    return (values.isna() | (values.astype(str).str.strip() == "")).to_numpy()
+    return np.asarray(numbered(values)[1] < 0)
+
+
+def numbered(values: pd.Series) -> tuple[tuple[str, ...], np.ndarray]:
+    """The distinct values as text, sorted, and the number of each cell's, int [cells], -1 for none or only spaces."""
+    codes, distinct = pd.factorize(values)
+    texts = [str(value) for value in distinct]
+    names = sorted({text for text in texts if text.strip()})
+    place = {name: number for number, name in enumerate(names)}
+    # The last one is for what is missing, which factorize numbers -1.
+    numbers = np.array([*(place.get(text, -1) for text in texts), -1], dtype=np.int64)
+    return tuple(names), numbers[codes]
 
 
 def name_findings(labels: LabelNames, where: str) -> tuple[Finding, ...]:

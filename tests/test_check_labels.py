@@ -189,3 +189,9 @@ def test_keys_of_text_are_blind_to_one_thing_more_each() -> None:
     assert as_seen(text) == "B cell_1"
     assert as_meant(text) == "b cell 1"
     assert as_meant(as_meant(text)) == as_meant(text)
+
+
+def test_values_that_read_the_same_are_one_label_whatever_their_type() -> None:
+    assert codes([1, "1", 1, 2, "2", pd.NA, None, np.nan], min_cells=2) == {"LABEL_MISSING": "error"}
+    (missing,) = said([1, "1", 2, 2, pd.NA, " "], min_cells=2)
+    assert missing.examples == ("cell-4", "cell-5")
