@@ -13,7 +13,7 @@ import pandas as pd
 
 from cellmark.schemas.anndata_facts import AnndataFacts
 from cellmark.schemas.errors import Finding
-from cellmark.schemas.label_text import shown
+from cellmark.schemas.label_text import brief, shown
 
 SCHEMA = "CELLxGENE's schema 7.0.0"
 N_EXAMPLES = 5
@@ -181,26 +181,27 @@ def _ids_of(var: pd.DataFrame) -> str:
 def _embeddings(n_cells: int, facts: AnndataFacts) -> Iterable[Finding]:
     named = [embedding for embedding in facts.embeddings if EMBEDDING.fullmatch(embedding.name)]
     if not named:
-        there = ", ".join(embedding.name for embedding in facts.embeddings[:N_EXAMPLES]) or "none"
+        there = ", ".join(brief(embedding.name) for embedding in facts.embeddings[:N_EXAMPLES]) or "none"
         yield Finding("SCHEMA_EMBEDDING_INVALID", "obsm", "an embedding called X_ and a name, such as X_umap", there,
                       "Compute one: sc.tl.umap(adata), or rename it: "
                       "adata.obsm['X_umap'] = adata.obsm.pop('umap').")  # fmt: skip
     for embedding in named:
+        is_array = embedding.kind in tuple("fiu")
         faults = [
             text
             for text, is_fault in (
-                (f"{embedding.n_rows} rows for {n_cells} cells", embedding.n_rows != n_cells),
-                (f"{embedding.n_columns} columns", embedding.n_columns < 2),
-                ("no array of numbers", embedding.kind not in tuple("fiu")),
+                ("no array of numbers", not is_array),
+                (f"{embedding.n_rows} rows for {n_cells} cells", is_array and embedding.n_rows != n_cells),
+                (f"{embedding.n_columns} columns", is_array and embedding.n_columns < 2),
                 (f"{embedding.n_infinite} infinite values", embedding.n_infinite > 0),
                 ("nothing but missing values", embedding.all_missing),
             )
             if is_fault
         ]
         if faults:
-            yield Finding("SCHEMA_EMBEDDING_INVALID", f"obsm[{embedding.name!r}]",
+            yield Finding("SCHEMA_EMBEDDING_INVALID", f"obsm[{brief(embedding.name)!r}]",
                           "an array of finite numbers, cells x 2 or more", "; ".join(faults),
-                          f"Compute it again, or take it out: del adata.obsm[{embedding.name!r}].")  # fmt: skip
+                          f"Compute it again, or take it out: del adata.obsm[{brief(embedding.name)!r}].")  # fmt: skip
 
 
 def _storage(facts: AnndataFacts, share_of_zeros: float | None) -> Iterable[Finding]:

@@ -103,6 +103,8 @@ def put(name: str, value: Any) -> Change:
          "obsm['X_umap']"),
         (lambda adata: adata.obsm.update(X_umap=np.full((N_CELLS, 2), np.inf)), "SCHEMA_EMBEDDING_INVALID",
          "obsm['X_umap']"),
+        (lambda adata: adata.obsm.update(X_umap=pd.DataFrame({"a": 0.0, "b": 1.0}, index=adata.obs_names)),
+         "SCHEMA_EMBEDDING_INVALID", "obsm['X_umap']"),
         (lambda adata: adata.obsm.update(X_umap=np.zeros((N_CELLS, 1))), "SCHEMA_EMBEDDING_INVALID",
          "obsm['X_umap']"),
     ],
