@@ -99,8 +99,9 @@ def check_counts(X: sp.csr_matrix, cell_ids: np.ndarray, totals: np.ndarray) -> 
     data = X.data
     if data.dtype.kind == "b":
         data = data.astype(np.uint8)
-    if data.dtype.kind in "fiu" and _all_fine(data):
-        problems.largest = float(data.max()) if len(data) else 0.0
+    largest = _largest_if_fine(data) if data.dtype.kind in "fiu" else None
+    if largest is not None:
+        problems.largest = largest
     else:
         _look_closely(X, np.asarray(data, dtype=np.float64), cell_ids, problems)
     empty = totals == 0
@@ -114,34 +115,38 @@ def check_counts(X: sp.csr_matrix, cell_ids: np.ndarray, totals: np.ndarray) -> 
     return problems
 
 
-def _all_fine(data: np.ndarray) -> bool:
+def _largest_if_fine(data: np.ndarray) -> float | None:
+    """The largest value when all are counts, None when any has to be looked at closely."""
     if len(data) == 0:
-        return True
+        return 0.0
     if data.dtype in (np.float32, np.float64):
-        return _whole_floats(data)
+        return _largest_of_floats(data)
     low, high = data.min(), data.max()
     # NaN makes both comparisons false, so it is caught here too.
     if not (low >= 0 and high <= LARGEST_COUNT):
-        return False
-    return data.dtype.kind != "f" or bool(np.array_equal(data, data.astype(np.int32)))
+        return None
+    return float(high) if data.dtype.kind != "f" or np.array_equal(data, data.astype(np.int32)) else None
 
 
-def _whole_floats(data: np.ndarray) -> bool:
-    """Blocks that stay in a cache: each value is fetched from memory once. As unsigned numbers, the bits of what is
-    negative, infinite or missing are above those of every count that is allowed.
+def _largest_of_floats(data: np.ndarray) -> float | None:
+    """Blocks that stay in a cache: each value is fetched from memory once. As unsigned numbers, the bits of counts are
+    in the order of the counts, and those of what is negative, infinite or missing are above those of every count that
+    is allowed.
     """
     bits = np.ascontiguousarray(data).view(np.uint32 if data.dtype == np.float32 else np.uint64)
     most = np.array(LARGEST_COUNT, dtype=data.dtype).view(bits.dtype)[()]
     floor, same = np.empty(BLOCK, dtype=data.dtype), np.empty(BLOCK, dtype=bool)
+    largest = bits.dtype.type(0)
     for start in range(0, len(data), BLOCK):
         values = data[start : start + BLOCK]
+        largest = max(largest, bits[start : start + BLOCK].max())
         # -0.0 is a count, and looked at closely.
-        if bits[start : start + BLOCK].max() > most:
-            return False
+        if largest > most:
+            return None
         whole = np.floor(values, out=floor[: len(values)])
         if not np.equal(values, whole, out=same[: len(values)]).all():
-            return False
-    return True
+            return None
+    return float(largest.view(data.dtype))
 
 
 def _look_closely(X: sp.csr_matrix, data: np.ndarray, cell_ids: np.ndarray, problems: CountsProblems) -> None:
