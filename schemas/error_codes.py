@@ -112,6 +112,8 @@ CODES: dict[str, CodeMeaning] = {
     "GOLDEN_CELLS_MISMATCH": CodeMeaning(503, "the model's self-test gave other numbers than at export"),
     "PARITY_FAILED": CodeMeaning(500, "an exported graph does not answer as the trained network does"),
     "CELL_TYPE_UNKNOWN": CodeMeaning(422, "the model has no such cell type"),
+    "PROFILE_MISSING": CodeMeaning(404, "the model's bundle says nothing of what held-out cells looked like"),
+    "CALLS_OF_ANOTHER_MODEL": CodeMeaning(422, "calls that another model, or another version of it, made"),
     "REPORT_MISSING": CodeMeaning(404, "the model's bundle carries no report"),
     # the machine
     "DEVICE_UNAVAILABLE": CodeMeaning(503, "the device asked for cannot be used"),

@@ -18,7 +18,14 @@ from cellmark.schemas.canonical_json import canonical_json
 from cellmark.schemas.errors import BundleError, ModelError
 from cellmark.schemas.manifest import MANIFEST_NAME, seal
 
-OPTIONAL = ("markers.csv", "report.html", "MODEL_CARD.md", "cell_map.parquet", "training_summary.json")
+OPTIONAL = (
+    "markers.csv",
+    "report.html",
+    "MODEL_CARD.md",
+    "cell_map.parquet",
+    "training_summary.json",
+    "reference_profile.json",
+)
 FILES = (*REQUIRED, *OPTIONAL, MANIFEST_NAME)
 
 

@@ -20,6 +20,7 @@ from .check_parity import check_parity
 from .choose_panel import choose_panel
 from .config import TrainingConfig
 from .describe import describe_data, expect, frame_of_calls
+from .describe_reference import describe_reference
 from .distilled_annotator import distill_and_prove
 from .draw_golden_cells import draw_golden_counts, golden_cells
 from .drop_untrainable import drop_untrainable
@@ -257,6 +258,7 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
         expectations=expect(cells, split, columns, config),
         golden=golden,
         cell_map=cell_map,
+        reference=describe_reference(annotator, cells, split, columns, novelty=trust.novelty),
         training=summarize_training(
             cells.codes,
             cells.donors,

@@ -17,6 +17,7 @@ from cellmark.schemas import bundle as files
 from cellmark.schemas.atomic_output import whole_folder
 from cellmark.schemas.golden_cells import GoldenCells, write_golden
 from cellmark.schemas.manifest import Manifest
+from cellmark.schemas.reference_profile import ReferenceProfile
 from cellmark.schemas.training_summary import TrainingSummary
 
 from .write_report import write_report
@@ -69,11 +70,13 @@ def write_bundle(
     distilled: onnx.ModelProto | None = None,
     cell_map: pd.DataFrame | None = None,
     training: TrainingSummary | None = None,
+    reference: ReferenceProfile | None = None,
 ) -> Manifest:
     """Write all files and seal them. `folder` must not exist; it appears whole or not at all.
 
     `distilled`: a second, smaller annotator. `cell_map`: held-out cells in the plane, as `map_cells` gives them.
-    `training`: what the training data looked like. All three are optional files; the report tells what they hold.
+    `training`: what the training data looked like; the report tells what these two hold. `reference`: what held-out
+    cells looked like. All four are optional files.
 
     Raises `OutputError` when it exists or cannot be written.
     """
@@ -93,6 +96,8 @@ def write_bundle(
             cell_map.to_parquet(draft / files.CELL_MAP, index=False, compression="zstd")
         if training is not None:
             (draft / files.TRAINING_SUMMARY).write_bytes(training.to_bytes())
+        if reference is not None:
+            (draft / files.REFERENCE_PROFILE).write_bytes(reference.to_bytes())
         write_report(draft, manifest=manifest, markers=markers, genes=genes, cell_map=cell_map, training=training)
         return files.write_manifest(draft, manifest)
 

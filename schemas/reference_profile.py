@@ -1,0 +1,137 @@
+"""`reference_profile.json`: what held-out cells looked like to the model and in quality. Optional; no cell by itself.
+
+`cellmark drift` compares new cells with it. NumPy and pandas only.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, Self
+
+import numpy as np
+import pandas as pd
+from pydantic import model_validator
+
+from cellmark.schemas.bundle import REFERENCE_PROFILE, Bundle, content_error
+from cellmark.schemas.canonical_json import canonical_json
+from cellmark.schemas.errors import Finding, ModelError
+from cellmark.schemas.manifest_section import Section
+
+LEVELS = tuple(number / 20 for number in range(1, 20))
+"""Of the quantiles: 5, 10, ... 95 %."""
+LOW, MIDDLE, HIGH = 0, 9, 18
+"""Places in `LEVELS` of 5, 50 and 95 %."""
+FEWEST_CELLS = 20
+"""Fewer cells have no quantiles: they would be the cells themselves. Nor is drift judged of fewer."""
+
+BEST, UNASSIGNED_CELL = "best_cell_type", "unassigned"
+"""Columns of a frame of cells: the most probable type, text; whether the cell stays unassigned, bool."""
+MEASURES = ("confidence", "novelty", "library_size", "genes_detected", "mitochondrial_share")
+"""Its other columns, numbers. One that is absent, or null in every cell, is not measured."""
+
+
+class CellsProfile(Section):
+    """`n_cells`, the share of them that stays unassigned, and of each measure its quantiles at `levels`; None: not
+    measured, or too few cells.
+    """
+
+    n_cells: int
+    unassigned: float | None = None
+    confidence: list[float] | None = None
+    novelty: list[float] | None = None
+    library_size: list[float] | None = None
+    genes_detected: list[float] | None = None
+    mitochondrial_share: list[float] | None = None
+
+    def quantiles(self, measure: str) -> np.ndarray | None:
+        """Of one of `MEASURES`, float64 [levels]."""
+        values: list[float] | None = getattr(self, measure)
+        return None if values is None else np.asarray(values, dtype=np.float64)
+
+    def median(self, measure: str) -> float | None:
+        values = self.quantiles(measure)
+        return None if values is None else float(values[MIDDLE])
+
+
+class ReferenceProfile(Section):
+    """`part`: of the split, the test part where there is one. `composition`: share of each called type among the cells
+    that do not stay unassigned. `cell_types`: by most probable type, whether the cell stays unassigned or not.
+    """
+
+    format_version: Literal[1] = 1
+    part: Literal["test", "validation"]
+    levels: tuple[float, ...] = LEVELS
+    composition: dict[str, float]
+    overall: CellsProfile
+    cell_types: dict[str, CellsProfile]
+
+    @model_validator(mode="after")
+    def _quantiles_fit(self) -> Self:
+        if self.levels != LEVELS:
+            raise ValueError("quantiles at other levels")
+        for cells in (self.overall, *self.cell_types.values()):
+            for measure in MEASURES:
+                values = cells.quantiles(measure)
+                if values is None:
+                    continue
+                if len(values) != len(LEVELS) or not np.isfinite(values).all() or (np.diff(values) < 0).any():
+                    raise ValueError(f"{measure}: not {len(LEVELS)} finite numbers in ascending order")
+        return self
+
+    def to_bytes(self) -> bytes:
+        """As it lies in the bundle."""
+        return canonical_json(self.model_dump(mode="json"))
+
+
+def describe_cells(
+    cells: pd.DataFrame, cell_types: Sequence[str], *, part: Literal["test", "validation"], refuses: bool
+) -> ReferenceProfile:
+    """The profile of held-out cells. `cells`: one row each, with `BEST`, `UNASSIGNED_CELL` and `MEASURES`; `refuses`:
+    whether the model leaves cells unassigned at all.
+    """
+    return ReferenceProfile(
+        part=part,
+        composition=composition_of(cells, cell_types),
+        overall=_profile(cells, refuses=refuses),
+        cell_types={name: _profile(cells[cells[BEST] == name], refuses=refuses) for name in cell_types},
+    )
+
+
+def composition_of(cells: pd.DataFrame, cell_types: Sequence[str]) -> dict[str, float]:
+    """Share of each type among the cells that do not stay unassigned; zeros when all do."""
+    called = cells.loc[~cells[UNASSIGNED_CELL].to_numpy(dtype=bool), BEST]
+    sizes = called.value_counts().reindex(list(cell_types), fill_value=0)
+    return {name: float(size) / max(len(called), 1) for name, size in sizes.items()}
+
+
+def measured(cells: pd.DataFrame, measure: str) -> np.ndarray | None:
+    """The values of one measure, float64, without nulls; None where there is none."""
+    if measure not in cells.columns:
+        return None
+    values = cells[measure].to_numpy(dtype=np.float64)
+    values = values[np.isfinite(values)]
+    return values if len(values) else None
+
+
+def _profile(cells: pd.DataFrame, *, refuses: bool) -> CellsProfile:
+    if len(cells) < FEWEST_CELLS:
+        return CellsProfile(n_cells=len(cells))
+    found = {}
+    for measure in MEASURES:
+        values = measured(cells, measure)
+        if values is not None and len(values) >= FEWEST_CELLS:
+            found[measure] = [float(value) for value in np.quantile(values, LEVELS)]
+    share = float(cells[UNASSIGNED_CELL].mean()) if refuses else None
+    return CellsProfile(n_cells=len(cells), unassigned=share, **found)
+
+
+def read_profile(bundle: Bundle) -> ReferenceProfile:
+    """The profile of a bundle. Raises `ModelError` (`PROFILE_MISSING`) when it has none, `BundleError` on another."""
+    if REFERENCE_PROFILE not in bundle.manifest.files:
+        raise ModelError(
+            Finding("PROFILE_MISSING", "model", f"a bundle with {REFERENCE_PROFILE}",
+                    "one without it: made by an earlier version, or without cells held out",
+                    "Train the model again: cellmark train writes what held-out cells look like.")
+        )  # fmt: skip
+    try:
+        return ReferenceProfile.model_validate_json(bundle.path(REFERENCE_PROFILE).read_bytes())
+    except (OSError, ValueError) as error:
+        raise content_error(REFERENCE_PROFILE, "a profile of held-out cells", str(error).splitlines()[0]) from error

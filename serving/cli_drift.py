@@ -1,0 +1,106 @@
+"""`cellmark drift`: whether cells are like those that the model was tested on."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cellmark.serving.cli_options import (
+    Device,
+    Force,
+    GenesByCells,
+    Layer,
+    LibrarySize,
+    MinAttributionShare,
+    MinPanelShare,
+    Model,
+    RecoverCounts,
+    Trusted,
+)
+
+
+def drift(
+    data: Annotated[
+        Path,
+        typer.Argument(help="Cells, as annotate reads them; or a .csv or .parquet that annotate wrote."),
+    ],
+    model: Model,
+    calls: Annotated[
+        bool,
+        typer.Option(
+            "--calls", help="Take the calls that the file holds (cellmark_* columns); do not read its counts."
+        ),
+    ] = False,
+    layer: Layer = None,
+    library_size: LibrarySize = None,
+    genes_by_cells: GenesByCells = False,
+    recover_counts: RecoverCounts = False,
+    min_panel_share: MinPanelShare = None,
+    min_attribution_share: MinAttributionShare = None,
+    trusted: Trusted = False,
+    json_output: Annotated[bool, typer.Option("--json", help="The report as JSON on standard output.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to write it: a page, .html; or .json.")] = None,
+    device: Device = "cpu",
+    force: Force = False,
+) -> None:
+    """Compare cells with the held-out cells of the model's training: depth, genes, confidence, novelty, composition.
+
+    Each measure is ok, moved or far by thresholds that docs/drift.md states. Another composition is no fault by itself.
+    The exit status is 0 whatever was found.
+
+    Example: `cellmark drift new.h5ad --model models:/pbmc@champion -o drift.html`
+
+    Example: `cellmark drift calls.parquet --model models:/pbmc@champion`
+    """
+    import json
+
+    from cellmark.schemas.atomic_output import refuse_existing, whole_file
+    from cellmark.schemas.drift_words import plain_report
+    from cellmark.schemas.read import require_input
+    from cellmark.schemas.reference_profile import read_profile
+    from cellmark.serving.annotator import Annotator
+    from cellmark.serving.cli_options import device_of
+    from cellmark.serving.drift import drift_of_calls, drift_of_file
+    from cellmark.serving.model_source import open_model
+    from cellmark.serving.progress import waiting
+    from cellmark.serving.read_calls import holds_calls
+    from cellmark.serving.reader_server import start_reader
+    from cellmark.serving.show_drift import show_drift
+    from cellmark.serving.write_calls import check_format, check_not_input
+
+    wanted = device_of(device)
+    require_input(data)
+    if out is not None:
+        check_format(out, (".html", ".json"))
+        refuse_existing(out, force=force)
+        check_not_input(out, [data])
+    if not trusted:
+        start_reader()
+    if calls or holds_calls(data):
+        with waiting(f"Loading {model}"):
+            source = open_model(model)
+        report = drift_of_calls(source, data, trusted=trusted)
+    else:
+        with waiting(f"Loading {model}"):
+            annotator = Annotator.load(
+                model, device=wanted, min_panel_share=min_panel_share, min_attribution_share=min_attribution_share
+            )
+            read_profile(annotator.bundle)
+        reading = {"layer": layer, "genes_by_cells": genes_by_cells, "recover_counts": recover_counts}
+        report = drift_of_file(annotator, data, library_size=library_size, reading=reading, trusted=trusted)
+    text = json.dumps(plain_report(report), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    if out is not None:
+        if out.suffix == ".html":
+            from cellmark.schemas.report.drift_page import render_drift
+
+            page = render_drift(report)
+        else:
+            page = text
+        with whole_file(out, force=force) as draft:
+            draft.write_text(page, encoding="utf-8", newline="\n")
+    if json_output:
+        typer.echo(text, nl=False)
+        return
+    show_drift(report)
+    if out is not None:
+        typer.echo(f"Written to {out}")

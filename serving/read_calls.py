@@ -1,0 +1,74 @@
+"""Calls that `cellmark annotate` wrote: a table with its facts beside it, or an `.h5ad`."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, CONFIDENCE, NOVELTY
+from cellmark.schemas.errors import Finding, ReadError
+from cellmark.schemas.read import require_input
+
+from .open_apart import open_source
+from .write_calls import facts_path
+
+NEEDED = (CELL_TYPE, BEST_CELL_TYPE, CONFIDENCE, NOVELTY)
+LONGEST_HEADER = 1024**2
+
+
+def holds_calls(path: Path) -> bool:
+    """Whether a file can be nothing but a table of calls: a `.parquet`, or a `.csv` with their columns."""
+    if path.suffix.lower() == ".parquet":
+        return True
+    if path.suffix.lower() != ".csv" or not path.is_file():
+        return False
+    with path.open("rb") as handle:
+        header = handle.readline(LONGEST_HEADER)
+    return CELL_TYPE.encode() in header and CONFIDENCE.encode() in header
+
+
+def read_calls(path: Path, *, trusted: bool = False) -> tuple[pd.DataFrame, str | None]:
+    """The columns of calls, one row per cell, and the digest of the model that made them, None where nothing tells.
+
+    `trusted`: of an `.h5ad`, see `open_apart`. Raises `ReadError` for a file that holds no calls.
+    """
+    require_input(path)
+    if path.suffix.lower() in (".parquet", ".csv"):
+        frame, digest = _read_table(path), _digest_beside(path)
+    else:
+        with open_source(path, trusted=trusted) as source:
+            frame, digest = source.obs, None
+    absent = [name for name in NEEDED if name not in frame.columns]
+    if absent:
+        raise _no_calls(path, f"no {', '.join(absent)}")
+    frame = frame[list(NEEDED)].copy()
+    for name in (CONFIDENCE, NOVELTY):
+        frame[name] = pd.to_numeric(frame[name], errors="coerce")
+    if frame.empty or frame[[CELL_TYPE, BEST_CELL_TYPE, CONFIDENCE]].isna().any(axis=None):
+        raise _no_calls(path, "no cells" if frame.empty else "cells without a call")
+    return frame, digest
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    try:
+        if path.suffix.lower() == ".parquet":
+            return pd.read_parquet(path)
+        return pd.read_csv(path, usecols=lambda name: name in NEEDED, keep_default_na=False, na_values=[""])
+    except (OSError, ValueError, KeyError) as error:  # pyarrow's and pandas' own errors are kinds of these
+        raise _no_calls(path, str(error).splitlines()[0]) from error
+
+
+def _digest_beside(path: Path) -> str | None:
+    try:
+        facts = json.loads(facts_path(path).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    digest = facts.get("bundle_digest") if isinstance(facts, dict) else None
+    return digest if isinstance(digest, str) else None
+
+
+def _no_calls(path: Path, found: str) -> ReadError:
+    return ReadError(
+        Finding("FILE_UNREADABLE", str(path), "calls that cellmark annotate wrote", found,
+                "Annotate the cells again, or give the cells themselves.")
+    )  # fmt: skip

@@ -1,0 +1,64 @@
+"""A drift report on the terminal."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cellmark.schemas.drift_report import DriftReport
+from cellmark.schemas.drift_words import in_words, percent, verdict
+
+STYLES = {"ok": "green", "moved": "yellow", "far": "red"}
+
+
+def show_drift(report: DriftReport) -> None:
+    """The verdict, then measures, types and genes."""
+    console = Console(highlight=False)
+    console.print(verdict(report), style="bold", markup=False)
+    console.print(
+        f"{report.n_cells:,} cells, beside {report.n_reference:,} held-out cells ({report.part} part) of "
+        f"{report.facts.get('model')}.",
+        markup=False,
+    )
+    for note in report.notes:
+        console.print(note, style="dim", markup=False)
+    measures = Table(title="Measures")
+    measures.add_column("")
+    measures.add_column("what was found", overflow="fold")
+    measures.add_column("KS", justify="right")
+    for measure in report.measures:
+        word: str = measure.severity or "-"
+        if measure.severity is not None and not measure.is_fault:
+            word = "other" if measure.severity != "ok" else "ok"
+        style = STYLES.get(word, "")
+        ks = "" if measure.ks is None else f"{measure.ks:.2f}"
+        measures.add_row(Text(word, style=style), Text(in_words(measure)), ks)
+    console.print(measures)
+    types = Table(title="Cell types")
+    types.add_column("most probable type", overflow="fold")
+    for name in ("cells", "share", "expected", "unassigned", "expected", "strange", "unsure", "depth"):
+        types.add_column(name, justify="right")
+    types.add_column("")
+    for one in report.cell_types:
+        types.add_row(
+            Text(one.cell_type),
+            f"{one.n_cells:,}",
+            *(
+                percent(share)
+                for share in (
+                    one.share, one.expected_share, one.unassigned, one.expected_unassigned, one.strange, one.unsure
+                )
+            ),
+            "" if one.library_size_ratio is None else f"x {one.library_size_ratio:.2f}",
+            Text({True: "outside", False: "inside", None: "not judged"}[one.outside],
+                 style="red" if one.outside else ""),
+        )  # fmt: skip
+    console.print(types)
+    if report.genes:
+        genes = Table(title="Genes whose detection rates moved most")
+        for name in ("gene", "cells that count it", "expected", "points"):
+            genes.add_column(name, justify="left" if name == "gene" else "right")
+        for gene in report.genes:
+            genes.add_row(
+                Text(gene.gene), percent(gene.observed), percent(gene.expected), f"{100 * gene.difference:+.0f}"
+            )
+        console.print(genes)
