@@ -34,6 +34,11 @@ from cellmark.schemas.reference_profile import (
     measured,
 )
 
+TIMES_CHANCE = 3
+"""The composition must differ by more than this many times the difference that chance makes on average."""
+MOST = 0.5
+"""Of a type that the profile has few cells of, more than this share unassigned is outside the training range."""
+
 
 def compare_cells(
     cells: pd.DataFrame,
@@ -162,7 +167,7 @@ def _composition(cells: pd.DataFrame, profile: ReferenceProfile) -> Measure:
     # The mean of |a normal deviate| is sqrt(2 / pi) standard deviations.
     errors = np.sqrt(pooled * (1 - pooled) * (1 / n_called + 1 / n_reference))
     chance = float(errors.sum() * np.sqrt(2 / np.pi) / 2)
-    severity = severity_of("composition", variation) if variation > 2 * chance else "ok"
+    severity = severity_of("composition", variation) if variation > TIMES_CHANCE * chance else "ok"
     return _judged(Measure("composition", is_fault=False), variation, severity, n_called)
 
 
@@ -173,16 +178,11 @@ def _cell_types(within: CellsWithinTypes) -> tuple[TypeDrift, ...]:
     refused = within.cells[UNASSIGNED_CELL].to_numpy(dtype=bool)
     for name, reference in profile.cell_types.items():
         rows = within.rows[name]
-        n_cells, enough = len(rows), min(len(rows), reference.n_cells) >= FEWEST_CELLS
-        expected = reference.unassigned if reference.unassigned is not None else profile.overall.unassigned
-        share = float(refused[rows].mean()) if n_cells and expected is not None else None
+        n_cells = len(rows)
+        known = reference if reference.unassigned is not None else profile.overall
+        share = float(refused[rows].mean()) if n_cells and known.unassigned is not None else None
+        is_strange = float(strange[rows].mean()) if strange is not None and n_cells else None
         values, depth = within.values("library_size", name), reference.median("library_size")
-        is_strange = strange is not None and enough and float(strange[rows].mean()) >= LIMITS["novelty"].far
-        is_refused = (
-            enough and share is not None and expected is not None
-            and share - expected >= LIMITS["unassigned"].far
-            and beyond_chance(share, expected, n_cells=n_cells, n_expected=max(reference.n_cells, 1))
-        )  # fmt: skip
         found.append(
             TypeDrift(
                 name,
@@ -190,14 +190,30 @@ def _cell_types(within: CellsWithinTypes) -> tuple[TypeDrift, ...]:
                 composition[name],
                 profile.composition.get(name, 0.0),
                 share,
-                expected,
-                float(strange[rows].mean()) if strange is not None and n_cells else None,
+                known.unassigned,
+                is_strange,
                 float(unsure[rows].mean()) if unsure is not None and n_cells else None,
-                float(np.median(values)) / depth if enough and values is not None and depth else None,
-                bool(is_strange or is_refused) if enough and strange is not None else None,
+                float(np.median(values)) / depth if n_cells >= FEWEST_CELLS and values is not None and depth else None,
+                _outside(n_cells, reference, known, share, is_strange),
             )
         )
     return tuple(found)
+
+
+def _outside(
+    n_cells: int, reference: CellsProfile, known: CellsProfile, share: float | None, strange: float | None
+) -> bool | None:
+    """Whether a type's cells are outside the training range. `known`: the profile that tells how many stay unassigned;
+    `share`: of them; `strange`: beyond what 95 % of held-out cells reach.
+    """
+    if n_cells < FEWEST_CELLS or share is None or strange is None or known.unassigned is None:
+        return None
+    if reference.n_cells < FEWEST_CELLS:
+        # Rare types are refused more often than others, how much more is not known: only the flagrant is told.
+        return True if share > MOST else None
+    excess = share - known.unassigned
+    real = beyond_chance(share, known.unassigned, n_cells=n_cells, n_expected=known.n_cells)
+    return strange >= LIMITS["novelty"].far or (excess >= LIMITS["unassigned"].far and real)
 
 
 def _moved_genes(panel: PanelFacts, top: int) -> tuple[GeneDrift, ...]:

@@ -27,7 +27,7 @@ LIMITS = {
     "unassigned": Limits("share of cells above what is expected", 0.03, 0.10),
     "panel_overlap": Limits("share of the panel's genes that were not measured", 0.10, 0.30),
     "detection": Limits("mean difference of detection rates, over genes of the panel", 0.05, 0.15),
-    "composition": Limits("total variation between the shares of called types; no fault by itself", 0.15, 0.40),
+    "composition": Limits("total variation between the shares of called types; no fault by itself", 0.10, 0.30),
 }
 """Of each measure. The docs give the reasons."""
 

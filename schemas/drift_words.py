@@ -50,9 +50,7 @@ def in_words(measure: Measure) -> str:
         case "library_size" | "genes_detected":
             return f"{name} {_ratio(measure.effect)} within types (median {_medians(measure, '{:,.0f}')})"
         case "mitochondrial_share":
-            way = "higher" if measure.effect > 0 else "lower"
-            points = f"{abs(100 * measure.effect):.1f} points {way} within types"
-            return f"{name} {points} (median {_medians(measure, '{:.1%}')})"
+            return f"{name} {_points(measure.effect)} within types (median {_medians(measure, '{:.1%}')})"
         case "panel_overlap":
             return f"{percent(measure.effect)} of the panel's genes not measured"
         case "detection":
@@ -79,6 +77,11 @@ def _ratio(ratio: float) -> str:
         return f"{ratio:.1f} times as large"
     change = round(100 * (ratio - 1))
     return "the same" if change == 0 else f"{abs(change)} % {'higher' if change > 0 else 'lower'}"
+
+
+def _points(difference: float) -> str:
+    points = f"{abs(100 * difference):.1f}"
+    return "the same" if points == "0.0" else f"{points} points {'higher' if difference > 0 else 'lower'}"
 
 
 def _medians(measure: Measure, form: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -307,3 +308,23 @@ def test_names_on_the_page_are_no_markup(profile: ReferenceProfile) -> None:
     assert "&lt;script&gt;alert(1)" in page
     assert "<b>" not in page
     assert "default-src &#39;none&#39;" in page or "default-src 'none'" in page
+
+
+@pytest.mark.parametrize(("refused", "outside"), [(0.3, None), (0.8, True)])
+def test_a_type_with_few_held_out_cells_is_told_only_when_most_stay_unassigned(
+    refused: float, outside: bool | None
+) -> None:
+    held_out = draw(400)
+    few = held_out[(held_out[BEST] != "Monocyte") | (np.cumsum(held_out[BEST] == "Monocyte") < 8)]
+    profile = describe_cells(few, TYPES, part="test", refuses=True)
+    cells = draw(seed=1)
+    rare = (cells[BEST] == "Monocyte").to_numpy()
+    cells.loc[rare, UNASSIGNED_CELL] = np.arange(rare.sum()) < refused * rare.sum()
+    (row,) = [one for one in compare_cells(cells, profile).cell_types if one.cell_type == "Monocyte"]
+    assert row.outside is outside
+
+
+def test_the_page_states_every_limit() -> None:
+    page = (Path(__file__).resolve().parents[1] / "docs" / "drift.md").read_text(encoding="utf-8")
+    for name, limits in LIMITS.items():
+        assert f"| `{name}` | {limits.effect} | {limits.moved:g} | {limits.far:g} |" in page
