@@ -34,8 +34,6 @@ from cellmark.schemas.reference_profile import (
     measured,
 )
 
-TIMES_CHANCE = 3
-"""The composition must differ by more than this many times the difference that chance makes on average."""
 MOST = 0.5
 """Of a type that the profile has few cells of, more than this share unassigned is outside the training range."""
 
@@ -162,12 +160,11 @@ def _composition(cells: pd.DataFrame, profile: ReferenceProfile) -> Measure:
     found = np.array(list(composition_of(cells, names).values()))
     expected = np.array([profile.composition[name] for name in names])
     variation = float(np.abs(found - expected).sum() / 2)
-    n_reference = max(profile.overall.n_cells, 1)
-    pooled = (found * n_called + expected * n_reference) / (n_called + n_reference)
-    # The mean of |a normal deviate| is sqrt(2 / pi) standard deviations.
-    errors = np.sqrt(pooled * (1 - pooled) * (1 / n_called + 1 / n_reference))
-    chance = float(errors.sum() * np.sqrt(2 / np.pi) / 2)
-    severity = severity_of("composition", variation) if variation > TIMES_CHANCE * chance else "ok"
+    real = any(
+        beyond_chance(one, other, n_cells=n_called, n_expected=profile.overall.n_cells)
+        for one, other in zip(found, expected, strict=True)
+    )
+    severity = severity_of("composition", variation) if real else "ok"
     return _judged(Measure("composition", is_fault=False), variation, severity, n_called)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from cellmark.schemas.bundle import CELL_MAP, Bundle, read_optional_table
 from cellmark.schemas.errors import OutputError
+from cellmark.schemas.reference_profile import read_profile
 from cellmark.schemas.report.facts import read_summary
 from cellmark.training import write_bundle as module
 from cellmark.training.write_bundle import CSV_RANKS, MARKERS_CSV, code_facts, environment_facts, genes_frame, now
@@ -34,6 +35,7 @@ def contents(bundle: Bundle) -> dict[str, object]:
         "golden": read_golden(bundle),
         "cell_map": read_optional_table(bundle, CELL_MAP),
         "training": read_summary(bundle),
+        "reference": read_profile(bundle),
         "manifest": {key: value for key, value in raw.items() if key not in sealed},
     }  # fmt: skip
 
