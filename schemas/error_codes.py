@@ -83,6 +83,7 @@ CODES: dict[str, CodeMeaning] = {
     "DONOR_DOUBTFUL": CodeMeaning(
         422, "a column that hardly holds donors: one for each cell or type (errors), few cells, twins (warnings)"
     ),
+    "ONTOLOGY_INCOMPLETE": CodeMeaning(422, "types without an ontology term, or terms for other labels (a note)"),
     "TYPE_ONE_DONOR": CodeMeaning(422, "a cell type that one donor alone has (a warning)"),
     "HOLD_OUT_UNKNOWN": CodeMeaning(422, "a donor to hold out is not in the data"),
     "SPLIT_IMPOSSIBLE": CodeMeaning(422, "too few cells or donors for training, validation and test"),

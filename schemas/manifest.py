@@ -6,6 +6,7 @@ from pydantic import Field
 
 from cellmark.schemas.canonical_json import canonical_json, sha256
 from cellmark.schemas.manifest_evaluation import EvaluationEntry
+from cellmark.schemas.manifest_ontology import OntologyEntry
 from cellmark.schemas.manifest_overlap import OverlapEntry
 from cellmark.schemas.manifest_section import Section
 from cellmark.schemas.manifest_trust import CalibrationEntry, DistilledEntry, LabelSetsEntry, NoveltyEntry
@@ -24,7 +25,9 @@ class FileEntry(Section):
 
 
 class CellTypeEntry(Section):
-    """One cell type, in the order of the graphs' outputs."""
+    """One cell type, in the order of the graphs' outputs. `ontology_id`: its term of the Cell Ontology; `ancestors`:
+    ids of the terms above it, the nearest first. None: the type was given no term.
+    """
 
     name: str = Field(min_length=1)
     ontology_id: str | None = None
@@ -132,6 +135,7 @@ class Manifest(Section):
     novelty: NoveltyEntry | None = None
     label_sets: LabelSetsEntry | None = None
     distilled: DistilledEntry | None = None
+    ontology: OntologyEntry | None = None
     evaluation: EvaluationEntry | None = None
     metrics: dict[str, Any]
     parity: ParityEntry

@@ -3,9 +3,11 @@ type is sure. All of it was measured in training and stands in the manifest.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from cellmark.schemas.coarse_calls import coarse_members
 from cellmark.schemas.errors import Finding, ParameterError
 from cellmark.schemas.manifest import Manifest
 
@@ -49,19 +51,19 @@ class CallRules:
             novelty_threshold=None if novelty is None else novelty.threshold,
             set_thresholds=None if level is None else np.array(level.thresholds, dtype=np.float32),
             error_rate=None if level is None else level.error_rate,
+            **_coarse(manifest),
         )
 
-    def coarse(self, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Numbers of `coarse_names`, int32 [cells], -1 where not even the widest term is sure, and the summed
-        probability, float32 [cells], NaN there. Only where the rules have `members`.
-        """
-        assert self.members is not None  # noqa: S101  (asked for only then)
-        sums = probabilities @ self.members
-        sure = sums >= self.coarse_probability
-        first = sure.argmax(axis=1)
-        found = np.take_along_axis(sums, first[:, None], axis=1)[:, 0]
-        some = sure.any(axis=1)
-        return np.where(some, first, -1).astype(np.int32), np.where(some, found, np.nan).astype(np.float32)
+
+def _coarse(manifest: Manifest) -> dict[str, Any]:
+    if manifest.ontology is None:
+        return {}
+    types, terms = manifest.cell_type_names, manifest.ontology.terms
+    return {
+        "coarse_names": (*types, *(term.name for term in terms)),
+        "members": coarse_members(types, terms),
+        "coarse_probability": manifest.ontology.probability,
+    }
 
 
 def packed_sets(probabilities: np.ndarray, thresholds: np.ndarray) -> np.ndarray:

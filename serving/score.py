@@ -11,6 +11,7 @@ import numpy as np
 
 from cellmark.schemas.cells import RowChunk
 from cellmark.schemas.checked_cells import AlignedCells, CheckedCells, PreparedChunk
+from cellmark.schemas.coarse_calls import coarse_calls
 from cellmark.schemas.normalization import dense_counts
 
 from .call_rules import CallRules, packed_sets
@@ -89,8 +90,10 @@ def score(
                 novelty[rows] = outputs["novelty"]
             if sets is not None and rules.set_thresholds is not None:
                 sets[rows] = packed_sets(outputs["probabilities"], rules.set_thresholds)
-            if coarse is not None and coarse_probability is not None:
-                coarse[rows], coarse_probability[rows] = rules.coarse(outputs["probabilities"])
+            if coarse is not None and coarse_probability is not None and rules.members is not None:
+                coarse[rows], coarse_probability[rows] = coarse_calls(
+                    outputs["probabilities"], rules.members, rules.coarse_probability
+                )
             if probabilities is not None:
                 probabilities[rows] = outputs["probabilities"]
         return chunk, prepared

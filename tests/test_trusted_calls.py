@@ -106,19 +106,6 @@ def test_the_distilled_annotator_has_rules_of_its_own(tiny_bundle: Bundle) -> No
     assert (rules.novelty_threshold, rules.set_thresholds) == (9.0, None)
 
 
-def test_the_first_term_that_is_sure_is_the_coarse_call() -> None:
-    members = np.array([[1, 0, 0, 1, 1], [0, 1, 0, 1, 1], [0, 0, 1, 0, 1]], dtype=np.float32)
-    rules = CallRules(coarse_names=("a", "b", "c", "a or b", "any"), members=members, coarse_probability=0.9)
-    probabilities = np.array([[0.95, 0.03, 0.02], [0.5, 0.45, 0.05], [0.4, 0.3, 0.3]], dtype=np.float32)
-    numbers, sums = rules.coarse(probabilities)
-    assert numbers.tolist() == [0, 3, 4]
-    np.testing.assert_allclose(sums, [0.95, 0.95, 1.0], rtol=1e-6)
-    narrow = CallRules(coarse_names=("a",), members=members[:, :1], coarse_probability=0.9)
-    numbers, sums = narrow.coarse(probabilities)
-    assert numbers.tolist() == [0, -1, -1]
-    assert np.isnan(sums[1:]).all()
-
-
 def test_training_writes_every_measure(tiny_bundle: Bundle) -> None:
     manifest = tiny_bundle.manifest
     assert manifest.calibration is not None

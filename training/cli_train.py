@@ -39,6 +39,14 @@ def train(
             "--test-labels", help="A CSV file (from,to) that brings its labels and the model's to shared names."
         ),
     ] = None,
+    ontology: Annotated[
+        Path | None,
+        typer.Option(
+            "--ontology",
+            help="A CSV file (label,ontology_id) with the Cell Ontology terms of the labels, as `cellmark ontology` "
+            "suggests them: for coarser calls where a type is unsure. Needs the extra ontology.",
+        ),
+    ] = None,
     layer: Layer = None,
     library_size: LibrarySize = None,
     genes_by_cells: GenesByCells = False,
@@ -270,6 +278,7 @@ def train(
         test_data=test,
         test_label=test_label,
         test_labels=test_labels,
+        ontology=ontology,
         min_cells=min_cells,
         max_genes=chosen.max_genes if max_genes is None else max_genes or None,
         min_panel_share=min_panel_share,

@@ -26,7 +26,8 @@ class TrainingConfig:
     0 there is no test part, donors or not, and the model is registered without measures on unseen cells of this file.
     `library_size`: an `obs` column, None to
     sum over all genes. `test_data`: an independent labelled file, evaluated as well; `test_labels`: a CSV file
-    (`from`, `to`) that brings its labels and the model's types to shared names. `min_cells`: types with fewer are
+    (`from`, `to`) that brings its labels and the model's types to shared names. `ontology`: a CSV file (`label`,
+    `ontology_id`) with terms of the Cell Ontology. `min_cells`: types with fewer are
     left out. `max_genes`: largest panel, None for all genes that pass the filter.
 
     `preset`: the name of the bundle that the settings were taken from; the settings themselves are what counts:
@@ -49,6 +50,7 @@ class TrainingConfig:
     test_data: Path | None = None
     test_label: str | None = None
     test_labels: Path | None = None
+    ontology: Path | None = None
     min_cells: int = 10
     max_genes: int | None = DEFAULT.max_genes
     min_panel_share: float = 0.5
@@ -71,12 +73,13 @@ class TrainingConfig:
 
     def parameters(self) -> dict[str, Any]:
         """Everything that shaped the model, flat, without paths of this machine."""
-        apart = ("data", "test_data", "test_labels", "figures", "fit", "tune", "markers")
+        apart = ("data", "test_data", "test_labels", "ontology", "figures", "fit", "tune", "markers")
         flat = {key: value for key, value in asdict(self).items() if key not in apart}
         flat["hold_out"] = ",".join(self.hold_out)
         flat["data"] = self.data.name
         flat["test_data"] = self.test_data.name if self.test_data else None
         flat["test_labels"] = self.test_labels.name if self.test_labels else None
+        flat["ontology"] = self.ontology.name if self.ontology else None
         fit = asdict(self.fit)
         shape = fit.pop("shape")
         markers = asdict(self.markers)

@@ -16,6 +16,7 @@ from cellmark.schemas.read import open_cells
 from cellmark.schemas.training_summary import summarize_training
 
 from .call_measures import measure_calls
+from .cell_ontology import CellOntology
 from .check_parity import check_parity
 from .choose_panel import choose_panel
 from .config import TrainingConfig
@@ -39,6 +40,7 @@ from .labelled_cells import read_labelled
 from .left_out_types import left_out_types
 from .listener import Listener
 from .map_cells import map_cells
+from .ontology_section import ontology_section, read_ontology_map, type_entries, unmapped_notes
 from .out_of_fold import fit_out_of_fold, plan_folds
 from .overlap_section import overlap_section
 from .split import split_cells
@@ -60,6 +62,8 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
     refuse_existing(folder, force=False)
     listener.step("Reading cells")
     check_independent(config)
+    ontology = CellOntology() if config.ontology is not None else None
+    terms = read_ontology_map(config.ontology, ontology) if config.ontology is not None and ontology is not None else {}
     with open_cells(config.data, layer=config.layer, genes_by_cells=config.genes_by_cells) as source:
         cells = read_labelled(
             source,
@@ -75,7 +79,7 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
         cells.codes, cells.donors, hold_out=config.hold_out, test_share=config.test_share, seed=config.seed
     )
     cells, split = drop_untrainable(cells, split)
-    for finding in cells.notes:
+    for finding in (*cells.notes, *(unmapped_notes(cells.cell_types, terms) if terms else ())):
         listener.note(finding)
     listener.data(cells, split)
 
@@ -273,7 +277,7 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
             "created": now(),
             "code": code_facts(),
             "environment": environment_facts(),
-            "cell_types": [{"name": name, "ontology_id": None, "ancestors": None} for name in cells.cell_types],
+            "cell_types": type_entries(cells.cell_types, terms, ontology),
             "panel": {
                 "n_genes": len(panel),
                 "digest": panel.digest,
@@ -295,6 +299,9 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
             "novelty": trust.novelty,
             "label_sets": trust.label_sets,
             "distilled": of_distilled,
+            "ontology": None
+            if ontology is None
+            else ontology_section(held_out, cells.codes, cells.cell_types, terms, ontology),
             "evaluation": evaluation,
             "metrics": metrics,
             "parity": asdict(parity),

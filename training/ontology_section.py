@@ -1,0 +1,144 @@
+"""A map from labels to the Cell Ontology, checked, and the manifest's section that is made of it."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import softmax
+
+from cellmark.schemas.coarse_calls import coarse_calls, coarse_members
+from cellmark.schemas.errors import Finding, ParameterError
+from cellmark.schemas.manifest_ontology import OntologyEntry, OntologyTerm
+
+from .calibration_section import fold_temperatures
+from .cell_ontology import CellOntology
+from .out_of_fold import OutOfFold
+
+COLUMNS = ("label", "ontology_id")
+SURE = 0.95
+"""Summed probability from which a type or term is called."""
+
+
+def read_ontology_map(path: Path, ontology: CellOntology) -> dict[str, str | None]:
+    """A table with the columns `label` and `ontology_id` (CSV, UTF-8; others are for people). An empty id: none.
+
+    Raises `ParameterError` with all that is wrong in it: ids that are no terms, or deprecated ones, and labels that
+    stand there twice.
+    """
+    found: dict[str, str | None] = {}
+    wrong: list[Finding] = []
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            if not set(COLUMNS) <= set(reader.fieldnames or ()):
+                given = ", ".join(reader.fieldnames or ()) or "none"
+                raise ParameterError(_finding("the columns label and ontology_id", given))
+            for number, row in enumerate(reader, start=2):
+                label, term = ((row[column] or "").strip() for column in COLUMNS)
+                if not label:
+                    wrong.append(_finding("a label in each row", f"line {number} without one"))
+                elif label in found:
+                    wrong.append(_finding("each label once", f"{label!r} again in line {number}"))
+                elif term and term not in ontology:
+                    wrong.append(_finding("terms of the Cell Ontology, such as CL:0000084",
+                                          f"{term!r} for {label!r} in line {number}"))  # fmt: skip
+                elif term and ontology.is_deprecated(term):
+                    instead = ontology.replacement(term)
+                    wrong.append(_finding(f"terms in use; take {instead}" if instead else "terms in use",
+                                          f"{term} for {label!r}, which is deprecated"))  # fmt: skip
+                found.setdefault(label, term or None)
+    except OSError as error:
+        raise ParameterError(_finding("a file that can be read", error.strerror or str(error))) from None
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ParameterError(_finding("a table in CSV, UTF-8", str(error))) from None
+    if wrong:
+        raise ParameterError(*wrong)
+    return found
+
+
+def unmapped_notes(cell_types: Sequence[str], terms: Mapping[str, str | None]) -> list[Finding]:
+    """What people should know of a map: types that it gives no term, and labels that the data do not have."""
+    without = [name for name in cell_types if terms.get(name) is None]
+    unused = sorted(set(terms) - set(cell_types))
+    notes = []
+    if without:
+        notes.append(
+            Finding("ONTOLOGY_INCOMPLETE", "ontology", "a term for every type", f"{len(without)} types without",
+                    "They stay, marked by an empty id, and enter no coarse call but their own.", "info",
+                    tuple(without[:5]))
+        )  # fmt: skip
+    if unused:
+        notes.append(
+            Finding("ONTOLOGY_INCOMPLETE", "ontology", "labels of the data", f"{len(unused)} others",
+                    "Check their spelling.", "warning", tuple(unused[:5]))
+        )  # fmt: skip
+    return notes
+
+
+def type_entries(
+    cell_types: Sequence[str], terms: Mapping[str, str | None], ontology: CellOntology | None
+) -> list[dict[str, Any]]:
+    """As `CellTypeEntry`, in order. Ancestors: ids, the nearest first; None for a type without a term."""
+    entries = []
+    for name in cell_types:
+        term = terms.get(name)
+        ancestors = None if term is None or ontology is None else ontology.ancestors(term)
+        entries.append({"name": name, "ontology_id": term, "ancestors": ancestors})
+    return entries
+
+
+def common_terms(
+    cell_types: Sequence[str], terms: Mapping[str, str | None], ontology: CellOntology
+) -> list[OntologyTerm]:
+    """Terms that are or lie above two or more types and not above all that have a term, the most specific first.
+
+    Of terms above the same types the one with the most terms above itself stands for all: it says most.
+    """
+    n_mapped = sum(terms.get(name) is not None for name in cell_types)
+    holds: dict[str, list[str]] = {}
+    for name in cell_types:
+        term = terms.get(name)
+        for above in (term, *ontology.ancestors(term)) if term is not None else ():
+            holds.setdefault(above, []).append(name)
+    nearest: dict[tuple[str, ...], str] = {}
+    for term, names in holds.items():
+        if not 2 <= len(names) < n_mapped:
+            continue
+        other = nearest.get(tuple(names))
+        if other is None or _depth(term, ontology) > _depth(other, ontology):
+            nearest[tuple(names)] = term
+    ordered = sorted(nearest.items(), key=lambda one: (len(one[0]), -len(ontology.ancestors(one[1])), one[1]))
+    return [OntologyTerm(ontology_id=term, name=ontology.name(term), cell_types=list(names)) for names, term in ordered]
+
+
+def ontology_section(
+    held_out: OutOfFold,
+    codes: np.ndarray,
+    cell_types: Sequence[str],
+    terms: Mapping[str, str | None],
+    ontology: CellOntology,
+) -> dict[str, Any]:
+    """As `OntologyEntry`, with how often coarse calls hold on folds, each with the temperature of the others."""
+    common = common_terms(cell_types, terms, ontology)
+    section: dict[str, Any] = {"version": ontology.version, "probability": SURE, "terms": common}
+    cells = held_out.judged(codes)
+    if len(cells):
+        each = fold_temperatures(held_out, codes)[held_out.plan.fold_of[cells]]
+        members = coarse_members(cell_types, common)
+        numbers, _ = coarse_calls(softmax(held_out.logits[cells] / each[:, None], axis=1), members, SURE)
+        called = numbers >= 0
+        section["share_called"] = float(called.mean())
+        if called.any():
+            section["accuracy"] = float(members[codes[cells][called], numbers[called]].mean())
+    return OntologyEntry.model_validate(section).model_dump(mode="json")
+
+
+def _depth(term: str, ontology: CellOntology) -> tuple[int, str]:
+    return len(ontology.ancestors(term)), term
+
+
+def _finding(expected: str, found: str) -> Finding:
+    return Finding("PARAMETER_INVALID", "ontology", expected, found,
+                   "Write one with `cellmark ontology DATA --label COLUMN -o map.csv` and edit it.")  # fmt: skip
