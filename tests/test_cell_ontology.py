@@ -1,4 +1,4 @@
-"""The Cell Ontology: suggestions that are not settled by luck, maps that are checked, terms above types, coarse calls."""
+"""The Cell Ontology: suggestions that leave nothing to luck, checked maps, terms above types, coarse calls."""
 
 from pathlib import Path
 

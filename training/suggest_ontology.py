@@ -10,8 +10,8 @@ from .cell_ontology import CellOntology
 
 @dataclass(frozen=True)
 class Suggestion:
-    """`match`: `name`, `synonym`, `ambiguous` (several terms have it, or a single word is a synonym of one: none is taken)
-    or `none`. `candidates`: the terms that were found, as `CL:0000084 T cell`.
+    """`match`: `name`, `synonym`, `none`, or `ambiguous`: several terms have it, or a single word is a synonym of one;
+    none is taken. `candidates`: the terms that were found, as `CL:0000084 T cell`.
     """
 
     label: str
@@ -35,7 +35,7 @@ def suggest_terms(labels: Sequence[str], ontology: CellOntology) -> list[Suggest
 
 
 def plain(name: str) -> str:
-    """A name without what people spell differently: case, underscores, hyphens, spaces, the plural, `+` for positive."""
+    """A name without what people spell differently: case, underscores, hyphens, plurals, `+` for `positive`."""
     words = re.sub(r"[\s_\-]+", " ", re.sub(r"(?<=\w)\+", " positive ", name.casefold())).strip()
     return re.sub(r"(?<=[^s\W])s$", "", words)
 
