@@ -65,7 +65,8 @@ def unmapped_notes(cell_types: Sequence[str], terms: Mapping[str, str | None]) -
     notes = []
     if without:
         notes.append(
-            Finding("ONTOLOGY_INCOMPLETE", "ontology", "a term for every type", f"{len(without)} types without",
+            Finding("ONTOLOGY_INCOMPLETE", "ontology", "a term for every type",
+                    "1 type without" if len(without) == 1 else f"{len(without)} types without",
                     "They stay, marked by an empty id, and enter no coarse call but their own.", "info",
                     tuple(without[:5]))
         )  # fmt: skip
