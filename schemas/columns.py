@@ -23,6 +23,11 @@ CALL_COLUMNS = (
 )
 """Of every answer. A column is empty where the model lacks its measure."""
 
+MAJORITY_CELL_TYPE = "cellmark_majority_cell_type"
+MAJORITY_SHARE = "cellmark_majority_share"
+MAJORITY_COLUMNS = (MAJORITY_CELL_TYPE, MAJORITY_SHARE)
+"""Beside them where calls were voted on over clusters."""
+
 UNASSIGNED = "unassigned"
 """In `CELL_TYPE`: the cell is unlike all that the model learned."""
 SET_SEPARATOR = " | "

@@ -9,7 +9,8 @@ import pandas as pd
 from cellmark.schemas.data_docs import refuse_used
 from cellmark.schemas.quality_report import QualityReport
 
-from .annotator import Annotator
+from .annotator import Annotator, with_majority
+from .majority import clusters_of
 from .open_apart import open_source
 from .progress import cell_progress
 from .quality import QualityWatch
@@ -25,6 +26,7 @@ def annotate_file(
     reading: Mapping[str, Any] | None = None,
     probabilities: bool = False,
     label_set_error: float | None = None,
+    over: str | None = None,
     with_quality: bool = False,
     data_docs: Path | None = None,
     trusted: bool = False,
@@ -32,10 +34,10 @@ def annotate_file(
 ) -> tuple[pd.DataFrame, QualityReport | None]:
     """Annotate `path` into `out` (by its extension) and return the calls.
 
-    `reading`: arguments of `open_cells`. `label_set_error`: see `Annotator.annotate`. `with_quality`: compare the cells
-    with the bundle's Great Expectations suites as well, which costs their import once; `data_docs`: do so and write its
-    HTML pages to this new folder. `trusted`: read the file in this process (see `open_apart`). Raises `OutputError`
-    before any work, and `InputError` with all problems of the input; then nothing is written.
+    `reading`: arguments of `open_cells`. `label_set_error`, `over`: see `Annotator.annotate`. `with_quality`: compare
+    the cells with the bundle's Great Expectations suites as well, which costs their import once; `data_docs`: do so and
+    write its HTML pages to this new folder. `trusted`: read the file in this process (see `open_apart`). Raises
+    `OutputError` before any work, and `InputError` with all problems of the input; then nothing is written.
     """
     rules = annotator.rules(label_set_error)
     if data_docs is not None:
@@ -45,11 +47,14 @@ def annotate_file(
     with open_source(path, reading, trusted=trusted, may_write=out.suffix == ".h5ad") as source:
         checked = annotator.check(source, library_size=library_size)
         watch = QualityWatch(checked) if with_quality or data_docs is not None else None
+        clusters = clusters_of(source.obs, over) if over is not None else None
         with cell_progress(path.name, source.n_obs) as advance:
             observe = watch.see if watch is not None else None
             frame = annotator.call(
                 checked, rules=rules, probabilities=probabilities, observe=observe, on_progress=advance
             )
+        if clusters is not None:
+            frame = with_majority(frame, clusters, where="over")
         report = watch.compare(annotator.bundle, data_docs=data_docs) if watch is not None else None
         write_calls(frame, out, source=source, origin=path, force=force)
     return frame, report

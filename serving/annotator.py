@@ -32,6 +32,7 @@ from cellmark.schemas.panel_evidence import check_attribution_share
 from .attribute import DEFAULT_TOP, EXPLAIN_VALUES, Question, attribute_cells, explanation_frame
 from .call_rules import CallRules
 from .label_sets import set_column
+from .majority import clusters_of, majority_columns
 from .markers import select_markers
 from .model_source import ModelSource, open_model
 from .score import Calls, in_order, score
@@ -155,6 +156,7 @@ class Annotator:
         recover_counts: bool = False,
         probabilities: bool = False,
         label_set_error: float | None = None,
+        over: str | pd.Series | None = None,
         copy_to: "AnnData | None" = None,
         on_progress: Callable[[int], None] = lambda n_cells: None,
     ) -> pd.DataFrame:
@@ -163,8 +165,10 @@ class Annotator:
         `cells`: raw counts in `X`, or in `layer` (`raw` for `adata.raw`); never changed. `library_size`: name of an
         `obs` column, an array [cells], or None to sum over the input's genes. `recover_counts`: compute
         the counts that normalised values were made of, where that is exact. `label_set_error`: error rate of the label
-        sets, one of those that the model was calibrated for. `copy_to`: an AnnData with the same
-        cells, whose `obs` and `uns["cellmark"]` are to be written (pass `adata` itself to change it).
+        sets, one of those that the model was calibrated for. `over`: clusters to vote over, an `obs` column or a value
+        for each cell, in their order; adds `cellmark_majority_cell_type` and `cellmark_majority_share`. `copy_to`: an
+        AnnData with the same cells, whose `obs` and `uns["cellmark"]` are to be written (pass `adata` itself to change
+        it).
 
         Columns: `cellmark_cell_type` (`unassigned` where the novelty is above the model's threshold),
         `cellmark_best_cell_type`, `cellmark_confidence` (probability of the best type),
@@ -178,7 +182,10 @@ class Annotator:
         if copy_to is not None:
             check_same_cells(cells.obs.index.astype(str), copy_to.obs_names)
         checked = self.check(cells, layer=layer, library_size=library_size, recover_counts=recover_counts)
+        clusters = clusters_of(checked.source.obs, over) if isinstance(over, str) else over
         frame = self.call(checked, rules=rules, probabilities=probabilities, on_progress=on_progress)
+        if clusters is not None:
+            frame = with_majority(frame, pd.Series(clusters), where="over")
         if copy_to is not None:
             copy_calls(frame, copy_to)
         return frame
@@ -324,11 +331,19 @@ def check_same_cells(theirs: pd.Index, ours: pd.Index) -> None:
 
 def copy_calls(frame: pd.DataFrame, adata: "AnnData") -> None:
     """Write calls (`Annotator.annotate`'s frame) into `obs` and their facts, as AnnData can store them, into `uns`."""
-    from .write_calls import storable
+    from .write_calls import storable, written_columns
 
-    for column in CALL_COLUMNS:
+    for column in written_columns(frame):
         adata.obs[column] = frame[column].reindex(adata.obs_names)
     adata.uns[UNS_KEY] = storable(frame.attrs[UNS_KEY])
+
+
+def with_majority(frame: pd.DataFrame, clusters: pd.Series, *, where: str) -> pd.DataFrame:
+    """Calls with the columns of `majority_columns` behind the call columns."""
+    votes = majority_columns(frame, clusters, where=where)
+    joined = pd.concat([frame[list(CALL_COLUMNS)], votes, frame.drop(columns=list(CALL_COLUMNS))], axis=1)
+    joined.attrs = frame.attrs
+    return joined
 
 
 def calls_frame(calls: Calls, cell_ids: np.ndarray, cell_types: list[str], rules: CallRules) -> pd.DataFrame:

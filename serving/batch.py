@@ -49,6 +49,7 @@ def annotate_batch(
     probabilities: bool = False,
     data_docs: Path | None = None,
     label_set_error: float | None = None,
+    over: str | None = None,
     trusted: bool = False,
     force: bool = False,
 ) -> int:
@@ -88,6 +89,7 @@ def annotate_batch(
                 probabilities=probabilities,
                 data_docs=None if data_docs is None else data_docs / target.stem,
                 label_set_error=label_set_error,
+                over=over,
                 trusted=trusted,
                 force=force,
             )
@@ -143,6 +145,7 @@ def _annotate(
     probabilities: bool,
     data_docs: Path | None,
     label_set_error: float | None,
+    over: str | None,
     trusted: bool,
     force: bool,
 ) -> dict[str, Any]:
@@ -154,6 +157,7 @@ def _annotate(
         reading=reading,
         probabilities=probabilities,
         label_set_error=label_set_error,
+        over=over,
         with_quality=True,
         data_docs=data_docs,
         trusted=trusted,

@@ -59,6 +59,14 @@ def annotate(
         bool,
         typer.Option("--distilled", help="Call with one network in place of the ensemble (train --distill): faster."),
     ] = False,
+    over: Annotated[
+        str | None,
+        typer.Option(
+            "--over",
+            metavar="OBS_COLUMN",
+            help="Clusters, such as leiden: also give each cell the call that most cells of its cluster have.",
+        ),
+    ] = None,
     data_docs: Annotated[
         Path | None,
         typer.Option("--data-docs", help="New folder for Great Expectations' HTML pages about the input or inputs."),
@@ -118,12 +126,13 @@ def annotate(
     if is_batch:
         n_failed = annotate_batch(
             annotator, data, target, format=batch_format, library_size=library_size, reading=reading,
-            probabilities=probabilities, label_set_error=label_set_error, data_docs=data_docs, force=force,
+            probabilities=probabilities, label_set_error=label_set_error, over=over, data_docs=data_docs,
+            force=force,
         )  # fmt: skip
         raise typer.Exit(1 if n_failed else 0)
     frame, _ = annotate_file(
         annotator, data[0], target, library_size=library_size, reading=reading, probabilities=probabilities,
-        label_set_error=label_set_error, data_docs=data_docs, trusted=trusted, force=force,
+        label_set_error=label_set_error, over=over, data_docs=data_docs, trusted=trusted, force=force,
     )  # fmt: skip
     show_notes(Finding(**note) for note in frame.attrs["cellmark"]["notes"])
     show_calls(frame, target)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from cellmark.schemas.atomic_output import refuse_existing, whole_file
 from cellmark.schemas.cells import CellSource
-from cellmark.schemas.columns import CALL_COLUMNS, UNS_KEY
+from cellmark.schemas.columns import CALL_COLUMNS, MAJORITY_COLUMNS, UNS_KEY
 from cellmark.schemas.errors import Finding, OutputError
 
 from .copy_file import copy_file
@@ -116,19 +116,25 @@ def add_calls(path: Path, frame: pd.DataFrame, facts: dict[str, Any]) -> None:
     with h5py.File(path, "r+") as file:
         obs = file["obs"]
         order = [str(name) for name in obs.attrs["column-order"]]
-        for column in CALL_COLUMNS:
+        columns = written_columns(frame)
+        for column in columns:
             if column in obs:
                 del obs[column]
             # Read back as an array: h5py refuses pandas' own.
             values = frame[column].array
             write_elem(obs, column, values if isinstance(values, pd.Categorical) else np.asarray(values))
-        new = [*order, *(column for column in CALL_COLUMNS if column not in order)]
+        new = [*order, *(column for column in columns if column not in order)]
         obs.attrs["column-order"] = np.array(new, dtype=h5py.string_dtype())
         if "uns" not in file:
             write_elem(file, "uns", {})
         if UNS_KEY in file["uns"]:
             del file["uns"][UNS_KEY]
         write_elem(file["uns"], UNS_KEY, storable(facts))
+
+
+def written_columns(frame: pd.DataFrame) -> list[str]:
+    """Columns of calls that belong into `obs`: all but single probabilities."""
+    return [*CALL_COLUMNS, *(column for column in MAJORITY_COLUMNS if column in frame)]
 
 
 def storable(facts: dict[str, Any]) -> dict[str, Any]:
@@ -159,7 +165,7 @@ def _whole(source: CellSource, origin: Path | None) -> "AnnData":
 
 
 def _write_anndata(draft: Path, frame: pd.DataFrame, facts: dict[str, Any], adata: "AnnData") -> None:
-    for column in CALL_COLUMNS:
+    for column in written_columns(frame):
         adata.obs[column] = frame[column].array
     adata.uns[UNS_KEY] = storable(facts)
     # AnnData empties the file first; that the room is there is what matters.
