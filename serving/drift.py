@@ -99,12 +99,16 @@ def drift_of_calls(source: ModelSource, path: Path, *, trusted: bool = False) ->
     Raises `ModelError` as `drift_of_file`, and `InputError` for a file without calls or with another model's.
     """
     profile = read_profile(source.bundle)
-    frame, digest = read_calls(path, trusted=trusted)
+    frame, facts = read_calls(path, trusted=trusted)
+    told = facts.get("bundle_digest")
+    digest = told if isinstance(told, str) else None
     notes = [
         "Only calls were read: depth, genes and mitochondria are not compared. Give the cells themselves for these."
     ]
     if digest is None:
         notes.append("The file does not say which model made its calls.")
+    if facts.get("distilled") is True:
+        notes.append("The calls are those of the model's second annotator; the profile is the first one's.")
     strangers = set(frame[BEST_CELL_TYPE].astype(str)) - set(profile.cell_types)
     if (digest is not None and digest != source.bundle.digest) or strangers:
         made_by = f"those of {digest[:12]}" if digest is not None else f"types such as {sorted(strangers)[0]!r}"

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -27,17 +28,17 @@ def holds_calls(path: Path) -> bool:
     return CELL_TYPE.encode() in header and CONFIDENCE.encode() in header
 
 
-def read_calls(path: Path, *, trusted: bool = False) -> tuple[pd.DataFrame, str | None]:
-    """The columns of calls, one row per cell, and the digest of the model that made them, None where nothing tells.
+def read_calls(path: Path, *, trusted: bool = False) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The columns of calls, one row per cell, and the facts beside them, empty where there are none.
 
     `trusted`: of an `.h5ad`, see `open_apart`. Raises `ReadError` for a file that holds no calls.
     """
     require_input(path)
     if path.suffix.lower() in (".parquet", ".csv"):
-        frame, digest = _read_table(path), _digest_beside(path)
+        frame, facts = _read_table(path), _facts_beside(path)
     else:
         with open_source(path, trusted=trusted) as source:
-            frame, digest = source.obs, None
+            frame, facts = source.obs, {}
     absent = [name for name in NEEDED if name not in frame.columns]
     if absent:
         raise _no_calls(path, f"no {', '.join(absent)}")
@@ -46,7 +47,7 @@ def read_calls(path: Path, *, trusted: bool = False) -> tuple[pd.DataFrame, str 
         frame[name] = pd.to_numeric(frame[name], errors="coerce")
     if frame.empty or frame[[CELL_TYPE, BEST_CELL_TYPE, CONFIDENCE]].isna().any(axis=None):
         raise _no_calls(path, "no cells" if frame.empty else "cells without a call")
-    return frame, digest
+    return frame, facts
 
 
 def _read_table(path: Path) -> pd.DataFrame:
@@ -55,16 +56,15 @@ def _read_table(path: Path) -> pd.DataFrame:
             return pd.read_parquet(path)
         return pd.read_csv(path, usecols=lambda name: name in NEEDED, keep_default_na=False, na_values=[""])
     except (OSError, ValueError, KeyError) as error:  # pyarrow's and pandas' own errors are kinds of these
-        raise _no_calls(path, str(error).splitlines()[0]) from error
+        raise _no_calls(path, (str(error) or type(error).__name__).splitlines()[0]) from error
 
 
-def _digest_beside(path: Path) -> str | None:
+def _facts_beside(path: Path) -> dict[str, Any]:
     try:
         facts = json.loads(facts_path(path).read_bytes())
     except (OSError, ValueError, RecursionError):
-        return None
-    digest = facts.get("bundle_digest") if isinstance(facts, dict) else None
-    return digest if isinstance(digest, str) else None
+        return {}
+    return facts if isinstance(facts, dict) else {}
 
 
 def _no_calls(path: Path, found: str) -> ReadError:
