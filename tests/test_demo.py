@@ -85,9 +85,12 @@ def labels(demo: Demo, test_cells: ad.AnnData) -> "pd.Series[str]":
 def test_the_printed_accuracy_is_that_of_the_model_on_its_test_cells(
     demo: Demo, annotator: Annotator, test_cells: ad.AnnData, labels: "pd.Series[str]"
 ) -> None:
-    calls = annotator.annotate(test_cells, library_size="n_counts")["cellmark_cell_type"].astype(str)
+    frame = annotator.annotate(test_cells, library_size="n_counts")
+    calls = frame["cellmark_best_cell_type"].astype(str)
     printed = re.search(r"accuracy (\d\.\d{3}), macro-F1 (\d\.\d{3})", demo.out)
     assert printed is not None
+    n_unassigned = (frame["cellmark_cell_type"] == "unassigned").sum()
+    assert f"{n_unassigned} of {len(labels)} cells left unassigned" in " ".join(demo.out.split())
     assert float(printed[1]) == pytest.approx(accuracy_score(labels, calls), abs=5.1e-4)
     assert float(printed[2]) == pytest.approx(f1_score(labels, calls, average="macro"), abs=5.1e-4)
     assert accuracy_score(labels, calls) > 0.8

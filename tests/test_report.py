@@ -19,8 +19,10 @@ from markdown_it import MarkdownIt
 
 from cellmark.schemas.bundle import CELL_MAP, MODEL_CARD, REPORT, TRAINING_SUMMARY, Bundle
 from cellmark.schemas.errors import BundleError
+from cellmark.schemas.manifest_evaluation import Estimate
 from cellmark.schemas.report.evidence import evidence_of
 from cellmark.schemas.report.facts import read_facts
+from cellmark.schemas.report.headline import tiles
 from cellmark.schemas.report.model_card import render_model_card
 from cellmark.schemas.report.render import render_report
 from cellmark.schemas.training_summary import summarize_training
@@ -276,3 +278,21 @@ def test_without_the_map_no_cell_is_in_the_bundle(tiny_file: Path, tmp_path: Pat
     bundle = train(config, tmp_path / "bundle", silent).bundle  # type: ignore[arg-type]
     assert CELL_MAP not in bundle.manifest.files
     assert "the bundle holds no map of cells" in Page(bundle.path(REPORT).read_text(encoding="utf-8")).text
+
+
+def test_where_folds_could_not_learn_every_type_the_headline_is_of_test_cells() -> None:
+    facts = made.full_facts()
+    assert facts.manifest.evaluation is not None
+    evaluation = facts.manifest.evaluation.model_copy(
+        update={
+            "hardly_learned": {"d1": ["type 3 of cells"]},
+            "test_accuracy": Estimate(value=0.987, low=0.98, high=0.99),
+            "test_macro_f1": Estimate(value=0.976),
+        }
+    )
+    told = replace(facts, manifest=facts.manifest.model_copy(update={"evaluation": evaluation}))
+    accuracy, macro_f1 = tiles(told)[:2]
+    assert (accuracy["value"], accuracy["source"]) == ("0.987", "evaluation.test_accuracy")
+    assert "test cells" in accuracy["detail"]
+    assert (macro_f1["value"], macro_f1["source"]) == ("0.976", "evaluation.test_macro_f1")
+    assert tiles(facts)[0]["source"] == "evaluation.accuracy"

@@ -14,7 +14,7 @@ from rich.table import Table
 from sklearn.metrics import accuracy_score, f1_score
 
 from cellmark.schemas.atomic_output import unwritable, whole_file
-from cellmark.schemas.columns import CELL_ID, CELL_TYPE, CONFIDENCE
+from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_ID, CELL_TYPE, CONFIDENCE, UNASSIGNED
 from cellmark.schemas.tracking_uri import DATABASE, VARIABLE, sqlite_uri
 
 from .config import TrainingConfig
@@ -72,13 +72,15 @@ def run_demo(folder: Path, *, seed: int = 0, console: Console | None = None) -> 
 
 
 def show_accuracy(console: Console, calls: dict[str, Any], labels: pd.Series) -> None:
-    """Accuracy and macro-F1 of the served calls against the labels."""
-    called = {row[CELL_ID]: row[CELL_TYPE] for row in calls["cells"]}
+    """Accuracy and macro-F1 of the served best types against the labels, and how many cells were left unassigned."""
+    called = {row[CELL_ID]: row[BEST_CELL_TYPE] for row in calls["cells"]}
+    n_unassigned = sum(row[CELL_TYPE] == UNASSIGNED for row in calls["cells"])
     predicted = np.array([called[str(cell_id)] for cell_id in labels.index])
     truth = labels.to_numpy(dtype=str)
     console.print(
         f"  served calls against labels: accuracy [bold]{accuracy_score(truth, predicted):.3f}[/], "
-        f"macro-F1 [bold]{f1_score(truth, predicted, average='macro'):.3f}[/]"
+        f"macro-F1 [bold]{f1_score(truth, predicted, average='macro'):.3f}[/]; {n_unassigned} of {len(truth)} cells "
+        "left unassigned"
     )
 
 

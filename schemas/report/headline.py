@@ -20,16 +20,20 @@ def tiles(facts: ReportFacts) -> list[dict[str, Any]]:
 def _accuracy(facts: ReportFacts) -> list[dict[str, Any]]:
     evaluation, found = facts.manifest.evaluation, []
     words, place, scores = best_scores(facts)
+    # Folds that could not learn every type say less of the registered model than cells that it was tested on.
+    on_test = evaluation is not None and bool(evaluation.hardly_learned) and evaluation.test_accuracy is not None
+    part, n_cells = ("test_", facts.manifest.split.test.n_cells) if on_test else ("", scores["n_cells"])
     for name, title in (("accuracy", "Accuracy"), ("macro_f1", "Macro-F1")):
         if evaluation is not None:
-            estimate, baseline = getattr(evaluation, name), getattr(evaluation, f"baseline_{name}")
+            estimate = getattr(evaluation, f"{part}{name}")
+            baseline = getattr(evaluation, f"{part}baseline_{name}")
             value, detail = estimate.value, [interval(estimate)]
             if baseline is not None:
                 detail.append(f"logistic regression {baseline.value:.3f}")
-            on, source = best_scores(facts)[0] or "left-out folds", f"evaluation.{name}"
+            on, source = "test cells" if on_test else words or "left-out folds", f"evaluation.{part}{name}"
         else:
             value, detail, on, source = scores.get(name), [], words, f"{place}.{name}"
-        detail.append(f"on {scores['n_cells']:,} {on}" if value is not None else "")
+        detail.append(f"on {n_cells:,} {on}" if value is not None else "")
         found.append(_tile(title, None if value is None else score(value), "; ".join(filter(None, detail)), source))
     return found
 
