@@ -194,7 +194,7 @@ def test_every_printed_command_does_what_it_says(demo: Demo, labels: "pd.Series[
             assert all(option in known for option in command if option.startswith("--"))
         elif command[0] != "curl":
             run(*command)
-    calls = pd.read_csv(demo.folder / "calls.csv", index_col="cell_id")["cellmark_cell_type"]
+    calls = pd.read_csv(demo.folder / "calls.csv", index_col="cell_id")["cellmark_best_cell_type"]
     printed = re.search(r"accuracy (\d\.\d{3})", demo.out)
     assert printed is not None
     assert accuracy_score(labels, calls.loc[labels.index]) == pytest.approx(float(printed[1]), abs=5.1e-4)
