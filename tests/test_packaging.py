@@ -85,7 +85,9 @@ def test_installed_entry_points_are_those_of_pyproject(project: dict[str, Any], 
     assert installed == stated, "install again: pip install --editable ."
 
 
-@pytest.mark.parametrize(("world", "extras"), [("schemas", ()), ("serving", ()), ("training", ("train", "rivals", "ontology"))])
+@pytest.mark.parametrize(
+    ("world", "extras"), [("schemas", ()), ("serving", ()), ("training", ("train", "rivals", "ontology"))]
+)
 def test_every_import_is_a_declared_dependency(project: dict[str, Any], world: str, extras: tuple[str, ...]) -> None:
     declared = list(project["project"]["dependencies"])
     for extra in extras:

@@ -151,7 +151,12 @@ def assert_calls(response: httpx.Response, expected: pd.DataFrame) -> None:
     assert response.status_code == 200, response.text
     served = pd.DataFrame(response.json()["cells"]).set_index("cell_id")
     for column in CALL_COLUMNS:
-        assert served[column].tolist() == expected[column].tolist()
+        values = expected[column].astype(object).where(expected[column].notna(), None).tolist()
+        if column == "cellmark_label_set":
+            values = [text.split(" | ") for text in values]
+        found = served[column].astype(object).where(served[column].notna(), None).tolist()
+        # How many cells are computed at once changes the last digits of float32.
+        assert found == (pytest.approx(values, abs=1e-5) if isinstance(values[0], float) else values)
 
 
 def test_every_form_gives_the_calls_that_python_gives(
