@@ -47,14 +47,14 @@ def annotate_file(
     with open_source(path, reading, trusted=trusted, may_write=out.suffix == ".h5ad") as source:
         checked = annotator.check(source, library_size=library_size)
         watch = QualityWatch(checked) if with_quality or data_docs is not None else None
-        clusters = clusters_of(source.obs, over) if over is not None else None
+        clusters = clusters_of(source.obs, checked.cell_ids, over) if over is not None else None
         with cell_progress(path.name, source.n_obs) as advance:
             observe = watch.see if watch is not None else None
             frame = annotator.call(
                 checked, rules=rules, probabilities=probabilities, observe=observe, on_progress=advance
             )
         if clusters is not None:
-            frame = with_majority(frame, clusters, where="over")
+            frame = with_majority(frame, clusters)
         report = watch.compare(annotator.bundle, data_docs=data_docs) if watch is not None else None
         write_calls(frame, out, source=source, origin=path, force=force)
     return frame, report

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from cellmark.schemas.cells import CellSource, RowChunk
 from cellmark.schemas.checked_cells import CheckedCells, PreparedChunk
@@ -156,7 +157,7 @@ class Annotator:
         recover_counts: bool = False,
         probabilities: bool = False,
         label_set_error: float | None = None,
-        over: str | pd.Series | None = None,
+        over: str | ArrayLike | None = None,
         copy_to: "AnnData | None" = None,
         on_progress: Callable[[int], None] = lambda n_cells: None,
     ) -> pd.DataFrame:
@@ -166,9 +167,9 @@ class Annotator:
         `obs` column, an array [cells], or None to sum over the input's genes. `recover_counts`: compute
         the counts that normalised values were made of, where that is exact. `label_set_error`: error rate of the label
         sets, one of those that the model was calibrated for. `over`: clusters to vote over, an `obs` column or a value
-        for each cell, in their order; adds `cellmark_majority_cell_type` and `cellmark_majority_share`. `copy_to`: an
-        AnnData with the same cells, whose `obs` and `uns["cellmark"]` are to be written (pass `adata` itself to change
-        it).
+        for each cell, a series by cell id and anything else in their order; adds `cellmark_majority_cell_type` and
+        `cellmark_majority_share`. `copy_to`: an AnnData with the same cells, whose `obs` and `uns["cellmark"]` are to
+        be written (pass `adata` itself to change it).
 
         Columns: `cellmark_cell_type` (`unassigned` where the novelty is above the model's threshold),
         `cellmark_best_cell_type`, `cellmark_confidence` (probability of the best type),
@@ -182,10 +183,10 @@ class Annotator:
         if copy_to is not None:
             check_same_cells(cells.obs.index.astype(str), copy_to.obs_names)
         checked = self.check(cells, layer=layer, library_size=library_size, recover_counts=recover_counts)
-        clusters = clusters_of(checked.source.obs, over) if isinstance(over, str) else over
+        clusters = None if over is None else clusters_of(checked.source.obs, checked.cell_ids, over)
         frame = self.call(checked, rules=rules, probabilities=probabilities, on_progress=on_progress)
         if clusters is not None:
-            frame = with_majority(frame, pd.Series(clusters), where="over")
+            frame = with_majority(frame, clusters)
         if copy_to is not None:
             copy_calls(frame, copy_to)
         return frame
@@ -338,9 +339,9 @@ def copy_calls(frame: pd.DataFrame, adata: "AnnData") -> None:
     adata.uns[UNS_KEY] = storable(frame.attrs[UNS_KEY])
 
 
-def with_majority(frame: pd.DataFrame, clusters: pd.Series, *, where: str) -> pd.DataFrame:
+def with_majority(frame: pd.DataFrame, clusters: pd.Series) -> pd.DataFrame:
     """Calls with the columns of `majority_columns` behind the call columns."""
-    votes = majority_columns(frame, clusters, where=where)
+    votes = majority_columns(frame, clusters)
     joined = pd.concat([frame[list(CALL_COLUMNS)], votes, frame.drop(columns=list(CALL_COLUMNS))], axis=1)
     joined.attrs = frame.attrs
     return joined

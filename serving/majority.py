@@ -2,29 +2,20 @@
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from cellmark.schemas.columns import CELL_TYPE, CONFIDENCE, MAJORITY_CELL_TYPE, MAJORITY_SHARE
 from cellmark.schemas.errors import Finding, ParameterError
 
 
-def majority_columns(frame: pd.DataFrame, clusters: pd.Series, *, where: str) -> pd.DataFrame:
+def majority_columns(frame: pd.DataFrame, clusters: pd.Series) -> pd.DataFrame:
     """The call that most cells of a cell's cluster have, and their share, indexed as `frame`.
 
-    `frame`: calls (`Annotator.annotate`), cells by id; `clusters`: of each cell, in the same order, missing for a cell
-    of none, which gets no majority. `unassigned` is a vote like any other. Of calls with equally many votes the one
-    with the larger sum of confidences is taken, then the first in the model's order. `where`: what the clusters are
-    called. Raises `ParameterError` where there is not one cluster for each cell, or none at all.
+    `frame`: calls (`Annotator.annotate`), cells by id; `clusters`: of each cell, in the same order (`clusters_of`),
+    missing for a cell of none, which gets no majority. `unassigned` is a vote like any other. Of calls with as many
+    votes the one with the larger sum of confidences is taken, then the first in the model's order.
     """
-    if len(clusters) != len(frame):
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", where, f"a cluster for each of {len(frame)} cells", f"{len(clusters)} values",
-                    "Give one value a cell, in the order of the cells.")
-        )  # fmt: skip
     codes, names = pd.factorize(clusters.to_numpy(), use_na_sentinel=True)
-    if len(names) == 0 and len(frame):
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", where, "clusters of cells", "no value at all", "Name a column of clusters.")
-        )
     calls = frame[CELL_TYPE]
     n_calls = len(calls.cat.categories)
     inside = codes >= 0
@@ -48,13 +39,30 @@ def majority_columns(frame: pd.DataFrame, clusters: pd.Series, *, where: str) ->
     )
 
 
-def clusters_of(obs: pd.DataFrame, column: str) -> pd.Series:
-    """A column of clusters. Raises `ParameterError` where obs has none, or several, of that name."""
-    if column not in obs.columns or obs.columns.tolist().count(column) > 1:
-        columns = ", ".join(map(str, obs.columns[:10])) or "no columns"
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", "over", "one column of obs with clusters, such as leiden",
-                    f"{column!r}, where obs has {columns}",
-                    "Name one of them, or cluster the cells first (scanpy.tl.leiden).")
-        )  # fmt: skip
-    return obs[column]
+def clusters_of(obs: pd.DataFrame, cell_ids: np.ndarray, over: str | ArrayLike) -> pd.Series:
+    """The cluster of each cell, in order. `over`: a column of `obs`, or a value for each cell: a series that knows the
+    cells by id is read by id, anything else in their order.
+
+    Raises `ParameterError` for an unknown column, another number of values, or none but missing ones.
+    """
+    if isinstance(over, str):
+        if obs.columns.tolist().count(over) != 1:
+            columns = ", ".join(map(str, obs.columns[:10])) or "no columns"
+            raise _wrong("one column of obs with clusters, such as leiden", f"{over!r}, where obs has {columns}",
+                         "Name one of them, or cluster the cells first (scanpy.tl.leiden).")  # fmt: skip
+        clusters = obs[over]
+    else:
+        clusters = over if isinstance(over, pd.Series) else pd.Series(np.asarray(over).ravel())
+        if isinstance(over, pd.Series) and over.index.is_unique:
+            places = over.index.get_indexer(pd.Index(cell_ids))
+            clusters = over.iloc[places] if (places >= 0).all() else over
+        if len(clusters) != len(cell_ids):
+            raise _wrong(f"a cluster for each of {len(cell_ids)} cells", f"{len(clusters)} values",
+                         "Give one value a cell, by id or in the order of the cells.")  # fmt: skip
+    if len(cell_ids) and clusters.isna().all():
+        raise _wrong("clusters of cells", "no value at all", "Name a column of clusters.")
+    return clusters
+
+
+def _wrong(expected: str, found: str, remedy: str) -> ParameterError:
+    return ParameterError(Finding("PARAMETER_INVALID", "over", expected, found, remedy))

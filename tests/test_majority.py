@@ -12,7 +12,7 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import ParameterError
 from cellmark.serving import Annotator
 from cellmark.serving.cli import app
-from cellmark.serving.majority import majority_columns
+from cellmark.serving.majority import clusters_of, majority_columns
 
 
 def calls(names: list[str], confidence: list[float]) -> pd.DataFrame:
@@ -26,7 +26,7 @@ def calls(names: list[str], confidence: list[float]) -> pd.DataFrame:
 def test_votes_ties_and_cells_of_no_cluster() -> None:
     frame = calls(["B", "B", "T", "T", "B", "unassigned", "unassigned", "T"], [0.9, 0.8, 0.99, 0.7, 0.8, 0.5, 0.6, 1.0])
     clusters = pd.Series(["x", "x", "x", "tie", "tie", "y", "y", None])
-    found = majority_columns(frame, clusters, where="over")
+    found = majority_columns(frame, clusters)
     assert found["cellmark_majority_cell_type"].astype(object).where(
         found["cellmark_majority_cell_type"].notna(), None
     ).tolist() == ["B", "B", "B", "B", "B", "unassigned", "unassigned", None]  # fmt: skip
@@ -38,7 +38,7 @@ def test_it_is_what_pandas_counts() -> None:
     generator = np.random.default_rng(0)
     frame = calls(generator.choice(["B", "T", "unassigned"], 500).tolist(), generator.random(500).tolist())
     clusters = pd.Series(generator.integers(0, 9, 500))
-    found = majority_columns(frame, clusters, where="over")
+    found = majority_columns(frame, clusters)
     for cluster in range(9):
         inside = (clusters == cluster).to_numpy()
         counts = frame.loc[inside, "cellmark_cell_type"].value_counts()
@@ -48,12 +48,21 @@ def test_it_is_what_pandas_counts() -> None:
         np.testing.assert_allclose(found.loc[inside, "cellmark_majority_share"], counts.max() / inside.sum())
 
 
-def test_clusters_that_do_not_fit_are_refused() -> None:
-    frame = calls(["B", "T"], [1, 1])
-    with pytest.raises(ParameterError, match="2 cells"):
-        majority_columns(frame, pd.Series(["x"]), where="over")
-    with pytest.raises(ParameterError, match="no value"):
-        majority_columns(frame, pd.Series([None, None]), where="over")
+def test_clusters_that_do_not_fit_are_refused_before_anything_is_called() -> None:
+    ids = np.array(["cell-0", "cell-1"])
+    obs = pd.DataFrame({"leiden": [None, None]}, index=ids)
+    for over, told in ((["x"], "2 cells"), ([None, None], "no value"), ("leiden", "no value"), ("other", "leiden")):
+        with pytest.raises(ParameterError, match=told):
+            clusters_of(obs, ids, over)
+
+
+def test_a_series_is_read_by_cell_id_and_anything_else_in_order() -> None:
+    ids = np.array(["cell-0", "cell-1", "cell-2"])
+    obs = pd.DataFrame(index=ids)
+    by_id = pd.Series(["c", "a", "b"], index=["cell-2", "cell-0", "cell-1"])
+    assert clusters_of(obs, ids, by_id).tolist() == ["a", "b", "c"]
+    assert clusters_of(obs, ids, by_id.reset_index(drop=True)).tolist() == ["c", "a", "b"]
+    assert clusters_of(obs, ids, ["c", "a", "b"]).tolist() == ["c", "a", "b"]
 
 
 def test_from_the_command_line_calls_stay_and_the_majority_is_beside_them(
