@@ -7,7 +7,9 @@ from cellmark.schemas.manifest_trust import Folds
 
 
 class Estimate(Section):
-    """A number with its 95 % interval, by bootstrap over donors or cells (`over`)."""
+    """A number with its 95 % interval, by bootstrap over donors or cells (`over`). Where no call was wrong no resample
+    differs: then exact, of cells, for the accuracy, and none for macro-F1.
+    """
 
     value: float
     low: float | None = None
@@ -55,12 +57,23 @@ class CoveragePoint(Section):
     accuracy: float
 
 
+class JudgedCells(Section):
+    """Scores of the folds' cells whose type their networks had learned, as a part's in `metrics`."""
+
+    n_cells: int
+    accuracy: float
+    macro_f1: float
+    per_type: dict[str, Any] = {}
+    confusion: list[list[int]] = []
+
+
 class EvaluationEntry(Section):
     """Cross-validation beside the one split, and what the model does with less. `evaluated_on`: the cells of the curves
     (`test`, or `out_of_fold` where there is no test part). `per_type`, `confusion`: of the folds together, as in
     `metrics`. `level`: `fast`, or `full` with the depth curve of every fold as well (`depth_per_fold`).
     `hardly_learned`: by fold, types of its cells of which the other folds have next to none. The networks of that fold
-    did not learn them, so their cells count as wrong there, whatever the registered model makes of them.
+    did not learn them, so their cells count as wrong there, whatever the registered model makes of them. `judged`: the
+    scores without these cells, None where all types were learned.
     """
 
     level: Literal["fast", "full"] = "fast"
@@ -85,4 +98,5 @@ class EvaluationEntry(Section):
     confidence: list[CoveragePoint] = []
     depth_per_fold: dict[str, list[DepthPoint]] = {}
     hardly_learned: dict[str, list[str]] = {}
+    judged: JudgedCells | None = None
     notes: list[str] = []

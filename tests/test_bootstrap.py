@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from cellmark.training.bootstrap import accuracy_of, confusion, intervals, macro_f1_of
@@ -68,3 +69,13 @@ def test_no_cells_have_no_interval() -> None:
     nothing = np.zeros(0, dtype=int)
     for found in intervals(nothing, nothing, 3, seed=0):
         assert (found.low, found.high, found.over) == (None, None, None)
+
+
+@pytest.mark.parametrize("n_cells", [25, 319])
+def test_calls_that_are_all_right_do_not_promise_that_all_will_be(n_cells: int) -> None:
+    labels = np.arange(n_cells) % 4
+    accuracy, macro_f1 = intervals(labels, labels, 4, donors=labels.astype(str), seed=0)
+    exact = binomtest(n_cells, n_cells).proportion_ci(0.95, method="exact")
+    assert (accuracy.low, accuracy.high) == pytest.approx((exact.low, exact.high))
+    assert (accuracy.value, accuracy.over) == (1.0, "cells")
+    assert (macro_f1.value, macro_f1.low, macro_f1.high) == (1.0, None, None)

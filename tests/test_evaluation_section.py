@@ -1,20 +1,25 @@
 """The section `evaluation` of a trained model's manifest, and what a run keeps of it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
+from scipy.special import softmax
 from sklearn.metrics import accuracy_score, f1_score
 
 from cellmark.schemas.manifest_evaluation import EvaluationEntry
 from cellmark.training.config import TrainingConfig
 from cellmark.training.evaluation_files import evaluation_figures, evaluation_metrics, evaluation_tables
-from cellmark.training.evaluation_section import _hardly_learned
+from cellmark.training.evaluation_section import _hardly_learned, evaluation_section
 from cellmark.training.fit import FitSettings
-from cellmark.training.out_of_fold import FoldPlan, OutOfFold, learnable
+from cellmark.training.out_of_fold import FoldPlan, OutOfFold, fit_out_of_fold, learnable
 from cellmark.training.run import TrainedModel, train
+from cellmark.training.split import Split
+from cellmark.training.temperature import fit_temperature
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -57,6 +62,40 @@ def test_types_that_a_fold_could_hardly_learn_are_named() -> None:
     held_out = OutOfFold(plan, np.zeros((1, len(codes), 3)), ((), ()), (np.zeros(0, int),) * 2, learned)
     # All of 1 lie in a; of 2 b has ten of eleven, so that a can learn from ten and b from one.
     assert _hardly_learned(codes, held_out, ("zero", "one", "two")) == {"a": ["one"], "b": ["two"]}
+
+
+def test_without_a_test_part_confidence_is_calibrated_and_cells_of_types_not_learned_are_told_apart() -> None:
+    generator = np.random.default_rng(0)
+    codes = np.arange(240) % 3
+    fold_of = np.where(codes == 2, 0, np.arange(240) // 2 % 2)  # all cells of the last type lie in the first fold
+    x = sp.csr_matrix(generator.exponential(1, (240, 12)).astype(np.float32))
+    x[np.arange(240), codes] = 6.0
+    held_out = fit_out_of_fold(
+        x.tocsr(), codes, FoldPlan("donors", ("a", "b"), fold_of), n_types=3, members=(FitSettings(max_epochs=2),),
+        seed=0,
+    )  # fmt: skip
+    logits = generator.normal(0, 1, (1, 240, 3)) + 2.0 * np.eye(3)[codes]
+    held_out = replace(held_out, member_logits=np.float32(4 * logits))  # four times too sure
+    none = np.zeros(0, dtype=int)
+    section = evaluation_section(
+        x.tocsr(), codes, ("zero", "one", "two"), Split("donor", 0, np.arange(240), none, none), held_out,
+        donors=fold_of.astype(str), probabilities=np.zeros((240, 3)), classifiers=(), baselines=np.zeros(12),
+        level="fast", seed=0,
+    )  # fmt: skip
+    everyone = section["confidence"][0]
+    called = 4 * logits[0].astype(np.float64)
+    known = (codes != 2) | (fold_of != 0)  # the first fold's networks never saw the last type
+    by_hand = np.empty((240, 3))
+    for number in (0, 1):
+        learned = (fold_of != number) & known
+        here = called[fold_of == number] / fit_temperature(called[learned], codes[learned])
+        by_hand[fold_of == number] = softmax(here, axis=1)
+    assert everyone["confidence"] == pytest.approx(by_hand.max(axis=1).min(), rel=1e-3)
+    assert everyone["confidence"] < 0.9 * softmax(called, axis=1).max(axis=1).min() + 0.1
+    judged = section["judged"]
+    assert judged["n_cells"] == known.sum() == 160
+    assert judged["accuracy"] == pytest.approx((called.argmax(axis=1) == codes)[known].mean())
+    assert set(judged["per_type"]) == {"zero", "one"}
 
 
 def test_folds_are_of_cells_without_donors_and_the_curves_of_test_cells(trained: TrainedModel) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,15 +19,16 @@ from markdown_it import MarkdownIt
 
 from cellmark.schemas.bundle import CELL_MAP, MODEL_CARD, REPORT, TRAINING_SUMMARY, Bundle
 from cellmark.schemas.errors import BundleError
-from cellmark.schemas.manifest_evaluation import Estimate
+from cellmark.schemas.manifest_evaluation import Estimate, JudgedCells
 from cellmark.schemas.report.evidence import evidence_of
 from cellmark.schemas.report.facts import read_facts
-from cellmark.schemas.report.headline import tiles
+from cellmark.schemas.report.headline import tiles, warnings
 from cellmark.schemas.report.model_card import render_model_card
 from cellmark.schemas.report.render import render_report
 from cellmark.schemas.training_summary import summarize_training
 
 if TYPE_CHECKING:
+    from cellmark.schemas.report.facts import ReportFacts
     from cellmark.training.run import TrainedModel
 
 HERE = Path(__file__).resolve().parent
@@ -280,19 +281,106 @@ def test_without_the_map_no_cell_is_in_the_bundle(tiny_file: Path, tmp_path: Pat
     assert "the bundle holds no map of cells" in Page(bundle.path(REPORT).read_text(encoding="utf-8")).text
 
 
-def test_where_folds_could_not_learn_every_type_the_headline_is_of_test_cells() -> None:
-    facts = made.full_facts()
+def partly_learned() -> tuple["ReportFacts", dict[str, Any]]:
+    """Facts of a model whose folds called all cells of type 3 wrongly, as they could not learn it; without those cells
+    type 4 has 20 cells and type 3 two, of which one is right. The test part has 30 of type 3, all right, and 5 of 4.
+    """
+    facts = made.full_facts(4)
     assert facts.manifest.evaluation is not None
-    evaluation = facts.manifest.evaluation.model_copy(
-        update={
-            "hardly_learned": {"d1": ["type 3 of cells"]},
-            "test_accuracy": Estimate(value=0.987, low=0.98, high=0.99),
-            "test_macro_f1": Estimate(value=0.976),
-        }
-    )
-    told = replace(facts, manifest=facts.manifest.model_copy(update={"evaluation": evaluation}))
-    accuracy, macro_f1 = tiles(told)[:2]
+    third, fourth = facts.manifest.cell_type_names[2:]
+    bad, good = ({"precision": 0.1, "recall": value, "f1": 0.1, "support": 90} for value in (0.01, 0.02))
+    row = {"precision": 0.95, "recall": 0.9, "f1": 0.92}
+    judged = {"n_cells": 22, "accuracy": 0.9, "macro_f1": 0.9, "confusion": np.diag([0, 0, 1, 20]).tolist(),
+              "per_type": {third: {**row, "support": 2}, fourth: {**row, "support": 20}}}  # fmt: skip
+    test = {"n_cells": 35, "accuracy": 1.0, "macro_f1": 1.0, "confusion": np.diag([0, 0, 30, 5]).tolist(),
+            "per_type": {third: {**row, "recall": 0.97, "support": 30}, fourth: {**row, "support": 5}}}  # fmt: skip
+    calibration = facts.manifest.calibration
+    assert calibration is not None
+    score = calibration.calibrated
+    manifest = facts.manifest.model_copy(update={
+        "evaluation": facts.manifest.evaluation.model_copy(update={
+            "hardly_learned": {"d1": [third]}, "per_type": {third: bad, fourth: good},
+            "judged": JudgedCells.model_validate(judged),
+            "test_accuracy": Estimate(value=0.987, low=0.98, high=0.99), "test_macro_f1": Estimate(value=0.976),
+        }),
+        "metrics": {**facts.manifest.metrics, "test": test},
+        "calibration": calibration.model_copy(update={
+            "test_uncalibrated": score.model_copy(update={"expected_calibration_error": 0.0444}),
+            "test_calibrated": score.model_copy(update={"expected_calibration_error": 0.0333}),
+        }),
+    })  # fmt: skip
+    return replace(facts, manifest=manifest), {"third": third, "fourth": fourth}
+
+
+def test_where_folds_could_not_learn_every_type_the_headline_is_of_test_cells() -> None:
+    told, _ = partly_learned()
+    accuracy, macro_f1, calibration, _, sets, _ = tiles(told)
     assert (accuracy["value"], accuracy["source"]) == ("0.987", "evaluation.test_accuracy")
-    assert "test cells" in accuracy["detail"]
+    assert "on 35 test cells" in accuracy["detail"]
     assert (macro_f1["value"], macro_f1["source"]) == ("0.976", "evaluation.test_macro_f1")
-    assert tiles(facts)[0]["source"] == "evaluation.accuracy"
+    assert (calibration["value"], calibration["source"]) == ("3.3 %", "calibration.test_calibrated")
+    assert "4.4 % before" in calibration["detail"]
+    assert (sets["value"], "on the test part" in sets["detail"]) == ("98.0 %", True)
+    meta = yaml.safe_load(render_model_card(told).split("---\n", 2)[1])
+    assert meta["model-index"][0]["results"][0]["metrics"] == [
+        {"type": "accuracy", "value": 1.0}, {"type": "macro_f1", "value": 1.0}]  # fmt: skip
+    assert tiles(made.full_facts())[0]["source"] == "evaluation.accuracy"
+
+
+def test_a_type_is_not_called_badly_found_where_folds_could_not_learn_it() -> None:
+    told, names = partly_learned()
+    found = {one.name: one for one in evidence_of(told)}
+    third, fourth = found[names["third"]], found[names["fourth"]]
+    assert (third.tested or {})["recall"] == 0.97
+    assert (third.source, third.tested_on) == ("metrics.test.per_type", "test cells")
+    assert (fourth.tested or {})["support"] == 20
+    assert fourth.source == "evaluation.judged.per_type"
+    assert not {"low recall", "low precision"} & {word for one in (third, fourth) for word, _ in one.thin}
+    first = found[told.manifest.cell_type_names[0]]
+    assert (first.tested, first.source) == (None, "")
+    assert "not tested" in {word for word, _ in first.thin}
+    text = Page(render_report(told)).text
+    assert "metrics.test.per_type" in text
+    assert "evaluation.judged.per_type" in text
+
+
+def test_an_earlier_bundle_without_scores_of_judged_cells_is_told_by_its_test_part() -> None:
+    told, names = partly_learned()
+    assert told.manifest.evaluation is not None
+    earlier = told.manifest.evaluation.model_copy(update={"judged": None})
+    told = replace(told, manifest=told.manifest.model_copy(update={"evaluation": earlier}))
+    found = {one.name: one for one in evidence_of(told)}
+    assert {found[name].source for name in names.values()} == {"metrics.test.per_type"}
+
+
+def test_what_becomes_of_unknown_types_is_said_as_it_was_measured() -> None:
+    facts = made.full_facts(4)
+    assert "50 % stayed unassigned where it was tried" in Page(render_report(facts)).text
+    assert tiles(facts)[3]["value"] == "50 %"
+    assert (
+        "cells of 4 types left out of training stayed unassigned, and 2.0 % of known cells" in tiles(facts)[3]["detail"]
+    )
+    assert facts.manifest.novelty is not None
+    untried = facts.manifest.novelty.model_copy(update={"left_out": []})
+    facts = replace(facts, manifest=facts.manifest.model_copy(update={"novelty": untried}))
+    assert tiles(facts)[3]["value"] is None
+    assert "Of known cells 3.0 % stay unassigned" in tiles(facts)[3]["detail"]
+    assert "some of such cells stay unassigned" in Page(render_report(facts)).text
+
+
+def test_a_rival_that_did_better_is_told_before_use() -> None:
+    facts = made.full_facts(4)
+    assert not [line for line in warnings(facts, evidence_of(facts)) if "Logistic regression" in line]
+    assert facts.manifest.evaluation is not None
+    beaten = facts.manifest.evaluation.model_copy(update={"baseline_macro_f1": Estimate(value=0.9)})
+    facts = replace(facts, manifest=facts.manifest.model_copy(update={"evaluation": beaten}))
+    told = [line for line in warnings(facts, evidence_of(facts)) if "Logistic regression" in line]
+    assert told == ["Logistic regression on the same genes did better on the same cells: macro-F1 0.900 against 0.876."]
+
+
+def test_an_independent_file_is_told_with_its_intervals() -> None:
+    facts = made.full_facts(4)
+    measured = {**facts.manifest.metrics["test"], "accuracy": 0.8123, "accuracy_interval": [0.7011, 0.9022]}
+    metrics = {**facts.manifest.metrics, "independent": measured}
+    text = Page(render_report(replace(facts, manifest=facts.manifest.model_copy(update={"metrics": metrics})))).text
+    assert "independent file network 600 0.812 0.701 to 0.902" in text

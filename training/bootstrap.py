@@ -47,6 +47,9 @@ def intervals(
     otherwise cells. Drawing cells with replacement is drawing their (label, call) pairs from a multinomial, so that
     resamples cost as much for a million cells as for a hundred. A type that a resample lacks does not enter its
     macro-F1.
+
+    Where no call is wrong every resample is like the whole and would say that none ever will be. The accuracy then has
+    the exact interval of cells (Clopper and Pearson 1934), 0.025^(1 / cells) to 1, and macro-F1 has none.
     """
     generator = np.random.default_rng(seed)
     whole = confusion(labels, calls, n_types)
@@ -63,6 +66,8 @@ def intervals(
         if len(labels):
             drawn[:, pairs] = generator.multinomial(len(labels), whole.ravel()[pairs] / len(labels), RESAMPLES)
         drawn = drawn.reshape(RESAMPLES, n_types, n_types)
+    if len(labels) and (labels == calls).all():
+        return Interval(1.0, float(0.025 ** (1 / len(labels))), 1.0, "cells"), Interval(1.0, None, None, None)
     found = []
     for measure in (accuracy_of, macro_f1_of):
         value = float(measure(whole))

@@ -20,6 +20,12 @@ def fold_temperatures(held_out: OutOfFold, codes: np.ndarray) -> np.ndarray:
     return np.array([fit_temperature(logits[rows], codes[rows]) for rows in others])
 
 
+def cross_calibrated(held_out: OutOfFold, codes: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """Probabilities of `cells` (numbers), each with the temperature of the folds that it is not in, cells x types."""
+    each = fold_temperatures(held_out, codes)[held_out.plan.fold_of[cells]]
+    return np.asarray(softmax(held_out.logits[cells] / each[:, None], axis=1))
+
+
 def calibration_section(
     held_out: OutOfFold, codes: np.ndarray, *, test: np.ndarray, test_logits: np.ndarray
 ) -> dict[str, Any] | None:
@@ -33,14 +39,13 @@ def calibration_section(
         return None
     logits = held_out.logits[cells]
     temperature = fit_temperature(logits, codes[cells])
-    each = fold_temperatures(held_out, codes)[held_out.plan.fold_of[cells]]
     section: dict[str, Any] = {
         "temperature": temperature,
         "folds": held_out.plan.folds,
         "n_folds": len(held_out.plan.names),
         "n_cells": len(cells),
         "uncalibrated": calibration_score(softmax(logits, axis=1), codes[cells]),
-        "calibrated": calibration_score(softmax(logits / each[:, None], axis=1), codes[cells]),
+        "calibrated": calibration_score(cross_calibrated(held_out, codes, cells), codes[cells]),
     }
     if len(test):
         section["test_uncalibrated"] = calibration_score(softmax(test_logits, axis=1), codes[test])

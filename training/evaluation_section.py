@@ -5,11 +5,11 @@ from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.special import softmax
 
 from cellmark.schemas.manifest_evaluation import EvaluationEntry
 
 from .bootstrap import MIN_DONORS, intervals
+from .calibration_section import cross_calibrated
 from .classifier import Classifier
 from .ensemble import predict_probabilities
 from .evaluate import evaluate
@@ -66,6 +66,9 @@ def evaluation_section(
     }
     together = evaluate(codes[rows], found[rows], cell_types)
     section |= {name: together[name] for name in ("per_type", "confusion")}
+    judged = held_out.judged(codes)
+    if 0 < len(judged) < len(rows):
+        section["judged"] = evaluate(codes[judged], found[judged], cell_types)
     notes = ["folds share the panel of genes, which was chosen on the registered model's training cells"]
     if donors is not None and len(np.unique(donors[rows])) < MIN_DONORS:
         notes.append(f"intervals resample cells: with fewer than {MIN_DONORS} donors they leave out how donors differ")
@@ -83,7 +86,7 @@ def evaluation_section(
         depth, partial = _curves(classifiers, x, codes, test, n_types, baselines, seed)
     else:
         section["evaluated_on"] = "out_of_fold"
-        section["confidence"] = confidence_curve(softmax(held_out.logits[rows], axis=1), codes[rows])
+        section["confidence"] = confidence_curve(cross_calibrated(held_out, codes, rows), codes[rows])
     if level == "full" or not len(split.test):
         each = [
             _curves(networks, x, codes, np.flatnonzero(plan.fold_of == number), n_types, baselines, seed)

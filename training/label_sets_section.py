@@ -8,7 +8,7 @@ from scipy.special import softmax
 
 from cellmark.schemas.manifest_trust import LabelSetsEntry
 
-from .calibration_section import fold_temperatures
+from .calibration_section import cross_calibrated
 from .conformal_sets import fit_set_thresholds, label_sets
 from .out_of_fold import OutOfFold
 
@@ -37,8 +37,7 @@ def label_sets_section(
     # Thresholds are fitted to what is served; coverage is measured with nothing of the fold that it is measured on.
     fold_of = held_out.plan.fold_of[cells]
     donors = fold_of if held_out.plan.folds == "donors" else None
-    each = fold_temperatures(held_out, codes)[fold_of]
-    cross = softmax(held_out.logits[cells] / each[:, None], axis=1)
+    cross = cross_calibrated(held_out, codes, cells)
     section: dict[str, Any] = {
         "folds": held_out.plan.folds,
         "n_cells": len(cells),

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import softmax
 
 from cellmark.schemas.coarse_calls import coarse_calls, coarse_members
 from cellmark.schemas.errors import Finding, ParameterError
 from cellmark.schemas.manifest_ontology import OntologyEntry, OntologyTerm
 
-from .calibration_section import fold_temperatures
+from .calibration_section import cross_calibrated
 from .cell_ontology import CellOntology
 from .out_of_fold import OutOfFold
 
@@ -126,9 +125,8 @@ def ontology_section(
     section: dict[str, Any] = {"version": ontology.version, "probability": SURE, "terms": common}
     cells = held_out.judged(codes)
     if len(cells):
-        each = fold_temperatures(held_out, codes)[held_out.plan.fold_of[cells]]
         members = coarse_members(cell_types, common)
-        numbers, _ = coarse_calls(softmax(held_out.logits[cells] / each[:, None], axis=1), members, SURE)
+        numbers, _ = coarse_calls(cross_calibrated(held_out, codes, cells), members, SURE)
         called = numbers >= 0
         section["share_called"] = float(called.mean())
         if called.any():

@@ -18,8 +18,9 @@ TOP = 5
 
 @dataclass(frozen=True)
 class TypeEvidence:
-    """`tested`: scores of the part or folds that the report takes, None where the type was in none. `thin`: reasons,
-    each a short word and a sentence.
+    """`tested`: scores of the part or folds that the report takes for this type, None where it was in none;
+    `tested_on`: which these are, in words, and `source`, where in the manifest. `thin`: reasons, each a short word and
+    a sentence.
     """
 
     name: str
@@ -29,32 +30,66 @@ class TypeEvidence:
     n_training: int
     n_donors: int | None
     tested: dict[str, Any] | None
+    tested_on: str
+    source: str
     markers: pd.DataFrame
     negative: pd.DataFrame
     confused_with: list[tuple[str, float]]
     thin: list[tuple[str, str]] = field(default_factory=list)
 
 
-def best_scores(facts: ReportFacts) -> tuple[str, str, dict[str, Any]]:
-    """The scores per type with the most cells behind them: words, place in the manifest, and what `evaluate` gave.
+Scores = tuple[str, str, dict[str, Any]]
+"""Of some cells: in words which, their place in the manifest, and what `evaluate` gave."""
 
-    Folds before the test part, as every cell is held out once in them; validation cells where there is nothing else.
+
+def best_scores(facts: ReportFacts) -> Scores:
+    """The scores of the model as a whole.
+
+    Folds before the test part, as every cell is held out once in them; the test part where folds could not learn every
+    type, as it says more of the registered model then; validation cells where there is nothing else.
     """
-    evaluation, metrics = facts.manifest.evaluation, facts.manifest.metrics
-    if evaluation is not None and evaluation.per_type:
-        what = {"per_type": evaluation.per_type, "confusion": evaluation.confusion, "n_cells": evaluation.n_cells}
-        of = "cells of left-out donors" if evaluation.folds == "donors" else "left-out cells"
-        return f"{of}, all folds together", "evaluation", what
-    for part, words in (("test", "test cells"), ("validation", "validation cells")):
-        if metrics.get(part, {}).get("per_type"):
-            return words, f"metrics.{part}", metrics[part]
-    return "", "", {"per_type": {}, "confusion": [], "n_cells": 0}
+    evaluation = facts.manifest.evaluation
+    folds = [] if evaluation is None or not evaluation.per_type else [_of_folds(facts)]
+    test, validation = _of_part(facts, "test"), _of_part(facts, "validation")
+    hard = evaluation is not None and bool(evaluation.hardly_learned)
+    found = [*test, *folds] if hard else [*folds, *test]
+    return next(iter([*found, *validation]), ("", "", {"per_type": {}, "confusion": [], "n_cells": 0}))
+
+
+def scores_of_type(facts: ReportFacts, name: str) -> Scores:
+    """The scores that tell most of one type, the model's as a whole where folds could learn all types.
+
+    Otherwise a fold that did not learn a type calls its cells something else, which says nothing of the registered
+    model, neither of this type nor of those that they are called. Only cells whose type was learned count then, or the
+    test part where it has more cells of the type.
+    """
+    evaluation = facts.manifest.evaluation
+    if evaluation is None or not evaluation.hardly_learned:
+        return best_scores(facts)
+    found = _of_part(facts, "test")
+    if evaluation.judged is not None:
+        words, _, _ = _of_folds(facts)
+        found.insert(0, (words, "evaluation.judged", evaluation.judged.model_dump()))
+    return max(found or [best_scores(facts)], key=lambda one: one[2]["per_type"].get(name, {}).get("support", 0))
+
+
+def _of_folds(facts: ReportFacts) -> Scores:
+    evaluation = facts.manifest.evaluation
+    assert evaluation is not None  # noqa: S101
+    what = {name: getattr(evaluation, name) for name in ("n_cells", "per_type", "confusion")}
+    what |= {"accuracy": evaluation.accuracy.value, "macro_f1": evaluation.macro_f1.value}
+    of = "cells of left-out donors" if evaluation.folds == "donors" else "left-out cells"
+    return f"{of}, all folds together", "evaluation", what
+
+
+def _of_part(facts: ReportFacts, part: str) -> list[Scores]:
+    measured = facts.manifest.metrics.get(part, {})
+    return [(f"{part} cells", f"metrics.{part}", measured)] if measured.get("per_type") else []
 
 
 def evidence_of(facts: ReportFacts) -> list[TypeEvidence]:
     """One entry for each cell type, in the model's order."""
     names = facts.manifest.cell_type_names
-    words, _, scores = best_scores(facts)
     by_type = {str(name): rows for name, rows in facts.markers.groupby("cell_type", observed=True)}
     found = []
     for place, entry in enumerate(facts.manifest.cell_types):
@@ -63,6 +98,8 @@ def evidence_of(facts: ReportFacts) -> list[TypeEvidence]:
         lacking = rows.iloc[:0]
         if "negative_rank" in rows:
             lacking = rows[rows["negative_rank"].notna()].sort_values("negative_rank")
+        words, source, scores = scores_of_type(facts, entry.name)
+        tested = scores["per_type"].get(entry.name)
         donors = facts.training.cells.get(entry.name, {}) if facts.training is not None else {}
         evidence = TypeEvidence(
             entry.name,
@@ -71,12 +108,14 @@ def evidence_of(facts: ReportFacts) -> list[TypeEvidence]:
             facts.manifest.training_data.cells_per_type.get(entry.name, 0),
             facts.manifest.split.train.cells_per_type.get(entry.name, 0),
             sum(n > 0 for n in donors.values()) if donors and list(donors) != [""] else None,
-            scores["per_type"].get(entry.name),
+            tested,
+            words if tested else "",
+            f"{source}.per_type" if tested else "",
             ranked,
             lacking,
             _confused(scores["confusion"], names, place),
         )
-        evidence.thin.extend(thin_reasons(evidence, words))
+        evidence.thin.extend(thin_reasons(evidence))
         found.append(evidence)
     return found
 
@@ -90,7 +129,7 @@ def _confused(confusion: list[list[int]], names: list[str], place: int) -> list[
     return [(names[other], n / sum(row)) for n, other in wrong[:3]]
 
 
-def thin_reasons(evidence: TypeEvidence, tested_on: str) -> list[tuple[str, str]]:
+def thin_reasons(evidence: TypeEvidence) -> list[tuple[str, str]]:
     """Why this type is to be taken with care; empty where nothing speaks against it."""
     reasons = []
     if evidence.n_training < FEW_CELLS:
@@ -98,7 +137,7 @@ def thin_reasons(evidence: TypeEvidence, tested_on: str) -> list[tuple[str, str]
                         "spread is hardly known."))  # fmt: skip
     if evidence.n_donors == 1:
         reasons.append(("one donor", "All its cells come from one donor: nothing is known of other people."))
-    tested = evidence.tested
+    tested, tested_on = evidence.tested, evidence.tested_on
     if tested is None:
         reasons.append(("not tested", "None of its cells were among those that the model was tested on."))
     else:

@@ -17,23 +17,26 @@ def tiles(facts: ReportFacts) -> list[dict[str, Any]]:
     return [*_accuracy(facts), _calibration(facts), _novelty(facts), _sets(facts), _depth(facts)]
 
 
+def on_test(facts: ReportFacts) -> bool:
+    """Whether the headline is of the test part: what folds could not learn is no fault of the registered model."""
+    return facts.manifest.evaluation is not None and best_scores(facts)[1] == "metrics.test"
+
+
 def _accuracy(facts: ReportFacts) -> list[dict[str, Any]]:
     evaluation, found = facts.manifest.evaluation, []
     words, place, scores = best_scores(facts)
-    # Folds that could not learn every type say less of the registered model than cells that it was tested on.
-    on_test = evaluation is not None and bool(evaluation.hardly_learned) and evaluation.test_accuracy is not None
-    part, n_cells = ("test_", facts.manifest.split.test.n_cells) if on_test else ("", scores["n_cells"])
+    part = "test_" if on_test(facts) else ""
     for name, title in (("accuracy", "Accuracy"), ("macro_f1", "Macro-F1")):
-        if evaluation is not None:
+        if evaluation is not None and getattr(evaluation, f"{part}{name}") is not None:
             estimate = getattr(evaluation, f"{part}{name}")
             baseline = getattr(evaluation, f"{part}baseline_{name}")
             value, detail = estimate.value, [interval(estimate)]
             if baseline is not None:
                 detail.append(f"logistic regression {baseline.value:.3f}")
-            on, source = "test cells" if on_test else words or "left-out folds", f"evaluation.{part}{name}"
+            on, source = words or "left-out folds", f"evaluation.{part}{name}"
         else:
             value, detail, on, source = scores.get(name), [], words, f"{place}.{name}"
-        detail.append(f"on {n_cells:,} {on}" if value is not None else "")
+        detail.append(f"on {scores['n_cells']:,} {on}" if value is not None else "")
         found.append(_tile(title, None if value is None else score(value), "; ".join(filter(None, detail)), source))
     return found
 
@@ -42,31 +45,43 @@ def _calibration(facts: ReportFacts) -> dict[str, Any]:
     entry, title = facts.manifest.calibration, "Calibration error"
     if entry is None:
         return _tile(title, None, "Probabilities are the network's own.", "calibration")
-    before, after = entry.uncalibrated, entry.calibrated
-    detail = (f"{percent(before.expected_calibration_error)} before calibration; "
-              f"on {count(entry.n_folds, 'held-out fold')} of {entry.folds}")  # fmt: skip
-    return _tile(title, percent(after.expected_calibration_error), detail, "calibration.calibrated")
+    before, after, source = entry.uncalibrated, entry.calibrated, "calibration.calibrated"
+    where = f"on {count(entry.n_folds, 'held-out fold')} of {entry.folds}"
+    if on_test(facts) and entry.test_uncalibrated is not None and entry.test_calibrated is not None:
+        before, after, source = entry.test_uncalibrated, entry.test_calibrated, "calibration.test_calibrated"
+        where = f"on {after.n_cells:,} test cells"
+    detail = f"how far confidence is from accuracy; {percent(before.expected_calibration_error)} before; {where}"
+    return _tile(title, percent(after.expected_calibration_error), detail, source)
 
 
-def mean_auroc(facts: ReportFacts) -> float | None:
-    """Mean over types, each the mean over its folds; None where no type was left out."""
+def mean_left_out(facts: ReportFacts, field: str) -> float | None:
+    """Of a field of `LeftOutType` the mean over types, each the mean over its folds; None where none was left out."""
     entry = facts.manifest.novelty
     if entry is None or not entry.left_out:
         return None
-    names = {row.cell_type for row in entry.left_out}
-    return fmean(fmean(row.auroc for row in entry.left_out if row.cell_type == name) for name in sorted(names))
+    names = sorted({row.cell_type for row in entry.left_out})
+    return fmean(fmean(getattr(row, field) for row in entry.left_out if row.cell_type == name) for name in names)
 
 
 def _novelty(facts: ReportFacts) -> dict[str, Any]:
     entry, title = facts.manifest.novelty, "Unknown cells"
     if entry is None:
         return _tile(title, None, "A cell of an unknown type gets one of the model's types.", "novelty")
-    auroc = mean_auroc(facts)
-    if auroc is None:
-        detail = f"of known cells are left unassigned, as the threshold was set ({entry.score})"
-        return _tile(title, percent(entry.false_refusal_rate), detail, "novelty.false_refusal_rate")
-    detail = f"AUROC, mean over types left out; {percent(entry.false_refusal_rate)} of known cells refused"
-    return _tile(title, score(auroc), detail, "novelty.left_out")
+    refused, known, auroc = (mean_left_out(facts, field) for field in ("refused", "known_refused", "auroc"))
+    if refused is None:
+        wrongly = f"Of known cells {percent(_known_refused(facts))} stay unassigned"
+        return _tile(title, None, f"{wrongly}; how many cells of an unknown type do was not tried.", "novelty")
+    types = count(len({row.cell_type for row in entry.left_out}), "type")
+    detail = (f"of cells of {types} left out of training stayed unassigned, and {percent(known)} of known cells; "
+              f"AUROC {score(auroc)}")  # fmt: skip
+    return _tile(title, percent(refused, 0), detail, "novelty.left_out")
+
+
+def _known_refused(facts: ReportFacts) -> float:
+    """Of known cells, in the test part where there is one, else as the threshold was set."""
+    entry = facts.manifest.novelty
+    assert entry is not None  # noqa: S101
+    return entry.false_refusal_rate if entry.test_refusal_rate is None else entry.test_refusal_rate
 
 
 def _sets(facts: ReportFacts) -> dict[str, Any]:
@@ -74,9 +89,13 @@ def _sets(facts: ReportFacts) -> dict[str, Any]:
     if entry is None or not entry.levels:
         return _tile(title, None, "No sets of types with a stated error rate.", "label_sets")
     level = next((one for one in entry.levels if one.error_rate == entry.default_error_rate), entry.levels[0])
-    detail = (f"hold the label, {percent(1 - level.error_rate, 0)} were aimed at; {level.mean_size:.2f} types on "
-              f"average, one type for {percent(level.share_of_one, 0)} of cells")  # fmt: skip
-    return _tile(title, percent(level.coverage), detail, "label_sets.levels")
+    coverage, size, single, where = level.coverage, level.mean_size, level.share_of_one, f"held-out {entry.folds}"
+    of_test = level.test_coverage, level.test_mean_size, level.test_share_of_one
+    if on_test(facts) and None not in of_test:
+        (coverage, size, single), where = of_test, "the test part"  # type: ignore[assignment]  # none is None
+    detail = (f"hold the label, {percent(1 - level.error_rate, 0)} were aimed at; {size:.2f} types on "
+              f"average, one type for {percent(single, 0)} of cells; on {where}")  # fmt: skip
+    return _tile(title, percent(coverage), detail, "label_sets.levels")
 
 
 def _depth(facts: ReportFacts) -> dict[str, Any]:
@@ -86,6 +105,16 @@ def _depth(facts: ReportFacts) -> dict[str, Any]:
         return _tile(title, None, "Shallow sequencing was not tried.", "evaluation.depth")
     full = f"; {points[1.0].macro_f1:.3f} with all" if 1.0 in points else ""
     return _tile(title, score(points[0.25].macro_f1), f"macro-F1{full}", "evaluation.depth")
+
+
+def _beaten(facts: ReportFacts) -> list[str]:
+    """That the simple rival did clearly better on the cells of the headline."""
+    evaluation, part = facts.manifest.evaluation, "test_" if on_test(facts) else ""
+    ours, theirs = (getattr(evaluation, f"{part}{name}", None) for name in ("macro_f1", "baseline_macro_f1"))
+    if ours is None or theirs is None or theirs.value < ours.value + 0.02:
+        return []
+    return [f"Logistic regression on the same genes did better on the same cells: macro-F1 {score(theirs.value)} "
+            f"against {score(ours.value)}."]  # fmt: skip
 
 
 def warnings(facts: ReportFacts, types: list[TypeEvidence]) -> list[str]:
@@ -100,8 +129,9 @@ def warnings(facts: ReportFacts, types: list[TypeEvidence]) -> list[str]:
         where = listed([f"{', '.join(names)} (without {fold})" for fold, names in groups])
         found.append(
             f"Cross-validation could not judge every type: hardly any cells were left to learn {where}. These cells "
-            "count as wrong there and lower its numbers; look at each type and at the test part."
+            "count as wrong there and lower its numbers; types are judged one by one without them, or on the test part."
         )
+    found += _beaten(facts)
     if manifest.novelty is None:
         found.append("It cannot tell that a cell is of none of its types.")
     if manifest.calibration is None:

@@ -17,9 +17,6 @@ def render_model_card(facts: ReportFacts) -> str:
     types = evidence_of(facts)
     words, _, scores = best_scores(facts)
     results = [(name, scores[name]) for name in ("accuracy", "macro_f1") if scores.get(name) is not None]
-    evaluation = facts.manifest.evaluation
-    if evaluation is not None and evaluation.per_type:
-        results = [("accuracy", evaluation.accuracy.value), ("macro_f1", evaluation.macro_f1.value)]
     text = environment(html=False).get_template("MODEL_CARD.md").render(
         facts=facts, manifest=facts.manifest, identity=facts.identity, types=types, lede=lede(facts),
         tiles=tiles(facts), warnings=warnings(facts, types), commands=_safe_commands(facts), results=results,

@@ -3,11 +3,13 @@
 import shlex
 from typing import Any
 
+from cellmark.schemas.manifest_evaluation import Estimate
+
 from . import curves, tables
 from .cell_map import CONFIDENCES, is_unassigned, legend, map_panels
-from .evidence import TypeEvidence, best_scores, evidence_of
+from .evidence import TypeEvidence, evidence_of
 from .facts import ReportFacts
-from .headline import mean_auroc, tiles, warnings
+from .headline import mean_left_out, tiles, warnings
 from .svg import COLOURS
 from .type_panels import type_panels
 from .words import count, interval, listed, percent, score
@@ -30,7 +32,7 @@ def make_view(facts: ReportFacts) -> dict[str, Any]:
         "types": types,
         "panels": type_panels(facts, types),
         "overview": _overview(facts, types),
-        "scores": _scores(facts),
+        "scores": _scores(facts, types),
         "confusions": _confusions(facts),
         "trust": _trust(facts),
         "partial": _partial(facts),
@@ -83,7 +85,7 @@ def _overview(facts: ReportFacts, types: list[TypeEvidence]) -> dict[str, Any]:
     }
 
 
-def _scores(facts: ReportFacts) -> dict[str, Any]:
+def _scores(facts: ReportFacts, types: list[TypeEvidence]) -> dict[str, Any]:
     """A row for every set of cells that the model was tried on."""
     manifest = facts.manifest
     rows: list[tuple[Any, ...]] = []
@@ -99,7 +101,7 @@ def _scores(facts: ReportFacts) -> dict[str, Any]:
         measured = manifest.metrics.get(part) or {}
         if not measured.get("n_cells"):
             continue
-        pair: list[Any] = [measured["accuracy"], measured["macro_f1"]]
+        pair: list[Any] = [_measured(measured, "accuracy"), _measured(measured, "macro_f1")]
         if part == "test" and evaluation is not None and evaluation.test_accuracy and evaluation.test_macro_f1:
             pair = [evaluation.test_accuracy, evaluation.test_macro_f1]
         rows.append((words, measured["n_cells"], *pair, "network", f"metrics.{part}"))
@@ -111,14 +113,18 @@ def _scores(facts: ReportFacts) -> dict[str, Any]:
         {"on": on, "n": n, "accuracy": _estimate(accuracy), "macro_f1": _estimate(f1), "who": who, "source": source}
         for on, n, accuracy, f1, who, source in rows
     ]
-    words, place, _ = best_scores(facts)
+    places = dict.fromkeys(one.source for one in types if one.source)
     chart = curves.folds_chart(evaluation.per_fold) if evaluation is not None and evaluation.per_fold else None
-    return {"rows": shown, "folds": chart, "per_type_on": words, "per_type_source": place}
+    return {"rows": shown, "folds": chart, "per_type_source": ", ".join(places)}
 
 
-def _estimate(value: Any) -> dict[str, str]:
-    if isinstance(value, float | int):
-        return {"value": score(value), "interval": ""}
+def _measured(part: dict[str, Any], name: str) -> Estimate:
+    """A part's number, with its interval where it has one."""
+    low, high = part.get(f"{name}_interval") or (None, None)
+    return Estimate(value=part[name], low=low, high=high)
+
+
+def _estimate(value: Estimate) -> dict[str, str]:
     limits = "" if value.low is None or value.high is None else f"{value.low:.3f} to {value.high:.3f}"
     return {"value": score(value.value), "interval": limits}
 
@@ -164,7 +170,8 @@ def _trust(facts: ReportFacts) -> dict[str, Any]:
         else None,
         "left_out": curves.left_out_chart(novelty.left_out) if novelty is not None and novelty.left_out else None,
         "left_out_rows": rows,
-        "auroc": mean_auroc(facts),
+        "auroc": mean_left_out(facts, "auroc"),
+        "refused": mean_left_out(facts, "refused"),
     }
 
 

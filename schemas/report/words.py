@@ -19,7 +19,8 @@ def interval(estimate: Estimate | None) -> str:
     """The 95 % interval in words, empty without one."""
     if estimate is None or estimate.low is None or estimate.high is None:
         return ""
-    over = f", bootstrap over {estimate.over}" if estimate.over else ""
+    how = "of" if estimate.value == 1 else "bootstrap over"
+    over = f", {how} {estimate.over}" if estimate.over else ""
     return f"95 % interval {estimate.low:.3f} to {estimate.high:.3f}{over}"
 
 
