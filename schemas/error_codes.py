@@ -75,6 +75,9 @@ CODES: dict[str, CodeMeaning] = {
     "LABEL_PLACEHOLDER": CodeMeaning(
         422, "labels that name no type: an error where they stand for a missing label, else a warning"
     ),
+    "LABELS_NOT_SHARED": CodeMeaning(
+        422, "labels of an independent file that are no types of the model: an error where all are, else a warning"
+    ),
     "LABEL_RESERVED": CodeMeaning(422, "a label that is an answer of cellmark's own"),
     "CELL_TYPES_DROPPED": CodeMeaning(422, "cell types below the floor were left out (a note)"),
     "DONOR_COLUMN_UNKNOWN": CodeMeaning(422, "the obs column of donors does not exist"),

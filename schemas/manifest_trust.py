@@ -45,7 +45,8 @@ class LeftOutType(Section):
     """A type that a model was trained without, then met in cells of a fold that was held out of everything.
 
     `fold`: the donor, or the number of the fold. `auroc`: of the novelty score, unknown against known cells. `refused`:
-    share of the unknown cells above the threshold; `known_refused`: of the known ones.
+    share of the unknown cells above the threshold; `known_refused`: of the known ones. `together`: other types that the
+    same model was trained without.
     """
 
     cell_type: str
@@ -56,13 +57,15 @@ class LeftOutType(Section):
     auroc_of_confidence: float
     refused: float
     known_refused: float
+    together: list[str] = []
 
 
 class NoveltyEntry(Section):
     """The output `novelty`, larger is stranger, and the threshold above which a cell stays unassigned.
 
     `false_refusal_rate`: what the threshold was set to, on `n_cells` cells of held-out folds; `test_refusal_rate`: what
-    it gave in the test part. `left_out`: the protocol's table, empty where it was not run (`--evaluate full`).
+    it gave in the test part. `left_out`: the protocol's table (`left_out_level`: `full`, each type of each fold by the
+    ensemble; `fast`, a few types of one fold together, by one network); empty where it was not run.
     """
 
     score: str
@@ -72,6 +75,7 @@ class NoveltyEntry(Section):
     n_cells: int
     test_refusal_rate: float | None = None
     left_out: list[LeftOutType] = []
+    left_out_level: Literal["fast", "full"] | None = None
 
 
 class LabelSetLevel(Section):

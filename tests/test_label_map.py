@@ -1,15 +1,16 @@
 """Labels of two files brought to shared names."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
 import pytest
 
-from cellmark.schemas.errors import ParameterError
+from cellmark.schemas.errors import InputError, LabelError, ParameterError
 from cellmark.training.config import TrainingConfig
-from cellmark.training.independent_test import evaluate_independent
+from cellmark.training.independent_test import evaluate_independent, fit_independent
 from cellmark.training.label_map import harmonize, read_label_map, unused
 
 if TYPE_CHECKING:
@@ -100,3 +101,44 @@ def test_an_independent_file_with_coarser_labels_is_compared_under_shared_names(
 def test_a_map_without_a_file_to_use_it_on_is_refused(tiny_file: Path, tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="test_labels"):
         TrainingConfig(data=tiny_file, test_labels=tmp_path / "map.csv")
+
+
+def given(cells: "ad.AnnData", labels: list[str], path: Path, tiny_file: Path, **settings: Any) -> TrainingConfig:
+    other = cells.copy()
+    other.obs["label"] = labels
+    other.write_h5ad(path)
+    return TrainingConfig(data=tiny_file, test_data=path, test_label="label", **settings)
+
+
+def test_a_file_that_shares_no_label_is_refused_before_networks_are_fitted(
+    trained: "TrainedModel", new_cells: "ad.AnnData", tiny_file: Path, tmp_path: Path
+) -> None:
+    config = given(new_cells, ["b cells"] * new_cells.n_obs, tmp_path / "other.h5ad", tiny_file)
+    with pytest.raises(LabelError) as refused:
+        fit_independent(config, trained.cells, trained.bundle.panel)
+    assert refused.value.code == "LABELS_NOT_SHARED"
+    assert "--test-labels" in str(refused.value)
+    table = write(tmp_path / "map.csv", "from,to\nb cells,B cell\n")
+    mapped = replace(config, test_labels=table)
+    assert fit_independent(mapped, trained.cells, trained.bundle.panel) == ()
+
+
+def test_labels_that_the_model_does_not_know_are_named_with_their_cells(
+    trained: "TrainedModel", new_cells: "ad.AnnData", tiny_file: Path, tmp_path: Path
+) -> None:
+    labels = ["B cell"] * (new_cells.n_obs - 5) + ["CD34+"] * 2 + ["mast"] * 3
+    config = given(new_cells, labels, tmp_path / "other.h5ad", tiny_file)
+    (finding,) = fit_independent(config, trained.cells, trained.bundle.panel)
+    assert (finding.code, finding.severity, finding.examples) == ("LABELS_NOT_SHARED", "warning", ("mast", "CD34+"))
+    assert f"others for 5 of {new_cells.n_obs} cells" in finding.found
+
+
+def test_a_file_of_other_genes_is_refused_before_networks_are_fitted(
+    trained: "TrainedModel", new_cells: "ad.AnnData", tiny_file: Path, tmp_path: Path
+) -> None:
+    cells = new_cells.copy()
+    cells.var_names = [f"other{number}" for number in range(cells.n_vars)]
+    config = given(cells, ["B cell"] * cells.n_obs, tmp_path / "other.h5ad", tiny_file)
+    with pytest.raises(InputError) as refused:
+        fit_independent(config, trained.cells, trained.bundle.panel)
+    assert refused.value.code == "NO_GENES_SHARED"

@@ -9,7 +9,7 @@ from cellmark.schemas.manifest_trust import LeftOutType
 from cellmark.training.classifier import NetworkShape
 from cellmark.training.ensemble import variations
 from cellmark.training.fit_settings import FitSettings
-from cellmark.training.left_out_types import left_out_types, without_type
+from cellmark.training.left_out_types import left_out_types, some_left_out, without_type, without_types
 from cellmark.training.novelty_of_cells import novelty_threshold
 from cellmark.training.novelty_score import SHRINKAGE, MemberOutputs, fit_novelty, novelty_rows
 from cellmark.training.out_of_fold import FoldPlan, learnable
@@ -111,6 +111,46 @@ def test_a_type_that_was_left_out_is_told_from_those_that_were_learned() -> None
     assert np.mean([entry.auroc for entry in entries]) > 0.95
     assert np.mean([entry.refused for entry in entries]) > 0.5
     assert np.mean([entry.known_refused for entry in entries]) < 0.15
+
+
+def test_a_few_types_are_left_out_together_of_the_fold_that_leaves_most_cells() -> None:
+    counts, library_size, codes, donors = cells_of_four_types()
+    donors = np.where((donors == "c") & (np.arange(len(donors)) % 2 == 0), "a", donors)  # c is the smallest
+    plan = FoldPlan("donors", ("a", "b", "c"), np.unique(donors, return_inverse=True)[1])
+    given = counts, library_size, codes, donors, ("k", "l", "m", "n"), plan
+    settings = {"members": variations(SHORT, n_members=5), "max_genes": None}
+    (row,) = some_left_out(*given, seed=0, **settings)  # type: ignore[arg-type]
+    entry = LeftOutType.model_validate(row)
+    assert (entry.fold, entry.together) == ("c", [])  # a third of four types
+    assert entry.n_unknown == ((donors == "c") & (codes == "klmn".index(entry.cell_type))).sum()
+    assert entry.n_known + entry.n_unknown == (donors == "c").sum()
+    assert entry.auroc > 0.9
+    drawn = {some_left_out(*given, seed=seed, **settings)[0]["cell_type"] for seed in range(3)}  # type: ignore[arg-type]
+    assert len(drawn) > 1
+    assert some_left_out(*given, seed=0, **settings) == [row]  # type: ignore[arg-type]
+
+
+def test_of_two_types_none_can_be_left_out() -> None:
+    counts, library_size, codes, donors = cells_of_four_types()
+    two = np.flatnonzero(codes < 2)
+    plan = FoldPlan("donors", ("a", "b", "c"), np.unique(donors[two], return_inverse=True)[1])
+    assert some_left_out(
+        counts[two], library_size[two], codes[two], donors[two], ("k", "l"), plan, max_genes=None, seed=0,
+        members=variations(SHORT, n_members=1),
+    ) == []  # fmt: skip
+
+
+def test_types_left_out_together_are_each_compared_with_the_known_ones() -> None:
+    counts, library_size, codes, donors = cells_of_four_types()
+    inside = np.flatnonzero(donors == "a")
+    others = np.flatnonzero((donors != "a") & (codes < 2))
+    rows = without_types(
+        counts, library_size, codes, donors, others, inside, [2, 3], n_types=4, members=variations(SHORT, n_members=1),
+        max_genes=None, seed=0, most_folds=2,
+    )  # fmt: skip
+    assert set(rows) == {2, 3}
+    assert all((row["n_unknown"], row["n_known"]) == (30, 60) for row in rows.values())
+    assert rows[2]["known_refused"] == rows[3]["known_refused"]
 
 
 def test_small_types_are_not_left_out_and_nothing_to_compare_gives_no_row() -> None:

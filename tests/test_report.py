@@ -356,11 +356,14 @@ def test_an_earlier_bundle_without_scores_of_judged_cells_is_told_by_its_test_pa
 def test_what_becomes_of_unknown_types_is_said_as_it_was_measured() -> None:
     facts = made.full_facts(4)
     assert "50 % stayed unassigned where it was tried" in Page(render_report(facts)).text
-    assert tiles(facts)[3]["value"] == "50 %"
-    assert (
-        "cells of 4 types left out of training stayed unassigned, and 2.0 % of known cells" in tiles(facts)[3]["detail"]
-    )
+    assert tiles(facts)[3]["value"] == "0.932"
+    detail = tiles(facts)[3]["detail"]
+    assert "50 % of cells of 4 types left out of training stayed unassigned, and 2.0 % of known cells" in detail
     assert facts.manifest.novelty is not None
+    quick = facts.manifest.novelty.model_copy(update={"left_out_level": "fast"})
+    text = Page(render_report(replace(facts, manifest=facts.manifest.model_copy(update={"novelty": quick})))).text
+    assert "A quick look at few cells" in text
+    assert "stayed unassigned where it was tried" not in text
     untried = facts.manifest.novelty.model_copy(update={"left_out": []})
     facts = replace(facts, manifest=facts.manifest.model_copy(update={"novelty": untried}))
     assert tiles(facts)[3]["value"] is None

@@ -1,13 +1,16 @@
 """Evaluation on a file that took no part in training, through the exported graph and the checked path of every door."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import onnx
 
+from cellmark.schemas.cells import CellSource
 from cellmark.schemas.check_labels import label_column_findings
 from cellmark.schemas.checked_cells import CheckedCells
-from cellmark.schemas.errors import LabelError, raise_if_refused
+from cellmark.schemas.errors import Finding, LabelError, raise_if_refused
 from cellmark.schemas.gene_panel import GenePanel
 from cellmark.schemas.normalization import dense_counts
 from cellmark.schemas.read import open_cells
@@ -32,6 +35,53 @@ def check_independent(config: TrainingConfig) -> None:
         raise_if_refused(label_column_findings(source.obs, config.test_label or config.label), LabelError)
 
 
+def fit_independent(config: TrainingConfig, cells: LabelledCells, panel: GenePanel) -> tuple[Finding, ...]:
+    """What people should know of how `config.test_data` fits the model's genes and types, before networks are fitted.
+
+    Raises `InputError` where its genes do not fit, and `LabelError` (`LABELS_NOT_SHARED`) where none of its labels is
+    one of the model's types.
+    """
+    if config.test_data is None:
+        return ()
+    with _checked(config, cells, panel) as (_, labels):
+        names, sizes = np.unique(labels, return_counts=True)
+    label_map = read_label_map(config.test_labels) if config.test_labels is not None else {}
+    codes, _, types = harmonize(names, np.zeros(0, dtype=int), cells.cell_types, label_map)
+    others = names[codes < 0][np.argsort(-sizes[codes < 0], kind="stable")]
+    if len(others) == 0:
+        return ()
+    none = len(others) == len(names)
+    n_others = int(sizes[codes < 0].sum())
+    finding = Finding(
+        "LABELS_NOT_SHARED", "test_label", f"labels that are types of the model, such as {', '.join(types[:3])}",
+        "none of them" if none else f"others for {n_others:,} of {sizes.sum():,} cells, which enter no measure",
+        "Bring both to the same names with --test-labels map.csv (from,to)."
+        + ("" if none else " Leave it where the model does not know these types."),
+        "error" if none else "warning", tuple(others[:5].tolist()),
+    )  # fmt: skip
+    return raise_if_refused([finding], LabelError)
+
+
+@contextmanager
+def _checked(
+    config: TrainingConfig, cells: LabelledCells, panel: GenePanel
+) -> Iterator[tuple[CheckedCells, np.ndarray]]:
+    """The independent file, open and checked but for its values, and its labels, str [cells]."""
+    assert config.test_data is not None  # noqa: S101
+    label = config.test_label or config.label
+    source: CellSource
+    with open_cells(config.test_data, layer=config.layer, genes_by_cells=config.genes_by_cells) as source:
+        raise_if_refused(label_column_findings(source.obs, label), LabelError)
+        checked = CheckedCells(
+            source,
+            panel,
+            library_size=config.library_size if config.library_size in source.obs.columns else None,
+            n_genes_trained=cells.n_genes_measured,
+            min_share=config.min_panel_share,
+        )
+        yield checked, source.obs[label].astype(str).to_numpy(dtype=str)
+
+
 def evaluate_independent(
     config: TrainingConfig, cells: LabelledCells, panel: GenePanel, annotator: onnx.ModelProto
 ) -> dict[str, Any]:
@@ -42,24 +92,13 @@ def evaluate_independent(
     confusion matrix, and the map itself stands in `label_map`. Library sizes come from the same column as in
     training where the file has it, and are summed otherwise. Raises as the readers and checks do.
     """
-    assert config.test_data is not None  # noqa: S101
-    label = config.test_label or config.label
     session = open_session(annotator)
     calls = []
-    with open_cells(config.test_data, layer=config.layer, genes_by_cells=config.genes_by_cells) as source:
-        raise_if_refused(label_column_findings(source.obs, label), LabelError)
-        checked = CheckedCells(
-            source,
-            panel,
-            library_size=config.library_size if config.library_size in source.obs.columns else None,
-            n_genes_trained=cells.n_genes_measured,
-            min_share=config.min_panel_share,
-        )
+    with _checked(config, cells, panel) as (checked, labels):
         for aligned in checked.chunks(CHUNK):
             counts = dense_counts(aligned.counts, aligned.measured)
             feeds = {"counts": counts, "library_size": aligned.library_size.reshape(-1, 1)}
             calls.append(session.run(["probabilities"], feeds)[0].argmax(axis=1))
-        labels = source.obs[label].astype(str).to_numpy(dtype=str)
     label_map = read_label_map(config.test_labels) if config.test_labels is not None else {}
     codes, called, names = harmonize(labels, np.concatenate(calls), cells.cell_types, label_map)
     mapped: dict[str, Any] = {}

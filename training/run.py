@@ -35,9 +35,9 @@ from .fit import predict_logits
 from .folded_network import fold
 from .gene_gate import mean_gate
 from .gene_lists import allowed_markers
-from .independent_test import check_independent, evaluate_independent
+from .independent_test import check_independent, evaluate_independent, fit_independent
 from .labelled_cells import read_labelled
-from .left_out_types import left_out_types
+from .leave_types_out import leave_types_out
 from .listener import Listener
 from .map_cells import map_cells
 from .ontology_section import ontology_section, read_ontology_map, type_entries, unmapped_notes
@@ -96,6 +96,8 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
         )  # fmt: skip
     panel = GenePanel(tuple(np.array(cells.gene_symbols)[columns]))
     gene_ids = tuple(np.array(cells.gene_ids, dtype=object)[columns])
+    for finding in fit_independent(config, cells, panel):
+        listener.note(finding)
     allowed = allowed_markers(panel.symbols, gene_ids, config.markers, on_finding=listener.note)
     counts = cells.counts[:, columns]
     counts.sort_indices()
@@ -200,11 +202,12 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
         listener.step("Evaluating on the independent file")
         metrics["independent"] = evaluate_independent(config, cells, panel, annotator)
 
-    if config.evaluate == "full" and trust.novelty is not None:
-        trust.novelty["left_out"] = left_out_types(
-            cells.counts, cells.library_size, cells.codes, cells.donors, cells.cell_types, held_out.plan,
-            members=variations(settings, n_members=config.n_members), max_genes=config.max_genes, seed=config.seed,
-            device=config.device, on_step=lambda left_out: listener.step(f"Leaving out {left_out}"),
+    if trust.novelty is not None:
+        trust.novelty.update(
+            leave_types_out(
+                config, cells, held_out.plan, members=variations(settings, n_members=config.n_members),
+                listener=listener,
+            )
         )  # fmt: skip
     listener.step("Evaluating on poorer input")
     evaluation = evaluation_section(

@@ -72,9 +72,9 @@ def _novelty(facts: ReportFacts) -> dict[str, Any]:
         wrongly = f"Of known cells {percent(_known_refused(facts))} stay unassigned"
         return _tile(title, None, f"{wrongly}; how many cells of an unknown type do was not tried.", "novelty")
     types = count(len({row.cell_type for row in entry.left_out}), "type")
-    detail = (f"of cells of {types} left out of training stayed unassigned, and {percent(known)} of known cells; "
-              f"AUROC {score(auroc)}")  # fmt: skip
-    return _tile(title, percent(refused, 0), detail, "novelty.left_out")
+    detail = (f"AUROC of telling them from known ones, 0.5 is chance; {percent(refused, 0)} of cells of {types} left "
+              f"out of training stayed unassigned, and {percent(known)} of known cells")  # fmt: skip
+    return _tile(title, score(auroc), detail, "novelty.left_out")
 
 
 def _known_refused(facts: ReportFacts) -> float:

@@ -172,6 +172,7 @@ def _trust(facts: ReportFacts) -> dict[str, Any]:
         "left_out_rows": rows,
         "auroc": mean_left_out(facts, "auroc"),
         "refused": mean_left_out(facts, "refused"),
+        "level": novelty.left_out_level or "full" if novelty is not None else None,
     }
 
 
