@@ -28,6 +28,9 @@ MAJORITY_SHARE = "cellmark_majority_share"
 MAJORITY_COLUMNS = (MAJORITY_CELL_TYPE, MAJORITY_SHARE)
 """Beside them where calls were voted on over clusters."""
 
+NEW_POPULATION = "cellmark_new_population"
+"""Beside them where unassigned cells were grouped: the name of the cell's group, empty for all other cells."""
+
 UNASSIGNED = "unassigned"
 """In `CELL_TYPE`: the cell is unlike all that the model learned."""
 SET_SEPARATOR = " | "

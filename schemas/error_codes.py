@@ -118,6 +118,10 @@ CODES: dict[str, CodeMeaning] = {
     "CELL_TYPE_UNKNOWN": CodeMeaning(422, "the model has no such cell type"),
     "PROFILE_MISSING": CodeMeaning(404, "the model's bundle says nothing of what held-out cells looked like"),
     "CALLS_OF_ANOTHER_MODEL": CodeMeaning(422, "calls that another model, or another version of it, made"),
+    "NOVELTY_MISSING": CodeMeaning(422, "the model has no novelty threshold, so it leaves no cell unassigned"),
+    "NOVEL_CELLS_NONE": CodeMeaning(422, "no cell is left unassigned (a note)"),
+    "NOVEL_CELLS_FEW": CodeMeaning(422, "unassigned cells that are too few to make a population (a note)"),
+    "CALLED_CELLS_FEW": CodeMeaning(422, "types with too few called cells to compare new populations with (a note)"),
     "REPORT_MISSING": CodeMeaning(404, "the model's bundle carries no report"),
     # the machine
     "DEVICE_UNAVAILABLE": CodeMeaning(503, "the device asked for cannot be used"),

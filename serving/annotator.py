@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from cellmark.schemas.called_cells import CalledCells
 from cellmark.schemas.cells import CellSource, RowChunk
 from cellmark.schemas.checked_cells import CheckedCells, PreparedChunk
 from cellmark.schemas.columns import (
@@ -271,6 +272,28 @@ class Annotator:
         result = pd.concat(frames[1:] or frames, ignore_index=True)
         result.attrs[UNS_KEY] = self.facts(checked).to_dict()
         return result
+
+    def called_cells(
+        self,
+        cells: "AnnData | CellSource",
+        *,
+        layer: str | None = None,
+        library_size: str | np.ndarray | pd.Series | None = None,
+        recover_counts: bool = False,
+        above: float | None = None,
+        donor: str | None = None,
+        seed: int = 0,
+        on_progress: Callable[[int], None] = lambda n_cells: None,
+    ) -> CalledCells:
+        """The unassigned cells with all their genes, and called ones beside them: what `PopulationSearch.find` takes.
+
+        `above`: a novelty to go by in place of the model's threshold; `donor`: a column of `obs`; `seed`: of the draw
+        of called cells, where a type has more than 2,000. Raises as `annotate`, and `ModelError` (`NOVELTY_MISSING`).
+        """
+        from .called_cells import gather_called_cells
+
+        checked = self.check(cells, layer=layer, library_size=library_size, recover_counts=recover_counts)
+        return gather_called_cells(self, checked, above=above, donor=donor, seed=seed, on_progress=on_progress)
 
     def markers(self, cell_type: str | None = None, *, top: int | None = None) -> pd.DataFrame:
         """The marker table, of one type when named; `top` keeps the first ranks. Raises `ModelError` as `explain`."""

@@ -15,7 +15,7 @@ class MarkerCommands(EntryPointCommands):
     """What can be done with markers beside listing those of a model."""
 
     entry_points_of = "cellmark.markers.commands"
-    order = ("rank", "compare")
+    order = ("novel", "rank", "compare")
 
 
 markers = typer.Typer(cls=MarkerCommands, add_completion=False, rich_markup_mode="markdown")
@@ -51,7 +51,8 @@ def list_markers(
     trusted: Trusted = False,
     force: Force = False,
 ) -> None:
-    """List the marker genes that a model carries, rank markers by other methods, or compare them across conditions.
+    """List the marker genes that a model carries; find those of cells that it does not know, rank markers by other
+    methods, or compare them across conditions.
 
     *score*: what the rank orders by. *% in*, *% out*: cells of the type, and of all others, with a count. *log2FC*:
     how much more of it the type has. *AUC*: how well it alone tells the type; 1 is perfect, 0.5 chance. *p adj*: of a

@@ -10,6 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 from cellmark.schemas.errors import Finding, SetupError
 
 TRAINING_MODULE = "cellmark.training."
+TRAINING_STEPS = "cellmark.training_steps"
 TRAINING_NEEDS = ("torch", "onnx", "sklearn", "mlflow")
 INSTALL_TRAINING = "pip install 'cellmark[train,cpu]'"
 
@@ -38,6 +39,17 @@ class EntryPointCommands(TyperGroup):
         return command
 
 
+def load_training_step(name: str) -> Any:
+    """What training offers to a command of serving under that name (entry points `cellmark.training_steps`).
+
+    Raises `SetupError` (`EXTRA_MISSING`) where the training extra is not installed.
+    """
+    found = [entry for entry in entry_points(group=TRAINING_STEPS) if entry.name == name]
+    if not found or missing_training():
+        raise _needs_training(name)
+    return found[0].load()
+
+
 def missing_training() -> list[str]:
     """Packages of the extra `train` that are not installed."""
     return [name for name in TRAINING_NEEDS if find_spec(name) is None]
@@ -55,14 +67,18 @@ def load_command(entry: EntryPoint) -> Any:
     return typer.main.get_command(single)
 
 
+def _needs_training(name: str) -> SetupError:
+    found = f"no {', '.join(missing_training())}" if missing_training() else "an installation without it"
+    return SetupError(
+        Finding("EXTRA_MISSING", name, "the training extra", found, f"Install it with: {INSTALL_TRAINING}")
+    )
+
+
 def _not_installed(name: str, command: Any) -> TyperCommand:
     """Stands in for a training command on a machine without the extra: listed, and answered with the remedy."""
 
     def explain(_arguments: list[str] = typer.Argument(None, metavar="...")) -> None:  # noqa: B008
-        raise SetupError(
-            Finding("EXTRA_MISSING", name, "the training extra", f"no {', '.join(missing_training())}",
-                    f"Install it with: {INSTALL_TRAINING}")
-        )  # fmt: skip
+        raise _needs_training(name)
 
     summary = (command.help or "").strip().split("\n\n")[0]
     explain.__doc__ = f"{summary} (needs the training extra: {INSTALL_TRAINING})"

@@ -18,15 +18,19 @@ def cell_progress(description: str, n_cells: int) -> Iterator[Callable[[int], No
 
 
 @contextmanager
-def waiting(description: str) -> Iterator[None]:
-    """A spinner for work whose length is not known."""
+def waiting(description: str) -> Iterator[Callable[[str], None]]:
+    """A spinner for work whose length is not known; yields the function that says what is done now."""
     from rich.console import Console
     from rich.text import Text
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        console.print(description, highlight=False, markup=False, soft_wrap=True)
-        yield
+
+        def say(text: str) -> None:
+            console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+        say(description)
+        yield say
         return
-    with console.status(Text(description)):
-        yield
+    with console.status(Text(description)) as status:
+        yield lambda text: status.update(Text(text))

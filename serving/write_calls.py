@@ -12,7 +12,7 @@ import pandas as pd
 
 from cellmark.schemas.atomic_output import refuse_existing, whole_file
 from cellmark.schemas.cells import CellSource
-from cellmark.schemas.columns import CALL_COLUMNS, MAJORITY_COLUMNS, UNS_KEY
+from cellmark.schemas.columns import CALL_COLUMNS, MAJORITY_COLUMNS, NEW_POPULATION, UNS_KEY
 from cellmark.schemas.errors import Finding, OutputError
 
 from .copy_file import copy_file
@@ -134,7 +134,7 @@ def add_calls(path: Path, frame: pd.DataFrame, facts: dict[str, Any]) -> None:
 
 def written_columns(frame: pd.DataFrame) -> list[str]:
     """Columns of calls that belong into `obs`: all but single probabilities."""
-    return [*CALL_COLUMNS, *(column for column in MAJORITY_COLUMNS if column in frame)]
+    return [*CALL_COLUMNS, *(column for column in (*MAJORITY_COLUMNS, NEW_POPULATION) if column in frame)]
 
 
 def storable(facts: dict[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from cellmark.serving.annotator import Annotator
 MODULE = [sys.executable, "-m", "cellmark.serving.cli"]
 COMMANDS = ("train", "annotate", "explain", "markers", "validate", "models", "bundle", "serve", "demo")
 SUBCOMMANDS = (
+    "markers novel",
     "markers rank",
     "markers compare",
     "models list",

@@ -34,7 +34,7 @@ def test_columns_that_the_guide_names_exist() -> None:
 def test_options_of_the_examples_exist(cellmark: Cellmark, command: str) -> None:
     command = command.split("  #")[0]
     words = command.split()[1:]
-    name = words[:2] if words[0] == "markers" and words[1] in ("rank", "compare") else words[:1]
+    name = words[:2] if words[0] == "markers" and words[1] in ("novel", "rank", "compare") else words[:1]
     text = cellmark(*name, "--help").out
     for option in re.findall(r"(?<=\s)--?[a-z-]+", command):
         assert re.search(rf"(?<!\S){option}(?!\S)", text), option
@@ -61,7 +61,7 @@ def test_the_scanpy_example_runs(cellmark: Cellmark, full_markers: Bundle, new_f
     calls, plot = tmp_path / "calls.h5ad", tmp_path / "plot.h5ad"
     assert cellmark("annotate", new_file, "--model", full_markers.folder, "-o", calls).status == 0
     assert cellmark("markers", "--model", full_markers.folder, "--into", calls, "-o", plot).status == 0
-    (example,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    (example,) = re.findall(r"```python\n(import scanpy.*?)```", PAGE, flags=re.DOTALL)
     with contextlib.chdir(tmp_path):
         exec(example, {})
     assert len(plt.get_fignums()) == 1
@@ -76,3 +76,12 @@ def test_columns_and_verdicts_of_changes_are_described_as_they_are() -> None:
         assert f"| `{name}` | {column.meaning} |" in PAGE
     for verdict, meaning in VERDICTS.items():
         assert f"| {verdict} | {meaning} |" in PAGE
+
+
+def test_columns_of_new_populations_are_described_as_they_are() -> None:
+    from cellmark.schemas.new_populations import MARKER_COLUMNS, POPULATION_COLUMNS
+
+    section = PAGE.split("## New populations")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", section, flags=re.MULTILINE)
+    columns = [*POPULATION_COLUMNS.items(), *MARKER_COLUMNS.items()]
+    assert rows == [(name, column.meaning) for name, column in columns]

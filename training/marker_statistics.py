@@ -30,8 +30,8 @@ def marker_statistics(
     - `log2_fold_change`: log2 of (mean counts per 10,000 in the type + 1) over (the same outside + 1);
     - `auc`: see `type_auc`; `cohens_d`: difference of the means of `x` over the pooled standard deviation, 0 where
       nothing varies nor differs, NaN where only the groups differ;
-    - `p_value`: see `expression_test`, labels permuted within donors where there are donors; `p_value_adj`:
-      Benjamini-Hochberg over all types and genes;
+    - `p_value`: see `expression_test`, labels permuted within donors where there are donors, NaN without permutations;
+      `p_value_adj`: Benjamini-Hochberg over all types and genes;
     - `donor_fraction`: see `donor_fraction`; NaN without donors.
 
     A type with no cell, or with all, has NaN where two groups are needed.
@@ -44,7 +44,9 @@ def marker_statistics(
     mean_in, mean_out = group_means(x, codes, n_types=n_types)
     fraction_in, fraction_out = means_of(lambda values: values > 0)
     fold_in, fold_out = means_of(np.expm1)
-    p_value = expression_test(x, codes, n_types=n_types, n_permutations=n_permutations, seed=seed, strata=donors)
+    p_value = np.full(mean_in.shape, np.nan)
+    if n_permutations:
+        p_value = expression_test(x, codes, n_types=n_types, n_permutations=n_permutations, seed=seed, strata=donors)
     return {
         "mean_in": mean_in,
         "mean_out": mean_out,

@@ -1,0 +1,56 @@
+"""Whether a group looks like a mixture of two types, as doublets do: its mean profile between theirs."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+WEIGHTS = np.arange(0.2, 0.81, 0.1)
+"""Shares of the first type that are tried."""
+MIN_LOG_MEAN = 0.1
+"""Genes with less mean ln(1 + counts per 10,000) everywhere say nothing."""
+
+
+MAX_RATIO = 0.85
+"""A group is like a mixture when the mixture leaves at most this share of what its nearest type leaves. Groups of 25
+simulated doublets of `pbmc3k`, `pancreas_baron_human` and `mix5cl_celseq2` had 0.37 to 0.84, their types 0.86 to
+1.02."""
+
+
+class Mixture(NamedTuple):
+    """`types`: numbers of the two. `weight`: share of the first. `distance`: root mean square over genes of what is
+    left in ln(1 + counts per 10,000). `single`: the same of the nearest type alone.
+    """
+
+    types: tuple[int, int]
+    weight: float
+    distance: float
+    single: float
+
+    @property
+    def is_close(self) -> bool:
+        return self.distance <= MAX_RATIO * self.single
+
+
+def nearest_mixture(own: np.ndarray, types: np.ndarray) -> Mixture | None:
+    """The mixture of two types that comes nearest to a group; None with fewer than two types.
+
+    `own`: mean counts per 10,000 of the group, [genes]; `types`: of each type, [types, genes]. Counts of two cells in
+    one droplet add up, so it is counts that are mixed, and logarithms that are compared.
+    """
+    if len(types) < 2:
+        return None
+    kept = np.log1p(np.vstack([own[None], types])).max(axis=0) >= MIN_LOG_MEAN
+    own, types = own[kept], types[:, kept]
+    target = np.log1p(own)
+
+    def distance(profile: np.ndarray) -> float:
+        return float(np.sqrt(np.mean((np.log1p(profile) - target) ** 2)))
+
+    single = min(distance(profile) for profile in types)
+    best = min(
+        (distance(weight * types[first] + (1 - weight) * types[second]), first, second, float(weight))
+        for first in range(len(types))
+        for second in range(first)
+        for weight in WEIGHTS
+    )
+    return Mixture((best[1], best[2]), best[3], best[0], single)

@@ -1,0 +1,93 @@
+"""What a new population is like: whom its cells resemble, where they come from, and whether they are good cells."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cellmark.schemas.called_cells import CalledCells
+from cellmark.schemas.quality_table import find_mitochondrial
+
+SHALLOW = 0.5
+"""A population with less than this share of called types' library size, or genes, is called shallow."""
+MITOCHONDRIAL_TIMES, MITOCHONDRIAL_MORE = 2.0, 0.05
+"""One with so many times their mitochondrial share, and so much more of it, may be dying."""
+FEW_MARKERS = 3
+"""With fewer genes of its own a population is hardly a new type."""
+MANY_MARKERS = 10
+"""With so many it is no mixture of called types, which has no gene above both."""
+
+
+@dataclass(frozen=True)
+class CellQuality:
+    """Of each cell: `library_size`, `genes_detected`, `mitochondrial_share` (NaN where not measured), float [cells]."""
+
+    library_size: np.ndarray
+    genes_detected: np.ndarray
+    mitochondrial_share: np.ndarray
+
+
+def cell_quality(cells: CalledCells) -> CellQuality:
+    """From the counts of all genes."""
+    columns = find_mitochondrial(cells.gene_symbols)
+    share = np.full(len(cells.best), np.nan)
+    if columns is not None:
+        share = np.asarray(cells.counts[:, columns].sum(axis=1), dtype=np.float64).ravel() / cells.library_size
+    return CellQuality(cells.library_size, np.diff(cells.counts.indptr).astype(np.float64), share)
+
+
+def quality_facts(quality: CellQuality, rows: np.ndarray, called: list[np.ndarray]) -> dict[str, float]:
+    """Medians over the cells `rows`, and over called types of theirs. `called`: numbers of each type's cells."""
+    facts = {}
+    for name in ("library_size", "genes_detected", "mitochondrial_share"):
+        values = getattr(quality, name)
+        facts[name] = float(np.median(values[rows]))
+        facts[f"{name}_called"] = float(np.median([np.median(values[of]) for of in called])) if called else np.nan
+    return facts
+
+
+def shares_in_words(names: np.ndarray, *, most: int = 4) -> str:
+    """`B cells 62 %, CD4 T cells 38 %`, the most frequent first; the others, and those below 1 %, are counted."""
+    found, counts = np.unique(names.astype(str), return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    told = [place for place in order[:most] if counts[place] >= 0.01 * len(names)]
+    parts = [f"{found[place]} {counts[place] / len(names):.0%}".replace("%", " %") for place in told]
+    left = len(order) - len(told)
+    return ", ".join(parts) + (f" and {left} more" if left > 0 else "")
+
+
+def origin_facts(cells: CalledCells, rows: np.ndarray) -> dict[str, Any]:
+    """Size, best guesses, novelty and donors of the cells `rows`."""
+    best = cells.best[rows]
+    counts = np.bincount(best, minlength=len(cells.cell_types))
+    facts: dict[str, Any] = {
+        "n_cells": len(rows),
+        "share": len(rows) / cells.n_cells,
+        "best_cell_type": cells.cell_types[int(counts.argmax())],
+        "best_share": counts.max() / len(rows),
+        "best_cell_types": shares_in_words(np.array(cells.cell_types)[best]),
+        "novelty": float(np.median(cells.novelty[rows])),
+        "threshold": cells.threshold,
+    }
+    if cells.donors is not None:
+        of = cells.donors[rows]
+        facts |= {"n_donors": len(np.unique(of)), "donors": shares_in_words(of)}
+    return facts
+
+
+def warnings_of(facts: dict[str, Any], *, compared: bool) -> list[str]:
+    """What speaks against a new type. `compared`: whether there were called types to compare with."""
+    found = []
+    for name, what in (("library_size", "counts"), ("genes_detected", "genes")):
+        own, others = facts[name], facts[f"{name}_called"]
+        if own < SHALLOW * others:
+            found.append(f"shallow: {own:,.0f} {what} a cell, called types {others:,.0f}")
+            break
+    own, others = facts["mitochondrial_share"], facts["mitochondrial_share_called"]
+    if own > MITOCHONDRIAL_TIMES * others and own - others > MITOCHONDRIAL_MORE:
+        found.append(f"dying cells? {own:.0%} mitochondrial counts, called types {others:.0%}".replace("%", " %"))
+    if facts.get("mixture_of"):
+        found.append(f"doublets? like a mixture of {facts['mixture_of']}")
+    elif compared and facts["n_markers"] < FEW_MARKERS:
+        found.append("hardly a gene of its own: perhaps known cells, refused")
+    return found
