@@ -6,11 +6,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from cellmark.schemas.cells import CellSource
 from cellmark.schemas.check_folder import refuse_links_out
 from cellmark.schemas.read import open_cells, refuse_special, require_input
 
 from .reader_cells import ReaderCells
+from .reader_messages import unpack_frame
 from .reader_process import Reader
 from .reader_server import reader_server
 from .reading_rules import ReadingRules
@@ -49,6 +52,17 @@ def is_tenx(path: Path, *, rules: ReadingRules) -> bool:
     reader = _start(path, rules, may_write=False)
     try:
         return reader.ask({"ask": "kind", "path": str(path)}).facts.get("tenx") is True
+    finally:
+        reader.close()
+
+
+def calls_apart(path: Path, *, rules: ReadingRules | None = None) -> pd.DataFrame:
+    """As `read_call_table`, by a process of its own."""
+    rules = rules or ReadingRules.from_environment()
+    reader = _start(path, rules, may_write=False)
+    try:
+        with reader.watched():
+            return unpack_frame(reader.ask({"ask": "calls", "path": str(path), "limits": asdict(rules.limits)}))
     finally:
         reader.close()
 

@@ -29,6 +29,7 @@ from cellmark.schemas.reading import reading
 from cellmark.schemas.recover_counts import recover_source
 from cellmark.schemas.stored_matrix import BLOCK_VALUES, native, slice_rows
 
+from .call_tables import read_call_table
 from .reader_messages import Message, pack, pack_error, pack_findings, pack_frame, unpack_frame
 from .write_calls import write_into
 
@@ -42,6 +43,7 @@ def serve_file(receive: Receive, send: Send) -> None:
     file = OpenFile()
     handlers: dict[str, Handler] = {
         "kind": file.kind,
+        "calls": file.calls,
         "open": file.open,
         "frame": file.frame,
         "chunks": file.chunks,
@@ -87,6 +89,11 @@ class OpenFile:
         path = Path(question.facts["path"])
         with reading(path, "an .h5ad or a 10x .h5"), h5py.File(path, "r") as file:
             return Message({"tenx": "matrix" in file and "obs" not in file})
+
+    def calls(self, question: Message) -> Message:
+        """A table of calls: see `read_call_table`."""
+        facts = question.facts
+        return pack_frame(read_call_table(Path(facts["path"]), ReadLimits(**facts["limits"])))
 
     def open(self, question: Message) -> Message:
         """Open the file; tell what is known of it without its values."""

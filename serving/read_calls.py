@@ -8,13 +8,15 @@ import pandas as pd
 
 from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, CONFIDENCE, NOVELTY
 from cellmark.schemas.errors import Finding, ReadError
-from cellmark.schemas.read import require_input
+from cellmark.schemas.read import refuse_special, require_input
+from cellmark.schemas.read_limits import NO_LIMITS
 
-from .open_apart import open_source
+from .call_tables import EXPECTED, LONGEST_HEADER, NEEDED, TABLES, read_call_table
+from .open_apart import calls_apart, open_source
 from .write_calls import facts_path
 
-NEEDED = (CELL_TYPE, BEST_CELL_TYPE, CONFIDENCE, NOVELTY)
-LONGEST_HEADER = 1024**2
+LARGEST_FACTS = 64 * 1024**2
+"""Bytes of the JSON beside a table; a panel's missing genes take a few hundred thousand."""
 
 
 def holds_calls(path: Path) -> bool:
@@ -31,11 +33,14 @@ def holds_calls(path: Path) -> bool:
 def read_calls(path: Path, *, trusted: bool = False) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The columns of calls, one row per cell, and the facts beside them, empty where there are none.
 
-    `trusted`: of an `.h5ad`, see `open_apart`. Raises `ReadError` for a file that holds no calls.
+    Another process reads the file, within the limits of the environment; `trusted`: this one does, without limits.
+    Raises `ReadError` for a file that holds no calls, or that cannot be read within the limits.
     """
     require_input(path)
-    if path.suffix.lower() in (".parquet", ".csv"):
-        frame, facts = _read_table(path), _facts_beside(path)
+    refuse_special(path)
+    if path.suffix.lower() in TABLES:
+        frame = read_call_table(path, NO_LIMITS) if trusted else calls_apart(path)
+        facts = _facts_beside(path)
     else:
         with open_source(path, trusted=trusted) as source:
             frame, facts = source.obs, {}
@@ -50,18 +55,12 @@ def read_calls(path: Path, *, trusted: bool = False) -> tuple[pd.DataFrame, dict
     return frame, facts
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    try:
-        if path.suffix.lower() == ".parquet":
-            return pd.read_parquet(path)
-        return pd.read_csv(path, usecols=lambda name: name in NEEDED, keep_default_na=False, na_values=[""])
-    except (OSError, ValueError, KeyError) as error:  # pyarrow's and pandas' own errors are kinds of these
-        raise _no_calls(path, (str(error) or type(error).__name__).splitlines()[0]) from error
-
-
 def _facts_beside(path: Path) -> dict[str, Any]:
+    beside = facts_path(path)
     try:
-        facts = json.loads(facts_path(path).read_bytes())
+        if not beside.is_file() or beside.stat().st_size > LARGEST_FACTS:
+            return {}
+        facts = json.loads(beside.read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
     return facts if isinstance(facts, dict) else {}
@@ -69,6 +68,6 @@ def _facts_beside(path: Path) -> dict[str, Any]:
 
 def _no_calls(path: Path, found: str) -> ReadError:
     return ReadError(
-        Finding("FILE_UNREADABLE", str(path), "calls that cellmark annotate wrote", found,
+        Finding("FILE_UNREADABLE", str(path), EXPECTED, found,
                 "Annotate the cells again, or give the cells themselves.")
     )  # fmt: skip
