@@ -1,14 +1,15 @@
 """What `cellmark drift` says of right and of spoilt input: `python benchmarks/drift.py`.
 
-1. `pancreas_baron_human`: each donor taken out of the file, models of the other three with each of them as the test part
-   (12 models), and the donor beside them: as it is, in small samples, spoilt in known ways.
+1. `pancreas_baron_human`: each donor taken out of the file, models of the other three with each of them as the test
+   part (12 models), and the donor beside them: as it is, in small samples, spoilt in known ways.
 2. `mix5cl_celseq2`: each plate taken out, a model of the other two (3 models).
 3. `pbmc3k`: models of a random half of the cells (3 models), the other half beside them, whole and spoilt; `pbmc_facs`,
    of another laboratory.
 4. Types of cells that the model never saw: human3 beside models of the other donors without one type.
 
-Every input is real cells that the model, its thresholds and its profile never saw. `--only` picks parts, `--keep FOLDER`
-keeps the models for another run, `--words` prints what was said of each input. What was chosen on what: docs/drift.md.
+Every input is real cells that the model, its thresholds and its profile never saw. `--only` picks parts, `--keep
+FOLDER` keeps the models for another run, `--words` prints what was said of each input. What was chosen on what:
+docs/drift.md.
 """
 
 import argparse
@@ -82,14 +83,24 @@ class Bench:
 
     def show(self, title: str) -> None:
         """A row for each kind of input: how often it was called what, and by which measures."""
-        print(f"\n{title}\n\n| input | of | as held-out | moved | far | refused | what moved |\n|---|---|---|---|---|---|---|")
+        table(title, ["input", "of", "as held-out", "moved", "far", "refused", "what moved"])
         for given in dict.fromkeys(row["input"] for row in self.rows):
             rows = [row for row in self.rows if row["input"] == given]
             words = Counter(row["severity"] for row in rows)
             by = Counter(name for row in rows for name in (*row["moved"], *(["a type"] if row["outside"] else [])))
             told = ", ".join(f"{name} {number}" for name, number in by.most_common())
-            print(f"| {given} | {len(rows)} | {words['ok']} | {words['moved']} | {words['far']} | {words['refused']} | {told} |")
+            line(given, len(rows), *(words[word] for word in ("ok", "moved", "far", "refused")), told)
         self.rows.clear()
+
+
+def table(title: str, columns: list[str]) -> None:
+    print(f"\n{title}\n")
+    line(*columns)
+    line(*["---"] * len(columns))
+
+
+def line(*values: object) -> None:
+    print("| " + " | ".join(map(str, values)) + " |", flush=True)
 
 
 # Spoiling
@@ -204,7 +215,7 @@ def types_out(bench: Bench, shared: Path) -> None:
     new = adata[adata.obs["batch"] == STRANGER].copy()
     others = adata[adata.obs["batch"] != STRANGER].copy()
     sizes = new.obs["cell_type"].value_counts()
-    print("\n| left out | share of the cells | verdict | outside | share of the left out among these |\n|---|---|---|---|---|")
+    table("A type left out", ["type", "share of the cells", "verdict", "outside", "its share of these"])
     for name in sorted(sizes.index[sizes >= FEWEST_LEFT_OUT]):
         kept = others[others.obs["cell_type"] != name].copy()
         annotator = bench.model(f"{STRANGER}-unseen-without-{name}", kept, donor="batch",
@@ -215,7 +226,7 @@ def types_out(bench: Bench, shared: Path) -> None:
         outside = [one.cell_type for one in report.cell_types if one.outside]
         among = new.obs["cell_type"].astype(str)[calls["cellmark_best_cell_type"].isin(outside).to_numpy()]
         share = f"{(among == name).mean():.0%}" if len(among) else ""
-        print(f"| {name} | {sizes[name] / new.n_obs:.0%} | {report.severity} | {', '.join(outside)} | {share} |")
+        line(name, f"{sizes[name] / new.n_obs:.0%}", report.severity, ", ".join(outside), share)
     bench.rows.clear()
 
 

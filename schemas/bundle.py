@@ -41,8 +41,8 @@ REQUIRED = (ANNOTATOR, EXPLAINER, GENES, MARKERS, EXPECTATIONS, GOLDEN_CELLS)
 REPORT, MODEL_CARD = "report.html", "MODEL_CARD.md"
 CELL_MAP, TRAINING_SUMMARY = "cell_map.parquet", "training_summary.json"
 """Optional: the two texts for people, and what only they need."""
-REFERENCE_PROFILE = "reference_profile.json"
-"""Optional: what held-out cells looked like, for `cellmark drift`."""
+REFERENCE_PROFILE, DISTILLED_PROFILE = "reference_profile.json", "distilled_profile.json"
+"""Optional: what held-out cells looked like to each annotator, for `cellmark drift`."""
 LARGEST_MANIFEST = 64 * 1024**2
 """Bytes; a larger manifest is refused before it is read."""
 

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from cellmark.schemas.cells_within_types import CellsWithinTypes, beyond_chance, ks_distance
+from cellmark.schemas.drift_limits import Limits, judged_size, limits_of, severity_of, type_limits
 from cellmark.schemas.drift_report import (
-    LIMITS,
     ORDER,
     DriftReport,
     GeneDrift,
@@ -21,7 +21,6 @@ from cellmark.schemas.drift_report import (
     PanelFacts,
     Severity,
     TypeDrift,
-    severity_of,
 )
 from cellmark.schemas.reference_profile import (
     FEWEST_CELLS,
@@ -50,16 +49,16 @@ def compare_cells(
     """Compare cells (columns as in `describe_cells`) with a profile. `panel`: None where only calls are known; `top`:
     genes to name. `notes`, `facts`: handed on.
     """
-    within = CellsWithinTypes(cells, profile)
+    within, limits = CellsWithinTypes(cells, profile), limits_of(profile)
     measures = (
-        _ratio("library_size", within),
-        _ratio("genes_detected", within),
-        _mitochondrial(within),
-        *_panel(panel, len(cells)),
-        _tail("confidence", within),
-        _tail("novelty", within),
-        _unassigned(cells, profile.overall),
-        _composition(cells, profile),
+        _ratio("library_size", within, limits),
+        _ratio("genes_detected", within, limits),
+        _mitochondrial(within, limits),
+        *_panel(panel, len(cells), limits),
+        _tail("confidence", within, limits),
+        _tail("novelty", within, limits),
+        _unassigned(cells, profile.overall, limits),
+        _composition(cells, profile, limits),
     )
     types = _cell_types(within)
     severity = _worst([measure.severity for measure in measures if measure.is_fault], types)
@@ -69,6 +68,7 @@ def compare_cells(
         profile.part,
         severity,
         measures,
+        limits,
         types,
         () if panel is None else _moved_genes(panel, top),
         None if panel is None else panel.attribution_share,
@@ -97,62 +97,62 @@ def _judged(measure: Measure, effect: float, severity: Severity, n_cells: int) -
     )  # fmt: skip
 
 
-def _ratio(name: str, within: CellsWithinTypes) -> Measure:
+def _ratio(name: str, within: CellsWithinTypes, limits: Mapping[str, Limits]) -> Measure:
     described, medians = _described(name, within), within.medians(name)
     usable = [(n_cells, found, expected) for n_cells, found, expected in medians if found > 0 and expected > 0]
     if described.reason is not None or not usable:
         return described
     sizes, found, expected = (np.array(column, dtype=np.float64) for column in zip(*usable, strict=True))
     ratio = float(np.exp(np.average(np.log(found / expected), weights=sizes)))
-    return _judged(described, ratio, severity_of(name, max(ratio, 1 / ratio)), len(within.cells))
+    return _judged(described, ratio, severity_of(limits[name], judged_size(name, ratio)), len(within.cells))
 
 
-def _mitochondrial(within: CellsWithinTypes) -> Measure:
+def _mitochondrial(within: CellsWithinTypes, limits: Mapping[str, Limits]) -> Measure:
     name = "mitochondrial_share"
     described, medians = _described(name, within), within.medians(name)
     if described.reason is not None or not medians:
         return described
     sizes, found, expected = (np.array(column, dtype=np.float64) for column in zip(*medians, strict=True))
     difference = float(np.average(found - expected, weights=sizes))
-    return _judged(described, difference, severity_of(name, abs(difference)), len(within.cells))
+    return _judged(described, difference, severity_of(limits[name], abs(difference)), len(within.cells))
 
 
-def _tail(name: str, within: CellsWithinTypes) -> Measure:
+def _tail(name: str, within: CellsWithinTypes, limits: Mapping[str, Limits]) -> Measure:
     described, beyond = _described(name, within), within.beyond(name)
     if described.reason is not None or beyond is None:
         return described
     share, n_cells = float(beyond.mean()), len(beyond)
     chance = not beyond_chance(share, 1 - LEVELS[HIGH], n_cells=n_cells, n_expected=within.profile.overall.n_cells)
-    return _judged(described, share, "ok" if chance else severity_of(name, share), n_cells)
+    return _judged(described, share, "ok" if chance else severity_of(limits[name], share), n_cells)
 
 
-def _unassigned(cells: pd.DataFrame, expected: CellsProfile) -> Measure:
+def _unassigned(cells: pd.DataFrame, expected: CellsProfile, limits: Mapping[str, Limits]) -> Measure:
     if expected.unassigned is None:
         return Measure("unassigned", reason="not in the profile: the model leaves no cell unassigned")
     share = float(cells[UNASSIGNED_CELL].mean())
     excess = share - expected.unassigned
     real = beyond_chance(share, expected.unassigned, n_cells=len(cells), n_expected=expected.n_cells)
     described = Measure("unassigned", share, expected.unassigned)
-    return _judged(described, excess, severity_of("unassigned", excess) if real else "ok", len(cells))
+    return _judged(described, excess, severity_of(limits["unassigned"], excess) if real else "ok", len(cells))
 
 
-def _panel(panel: PanelFacts | None, n_cells: int) -> tuple[Measure, Measure]:
+def _panel(panel: PanelFacts | None, n_cells: int, limits: Mapping[str, Limits]) -> tuple[Measure, Measure]:
     if panel is None:
         reason = "calls alone do not tell"
         return Measure("panel_overlap", expected=1.0, reason=reason), Measure("detection", reason=reason)
     there = np.isfinite(panel.observed)
     overlap = float(there.mean())
     missing = float((~there).mean())
-    covered = Measure("panel_overlap", overlap, 1.0, missing, severity=severity_of("panel_overlap", missing))
+    covered = Measure("panel_overlap", overlap, 1.0, missing, severity=severity_of(limits["panel_overlap"], missing))
     if not there.any():
         return covered, Measure("detection", reason="not in this input")
     observed, expected = panel.observed[there], panel.expected[there]
     effect = float(np.abs(observed - expected).mean())
     described = Measure("detection", float(observed.mean()), float(expected.mean()))
-    return covered, _judged(described, effect, severity_of("detection", effect), n_cells)
+    return covered, _judged(described, effect, severity_of(limits["detection"], effect), n_cells)
 
 
-def _composition(cells: pd.DataFrame, profile: ReferenceProfile) -> Measure:
+def _composition(cells: pd.DataFrame, profile: ReferenceProfile, limits: Mapping[str, Limits]) -> Measure:
     n_called = int((~cells[UNASSIGNED_CELL].to_numpy(dtype=bool)).sum())
     if n_called == 0:
         return Measure("composition", is_fault=False, reason="every cell stays unassigned")
@@ -164,7 +164,7 @@ def _composition(cells: pd.DataFrame, profile: ReferenceProfile) -> Measure:
         beyond_chance(one, other, n_cells=n_called, n_expected=profile.overall.n_cells)
         for one, other in zip(found, expected, strict=True)
     )
-    severity = severity_of("composition", variation) if real else "ok"
+    severity = severity_of(limits["composition"], variation) if real else "ok"
     return _judged(Measure("composition", is_fault=False), variation, severity, n_called)
 
 
@@ -191,26 +191,38 @@ def _cell_types(within: CellsWithinTypes) -> tuple[TypeDrift, ...]:
                 is_strange,
                 float(unsure[rows].mean()) if unsure is not None and n_cells else None,
                 float(np.median(values)) / depth if n_cells >= FEWEST_CELLS and values is not None and depth else None,
-                _outside(n_cells, reference, known, share, is_strange),
+                _outside(n_cells, reference, known, share, is_strange, type_limits(profile, name)),
             )
         )
     return tuple(found)
 
 
 def _outside(
-    n_cells: int, reference: CellsProfile, known: CellsProfile, share: float | None, strange: float | None
+    n_cells: int,
+    reference: CellsProfile,
+    known: CellsProfile,
+    share: float | None,
+    strange: float | None,
+    limits: tuple[float, float],
 ) -> bool | None:
     """Whether a type's cells are outside the training range. `known`: the profile that tells how many stay unassigned;
-    `share`: of them; `strange`: beyond what 95 % of held-out cells reach.
+    `share`: of them; `strange`: beyond what 95 % of held-out cells reach; `limits`: see `type_limits`.
     """
     if n_cells < FEWEST_CELLS or share is None or strange is None or known.unassigned is None:
         return None
     if reference.n_cells < FEWEST_CELLS:
         # Rare types are refused more often than others, how much more is not known: only the flagrant is told.
         return True if share > MOST else None
+    most_strange, most_unassigned = limits
     excess = share - known.unassigned
-    real = beyond_chance(share, known.unassigned, n_cells=n_cells, n_expected=known.n_cells)
-    return strange >= LIMITS["novelty"].far or (excess >= LIMITS["unassigned"].far and real)
+    expected = 1 - LEVELS[HIGH]
+    is_strange = strange >= most_strange and beyond_chance(
+        strange, expected, n_cells=n_cells, n_expected=reference.n_cells
+    )
+    is_refused = excess >= most_unassigned and beyond_chance(
+        share, known.unassigned, n_cells=n_cells, n_expected=known.n_cells
+    )
+    return is_strange or is_refused
 
 
 def _moved_genes(panel: PanelFacts, top: int) -> tuple[GeneDrift, ...]:

@@ -2,39 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from cellmark.schemas.drift_limits import Limits
 
 Severity = Literal["ok", "moved", "far"]
 ORDER: dict[Severity, int] = {"ok": 0, "moved": 1, "far": 2}
 
 
-class Limits(NamedTuple):
-    """Where a measure counts as `moved` and as `far`, and of which effect."""
-
-    effect: str
-    moved: float
-    far: float
-
-
-LIMITS = {
-    "library_size": Limits("ratio of medians within types, either way", 1.5, 4.0),
-    "genes_detected": Limits("ratio of medians within types, either way", 1.3, 2.5),
-    "mitochondrial_share": Limits("difference of medians within types, either way", 0.03, 0.10),
-    "confidence": Limits("share of cells less sure than 95 % of held-out cells of their type", 0.15, 0.30),
-    "novelty": Limits("share of cells stranger than 95 % of held-out cells of their type", 0.15, 0.30),
-    "unassigned": Limits("share of cells above what is expected", 0.03, 0.10),
-    "panel_overlap": Limits("share of the panel's genes that were not measured", 0.10, 0.30),
-    "detection": Limits("mean difference of detection rates, over genes of the panel", 0.05, 0.15),
-    "composition": Limits("total variation between the shares of called types; no fault by itself", 0.10, 0.30),
-}
-"""Of each measure. The docs give the reasons."""
-
-
 @dataclass(frozen=True)
 class Measure:
-    """One measure of all cells. `observed`, `expected`: medians or shares; `effect`: what `LIMITS` judge; `ks`: the
+    """One measure of all cells. `observed`, `expected`: medians or shares; `effect`: what limits judge; `ks`: the
     Kolmogorov-Smirnov distance of the two distributions, at the profile's quantiles and so at most 0.05 too small.
     None: not measured. `severity` is None then, and for too few cells; `reason` says why.
     """
@@ -92,13 +73,16 @@ class PanelFacts:
 
 @dataclass(frozen=True)
 class DriftReport:
-    """`severity`: the worst of the measures that can be faults; None when nothing could be judged."""
+    """`severity`: the worst of the measures that can be faults; None when nothing could be judged. `part`: which
+    held-out cells (see `ReferenceProfile`), `n_reference` of them. `limits`: that the measures were judged by.
+    """
 
     n_cells: int
     n_reference: int
     part: str
     severity: Severity | None
     measures: tuple[Measure, ...]
+    limits: Mapping[str, "Limits"]
     cell_types: tuple[TypeDrift, ...]
     genes: tuple[GeneDrift, ...]
     attribution_share: float | None = None
@@ -111,10 +95,4 @@ class DriftReport:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, with the limits."""
-        return {**asdict(self), "limits": {name: limits._asdict() for name, limits in LIMITS.items()}}
-
-
-def severity_of(name: str, effect: float) -> Severity:
-    """By the limits of a measure."""
-    limits = LIMITS[name]
-    return "far" if effect >= limits.far else "moved" if effect >= limits.moved else "ok"
+        return {**asdict(self), "limits": {name: limits._asdict() for name, limits in self.limits.items()}}

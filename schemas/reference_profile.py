@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from pydantic import model_validator
 
-from cellmark.schemas.bundle import REFERENCE_PROFILE, Bundle, content_error
+from cellmark.schemas.bundle import DISTILLED_PROFILE, REFERENCE_PROFILE, Bundle, content_error
 from cellmark.schemas.canonical_json import canonical_json
 from cellmark.schemas.errors import Finding, ModelError
 from cellmark.schemas.manifest_section import Section
@@ -26,6 +26,11 @@ BEST, UNASSIGNED_CELL = "best_cell_type", "unassigned"
 """Columns of a frame of cells: the most probable type, text; whether the cell stays unassigned, bool."""
 MEASURES = ("confidence", "novelty", "library_size", "genes_detected", "mitochondrial_share")
 """Its other columns, numbers. One that is absent, or null in every cell, is not measured."""
+
+
+RATIOS = ("library_size", "genes_detected")
+"""Measures whose effect is a ratio of medians."""
+Part = Literal["held_out", "test", "validation"]
 
 
 class CellsProfile(Section):
@@ -51,17 +56,33 @@ class CellsProfile(Section):
         return None if values is None else float(values[MIDDLE])
 
 
+class DonorEffects(Section):
+    """How a training donor's held-out cells differ from those of the other donors, as `cellmark drift` would tell it.
+
+    `effects`: of each measure (ratios of medians, differences, shares); `strange`: by type, the share of its cells
+    beyond what 95 % of the others' reach; `unassigned`: of the share that stays unassigned, what exceeds that of the
+    others. Types with too few cells on either side are absent.
+    """
+
+    n_cells: int
+    effects: dict[str, float]
+    strange: dict[str, float] = {}
+    unassigned: dict[str, float] = {}
+
+
 class ReferenceProfile(Section):
-    """`part`: of the split, the test part where there is one. `composition`: share of each called type among the cells
-    that do not stay unassigned. `cell_types`: by most probable type, whether the cell stays unassigned or not.
+    """`part`: which cells: of the split, or `held_out`, all cells, each asked of networks that saw neither it nor its
+    donor. `composition`: share of each called type among the cells that do not stay unassigned. `cell_types`: by most
+    probable type, whether the cell stays unassigned or not. `donors`: empty where there are no two of them.
     """
 
     format_version: Literal[1] = 1
-    part: Literal["test", "validation"]
+    part: Part
     levels: tuple[float, ...] = LEVELS
     composition: dict[str, float]
     overall: CellsProfile
     cell_types: dict[str, CellsProfile]
+    donors: dict[str, DonorEffects] = {}
 
     @model_validator(mode="after")
     def _quantiles_fit(self) -> Self:
@@ -81,9 +102,7 @@ class ReferenceProfile(Section):
         return canonical_json(self.model_dump(mode="json"))
 
 
-def describe_cells(
-    cells: pd.DataFrame, cell_types: Sequence[str], *, part: Literal["test", "validation"], refuses: bool
-) -> ReferenceProfile:
+def describe_cells(cells: pd.DataFrame, cell_types: Sequence[str], *, part: Part, refuses: bool) -> ReferenceProfile:
     """The profile of held-out cells. `cells`: one row each, with `BEST`, `UNASSIGNED_CELL` and `MEASURES`; `refuses`:
     whether the model leaves cells unassigned at all.
     """
@@ -123,15 +142,21 @@ def _profile(cells: pd.DataFrame, *, refuses: bool) -> CellsProfile:
     return CellsProfile(n_cells=len(cells), unassigned=share, **found)
 
 
-def read_profile(bundle: Bundle) -> ReferenceProfile:
-    """The profile of a bundle. Raises `ModelError` (`PROFILE_MISSING`) when it has none, `BundleError` on another."""
-    if REFERENCE_PROFILE not in bundle.manifest.files:
+def read_profile(bundle: Bundle, *, distilled: bool = False) -> ReferenceProfile:
+    """The profile of a bundle: what its annotator says of held-out cells, or its second annotator (`distilled`).
+
+    Raises `ModelError` (`PROFILE_MISSING`) when it has none, `BundleError` on another file.
+    """
+    name = DISTILLED_PROFILE if distilled else REFERENCE_PROFILE
+    if name not in bundle.manifest.files:
+        found = "one without it: made by an earlier version, or without cells held out"
+        if distilled:
+            found = "one without it: made without --distill, or by an earlier version"
         raise ModelError(
-            Finding("PROFILE_MISSING", "model", f"a bundle with {REFERENCE_PROFILE}",
-                    "one without it: made by an earlier version, or without cells held out",
+            Finding("PROFILE_MISSING", "model", f"a bundle with {name}", found,
                     "Train the model again: cellmark train writes what held-out cells look like.")
         )  # fmt: skip
     try:
-        return ReferenceProfile.model_validate_json(bundle.path(REFERENCE_PROFILE).read_bytes())
+        return ReferenceProfile.model_validate_json(bundle.path(name).read_bytes())
     except (OSError, ValueError) as error:
-        raise content_error(REFERENCE_PROFILE, "a profile of held-out cells", str(error).splitlines()[0]) from error
+        raise content_error(name, "a profile of held-out cells", str(error).splitlines()[0]) from error

@@ -47,7 +47,8 @@ def _read_parquet(path: Path, limits: ReadLimits) -> pd.DataFrame:
                 raise ValueError(f"{name} holds lists")
         _check_bytes(path, _unpacked_bytes(metadata, set(names)), limits)
         # One thread: a reader is a fork, in which a pool of others would wait for ever.
-        return file.read(columns=names, use_threads=False).to_pandas(use_threads=False)
+        frame: pd.DataFrame = file.read(columns=names, use_threads=False).to_pandas(use_threads=False)
+        return frame
 
 
 def _unpacked_bytes(metadata: Any, names: set[str]) -> int:
@@ -79,7 +80,9 @@ def _read_csv(path: Path, limits: ReadLimits) -> pd.DataFrame:
 
 def _check_columns(path: Path, n_columns: int) -> None:
     if n_columns > MOST_COLUMNS:
-        raise _too_large(path, f"at most {MOST_COLUMNS:,} columns", f"{n_columns:,}", "Keep the columns of calls alone.")
+        raise _too_large(
+            path, f"at most {MOST_COLUMNS:,} columns", f"{n_columns:,}", "Keep the columns of calls alone."
+        )
 
 
 def _check_bytes(path: Path, n_bytes: int, limits: ReadLimits) -> None:

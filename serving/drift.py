@@ -71,7 +71,8 @@ def drift_of_file(
     problems of the input.
     """
     bundle = annotator.bundle
-    profile = read_profile(bundle)
+    distilled = annotator.session.distilled
+    profile = read_profile(bundle, distilled=distilled)
     with open_source(path, reading, trusted=trusted) as source:
         checked = annotator.check(source, library_size=library_size)
         watch = DriftWatch(checked)
@@ -89,16 +90,18 @@ def drift_of_file(
     )
     return compare_cells(
         cells, profile, panel=panel, notes=[str(note) for note in facts.notes],
-        facts=_facts(annotator.source, path, "counts"),
+        facts=_facts(annotator.source, path, "counts", distilled=distilled),
     )  # fmt: skip
 
 
-def drift_of_calls(source: ModelSource, path: Path, *, trusted: bool = False) -> DriftReport:
+def drift_of_calls(source: ModelSource, path: Path, *, distilled: bool = False, trusted: bool = False) -> DriftReport:
     """Compare calls that `cellmark annotate` wrote with the model's profile; what calls do not tell is left out.
 
-    Raises `ModelError` as `drift_of_file`, and `InputError` for a file without calls or with another model's.
+    `distilled`: they are the second annotator's, as the facts beside a table tell by themselves. Raises `ModelError` as
+    `drift_of_file`, and `InputError` for a file without calls, or with another model's or annotator's.
     """
-    profile = read_profile(source.bundle)
+    if not distilled:
+        read_profile(source.bundle)
     frame, facts = read_calls(path, trusted=trusted)
     told = facts.get("bundle_digest")
     digest = told if isinstance(told, str) else None
@@ -107,16 +110,24 @@ def drift_of_calls(source: ModelSource, path: Path, *, trusted: bool = False) ->
     ]
     if digest is None:
         notes.append("The file does not say which model made its calls.")
-    if facts.get("distilled") is True:
-        notes.append("The calls are those of the model's second annotator; the profile is the first one's.")
+    by_second = facts.get("distilled") is True
+    if digest is not None and distilled and not by_second:
+        raise _calls_of_another(path, f"calls of the second annotator of {source.bundle.digest[:12]}",
+                                "those of the first one", "Leave --distilled away.")  # fmt: skip
+    distilled = distilled or by_second
+    profile = read_profile(source.bundle, distilled=distilled)
     strangers = set(frame[BEST_CELL_TYPE].astype(str)) - set(profile.cell_types)
     if (digest is not None and digest != source.bundle.digest) or strangers:
         made_by = f"those of {digest[:12]}" if digest is not None else f"types such as {sorted(strangers)[0]!r}"
-        raise InputError(
-            Finding("CALLS_OF_ANOTHER_MODEL", str(path), f"calls of the model {source.bundle.digest[:12]}", made_by,
-                    "Name the model that made them, or give the cells themselves.")
-        )  # fmt: skip
-    return compare_cells(cells_of_calls(frame), profile, notes=notes, facts=_facts(source, path, "calls"))
+        raise _calls_of_another(path, f"calls of the model {source.bundle.digest[:12]}", made_by,
+                                "Name the model that made them, or give the cells themselves.")  # fmt: skip
+    return compare_cells(
+        cells_of_calls(frame), profile, notes=notes, facts=_facts(source, path, "calls", distilled=distilled)
+    )
+
+
+def _calls_of_another(path: Path, expected: str, found: str, remedy: str) -> InputError:
+    return InputError(Finding("CALLS_OF_ANOTHER_MODEL", str(path), expected, found, remedy))
 
 
 def cells_of_calls(frame: pd.DataFrame) -> pd.DataFrame:
@@ -131,11 +142,13 @@ def cells_of_calls(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _facts(source: ModelSource, path: Path, made_from: str) -> dict[str, Any]:
+def _facts(source: ModelSource, path: Path, made_from: str, *, distilled: bool) -> dict[str, Any]:
+    second = {"distilled": True} if distilled else {}
     return {
         "input": str(path),
         "compared": made_from,
         "model": source.name,
         "model_version": source.version,
         "bundle_digest": source.bundle.digest,
+        **second,
     }

@@ -127,7 +127,7 @@ def test_flipped_bits_of_a_parquet_end_in_an_answer_or_a_refusal(tmp_path: Path)
     sound = written(calls(300), tmp_path / "sound.parquet").read_bytes()
     generator = np.random.default_rng(0)
     path = tmp_path / "calls.parquet"
-    refused = 0
+    refused, codes = 0, set()
     for _ in range(80):
         content = bytearray(sound)
         for place in generator.integers(0, len(sound), 3):
@@ -136,9 +136,10 @@ def test_flipped_bits_of_a_parquet_end_in_an_answer_or_a_refusal(tmp_path: Path)
         try:
             assert len(calls_apart(path, rules=SMALL)) <= 10_000_000
         except ReadError as error:
+            codes |= {finding.code for finding in error.findings}
             refused += 1
-            assert {finding.code for finding in error.findings} <= {"FILE_UNREADABLE", "INPUT_TOO_LARGE"}
     assert refused > 25
+    assert codes <= {"FILE_UNREADABLE", "INPUT_TOO_LARGE"}
     assert reader_server().readers() == []
 
 

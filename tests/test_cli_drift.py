@@ -30,46 +30,45 @@ def measure(report: dict[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
-@pytest.fixture(scope="module")
-def held_out(trained: TrainedModel, tiny_cells: ad.AnnData, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The very cells of the profile."""
-    path = tmp_path_factory.mktemp("drift") / "held-out.h5ad"
-    tiny_cells[trained.split.test].copy().write_h5ad(path)
-    return path
-
-
-def test_training_writes_what_its_test_cells_look_like(trained: TrainedModel, tiny_cells: ad.AnnData) -> None:
+def test_training_writes_what_held_out_cells_look_like(trained: TrainedModel, tiny_cells: ad.AnnData) -> None:
+    """Every cell was held out once, in a fold or in the test part."""
     profile = read_profile(trained.bundle)
-    cells = tiny_cells[trained.split.test]
-    X = cells.X.toarray()
-    assert (profile.part, profile.overall.n_cells) == ("test", cells.n_obs)
+    X = tiny_cells.X.toarray()
+    assert (profile.part, profile.overall.n_cells) == ("held_out", tiny_cells.n_obs)
     assert REFERENCE_PROFILE in trained.bundle.manifest.files
+    assert profile.donors == {}
     medians = {
         "library_size": np.median(X.sum(axis=1)),
         "genes_detected": np.median((X > 0).sum(axis=1)),
-        "mitochondrial_share": np.median(X[:, find_mitochondrial(cells.var_names)].sum(axis=1) / X.sum(axis=1)),
+        "mitochondrial_share": np.median(X[:, find_mitochondrial(tiny_cells.var_names)].sum(axis=1) / X.sum(axis=1)),
     }
     for name, expected in medians.items():
         quantiles = profile.overall.quantiles(name)
         assert quantiles is not None
         assert quantiles[MIDDLE] == pytest.approx(expected, rel=1e-6)
+    refused = profile.overall.unassigned
+    novelty = trained.manifest.novelty
+    assert refused is not None
+    assert novelty is not None
+    # The threshold lets this share of the folds' cells go; those of the test part are few.
+    assert refused == pytest.approx(novelty.false_refusal_rate, abs=0.02)
     text = trained.bundle.path(REFERENCE_PROFILE).read_text()
-    assert not any(cell_id in text for cell_id in cells.obs_names)
+    assert not any(cell_id in text for cell_id in tiny_cells.obs_names)
 
 
-def test_the_held_out_cells_themselves_do_not_drift(
-    cellmark: Callable[..., Any], tiny_bundle: Bundle, held_out: Path
+def test_the_training_file_itself_does_not_drift(
+    cellmark: Callable[..., Any], tiny_bundle: Bundle, tiny_file: Path
 ) -> None:
-    """What serving sees of them is what training wrote of them."""
-    report = report_of(cellmark("drift", held_out, "-m", tiny_bundle.folder, "--json"))
+    """What serving sees of the cells is what training wrote of them."""
+    report = report_of(cellmark("drift", tiny_file, "-m", tiny_bundle.folder, "--json"))
     assert report["n_cells"] == report["n_reference"]
-    for name in ("library_size", "genes_detected", "mitochondrial_share", "confidence", "novelty"):
+    for name in ("library_size", "genes_detected", "mitochondrial_share"):
         found = measure(report, name)
         assert found["observed"] == pytest.approx(found["expected"], rel=1e-4), name
-    assert measure(report, "library_size")["effect"] == pytest.approx(1)
-    assert measure(report, "composition")["effect"] == 0
-    assert measure(report, "unassigned")["effect"] == 0
+    assert measure(report, "library_size")["effect"] == pytest.approx(1, abs=0.02)
+    assert measure(report, "composition")["effect"] < 0.05
     assert measure(report, "panel_overlap")["severity"] == "ok"
+    assert report["severity"] == "ok", report["verdict"]
 
 
 def test_thinned_counts_are_told_with_their_share(
@@ -85,8 +84,13 @@ def test_thinned_counts_are_told_with_their_share(
         )
         for name in ("whole", "thin")
     )
-    medians = [np.median(cells.X.toarray().sum(axis=1)) for cells in (new_cells, thin)]
-    assert half["effect"] / whole["effect"] == pytest.approx(medians[1] / medians[0], rel=1e-6)
+    # Types are of one size, and what little noise there is of a call does not move a median far.
+    labels = new_cells.obs["cell_type"].to_numpy()
+    logarithms = [
+        np.mean([np.log(np.median(cells.X.toarray().sum(axis=1)[labels == name])) for name in set(labels)])
+        for cells in (new_cells, thin)
+    ]
+    assert half["effect"] / whole["effect"] == pytest.approx(np.exp(logarithms[1] - logarithms[0]), rel=0.03)
     assert half["effect"] / whole["effect"] == pytest.approx(0.5, rel=0.1)
     assert half["severity"] == "moved"
     ran = cellmark("drift", tmp_path / "thin.h5ad", "-m", tiny_bundle.folder)

@@ -12,7 +12,8 @@ from scipy import stats
 
 from cellmark.schemas.cells_within_types import beyond_chance, ks_distance
 from cellmark.schemas.compare_cells import compare_cells
-from cellmark.schemas.drift_report import LIMITS, DriftReport, PanelFacts
+from cellmark.schemas.drift_limits import LIMITS
+from cellmark.schemas.drift_report import DriftReport, PanelFacts
 from cellmark.schemas.drift_words import plain_report, verdict
 from cellmark.schemas.expected_detection import expected_detection
 from cellmark.schemas.reference_profile import (

@@ -16,7 +16,7 @@ from .classifier import Classifier
 from .fit import predict_logits
 from .label_sets_section import label_sets_section
 from .labelled_cells import LabelledCells
-from .novelty_of_cells import novelty_of, score_of
+from .novelty_of_cells import novelty_of, novelty_of_folds, score_of
 from .novelty_score import NoveltyScore
 from .novelty_section import novelty_section
 from .out_of_fold import OutOfFold
@@ -26,12 +26,14 @@ from .split import Split
 @dataclass(frozen=True)
 class CallMeasures:
     """`probabilities`: calibrated, of all cells, cells x types. `novelty_score`: its constants and the embedding (mean,
-    components). `calibration`, `label_sets`, `novelty`: the manifest's sections, None where no fold could be judged.
+    components). `fold_novelty`: of all cells to the networks that did not see them, see `novelty_of_folds`.
+    `calibration`, `label_sets`, `novelty`: the manifest's sections, None where no fold could be judged.
     """
 
     temperature: float
     probabilities: np.ndarray
     novelty_score: tuple[NoveltyScore, tuple[np.ndarray, np.ndarray]]
+    fold_novelty: np.ndarray
     calibration: dict[str, Any] | None
     label_sets: dict[str, Any] | None
     novelty: dict[str, Any] | None
@@ -56,7 +58,8 @@ def measure_calls(
         test_probabilities=probabilities[split.test],
     )  # fmt: skip
     score, embedding = score_of(classifiers, x, cells.codes, split.train)
+    fold_novelty = novelty_of_folds(held_out, x, cells.codes)
     novelty = novelty_section(
-        held_out, x, cells.codes, test_novelty=novelty_of(classifiers, x[split.test], score, embedding)
+        held_out, fold_novelty, cells.codes, test_novelty=novelty_of(classifiers, x[split.test], score, embedding)
     )
-    return CallMeasures(temperature, probabilities, (score, embedding), calibration, label_sets, novelty)
+    return CallMeasures(temperature, probabilities, (score, embedding), fold_novelty, calibration, label_sets, novelty)

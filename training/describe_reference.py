@@ -1,17 +1,18 @@
-"""Held-out cells as the exported model sees them: what new cells are compared with (`cellmark drift`)."""
-
-from collections.abc import Mapping
-from typing import Any
+"""Held-out cells as an annotator sees them: what new cells are compared with (`cellmark drift`)."""
 
 import numpy as np
 import onnx
 import pandas as pd
+from scipy.special import softmax
 
-from cellmark.schemas.reference_profile import BEST, UNASSIGNED_CELL, ReferenceProfile, describe_cells
+from cellmark.schemas.compare_donors import compare_donors
+from cellmark.schemas.reference_profile import BEST, UNASSIGNED_CELL, Part, ReferenceProfile, describe_cells
 
+from .call_measures import CallMeasures
 from .describe import quality_tables
 from .graph_session import open_session
 from .labelled_cells import LabelledCells
+from .out_of_fold import OutOfFold
 from .split import Split
 
 CHUNK = 1024
@@ -19,46 +20,70 @@ CHUNK = 1024
 
 def describe_reference(
     annotator: onnx.ModelProto,
+    held_out: OutOfFold,
+    trust: CallMeasures,
     cells: LabelledCells,
     split: Split,
     columns: np.ndarray,
-    *,
-    novelty: Mapping[str, Any] | None,
 ) -> ReferenceProfile:
-    """The profile of the test part, or of the validation part where there is no test part.
+    """The profile of all cells that networks were asked about without having seen them or their donor: the cells of
+    each fold, by that fold's networks, and the test part, by the annotator itself.
 
-    `columns`: of the panel's genes in `cells.counts`. `novelty`: the manifest's section, for the threshold.
+    Where no fold could be judged, that of the test part, or of the validation part. `held_out`, `trust`: of networks
+    made as the annotator's. `columns`: of the panel's genes in `cells.counts`.
     """
-    part, rows = ("test", split.test) if len(split.test) else ("validation", split.validation)
-    names = np.array(cells.cell_types, dtype=object)
+    judged = held_out.judged(cells.codes)
+    part: Part = "held_out" if len(judged) else "test" if len(split.test) else "validation"
+    by_annotator = split.validation if part == "validation" else split.test
+    rows = np.concatenate([judged, by_annotator]) if part == "held_out" else by_annotator
+    answers = [_of_folds(held_out, trust, judged), _of_graph(annotator, cells, by_annotator, columns)]
+    best, confidence, novelty = (np.concatenate(values) for values in zip(*answers, strict=True))
+    threshold = None if trust.novelty is None else trust.novelty["threshold"]
+    quality, _ = quality_tables(cells, rows, columns)
+    table = pd.DataFrame(
+        {
+            BEST: np.array(cells.cell_types, dtype=object)[best],
+            UNASSIGNED_CELL: np.zeros(len(rows), dtype=bool) if threshold is None else ~(novelty <= threshold),
+            "confidence": confidence,
+            "novelty": novelty,
+            "library_size": quality["total_counts"].to_numpy(),
+            "genes_detected": quality["genes_detected"].to_numpy(),
+        }
+    )
+    if "mitochondrial_fraction" in quality:
+        table["mitochondrial_share"] = quality["mitochondrial_fraction"].to_numpy()
+    profile = describe_cells(table, cells.cell_types, part=part, refuses=threshold is not None)
+    if cells.donors is None:
+        return profile
+    donors = compare_donors(
+        table, cells.donors[rows], cells.cell_types, counted=cells.counts[rows][:, columns],
+        labels=np.array(cells.cell_types)[cells.codes[rows]], refuses=threshold is not None,
+    )  # fmt: skip
+    return profile.model_copy(update={"donors": donors})
+
+
+def _of_folds(held_out: OutOfFold, trust: CallMeasures, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Number of the best type, its probability, and novelty, of cells that lie in a fold, [rows] each."""
+    probabilities = softmax(held_out.logits[rows] / np.float32(trust.temperature), axis=1)
+    return probabilities.argmax(axis=1), probabilities.max(axis=1), trust.fold_novelty[rows].astype(np.float32)
+
+
+def _of_graph(
+    annotator: onnx.ModelProto, cells: LabelledCells, rows: np.ndarray, columns: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same, of the graph; novelty is NaN where it has none."""
     session = open_session(annotator)
     has_novelty = "novelty" in {output.name for output in session.get_outputs()}
-    wanted = ["probabilities", *(["novelty"] if has_novelty else [])]
-    found = []
+    best, confidence = np.zeros(len(rows), dtype=np.int64), np.zeros(len(rows), dtype=np.float32)
+    novelty = np.full(len(rows), np.nan, dtype=np.float32)
     for start in range(0, len(rows), CHUNK):
-        chunk = rows[start : start + CHUNK]
+        chunk = slice(start, start + CHUNK)
         fed = {
-            "counts": cells.counts[chunk][:, columns].toarray().astype(np.float32),
-            "library_size": cells.library_size[chunk].astype(np.float32)[:, None],
+            "counts": cells.counts[rows[chunk]][:, columns].toarray().astype(np.float32),
+            "library_size": cells.library_size[rows[chunk]].astype(np.float32)[:, None],
         }
-        outputs = dict(zip(wanted, session.run(wanted, fed), strict=True))
-        best, strange = outputs["probabilities"], outputs.get("novelty", np.full(len(chunk), np.nan, dtype=np.float32))
-        refused = np.zeros(len(chunk), dtype=bool) if novelty is None else ~(strange <= novelty["threshold"])
-        found.append(
-            pd.DataFrame(
-                {
-                    BEST: names[best.argmax(axis=1)],
-                    UNASSIGNED_CELL: refused,
-                    "confidence": best.max(axis=1),
-                    "novelty": strange,
-                }
-            )
-        )
-    quality, _ = quality_tables(cells, rows, columns)
-    table = pd.concat(found, ignore_index=True)
-    table["library_size"], table["genes_detected"] = quality["total_counts"], quality["genes_detected"]
-    if "mitochondrial_fraction" in quality:
-        table["mitochondrial_share"] = quality["mitochondrial_fraction"]
-    return describe_cells(
-        table, cells.cell_types, part="test" if part == "test" else "validation", refuses=novelty is not None
-    )
+        probabilities, *others = session.run(["probabilities", *(["novelty"] if has_novelty else [])], fed)
+        best[chunk], confidence[chunk] = probabilities.argmax(axis=1), probabilities.max(axis=1)
+        if others:
+            novelty[chunk] = others[0]
+    return best, confidence, novelty

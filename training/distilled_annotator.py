@@ -8,10 +8,13 @@ import numpy as np
 import onnx
 import scipy.sparse as sp
 
+from cellmark.schemas.reference_profile import ReferenceProfile
+
 from .call_measures import measure_calls
 from .check_parity import check_parity
 from .classifier import Classifier
 from .config import TrainingConfig
+from .describe_reference import describe_reference
 from .distill import agreement, distill
 from .evaluate import evaluate
 from .export_onnx import annotator_graph, explainer_graph
@@ -31,11 +34,13 @@ def distill_and_prove(
     split: Split,
     held_out: OutOfFold,
     *,
+    columns: np.ndarray,
     baselines: np.ndarray,
     settings: FitSettings,
     config: TrainingConfig,
-) -> tuple[onnx.ModelProto, dict[str, Any], dict[str, Any]]:
-    """The graph of one network that learned the ensemble's answers, its measures, and its `DistilledEntry`.
+) -> tuple[onnx.ModelProto, dict[str, Any], dict[str, Any], ReferenceProfile]:
+    """The graph of one network that learned the ensemble's answers, its measures, its `DistilledEntry`, and what
+    held-out cells look like to it. `columns`: of the panel's genes in `cells.counts`.
 
     `x`, `counts`: CSR, cells x panel genes, normalised and raw. Measured on test cells, or on validation cells where
     there is no test part: as any part is, and how far its answers agree with the ensemble's (see `Agreement`). Raises
@@ -67,7 +72,7 @@ def distill_and_prove(
         "agreement": asdict(agreement(pupil, members, x, rows)),
     }
     sections = {name: getattr(trust, name) for name in ("temperature", "calibration", "novelty", "label_sets")}
-    return graph, measures, sections
+    return graph, measures, sections, describe_reference(graph, pupils, trust, cells, split, columns)
 
 
 def distill_folds(

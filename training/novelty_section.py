@@ -3,27 +3,26 @@
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from cellmark.schemas.manifest_trust import NoveltyEntry
 
-from .novelty_of_cells import FALSE_REFUSAL_RATE, novelty_of_folds, novelty_threshold
+from .novelty_of_cells import FALSE_REFUSAL_RATE, novelty_threshold
 from .novelty_score import NAME
 from .out_of_fold import OutOfFold
 
 
 def novelty_section(
-    held_out: OutOfFold, x: sp.csr_matrix, codes: np.ndarray, *, test_novelty: np.ndarray
+    held_out: OutOfFold, fold_novelty: np.ndarray, codes: np.ndarray, *, test_novelty: np.ndarray
 ) -> dict[str, Any] | None:
     """As `NoveltyEntry`, without types left out; None where no fold could be judged.
 
-    `x`: CSR, cells x panel genes, ln(1 + counts per 10,000); `codes`: int [cells]. `test_novelty`: of the test cells to
-    the registered model, [test cells].
+    `fold_novelty`: [cells], see `novelty_of_folds`; `codes`: int [cells]. `test_novelty`: of the test cells to the
+    registered model, [test cells].
     """
     judged = held_out.judged(codes)
     if len(judged) == 0:
         return None
-    threshold = novelty_threshold(novelty_of_folds(held_out, x, codes)[judged])
+    threshold = novelty_threshold(fold_novelty[judged])
     section = {
         "score": NAME,
         "threshold": threshold,

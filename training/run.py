@@ -191,11 +191,11 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
         temperature=temperature,
         novelty=(novelty_score, embedding_mean, components),
     )
-    distilled = of_distilled = None
+    distilled = of_distilled = distilled_reference = None
     if config.distill:
         listener.step("Distilling one network")
-        distilled, metrics["distilled"], of_distilled = distill_and_prove(
-            fitted.classifiers, x, counts, cells, split, held_out,
+        distilled, metrics["distilled"], of_distilled, distilled_reference = distill_and_prove(
+            fitted.classifiers, x, counts, cells, split, held_out, columns=columns,
             baselines=baselines, settings=settings, config=config,
         )  # fmt: skip
     if config.test_data is not None:
@@ -265,7 +265,8 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
         expectations=expect(cells, split, columns, config),
         golden=golden,
         cell_map=cell_map,
-        reference=describe_reference(annotator, cells, split, columns, novelty=trust.novelty),
+        reference=describe_reference(annotator, held_out, trust, cells, split, columns),
+        distilled_reference=distilled_reference,
         training=summarize_training(
             cells.codes,
             cells.donors,

@@ -71,12 +71,13 @@ def write_bundle(
     cell_map: pd.DataFrame | None = None,
     training: TrainingSummary | None = None,
     reference: ReferenceProfile | None = None,
+    distilled_reference: ReferenceProfile | None = None,
 ) -> Manifest:
     """Write all files and seal them. `folder` must not exist; it appears whole or not at all.
 
     `distilled`: a second, smaller annotator. `cell_map`: held-out cells in the plane, as `map_cells` gives them.
     `training`: what the training data looked like; the report tells what these two hold. `reference`: what held-out
-    cells looked like. All four are optional files.
+    cells looked like, `distilled_reference`: to the second annotator. All five are optional files.
 
     Raises `OutputError` when it exists or cannot be written.
     """
@@ -98,6 +99,8 @@ def write_bundle(
             (draft / files.TRAINING_SUMMARY).write_bytes(training.to_bytes())
         if reference is not None:
             (draft / files.REFERENCE_PROFILE).write_bytes(reference.to_bytes())
+        if distilled_reference is not None:
+            (draft / files.DISTILLED_PROFILE).write_bytes(distilled_reference.to_bytes())
         write_report(draft, manifest=manifest, markers=markers, genes=genes, cell_map=cell_map, training=training)
         return files.write_manifest(draft, manifest)
 

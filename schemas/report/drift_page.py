@@ -2,7 +2,7 @@
 
 from markupsafe import Markup
 
-from cellmark.schemas.drift_report import LIMITS, DriftReport
+from cellmark.schemas.drift_report import DriftReport
 from cellmark.schemas.drift_words import NAMES, in_words, percent, verdict
 
 from .render import environment, read_template
@@ -18,7 +18,7 @@ def render_drift(report: DriftReport) -> str:
             verdict=verdict(report),
             words=in_words,
             names=NAMES,
-            limits=LIMITS,
+            limits=report.limits,
             percent=percent,
             style=Markup(read_template("drift.css")),  # noqa: S704  # our own file
         )

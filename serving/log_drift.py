@@ -1,0 +1,102 @@
+"""A drift report as an MLflow run: measures as metrics, the report as artifacts, tied to the model version by tags."""
+
+import math
+import os
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cellmark.schemas import registry_tags as tags
+from cellmark.schemas.drift_report import ORDER, DriftReport
+from cellmark.schemas.drift_words import verdict
+from cellmark.schemas.tracking_uri import artifact_root
+
+from .model_source import ModelSource
+from .promote import current_user
+from .registry import refusals
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+EXPERIMENT = "cellmark-drift"
+LONGEST_NOTE = 5000
+"""Characters that every version of MLflow takes in a tag."""
+REPORT, FACTS = "drift.html", "drift.json"
+
+
+def log_drift(
+    client: "MlflowClient",
+    report: DriftReport,
+    source: ModelSource,
+    *,
+    page: str,
+    text: str,
+    experiment: str | None = None,
+) -> str:
+    """Log a report as a run of its own and return the run's id. `page`, `text`: the report as HTML and JSON.
+
+    `experiment`: its name; by default `MLFLOW_EXPERIMENT_NAME`, else `cellmark-drift`; made when missing. Raises
+    `RegistryError` (`REGISTRY_REFUSED`) when MLflow does not take something; the run is FAILED then.
+    """
+    given = Path(str(report.facts.get("input", "cells"))).name
+    with refusals(client.tracking_uri):
+        run = client.create_run(_experiment(client, experiment), run_name=f"drift {given}", tags=_tags(report, source))
+        run_id: str = run.info.run_id
+        try:
+            for name, value in drift_metrics(report).items():
+                client.log_metric(run_id, name, value)
+            with tempfile.TemporaryDirectory(prefix="cellmark-") as scratch:
+                for name, content in ((REPORT, page), (FACTS, text)):
+                    (Path(scratch) / name).write_text(content, encoding="utf-8", newline="\n")
+                client.log_artifacts(run_id, scratch)
+        except BaseException:
+            client.set_terminated(run_id, "FAILED")
+            raise
+        client.set_terminated(run_id, "FINISHED")
+    return run_id
+
+
+def drift_metrics(report: DriftReport) -> dict[str, float]:
+    """Flat numbers of a report. `severity` is 0, 1 or 2 (ok, moved, far); what was not measured is absent."""
+    found: dict[str, float | None] = {
+        "n_cells": report.n_cells,
+        "severity": None if report.severity is None else ORDER[report.severity],
+        "n_types_outside": sum(one.outside is True for one in report.cell_types),
+    }
+    for measure in report.measures:
+        found[f"{measure.name}_effect"] = measure.effect
+        found[f"{measure.name}_observed"] = measure.observed
+        found[f"{measure.name}_ks"] = measure.ks
+    return {name: float(value) for name, value in found.items() if value is not None and math.isfinite(value)}
+
+
+def _tags(report: DriftReport, source: ModelSource) -> dict[str, str]:
+    """Who, what and of which model: by the names that training's runs use."""
+    given = Path(str(report.facts.get("input", "cells"))).name
+    of_version = {} if source.version is None else {"registered_model": source.name, "model_version": source.version}
+    return {
+        "mlflow.user": current_user(),
+        "mlflow.source.name": "cellmark drift",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.note.content": verdict(report)[:LONGEST_NOTE],
+        tags.CELLMARK_VERSION: version("cellmark"),
+        tags.BUNDLE_DIGEST: source.bundle.digest,
+        "drift": report.severity or "not judged",
+        "input": given,
+        "compared": str(report.facts.get("compared", "")),
+        **of_version,
+        **({"distilled": "true"} if report.facts.get("distilled") else {}),
+    }
+
+
+def _experiment(client: "MlflowClient", name: str | None) -> str:
+    name = name or os.environ.get("MLFLOW_EXPERIMENT_NAME")
+    if name is None and os.environ.get("MLFLOW_EXPERIMENT_ID"):
+        return os.environ["MLFLOW_EXPERIMENT_ID"]
+    name = name or EXPERIMENT
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    root = artifact_root(client.tracking_uri)
+    return str(client.create_experiment(name, artifact_location=None if root is None else str(root)))
