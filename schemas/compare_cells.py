@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from cellmark.schemas.cells_within_types import CellsWithinTypes, beyond_chance, ks_distance
-from cellmark.schemas.drift_limits import Limits, judged_size, limits_of, severity_of, type_limits
+from cellmark.schemas.drift_limits import LIMITS, Limits, judged_size, limits_of, severity_of
 from cellmark.schemas.drift_report import (
     ORDER,
     DriftReport,
@@ -65,6 +65,7 @@ def compare_cells(
     return DriftReport(
         len(cells),
         profile.overall.n_cells,
+        profile.overall.n_answers,
         profile.part,
         severity,
         measures,
@@ -122,7 +123,7 @@ def _tail(name: str, within: CellsWithinTypes, limits: Mapping[str, Limits]) -> 
     if described.reason is not None or beyond is None:
         return described
     share, n_cells = float(beyond.mean()), len(beyond)
-    chance = not beyond_chance(share, 1 - LEVELS[HIGH], n_cells=n_cells, n_expected=within.profile.overall.n_cells)
+    chance = not beyond_chance(share, 1 - LEVELS[HIGH], n_cells=n_cells, n_expected=within.profile.overall.n_answers)
     return _judged(described, share, "ok" if chance else severity_of(limits[name], share), n_cells)
 
 
@@ -131,7 +132,7 @@ def _unassigned(cells: pd.DataFrame, expected: CellsProfile, limits: Mapping[str
         return Measure("unassigned", reason="not in the profile: the model leaves no cell unassigned")
     share = float(cells[UNASSIGNED_CELL].mean())
     excess = share - expected.unassigned
-    real = beyond_chance(share, expected.unassigned, n_cells=len(cells), n_expected=expected.n_cells)
+    real = beyond_chance(share, expected.unassigned, n_cells=len(cells), n_expected=expected.n_answers)
     described = Measure("unassigned", share, expected.unassigned)
     return _judged(described, excess, severity_of(limits["unassigned"], excess) if real else "ok", len(cells))
 
@@ -147,9 +148,20 @@ def _panel(panel: PanelFacts | None, n_cells: int, limits: Mapping[str, Limits])
     if not there.any():
         return covered, Measure("detection", reason="not in this input")
     observed, expected = panel.observed[there], panel.expected[there]
-    effect = float(np.abs(observed - expected).mean())
+    effect = _beyond_sampling(observed, expected, n_cells)
     described = Measure("detection", float(observed.mean()), float(expected.mean()))
     return covered, _judged(described, effect, severity_of(limits["detection"], effect), n_cells)
+
+
+def _beyond_sampling(observed: np.ndarray, expected: np.ndarray, n_cells: int) -> float:
+    """Mean absolute difference of rates, [genes] each, without what drawing `n_cells` cells alone makes of it.
+
+    A rate p of n cells is off by sqrt(2 / pi) sqrt(p (1 - p) / n) on average; two causes add up in squares.
+    """
+    expected = np.clip(expected, 0, 1)  # shares of types do not sum to 1 exactly
+    by_chance = np.sqrt(2 / np.pi * expected * (1 - expected) / max(n_cells, 1)).mean()
+    difference = np.abs(observed - expected).mean()
+    return float(np.sqrt(max(difference**2 - by_chance**2, 0.0)))
 
 
 def _composition(cells: pd.DataFrame, profile: ReferenceProfile, limits: Mapping[str, Limits]) -> Measure:
@@ -191,36 +203,29 @@ def _cell_types(within: CellsWithinTypes) -> tuple[TypeDrift, ...]:
                 is_strange,
                 float(unsure[rows].mean()) if unsure is not None and n_cells else None,
                 float(np.median(values)) / depth if n_cells >= FEWEST_CELLS and values is not None and depth else None,
-                _outside(n_cells, reference, known, share, is_strange, type_limits(profile, name)),
+                _outside(n_cells, reference, known, share, is_strange),
             )
         )
     return tuple(found)
 
 
 def _outside(
-    n_cells: int,
-    reference: CellsProfile,
-    known: CellsProfile,
-    share: float | None,
-    strange: float | None,
-    limits: tuple[float, float],
+    n_cells: int, reference: CellsProfile, known: CellsProfile, share: float | None, strange: float | None
 ) -> bool | None:
     """Whether a type's cells are outside the training range. `known`: the profile that tells how many stay unassigned;
-    `share`: of them; `strange`: beyond what 95 % of held-out cells reach; `limits`: see `type_limits`.
+    `share`: of them; `strange`: beyond what 95 % of held-out cells reach.
     """
     if n_cells < FEWEST_CELLS or share is None or strange is None or known.unassigned is None:
         return None
-    if reference.n_cells < FEWEST_CELLS:
+    if reference.n_answers < FEWEST_CELLS:
         # Rare types are refused more often than others, how much more is not known: only the flagrant is told.
         return True if share > MOST else None
-    most_strange, most_unassigned = limits
-    excess = share - known.unassigned
-    expected = 1 - LEVELS[HIGH]
-    is_strange = strange >= most_strange and beyond_chance(
-        strange, expected, n_cells=n_cells, n_expected=reference.n_cells
+    excess, expected = share - known.unassigned, 1 - LEVELS[HIGH]
+    is_strange = strange >= LIMITS["novelty"].far and beyond_chance(
+        strange, expected, n_cells=n_cells, n_expected=reference.n_answers
     )
-    is_refused = excess >= most_unassigned and beyond_chance(
-        share, known.unassigned, n_cells=n_cells, n_expected=known.n_cells
+    is_refused = excess >= LIMITS["unassigned"].far and beyond_chance(
+        share, known.unassigned, n_cells=n_cells, n_expected=known.n_answers
     )
     return is_strange or is_refused
 

@@ -1,4 +1,4 @@
-"""How far training donors lie apart: each donor's held-out cells beside those of the others, as new cells would be."""
+"""How far training donors lie apart: each donor's cells beside those of the others, as new cells would be."""
 
 from collections.abc import Sequence
 
@@ -8,47 +8,43 @@ import scipy.sparse as sp
 
 from cellmark.schemas.compare_cells import compare_cells
 from cellmark.schemas.drift_report import PanelFacts
-from cellmark.schemas.reference_profile import BEST, FEWEST_CELLS, DonorEffects, describe_cells
+from cellmark.schemas.reference_profile import (
+    ANSWERS,
+    BEST,
+    FEWEST_CELLS,
+    UNASSIGNED_CELL,
+    DonorEffects,
+    describe_cells,
+)
 
 PANEL_OVERLAP = "panel_overlap"
 
 
 def compare_donors(
-    cells: pd.DataFrame,
-    donors: np.ndarray,
-    cell_types: Sequence[str],
-    *,
-    counted: sp.csr_matrix,
-    labels: np.ndarray,
-    refuses: bool,
+    cells: pd.DataFrame, donors: np.ndarray, cell_types: Sequence[str], *, counted: sp.csr_matrix, labels: np.ndarray
 ) -> dict[str, DonorEffects]:
     """Of each donor with enough cells, while the others have enough too; empty for fewer than two donors.
 
     `cells`: held-out cells, columns as in `describe_cells`; `donors`, `labels`: str [cells]; `counted`: CSR, cells x
     panel genes, what is above zero is counted. Expected detection rates are those of the other donors' cells by label.
     """
+    # Networks of different folds are strange to different cells: what they say of donors cannot be compared.
+    cells = cells.drop(columns=list(ANSWERS)).assign(**{UNASSIGNED_CELL: False})
     found = {}
     names = np.unique(donors)
     for name in names if len(names) > 1 else ():
         own = donors == name
         if min(own.sum(), (~own).sum()) < FEWEST_CELLS:
             continue
-        others = describe_cells(cells[~own], cell_types, part="held_out", refuses=refuses)
+        others = describe_cells(cells[~own], cell_types, part="held_out", refuses=False)
         panel = _detection(counted, labels, own, cells[BEST].to_numpy(dtype=object), cell_types)
         report = compare_cells(cells[own], others, panel=panel, top=0)
-        judged = [one for one in report.cell_types if one.outside is not None]
         found[str(name)] = DonorEffects(
             n_cells=int(own.sum()),
             effects={
                 measure.name: measure.effect
                 for measure in report.measures
                 if measure.effect is not None and measure.severity is not None and measure.name != PANEL_OVERLAP
-            },
-            strange={one.cell_type: one.strange for one in judged if one.strange is not None},
-            unassigned={
-                one.cell_type: one.unassigned - one.expected_unassigned
-                for one in judged
-                if one.unassigned is not None and one.expected_unassigned is not None
             },
         )
     return found

@@ -25,7 +25,7 @@ LIMITS = {
     "novelty": Limits("share of cells stranger than 95 % of held-out cells of their type", 0.15, 0.30),
     "unassigned": Limits("share of cells above what is expected", 0.03, 0.10),
     "panel_overlap": Limits("share of the panel's genes that were not measured", 0.10, 0.30),
-    "detection": Limits("mean difference of detection rates, over genes of the panel", 0.05, 0.15),
+    "detection": Limits("mean difference of detection rates beyond chance, over genes of the panel", 0.05, 0.15),
     "composition": Limits("total variation between the shares of called types; no fault by itself", 0.10, 0.30),
 }
 """Conventions. The docs give the reasons."""
@@ -55,17 +55,6 @@ def limits_of(profile: ReferenceProfile) -> dict[str, Limits]:
             largest,
         )  # fmt: skip
     return found
-
-
-def type_limits(profile: ReferenceProfile, cell_type: str) -> tuple[float, float]:
-    """From which share of strange cells, and from which share of unassigned ones above what is expected, the cells of a
-    type are outside the training range: conventions, or what any training donor showed where that is more.
-    """
-    strange, unassigned = LIMITS["novelty"].far, LIMITS["unassigned"].far
-    for donor in profile.donors.values():
-        strange = max(strange, donor.strange.get(cell_type, 0.0))
-        unassigned = max(unassigned, donor.unassigned.get(cell_type, 0.0))
-    return strange, unassigned
 
 
 def severity_of(limits: Limits, size: float) -> Severity:

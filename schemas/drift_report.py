@@ -73,12 +73,14 @@ class PanelFacts:
 
 @dataclass(frozen=True)
 class DriftReport:
-    """`severity`: the worst of the measures that can be faults; None when nothing could be judged. `part`: which
-    held-out cells (see `ReferenceProfile`), `n_reference` of them. `limits`: that the measures were judged by.
+    """`severity`: the worst of the measures that can be faults; None when nothing could be judged. `n_reference`:
+    held-out cells, of which `n_answers` tell confidence, novelty and unassigned cells; `part`: which these are (see
+    `ReferenceProfile`). `limits`: that the measures were judged by.
     """
 
     n_cells: int
     n_reference: int
+    n_answers: int
     part: str
     severity: Severity | None
     measures: tuple[Measure, ...]

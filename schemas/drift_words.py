@@ -3,6 +3,7 @@
 from typing import Any
 
 from cellmark.schemas.drift_report import ORDER, DriftReport, Measure
+from cellmark.schemas.reference_profile import RATIOS
 
 NAMES = {
     "library_size": "library size",
@@ -63,6 +64,13 @@ def in_words(measure: Measure) -> str:
             return f"{percent(measure.observed)} unassigned against {percent(measure.expected)} expected"
         case _:
             return f"{percent(measure.effect)} of the cells in other types"
+
+
+def size_in_words(name: str, effect: float) -> str:
+    """An effect of a measure, or a limit of it, as short as a table needs it."""
+    if name in RATIOS:
+        return f"× {effect:.2f}"
+    return f"{100 * effect:+.1f} points" if name == "mitochondrial_share" else percent(effect)
 
 
 def percent(share: float | None) -> str:

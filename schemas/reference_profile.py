@@ -28,23 +28,31 @@ MEASURES = ("confidence", "novelty", "library_size", "genes_detected", "mitochon
 """Its other columns, numbers. One that is absent, or null in every cell, is not measured."""
 
 
+ANSWERS = ("confidence", "novelty")
+"""Measures that networks tell."""
 RATIOS = ("library_size", "genes_detected")
 """Measures whose effect is a ratio of medians."""
 Part = Literal["held_out", "test", "validation"]
 
 
 class CellsProfile(Section):
-    """`n_cells`, the share of them that stays unassigned, and of each measure its quantiles at `levels`; None: not
-    measured, or too few cells.
+    """`n_cells`; of each measure its quantiles at `levels`, None: not measured, or too few cells. `unassigned`,
+    `confidence` and `novelty` are of the `n_asked` cells whose answers count, None: of all.
     """
 
     n_cells: int
+    n_asked: int | None = None
     unassigned: float | None = None
     confidence: list[float] | None = None
     novelty: list[float] | None = None
     library_size: list[float] | None = None
     genes_detected: list[float] | None = None
     mitochondrial_share: list[float] | None = None
+
+    @property
+    def n_answers(self) -> int:
+        """Cells that `unassigned`, `confidence` and `novelty` are of."""
+        return self.n_cells if self.n_asked is None else self.n_asked
 
     def quantiles(self, measure: str) -> np.ndarray | None:
         """Of one of `MEASURES`, float64 [levels]."""
@@ -57,23 +65,21 @@ class CellsProfile(Section):
 
 
 class DonorEffects(Section):
-    """How a training donor's held-out cells differ from those of the other donors, as `cellmark drift` would tell it.
+    """How a training donor's cells differ from those of the other donors, as `cellmark drift` would tell it.
 
-    `effects`: of each measure (ratios of medians, differences, shares); `strange`: by type, the share of its cells
-    beyond what 95 % of the others' reach; `unassigned`: of the share that stays unassigned, what exceeds that of the
-    others. Types with too few cells on either side are absent.
+    `effects`: of each measure that needs no network (ratios of medians, differences, shares). What networks say of a
+    donor depends on which donors they learned from, and is not compared.
     """
 
     n_cells: int
     effects: dict[str, float]
-    strange: dict[str, float] = {}
-    unassigned: dict[str, float] = {}
 
 
 class ReferenceProfile(Section):
-    """`part`: which cells: of the split, or `held_out`, all cells, each asked of networks that saw neither it nor its
-    donor. `composition`: share of each called type among the cells that do not stay unassigned. `cell_types`: by most
-    probable type, whether the cell stays unassigned or not. `donors`: empty where there are no two of them.
+    """Cells that networks were asked about without having seen them or their donor. `part`: which of them tell
+    confidence, novelty and unassigned cells, `held_out` for all. `composition`: share of each called type among the
+    cells that do not stay unassigned. `cell_types`: by most probable type, whether the cell stays unassigned or not.
+    `donors`: empty where there are no two of them.
     """
 
     format_version: Literal[1] = 1
@@ -102,15 +108,28 @@ class ReferenceProfile(Section):
         return canonical_json(self.model_dump(mode="json"))
 
 
-def describe_cells(cells: pd.DataFrame, cell_types: Sequence[str], *, part: Part, refuses: bool) -> ReferenceProfile:
+def describe_cells(
+    cells: pd.DataFrame,
+    cell_types: Sequence[str],
+    *,
+    part: Part,
+    refuses: bool,
+    asked: np.ndarray | None = None,
+) -> ReferenceProfile:
     """The profile of held-out cells. `cells`: one row each, with `BEST`, `UNASSIGNED_CELL` and `MEASURES`; `refuses`:
-    whether the model leaves cells unassigned at all.
+    whether the model leaves cells unassigned at all. `asked`: bool [cells], whose confidence, novelty and refusal
+    count, None for all.
     """
+    answers = cells if asked is None else cells[asked]
+    of_type, answers_of_type = cells[BEST], answers[BEST]
     return ReferenceProfile(
         part=part,
         composition=composition_of(cells, cell_types),
-        overall=_profile(cells, refuses=refuses),
-        cell_types={name: _profile(cells[cells[BEST] == name], refuses=refuses) for name in cell_types},
+        overall=_profile(cells, answers, refuses=refuses),
+        cell_types={
+            name: _profile(cells[of_type == name], answers[answers_of_type == name], refuses=refuses)
+            for name in cell_types
+        },
     )
 
 
@@ -130,16 +149,19 @@ def measured(cells: pd.DataFrame, measure: str) -> np.ndarray | None:
     return values if len(values) else None
 
 
-def _profile(cells: pd.DataFrame, *, refuses: bool) -> CellsProfile:
-    if len(cells) < FEWEST_CELLS:
-        return CellsProfile(n_cells=len(cells))
-    found = {}
+def _profile(cells: pd.DataFrame, answers: pd.DataFrame, *, refuses: bool) -> CellsProfile:
+    found: dict[str, list[float]] = {}
     for measure in MEASURES:
-        values = measured(cells, measure)
+        values = measured(answers if measure in ANSWERS else cells, measure)
         if values is not None and len(values) >= FEWEST_CELLS:
             found[measure] = [float(value) for value in np.quantile(values, LEVELS)]
-    share = float(cells[UNASSIGNED_CELL].mean()) if refuses else None
-    return CellsProfile(n_cells=len(cells), unassigned=share, **found)
+    told = refuses and len(answers) >= FEWEST_CELLS
+    return CellsProfile(
+        n_cells=len(cells),
+        n_asked=None if len(answers) == len(cells) else len(answers),
+        unassigned=float(answers[UNASSIGNED_CELL].mean()) if told else None,
+        **found,
+    )
 
 
 def read_profile(bundle: Bundle, *, distilled: bool = False) -> ReferenceProfile:

@@ -14,8 +14,13 @@ def show_drift(report: DriftReport) -> None:
     """The verdict, then measures, types and genes."""
     console = Console(highlight=False)
     console.print(verdict(report), style="bold", markup=False)
+    answers = (
+        f" ({report.n_answers:,}, the {report.part} part, for confidence, novelty and unassigned)"
+        if report.n_answers < report.n_reference
+        else ""
+    )
     console.print(
-        f"{report.n_cells:,} cells, beside {report.n_reference:,} held-out cells ({report.part} part) of "
+        f"{report.n_cells:,} cells, beside {report.n_reference:,} held-out cells{answers} of "
         f"{report.facts.get('model')}.",
         markup=False,
     )

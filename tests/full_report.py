@@ -5,6 +5,13 @@ import pandas as pd
 
 from cellmark.schemas.manifest import Manifest, seal
 from cellmark.schemas.marker_table import COLUMNS, marker_table
+from cellmark.schemas.reference_profile import (
+    BEST,
+    UNASSIGNED_CELL,
+    DonorEffects,
+    ReferenceProfile,
+    describe_cells,
+)
 from cellmark.schemas.report.facts import Identity, ReportFacts
 from cellmark.schemas.training_summary import summarize_training
 
@@ -95,8 +102,29 @@ def full_facts(n_types: int = 30, *, n_cells: int = 600, n_genes: int = 200) -> 
     )  # fmt: skip
     return ReportFacts(
         "full-model", manifest, _markers(names, n_genes, generator), pd.DataFrame(),
-        _map(names, codes, calls, generator), summary, identity,
+        _map(names, codes, calls, generator), summary, identity, _reference(names, codes, generator),
     )  # fmt: skip
+
+
+def _reference(names: list[str], codes: np.ndarray, generator: np.random.Generator) -> ReferenceProfile:
+    """With two donors, one of them under a hostile name."""
+    n_cells = len(codes)
+    cells = pd.DataFrame(
+        {
+            BEST: np.array(names, dtype=object)[codes],
+            UNASSIGNED_CELL: generator.random(n_cells) < 0.02,
+            "confidence": generator.uniform(0.5, 1, n_cells),
+            "novelty": generator.normal(0, 1, n_cells),
+            "library_size": generator.lognormal(8, 0.5, n_cells),
+            "genes_detected": generator.integers(200, 4000, n_cells),
+            "mitochondrial_share": generator.uniform(0, 0.1, n_cells),
+        }
+    )
+    effects = {"library_size": 0.6, "mitochondrial_share": -0.012, "detection": 0.071}
+    donors = {"d1": DonorEffects(n_cells=300, effects=effects),
+              HOSTILE: DonorEffects(n_cells=300, effects={**effects, "library_size": 1.7})}  # fmt: skip
+    profile = describe_cells(cells, names, part="held_out", refuses=True)
+    return profile.model_copy(update={"donors": donors})
 
 
 def _markers(names: list[str], n_genes: int, generator: np.random.Generator) -> pd.DataFrame:

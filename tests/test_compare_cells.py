@@ -229,6 +229,27 @@ def test_the_genes_that_moved_most_come_first(profile: ReferenceProfile) -> None
     assert report.measure("detection").severity == "moved"
 
 
+@pytest.mark.parametrize("n_cells", [50, 200, 5000])
+def test_rates_of_few_cells_are_off_by_chance_and_that_is_no_drift(profile: ReferenceProfile, n_cells: int) -> None:
+    generator, expected = np.random.default_rng(0), np.linspace(0.02, 0.9, 500)
+    drawn = generator.binomial(n_cells, expected) / n_cells
+    assert n_cells > 50 or np.abs(drawn - expected).mean() > 0.04
+    same = compare_cells(draw(n_cells), profile, panel=PanelFacts([""] * 500, drawn, expected)).measure("detection")
+    assert same.effect is not None
+    assert same.effect < 0.015
+    shifted = np.clip(expected - 0.08, 0, 1)
+    drawn = generator.binomial(n_cells, shifted) / n_cells
+    other = compare_cells(draw(n_cells), profile, panel=PanelFacts([""] * 500, drawn, expected)).measure("detection")
+    assert other.effect == pytest.approx(0.08, abs=0.02)
+    assert other.severity == "moved"
+
+
+def test_a_rate_of_a_little_more_than_one_is_one(profile: ReferenceProfile) -> None:
+    """As shares of types that are summed can be."""
+    facts = PanelFacts(["A", "B"], np.array([1.0, 0.5]), np.array([1.0 + 1e-12, 0.5]))
+    assert compare_cells(draw(), profile, panel=facts).measure("detection").effect == 0
+
+
 def test_ks_at_quantiles_is_scipys_within_one_step() -> None:
     generator = np.random.default_rng(0)
     for shift in (0.0, 0.3, 1.0, 3.0):
@@ -275,7 +296,7 @@ def test_few_cells_leave_no_quantiles_behind() -> None:
     few = pd.concat([cells[cells[BEST] != "Monocyte"], cells[cells[BEST] == "Monocyte"][: FEWEST_CELLS - 1]])
     rare = describe_cells(few, TYPES, part="test", refuses=True).cell_types["Monocyte"]
     assert rare.n_cells <= FEWEST_CELLS - 1
-    assert rare.model_dump(exclude={"n_cells"}) == dict.fromkeys(["unassigned", *MEASURES])
+    assert rare.model_dump(exclude={"n_cells", "n_asked"}) == dict.fromkeys(["unassigned", *MEASURES])
 
 
 def test_a_profile_comes_back_from_its_bytes(profile: ReferenceProfile) -> None:

@@ -30,9 +30,7 @@ def strange_file(new_cells: ad.AnnData, tmp_path: Path) -> Path:
     [("ok", "moved", False), ("moved", "moved", True), ("far", "moved", True), ("moved", "far", False),
      ("far", "far", True), (None, "far", True), ("far", None, False), (None, None, False)],
 )  # fmt: skip
-def test_a_pipeline_stops_from_the_verdict_on_that_it_names(
-    severity: Any, fail_on: str | None, expected: bool
-) -> None:
+def test_a_pipeline_stops_from_the_verdict_on_that_it_names(severity: Any, fail_on: str | None, expected: bool) -> None:
     assert fails(severity, fail_on) is expected
 
 

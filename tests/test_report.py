@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 made = SimpleNamespace(**runpy.run_path(str(HERE / "full_report.py")))
-SECTIONS = ("summary", "use", "accuracy", "confidence", "unknown", "partial", "types", "map", "data", "run", "origin")
+SECTIONS = ("summary", "use", "accuracy", "confidence", "unknown", "partial", "types", "map", "data", "reference",
+            "run", "origin")  # fmt: skip
 VOID = {"meta", "link", "br", "rect", "circle", "path"}
 
 
@@ -86,7 +87,8 @@ def test_every_measure_is_told_with_its_interval_and_source(full: str) -> None:
                   "energy", "3.0 %"):  # fmt: skip
         assert shown in text, shown
     for source in ("evaluation.per_fold", "calibration", "novelty.left_out", "label_sets", "panel.overlap.curve",
-                   "evaluation.depth", "evaluation.partial_panel", "cell_map.parquet", "markers.parquet"):  # fmt: skip
+                   "evaluation.depth", "evaluation.partial_panel", "cell_map.parquet", "markers.parquet",
+                   "reference_profile.json · cell_types.*.novelty", "reference_profile.json · donors"):  # fmt: skip
         assert source in text, source
     assert "Not measured:" not in text
     assert '<li class="none">' not in full
@@ -99,6 +101,16 @@ def test_a_page_has_all_sections_each_id_once_and_no_link_into_nothing(full: str
     inside = [link[1:] for link in page.links if link.startswith("#")]
     assert set(inside) <= set(page.ids)
     assert {link for link in page.links if not link.startswith("#")} == {"data:,"}
+
+
+def test_the_yardstick_of_drift_is_shown_and_says_where_donors_lie(full: str) -> None:
+    text = Page(full).text
+    assert "This is the yardstick of cellmark drift cells.h5ad --model models:/full-model/7" in text
+    # The widest of the two donors, 1 / 0.6 and 1.7 times, is where depth begins to count as moved.
+    assert re.search(r"library size × 1\.70 × 0\.60 × 1\.70|library size × 0\.60 × 1\.70 × 1\.70", text)
+    assert "mitochondrial share -1.2 points -1.2 points +3.0 points" in text
+    without = render_report(replace(made.full_facts(), reference=None))
+    assert "Not measured: what held-out cells looked like" in Page(without).text
 
 
 def test_names_of_types_and_genes_are_text_and_nothing_else(full: str) -> None:
@@ -135,7 +147,11 @@ def test_thirty_types_stay_small_and_the_same_facts_give_the_same_bytes(full: st
 def test_two_types_and_no_markers_still_make_a_page() -> None:
     facts = made.full_facts(2)
     assert Page(render_report(facts)).tags.count("article") == 2
-    Page(render_report(replace(facts, markers=facts.markers.iloc[:0], cell_map=None, training=None, identity=None)))
+    Page(
+        render_report(
+            replace(facts, markers=facts.markers.iloc[:0], cell_map=None, training=None, identity=None, reference=None)
+        )
+    )
 
 
 def test_an_archived_bundle_has_a_report_that_says_what_was_not_measured() -> None:

@@ -16,6 +16,8 @@ from .out_of_fold import OutOfFold
 from .split import Split
 
 CHUNK = 1024
+ENOUGH_ANSWERS = 100
+"""Test cells of which every twentieth is still a few."""
 
 
 def describe_reference(
@@ -29,13 +31,19 @@ def describe_reference(
     """The profile of all cells that networks were asked about without having seen them or their donor: the cells of
     each fold, by that fold's networks, and the test part, by the annotator itself.
 
-    Where no fold could be judged, that of the test part, or of the validation part. `held_out`, `trust`: of networks
-    made as the annotator's. `columns`: of the panel's genes in `cells.counts`.
+    Where whole donors were held out, the test part alone tells confidence, novelty and unassigned cells if it has
+    enough of them: networks of a fold learned from fewer donors, and are stranger to a new one than the annotator is.
+    Where no fold could be judged, the test part, or else the validation part, tells everything. `held_out`, `trust`: of
+    networks made as the annotator's. `columns`: of the panel's genes in `cells.counts`.
     """
     judged = held_out.judged(cells.codes)
-    part: Part = "held_out" if len(judged) else "test" if len(split.test) else "validation"
+    part: Part = "held_out"
+    if len(judged) == 0:
+        part = "test" if len(split.test) else "validation"
+    elif held_out.plan.folds == "donors" and len(split.test) >= ENOUGH_ANSWERS:
+        part = "test"
     by_annotator = split.validation if part == "validation" else split.test
-    rows = np.concatenate([judged, by_annotator]) if part == "held_out" else by_annotator
+    rows = np.concatenate([judged, by_annotator])
     answers = [_of_folds(held_out, trust, judged), _of_graph(annotator, cells, by_annotator, columns)]
     best, confidence, novelty = (np.concatenate(values) for values in zip(*answers, strict=True))
     threshold = None if trust.novelty is None else trust.novelty["threshold"]
@@ -52,12 +60,13 @@ def describe_reference(
     )
     if "mitochondrial_fraction" in quality:
         table["mitochondrial_share"] = quality["mitochondrial_fraction"].to_numpy()
-    profile = describe_cells(table, cells.cell_types, part=part, refuses=threshold is not None)
+    asked = None if part == "held_out" else np.arange(len(rows)) >= len(judged)
+    profile = describe_cells(table, cells.cell_types, part=part, refuses=threshold is not None, asked=asked)
     if cells.donors is None:
         return profile
     donors = compare_donors(
         table, cells.donors[rows], cells.cell_types, counted=cells.counts[rows][:, columns],
-        labels=np.array(cells.cell_types)[cells.codes[rows]], refuses=threshold is not None,
+        labels=np.array(cells.cell_types)[cells.codes[rows]],
     )  # fmt: skip
     return profile.model_copy(update={"donors": donors})
 

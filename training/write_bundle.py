@@ -101,7 +101,10 @@ def write_bundle(
             (draft / files.REFERENCE_PROFILE).write_bytes(reference.to_bytes())
         if distilled_reference is not None:
             (draft / files.DISTILLED_PROFILE).write_bytes(distilled_reference.to_bytes())
-        write_report(draft, manifest=manifest, markers=markers, genes=genes, cell_map=cell_map, training=training)
+        write_report(
+            draft, manifest=manifest, markers=markers, genes=genes, cell_map=cell_map, training=training,
+            reference=reference,
+        )  # fmt: skip
         return files.write_manifest(draft, manifest)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from cellmark.schemas.bundle import MODEL_CARD, REPORT, draft_manifest
+from cellmark.schemas.reference_profile import ReferenceProfile
 from cellmark.schemas.report.facts import ReportFacts
 from cellmark.schemas.report.model_card import render_model_card
 from cellmark.schemas.report.render import render_report
@@ -21,10 +22,11 @@ def write_report(
     genes: pd.DataFrame,
     cell_map: pd.DataFrame | None,
     training: TrainingSummary | None,
+    reference: ReferenceProfile | None = None,
 ) -> None:
     """Write `report.html` and `MODEL_CARD.md`. `folder`: with all other files; `manifest`: without `files`."""
     plain = json.loads(json.dumps(manifest))  # tuples become lists, as a reader of the finished file would find them
     draft = draft_manifest(folder, plain)
-    facts = ReportFacts(draft.name, draft, markers, genes, cell_map, training)
+    facts = ReportFacts(draft.name, draft, markers, genes, cell_map, training, reference=reference)
     (folder / REPORT).write_text(render_report(facts), encoding="utf-8", newline="\n")
     (folder / MODEL_CARD).write_text(render_model_card(facts), encoding="utf-8", newline="\n")

@@ -72,3 +72,14 @@ def log_ticks(low: float, high: float) -> list[tuple[float, str]]:
     """1, 2 and 5 of each power of ten between the two."""
     found = [k * 10.0**power for power in range(8) for k in (1, 2, 5)]
     return [(value, f"{value:,.0f}") for value in found if low <= value <= high]
+
+
+def plain_ticks(low: float, high: float, *, most: int = 5) -> list[tuple[float, str]]:
+    """At most `most` round values between the two."""
+    power = 10.0 ** math.floor(math.log10(max(high - low, 1e-9)))
+    for step in (power / 10, power / 5, power / 2, power, 2 * power, 5 * power):
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        if last - first < most:
+            break
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+    return [(k * step, f"{k * step:.{digits}f}") for k in range(first, last + 1)]

@@ -4,8 +4,16 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from cellmark.schemas.bundle import CELL_MAP, TRAINING_SUMMARY, Bundle, content_error, read_optional_table
+from cellmark.schemas.bundle import (
+    CELL_MAP,
+    REFERENCE_PROFILE,
+    TRAINING_SUMMARY,
+    Bundle,
+    content_error,
+    read_optional_table,
+)
 from cellmark.schemas.manifest import Manifest
+from cellmark.schemas.reference_profile import ReferenceProfile, read_profile
 from cellmark.schemas.training_summary import TrainingSummary
 
 
@@ -28,7 +36,7 @@ class Identity:
 class ReportFacts:
     """`markers`, `genes`: the bundle's tables. `cell_map`: held-out cells in the plane. None: the bundle has none.
 
-    `name`: what commands call the model by.
+    `name`: what commands call the model by. `reference`: what held-out cells looked like.
     """
 
     name: str
@@ -38,6 +46,7 @@ class ReportFacts:
     cell_map: pd.DataFrame | None = None
     training: TrainingSummary | None = None
     identity: Identity | None = None
+    reference: ReferenceProfile | None = None
 
 
 def read_facts(bundle: Bundle, *, name: str | None = None, version: str | None = None) -> ReportFacts:
@@ -53,6 +62,7 @@ def read_facts(bundle: Bundle, *, name: str | None = None, version: str | None =
         read_optional_table(bundle, CELL_MAP),
         read_summary(bundle),
         Identity(version, manifest.bundle_digest, manifest.manifest_digest, manifest.created, manifest.environment),
+        read_profile(bundle) if REFERENCE_PROFILE in manifest.files else None,
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from .axes import Frame, log_ticks
+from .axes import Frame, log_ticks, plain_ticks
 from .svg import BLUE, GREY, Svg, clip, n, ramp, width_of
 
 LONGEST = 24
@@ -117,16 +117,29 @@ def _grid(
     return svg, place
 
 
-def spread_chart(spreads: Mapping[str, Sequence[float]], cell_types: Sequence[str], *, label: str) -> Markup:
-    """5 to 95 % as a line, 25 to 75 % as a bar, the median as a dot; a row for every type that has quantiles."""
+def spread_chart(
+    spreads: Mapping[str, Sequence[float]],
+    cell_types: Sequence[str],
+    *,
+    label: str,
+    of: str = "training",
+    log: bool = True,
+) -> Markup:
+    """5 to 95 % as a line, 25 to 75 % as a bar, the median as a dot; a row for every type that has quantiles. `of`:
+    which cells; `log`: of the axis, for numbers of at least 1.
+    """
     shown = [name for name in cell_types if name in spreads]
     names = [clip(name, LONGEST) for name in shown]
     left, bottom = 16 + width_of(names, 12), 10 + 20 * len(names)
     low, high = min(spreads[name][0] for name in shown), max(spreads[name][-1] for name in shown)
-    low, high = max(low * 0.9, 1.0), max(high * 1.1, 2.0)
-    svg = Svg(left + 260, bottom + 42, f"{label} of the training cells of each type")
-    frame = Frame(left, 6, left + 240, bottom, (low, high), (0, 1), log=True)
-    ticks = log_ticks(low, high)
+    if log:
+        low, high = max(low * 0.9, 1.0), max(high * 1.1, 2.0)
+    else:
+        room = max(0.05 * (high - low), 1e-3)
+        low, high = low - room, high + room
+    svg = Svg(left + 260, bottom + 42, f"{label} of the {of} cells of each type")
+    frame = Frame(left, 6, left + 240, bottom, (low, high), (0, 1), log=log)
+    ticks = log_ticks(low, high) if log else plain_ticks(low, high)
     frame.draw(svg, x_ticks=ticks if len(ticks) <= 5 else ticks[:: -(-len(ticks) // 5)], x_label=label)
     for row, name in enumerate(shown):
         first, lower, middle, upper, last = (frame.x(max(value, low)) for value in spreads[name])
@@ -134,7 +147,8 @@ def spread_chart(spreads: Mapping[str, Sequence[float]], cell_types: Sequence[st
         svg.text(left - 8, y + 4, names[row], anchor="end", href=f"#type-{cell_types.index(name) + 1}")
         svg.raw(f'<path d="M{n(first)} {n(y)}H{n(last)}" stroke="{GREY}" stroke-width="1.5"/>')
         svg.rect(lower, y - 4.5, max(upper - lower, 1), 9, "#9CC9E8")
-        svg.circle(middle, y, 3.6, BLUE, tip=f"{name}: median {spreads[name][2]:,.0f}")
+        median = f"{spreads[name][2]:,.0f}" if log else f"{spreads[name][2]:.3g}"
+        svg.circle(middle, y, 3.6, BLUE, tip=f"{name}: median {median}")
     return svg.markup()
 
 

@@ -10,6 +10,7 @@ from .cell_map import CONFIDENCES, is_unassigned, legend, map_panels
 from .evidence import TypeEvidence, evidence_of
 from .facts import ReportFacts
 from .headline import mean_left_out, tiles, warnings
+from .reference import reference_view
 from .svg import COLOURS
 from .type_panels import type_panels
 from .words import count, interval, listed, percent, score
@@ -38,6 +39,7 @@ def make_view(facts: ReportFacts) -> dict[str, Any]:
         "partial": _partial(facts),
         "map": _map(facts),
         "data": _data(facts),
+        "reference": reference_view(facts.reference, manifest.cell_type_names),
         "commands": commands(facts),
         "settings": settings_rows(manifest.network.parameters),
         "percent": percent,
@@ -232,6 +234,7 @@ def commands(facts: ReportFacts) -> dict[str, str]:
         "uri": uri,
         "shell": f"cellmark validate cells.h5ad --model {quoted}\n"
         f"cellmark annotate cells.h5ad --model {quoted} -o calls.csv\n"
+        f"cellmark drift cells.h5ad --model {quoted} -o drift.html\n"
         f"cellmark explain cells.h5ad --model {quoted} --top 5 -o why.csv\n"
         f"cellmark markers --model {quoted} --cell-type {shlex.quote(first)}",
         "python": "import anndata\nfrom cellmark.serving import Annotator\n\n"
