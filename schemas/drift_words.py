@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from cellmark.schemas.drift_limits import LIMITS, judged_size
 from cellmark.schemas.drift_report import ORDER, DriftReport, Measure
 from cellmark.schemas.reference_profile import RATIOS
 
@@ -21,7 +22,7 @@ MOST_TYPES = 4
 
 
 def verdict(report: DriftReport) -> str:
-    """One or two sentences: what differs, the gravest first, then composition, which is no fault by itself."""
+    """What differs, the gravest first; then what training donors show as well, and composition: no faults."""
     if report.severity is None:
         return "Not judged: too few cells, or nothing that the profile knows."
     faults = [measure for measure in report.measures if measure.is_fault and measure.severity in ("moved", "far")]
@@ -31,10 +32,26 @@ def verdict(report: DriftReport) -> str:
     if outside:
         parts.append(f"{_listed(outside)} outside the training range")
     text = OPENING[report.severity] + (": " + ", ".join(parts) if parts else "") + "."
+    within = [measure for measure in report.measures if measure.is_fault and is_within_donors(report, measure)]
+    if within:
+        text += f" No more than training donors differ by: {', '.join(in_words(measure) for measure in within)}."
     composition = report.measure("composition")
     if composition.severity in ("moved", "far"):
         text += f" Other composition, no fault by itself: {_changed_shares(report)}."
     return text
+
+
+def is_within_donors(report: DriftReport, measure: Measure) -> bool:
+    """Whether a measure would count as moved, did training donors not differ by as much."""
+    if measure.effect is None or measure.severity != "ok" or report.limits[measure.name].donors is None:
+        return False
+    return report.limits[measure.name].moved > LIMITS[measure.name].moved <= judged_size(measure.name, measure.effect)
+
+
+def donors_in_words(report: DriftReport, measure: Measure) -> str:
+    """By how much any training donor differs from the others in a measure; empty where that is not known."""
+    largest = report.limits[measure.name].donors
+    return "" if largest is None else f"up to {size_in_words(measure.name, largest).lstrip('+')}"
 
 
 def plain_report(report: DriftReport) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cellmark.schemas.drift_report import DriftReport
-from cellmark.schemas.drift_words import in_words, percent, verdict
+from cellmark.schemas.drift_words import donors_in_words, in_words, percent, verdict
 
 STYLES = {"ok": "green", "moved": "yellow", "far": "red"}
 
@@ -30,13 +30,17 @@ def show_drift(report: DriftReport) -> None:
     measures.add_column("")
     measures.add_column("what was found", overflow="fold")
     measures.add_column("KS", justify="right")
+    has_donors = any(limits.donors is not None for limits in report.limits.values())
+    if has_donors:
+        measures.add_column("training donors", justify="right")
     for measure in report.measures:
         word: str = measure.severity or "-"
         if measure.severity is not None and not measure.is_fault:
             word = "other" if measure.severity != "ok" else "ok"
         style = STYLES.get(word, "")
         ks = "" if measure.ks is None else f"{measure.ks:.2f}"
-        measures.add_row(Text(word, style=style), Text(in_words(measure)), ks)
+        donors = [donors_in_words(report, measure)] if has_donors else []
+        measures.add_row(Text(word, style=style), Text(in_words(measure)), ks, *donors)
     console.print(measures)
     types = Table(title="Cell types")
     types.add_column("most probable type", overflow="fold")

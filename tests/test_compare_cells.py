@@ -22,6 +22,7 @@ from cellmark.schemas.reference_profile import (
     LEVELS,
     MEASURES,
     UNASSIGNED_CELL,
+    DonorEffects,
     ReferenceProfile,
     describe_cells,
 )
@@ -123,6 +124,31 @@ def test_a_changed_depth_is_told_by_its_factor(profile: ReferenceProfile, factor
     depth = compare_cells(cells, profile).measure("library_size")
     assert depth.effect == pytest.approx(factor, rel=0.04)
     assert depth.severity == severity
+
+
+@pytest.mark.parametrize(("factor", "severity"), [(0.6, "ok"), (0.52, "moved"), (0.3, "moved"), (0.2, "far")])
+def test_what_a_training_donor_shows_is_no_drift_and_twice_that_is_far(
+    profile: ReferenceProfile, factor: float, severity: str
+) -> None:
+    """Of ratios, the square: donors that differ by 1.8 times make 3.2, below the convention of 4."""
+    donors = {
+        "a": DonorEffects(n_cells=500, effects={"library_size": 1 / 1.8, "detection": 0.02}),
+        "b": DonorEffects(n_cells=500, effects={"library_size": 1.4, "detection": 0.01}),
+    }
+    with_donors = profile.model_copy(update={"donors": donors})
+    cells = draw(seed=2)
+    cells["library_size"] *= factor
+    report = compare_cells(cells, with_donors)
+    limits = report.limits["library_size"]
+    assert (limits.donors, limits.moved, limits.far) == pytest.approx((1.8, 1.8, 4.0))
+    assert report.limits["detection"].moved == LIMITS["detection"].moved
+    assert report.measure("library_size").severity == severity
+    text = verdict(report)
+    assert ("No more than training donors differ by: library size 4" in text) == (severity == "ok")
+    wide = {"a": DonorEffects(n_cells=500, effects={"library_size": 3.0})}
+    assert compare_cells(cells, profile.model_copy(update={"donors": wide})).limits["library_size"].far == 9.0
+    page = render_drift(report)
+    assert "up to × 1.80" in page
 
 
 def test_the_verdict_is_in_a_biologists_words(profile: ReferenceProfile) -> None:

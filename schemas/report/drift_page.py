@@ -3,7 +3,7 @@
 from markupsafe import Markup
 
 from cellmark.schemas.drift_report import DriftReport
-from cellmark.schemas.drift_words import NAMES, in_words, percent, verdict
+from cellmark.schemas.drift_words import NAMES, donors_in_words, in_words, percent, size_in_words, verdict
 
 from .render import environment, read_template
 
@@ -19,6 +19,9 @@ def render_drift(report: DriftReport) -> str:
             words=in_words,
             names=NAMES,
             limits=report.limits,
+            has_donors=any(limits.donors is not None for limits in report.limits.values()),
+            donors=donors_in_words,
+            size=size_in_words,
             percent=percent,
             style=Markup(read_template("drift.css")),  # noqa: S704  # our own file
         )
