@@ -3,15 +3,18 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from onnx import TensorProto, helper
 from scipy.spatial.distance import mahalanobis
 
 from cellmark.schemas.manifest_trust import LeftOutType
 from cellmark.training.classifier import NetworkShape
 from cellmark.training.ensemble import variations
+from cellmark.training.export_onnx import GraphWriter, _nearest
 from cellmark.training.fit_settings import FitSettings
+from cellmark.training.graph_session import open_session
 from cellmark.training.left_out_types import left_out_types, some_left_out, without_type, without_types
 from cellmark.training.novelty_of_cells import novelty_threshold
-from cellmark.training.novelty_score import SHRINKAGE, MemberOutputs, fit_novelty, novelty_rows
+from cellmark.training.novelty_score import SHRINKAGE, MemberOutputs, _whiten, fit_novelty, novelty_rows
 from cellmark.training.out_of_fold import FoldPlan, learnable
 
 SHORT = FitSettings(shape=NetworkShape((16,)), max_epochs=15, batch_size=32, learning_rate=5e-3)
@@ -161,3 +164,20 @@ def test_small_types_are_not_left_out_and_nothing_to_compare_gives_no_row() -> N
     assert left_out_types(*given, ("k", "l", "m", "n"), plan, **settings) == []  # type: ignore[arg-type]
     inside, others = np.flatnonzero(donors == "a"), np.flatnonzero((donors != "a") & (codes == 1))
     assert without_type(*given, others, inside, 0, n_types=4, **settings) is None  # type: ignore[arg-type]
+
+
+def test_the_graph_keeps_small_distances_of_types_that_lie_far_apart() -> None:
+    generator = np.random.default_rng(0)
+    codes = np.arange(400) % 4
+    values = np.float32(300 * np.eye(4)[codes] + generator.normal(0, 0.05, (400, 4)) + 1000)
+    space = _whiten(values, codes)
+    graph = GraphWriter()
+    nearest = _nearest(graph, "values", space, "far")
+    model = graph.model(
+        "nearest", [helper.make_tensor_value_info("values", TensorProto.FLOAT, ["cells", 4])],
+        [helper.make_tensor_value_info(nearest, TensorProto.FLOAT, ["cells"])],
+    )  # fmt: skip
+    (found,) = open_session(model).run([nearest], {"values": values})
+    expected = space.nearest(values)
+    assert expected.max() < 40  # far from the squared distance between types
+    np.testing.assert_allclose(found, expected, rtol=2e-2)

@@ -20,6 +20,8 @@ from markdown_it import MarkdownIt
 from cellmark.schemas.bundle import CELL_MAP, MODEL_CARD, REPORT, TRAINING_SUMMARY, Bundle
 from cellmark.schemas.errors import BundleError
 from cellmark.schemas.manifest_evaluation import Estimate, JudgedCells
+from cellmark.schemas.manifest_ontology import OntologyEntry, OntologyTerm
+from cellmark.schemas.manifest_trust import DistilledEntry
 from cellmark.schemas.report.evidence import evidence_of
 from cellmark.schemas.report.facts import read_facts
 from cellmark.schemas.report.headline import tiles, warnings
@@ -403,3 +405,31 @@ def test_an_independent_file_is_told_with_its_intervals() -> None:
     metrics = {**facts.manifest.metrics, "independent": measured}
     text = Page(render_report(replace(facts, manifest=facts.manifest.model_copy(update={"metrics": metrics})))).text
     assert "independent file network 600 0.812 0.701 to 0.902" in text
+
+
+def test_coarse_calls_and_the_second_annotator_have_their_numbers() -> None:
+    facts = made.full_facts(4)
+    names = facts.manifest.cell_type_names
+    types = [entry.model_copy(update={"ontology_id": "CL:0000084"}) for entry in facts.manifest.cell_types]
+    types[3] = facts.manifest.cell_types[3]
+    distilled = {**facts.manifest.metrics["test"], "accuracy": 0.8642, "part": "test"}
+    distilled["agreement"] = {"same_call": 0.9421}
+    manifest = facts.manifest.model_copy(update={
+        "cell_types": types,
+        "ontology": OntologyEntry(version="v2026", probability=0.95, accuracy=0.9876, share_called=0.8765, terms=[
+            OntologyTerm(ontology_id="CL:0000542", name="lymphocyte", cell_types=names[1:3])]),
+        "distilled": DistilledEntry(temperature=1.1, calibration=facts.manifest.calibration,
+                                    label_sets=facts.manifest.label_sets),
+        "metrics": {**facts.manifest.metrics, "distilled": distilled},
+    })  # fmt: skip
+    text = Page(render_report(replace(facts, manifest=manifest))).text
+    for shown in ("87.6 % of the cells got one, and 98.8 % of these were right", "lymphocyte CL:0000542", "v2026",
+                  f"so below none of these: {names[3]}", "Calls as the ensemble does, 600 test cells 94.2 %",
+                  "test part distilled network 600 0.864", "distilled.label_sets"):  # fmt: skip
+        assert shown in text, shown
+    assert "Coarse calls" not in Page(render_report(facts)).text
+
+
+def test_pictures_of_expression_say_what_size_and_colour_mean(full: str) -> None:
+    assert 'aria-label="Sizes of dots: 5, 25, 50 and 100 % of the cells"' in full
+    assert re.search(r'aria-label="Colours from 0 to \d+\.\d"', full)

@@ -191,14 +191,27 @@ def _novelty(graph: GraphWriter, member_logits: Sequence[str], score: NoveltySco
 
 
 def _nearest(graph: GraphWriter, values: str, space: Whitened, name: str) -> str:
-    """Squared distance from the nearest type's mean, [cells]: |z|^2 - 2 z m + |m|^2 of whitened values z."""
+    """Squared distance from the nearest type's mean, [cells].
+
+    |z|^2 - 2 z m + |m|^2 of whitened values z finds the nearest mean, but its terms cancel: of types far apart float32
+    leaves no digit of a small distance. So the distance itself is |z - m|^2, of that mean alone.
+    """
     axis = graph.constant("types_axis", np.array([1], dtype=np.int64))
-    there = graph.linear(values, space.matrix, None, f"{name}_whitened")
+    # Around the middle of the means, for the same reason.
+    middle = space.means.mean(axis=0)
+    centre = graph.constant(f"{name}_centre", np.linalg.solve(space.matrix, middle).astype(np.float32))
+    means = space.means - middle
+    there = graph.linear(graph.add("Sub", [values, centre], f"{name}_centred"), space.matrix, None, f"{name}_whitened")
     square = graph.add("Mul", [there, there], f"{name}_square")
     length = graph.add("ReduceSum", [square, axis], f"{name}_length", keepdims=1)
-    rest = graph.linear(there, -2 * space.means, (space.means**2).sum(axis=1), f"{name}_rest")
-    distances = graph.add("Add", [length, rest], f"{name}_distances")
-    return graph.add("ReduceMin", [distances, axis], f"{name}_nearest", keepdims=0)
+    rest = graph.linear(there, -2 * means, (means**2).sum(axis=1), f"{name}_rest")
+    number = graph.add(
+        "ArgMin", [graph.add("Add", [length, rest], f"{name}_about")], f"{name}_number", axis=1, keepdims=0
+    )
+    mean = graph.add("Gather", [graph.constant(f"{name}_means", means.astype(np.float32)), number], f"{name}_mean")
+    return graph.add(
+        "ReduceSumSquare", [graph.add("Sub", [there, mean], f"{name}_from_mean"), axis], f"{name}_nearest", keepdims=0
+    )
 
 
 def explainer_graph(members: Sequence[FoldedNetwork], baselines: np.ndarray) -> onnx.ModelProto:

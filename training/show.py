@@ -6,9 +6,40 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cellmark.schemas.manifest import Manifest
+
 from .train_and_register import RegisteredModel
 
 PARTS = ("validation", "test", "independent")
+
+
+def trust_lines(manifest: Manifest) -> list[str]:
+    """What was measured on cells held out in turn, in a sentence each."""
+    lines = []
+    evaluation, calibration, novelty = manifest.evaluation, manifest.calibration, manifest.novelty
+    if evaluation is not None:
+        beside = evaluation.baseline_macro_f1
+        rival = f"; logistic regression {beside.value:.3f}" if beside is not None else ""
+        lines.append(f"{evaluation.folds.capitalize()} held out in turn: accuracy {evaluation.accuracy.value:.3f}, "
+                     f"macro-F1 {evaluation.macro_f1.value:.3f}{rival}")  # fmt: skip
+        if evaluation.hardly_learned:
+            lines.append("There some types could hardly be learned and count as wrong; the report says which.")
+    if calibration is not None:
+        score = calibration.test_calibrated or calibration.calibrated
+        lines.append(f"Calibration error: {score.expected_calibration_error:.1%}")
+    if novelty is not None:
+        refused = novelty.false_refusal_rate if novelty.test_refusal_rate is None else novelty.test_refusal_rate
+        lines.append(f"Unassigned: {refused:.1%} of known cells")
+        if novelty.left_out:
+            types = sorted({row.cell_type for row in novelty.left_out})
+            share = sum(row.refused * row.n_unknown for row in novelty.left_out)
+            share /= sum(row.n_unknown for row in novelty.left_out)
+            lines[-1] += f", {share:.0%} of cells of types that a network was not shown ({', '.join(types)})"
+    if manifest.label_sets is not None and manifest.label_sets.levels:
+        level = manifest.label_sets.levels[0]
+        lines.append(f"Label sets at {level.error_rate:.0%}: {level.coverage:.1%} hold the label, "
+                     f"{level.mean_size:.2f} types on average")  # fmt: skip
+    return lines
 
 
 def show_training(registered: RegisteredModel) -> None:
@@ -36,10 +67,13 @@ def show_training(registered: RegisteredModel) -> None:
             f"macro-F1 {told['macro_f1']:.3f}. Use it with annotate --distilled.",
             soft_wrap=True,
         )
+    for line in trust_lines(registered.model.manifest):
+        console.print(line, soft_wrap=True)
     uri = f"models:/{registered.version.name}/{registered.version.version}"
     console.print(f"MLflow: {registered.tracking_uri}", markup=False, soft_wrap=True)
     console.print("Next:")
     for command in (
+        f"cellmark report --model {uri} -o report.html",
         f"cellmark annotate CELLS.h5ad --model {uri} -o calls.parquet",
         f"cellmark markers --model {uri}",
         f"cellmark serve --model {uri}",

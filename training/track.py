@@ -23,6 +23,7 @@ from .open_run import ending, open_client, quiet_logs, refusals, start_run
 from .register import RegisteredVersion, register_bundle
 from .run_files import figures_of, installed_packages, tuning_files, write_content
 from .track_trials import track_trial, tuning_metrics
+from .trust_files import trust_metrics, trust_tables
 from .write_bundle import code_facts, environment_facts
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ class Tracker:
             {
                 **flat_metrics(manifest.metrics),
                 **evaluation_metrics(manifest.evaluation),
+                **trust_metrics(manifest),
                 "best_epoch": model.fitted.best_epoch,
                 **tuning_metrics(model.tuned),
                 "panel_n_genes": manifest.panel.n_genes,
@@ -147,6 +149,7 @@ class Tracker:
                 "evaluation/per_type.csv": per_type_frame(manifest.metrics),
                 "evaluation/test_calls.parquet": model.test_calls,
                 **evaluation_tables(manifest.evaluation),
+                **trust_tables(manifest),
                 "data/quality.json": quality.to_dict(),
                 **pages,
                 **{name: model.bundle.path(name).read_bytes() for name in (REPORT, MODEL_CARD)},

@@ -78,9 +78,33 @@ def dot_chart(
         tip = (
             f"{genes[row]} in {cell_types[column]}: {fraction[row, column]:.0%} of cells, mean {mean[row, column]:.2f}"
         )
-        radius = 1.2 + 6.6 * float(np.sqrt(fraction[row, column]))
+        radius = dot_radius(float(fraction[row, column]))
         colour = ramp(0.08 + 0.92 * float(mean[row, column] / largest[row, 0]))
         svg.circle(x, y, radius, colour, tip=tip)
+    return svg.markup()
+
+
+def dot_radius(fraction: float) -> float:
+    """Pixels of the dot of a share of cells: its area grows with the share."""
+    return 1.2 + 6.6 * float(np.sqrt(fraction))
+
+
+def size_key() -> Markup:
+    """What the sizes of dots mean."""
+    svg = Svg(230, 24, "Sizes of dots: 5, 25, 50 and 100 % of the cells")
+    for place, share in enumerate((0.05, 0.25, 0.5, 1.0)):
+        svg.circle(10 + 56 * place, 12, dot_radius(share), ramp(0.6))
+        svg.text(22 + 56 * place, 16, f"{100 * share:.0f} %", kind="tick")
+    return svg.markup()
+
+
+def colour_key(largest: str) -> Markup:
+    """What the colours between none and the largest mean. `largest`: in words."""
+    svg = Svg(170 + width_of([largest], 12), 24, f"Colours from 0 to {largest}")
+    svg.text(6, 16, "0", kind="tick")
+    for place in range(12):
+        svg.rect(20 + 11 * place, 5, 11, 14, ramp(place / 11))
+    svg.text(158, 16, largest, kind="tick")
     return svg.markup()
 
 

@@ -84,6 +84,9 @@ def _overview(facts: ReportFacts, types: list[TypeEvidence]) -> dict[str, Any]:
         "top": top,
         "dots": tables.dot_chart(mean, fraction, genes, names, own=list(own.values())),
         "heat": tables.heat_chart(mean, genes, names, own=list(own.values())),
+        "sizes": tables.size_key(),
+        "shares": tables.colour_key("the gene's largest"),
+        "scale": tables.colour_key(f"{mean.max():.1f}"),
     }
 
 
@@ -107,6 +110,10 @@ def _scores(facts: ReportFacts, types: list[TypeEvidence]) -> dict[str, Any]:
         if part == "test" and evaluation is not None and evaluation.test_accuracy and evaluation.test_macro_f1:
             pair = [evaluation.test_accuracy, evaluation.test_macro_f1]
         rows.append((words, measured["n_cells"], *pair, "network", f"metrics.{part}"))
+        told = manifest.metrics.get("distilled") or {}
+        if told.get("part") == part:
+            pair = [_measured(told, "accuracy"), _measured(told, "macro_f1")]
+            rows.append((words, told["n_cells"], *pair, "distilled network", "metrics.distilled"))
         if part == "test" and evaluation is not None:
             baseline = (evaluation.test_baseline_accuracy, evaluation.test_baseline_macro_f1)
             if baseline[0] is not None and baseline[1] is not None:
@@ -174,8 +181,28 @@ def _trust(facts: ReportFacts) -> dict[str, Any]:
         "left_out_rows": rows,
         "auroc": mean_left_out(facts, "auroc"),
         "refused": mean_left_out(facts, "refused"),
+        "distilled": _distilled(facts),
         "level": novelty.left_out_level or "full" if novelty is not None else None,
     }
+
+
+def _distilled(facts: ReportFacts) -> list[tuple[str, str, str]]:
+    """Of the second annotator: measure, value and source."""
+    entry, measured = facts.manifest.distilled, facts.manifest.metrics.get("distilled")
+    if entry is None or not measured:
+        return []
+    agreement, on = measured.get("agreement") or {}, f"{measured['n_cells']:,} {measured['part']} cells"
+    rows = [(f"Calls as the ensemble does, {on}", percent(agreement.get("same_call")), "metrics.distilled.agreement")]
+    if entry.calibration is not None:
+        error = entry.calibration.calibrated.expected_calibration_error
+        rows.append(("Calibration error, held-out folds", percent(error), "distilled.calibration"))
+    if entry.novelty is not None:
+        refused = percent(entry.novelty.test_refusal_rate)
+        rows.append(("Known cells of the test part that stay unassigned", refused, "distilled.novelty"))
+    for level in entry.label_sets.levels if entry.label_sets is not None else ():
+        name = f"Label sets at {percent(level.error_rate, 0)}: with the label, held-out folds"
+        rows.append((name, percent(level.coverage), "distilled.label_sets"))
+    return rows
 
 
 def _partial(facts: ReportFacts) -> dict[str, Any]:
