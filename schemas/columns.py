@@ -25,8 +25,9 @@ CALL_COLUMNS = (
 
 MAJORITY_CELL_TYPE = "cellmark_majority_cell_type"
 MAJORITY_SHARE = "cellmark_majority_share"
-MAJORITY_COLUMNS = (MAJORITY_CELL_TYPE, MAJORITY_SHARE)
-"""Beside them where calls were voted on over clusters."""
+CLUSTER = "cellmark_cluster"
+MAJORITY_COLUMNS = (MAJORITY_CELL_TYPE, MAJORITY_SHARE, CLUSTER)
+"""Beside them where calls were voted on over clusters; the last where these were computed for it."""
 
 NEW_POPULATION = "cellmark_new_population"
 """Beside them where unassigned cells were grouped: the name of the cell's group, empty for all other cells."""

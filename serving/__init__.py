@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .annotator import Annotator
+    from .computed_clusters import ComputedClusters
 
-__all__ = ["Annotator"]
+__all__ = ["Annotator", "ComputedClusters"]
 
 
 def __getattr__(name: str) -> Any:
@@ -14,4 +15,8 @@ def __getattr__(name: str) -> Any:
         from .annotator import Annotator
 
         return Annotator
+    if name == "ComputedClusters":
+        from .computed_clusters import ComputedClusters
+
+        return ComputedClusters
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,10 +9,10 @@ import pandas as pd
 from cellmark.schemas.data_docs import refuse_used
 from cellmark.schemas.quality_report import QualityReport
 
-from .annotator import Annotator, with_majority
-from .majority import clusters_of
+from .annotator import Annotator
+from .majority import Over, Vote
 from .open_apart import open_source
-from .progress import cell_progress
+from .progress import cell_progress, waiting
 from .quality import QualityWatch
 from .write_calls import check_not_input, check_output, write_calls
 
@@ -26,7 +26,7 @@ def annotate_file(
     reading: Mapping[str, Any] | None = None,
     probabilities: bool = False,
     label_set_error: float | None = None,
-    over: str | None = None,
+    over: Over | None = None,
     with_quality: bool = False,
     data_docs: Path | None = None,
     trusted: bool = False,
@@ -47,14 +47,15 @@ def annotate_file(
     with open_source(path, reading, trusted=trusted, may_write=out.suffix == ".h5ad") as source:
         checked = annotator.check(source, library_size=library_size)
         watch = QualityWatch(checked) if with_quality or data_docs is not None else None
-        clusters = clusters_of(source.obs, checked.cell_ids, over) if over is not None else None
+        vote = Vote(source, checked.cell_ids, over) if over is not None else None
         with cell_progress(path.name, source.n_obs) as advance:
             observe = watch.see if watch is not None else None
             frame = annotator.call(
                 checked, rules=rules, probabilities=probabilities, observe=observe, on_progress=advance
             )
-        if clusters is not None:
-            frame = with_majority(frame, clusters)
+        if vote is not None:
+            with waiting("Voting over clusters"):
+                frame = vote.add_to(frame)
         report = watch.compare(annotator.bundle, data_docs=data_docs) if watch is not None else None
         write_calls(frame, out, source=source, origin=path, force=force)
     return frame, report

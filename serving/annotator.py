@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
 from cellmark.schemas.called_cells import CalledCells
 from cellmark.schemas.cells import CellSource, RowChunk
 from cellmark.schemas.checked_cells import CheckedCells, PreparedChunk
 from cellmark.schemas.columns import (
     BEST_CELL_TYPE,
-    CALL_COLUMNS,
     CELL_ID,
     CELL_TYPE,
     COARSE_CELL_TYPE,
@@ -34,7 +32,7 @@ from cellmark.schemas.panel_evidence import check_attribution_share
 from .attribute import DEFAULT_TOP, EXPLAIN_VALUES, Question, attribute_cells, explanation_frame
 from .call_rules import CallRules
 from .label_sets import set_column
-from .majority import clusters_of, majority_columns
+from .majority import Over, Vote
 from .markers import select_markers
 from .model_source import ModelSource, open_model
 from .score import Calls, in_order, score
@@ -158,7 +156,7 @@ class Annotator:
         recover_counts: bool = False,
         probabilities: bool = False,
         label_set_error: float | None = None,
-        over: str | ArrayLike | None = None,
+        over: Over | None = None,
         copy_to: "AnnData | None" = None,
         on_progress: Callable[[int], None] = lambda n_cells: None,
     ) -> pd.DataFrame:
@@ -167,9 +165,10 @@ class Annotator:
         `cells`: raw counts in `X`, or in `layer` (`raw` for `adata.raw`); never changed. `library_size`: name of an
         `obs` column, an array [cells], or None to sum over the input's genes. `recover_counts`: compute
         the counts that normalised values were made of, where that is exact. `label_set_error`: error rate of the label
-        sets, one of those that the model was calibrated for. `over`: clusters to vote over, an `obs` column or a value
-        for each cell, a series by cell id and anything else in their order; adds `cellmark_majority_cell_type` and
-        `cellmark_majority_share`. `copy_to`: an AnnData with the same cells, whose `obs` and `uns["cellmark"]` are to
+        sets, one of those that the model was calibrated for. `over`: clusters to vote over, an `obs` column, a value
+        for each cell (a series by cell id and anything else in their order), or `ComputedClusters()`; adds
+        `cellmark_majority_cell_type`, `cellmark_majority_share`, and `cellmark_cluster` where they were computed.
+        `copy_to`: an AnnData with the same cells, whose `obs` and `uns["cellmark"]` are to
         be written (pass `adata` itself to change it).
 
         Columns: `cellmark_cell_type` (`unassigned` where the novelty is above the model's threshold),
@@ -184,10 +183,10 @@ class Annotator:
         if copy_to is not None:
             check_same_cells(cells.obs.index.astype(str), copy_to.obs_names)
         checked = self.check(cells, layer=layer, library_size=library_size, recover_counts=recover_counts)
-        clusters = None if over is None else clusters_of(checked.source.obs, checked.cell_ids, over)
+        vote = None if over is None else Vote(checked.source, checked.cell_ids, over)
         frame = self.call(checked, rules=rules, probabilities=probabilities, on_progress=on_progress)
-        if clusters is not None:
-            frame = with_majority(frame, clusters)
+        if vote is not None:
+            frame = vote.add_to(frame)
         if copy_to is not None:
             copy_calls(frame, copy_to)
         return frame
@@ -360,14 +359,6 @@ def copy_calls(frame: pd.DataFrame, adata: "AnnData") -> None:
     for column in written_columns(frame):
         adata.obs[column] = frame[column].reindex(adata.obs_names)
     adata.uns[UNS_KEY] = storable(frame.attrs[UNS_KEY])
-
-
-def with_majority(frame: pd.DataFrame, clusters: pd.Series) -> pd.DataFrame:
-    """Calls with the columns of `majority_columns` behind the call columns."""
-    votes = majority_columns(frame, clusters)
-    joined = pd.concat([frame[list(CALL_COLUMNS)], votes, frame.drop(columns=list(CALL_COLUMNS))], axis=1)
-    joined.attrs = frame.attrs
-    return joined
 
 
 def calls_frame(calls: Calls, cell_ids: np.ndarray, cell_types: list[str], rules: CallRules) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from cellmark.schemas.quality_report import QualityReport
 from .annotate_file import annotate_file
 from .annotator import Annotator
 from .docs_index import write_docs_index
+from .majority import Over
 from .show import show_batch, show_notes, show_outcome
 from .write_calls import FORMATS, check_not_input, check_output
 
@@ -49,7 +50,7 @@ def annotate_batch(
     probabilities: bool = False,
     data_docs: Path | None = None,
     label_set_error: float | None = None,
-    over: str | None = None,
+    over: Over | None = None,
     trusted: bool = False,
     force: bool = False,
 ) -> int:
@@ -145,7 +146,7 @@ def _annotate(
     probabilities: bool,
     data_docs: Path | None,
     label_set_error: float | None,
-    over: str | None,
+    over: Over | None,
     trusted: bool,
     force: bool,
 ) -> dict[str, Any]:

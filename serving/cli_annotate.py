@@ -64,7 +64,21 @@ def annotate(
         typer.Option(
             "--over",
             metavar="OBS_COLUMN",
-            help="Clusters, such as leiden: also give each cell the call that most cells of its cluster have.",
+            help="Given clusters, such as leiden: also give each cell the call that most cells of its cluster have.",
+        ),
+    ] = None,
+    over_computed: Annotated[
+        bool,
+        typer.Option(
+            "--over-computed", help="The same over clusters that are computed here (Leiden; needs the extra clusters)."
+        ),
+    ] = False,
+    resolution: Annotated[
+        float | None,
+        typer.Option(
+            "--resolution",
+            help="Of computed clusters: more gives smaller ones.",
+            show_default="5 below 5,000 cells, up to 30",
         ),
     ] = None,
     data_docs: Annotated[
@@ -92,6 +106,7 @@ def annotate(
     from cellmark.serving.annotator import Annotator
     from cellmark.serving.batch import annotate_batch
     from cellmark.serving.cli_options import device_of
+    from cellmark.serving.computed_clusters import ComputedClusters
     from cellmark.serving.progress import waiting
     from cellmark.serving.reader_server import start_reader
     from cellmark.serving.show import show_calls, show_notes
@@ -104,6 +119,11 @@ def annotate(
             Finding("PARAMETER_INVALID", "out", f"a folder for the outputs of {len(data)} inputs", repr(out),
                     "Name a folder, such as -o calls/; --format says what its files are.")
         )  # fmt: skip
+    if over is not None and over_computed:
+        raise typer.BadParameter("give one of the two.", param_hint="--over, --over-computed")
+    if resolution is not None and not over_computed:
+        raise typer.BadParameter("it is of clusters that --over-computed computes.", param_hint="--resolution")
+    clusters = ComputedClusters(resolution=resolution) if over_computed else over
     is_batch = len(data) > 1 or is_folder
     if is_batch and trusted:
         raise ParameterError(
@@ -126,13 +146,13 @@ def annotate(
     if is_batch:
         n_failed = annotate_batch(
             annotator, data, target, format=batch_format, library_size=library_size, reading=reading,
-            probabilities=probabilities, label_set_error=label_set_error, over=over, data_docs=data_docs,
+            probabilities=probabilities, label_set_error=label_set_error, over=clusters, data_docs=data_docs,
             force=force,
         )  # fmt: skip
         raise typer.Exit(1 if n_failed else 0)
     frame, _ = annotate_file(
         annotator, data[0], target, library_size=library_size, reading=reading, probabilities=probabilities,
-        label_set_error=label_set_error, over=over, data_docs=data_docs, trusted=trusted, force=force,
+        label_set_error=label_set_error, over=clusters, data_docs=data_docs, trusted=trusted, force=force,
     )  # fmt: skip
     show_notes(Finding(**note) for note in frame.attrs["cellmark"]["notes"])
     show_calls(frame, target)

@@ -12,6 +12,8 @@ from cellmark.schemas.errors import Finding, SetupError
 TRAINING_MODULE = "cellmark.training."
 TRAINING_STEPS = "cellmark.training_steps"
 TRAINING_NEEDS = ("torch", "onnx", "sklearn", "mlflow")
+CLUSTERS_NEED = ("scanpy", "igraph")
+INSTALL_CLUSTERS = "pip install 'cellmark[clusters]'"
 INSTALL_TRAINING = "pip install 'cellmark[train,cpu]'"
 
 
@@ -40,14 +42,31 @@ class EntryPointCommands(TyperGroup):
 
 
 def load_training_step(name: str) -> Any:
-    """What training offers to a command of serving under that name (entry points `cellmark.training_steps`).
-
-    Raises `SetupError` (`EXTRA_MISSING`) where the training extra is not installed.
+    """What training offers to a command of serving under that name (entry points `cellmark.training_steps`), which
+    needs the training extra. Raises `SetupError` (`EXTRA_MISSING`) without it.
     """
-    found = [entry for entry in entry_points(group=TRAINING_STEPS) if entry.name == name]
-    if not found or missing_training():
+    if missing_training():
         raise _needs_training(name)
-    return found[0].load()
+    return _step(name)
+
+
+def load_clusters_step() -> Any:
+    """The step `clusters`: it needs scanpy and igraph, and neither torch nor anything else of the training extra.
+
+    Raises `SetupError` (`EXTRA_MISSING`) without them.
+    """
+    missing = [package for package in CLUSTERS_NEED if find_spec(package) is None]
+    if missing:
+        raise SetupError(
+            Finding("EXTRA_MISSING", "clusters", "the extra clusters", f"no {', '.join(missing)}",
+                    f"Install it with: {INSTALL_CLUSTERS}")
+        )  # fmt: skip
+    return _step("clusters")
+
+
+def _step(name: str) -> Any:
+    (entry,) = entry_points(group=TRAINING_STEPS, name=name)
+    return entry.load()
 
 
 def missing_training() -> list[str]:

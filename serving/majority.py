@@ -4,8 +4,44 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from cellmark.schemas.columns import CELL_TYPE, CONFIDENCE, MAJORITY_CELL_TYPE, MAJORITY_SHARE
+from cellmark.schemas.cells import CellSource
+from cellmark.schemas.columns import CALL_COLUMNS, CELL_TYPE, CLUSTER, CONFIDENCE, MAJORITY_CELL_TYPE, MAJORITY_SHARE
 from cellmark.schemas.errors import Finding, ParameterError
+
+from .computed_clusters import ComputedClusters
+
+Over = str | ArrayLike | ComputedClusters
+"""Clusters to vote over: a column of `obs`, a value for each cell, or how to compute them."""
+
+
+class Vote:
+    """A vote over the clusters of one input. Made before any work, so that what cannot be is refused at once.
+
+    Raises `ParameterError` as `clusters_of`, and `InputError` as `ComputedClusters.check`.
+    """
+
+    def __init__(self, source: CellSource, cell_ids: np.ndarray, over: Over) -> None:
+        self._source, self._over = source, over
+        self._given: pd.Series | None = None
+        if isinstance(over, ComputedClusters):
+            over.check(source.n_obs)
+        else:
+            self._given = clusters_of(source.obs, cell_ids, over)
+
+    def add_to(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Calls with the columns of `majority_columns` behind the call columns, and computed clusters behind these.
+
+        `frame`: of the same input, so its values have passed the checks.
+        """
+        computed = self._over.of(self._source) if isinstance(self._over, ComputedClusters) else None
+        clusters = self._given if computed is None else computed
+        assert clusters is not None  # noqa: S101
+        votes = majority_columns(frame, clusters)
+        if computed is not None:
+            votes[CLUSTER] = computed.array
+        joined = pd.concat([frame[list(CALL_COLUMNS)], votes, frame.drop(columns=list(CALL_COLUMNS))], axis=1)
+        joined.attrs = frame.attrs
+        return joined
 
 
 def majority_columns(frame: pd.DataFrame, clusters: pd.Series) -> pd.DataFrame:
@@ -49,7 +85,7 @@ def clusters_of(obs: pd.DataFrame, cell_ids: np.ndarray, over: str | ArrayLike) 
         if obs.columns.tolist().count(over) != 1:
             columns = ", ".join(map(str, obs.columns[:10])) or "no columns"
             raise _wrong("one column of obs with clusters, such as leiden", f"{over!r}, where obs has {columns}",
-                         "Name one of them, or cluster the cells first (scanpy.tl.leiden).")  # fmt: skip
+                         "Name one of them, or let them be computed: --over-computed, over=ComputedClusters().")  # fmt: skip
         clusters = obs[over]
     else:
         clusters = over if isinstance(over, pd.Series) else pd.Series(np.asarray(over).ravel())

@@ -6,8 +6,13 @@ import numpy as np
 import scipy.sparse as sp
 
 from cellmark.schemas.errors import Finding, SetupError
+from cellmark.schemas.normalization import normalize, row_sums
+
+from .merge_groups import by_size
 
 N_GENES, N_COMPONENTS, N_NEIGHBORS = 2000, 30, 15
+EXACT = 50_000
+"""Cells up to which nearest neighbours are searched for exactly; of more, scanpy finds nearly all of them."""
 MIN_CELLS_OF_GENE = 3
 INSTALL = "pip install 'cellmark[clusters]'"
 
@@ -33,6 +38,17 @@ def components(x: sp.csr_matrix, *, seed: int) -> np.ndarray:
     return found
 
 
+def cluster_counts(counts: sp.csr_matrix, *, resolution: float, seed: int) -> np.ndarray:
+    """Number of the cluster of each cell, int [cells], largest first; one cluster of fewer than three cells.
+
+    `counts`: CSR, cells x genes, raw, none of them empty. Raises as `leiden_groups`.
+    """
+    if counts.shape[0] < 3:
+        return np.zeros(counts.shape[0], dtype=int)
+    x = normalize(counts, row_sums(counts))
+    return by_size(leiden_groups(components(x, seed=seed), resolution=resolution, seed=seed))
+
+
 def leiden_groups(points: np.ndarray, *, resolution: float, seed: int) -> np.ndarray:
     """Number of the group of each cell, int [cells], largest group first. `points`: [cells, components].
 
@@ -47,8 +63,9 @@ def leiden_groups(points: np.ndarray, *, resolution: float, seed: int) -> np.nda
     adata = AnnData(obsm={"X_pca": points}, obs={"row": np.arange(len(points))})
     n_neighbors = min(N_NEIGHBORS, len(points) - 1)
     sc.pp.neighbors(
-        adata, n_neighbors=n_neighbors, use_rep="X_pca", method="gauss", transformer="sklearn", random_state=seed
-    )
+        adata, n_neighbors=n_neighbors, use_rep="X_pca", method="gauss", random_state=seed,
+        transformer="sklearn" if len(points) <= EXACT else None,
+    )  # fmt: skip
     sc.tl.leiden(adata, resolution=resolution, flavor="igraph", n_iterations=2, directed=False, random_state=seed)
     groups: np.ndarray = adata.obs["leiden"].to_numpy(dtype=int)
     return groups
