@@ -85,7 +85,7 @@ def clusters_of(obs: pd.DataFrame, cell_ids: np.ndarray, over: str | ArrayLike) 
         if obs.columns.tolist().count(over) != 1:
             columns = ", ".join(map(str, obs.columns[:10])) or "no columns"
             raise _wrong("one column of obs with clusters, such as leiden", f"{over!r}, where obs has {columns}",
-                         "Name one of them, or let them be computed: --over-computed, over=ComputedClusters().")  # fmt: skip
+                         "Name one of them, or have them computed: --over-computed, ComputedClusters().")  # fmt: skip
         clusters = obs[over]
     else:
         clusters = over if isinstance(over, pd.Series) else pd.Series(np.asarray(over).ravel())
