@@ -10,7 +10,7 @@ from cellmark.schemas.errors import LabelError
 from cellmark.schemas.read_anndata import cells_from_anndata
 from cellmark.training.drop_untrainable import drop_untrainable
 from cellmark.training.labelled_cells import LabelledCells, read_labelled
-from cellmark.training.split import split_by_donor
+from cellmark.training.split import Split, split_by_donor
 
 
 def draw(rows: dict[str, dict[str, int]]) -> LabelledCells:
@@ -27,10 +27,10 @@ def test_a_type_of_held_out_donors_alone_leaves_all_parts_and_is_named() -> None
     cells = draw({"d1": {"B": 9, "epsilon": 4, "T": 9}, "d2": {"B": 9, "T": 9}, "d3": {"B": 9, "T": 9}})
     assert cells.donors is not None
     split = split_by_donor(cells.codes, cells.donors, hold_out=["d1"], seed=0)
-    left, parts = drop_untrainable(cells, split)
+    left, parts = drop_untrainable(cells, split, min_cells=3)
     assert left.cell_types == ("B", "T")
     assert left.dropped == {"epsilon": 4}
-    assert "epsilon (4)" in left.notes[-1].found
+    assert "epsilon (0 of 4 cells left)" in left.notes[-1].found
     for before, after in zip((split.train, split.validation, split.test),
                              (parts.train, parts.validation, parts.test), strict=True):  # fmt: skip
         expected = [cells.cell_ids[cell] for cell in before if cells.cell_types[cells.codes[cell]] != "epsilon"]
@@ -39,17 +39,38 @@ def test_a_type_of_held_out_donors_alone_leaves_all_parts_and_is_named() -> None
     assert [by_id[cell_id] for cell_id in left.cell_ids] == [left.cell_types[code] for code in left.codes]
 
 
+@pytest.mark.parametrize(("n_left", "kept"), [(3, True), (2, False)])
+def test_a_handful_of_cells_is_not_learned(n_left: int, kept: bool) -> None:
+    rows = {"d1": {"B": 9, "T": 9, "acinar": 40}, "d2": {"B": 9, "T": 9, "acinar": n_left}, "d3": {"B": 9, "T": 9}}
+    cells = draw(rows)
+    assert cells.donors is not None
+    left, parts = drop_untrainable(cells, by_donor(cells, train="d2", validation="d3", test="d1"), min_cells=3)
+    assert ("acinar" in left.cell_types) == kept
+    assert left.dropped == ({} if kept else {"acinar": 40 + n_left})
+    assert len(parts.test) == (58 if kept else 18)
+
+
+def test_half_of_a_small_type_is_enough() -> None:
+    cells = draw({"d1": {"B": 30, "T": 30, "mast": 5}, "d2": {"B": 30, "T": 30, "mast": 5}, "d3": {"B": 30, "T": 30}})
+    split = by_donor(cells, train="d2", validation="d3", test="d1")
+    assert "mast" in drop_untrainable(cells, split, min_cells=10)[0].cell_types
+
+
+def by_donor(cells: LabelledCells, **donors: str) -> Split:
+    return Split("donor", 0, **{part: np.flatnonzero(cells.donors == donor) for part, donor in donors.items()})
+
+
 def test_nothing_changes_when_training_has_every_type() -> None:
     cells = draw({name: {"B": 9, "T": 9} for name in ("d1", "d2", "d3")})
     assert cells.donors is not None
     split = split_by_donor(cells.codes, cells.donors, hold_out=["d1"], seed=0)
-    assert drop_untrainable(cells, split) == (cells, split)
+    assert drop_untrainable(cells, split, min_cells=3) == (cells, split)
 
 
 def test_a_split_without_a_test_part_is_none_with_too_little() -> None:
     cells = draw({name: {"B": 9, "T": 9} for name in ("d1", "d2", "d3")})
     split = split_by_donor(cells.codes, cells.donors, no_test=True, seed=0)  # type: ignore[arg-type]
-    assert drop_untrainable(cells, split) == (cells, split)
+    assert drop_untrainable(cells, split, min_cells=3) == (cells, split)
 
 
 @pytest.mark.parametrize(
@@ -65,4 +86,4 @@ def test_too_little_that_is_left_is_refused(rows: dict[str, dict[str, int]]) -> 
     assert cells.donors is not None
     split = split_by_donor(cells.codes, cells.donors, hold_out=["d1"], seed=0)
     with pytest.raises(LabelError, match="SPLIT_IMPOSSIBLE"):
-        drop_untrainable(cells, split)
+        drop_untrainable(cells, split, min_cells=3)

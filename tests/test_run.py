@@ -280,5 +280,7 @@ def test_a_type_that_only_the_held_out_donor_has_is_left_out_with_a_note(
     model = train(config, tmp_path / "bundle", listener)
     assert model.manifest.cell_type_names == ["B cell", "NK cell", "T cell"]
     assert model.manifest.training_data.dropped_cell_types == {"epsilon": 12}
-    assert any(note.code == "CELL_TYPES_DROPPED" and "epsilon (12)" in note.found for note in listener.notes)
+    assert any(
+        note.code == "CELL_TYPES_DROPPED" and "epsilon (0 of 12 cells left)" in note.found for note in listener.notes
+    )
     assert model.manifest.metrics["test"]["n_cells"] == int(((donors == "d0") & (labels != "epsilon")).sum())

@@ -7,16 +7,21 @@ from .fit_settings import Balance
 PRIOR_CELLS = 10
 """Validation cells of a type with which it counts half in the validation loss (docs/benchmarks.md)."""
 
+FULL_CELLS = 10
+"""Training cells from which on a type counts as much as any other."""
+
 
 def type_weights(codes: np.ndarray, *, n_types: int, balance: Balance) -> np.ndarray:
     """Weight of each type's cells in the loss they are judged by, mean 1, [types]. `codes`: of training cells.
 
     In inverse proportion to the type's size, also where cells are drawn (`upsample`): judged by other cells, a network
-    is to be judged as it was trained. Of types without cells as if they had one.
+    is to be judged as it was trained. With `weights` a type of n < `FULL_CELLS` cells counts n / `FULL_CELLS`: two
+    cells that weigh as much as a whole type would steer the network (docs/benchmarks.md). Of types without cells as if
+    they had one.
     """
     if balance == "none":
         return np.ones(n_types)
-    weights = 1 / np.maximum(np.bincount(codes, minlength=n_types), 1)
+    weights = 1 / np.maximum(np.bincount(codes, minlength=n_types), FULL_CELLS if balance == "weights" else 1)
     return np.asarray(weights / weights.mean())
 
 

@@ -1,4 +1,4 @@
-"""Types that the split left without a training cell are taken out: nothing could be learned of them."""
+"""Types of which the split left too few cells to train on are taken out: nothing could be learned of them."""
 
 from dataclasses import replace
 
@@ -6,18 +6,23 @@ import numpy as np
 
 from cellmark.schemas.errors import Finding, LabelError
 
+from .enough_cells import enough_cells
 from .labelled_cells import LabelledCells, subset
 from .split import Split
 
 
-def drop_untrainable(cells: LabelledCells, split: Split) -> tuple[LabelledCells, Split]:
-    """The cells of types that training has, and their split.
+def drop_untrainable(cells: LabelledCells, split: Split, *, min_cells: int) -> tuple[LabelledCells, Split]:
+    """The cells of types that training has enough of (`enough_cells`), and their split.
 
-    A held out donor may be the only one with a type. Its cells leave all parts, `dropped` counts them and a note names
-    them. Raises `LabelError` (`SPLIT_IMPOSSIBLE`) when fewer than two types, or a part without cells, are left.
+    Held out donors may have a type for themselves, or all but a few of its cells. They leave all parts, `dropped`
+    counts them and a note names them. Raises `LabelError` (`SPLIT_IMPOSSIBLE`) when fewer than two types, or a part
+    without cells, are left.
     """
     n_types = len(cells.cell_types)
-    kept_types = np.bincount(cells.codes[split.train], minlength=n_types) > 0
+    there = np.bincount(cells.codes, minlength=n_types)
+    left_types = there - np.bincount(cells.codes[split.test], minlength=n_types)
+    in_training = np.bincount(cells.codes[split.train], minlength=n_types)
+    kept_types = (in_training > 0) & enough_cells(left_types, there, min_cells=min_cells)
     kept = kept_types[cells.codes]
     parts = [part[kept[part]] for part in (split.train, split.validation, split.test)]
     lost = {name: size for name, size in cells.cells_per_type(np.flatnonzero(~kept)).items() if size}
@@ -27,15 +32,21 @@ def drop_untrainable(cells: LabelledCells, split: Split) -> tuple[LabelledCells,
         sizes = ", ".join(f"{len(part)} for {name}" for name, part in zip(_PARTS, parts, strict=True))
         raise LabelError(
             Finding("SPLIT_IMPOSSIBLE", "label", "two types or more with cells to train, validate and test on",
-                    f"{int(kept_types.sum())} types with training cells; cells: {sizes}",
+                    f"{int(kept_types.sum())} types with enough training cells; cells: {sizes}",
                     "Hold out other donors, or leave --donor away to split by cells.", "error", tuple(lost)[:5])
         )  # fmt: skip
     if kept.all():
         return cells, split
-    listed = ", ".join(f"{name} ({size})" for name, size in lost.items())
+    listed = ", ".join(
+        f"{name} ({left_types[number]} of {there[number]} cells left)"
+        for number, name in enumerate(cells.cell_types)
+        if name in lost
+    )
     note = Finding(
-        "CELL_TYPES_DROPPED", "donor", "cells of every type among the training donors", listed,
-        "Only donors held out have these types, which were left out; hold out other donors to keep them.", "warning",
+        "CELL_TYPES_DROPPED", "donor",
+        f"{min_cells} cells of each type, or half of a smaller one, without the donors held out", listed,
+        "These types were left out of the model and of all measures: a handful of cells, weighted like a whole type, "
+        "would spoil the calls of the others. Hold out other donors, or lower --min-cells, to keep them.", "warning",
     )  # fmt: skip
     rows = np.flatnonzero(kept)
     # Where each cell that is kept stands among those that are.

@@ -9,22 +9,16 @@ import torch
 
 from cellmark.schemas.atomic_output import refuse_existing
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.errors import Finding, LabelError
-from cellmark.schemas.gene_panel import GenePanel
-from cellmark.schemas.normalization import describe_scale, normalize
-from cellmark.schemas.read import open_cells
+from cellmark.schemas.normalization import describe_scale
 from cellmark.schemas.training_summary import summarize_training
 
 from .call_measures import measure_calls
-from .cell_ontology import CellOntology
 from .check_parity import check_parity
-from .choose_panel import choose_panel
 from .config import TrainingConfig
 from .describe import describe_data, expect, frame_of_calls
 from .describe_reference import describe_reference
 from .distilled_annotator import distill_and_prove
 from .draw_golden_cells import draw_golden_counts, golden_cells
-from .drop_untrainable import drop_untrainable
 from .ensemble import fit_ensemble, variations
 from .evaluate import evaluate
 from .evaluation_section import evaluation_section
@@ -34,18 +28,16 @@ from .find_markers import PanelGenes
 from .fit import predict_logits
 from .folded_network import fold
 from .gene_gate import mean_gate
-from .gene_lists import allowed_markers
-from .independent_test import check_independent, evaluate_independent, fit_independent
-from .labelled_cells import read_labelled
+from .independent_test import evaluate_independent
 from .leave_types_out import leave_types_out
 from .listener import Listener
 from .map_cells import map_cells
-from .ontology_section import ontology_section, read_ontology_map, type_entries, unmapped_notes
+from .ontology_section import ontology_section, type_entries
 from .out_of_fold import fit_out_of_fold, plan_folds
 from .overlap_section import overlap_section
-from .split import split_cells
 from .torch_device import torch_device
 from .trained_model import TrainedModel
+from .training_cells import prepare_training_cells
 from .tune import tune
 from .write_bundle import code_facts, environment_facts, genes_frame, now, write_bundle
 
@@ -60,48 +52,9 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
     """
     torch_device(config.device)  # better now than after minutes of reading
     refuse_existing(folder, force=False)
-    listener.step("Reading cells")
-    check_independent(config)
-    ontology = CellOntology() if config.ontology is not None else None
-    terms = read_ontology_map(config.ontology, ontology) if config.ontology is not None and ontology is not None else {}
-    with open_cells(config.data, layer=config.layer, genes_by_cells=config.genes_by_cells) as source:
-        cells = read_labelled(
-            source,
-            label=config.label,
-            donor=config.donor,
-            library_size=config.library_size,
-            min_cells=config.min_cells,
-            held_out=config.test_share > 0,
-        )
-
-    listener.step("Splitting")
-    split = split_cells(
-        cells.codes, cells.donors, hold_out=config.hold_out, test_share=config.test_share, seed=config.seed
-    )
-    cells, split = drop_untrainable(cells, split)
-    for finding in (*cells.notes, *(unmapped_notes(cells.cell_types, terms) if terms else ())):
-        listener.note(finding)
-    listener.data(cells, split)
-
-    listener.step("Choosing the gene panel")
-    n_types = len(cells.cell_types)
-    in_training = cells.counts[split.train], cells.library_size[split.train], cells.codes[split.train]
-    columns = choose_panel(
-        in_training[0], in_training[1], normalize(*in_training[:2]), in_training[2], max_genes=config.max_genes
-    )
-    if len(columns) < 2:
-        raise LabelError(
-            Finding("PANEL_EMPTY", "data", "genes that at least one type expresses", f"{len(columns)} genes",
-                    "Check that the counts are raw and that the labels belong to the cells.")
-        )  # fmt: skip
-    panel = GenePanel(tuple(np.array(cells.gene_symbols)[columns]))
-    gene_ids = tuple(np.array(cells.gene_ids, dtype=object)[columns])
-    for finding in fit_independent(config, cells, panel):
-        listener.note(finding)
-    allowed = allowed_markers(panel.symbols, gene_ids, config.markers, on_finding=listener.note)
-    counts = cells.counts[:, columns]
-    counts.sort_indices()
-    x = normalize(counts, cells.library_size)
+    prepared = prepare_training_cells(config, listener)
+    cells, split, panel, columns = prepared.cells, prepared.split, prepared.panel, prepared.columns
+    counts, x, n_types = prepared.counts, prepared.x, len(cells.cell_types)
 
     settings, tuned = config.fit, None
     if config.tune.n_trials:
@@ -165,7 +118,7 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
         x,
         cells,
         split,
-        PanelGenes(panel.symbols, gene_ids, allowed, mean_gate(fitted.classifiers)),
+        PanelGenes(panel.symbols, prepared.gene_ids, prepared.allowed, mean_gate(fitted.classifiers)),
         columns=columns,
         calls=calls.argmax(1),
         member_calls=np.stack([logits.argmax(dim=1).numpy() for logits in member_logits]),
@@ -232,7 +185,9 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
         shares_per_type=explained.shares_per_type,
         seed=config.seed,
     )
-    drawn = draw_golden_counts(counts[split.train], in_training[1], train_codes, n_types, seed=config.seed)
+    drawn = draw_golden_counts(
+        counts[split.train], cells.library_size[split.train], train_codes, n_types, seed=config.seed
+    )
     golden = golden_cells(members, baselines, *drawn, temperature=temperature)
 
     cell_map = None
@@ -253,7 +208,7 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
         distilled=distilled,
         genes=genes_frame(
             gene_symbols=panel.symbols,
-            gene_ids=gene_ids,
+            gene_ids=prepared.gene_ids,
             baselines=baselines,
             mean_expression=np.asarray(train_x.mean(axis=0)).ravel(),
             fraction_expressing=np.asarray((train_x > 0).mean(axis=0)).ravel(),
@@ -281,7 +236,7 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
             "created": now(),
             "code": code_facts(),
             "environment": environment_facts(),
-            "cell_types": type_entries(cells.cell_types, terms, ontology),
+            "cell_types": type_entries(cells.cell_types, prepared.terms, prepared.ontology),
             "panel": {
                 "n_genes": len(panel),
                 "digest": panel.digest,
@@ -304,8 +259,8 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
             "label_sets": trust.label_sets,
             "distilled": of_distilled,
             "ontology": None
-            if ontology is None
-            else ontology_section(held_out, cells.codes, cells.cell_types, terms, ontology),
+            if prepared.ontology is None
+            else ontology_section(held_out, cells.codes, cells.cell_types, prepared.terms, prepared.ontology),
             "evaluation": evaluation,
             "metrics": metrics,
             "parity": asdict(parity),

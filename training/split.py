@@ -8,6 +8,9 @@ import numpy as np
 
 from cellmark.schemas.errors import Finding, LabelError
 
+ENOUGH = 10
+"""Cells of a type that are enough to train on, whatever share of them is held out."""
+
 
 @dataclass(frozen=True)
 class Split:
@@ -73,12 +76,12 @@ def split_by_donor(
 ) -> Split:
     """Whole donors go to test. `codes`: int [cells]; `donors`: str [cells].
 
-    `hold_out` names the test donors; without it one donor is drawn among those without which every type still has
-    training cells (any donor when there is none such). Of the remaining donors, with three or more, one whole donor is
-    validation, drawn among those without which every type keeps two thirds of its training cells or ten of them;
-    otherwise validation is a stratified tenth of their cells, and a note says so. A type that only held out donors
-    have is left without training cells. With `no_test` no donor is held out. Raises `LabelError` on an unknown donor,
-    on fewer than two donors, and when nothing is left to train or validate on.
+    `hold_out` names the test donors; without it one donor is drawn among those without which every type keeps half of
+    its cells or ten of them (when there is none such, among those that cost the fewest types). Of the remaining donors,
+    with three or more, one whole donor is validation, drawn among those without which every type keeps two thirds of
+    its training cells or ten of them; otherwise validation is a stratified tenth of their cells, and a note says so. A
+    type that only held out donors have is left without training cells. With `no_test` no donor is held out. Raises
+    `LabelError` on an unknown donor, on fewer than two donors, and when nothing is left to train or validate on.
     """
     names = np.unique(donors)
     unknown = [donor for donor in hold_out if donor not in names]
@@ -92,7 +95,7 @@ def split_by_donor(
     if no_test:
         hold_out = []
     elif not hold_out and len(names) > 1:
-        hold_out = [str(_draw_donor(names, codes, donors, generator, keep_share=0.0))]
+        hold_out = [str(_draw_donor(names, codes, donors, generator, keep_share=1 / 2))]
         notes.append(f"test donor {hold_out[0]} was drawn by seed {seed}; name donors with --hold-out to choose them")
     is_test = np.isin(donors, list(hold_out))
     rest = np.setdiff1d(names, list(hold_out))
@@ -105,7 +108,7 @@ def split_by_donor(
     is_validation = np.zeros(len(codes), dtype=bool)
     donor = None
     if len(rest) >= 3:
-        donor = _draw_donor(rest, codes[~is_test], donors[~is_test], generator, keep_share=2 / 3)
+        donor = _draw_donor(rest, codes[~is_test], donors[~is_test], generator, keep_share=2 / 3, at_any_cost=False)
     if donor is not None:
         is_validation = donors == donor
     else:
@@ -130,16 +133,25 @@ def split_by_donor(
 
 
 def _draw_donor(
-    names: np.ndarray, codes: np.ndarray, donors: np.ndarray, generator: np.random.Generator, *, keep_share: float
+    names: np.ndarray,
+    codes: np.ndarray,
+    donors: np.ndarray,
+    generator: np.random.Generator,
+    *,
+    keep_share: float,
+    at_any_cost: bool = True,
 ) -> str | None:
-    """A donor without whom every type keeps more than `keep_share` of its cells (or ten); else the least costly one."""
+    """A donor without whom every type keeps `keep_share` of its cells or `ENOUGH` of them.
+
+    Where there is none such, one that costs the fewest types; None when it is not to be had `at_any_cost`.
+    """
     totals = np.bincount(codes)
+    floor = np.minimum(np.maximum(keep_share * totals, 1), ENOUGH)
     costs = []
     for name in names:
         left = np.bincount(codes[donors != name], minlength=len(totals))
-        floor = np.minimum(np.maximum(keep_share * totals, 1), 10 if keep_share else 1)
         costs.append(int((left < floor)[totals > 0].sum()))
-    if keep_share and min(costs) > 0:
+    if min(costs) > 0 and not at_any_cost:
         return None
     return str(generator.choice(names[np.array(costs) == min(costs)]))
 
