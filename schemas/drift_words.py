@@ -87,7 +87,9 @@ def size_in_words(name: str, effect: float) -> str:
     """An effect of a measure, or a limit of it, as short as a table needs it."""
     if name in RATIOS:
         return f"× {effect:.2f}"
-    return f"{100 * effect:+.1f} points" if name == "mitochondrial_share" else percent(effect)
+    if name == "mitochondrial_share":
+        return f"{100 * effect:+.1f} points"
+    return f"{100 * effect:.1f} points" if name == "detection" else percent(effect)
 
 
 def percent(share: float | None) -> str:

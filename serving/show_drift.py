@@ -1,5 +1,6 @@
 """A drift report on the terminal."""
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -42,25 +43,23 @@ def show_drift(report: DriftReport) -> None:
         donors = [donors_in_words(report, measure)] if has_donors else []
         measures.add_row(Text(word, style=style), Text(in_words(measure)), ks, *donors)
     console.print(measures)
-    types = Table(title="Cell types")
-    types.add_column("most probable type", overflow="fold")
-    for name in ("cells", "share", "expected", "unassigned", "expected", "strange", "unsure", "depth"):
+    # Eighty columns have to do: a terminal folds what is wider into columns of letters.
+    types = Table(title="Cell types, in per cent (expected)", box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
+    types.add_column("most probable", overflow="fold", min_width=12)
+    for name in ("cells", "share", "unassigned", "strange", "unsure", "depth"):
         types.add_column(name, justify="right")
-    types.add_column("")
+    types.add_column("", no_wrap=True)
     for one in report.cell_types:
         types.add_row(
             Text(one.cell_type),
             f"{one.n_cells:,}",
-            *(
-                percent(share)
-                for share in (
-                    one.share, one.expected_share, one.unassigned, one.expected_unassigned, one.strange, one.unsure
-                )
-            ),
+            f"{_number(one.share)} ({_number(one.expected_share)})",
+            "" if one.unassigned is None else f"{_number(one.unassigned)} ({_number(one.expected_unassigned)})",
+            _number(one.strange),
+            _number(one.unsure),
             "" if one.library_size_ratio is None else f"x {one.library_size_ratio:.2f}",
-            Text({True: "outside", False: "inside", None: "not judged"}[one.outside],
-                 style="red" if one.outside else ""),
-        )  # fmt: skip
+            Text({True: "outside", False: "inside", None: "-"}[one.outside], style="red" if one.outside else ""),
+        )
     console.print(types)
     if report.genes:
         genes = Table(title="Genes whose detection rates moved most")
@@ -71,3 +70,7 @@ def show_drift(report: DriftReport) -> None:
                 Text(gene.gene), percent(gene.observed), percent(gene.expected), f"{100 * gene.difference:+.0f}"
             )
         console.print(genes)
+
+
+def _number(share: float | None) -> str:
+    return percent(share).removesuffix(" %")

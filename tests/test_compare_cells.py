@@ -148,7 +148,7 @@ def test_what_a_training_donor_shows_is_no_drift_and_twice_that_is_far(
     wide = {"a": DonorEffects(n_cells=500, effects={"library_size": 3.0})}
     assert compare_cells(cells, profile.model_copy(update={"donors": wide})).limits["library_size"].far == 9.0
     page = render_drift(report)
-    assert "up to × 1.80" in page
+    assert "up to ×\u00a01.80" in page
 
 
 def test_the_verdict_is_in_a_biologists_words(profile: ReferenceProfile) -> None:

@@ -9,8 +9,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from cellmark.schemas.compare_cells import compare_cells
+from cellmark.schemas.drift_report import PanelFacts
+from cellmark.schemas.reference_profile import BEST, UNASSIGNED_CELL
+from cellmark.schemas.report.drift_page import render_drift
 from cellmark.schemas.report.render import render_report
 
 if TYPE_CHECKING:
@@ -19,7 +25,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.chromium
 
 made = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("full_report.py"))))
-SECTIONS = ("summary", "use", "accuracy", "confidence", "unknown", "partial", "types", "map", "data", "run", "origin")
+SECTIONS = ("summary", "use", "accuracy", "confidence", "unknown", "partial", "types", "map", "data", "reference",
+            "run", "origin")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -158,3 +165,45 @@ def inflated(pdf: bytes) -> bytes:
         except zlib.error:
             continue
     return b"\n".join(parts)
+
+
+@pytest.fixture(scope="module")
+def drift_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drift report on the cells of the drawn facts at half their depth, with hostile names and donors."""
+    profile = made.full_facts().reference
+    generator = np.random.default_rng(1)
+    n_cells, names = 900, np.array(list(profile.cell_types), dtype=object)
+    cells = pd.DataFrame(
+        {
+            BEST: names[generator.integers(0, len(names), n_cells)],
+            UNASSIGNED_CELL: generator.random(n_cells) < 0.2,
+            "confidence": generator.uniform(0.3, 1, n_cells),
+            "novelty": generator.normal(0.5, 1, n_cells),
+            "library_size": generator.lognormal(8, 0.5, n_cells) / 2,
+        }
+    )
+    genes = PanelFacts([made.HOSTILE, "CD3E"], np.array([0.1, 0.9]), np.array([0.6, 0.4]))
+    report = compare_cells(cells, profile, panel=genes, notes=[made.HOSTILE], facts={"input": made.HOSTILE})
+    path = tmp_path_factory.mktemp("drift") / "drift.html"
+    path.write_text(render_drift(report), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_drift_report_opens_offline_and_fits(browser: "Browser", drift_file: Path, width: int) -> None:
+    page, heard = open_page(browser, drift_file, width=width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for heading in ("Measures", "Cell types", "Genes whose detection rates moved most"):
+        assert page.get_by_role("heading", name=heading).is_visible()
+    words = page.locator(".word").all_inner_texts()
+    assert {"moved", "far", "other"} & set(words)
+    assert page.get_by_text("what is judged").is_visible() == (width > 640)
+    page.wait_for_timeout(200)
+    assert heard == []
+
+
+def test_a_drift_report_prints_in_full(browser: "Browser", drift_file: Path) -> None:
+    page, _ = open_page(browser, drift_file)
+    pages = page.pdf(format="A4")
+    assert pages.startswith(b"%PDF")
+    assert 1 <= len(re.findall(rb"/Type\s*/Page\b", pages)) <= 4

@@ -10,7 +10,7 @@ from .render import environment, read_template
 
 def render_drift(report: DriftReport) -> str:
     """The page. All values are escaped: names of types, genes and files are others' text."""
-    return (
+    page = (
         environment(html=True)
         .get_template("drift.html")
         .render(
@@ -26,3 +26,5 @@ def render_drift(report: DriftReport) -> str:
             style=Markup(read_template("drift.css")),  # noqa: S704  # our own file
         )
     )
+    # No line ends between a number and its sign.
+    return page.replace(" %", "\u00a0%").replace("× ", "×\u00a0")

@@ -35,14 +35,12 @@ def reference_view(profile: ReferenceProfile | None, cell_types: Sequence[str]) 
         if spreads:
             chart = tables.spread_chart(spreads, list(cell_types), label=title.lower(), of="held-out", log=log)
             charts.append({"title": title, "chart": chart, "source": f"cell_types.*.{measure}"})
-    few = [name for name, cells in profile.cell_types.items() if 0 < cells.n_cells < FEWEST_CELLS]
     return {
         "n": profile.overall.n_cells,
         "n_answers": profile.overall.n_answers,
         "part": profile.part,
         "unassigned": profile.overall.unassigned,
         "charts": charts,
-        "few": few,
         "fewest": FEWEST_CELLS,
         "donors": _donors(profile),
     }
