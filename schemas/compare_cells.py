@@ -34,7 +34,9 @@ from cellmark.schemas.reference_profile import (
 )
 
 MOST = 0.5
-"""Of a type that the profile has few cells of, more than this share unassigned is outside the training range."""
+"""Of a type's cells: more strange than this, or unassigned where the profile has few cells of the type, is outside the
+training range.
+"""
 
 
 def compare_cells(
@@ -221,7 +223,7 @@ def _outside(
         # Rare types are refused more often than others, how much more is not known: only the flagrant is told.
         return True if share > MOST else None
     excess, expected = share - known.unassigned, 1 - LEVELS[HIGH]
-    is_strange = strange >= LIMITS["novelty"].far and beyond_chance(
+    is_strange = strange > MOST and beyond_chance(
         strange, expected, n_cells=n_cells, n_expected=reference.n_answers
     )
     is_refused = excess >= LIMITS["unassigned"].far and beyond_chance(
