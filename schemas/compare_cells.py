@@ -223,9 +223,7 @@ def _outside(
         # Rare types are refused more often than others, how much more is not known: only the flagrant is told.
         return True if share > MOST else None
     excess, expected = share - known.unassigned, 1 - LEVELS[HIGH]
-    is_strange = strange > MOST and beyond_chance(
-        strange, expected, n_cells=n_cells, n_expected=reference.n_answers
-    )
+    is_strange = strange > MOST and beyond_chance(strange, expected, n_cells=n_cells, n_expected=reference.n_answers)
     is_refused = excess >= LIMITS["unassigned"].far and beyond_chance(
         share, known.unassigned, n_cells=n_cells, n_expected=known.n_answers
     )
