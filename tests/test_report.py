@@ -187,11 +187,13 @@ def test_a_cards_front_matter_is_yaml_and_its_tables_are_whole() -> None:
     assert meta["model-index"][0]["results"][0]["metrics"][0] == {"type": "accuracy", "value": 0.9231}
     tokens = MarkdownIt("commonmark").enable("table").parse(body)
     kinds = [token.type for token in tokens]
-    assert kinds.count("table_open") == 2
+    assert kinds.count("table_open") == 8
     assert "html_block" not in kinds
-    rows = kinds.count("tr_open")
-    assert rows == 2 + 30 + 6
-    assert kinds.count("td_open") == 30 * 7 + 6 * 3
+    sizes = [
+        len(re.findall(r"tr_open", " ".join(part.split()))) - 1 for part in " ".join(kinds).split("table_open")[1:]
+    ]
+    # Details; types; headlines; parts and rivals; calibration; types left out; sets; depths and shares of the panel.
+    assert sizes == [6, 30, 6, 4, 2, 30, 1, 8]
     inline = [child for token in tokens for child in token.children or []]
     assert "html_inline" not in [child.type for child in inline]
     assert made.HOSTILE in "".join(child.content for child in inline)
@@ -433,3 +435,24 @@ def test_coarse_calls_and_the_second_annotator_have_their_numbers() -> None:
 def test_pictures_of_expression_say_what_size_and_colour_mean(full: str) -> None:
     assert 'aria-label="Sizes of dots: 5, 25, 50 and 100 % of the cells"' in full
     assert re.search(r'aria-label="Colours from 0 to \d+\.\d"', full)
+
+
+def test_a_reviewer_finds_in_the_card_where_each_number_comes_from() -> None:
+    card = render_model_card(made.full_facts(4))
+    for heading in ("Model details", "Intended use", "Out-of-scope use", "Training data", "Evaluation", "Calibration",
+                    "Unknown cells", "Label sets", "Shallow and partial input", "Limitations",
+                    "Provenance"):  # fmt: skip
+        assert re.search(rf"^##+ {heading}$", card, flags=re.MULTILINE), heading
+    for line in ("5 neural networks, logits averaged", "Apache-2.0", "no profile and no id of any cell",
+                 "0.923 (0.903 to 0.943)", "| folds, after (`calibration.calibrated`) | 0.0123 |",
+                 "| 150 | 0.932 | 0.880 | 50 % | 2.0 % |", "| 1 % | 98.7 % | 1.31 |",
+                 "| 25 % of the counts | 0.930 | 0.820 | `evaluation.depth` |"):  # fmt: skip
+        assert line in card, line
+
+
+def test_the_card_of_an_archived_bundle_says_what_was_not_measured() -> None:
+    card = render_model_card(read_facts(Bundle.open(HERE / "archives" / "v1")))
+    assert re.search(r"### Calibration\s+Not measured\.", card)
+    assert "Not measured: a cell of an unknown type" in card
+    assert "nothing of single cells" in card
+    assert "Shallow and partial" not in card

@@ -136,7 +136,7 @@ def warnings(facts: ReportFacts, types: list[TypeEvidence]) -> list[str]:
         found.append("It cannot tell that a cell is of none of its types.")
     if manifest.calibration is None:
         found.append("Its probabilities are not calibrated: compare them, but do not read them as error rates.")
-    thin = [one for one in types if one.thin]
+    thin = sorted((one for one in types if one.thin), key=lambda one: -len(one.thin))
     if thin:
         names = listed([f"{one.name} ({', '.join(word for word, _ in one.thin)})" for one in thin], most=6)
         found.append(f"Evidence is thin for {len(thin)} of {count(len(types), 'type')}: {names}.")

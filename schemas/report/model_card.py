@@ -7,7 +7,8 @@ from .evidence import best_scores, evidence_of
 from .facts import ReportFacts
 from .headline import tiles, warnings
 from .render import environment
-from .view import commands, lede
+from .view import commands, lede, score_rows, trust_facts
+from .words import percent, score
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$!])")
 
@@ -20,7 +21,8 @@ def render_model_card(facts: ReportFacts) -> str:
     text = environment(html=False).get_template("MODEL_CARD.md").render(
         facts=facts, manifest=facts.manifest, identity=facts.identity, types=types, lede=lede(facts),
         tiles=tiles(facts), warnings=warnings(facts, types), commands=_safe_commands(facts), results=results,
-        results_on=words, md=markdown, quoted=quoted,
+        results_on=words, md=markdown, quoted=quoted, scores=score_rows(facts, types)["rows"],
+        trust=trust_facts(facts), percent=percent, score=score,
     )  # fmt: skip
     return text.rstrip() + "\n"
 

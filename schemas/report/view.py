@@ -33,9 +33,9 @@ def make_view(facts: ReportFacts) -> dict[str, Any]:
         "types": types,
         "panels": type_panels(facts, types),
         "overview": _overview(facts, types),
-        "scores": _scores(facts, types),
+        "scores": score_rows(facts, types),
         "confusions": _confusions(facts),
-        "trust": _trust(facts),
+        "trust": trust_facts(facts),
         "partial": _partial(facts),
         "map": _map(facts),
         "data": _data(facts),
@@ -90,7 +90,7 @@ def _overview(facts: ReportFacts, types: list[TypeEvidence]) -> dict[str, Any]:
     }
 
 
-def _scores(facts: ReportFacts, types: list[TypeEvidence]) -> dict[str, Any]:
+def score_rows(facts: ReportFacts, types: list[TypeEvidence]) -> dict[str, Any]:
     """A row for every set of cells that the model was tried on."""
     manifest = facts.manifest
     rows: list[tuple[Any, ...]] = []
@@ -156,7 +156,8 @@ def _confusions(facts: ReportFacts) -> list[dict[str, Any]]:
     ]
 
 
-def _trust(facts: ReportFacts) -> dict[str, Any]:
+def trust_facts(facts: ReportFacts) -> dict[str, Any]:
+    """Pictures and tables of calibration, unknown cells and the second annotator."""
     manifest = facts.manifest
     calibration, novelty, evaluation = manifest.calibration, manifest.novelty, manifest.evaluation
     bins = calibration is not None and calibration.uncalibrated.bins and calibration.calibrated.bins
