@@ -27,6 +27,7 @@ from cellmark.schemas.report.facts import read_facts
 from cellmark.schemas.report.headline import tiles, warnings
 from cellmark.schemas.report.model_card import render_model_card
 from cellmark.schemas.report.render import render_report
+from cellmark.schemas.report.svg import clip_all
 from cellmark.schemas.training_summary import summarize_training
 
 if TYPE_CHECKING:
@@ -456,3 +457,13 @@ def test_the_card_of_an_archived_bundle_says_what_was_not_measured() -> None:
     assert "Not measured: a cell of an unknown type" in card
     assert "nothing of single cells" in card
     assert "Shallow and partial" not in card
+
+
+def test_names_that_look_alike_when_shortened_are_told_apart_by_their_numbers() -> None:
+    names = ["effector memory CD4-positive, alpha-beta T cell", "B cell",
+             "effector memory CD8-positive, alpha-beta T cell"]  # fmt: skip
+    short = clip_all(names, 24)
+    assert len(set(short)) == 3
+    assert short[0].startswith("1 effector")
+    assert short[1:] == ["B cell", "3 " + short[0][2:]]
+    assert all(len(text) <= 24 for text in short)

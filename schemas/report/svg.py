@@ -1,5 +1,6 @@
 """A small SVG writer: every text is escaped, every number is rounded, and the same input gives the same bytes."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup, escape
@@ -33,6 +34,16 @@ def clip(text: str, longest: int) -> str:
         return text
     head = (longest - 1) // 2
     return f"{text[:head]}…{text[-(longest - 1 - head) :]}"
+
+
+def clip_all(names: Sequence[str], longest: int) -> list[str]:
+    """Each shortened; those that would look like another one with their number before them, counted from 1."""
+    short = [clip(name, longest) for name in names]
+    looks = Counter(short)
+    return [
+        text if looks[text] == 1 else f"{number} {clip(name, longest - len(str(number)) - 1)}"
+        for number, (name, text) in enumerate(zip(names, short, strict=True), start=1)
+    ]
 
 
 def width_of(texts: Iterable[str], size: float) -> float:

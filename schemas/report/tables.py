@@ -7,7 +7,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from .axes import Frame, log_ticks, plain_ticks
-from .svg import BLUE, GREY, Svg, clip, n, ramp, width_of
+from .svg import BLUE, GREY, Svg, clip, clip_all, n, ramp, width_of
 
 LONGEST = 24
 
@@ -26,7 +26,7 @@ def confusion_chart(confusion: Sequence[Sequence[int]], cell_types: Sequence[str
     """Labels in rows, calls in columns; the colour is the share of the label's cells, the number their count."""
     counts = np.asarray(confusion, dtype=float)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    names = [clip(name, LONGEST) for name in cell_types]
+    names = clip_all(cell_types, LONGEST)
     step = 34 if len(names) <= 14 else 26
     left, top = 14 + width_of(names, 12), heading_space(names)
     size = step * len(names)
@@ -50,7 +50,7 @@ def confusion_chart(confusion: Sequence[Sequence[int]], cell_types: Sequence[str
 
 
 def _short(value: int) -> str:
-    return f"{value / 1000:.0f}k" if value >= 10_000 else f"{value / 1000:.1f}k" if value >= 1_000 else str(value)
+    return f"{value / 1000:.0f}k" if value >= 10_000 else str(value)
 
 
 def expression(markers: pd.DataFrame, genes: Sequence[str], cell_types: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -124,7 +124,7 @@ def _grid(
     genes: Sequence[str], cell_types: Sequence[str], own: Sequence[int], label: str
 ) -> tuple[Svg, Callable[[int, int], tuple[float, float]]]:
     """A picture with genes in rows and types in columns, and where the middle of each cell lies."""
-    names, symbols = [clip(name, LONGEST) for name in cell_types], [clip(gene, 16) for gene in genes]
+    names, symbols = clip_all(cell_types, LONGEST), [clip(gene, 16) for gene in genes]
     left, top = 14 + width_of(symbols, 12), heading_space(names)
     svg = Svg(left + 22 * len(names) + top * 0.85, top + 18 * len(symbols) + 6, label)
 
@@ -153,7 +153,8 @@ def spread_chart(
     which cells; `log`: of the axis, for numbers of at least 1.
     """
     shown = [name for name in cell_types if name in spreads]
-    names = [clip(name, LONGEST) for name in shown]
+    short = dict(zip(cell_types, clip_all(cell_types, LONGEST), strict=True))
+    names = [short[name] for name in shown]
     left, bottom = 16 + width_of(names, 12), 10 + 20 * len(names)
     low, high = min(spreads[name][0] for name in shown), max(spreads[name][-1] for name in shown)
     if log:
@@ -179,7 +180,7 @@ def spread_chart(
 def donors_chart(cells: Mapping[str, Mapping[str, int]], cell_types: Sequence[str]) -> Markup:
     """Cells of each type and donor: the number, on a colour of its logarithm."""
     donors = sorted({donor for name in cell_types for donor in cells.get(name, {})})
-    names = [clip(name, LONGEST) for name in cell_types]
+    names = clip_all(cell_types, LONGEST)
     heads = [clip(donor, 18) for donor in donors] if donors != [""] else ["cells"]
     left, top, wide = 16 + width_of(names, 12), heading_space(heads), 46
     svg = Svg(left + wide * len(donors) + top * 0.85, top + 20 * len(names) + 6, "Cells of each type and donor")
