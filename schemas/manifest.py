@@ -26,12 +26,15 @@ class FileEntry(Section):
 
 class CellTypeEntry(Section):
     """One cell type, in the order of the graphs' outputs. `ontology_id`: its term of the Cell Ontology; `ancestors`:
-    ids of the terms above it, the nearest first. None: the type was given no term.
+    ids of the terms above it, the nearest first; `ontology_name`, `ancestor_names`: what these are called. None: the
+    type was given no term.
     """
 
     name: str = Field(min_length=1)
     ontology_id: str | None = None
     ancestors: list[str] | None = None
+    ontology_name: str | None = None
+    ancestor_names: list[str] | None = None
 
 
 class CodeEntry(Section):

@@ -95,6 +95,9 @@ def test_types_carry_their_ancestors_and_those_without_a_term_are_marked(ontolog
     assert "CL:0000084" in entries["CD8 T"]["ancestors"]  # T cell
     assert "CL:0000084" not in entries["NK"]["ancestors"]
     assert entries["CD8 T"]["ancestors"][-1] == "CL:0000000"  # cell, the farthest
+    assert entries["CD8 T"]["ontology_name"] == ontology.name(PBMC["CD8 T"])
+    at = entries["CD8 T"]["ancestors"].index("CL:0000084")
+    assert entries["CD8 T"]["ancestor_names"][at] == "T cell"
     assert (entries["mystery"]["ontology_id"], entries["mystery"]["ancestors"]) == (None, None)
     (without, unused) = unmapped_notes([*PBMC, "more"], {**PBMC, "typo": "CL:0000236"})
     assert (without.severity, without.examples) == ("info", ("mystery", "more"))

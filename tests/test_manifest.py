@@ -71,7 +71,8 @@ def test_values_outside_the_format_are_refused(raw: dict[str, Any], place: str, 
 def test_what_is_not_measured_is_null(raw: dict[str, Any]) -> None:
     assert raw["thresholds"] is None
     assert raw["organism"] is None
-    assert raw["cell_types"][0] == {"name": "B cell", "ontology_id": None, "ancestors": None}
+    nothing = dict.fromkeys(("ontology_id", "ancestors", "ontology_name", "ancestor_names"))
+    assert raw["cell_types"][0] == {"name": "B cell", **nothing}
 
 
 def test_a_manifest_cannot_be_changed_in_memory(tiny_bundle: Bundle) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from cellmark.schemas.coarse_calls import coarse_calls, coarse_members
 from cellmark.schemas.errors import Finding, ParameterError
+from cellmark.schemas.manifest import CellTypeEntry
 from cellmark.schemas.manifest_ontology import OntologyEntry, OntologyTerm
 
 from .calibration_section import cross_calibrated
@@ -81,11 +82,15 @@ def type_entries(
     cell_types: Sequence[str], terms: Mapping[str, str | None], ontology: CellOntology | None
 ) -> list[dict[str, Any]]:
     """As `CellTypeEntry`, in order. Ancestors: ids, the nearest first; None for a type without a term."""
-    entries = []
+    entries: list[dict[str, Any]] = []
     for name in cell_types:
         term = terms.get(name)
-        ancestors = None if term is None or ontology is None else ontology.ancestors(term)
-        entries.append({"name": name, "ontology_id": term, "ancestors": ancestors})
+        entry: dict[str, Any] = {"name": name, "ontology_id": term, "ancestors": None}
+        if term is not None and ontology is not None:
+            above = ontology.ancestors(term)
+            names = {"ontology_name": ontology.name(term), "ancestor_names": [ontology.name(one) for one in above]}
+            entry |= {"ancestors": above, **names}
+        entries.append(CellTypeEntry.model_validate(entry).model_dump())
     return entries
 
 

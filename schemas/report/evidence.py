@@ -26,6 +26,7 @@ class TypeEvidence:
     name: str
     number: int
     ontology_id: str | None
+    ontology_name: str | None
     n_cells: int
     n_training: int
     n_donors: int | None
@@ -105,6 +106,7 @@ def evidence_of(facts: ReportFacts) -> list[TypeEvidence]:
             entry.name,
             place + 1,
             entry.ontology_id,
+            entry.ontology_name,
             facts.manifest.training_data.cells_per_type.get(entry.name, 0),
             facts.manifest.split.train.cells_per_type.get(entry.name, 0),
             sum(n > 0 for n in donors.values()) if donors and list(donors) != [""] else None,
