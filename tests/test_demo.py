@@ -172,6 +172,7 @@ def test_every_printed_command_does_what_it_says(demo: Demo, labels: "pd.Series[
         "mlflow ui",
         "cellmark train",
         "cellmark models",
+        "cellmark report",
         "cellmark validate",
         "cellmark annotate",
         "cellmark explain",

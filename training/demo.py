@@ -133,6 +133,7 @@ def show_commands(console: Console, folder: Path, model: str) -> None:
         f"mlflow ui --backend-store-uri sqlite:///{DATABASE} --host 127.0.0.1",
         f"cellmark train {CELLS} --label cell_type --library-size {LIBRARY_SIZE} --min-cells {MIN_CELLS} --name {NAME}",
         f"cellmark models show {NAME}",
+        f"cellmark report --model {model} -o report.html",
         f"cellmark validate {data} --model {model}",
         f"cellmark annotate {data} --model {model} -o calls.csv",
         f"cellmark explain {data} --model {model} --top {N_GENES} -o why.csv",
