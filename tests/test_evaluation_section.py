@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from scipy.special import softmax
 from sklearn.metrics import accuracy_score, f1_score
 
-from cellmark.schemas.manifest_evaluation import EvaluationEntry
+from cellmark.schemas.manifest_evaluation import Estimate, EvaluationEntry
 from cellmark.training.config import TrainingConfig
 from cellmark.training.evaluation_files import evaluation_figures, evaluation_metrics, evaluation_tables
 from cellmark.training.evaluation_section import _hardly_learned, evaluation_section
@@ -139,7 +139,10 @@ def test_the_run_keeps_tables_and_flat_metrics(full: TrainedModel, trained: Trai
     entry = entry_of(trained)
     flat = evaluation_metrics(entry)
     assert flat["folds_macro_f1"] == entry.macro_f1.value
-    assert flat["folds_macro_f1_low"] <= flat["folds_macro_f1"] <= flat["folds_macro_f1_high"]
+    assert flat["folds_accuracy_low"] <= flat["folds_accuracy"] <= flat["folds_accuracy_high"]
+    wrong = entry.model_copy(update={"macro_f1": Estimate(value=0.9, low=0.8, high=0.95, over="cells")})
+    of_wrong = evaluation_metrics(wrong)
+    assert [of_wrong[f"folds_macro_f1{end}"] for end in ("", "_low", "_high")] == [0.9, 0.8, 0.95]
     assert entry.baseline_macro_f1 is not None
     assert flat["folds_baseline_macro_f1"] == entry.baseline_macro_f1.value
     assert flat["depth_25_accuracy"] == entry.depth[1].accuracy
