@@ -3,6 +3,7 @@
 import math
 import os
 import tempfile
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from cellmark.schemas.tracking_uri import artifact_root
 
 from .model_source import ModelSource
 from .promote import current_user
-from .registry import refusals
+from .registry import refusals, upload
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -49,9 +50,10 @@ def log_drift(
             with tempfile.TemporaryDirectory(prefix="cellmark-") as scratch:
                 for name, content in ((REPORT, page), (FACTS, text)):
                     (Path(scratch) / name).write_text(content, encoding="utf-8", newline="\n")
-                client.log_artifacts(run_id, scratch)
+                upload(client, run_id, Path(scratch))
         except BaseException:
-            client.set_terminated(run_id, "FAILED")
+            with suppress(Exception):  # the first error is the one to tell
+                client.set_terminated(run_id, "FAILED")
             raise
         client.set_terminated(run_id, "FINISHED")
     return run_id

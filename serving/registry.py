@@ -80,8 +80,21 @@ def download(client: "MlflowClient", location: str, folder: Path) -> Path:
     """
     from mlflow.artifacts import download_artifacts
 
-    try:
+    with _store(location, "an artifact that can be fetched"):
         return Path(download_artifacts(artifact_uri=location, dst_path=str(folder), tracking_uri=client.tracking_uri))
+
+
+def upload(client: "MlflowClient", run_id: str, folder: Path) -> None:
+    """Log all files of a folder as artifacts of a run. Raises as `download`."""
+    with _store(client.get_run(run_id).info.artifact_uri, "an artifact store that takes files"):
+        client.log_artifacts(run_id, str(folder))
+
+
+@contextmanager
+def _store(location: str, expected: str) -> Iterator[None]:
+    """What an artifact store raises, as ours. `location`: of the artifacts."""
+    try:
+        yield
     except ImportError as error:
         scheme = location.partition(":")[0]
         package = CLIENTS.get(scheme, error.name or "the client of this artifact store")
@@ -92,7 +105,7 @@ def download(client: "MlflowClient", location: str, folder: Path) -> Path:
     except Exception as error:
         # Every artifact store raises types of its own SDK; all mean that this cannot be had from it.
         raise RegistryError(
-            Finding("REGISTRY_REFUSED", public_uri(location), "an artifact that can be fetched",
+            Finding("REGISTRY_REFUSED", public_uri(location), expected,
                     first_line(error)[:LONGEST_REFUSAL], "Check the artifact store and your rights there.")
         ) from error  # fmt: skip
 

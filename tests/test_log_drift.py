@@ -93,3 +93,16 @@ def test_a_store_that_is_not_there_is_refused_before_the_work(
     ran = cellmark("drift", new_file, "-m", tiny_bundle.folder, "-o", out, "--log-to-mlflow")
     assert (ran.status, "[REGISTRY_UNREACHABLE]" in ran.err) == (1, True)
     assert not out.exists()
+
+
+def test_a_run_whose_report_could_not_be_kept_has_failed(
+    cellmark: Callable[..., Any], registry: str, new_file: Path, tmp_path: Path
+) -> None:
+    """The place of the experiment's files is a file."""
+    (tmp_path / "blocked").write_text("no folder")
+    client = MlflowClient(tracking_uri=registry)
+    experiment = client.create_experiment("blocked", artifact_location=str(tmp_path / "blocked"))
+    ran = cellmark("drift", new_file, "-m", "models:/tiny/1", "--log-to-mlflow", "--experiment", "blocked")
+    assert (ran.status, "[REGISTRY_REFUSED]" in ran.err) == (1, True)
+    (run,) = client.search_runs([experiment])
+    assert run.info.status == "FAILED"
