@@ -89,7 +89,7 @@ def drift(
     from cellmark.serving.annotator import Annotator
     from cellmark.serving.cli_options import device_of
     from cellmark.serving.drift import drift_of_calls, drift_of_file
-    from cellmark.serving.fail_on import check_fail_on, fails
+    from cellmark.serving.drift_in_pipelines import check_experiment, check_fail_on, fails
     from cellmark.serving.log_drift import log_drift
     from cellmark.serving.model_source import open_model
     from cellmark.serving.progress import waiting
@@ -101,6 +101,7 @@ def drift(
 
     wanted = device_of(device)
     check_fail_on(fail_on)
+    check_experiment(experiment, log_to_mlflow=log_to_mlflow)
     require_input(data)
     if out is not None:
         check_format(out, (".html", ".json"))

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from mlflow import MlflowClient
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.serving.fail_on import fails
+from cellmark.serving.drift_in_pipelines import fails
 
 
 @pytest.fixture
@@ -44,6 +44,8 @@ def test_the_exit_status_tells_drift_from_refused_input(
     assert page.exists()
     ran = cellmark("drift", tiny_file, "-m", tiny_bundle.folder, "--fail-on", "worse")
     assert (ran.status, "[PARAMETER_INVALID]" in ran.err) == (1, True)
+    ran = cellmark("drift", tiny_file, "-m", tiny_bundle.folder, "--experiment", "watch")
+    assert (ran.status, "--log-to-mlflow" in ran.err) == (1, True)
 
 
 def test_a_run_holds_measures_and_report_and_names_the_version(

@@ -1,4 +1,4 @@
-"""From which verdict on a pipeline is to stop."""
+"""What a pipeline asks of `cellmark drift`: from which verdict on it is to stop, and where runs are logged."""
 
 from cellmark.schemas.drift_report import ORDER, Severity
 from cellmark.schemas.errors import Finding, ParameterError
@@ -10,6 +10,15 @@ def check_fail_on(fail_on: str | None) -> None:
         raise ParameterError(
             Finding("PARAMETER_INVALID", "fail_on", "moved or far", repr(fail_on), "Name one of them.")
         )
+
+
+def check_experiment(experiment: str | None, *, log_to_mlflow: bool) -> None:
+    """Raise `ParameterError` for an experiment into which nothing would be logged."""
+    if experiment is not None and not log_to_mlflow:
+        raise ParameterError(
+            Finding("PARAMETER_INVALID", "experiment", "with --log-to-mlflow", repr(experiment),
+                    "Add --log-to-mlflow, or leave --experiment away.")
+        )  # fmt: skip
 
 
 def fails(severity: Severity | None, fail_on: str | None) -> bool:
