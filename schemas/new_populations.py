@@ -47,6 +47,8 @@ POPULATION_COLUMNS: dict[str, MarkerColumn] = {
     "best_cell_types": MarkerColumn("string", "all such types with their shares"),
     "novelty": MarkerColumn("float64", "median novelty of its cells"),
     "threshold": MarkerColumn("float64", "the novelty above which cells stay unassigned"),
+    "n_alike": MarkerColumn("Int64", "called cells of the file that lie among its cells"),
+    "alike_cell_types": MarkerColumn("string", "what these were called, with shares; null where there are none"),
     "library_size": MarkerColumn("float64", "median library size of its cells"),
     "library_size_called": MarkerColumn("float64", "median over called types of their median library size"),
     "genes_detected": MarkerColumn("float64", "median number of genes with a count"),

@@ -38,9 +38,13 @@ def novel(
         float, typer.Option("--resolution", help="Of Leiden; the groups are joined again where few genes differ.")
     ] = 1.0,
     min_genes: Annotated[
-        int,
-        typer.Option("--min-genes", help="So many genes must tell two populations apart. Fewer: more populations."),
-    ] = 30,
+        int | None,
+        typer.Option(
+            "--min-genes",
+            help="So many genes must tell two populations apart. Fewer: more populations.",
+            show_default="a fifth of those between called types",
+        ),
+    ] = None,
     include_genes: Annotated[
         str | None,
         typer.Option(

@@ -74,6 +74,12 @@ LINES: tuple[tuple[str, Callable[[Mapping[Any, Any]], str]], ...] = (
     ("cells", lambda row: f"{row['n_cells']:,} ({row['share']:.1%})"),
     ("most like", lambda row: row["best_cell_types"]),
     ("median novelty", lambda row: f"{row['novelty']:.2f} (threshold {row['threshold']:.2f})"),
+    (
+        "called cells among them",
+        lambda row: (
+            f"{row['n_alike']:,}" + ("" if pd.isna(row["alike_cell_types"]) else f": {row['alike_cell_types']}")
+        ),
+    ),
     ("counts a cell (called types)", lambda row: _beside(row, "library_size", "{:,.0f}")),
     ("genes a cell (called types)", lambda row: _beside(row, "genes_detected", "{:,.0f}")),
     ("mitochondrial (called types)", lambda row: _beside(row, "mitochondrial_share", "{:.1%}")),

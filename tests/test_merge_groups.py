@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 
 from cellmark.schemas.normalization import normalize, row_sums
-from cellmark.training.merge_groups import by_size, genes_apart, merge_groups
+from cellmark.training.merge_groups import by_size, genes_apart, merge_groups, types_apart
 
 N_GENES = 300
 
@@ -41,6 +41,16 @@ def test_pieces_of_one_population_are_joined_again() -> None:
 def test_a_single_group_stays_one() -> None:
     x = expression(np.random.default_rng(2), 20)
     assert merge_groups(x, np.zeros(20, dtype=int), min_genes=5).tolist() == [0] * 20
+
+
+def test_types_are_apart_by_the_median_over_their_pairs() -> None:
+    generator = np.random.default_rng(4)
+    marks = (None, slice(0, 10), slice(10, 40))
+    x = sp.vstack([expression(generator, 120, marks=of) for of in marks], format="csr")
+    types = [np.arange(120 * number, 120 * number + 120) for number in range(3)]
+    assert types_apart(x, types, seed=0) == 30  # 10, 30 and 40
+    assert types_apart(x, types[:2], seed=0) == 10
+    assert np.isnan(types_apart(x, types[:1], seed=0))
 
 
 @pytest.mark.parametrize(

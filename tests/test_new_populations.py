@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
 from scipy.stats import mannwhitneyu
+from sklearn.metrics import adjusted_rand_score
 
 from cellmark.schemas.errors import ParameterError, SetupError
 from cellmark.schemas.new_populations import MARKER_COLUMNS, POPULATION_COLUMNS, NewPopulations
@@ -129,6 +131,34 @@ def test_facts_of_a_population_are_those_of_its_cells(two: NewPopulations) -> No
     assert (row["n_donors"], row["donors"]) == (2, "d0 50 %, d1 50 %")
 
 
+def test_called_cells_of_the_same_kind_are_counted() -> None:
+    cells = called_cells(draw(FIRST, 60))
+    # A third of them was called after all, as the second type.
+    unassigned = cells.unassigned.copy()
+    unassigned[-20:] = False
+    best = np.where(np.arange(len(cells.best)) >= len(cells.best) - 20, 1, cells.best)
+    some = replace(cells, unassigned=unassigned, best=best, n_called=np.array([60, 80, 60]))
+    row = PopulationSearch().find(some).populations.iloc[0]
+    assert (row["n_cells"], row["alike_cell_types"]) == (40, "NK cell 100 %")
+    assert 10 <= row["n_alike"] <= 20
+    drawn = PopulationSearch().find(replace(some, n_called=np.array([60, 800, 60])))
+    # The 80 called cells that were kept stand for 800.
+    assert drawn.populations.iloc[0]["n_alike"] == 10 * row["n_alike"]
+    alone = PopulationSearch().find(cells).populations.iloc[0]
+    assert alone["n_alike"] == 0
+    assert pd.isna(alone["alike_cell_types"])
+
+
+def test_populations_are_as_far_apart_as_a_fifth_of_what_types_are() -> None:
+    """Types differ by eighty genes; two halves of the unassigned cells by as many as are planted."""
+    for n_genes, n_populations in ((8, 1), (24, 2)):
+        both = draw(FIRST, 80)
+        both[40:, 300 : 300 + n_genes] += np.random.default_rng(0).poisson(8, (40, n_genes))
+        found = PopulationSearch().find(called_cells(both))
+        assert len(found.populations) == n_populations
+        assert len(PopulationSearch(min_genes=n_genes + 3).find(called_cells(both)).populations) == 1
+
+
 def test_shallow_cells_are_warned_of() -> None:
     row = PopulationSearch().find(called_cells(draw(FIRST, 50, depth=0.3))).populations.iloc[0]
     assert row["warnings"].startswith("shallow: ")
@@ -204,3 +234,28 @@ def test_without_igraph_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("cellmark.training.group_cells.find_spec", lambda name: None)
     with pytest.raises(SetupError, match=r"pip install 'cellmark\[clusters\]'.*EXTRA_MISSING"):
         PopulationSearch()
+
+
+def test_real_types_that_nobody_called_are_found_with_their_known_markers(shared_data: Path) -> None:
+    """B and NK cells of blood as unassigned ones; the markers are textbook genes."""
+    adata = ad.read_h5ad(shared_data / "pbmc3k.h5ad")
+    labels = adata.obs["cell_type"].astype(str).to_numpy()
+    unknown = np.isin(labels, ["B cells", "NK cells"])
+    names, best = np.unique(labels, return_inverse=True)
+    counts = sp.csr_matrix(adata.X, dtype=np.float32)
+    cells = replace(
+        called_cells(draw(FIRST, 5)), counts=counts, library_size=np.asarray(counts.sum(axis=1)).ravel(),
+        cell_ids=adata.obs_names.to_numpy(), gene_symbols=tuple(adata.var_names), gene_ids=(None,) * adata.n_vars,
+        in_panel=np.zeros(adata.n_vars, dtype=bool), best=np.where(unknown, 0, best), cell_types=tuple(names),
+        unassigned=unknown, novelty=np.where(unknown, 3.0, 0.0), donors=None, n_cells=adata.n_obs,
+        n_called=np.bincount(best[~unknown], minlength=len(names)),
+    )  # fmt: skip
+    found = PopulationSearch().find(cells)
+    assert adjusted_rand_score(labels[unknown], found.cells.fillna("none")) > 0.97
+    first = {
+        labels[unknown][(found.cells == name).to_numpy()][0]: set(table["gene_symbol"].head(10))
+        for name, table in found.markers.groupby("population")
+    }
+    assert {"CD79A", "MS4A1"} <= first["B cells"]
+    assert {"GNLY", "PRF1", "GZMB"} & first["NK cells"]
+    assert found.populations["warnings"].tolist() == ["", ""]

@@ -1,6 +1,7 @@
 """Groups that too few genes tell apart are one: Leiden divides what is uniform as well."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import combinations
 
 import numpy as np
 import scipy.sparse as sp
@@ -10,6 +11,8 @@ from .type_auc import type_auc
 
 MIN_AUC, MIN_LOG2_FOLD_CHANGE = 0.8, 1.0
 """A gene tells two groups apart that is at least twice as high in one, and alone tells their cells so well."""
+PER_TYPE, MOST_PAIRS = 100, 60
+"""Cells of a known type, and pairs of types, that are looked at."""
 
 
 def merge_groups(
@@ -50,6 +53,22 @@ def genes_apart(one: sp.csr_matrix, other: sp.csr_matrix) -> int:
     candidates = np.flatnonzero(np.abs(change) >= MIN_LOG2_FOLD_CHANGE)
     auc = type_auc(x[:, candidates], codes, n_types=2)[0]
     return int((np.maximum(auc, 1 - auc) >= MIN_AUC).sum())
+
+
+def types_apart(x: sp.csr_matrix, types: Sequence[np.ndarray], *, seed: int) -> float:
+    """How many genes tell two known types apart, the median over pairs of types; NaN for fewer than two.
+
+    `x`: as in `merge_groups`; `types`: numbers of the cells of each. At most `PER_TYPE` cells of a type are looked at,
+    and `MOST_PAIRS` pairs, drawn by `seed`.
+    """
+    generator = np.random.default_rng(seed)
+    drawn = [of if len(of) <= PER_TYPE else np.sort(generator.choice(of, PER_TYPE, replace=False)) for of in types]
+    pairs = list(combinations(range(len(types)), 2))
+    if len(pairs) > MOST_PAIRS:
+        pairs = [pairs[place] for place in generator.choice(len(pairs), MOST_PAIRS, replace=False)]
+    if not pairs:
+        return float("nan")
+    return float(np.median([genes_apart(x[drawn[one]], x[drawn[other]]) for one, other in pairs]))
 
 
 def by_size(groups: np.ndarray) -> np.ndarray:

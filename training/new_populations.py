@@ -14,15 +14,20 @@ from cellmark.schemas.errors import Finding
 from cellmark.schemas.new_populations import MARKER_COLUMNS, POPULATION_COLUMNS, NewPopulations, table_of
 from cellmark.schemas.normalization import normalize
 
+from .cells_alike import cells_alike
 from .cli_numbers import check_range
 from .gene_lists import gene_list, select
 from .group_cells import components, leiden_groups, require_igraph
 from .marker_ranking import type_profiles
-from .merge_groups import merge_groups
+from .merge_groups import by_size, merge_groups, types_apart
 from .mixture import nearest_mixture
-from .population_facts import MANY_MARKERS, cell_quality, origin_facts, quality_facts, warnings_of
+from .population_facts import MANY_MARKERS, alike_facts, cell_quality, origin_facts, quality_facts, warnings_of
 from .population_markers import population_markers
 
+SHARE_APART, MIN_GENES = 0.2, 10
+"""Two groups are two when at least this share of the genes tell them apart that tell two called types apart, and at
+least so many. Deep counts and types that are far apart make both numbers large. docs/markers.md says how it was
+chosen."""
 MIN_CALLED = 5
 """Called cells of a type that it takes to compare with it."""
 N_TOP = 5
@@ -33,7 +38,8 @@ class PopulationSearch:
     """How unassigned cells are grouped and their genes ranked.
 
     Groups come from the expression of all genes, not from the network: Leiden at `resolution`, too fine on purpose, on
-    principal components of all cells; then groups are joined until `min_genes` genes tell any two apart. Those of fewer
+    principal components of all cells; then groups are joined until `min_genes` genes tell any two apart: by default
+    `SHARE_APART` of those that tell two called types apart, the median over pairs. Groups of fewer
     than `min_cells` cells are left out, and fewer than twice as many unassigned cells are not grouped at all.
     `include_genes`, `exclude_genes`: which genes may be markers, as of `gene_lists.select`, or a text as of
     `gene_list`. The same cells and `seed` give the same groups. Raises `ParameterError` for a setting outside its range
@@ -42,14 +48,14 @@ class PopulationSearch:
 
     min_cells: int = 10
     resolution: float = 1.0
-    min_genes: int = 30
+    min_genes: int | None = None
     include_genes: str | Sequence[str] = ()
     exclude_genes: str | Sequence[str] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:
         check_range("min_cells", self.min_cells, "at least 3", low=3)
-        check_range("min_genes", self.min_genes, "at least 0", low=0)
+        check_range("min_genes", self.min_genes or 0, "at least 0", low=0)
         check_range("resolution", self.resolution, "from 0.01 to 100", low=0.01, high=100)
         require_igraph("novel")
         for name in ("include_genes", "exclude_genes"):
@@ -72,21 +78,24 @@ class PopulationSearch:
             return _result(cells, codes, [], [], findings)
         x = normalize(cells.counts, cells.library_size)
         on_step(f"Grouping {len(rows):,} cells")
-        groups = leiden_groups(components(x, seed=self.seed)[rows], resolution=self.resolution, seed=self.seed)
+        points = components(x, seed=self.seed)
+        groups = leiden_groups(points[rows], resolution=self.resolution, seed=self.seed)
         on_step("Joining groups that few genes tell apart")
-        groups = merge_groups(x[rows], groups, min_genes=self.min_genes)
-        sizes = np.bincount(groups)
-        large = sizes >= self.min_cells
-        codes[rows] = np.where(large[groups], groups, -1)
-        if not large.all():
-            findings.append(_left_out(int(sizes[~large].sum()), self.min_cells))
         compared = _compared_types(cells)
+        min_genes = self.min_genes
+        if min_genes is None:
+            min_genes = _enough_apart(types_apart(x, [_called(cells, code) for code in compared], seed=self.seed))
+        groups = merge_groups(x[rows], groups, min_genes=min_genes)
+        codes[rows] = _large_groups(groups, points[rows], min_cells=self.min_cells)
+        if n_left := int((codes[rows] < 0).sum()):
+            findings.append(_left_out(n_left, self.min_cells))
         findings += _lacking_types(cells, compared)
+        alike = cells_alike(points, codes, ~cells.unassigned, n_populations=int(codes.max()) + 1)
         populations, tables = [], []
-        for number in range(int(large.sum())):
+        for number, like in enumerate(alike):
             on_step(f"Ranking the genes of {population_name(number)}")
             facts, markers = _describe(cells, x, codes, number, compared, selection.allowed)
-            populations.append(facts)
+            populations.append({**facts, **alike_facts(cells, like)})
             tables.append(markers)
         return _result(cells, codes, populations, tables, findings)
 
@@ -115,7 +124,7 @@ def _describe(
 ) -> tuple[dict[str, object], pd.DataFrame]:
     """The facts of one population, and its markers."""
     own = np.flatnonzero(codes == number)
-    called = [np.flatnonzero(~cells.unassigned & (cells.best == code)) for code in compared]
+    called = [_called(cells, code) for code in compared]
     name = population_name(number)
     facts = {
         "population": name,
@@ -188,6 +197,24 @@ def _counted_genes(cells: CalledCells) -> CalledCells:
     )
 
 
+def _large_groups(groups: np.ndarray, points: np.ndarray, *, min_cells: int) -> np.ndarray:
+    """Groups of at least `min_cells` cells, numbered from the largest, -1 for cells of none.
+
+    Of a few cells chance makes many genes differ, so small groups are not joined by their genes: each of their cells
+    goes where it has enough neighbours, if anywhere. `points`: [cells, components].
+    """
+    large = np.bincount(groups) >= min_cells
+    codes = np.where(large[groups], groups, -1)
+    # From the smallest to the largest, so that a cell that is like two ends in the larger one.
+    for number, like in reversed(
+        list(enumerate(cells_alike(points, codes, codes < 0, n_populations=int(large.sum()))))
+    ):
+        codes[like] = number
+    inside = np.flatnonzero(codes >= 0)
+    codes[inside] = by_size(codes[inside])
+    return codes
+
+
 def _few_findings(n_unassigned: int, cells: CalledCells, min_cells: int) -> tuple[Finding, ...]:
     if n_unassigned == 0:
         return (
@@ -219,6 +246,14 @@ def _lacking_types(cells: CalledCells, compared: list[int]) -> tuple[Finding, ..
         Finding("CALLED_CELLS_FEW", "calls", f"at least {MIN_CALLED} called cells of every type, to compare with",
                 f"fewer of {len(lacking)} types", remedy, "info" if compared else "warning", tuple(lacking[:5])),
     )  # fmt: skip
+
+
+def _enough_apart(of_types: float) -> int:
+    return MIN_GENES if np.isnan(of_types) else max(MIN_GENES, round(SHARE_APART * of_types))
+
+
+def _called(cells: CalledCells, code: int) -> np.ndarray:
+    return np.flatnonzero(~cells.unassigned & (cells.best == code))
 
 
 def _compared_types(cells: CalledCells) -> list[int]:

@@ -75,6 +75,14 @@ def origin_facts(cells: CalledCells, rows: np.ndarray) -> dict[str, Any]:
     return facts
 
 
+def alike_facts(cells: CalledCells, rows: np.ndarray) -> dict[str, Any]:
+    """Called cells `rows` that are like a population; those of a type that was drawn from stand for all of it."""
+    kept = np.bincount(cells.best[~cells.unassigned], minlength=len(cells.cell_types))
+    counts = np.bincount(cells.best[rows], minlength=len(cells.cell_types)) * cells.n_called / np.maximum(kept, 1)
+    names = np.repeat(np.array(cells.cell_types, dtype=object), np.rint(counts).astype(int))
+    return {"n_alike": len(names), "alike_cell_types": shares_in_words(names) if len(names) else None}
+
+
 def warnings_of(facts: dict[str, Any], *, compared: bool) -> list[str]:
     """What speaks against a new type. `compared`: whether there were called types to compare with."""
     found = []
