@@ -2,7 +2,7 @@
 
 1. `pancreas_baron_human`, `cellmark train --donor batch --hold-out DONOR` for each donor: calibration error (15 bins of
    equal mass) and Brier score of the test donor, before and after; coverage and size of its label sets; how many of its
-   cells are left unassigned.
+   cells are left unassigned, as they are and with fewer counts or genes of the panel.
 2. The same cells, each type with at least 50 cells left out of each model that never saw one of the donors
    (`--evaluate full`): AUROC of novelty and of 1 - confidence, share refused. Panel, networks, score and threshold come
    from the other donors' cells of the other types.
@@ -64,7 +64,7 @@ def read(path: Path) -> tuple[sp.csr_matrix, np.ndarray, np.ndarray, np.ndarray]
 
 
 def donors_out(path: Path, folder: Path) -> None:
-    rows = []
+    rows, poorer = [], []
     for donor in DONORS:
         config = TrainingConfig(path, donor="batch", hold_out=(donor,), name="trust")
         manifest = train(config, folder / donor, Quiet()).bundle.manifest
@@ -85,10 +85,52 @@ def donors_out(path: Path, folder: Path) -> None:
             row |= {f"covered {rate}": level.test_coverage, f"size {rate}": level.test_mean_size,
                     f"one {rate}": level.test_share_of_one}  # fmt: skip
         rows.append(row)
+        poorer += [{"donor": donor, **found} for found in refused_of_poorer(path, donor, folder / donor)]
         print(f"{donor} done", flush=True)
     table = pd.DataFrame(rows).set_index("donor")
     table.loc["mean"] = table.mean()
     print(table.round(4).to_string())
+    for measure in ("unassigned", "accuracy"):
+        found = pd.DataFrame(poorer).pivot_table(index="donor", columns=["what", "share"], values=measure)
+        found.loc["mean"] = found.mean()
+        print(measure)
+        print(found.round(4).to_string())
+
+
+def refused_of_poorer(path: Path, donor: str, bundle: Path) -> list[dict[str, Any]]:
+    """Share unassigned of a donor's cells of the model's types, and accuracy of the best guesses, on poorer input."""
+    annotator, generator = Annotator.load(bundle), np.random.default_rng(0)
+    adata = ad.read_h5ad(path)
+    labels = adata.obs["cell_type"].astype(str).to_numpy()
+    kept = (adata.obs["batch"] == donor).to_numpy() & np.isin(labels, annotator.cell_types)
+    adata, labels = adata[kept].copy(), labels[kept]
+    counts = sp.csr_matrix(adata.X, dtype=np.float32)
+    in_panel = np.flatnonzero(np.isin(adata.var_names, annotator.bundle.panel.symbols))
+    rows = []
+    for share in (0.0, 0.1, 0.3, 0.45):
+        lost = generator.choice(in_panel, round(share * len(in_panel)), replace=False)
+        rows.append(
+            {
+                "what": "genes missing",
+                "share": share,
+                **_measured(annotator, adata[:, np.delete(np.arange(adata.n_vars), lost)], labels),
+            }
+        )
+    for share in (0.5, 0.25, 0.1):
+        thinned = counts.copy()
+        thinned.data = generator.binomial(counts.data.astype(np.int64), share).astype(np.float32)
+        thinned.eliminate_zeros()
+        thinned_cells = ad.AnnData(thinned, obs=adata.obs, var=adata.var)
+        rows.append({"what": "counts", "share": share, **_measured(annotator, thinned_cells, labels)})
+    return rows
+
+
+def _measured(annotator: Annotator, adata: ad.AnnData, labels: np.ndarray) -> dict[str, float]:
+    calls = annotator.annotate(adata)
+    return {
+        "unassigned": float((calls["cellmark_cell_type"] == "unassigned").mean()),
+        "accuracy": float((calls["cellmark_best_cell_type"].astype(str) == labels).mean()),
+    }
 
 
 def types_out(path: Path) -> None:
