@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from cellmark.schemas.manifest_section import Section
 
 Folds = Literal["donors", "cells"]
@@ -81,7 +83,7 @@ class NoveltyEntry(Section):
 class LabelSetLevel(Section):
     """Split-conformal label sets at one error rate: the types of at least their own threshold, and always the best one.
 
-    `thresholds`: of the served probability, in the order of the cell types. `pooled`: types with too few cells for a
+    `thresholds`: of the flattened probability, in the order of the cell types. `pooled`: types with too few cells for a
     threshold of their own. Coverage and sizes are measured on held-out folds (each with thresholds of the other folds)
     and on the test part; `coverage_per_fold`: by donor or number of the fold.
     """
@@ -99,11 +101,16 @@ class LabelSetLevel(Section):
 
 
 class LabelSetsEntry(Section):
-    """Label sets with a stated error rate, one level for each rate. `default_error_rate`: of what is served unasked."""
+    """Label sets with a stated error rate, one level for each rate. `default_error_rate`: of what is served unasked.
+
+    `flattening`: f of the probabilities p ** (1 / f) / sum(p ** (1 / f)) that thresholds are of; 1 in models that an
+    earlier version trained.
+    """
 
     folds: Folds
     n_cells: int
     default_error_rate: float
+    flattening: float = Field(default=1.0, gt=0)
     levels: list[LabelSetLevel]
 
 

@@ -9,19 +9,21 @@ import numpy as np
 
 from cellmark.schemas.coarse_calls import coarse_members
 from cellmark.schemas.errors import Finding, ParameterError
+from cellmark.schemas.flattened import flattened
 from cellmark.schemas.manifest import Manifest
 
 
 @dataclass(frozen=True)
 class CallRules:
-    """`novelty_threshold`: above it a cell is unassigned. `set_thresholds`: of the probability, float32 [types], with
-    `error_rate`. `coarse_names`, `members` (float32, types x terms): types and the terms above them, the most specific
-    first; the first term of which the types' probabilities sum to `coarse_probability` is the coarse call. None: the
-    model has no such measure.
+    """`novelty_threshold`: above it a cell is unassigned. `set_thresholds`: of the probability after `flattening`,
+    float32 [types], with `error_rate`. `coarse_names`, `members` (float32, types x terms): types and the terms above
+    them, the most specific first; the first term of which the types' probabilities sum to `coarse_probability` is the
+    coarse call. None: the model has no such measure.
     """
 
     novelty_threshold: float | None = None
     set_thresholds: np.ndarray | None = None
+    flattening: float = 1.0
     error_rate: float | None = None
     coarse_names: tuple[str, ...] = ()
     members: np.ndarray | None = None
@@ -50,6 +52,7 @@ class CallRules:
         return cls(
             novelty_threshold=None if novelty is None else novelty.threshold,
             set_thresholds=None if level is None else np.array(level.thresholds, dtype=np.float32),
+            flattening=1.0 if sets is None else sets.flattening,
             error_rate=None if level is None else level.error_rate,
             **_coarse(manifest),
         )
@@ -66,12 +69,12 @@ def _coarse(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def packed_sets(probabilities: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+def packed_sets(probabilities: np.ndarray, thresholds: np.ndarray, *, flattening: float = 1.0) -> np.ndarray:
     """Which types each cell's set holds, as bits, uint8, cells x ceil(types / 8).
 
-    `probabilities`: cells x types; `thresholds`: [types]. Types that reach their threshold, and always the best one: a
-    set is never empty.
+    `probabilities`: cells x types; `thresholds`: [types], of these after `flattening`. Types that reach their
+    threshold, and always the best one: a set is never empty.
     """
-    found = probabilities >= thresholds
+    found = flattened(probabilities, flattening) >= thresholds
     found[np.arange(len(found)), probabilities.argmax(axis=1)] = True
     return np.packbits(found, axis=1)

@@ -89,7 +89,7 @@ def score(
             if novelty is not None:
                 novelty[rows] = outputs["novelty"]
             if sets is not None and rules.set_thresholds is not None:
-                sets[rows] = packed_sets(outputs["probabilities"], rules.set_thresholds)
+                sets[rows] = packed_sets(outputs["probabilities"], rules.set_thresholds, flattening=rules.flattening)
             if coarse is not None and coarse_probability is not None and rules.members is not None:
                 coarse[rows], coarse_probability[rows] = coarse_calls(
                     outputs["probabilities"], rules.members, rules.coarse_probability

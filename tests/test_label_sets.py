@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
+from cellmark.schemas.flattened import flattened
 from cellmark.schemas.manifest_trust import LabelSetsEntry
 from cellmark.serving.call_rules import packed_sets
 from cellmark.serving.label_sets import set_column, set_lists
@@ -54,6 +55,37 @@ def test_the_label_is_left_out_for_no_more_than_the_error_rate_of_each_type(erro
     by_chance = 3 * np.sqrt(error_rate * (1 - error_rate) * (2 / 500) / 20)
     assert np.mean(left_out, axis=0).max() < error_rate + by_chance
     assert np.mean(left_out) > error_rate / 2
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_flatter_probabilities_are_those_of_a_higher_temperature(dtype: type) -> None:
+    logits, _ = draw(300, 2.0)
+    probabilities = softmax(logits, axis=1).astype(dtype)
+    found = flattened(probabilities, 4.0)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, softmax(logits / 4, axis=1), rtol=1e-5)
+    assert flattened(probabilities, 1.0) is probabilities
+
+
+def test_sets_as_served_are_those_that_were_measured() -> None:
+    logits, codes = draw(4000, 1.0)
+    fold_of = np.repeat([0, 1], 2000)
+    test = np.arange(1000)
+    probabilities = softmax(logits, axis=1)
+    section = label_sets_section(
+        folds_of(logits, codes, fold_of), codes, ("a", "b", "c", "d"), temperature=1.0, test=test,
+        test_probabilities=probabilities[test],
+    )  # fmt: skip
+    assert section is not None
+    entry = LabelSetsEntry.model_validate(section)
+    for level in entry.levels:
+        served = packed_sets(
+            probabilities[test].astype(np.float32), np.array(level.thresholds, dtype=np.float32),
+            flattening=entry.flattening,
+        )  # fmt: skip
+        held = np.unpackbits(served, axis=1, count=4).astype(bool)
+        assert held[test, codes[test]].mean() == pytest.approx(level.test_coverage, abs=2e-3)
+        assert held.sum(axis=1).mean() == pytest.approx(level.test_mean_size, abs=5e-3)
 
 
 def test_a_set_always_holds_the_best_type() -> None:

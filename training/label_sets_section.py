@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
+from cellmark.schemas.flattened import flattened
 from cellmark.schemas.manifest_trust import LabelSetsEntry
 
 from .calibration_section import cross_calibrated
@@ -14,6 +15,8 @@ from .out_of_fold import OutOfFold
 
 ERROR_RATES = (0.01, 0.05)
 DEFAULT_ERROR_RATE = 0.01
+FLATTENING = 4.0
+"""Of the probabilities that sets are drawn by, chosen on training donors held out in turn (docs/trust.md)."""
 
 
 def label_sets_section(
@@ -33,15 +36,16 @@ def label_sets_section(
     cells = held_out.judged(codes)
     if len(cells) == 0:
         return None
-    probabilities = softmax(held_out.logits[cells] / temperature, axis=1)
+    probabilities = flattened(softmax(held_out.logits[cells] / temperature, axis=1), FLATTENING)
     # Thresholds are fitted to what is served; coverage is measured with nothing of the fold that it is measured on.
     fold_of = held_out.plan.fold_of[cells]
     donors = fold_of if held_out.plan.folds == "donors" else None
-    cross = cross_calibrated(held_out, codes, cells)
+    cross = flattened(cross_calibrated(held_out, codes, cells), FLATTENING)
     section: dict[str, Any] = {
         "folds": held_out.plan.folds,
         "n_cells": len(cells),
         "default_error_rate": DEFAULT_ERROR_RATE,
+        "flattening": FLATTENING,
         "levels": [
             {
                 **_level(probabilities, codes[cells], cell_types, rate, donors),
@@ -51,7 +55,7 @@ def label_sets_section(
         ],
     }
     for level in section["levels"] if len(test) else ():
-        found = label_sets(test_probabilities, np.array(level["thresholds"]))
+        found = label_sets(flattened(test_probabilities, FLATTENING), np.array(level["thresholds"]))
         level |= {f"test_{name}": value for name, value in set_measures(found, codes[test]).items()}
     return LabelSetsEntry.model_validate(section).model_dump(mode="json")
 
