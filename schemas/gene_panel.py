@@ -19,6 +19,16 @@ MIN_PANEL_SHARE = 0.5
 """Share of the panel that an input must have measured, unless the caller sets another floor."""
 
 
+def check_share(share: float) -> None:
+    """Raise `ParameterError` unless a floor is above 0 and at most 1."""
+    if not 0 < share <= 1:
+        raise ParameterError(
+            Finding(
+                "PARAMETER_INVALID", "min_panel_share", "above 0, at most 1", str(share), "Give a share such as 0.5."
+            )
+        )
+
+
 @dataclass(frozen=True)
 class GeneMatch:
     """How the genes of one input fit a panel; made once per input and used for every chunk of it.

@@ -2,8 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,68 +10,25 @@ import pandas as pd
 from cellmark.schemas.called_cells import CalledCells
 from cellmark.schemas.cells import CellSource, RowChunk
 from cellmark.schemas.checked_cells import CheckedCells, PreparedChunk
-from cellmark.schemas.columns import (
-    BEST_CELL_TYPE,
-    CELL_ID,
-    CELL_TYPE,
-    COARSE_CELL_TYPE,
-    COARSE_PROBABILITY,
-    CONFIDENCE,
-    EXPLANATION_COLUMNS,
-    LABEL_SET,
-    MARGIN,
-    NOVELTY,
-    SECOND_CELL_TYPE,
-    UNASSIGNED,
-    UNS_KEY,
-)
-from cellmark.schemas.errors import Finding, ParameterError
+from cellmark.schemas.columns import UNS_KEY
+from cellmark.schemas.gene_panel import check_share
 from cellmark.schemas.panel_evidence import check_attribution_share
 
-from .attribute import DEFAULT_TOP, EXPLAIN_VALUES, Question, attribute_cells, explanation_frame
+from .answer_facts import AnswerFacts
+from .as_source import as_source
+from .attribute import DEFAULT_TOP, Question
 from .call_rules import CallRules
-from .label_sets import set_column
+from .called_cells import gather_called_cells
+from .calls_frame import calls_frame, check_same_cells, copy_calls
+from .explain_cells import explain_cells
 from .majority import Over, Vote
 from .markers import select_markers
 from .model_source import ModelSource, open_model
-from .score import Calls, in_order, score
+from .score import score
 from .session import Device, ModelSession
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-
-@dataclass(frozen=True)
-class AnswerFacts:
-    """What every answer says of the model and the input; `notes` are warnings and remarks on the input.
-
-    `attribution_share`: share of the model's attribution mass that the input's genes carry, None for a model that does
-    not know it.
-    """
-
-    model: str
-    model_version: str | None
-    bundle_digest: str
-    library_size_source: str
-    counts_from: str
-    n_cells: int
-    genes_matched: int
-    genes_missing: int
-    missing_genes: tuple[str, ...]
-    attribution_share: float | None
-    notes: tuple[Finding, ...]
-    distilled: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain values; `distilled` only where it is so."""
-        facts = asdict(self)
-        if not self.distilled:
-            del facts["distilled"]
-        return {
-            **facts,
-            "missing_genes": list(self.missing_genes),
-            "notes": [note.to_dict() for note in self.notes],
-        }
 
 
 class Annotator:
@@ -250,25 +206,7 @@ class Annotator:
         self, checked: CheckedCells, question: Question, *, on_progress: Callable[[int], None] = lambda n_cells: None
     ) -> pd.DataFrame:
         """As `explain`, of an input that has passed `check` and a question that has too."""
-
-        def work(chunk: RowChunk) -> tuple[PreparedChunk, pd.DataFrame | None, int]:
-            prepared = checked.prepare(chunk)
-            frame = None
-            if prepared.cells is not None:
-                ids = checked.cell_ids[chunk.start : chunk.start + chunk.X.shape[0]]
-                explained = attribute_cells(self.session, prepared.cells, question)
-                frame = explanation_frame(self.session, explained, ids, self._baselines, top=question.top)
-            return prepared, frame, chunk.X.shape[0]
-
-        n_rows = max(16, EXPLAIN_VALUES // max(len(self.bundle.panel), 1))
-        frames = [pd.DataFrame(columns=list(EXPLANATION_COLUMNS))]
-        for prepared, frame, n_cells in in_order(work, checked.source.chunks(n_rows)):
-            checked.record(prepared)
-            if frame is not None:
-                frames.append(frame)
-            on_progress(n_cells)
-        checked.finish()
-        result = pd.concat(frames[1:] or frames, ignore_index=True)
+        result = explain_cells(self.session, checked, question, self._baselines, on_progress=on_progress)
         result.attrs[UNS_KEY] = self.facts(checked).to_dict()
         return result
 
@@ -289,8 +227,6 @@ class Annotator:
         `above`: a novelty to go by in place of the model's threshold; `donor`: a column of `obs`; `seed`: of the draw
         of called cells, where a type has more than 2,000. Raises as `annotate`, and `ModelError` (`NOVELTY_MISSING`).
         """
-        from .called_cells import gather_called_cells
-
         checked = self.check(cells, layer=layer, library_size=library_size, recover_counts=recover_counts)
         return gather_called_cells(self, checked, above=above, donor=donor, seed=seed, on_progress=on_progress)
 
@@ -315,87 +251,3 @@ class Annotator:
             checked.notes,
             self.session.distilled,
         )
-
-
-def check_share(share: float) -> None:
-    """Raise `ParameterError` unless a floor is above 0 and at most 1."""
-    if not 0 < share <= 1:
-        raise ParameterError(
-            Finding(
-                "PARAMETER_INVALID", "min_panel_share", "above 0, at most 1", str(share), "Give a share such as 0.5."
-            )
-        )
-
-
-def as_source(cells: "AnnData | CellSource", *, layer: str | None = None, recover_counts: bool = False) -> CellSource:
-    """A cell source of an AnnData; a source is returned as it is. `recover_counts`: see `open_cells`."""
-    if isinstance(cells, CellSource):
-        source = cells
-    else:
-        from cellmark.schemas.read_anndata import cells_from_anndata
-
-        source = cells_from_anndata(cells, layer=layer)
-    if not recover_counts:
-        return source
-    from cellmark.schemas.recover_counts import recover_source
-
-    return recover_source(source)
-
-
-def check_same_cells(theirs: pd.Index, ours: pd.Index) -> None:
-    """Raise `ParameterError` unless an AnnData to write to has the cells that are annotated, in any order."""
-    if len(theirs) != len(ours) or not theirs.isin(ours).all():
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", "copy_to", "an AnnData with the cells that are annotated",
-                    f"{len(ours)} cells, {int(theirs.isin(ours).sum())} of them among the {len(theirs)} annotated",
-                    "Pass the AnnData that is annotated, or a copy of it.")
-        )  # fmt: skip
-
-
-def copy_calls(frame: pd.DataFrame, adata: "AnnData") -> None:
-    """Write calls (`Annotator.annotate`'s frame) into `obs` and their facts, as AnnData can store them, into `uns`."""
-    from .write_calls import storable, written_columns
-
-    for column in written_columns(frame):
-        adata.obs[column] = frame[column].reindex(adata.obs_names)
-    adata.uns[UNS_KEY] = storable(frame.attrs[UNS_KEY])
-
-
-def calls_frame(calls: Calls, cell_ids: np.ndarray, cell_types: list[str], rules: CallRules) -> pd.DataFrame:
-    """Calls as a frame indexed by cell id; type columns are categorical, with the model's types in their order."""
-    names = pd.Index(cell_types)
-    called, novelty, coarse = calls.best, calls.novelty, calls.coarse
-    categories = names
-    if novelty is not None and rules.novelty_threshold is not None:
-        categories = names.append(pd.Index([UNASSIGNED]))
-        # Written so that NaN, which is like nothing, is unassigned too.
-        assigned = novelty <= rules.novelty_threshold
-        called = np.where(assigned, calls.best, len(names))
-        if coarse is not None:
-            coarse = np.where(assigned, coarse, -1)
-    nothing = np.full(len(cell_ids), np.nan, dtype=np.float32)
-    coarse_names = list(rules.coarse_names) if coarse is not None else []
-    coarse_probability = calls.coarse_probability
-    frame = pd.DataFrame(
-        {
-            CELL_TYPE: pd.Categorical.from_codes(called, categories=categories),
-            BEST_CELL_TYPE: pd.Categorical.from_codes(calls.best, categories=names),
-            CONFIDENCE: calls.confidence,
-            SECOND_CELL_TYPE: pd.Categorical.from_codes(calls.second, categories=names),
-            MARGIN: calls.margin,
-            NOVELTY: nothing if novelty is None else novelty,
-            LABEL_SET: set_column(calls.sets, len(cell_ids), cell_types),
-            COARSE_CELL_TYPE: pd.Categorical.from_codes(
-                np.full(len(cell_ids), -1) if coarse is None else coarse,
-                categories=pd.Index(coarse_names, dtype=object),
-            ),
-            COARSE_PROBABILITY: nothing
-            if coarse is None or coarse_probability is None
-            else np.where(coarse >= 0, coarse_probability, np.float32("nan")),
-        },
-        index=pd.Index(cell_ids, name=CELL_ID),
-    )
-    if calls.probabilities is not None:
-        columns = [f"probability:{name}" for name in cell_types]
-        frame = frame.join(pd.DataFrame(calls.probabilities, index=frame.index, columns=columns))
-    return frame

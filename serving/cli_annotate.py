@@ -5,18 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cellmark.serving.cli_options import (
-    Device,
-    Force,
-    GenesByCells,
-    Layer,
-    LibrarySize,
-    MinAttributionShare,
-    MinPanelShare,
-    Model,
-    RecoverCounts,
-    Trusted,
-)
+from cellmark.serving import cli_options
 
 
 def annotate(
@@ -28,19 +17,19 @@ def annotate(
             help="Cells: .h5ad, .zarr, 10x .h5, a 10x matrix folder, .csv or .tsv. Several make a batch.",
         ),
     ],
-    model: Model,
+    model: cli_options.Model,
     # Text, since a Path would lose the slash that says "a folder".
     out: Annotated[
         str,
         typer.Option("--out", "-o", metavar="OUT", help="A .h5ad, .csv or .parquet; or a folder, with / at its end."),
     ],
-    layer: Layer = None,
-    library_size: LibrarySize = None,
-    genes_by_cells: GenesByCells = False,
-    recover_counts: RecoverCounts = False,
-    min_panel_share: MinPanelShare = None,
-    min_attribution_share: MinAttributionShare = None,
-    trusted: Trusted = False,
+    layer: cli_options.Layer = None,
+    library_size: cli_options.LibrarySize = None,
+    genes_by_cells: cli_options.GenesByCells = False,
+    recover_counts: cli_options.RecoverCounts = False,
+    min_panel_share: cli_options.MinPanelShare = None,
+    min_attribution_share: cli_options.MinAttributionShare = None,
+    trusted: cli_options.Trusted = False,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Tables also get one column per cell type.")
     ] = False,
@@ -85,8 +74,8 @@ def annotate(
         Path | None,
         typer.Option("--data-docs", help="New folder for Great Expectations' HTML pages about the input or inputs."),
     ] = None,
-    device: Device = "cpu",
-    force: Force = False,
+    device: cli_options.Device = "cpu",
+    force: cli_options.Force = False,
 ) -> None:
     """Name the type of every cell, or leave it unassigned where it is unlike all that the model learned.
 
@@ -103,16 +92,13 @@ def annotate(
     from cellmark.schemas.errors import Finding, ParameterError
     from cellmark.schemas.read import require_input
     from cellmark.serving.annotate_file import annotate_file
-    from cellmark.serving.annotator import Annotator
     from cellmark.serving.batch import annotate_batch
-    from cellmark.serving.cli_options import device_of
     from cellmark.serving.computed_clusters import ComputedClusters
-    from cellmark.serving.progress import waiting
-    from cellmark.serving.reader_server import start_reader
+    from cellmark.serving.load_annotator import load_annotator
     from cellmark.serving.show import show_calls, show_notes
     from cellmark.serving.write_calls import FORMATS, check_output
 
-    target, wanted = Path(out), device_of(device)
+    target = Path(out)
     is_folder = os.path.isdir(out) or out.endswith(("/", os.sep))
     if len(data) > 1 and not is_folder and target.suffix in FORMATS:
         raise ParameterError(
@@ -136,13 +122,10 @@ def annotate(
         if data_docs is not None:
             refuse_used(data_docs)
         check_output(target, force=force)
-    if not trusted:
-        start_reader()
-    with waiting(f"Loading {model}"):
-        annotator = Annotator.load(
-            model, device=wanted, min_panel_share=min_panel_share, min_attribution_share=min_attribution_share,
-            distilled=distilled,
-        )  # fmt: skip
+    annotator = load_annotator(
+        model, device=device, trusted=trusted, min_panel_share=min_panel_share,
+        min_attribution_share=min_attribution_share, distilled=distilled,
+    )  # fmt: skip
     if is_batch:
         n_failed = annotate_batch(
             annotator, data, target, format=batch_format, library_size=library_size, reading=reading,

@@ -4,26 +4,13 @@ from typing import Annotated
 
 import typer
 
-from cellmark.serving.cli_options import (
-    Data,
-    Device,
-    Force,
-    GenesByCells,
-    Layer,
-    LibrarySize,
-    MinAttributionShare,
-    MinPanelShare,
-    Model,
-    Output,
-    RecoverCounts,
-    Trusted,
-)
+from cellmark.serving import cli_options
 
 
 def explain(
-    data: Data,
-    model: Model,
-    out: Output,
+    data: cli_options.Data,
+    model: cli_options.Model,
+    out: cli_options.Output,
     top: Annotated[int, typer.Option("--top", help="Genes a cell, by absolute attribution.")] = 20,
     target: Annotated[
         str | None, typer.Option("--target", help="Cell type to explain. Default: each cell's call.")
@@ -31,15 +18,15 @@ def explain(
     against: Annotated[
         str | None, typer.Option("--against", metavar="TYPE|second", help="Why the target and not this type.")
     ] = None,
-    layer: Layer = None,
-    library_size: LibrarySize = None,
-    genes_by_cells: GenesByCells = False,
-    recover_counts: RecoverCounts = False,
-    min_panel_share: MinPanelShare = None,
-    min_attribution_share: MinAttributionShare = None,
-    trusted: Trusted = False,
-    device: Device = "cpu",
-    force: Force = False,
+    layer: cli_options.Layer = None,
+    library_size: cli_options.LibrarySize = None,
+    genes_by_cells: cli_options.GenesByCells = False,
+    recover_counts: cli_options.RecoverCounts = False,
+    min_panel_share: cli_options.MinPanelShare = None,
+    min_attribution_share: cli_options.MinAttributionShare = None,
+    trusted: cli_options.Trusted = False,
+    device: cli_options.Device = "cpu",
+    force: cli_options.Force = False,
 ) -> None:
     """Show which genes drove each call.
 
@@ -51,25 +38,20 @@ def explain(
     """
     from cellmark.schemas.columns import UNS_KEY
     from cellmark.schemas.read import require_input
-    from cellmark.serving.annotator import Annotator
     from cellmark.serving.attribute import Question
-    from cellmark.serving.cli_options import device_of
+    from cellmark.serving.load_annotator import load_annotator
     from cellmark.serving.open_apart import open_source
-    from cellmark.serving.progress import cell_progress, waiting
-    from cellmark.serving.reader_server import start_reader
+    from cellmark.serving.progress import cell_progress
     from cellmark.serving.show import show_frame, show_notes
     from cellmark.serving.write_calls import TABLES, check_not_input, check_output, write_table
 
     check_output(out, force=force, formats=TABLES)
     check_not_input(out, [data])
-    wanted = device_of(device)
     require_input(data)
-    if not trusted:
-        start_reader()
-    with waiting(f"Loading {model}"):
-        annotator = Annotator.load(
-            model, device=wanted, min_panel_share=min_panel_share, min_attribution_share=min_attribution_share
-        )
+    annotator = load_annotator(
+        model, device=device, trusted=trusted, min_panel_share=min_panel_share,
+        min_attribution_share=min_attribution_share,
+    )  # fmt: skip
     question = Question(target, against, top)
     question.check(annotator.session)
     reading = {"layer": layer, "genes_by_cells": genes_by_cells, "recover_counts": recover_counts}

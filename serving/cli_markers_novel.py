@@ -5,24 +5,12 @@ from typing import Annotated
 
 import typer
 
-from cellmark.serving.cli_options import (
-    Data,
-    Device,
-    Force,
-    GenesByCells,
-    Layer,
-    LibrarySize,
-    MinAttributionShare,
-    MinPanelShare,
-    Model,
-    RecoverCounts,
-    Trusted,
-)
+from cellmark.serving import cli_options
 
 
 def novel(
-    data: Data,
-    model: Model,
+    data: cli_options.Data,
+    model: cli_options.Model,
     donor: Annotated[
         str | None,
         typer.Option("--donor", metavar="OBS_COLUMN", help="Donors or samples: where do the cells come from?"),
@@ -57,13 +45,13 @@ def novel(
         str | None, typer.Option("--exclude-genes", metavar="GENES", help="Leave these out, named the same way.")
     ] = None,
     top: Annotated[int, typer.Option("--top", help="Markers of each population that are shown.")] = 10,
-    layer: Layer = None,
-    library_size: LibrarySize = None,
-    genes_by_cells: GenesByCells = False,
-    recover_counts: RecoverCounts = False,
-    min_panel_share: MinPanelShare = None,
-    min_attribution_share: MinAttributionShare = None,
-    trusted: Trusted = False,
+    layer: cli_options.Layer = None,
+    library_size: cli_options.LibrarySize = None,
+    genes_by_cells: cli_options.GenesByCells = False,
+    recover_counts: cli_options.RecoverCounts = False,
+    min_panel_share: cli_options.MinPanelShare = None,
+    min_attribution_share: cli_options.MinAttributionShare = None,
+    trusted: cli_options.Trusted = False,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="All markers and columns, .csv or .parquet; or .json with the populations."),
@@ -81,8 +69,8 @@ def novel(
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Populations and markers as JSON.")] = False,
     seed: Annotated[int, typer.Option("--seed", help="Of everything that is drawn by chance.")] = 0,
-    device: Device = "cpu",
-    force: Force = False,
+    device: cli_options.Device = "cpu",
+    force: cli_options.Force = False,
 ) -> None:
     """Group the cells that the model leaves unassigned, and find what tells each group from every type it knows.
 
@@ -102,13 +90,11 @@ def novel(
 
     from cellmark.schemas.atomic_output import refuse_existing
     from cellmark.schemas.read import require_input
-    from cellmark.serving.annotator import Annotator
     from cellmark.serving.called_cells import gather_called_cells
-    from cellmark.serving.cli_options import device_of
+    from cellmark.serving.load_annotator import load_annotator
     from cellmark.serving.load_commands import load_training_step
     from cellmark.serving.open_apart import open_source
     from cellmark.serving.progress import cell_progress, waiting
-    from cellmark.serving.reader_server import start_reader
     from cellmark.serving.show import show_notes
     from cellmark.serving.show_populations import show_populations
     from cellmark.serving.write_calls import TABLES, check_format, check_not_input, check_output
@@ -120,7 +106,6 @@ def novel(
     )  # fmt: skip
     if top < 1:
         raise typer.BadParameter("at least 1.", param_hint="--top")
-    wanted = device_of(device)
     require_input(data)
     if out is not None:
         check_format(out, (*TABLES, ".json"))
@@ -131,12 +116,10 @@ def novel(
         check_not_input(cells_out, [data], origin=data)
     if figures is not None:
         refuse_existing(figures, force=force)
-    if not trusted:
-        start_reader()
-    with waiting(f"Loading {model}"):
-        annotator = Annotator.load(
-            model, device=wanted, min_panel_share=min_panel_share, min_attribution_share=min_attribution_share
-        )
+    annotator = load_annotator(
+        model, device=device, trusted=trusted, min_panel_share=min_panel_share,
+        min_attribution_share=min_attribution_share,
+    )  # fmt: skip
     reading = {"layer": layer, "genes_by_cells": genes_by_cells, "recover_counts": recover_counts}
     may_write = cells_out is not None and cells_out.suffix == ".h5ad"
     with open_source(data, reading, trusted=trusted, may_write=may_write) as source:

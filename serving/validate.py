@@ -14,12 +14,12 @@ from cellmark.schemas.check_matrix import MatrixWatch
 from cellmark.schemas.checked_cells import ROWS_TO_REFUSE, CheckedCells
 from cellmark.schemas.checks import CheckReport, Profile, check_cells, gravest_first
 from cellmark.schemas.errors import Finding, InputError, ParameterError
+from cellmark.schemas.gene_panel import check_share
 from cellmark.schemas.panel_evidence import check_attribution_share
 from cellmark.schemas.quality_report import QualityReport
 from cellmark.schemas.read_anndata import RAW
 from cellmark.schemas.reading import reading
 
-from .annotator import check_share
 from .open_apart import open_source
 from .quality import QualityWatch
 from .reader_cells import ReaderCells

@@ -19,7 +19,7 @@ from cellmark.schemas.columns import CALL_COLUMNS, EXPLANATION_COLUMNS
 from cellmark.schemas.errors import InputError, ModelError, ParameterError
 from cellmark.schemas.read_anndata import cells_from_anndata
 from cellmark.serving import Annotator
-from cellmark.serving import annotator as module
+from cellmark.serving import explain_cells as explain_module
 from cellmark.serving import score as score_module
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def test_chunking_does_not_change_calls_or_explanations(
 ) -> None:
     whole, explained = annotator.annotate(new_cells, probabilities=True), annotator.explain(new_cells, top=4)
     monkeypatch.setattr(score_module, "rows_per_chunk", lambda n_panel: 11)
-    monkeypatch.setattr(module, "EXPLAIN_VALUES", 1)
+    monkeypatch.setattr(explain_module, "EXPLAIN_VALUES", 1)
     heard: list[int] = []
     pieces = annotator.annotate(new_cells, probabilities=True, on_progress=heard.append)
     assert len(heard) > 1
