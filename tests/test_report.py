@@ -361,8 +361,9 @@ def test_a_type_is_not_called_badly_found_where_folds_could_not_learn_it() -> No
     assert (first.tested, first.source) == (None, "")
     assert "not tested" in {word for word, _ in first.thin}
     text = Page(render_report(told)).text
-    assert "metrics.test.per_type" in text
-    assert "evaluation.judged.per_type" in text
+    for source in ("metrics.test.per_type", "evaluation.judged.per_type", "evaluation.judged.confusion"):
+        assert source in text, source
+    assert "evaluation.confusion" not in text
 
 
 def test_an_earlier_bundle_without_scores_of_judged_cells_is_told_by_its_test_part() -> None:

@@ -51,14 +51,16 @@ class Frame:
             svg.text(13, (self.top + self.bottom) / 2, y_label, anchor="middle", kind="axis", turn=-90)
 
 
-def share_ticks(low: float, high: float = 1.0, *, steps: int = 5) -> list[tuple[float, str]]:
-    """Round ticks of a share."""
+def share_ticks(low: float, high: float = 1.0, *, steps: int = 5, percent: bool = True) -> list[tuple[float, str]]:
+    """Round ticks of a share, in per cent, or as the score that it is."""
     for step in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25):
         if (high - low) / step <= steps + 0.01:
             break
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
     digits = 0 if step >= 0.01 else 1
+    if not percent:
+        return [(k * step, f"{k * step:.{digits + 2}f}") for k in range(first, last + 1)]
     return [(k * step, f"{100 * k * step:.{digits}f} %") for k in range(first, last + 1)]
 
 

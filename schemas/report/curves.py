@@ -26,7 +26,7 @@ def folds_chart(folds: Sequence[FoldResult]) -> Markup:
     bottom = 12 + 26 * len(folds)
     svg = Svg(WIDTH, bottom + 42, "Macro-F1 of every fold, network and logistic regression")
     frame = Frame(left, 8, WIDTH - 22, bottom, (low, 1.0), (0, 1))
-    frame.draw(svg, x_ticks=share_ticks(low), x_label="macro-F1")
+    frame.draw(svg, x_ticks=share_ticks(low, percent=False), x_label="macro-F1")
     for row, fold in enumerate(folds):
         y = 8 + 26 * (row + 0.5)
         svg.text(left - 9, y + 4, names[row], anchor="end")
@@ -89,7 +89,8 @@ def depth_chart(points: Sequence[DepthPoint]) -> Markup:
     frame = Frame(58, 12, WIDTH - 22, HEIGHT - 48, (0.0, 1.0), (low, 1.0))
     svg = Svg(WIDTH, HEIGHT, "Accuracy and macro-F1 against the share of counts that is left")
     ticks = [(point.share_of_counts, f"{100 * point.share_of_counts:.0f} %") for point in points]
-    frame.draw(svg, x_ticks=ticks, y_ticks=share_ticks(low), x_label="counts left of each cell")
+    frame.draw(svg, x_ticks=ticks, y_ticks=share_ticks(low, percent=False), y_label="macro-F1, accuracy",
+               x_label="counts left of each cell")  # fmt: skip
     for name, colour, style in (("accuracy", ORANGE, DASHED), ("macro_f1", BLUE, THIN)):
         places = [(frame.x(point.share_of_counts), frame.y(getattr(point, name))) for point in points]
         svg.path(places, colour, more=style)
@@ -106,7 +107,8 @@ def partial_panel_chart(points: Sequence[PartialPanelPoint]) -> Markup:
     right = max(0.5, points[-1].share_missing)
     frame = Frame(58, 12, WIDTH - 22, HEIGHT - 48, (0.0, right), (low, 1.0))
     svg = Svg(WIDTH, HEIGHT, "Accuracy and macro-F1 against the share of the panel's genes that is missing")
-    frame.draw(svg, x_ticks=share_ticks(0, right), y_ticks=share_ticks(low), x_label="genes of the panel missing")
+    frame.draw(svg, x_ticks=share_ticks(0, right), y_ticks=share_ticks(low, percent=False),
+               y_label="macro-F1, accuracy", x_label="genes of the panel missing")  # fmt: skip
     for name, colour, style in (("accuracy", ORANGE, DASHED), ("macro_f1", BLUE, THIN)):
         places = [(frame.x(point.share_missing), frame.y(getattr(point, name))) for point in points]
         svg.path(places, colour, more=style)
@@ -126,7 +128,7 @@ def missing_chart(points: Sequence[MissingPoint], *, treatment: str, min_mass: f
     svg = Svg(WIDTH, HEIGHT, "Macro-F1 against the share of evidence that is missing")
     edge = frame.x(1 - min_mass)
     svg.rect(edge, 12, frame.right - edge, frame.bottom - 12, "#EEF1F4", tip="refused")
-    frame.draw(svg, x_ticks=share_ticks(0, right), y_ticks=share_ticks(low), y_label="macro-F1",
+    frame.draw(svg, x_ticks=share_ticks(0, right), y_ticks=share_ticks(low, percent=False), y_label="macro-F1",
                x_label="attribution mass of the genes missing")  # fmt: skip
     if frame.right - edge > 50:
         svg.text((edge + frame.right) / 2, 28, "refused", anchor="middle", kind="tick")
@@ -149,7 +151,7 @@ def left_out_chart(rows: Sequence[LeftOutType]) -> Markup:
     bottom = 12 + 22 * len(names)
     svg = Svg(WIDTH + 40, bottom + 42, "How well the novelty score finds cells of types that were left out")
     frame = Frame(left, 8, WIDTH + 22, bottom, (low, 1.0), (0, 1))
-    frame.draw(svg, x_ticks=share_ticks(low), x_label="AUROC, unknown against known cells")
+    frame.draw(svg, x_ticks=share_ticks(low, percent=False), x_label="AUROC, unknown against known cells")
     for row in rows:
         y = 8 + 22 * (names.index(row.cell_type) + 0.5)
         tip = f"{row.cell_type} without {row.fold}: "

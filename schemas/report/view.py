@@ -142,7 +142,13 @@ def _confusions(facts: ReportFacts) -> list[dict[str, Any]]:
     names, found = facts.manifest.cell_type_names, []
     evaluation = facts.manifest.evaluation
     if evaluation is not None and evaluation.confusion:
-        found.append(("cross-validated", "evaluation.confusion", evaluation.confusion))
+        judged = evaluation.judged
+        if judged is not None and judged.confusion:  # what a fold could not learn says nothing of the model
+            found.append(
+                ("cross-validated, types that the fold had learned", "evaluation.judged.confusion", judged.confusion)
+            )
+        else:
+            found.append(("cross-validated", "evaluation.confusion", evaluation.confusion))
     for part in ("test", "independent", "validation"):
         confusion = (facts.manifest.metrics.get(part) or {}).get("confusion")
         if confusion:
