@@ -13,6 +13,7 @@ docs/drift.md.
 """
 
 import argparse
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -60,7 +61,7 @@ class Bench:
         return Annotator.load(bundle)
 
     def compare(self, given: str, adata: ad.AnnData, annotator: Annotator) -> DriftReport | None:
-        path = self.folder / "given.h5ad"
+        path = self.folder / f"given-{os.getpid()}.h5ad"
         adata.write_h5ad(path)
         size = LIBRARY_SIZE if LIBRARY_SIZE in adata.obs else None
         try:
@@ -196,7 +197,7 @@ def halves(bench: Bench, shared: Path) -> None:
     adata, sorted_cells, pancreas = (
         ad.read_h5ad(shared / f"{name}.h5ad") for name in ("pbmc3k", "pbmc_facs", "pancreas_baron_human")
     )
-    known = (sorted_cells.obs["cell_type_coarse"].astype(str) != "CD34+").to_numpy()
+    known = (sorted_cells.obs["cell_type_coarse"].astype(str) != "HSPC").to_numpy()
     for seed in SEEDS:
         first = np.random.default_rng(seed).permutation(adata.n_obs) < adata.n_obs // 2
         new = adata[~first].copy()

@@ -117,7 +117,9 @@ CODES: dict[str, CodeMeaning] = {
     "PARITY_FAILED": CodeMeaning(500, "an exported graph does not answer as the trained network does"),
     "CELL_TYPE_UNKNOWN": CodeMeaning(422, "the model has no such cell type"),
     "PROFILE_MISSING": CodeMeaning(404, "the model's bundle says nothing of what held-out cells looked like"),
-    "CALLS_OF_ANOTHER_MODEL": CodeMeaning(422, "calls that another model, or another version of it, made"),
+    "CALLS_OF_ANOTHER_MODEL": CodeMeaning(
+        422, "calls that another model, another version of it, or its other annotator made"
+    ),
     "NOVELTY_MISSING": CodeMeaning(422, "the model has no novelty threshold, so it leaves no cell unassigned"),
     "NOVEL_CELLS_NONE": CodeMeaning(422, "no cell is left unassigned (a note)"),
     "NOVEL_CELLS_FEW": CodeMeaning(422, "unassigned cells that are too few to make a population (a note)"),
