@@ -61,6 +61,17 @@ def test_subcommands_of_training_are_listed_and_name_the_remedy_where_it_is_miss
     assert "Traceback" not in ran.stderr
 
 
+def test_a_command_of_serving_that_asks_training_names_the_remedy_where_it_is_missing(tmp_path: Path) -> None:
+    ran = run("markers", "novel", "cells.h5ad", "-m", ARCHIVE, "-o", tmp_path / "novel.csv")
+    assert ran.returncode == 1
+    assert "pip install 'cellmark[train,cpu]'" in ran.stderr
+    assert "[EXTRA_MISSING]" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    voted = run("annotate", "cells.h5ad", "-m", ARCHIVE, "-o", tmp_path / "calls.csv", "--over-computed")
+    assert voted.returncode == 1
+    assert "pip install 'cellmark[clusters]'" in voted.stderr
+
+
 def test_markers_of_a_model_are_listed_without_training() -> None:
     ran = run("markers", "-m", ARCHIVE, "--top", 1)
     assert ran.returncode == 0, ran.stderr
