@@ -13,6 +13,8 @@ from cellmark.schemas.new_populations import NewPopulations
 
 from .show_markers import Shown, show_markers
 
+SIDE_BY_SIDE = 4
+"""Populations in one table: more columns would be too narrow to read."""
 MARKERS = (
     Shown("population", "population", str),
     Shown("rank", "rank", str),
@@ -40,20 +42,26 @@ def show_populations(found: NewPopulations, called: CalledCells, *, top: int) ->
     )
     if not len(found.populations):
         return
-    table = Table(title=Text("New populations"), title_justify="left", box=None, padding=(0, 2, 0, 0))
-    table.add_column("")
     rows: list[Mapping[Any, Any]] = [row.to_dict() for _, row in found.populations.iterrows()]
-    for row in rows:
-        table.add_column(str(row["population"]), overflow="fold")
-    for heading, text in LINES:
-        values = [text(row) for row in rows]
-        if any(values):
-            style = "yellow" if heading == "beware" else None
-            table.add_row(heading, *(Text(value, style=style or "") for value in values))
-    console.print(table)
+    for first in range(0, len(rows), SIDE_BY_SIDE):
+        console.print(_table(rows[first : first + SIDE_BY_SIDE], title="New populations" if first == 0 else None))
     own = found.markers[(found.markers["rank"] <= top) & found.markers["own"]]
     if len(own):
         show_markers(own, "Genes of its own: surely above every called type, and twice as high", columns=MARKERS)
+
+
+def _table(rows: list[Mapping[Any, Any]], *, title: str | None) -> Table:
+    """A column for each population; lines that no population has a value for are left out."""
+    table = Table(title=title and Text(title), title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table.add_column("")
+    for row in rows:
+        table.add_column(Text(str(row["population"])), overflow="fold")
+    for heading, text in LINES:
+        values = [text(row) for row in rows]
+        if any(values):
+            style = "yellow" if heading == "beware" else ""
+            table.add_row(heading, *(Text(value, style=style) for value in values))
+    return table
 
 
 def _count(n_populations: int) -> str:
