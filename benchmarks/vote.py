@@ -2,7 +2,8 @@
 
 1. `pancreas_baron_human`, each donor held out in turn: macro-F1 and accuracy of the cells' best types, of their calls
    (an unassigned cell is wrong), and of the majority of their cluster.
-2. B, T, NK cells and monocytes of `pbmc_facs` (sorted) under a model of `pbmc3k`, types brought to these four.
+2. B, T, NK cells and monocytes of `pbmc_facs` (sorted) under a model of `pbmc3k`, types brought to these four; and how
+   many of its CD34+ cells, which are of no type of the model, stay unassigned.
 
 Resolutions: the default (CellTypist's, 5 for so few cells), 1 and 0.3. `--models FOLDER` keeps the models.
 """
@@ -17,7 +18,7 @@ import pandas as pd
 from sklearn.metrics import accuracy_score, f1_score
 from trust import DONORS, Quiet
 
-from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, CLUSTER, MAJORITY_CELL_TYPE
+from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, CLUSTER, MAJORITY_CELL_TYPE, UNASSIGNED
 from cellmark.serving import Annotator, ComputedClusters
 from cellmark.training import run
 from cellmark.training.config import TrainingConfig
@@ -44,15 +45,20 @@ def compare(name: str, annotator: Annotator, adata: ad.AnnData, labels: pd.Serie
             accuracy_score(known, told),
         )
 
+    def refused(calls: pd.Series) -> str:
+        """Share of the cells whose label no type of the model has."""
+        return "" if judged.all() else f", unknown cells unassigned {(calls == UNASSIGNED)[~judged].mean():.3f}"
+
     calls = annotator.annotate(adata)
     shown = [f"best guesses {scores(calls[BEST_CELL_TYPE])[0]:.3f} {scores(calls[BEST_CELL_TYPE])[1]:.3f}",
-             f"calls {scores(calls[CELL_TYPE])[0]:.3f} {scores(calls[CELL_TYPE])[1]:.3f}"]  # fmt: skip
+             f"calls {scores(calls[CELL_TYPE])[0]:.3f} {scores(calls[CELL_TYPE])[1]:.3f}"
+             + refused(calls[CELL_TYPE])]  # fmt: skip
     for resolution in RESOLUTIONS:
         voted = annotator.annotate(adata, over=ComputedClusters(resolution=resolution))
         f1, accuracy = scores(voted[MAJORITY_CELL_TYPE])
         changed = np.mean(voted[MAJORITY_CELL_TYPE].astype(str) != voted[CELL_TYPE].astype(str))
         shown.append(f"{resolution or 'default'}: {voted[CLUSTER].nunique()} clusters {f1:.3f} {accuracy:.3f}, "
-                     f"{changed:.1%} changed")  # fmt: skip
+                     f"{changed:.1%} changed" + refused(voted[MAJORITY_CELL_TYPE]))  # fmt: skip
     print(f"{name} ({int(judged.sum())} cells), macro-F1 and accuracy: {'; '.join(shown)}", flush=True)
 
 
