@@ -5,18 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cellmark.serving.cli_options import (
-    Device,
-    Force,
-    GenesByCells,
-    Layer,
-    LibrarySize,
-    MinAttributionShare,
-    MinPanelShare,
-    Model,
-    RecoverCounts,
-    Trusted,
-)
+from cellmark.serving import cli_options
 
 EXIT_DRIFTED = 3
 """Apart from 1, of a refused input, and 2, of a wrong command line."""
@@ -27,7 +16,7 @@ def drift(
         Path,
         typer.Argument(help="Cells, as annotate reads them; or a .csv or .parquet that annotate wrote."),
     ],
-    model: Model,
+    model: cli_options.Model,
     calls: Annotated[
         bool,
         typer.Option(
@@ -40,13 +29,13 @@ def drift(
             "--distilled", help="Call with the second annotator, or take calls that it made (train --distill)."
         ),
     ] = False,
-    layer: Layer = None,
-    library_size: LibrarySize = None,
-    genes_by_cells: GenesByCells = False,
-    recover_counts: RecoverCounts = False,
-    min_panel_share: MinPanelShare = None,
-    min_attribution_share: MinAttributionShare = None,
-    trusted: Trusted = False,
+    layer: cli_options.Layer = None,
+    library_size: cli_options.LibrarySize = None,
+    genes_by_cells: cli_options.GenesByCells = False,
+    recover_counts: cli_options.RecoverCounts = False,
+    min_panel_share: cli_options.MinPanelShare = None,
+    min_attribution_share: cli_options.MinAttributionShare = None,
+    trusted: cli_options.Trusted = False,
     json_output: Annotated[bool, typer.Option("--json", help="The report as JSON on standard output.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to write it: a page, .html; or .json.")] = None,
     fail_on: Annotated[
@@ -65,8 +54,8 @@ def drift(
         str | None,
         typer.Option("--experiment", help="Of MLflow. Default: MLFLOW_EXPERIMENT_NAME, else cellmark-drift."),
     ] = None,
-    device: Device = "cpu",
-    force: Force = False,
+    device: cli_options.Device = "cpu",
+    force: cli_options.Force = False,
 ) -> None:
     """Compare cells with the held-out cells of the model's training: depth, genes, confidence, novelty, composition.
 
@@ -86,10 +75,9 @@ def drift(
     from cellmark.schemas.read import require_input
     from cellmark.schemas.reference_profile import read_profile
     from cellmark.schemas.report.drift_page import render_drift
-    from cellmark.serving.annotator import Annotator
-    from cellmark.serving.cli_options import device_of
     from cellmark.serving.drift import drift_of_calls, drift_of_file
     from cellmark.serving.drift_in_pipelines import check_experiment, check_fail_on, fails
+    from cellmark.serving.load_annotator import load_annotator
     from cellmark.serving.log_drift import log_drift
     from cellmark.serving.model_source import open_model
     from cellmark.serving.progress import waiting
@@ -99,7 +87,6 @@ def drift(
     from cellmark.serving.show_drift import show_drift
     from cellmark.serving.write_calls import check_format, check_not_input
 
-    wanted = device_of(device)
     check_fail_on(fail_on)
     check_experiment(experiment, log_to_mlflow=log_to_mlflow)
     require_input(data)
@@ -109,19 +96,18 @@ def drift(
         check_not_input(out, [data])
     # Better now than after the work.
     client = open_registry() if log_to_mlflow else None
-    if not trusted:
-        start_reader()
     if calls or holds_calls(data):
+        if not trusted:
+            start_reader()
         with waiting(f"Loading {model}"):
             source = open_model(model)
         report = drift_of_calls(source, data, distilled=distilled, trusted=trusted)
     else:
-        with waiting(f"Loading {model}"):
-            annotator = Annotator.load(
-                model, device=wanted, min_panel_share=min_panel_share, min_attribution_share=min_attribution_share,
-                distilled=distilled,
-            )  # fmt: skip
-            read_profile(annotator.bundle, distilled=distilled)
+        annotator = load_annotator(
+            model, device=device, trusted=trusted, min_panel_share=min_panel_share,
+            min_attribution_share=min_attribution_share, distilled=distilled,
+        )  # fmt: skip
+        read_profile(annotator.bundle, distilled=distilled)
         reading = {"layer": layer, "genes_by_cells": genes_by_cells, "recover_counts": recover_counts}
         source = annotator.source
         report = drift_of_file(annotator, data, library_size=library_size, reading=reading, trusted=trusted)
