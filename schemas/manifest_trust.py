@@ -1,5 +1,6 @@
 """The manifest's sections on how far a call may be trusted: calibration, unknown cells, label sets."""
 
+from statistics import fmean
 from typing import Literal
 
 from pydantic import Field
@@ -78,6 +79,13 @@ class NoveltyEntry(Section):
     test_refusal_rate: float | None = None
     left_out: list[LeftOutType] = []
     left_out_level: Literal["fast", "full"] | None = None
+
+    def mean_left_out(self, field: str) -> float | None:
+        """Of a field of `left_out` the mean over types, each the mean over its folds; None where none was left out."""
+        by_type: dict[str, list[float]] = {}
+        for row in self.left_out:
+            by_type.setdefault(row.cell_type, []).append(getattr(row, field))
+        return fmean(map(fmean, by_type.values())) if by_type else None
 
 
 class LabelSetLevel(Section):

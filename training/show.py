@@ -30,10 +30,9 @@ def trust_lines(manifest: Manifest) -> list[str]:
     if novelty is not None:
         refused = novelty.false_refusal_rate if novelty.test_refusal_rate is None else novelty.test_refusal_rate
         lines.append(f"Unassigned: {refused:.1%} of known cells")
-        if novelty.left_out:
+        share = novelty.mean_left_out("refused")
+        if share is not None:
             types = sorted({row.cell_type for row in novelty.left_out})
-            share = sum(row.refused * row.n_unknown for row in novelty.left_out)
-            share /= sum(row.n_unknown for row in novelty.left_out)
             lines[-1] += f", {share:.0%} of cells of types that a network was not shown ({', '.join(types)})"
     if manifest.label_sets is not None and manifest.label_sets.levels:
         level = manifest.label_sets.levels[0]

@@ -1,6 +1,5 @@
 """How far calls can be trusted, as a run keeps it in MLflow: flat metrics to compare versions by, and tables."""
 
-from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -56,10 +55,7 @@ def _of_annotator(entry: Manifest | DistilledEntry) -> dict[str, Any]:
     if entry.novelty is not None:
         novelty = entry.novelty
         flat |= {f"novelty_{name}": getattr(novelty, name) for name in ("threshold", "test_refusal_rate")}
-        names = sorted({row.cell_type for row in novelty.left_out})
-        for field in LEFT_OUT if names else ():
-            of_types = [[getattr(row, field) for row in novelty.left_out if row.cell_type == name] for name in names]
-            flat[f"left_out_{field}"] = fmean(map(fmean, of_types))
+        flat |= {f"left_out_{field}": novelty.mean_left_out(field) for field in LEFT_OUT}
     for level in entry.label_sets.levels if entry.label_sets is not None else ():
         flat |= {f"label_sets_{100 * level.error_rate:g}_{name}": getattr(level, name) for name in OF_SETS}
     return flat

@@ -1,6 +1,5 @@
 """The first screen of the report: numbers that matter, each with its interval and its source, and the warnings."""
 
-from statistics import fmean
 from typing import Any
 
 from .evidence import TypeEvidence, best_scores
@@ -54,20 +53,11 @@ def _calibration(facts: ReportFacts) -> dict[str, Any]:
     return _tile(title, percent(after.expected_calibration_error), detail, source)
 
 
-def mean_left_out(facts: ReportFacts, field: str) -> float | None:
-    """Of a field of `LeftOutType` the mean over types, each the mean over its folds; None where none was left out."""
-    entry = facts.manifest.novelty
-    if entry is None or not entry.left_out:
-        return None
-    names = sorted({row.cell_type for row in entry.left_out})
-    return fmean(fmean(getattr(row, field) for row in entry.left_out if row.cell_type == name) for name in names)
-
-
 def _novelty(facts: ReportFacts) -> dict[str, Any]:
     entry, title = facts.manifest.novelty, "Unknown cells"
     if entry is None:
         return _tile(title, None, "A cell of an unknown type gets one of the model's types.", "novelty")
-    refused, known, auroc = (mean_left_out(facts, field) for field in ("refused", "known_refused", "auroc"))
+    refused, known, auroc = (entry.mean_left_out(field) for field in ("refused", "known_refused", "auroc"))
     if refused is None:
         wrongly = f"Of known cells {percent(_known_refused(facts))} stay unassigned"
         return _tile(title, None, f"{wrongly}; how many cells of an unknown type do was not tried.", "novelty")

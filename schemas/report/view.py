@@ -9,7 +9,7 @@ from . import curves, tables
 from .cell_map import CONFIDENCES, is_unassigned, legend, map_panels
 from .evidence import TypeEvidence, evidence_of
 from .facts import ReportFacts
-from .headline import mean_left_out, tiles, warnings
+from .headline import tiles, warnings
 from .reference import reference_view
 from .svg import COLOURS
 from .type_panels import type_panels
@@ -186,8 +186,8 @@ def trust_facts(facts: ReportFacts) -> dict[str, Any]:
         else None,
         "left_out": curves.left_out_chart(novelty.left_out) if novelty is not None and novelty.left_out else None,
         "left_out_rows": rows,
-        "auroc": mean_left_out(facts, "auroc"),
-        "refused": mean_left_out(facts, "refused"),
+        "auroc": novelty.mean_left_out("auroc") if novelty is not None else None,
+        "refused": novelty.mean_left_out("refused") if novelty is not None else None,
         "distilled": _distilled(facts),
         "level": novelty.left_out_level or "full" if novelty is not None else None,
     }
