@@ -32,12 +32,13 @@ def compare_donors(
     cells = cells.drop(columns=list(ANSWERS)).assign(**{UNASSIGNED_CELL: False})
     found = {}
     names = np.unique(donors)
+    rates = _RatesOfOthers(counted, labels, cell_types)
     for name in names if len(names) > 1 else ():
         own = donors == name
         if min(own.sum(), (~own).sum()) < FEWEST_CELLS:
             continue
         others = describe_cells(cells[~own], cell_types, part="held_out", refuses=False)
-        panel = _detection(counted, labels, own, cells[BEST].to_numpy(dtype=object), cell_types)
+        panel = rates.without(own, cells.loc[own, BEST].to_numpy(dtype=object))
         report = compare_cells(cells[own], others, panel=panel, top=0)
         found[str(name)] = DonorEffects(
             n_cells=int(own.sum()),
@@ -50,19 +51,26 @@ def compare_donors(
     return found
 
 
-def _detection(
-    counted: sp.csr_matrix, labels: np.ndarray, own: np.ndarray, best: np.ndarray, cell_types: Sequence[str]
-) -> PanelFacts:
-    """Share of a donor's cells that count each gene, and that expected of cells called as these are."""
-    there = counted > 0
-    observed, expected = _rates(there[own]), np.zeros(counted.shape[1])
-    overall = _rates(there[~own])
-    for name in cell_types:
-        share = float((best[own] == name).mean())
-        of_type = ~own & (labels == name)
-        expected += share * (_rates(there[of_type]) if of_type.any() else overall)
-    return PanelFacts([""] * counted.shape[1], observed, expected)
+class _RatesOfOthers:
+    """Cells that count each gene, by label. Summed once, so that many donors do not each read all cells."""
 
+    def __init__(self, counted: sp.csr_matrix, labels: np.ndarray, cell_types: Sequence[str]) -> None:
+        self._there = sp.csr_matrix(counted > 0, dtype=np.float64)
+        self._labels = np.array([labels == name for name in cell_types], dtype=np.float64)
+        self._cell_types = list(cell_types)
+        self._sums, self._sizes = self._labels @ self._there, self._labels.sum(axis=1)
 
-def _rates(there: sp.csr_matrix) -> np.ndarray:
-    return np.asarray(there.mean(axis=0), dtype=np.float64).ravel()
+    def without(self, own: np.ndarray, best: np.ndarray) -> PanelFacts:
+        """Share of a donor's cells that count each gene, and that of the others' cells, composed as these are called.
+
+        `own`: bool [cells]; `best`: the most probable types of the donor's cells.
+        """
+        there = self._there[own]
+        sums = self._sums - self._labels[:, own] @ there
+        sizes = self._sizes - self._labels[:, own].sum(axis=1)
+        overall = sums.sum(axis=0) / max(sizes.sum(), 1)
+        per_type = np.where(sizes[:, None] > 0, sums / np.maximum(sizes, 1)[:, None], overall)
+        shares = np.array([(best == name).mean() for name in self._cell_types])
+        n_genes = there.shape[1]
+        observed = np.asarray(there.mean(axis=0), dtype=np.float64).ravel()
+        return PanelFacts([""] * n_genes, observed, np.asarray(shares @ per_type))
