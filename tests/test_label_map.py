@@ -142,3 +142,4 @@ def test_a_file_of_other_genes_is_refused_before_networks_are_fitted(
     with pytest.raises(InputError) as refused:
         fit_independent(config, trained.cells, trained.bundle.panel)
     assert refused.value.code == "NO_GENES_SHARED"
+    assert all(finding.where.startswith("--test, ") for finding in refused.value.findings)

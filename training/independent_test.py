@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import onnx
 from cellmark.schemas.cells import CellSource
 from cellmark.schemas.check_labels import label_column_findings
 from cellmark.schemas.checked_cells import CheckedCells
-from cellmark.schemas.errors import Finding, LabelError, raise_if_refused
+from cellmark.schemas.errors import Finding, InputError, LabelError, raise_if_refused
 from cellmark.schemas.gene_panel import GenePanel
 from cellmark.schemas.normalization import dense_counts
 from cellmark.schemas.read import open_cells
@@ -43,8 +44,11 @@ def fit_independent(config: TrainingConfig, cells: LabelledCells, panel: GenePan
     """
     if config.test_data is None:
         return ()
-    with _checked(config, cells, panel) as (_, labels):
-        names, sizes = np.unique(labels, return_counts=True)
+    try:
+        with _checked(config, cells, panel) as (_, labels):
+            names, sizes = np.unique(labels, return_counts=True)
+    except InputError as error:  # so that nobody looks for it in the training data
+        raise type(error)(*(replace(one, where=f"--test, {one.where}") for one in error.findings)) from None
     label_map = read_label_map(config.test_labels) if config.test_labels is not None else {}
     codes, _, types = harmonize(names, np.zeros(0, dtype=int), cells.cell_types, label_map)
     others = names[codes < 0][np.argsort(-sizes[codes < 0], kind="stable")]
