@@ -66,9 +66,10 @@ class LeftOutType(Section):
 class NoveltyEntry(Section):
     """The output `novelty`, larger is stranger, and the threshold above which a cell stays unassigned.
 
-    `false_refusal_rate`: what the threshold was set to, on `n_cells` cells of held-out folds; `test_refusal_rate`: what
-    it gave in the test part. `left_out`: the protocol's table (`left_out_level`: `full`, each type of each fold by the
-    ensemble; `fast`, a few types of one fold together, by one network); empty where it was not run.
+    `false_refusal_rate`: what the threshold was set to, on `n_cells` cells of held-out folds, without `unused_folds`,
+    whose networks could not learn types of many cells; `test_refusal_rate`: what it gave in the test part. `left_out`:
+    the protocol's table (`left_out_level`: `full`, each type of each fold by the ensemble; `fast`, a few types of one
+    fold together, by one network); empty where it was not run.
     """
 
     score: str
@@ -76,6 +77,7 @@ class NoveltyEntry(Section):
     false_refusal_rate: float
     folds: Folds
     n_cells: int
+    unused_folds: list[str] = []
     test_refusal_rate: float | None = None
     left_out: list[LeftOutType] = []
     left_out_level: Literal["fast", "full"] | None = None

@@ -13,9 +13,10 @@ from cellmark.training.export_onnx import GraphWriter, _nearest
 from cellmark.training.fit_settings import FitSettings
 from cellmark.training.graph_session import open_session
 from cellmark.training.left_out_types import left_out_types, some_left_out, without_type, without_types
-from cellmark.training.novelty_of_cells import novelty_threshold
+from cellmark.training.novelty_of_cells import novelty_threshold, threshold_cells
 from cellmark.training.novelty_score import SHRINKAGE, MemberOutputs, _whiten, fit_novelty, novelty_rows
-from cellmark.training.out_of_fold import FoldPlan, learnable
+from cellmark.training.novelty_section import novelty_section
+from cellmark.training.out_of_fold import FoldPlan, OutOfFold, learnable
 
 SHORT = FitSettings(shape=NetworkShape((16,)), max_epochs=15, batch_size=32, learning_rate=5e-3)
 
@@ -86,6 +87,27 @@ def test_a_fold_does_not_learn_a_type_of_which_it_holds_nearly_all() -> None:
     # Outside a: 20 of 40, none of 30, 6 of 12 (half of a small type), 5 of 200.
     assert learnable(codes, plan, 0, 4, 10).tolist() == [True, False, True, False]
     assert learnable(codes, plan, 1, 4, 10).all()
+
+
+def test_folds_that_could_not_learn_types_of_many_cells_do_not_settle_the_threshold() -> None:
+    codes = np.r_[np.repeat([0, 1], 100), np.repeat(2, 30), np.repeat(3, 4)]
+    fold_of = np.arange(len(codes)) % 3
+    fold_of[200:230] = np.arange(30) < 3  # the third type: 27 cells in a, three in b
+    fold_of[230:] = 2  # all of the fourth in c
+    plan = FoldPlan("donors", ("a", "b", "c"), fold_of)
+    learned = np.array([[True, True, False, True], [True] * 4, [True, True, True, False]])
+    held_out = OutOfFold(plan, np.zeros((1, len(codes), 4), dtype=np.float32), (), (), learned)
+    # Without a 13 % of the cells are of a type not learned, without c 2 %.
+    assert held_out.like_the_registered(codes).tolist() == [False, True, True]
+    cells = threshold_cells(held_out, codes)
+    assert set(fold_of[cells]) == {1, 2}
+    assert set(cells) == {cell for cell in held_out.judged(codes) if fold_of[cell] != 0}
+    section = novelty_section(held_out, np.linspace(0, 1, len(codes)), codes, test_novelty=np.zeros(0))
+    assert section is not None
+    assert (section["n_cells"], section["unused_folds"]) == (len(cells), ["a"])
+    # Where no fold is like the registered model, all of them must do.
+    none = OutOfFold(plan, held_out.member_logits, (), (), np.tile([True, False, True, True], (3, 1)))
+    assert none.like_the_registered(codes).all()
 
 
 def cells_of_four_types(*, n_per_type: int = 90) -> tuple[sp.csr_matrix, np.ndarray, np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from cellmark.schemas.normalization import normalize
 from .choose_panel import choose_panel
 from .ensemble import fit_ensemble, predict_probabilities
 from .fit_settings import FitSettings
-from .novelty_of_cells import novelty_of, novelty_of_folds, novelty_threshold, score_of
+from .novelty_of_cells import novelty_of, novelty_of_folds, novelty_threshold, score_of, threshold_cells
 from .out_of_fold import FEWEST_CELLS, MOST_FOLDS, MOST_MEMBERS, FoldPlan, fit_out_of_fold, plan_folds, with_validation
 
 MIN_CELLS = 50
@@ -163,7 +163,7 @@ def without_types(
         x, codes, plan_folds(codes, donors, others, seed=seed, most=most_folds), n_types=n_types, members=members,
         seed=seed, device=device,
     )  # fmt: skip
-    calibration = novelty_of_folds(folds, x, codes)[folds.judged(codes)]
+    calibration = novelty_of_folds(folds, x, codes)[threshold_cells(folds, codes)]
     if len(calibration) == 0:
         return {}
     threshold = novelty_threshold(calibration)

@@ -47,6 +47,15 @@ def novelty_of_folds(held_out: OutOfFold, x: sp.csr_matrix, codes: np.ndarray) -
     return found
 
 
+def threshold_cells(held_out: OutOfFold, codes: np.ndarray) -> np.ndarray:
+    """Numbers of the held-out cells that settle the threshold: those that can be judged, of folds whose networks
+    resemble the registered ones. `codes`: int [cells].
+    """
+    judged = held_out.judged(codes)
+    like = held_out.like_the_registered(codes)[held_out.plan.fold_of[judged]]
+    return np.asarray(judged[like] if like.any() else judged)
+
+
 def novelty_threshold(novelty: np.ndarray, rate: float = FALSE_REFUSAL_RATE) -> float:
     """The least value above which no more than `rate` of `novelty` lies."""
     return float(np.quantile(novelty, 1 - rate, method="higher"))

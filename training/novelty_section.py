@@ -6,7 +6,7 @@ import numpy as np
 
 from cellmark.schemas.manifest_trust import NoveltyEntry
 
-from .novelty_of_cells import FALSE_REFUSAL_RATE, novelty_threshold
+from .novelty_of_cells import FALSE_REFUSAL_RATE, novelty_threshold, threshold_cells
 from .novelty_score import NAME
 from .out_of_fold import OutOfFold
 
@@ -19,16 +19,18 @@ def novelty_section(
     `fold_novelty`: [cells], see `novelty_of_folds`; `codes`: int [cells]. `test_novelty`: of the test cells to the
     registered model, [test cells].
     """
-    judged = held_out.judged(codes)
-    if len(judged) == 0:
+    cells = threshold_cells(held_out, codes)
+    if len(cells) == 0:
         return None
-    threshold = novelty_threshold(fold_novelty[judged])
+    threshold = novelty_threshold(fold_novelty[cells])
+    unused = set(range(len(held_out.plan.names))) - set(held_out.plan.fold_of[cells].tolist())
     section = {
         "score": NAME,
         "threshold": threshold,
         "false_refusal_rate": FALSE_REFUSAL_RATE,
         "folds": held_out.plan.folds,
-        "n_cells": len(judged),
+        "n_cells": len(cells),
+        "unused_folds": [held_out.plan.names[number] for number in sorted(unused)],
         "test_refusal_rate": float((test_novelty > threshold).mean()) if len(test_novelty) else None,
     }
     return NoveltyEntry.model_validate(section).model_dump(mode="json")
