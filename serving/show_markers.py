@@ -48,8 +48,10 @@ COMBINATION_COLUMNS = (
     Shown("genes and what they exceed", "genes and what they exceed", str),
     *(Shown(name, name, "{:.3f}".format) for name in ("precision", "recall", "F-beta")),
 )
-FOLDED = ("cell type", "gene", "genes and what they exceed")
+FOLDED = ("cell type", "gene", "next", "genes and what they exceed")
 """Headings of the columns that are folded where the terminal is narrow; numbers are not."""
+NARROWEST = 8
+"""Characters that a folded column keeps: nearly all genes have names no longer."""
 
 
 def show_markers(rows: pd.DataFrame, title: str, *, columns: Sequence[Shown] = COLUMNS) -> None:
@@ -59,7 +61,7 @@ def show_markers(rows: pd.DataFrame, title: str, *, columns: Sequence[Shown] = C
     table = Table(title=Text(title), title_justify="left", box=None, padding=(0, 1, 0, 0))
     for entry in shown:
         if entry.heading in FOLDED:
-            table.add_column(entry.heading, overflow="fold")
+            table.add_column(entry.heading, overflow="fold", min_width=NARROWEST)
         else:
             table.add_column(entry.heading, justify="right", no_wrap=True)
     first = shown[0].column

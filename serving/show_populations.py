@@ -16,7 +16,7 @@ from .show_markers import Shown, show_markers
 SIDE_BY_SIDE = 4
 """Populations in one table: more columns would be too narrow to read."""
 MARKERS = (
-    Shown("population", "population", str),
+    Shown("population", "", str),
     Shown("rank", "rank", str),
     Shown("gene_symbol", "gene", str),
     Shown("in_panel", "in panel", lambda value: "yes" if value else "no"),

@@ -5,6 +5,7 @@ import pytest
 
 from cellmark.schemas.marker_table import marker_table
 from cellmark.serving.show_markers import COLUMNS, show_markers
+from cellmark.serving.show_populations import MARKERS
 
 
 def two_types() -> pd.DataFrame:
@@ -46,3 +47,17 @@ def test_columns_without_any_value_are_left_out(capsys: pytest.CaptureFixture[st
     old = two_types()[["cell_type", "rank", "gene_symbol", "marker_score", "fraction_in"]].assign(auc=None)
     show_markers(old, "Markers")
     assert shown(capsys)[1].split() == ["cell", "type", "rank", "gene", "score", "%", "in"]
+
+
+def test_names_of_genes_stay_whole_beside_long_names_of_types(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    rows = two_types().assign(
+        population="new-1", in_panel=True, fraction_next=0.1, log2_fold_change_next=2.0,
+        next_cell_type="CD8+/CD45RA+ Naive Cytotoxic", gene_symbol=["S100A8", "LINC0092", "MS4A1"],
+    )  # fmt: skip
+    show_markers(rows, "Genes of its own", columns=MARKERS)
+    lines = shown(capsys)
+    assert max(map(len, lines)) <= 80
+    assert all(any(name in line for line in lines) for name in rows["gene_symbol"])
