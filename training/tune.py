@@ -170,12 +170,14 @@ def _run_trial(
         drawn = settings.space.suggest(trial, trial_settings(base, settings))
 
         def on_epoch(epoch: Epoch) -> None:
+            nonlocal finished
             epochs.append(epoch)
             trial.report(_value(epoch, settings), epoch.number)
             if time.monotonic() > ends:
                 trial.set_user_attr("reason", OUT_OF_TIME)
                 raise _Cut(OUT_OF_TIME)
             if epoch.number < settings.max_epochs and trial.should_prune():
+                finished = True  # what is left is to tell the study, as for a trial that ran to its end
                 raise optuna.TrialPruned
 
         fitted = fit(
