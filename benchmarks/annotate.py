@@ -61,7 +61,7 @@ def measure_annotate(data: Path, model: Path, out: Path, *, trusted: bool) -> di
     import onnxruntime  # noqa: F401
     import pyarrow.parquet  # noqa: F401
 
-    from cellmark.schemas import read_h5ad  # noqa: F401
+    from cellmark.schemas.cells import read_h5ad  # noqa: F401
     from cellmark.serving import Annotator
     from cellmark.serving.annotate_file import annotate_file
     from cellmark.serving.reader_process import ReaderBudget

@@ -27,8 +27,8 @@ import scipy.sparse as sp
 import torch
 from trust import DONORS, Quiet
 
-from cellmark.schemas.drift_report import DriftReport
-from cellmark.schemas.drift_words import verdict
+from cellmark.schemas.drift.drift_report import DriftReport
+from cellmark.schemas.drift.drift_words import verdict
 from cellmark.schemas.errors import InputError
 from cellmark.schemas.normalization import row_sums
 from cellmark.serving import Annotator

@@ -20,10 +20,10 @@ import pandas as pd
 import scipy.sparse as sp
 from starlette.testclient import TestClient
 
-from cellmark.schemas.cells import MemoryCells
-from cellmark.schemas.checked_cells import CheckedCells
-from cellmark.schemas.gene_panel import GeneMatch
-from cellmark.schemas.gene_tables import ENSEMBL, load_gene_table
+from cellmark.schemas.cells.cell_source import MemoryCells
+from cellmark.schemas.checks.checked_cells import CheckedCells
+from cellmark.schemas.genes.gene_panel import GeneMatch
+from cellmark.schemas.genes.gene_tables import ENSEMBL, load_gene_table
 from cellmark.serving import Annotator
 from cellmark.serving.app import make_app
 

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from cellmark.schemas.errors import InputError
-from cellmark.schemas.gene_tables import ENSEMBL, ENTREZ, PREVIOUS, Organism, load_gene_table
+from cellmark.schemas.genes.gene_tables import ENSEMBL, ENTREZ, PREVIOUS, Organism, load_gene_table
 from cellmark.serving import Annotator
 
 Rename = Callable[[list[str]], list[str]]

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cellmark.schemas.expectations import make_expectations, run_expectations
-from cellmark.schemas.quality_table import QualityAccumulator, sample_quality
+from cellmark.schemas.quality.expectations import make_expectations, run_expectations
+from cellmark.schemas.quality.quality_table import QualityAccumulator, sample_quality
 
 REPEATS = 5
 

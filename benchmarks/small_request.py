@@ -13,8 +13,8 @@ from typing import Any
 
 from starlette.testclient import TestClient
 
-from cellmark.schemas.cells import CellSource
-from cellmark.schemas.read import open_cells
+from cellmark.schemas.cells.cell_source import CellSource
+from cellmark.schemas.cells.read import open_cells
 from cellmark.serving import Annotator, uploads
 from cellmark.serving.app import make_app
 

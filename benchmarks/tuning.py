@@ -17,8 +17,8 @@ import numpy as np
 import optuna
 import scipy.sparse as sp
 
+from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.normalization import normalize
-from cellmark.schemas.read import open_cells
 from cellmark.training.choose_panel import choose_panel
 from cellmark.training.fit import Epoch, FitSettings
 from cellmark.training.labelled_cells import read_labelled

@@ -14,9 +14,10 @@ from pydantic import ValidationError
 
 from cellmark.schemas.canonical_json import canonical_json
 from cellmark.schemas.errors import BundleError, Finding, ModelError
-from cellmark.schemas.expectations_format import library_size_range, parse_expectations
-from cellmark.schemas.gene_panel import GenePanel
-from cellmark.schemas.manifest import (
+from cellmark.schemas.genes.gene_panel import GenePanel
+from cellmark.schemas.genes.panel_evidence import PanelEvidence
+from cellmark.schemas.manifest.expectations_format import library_size_range, parse_expectations
+from cellmark.schemas.manifest.manifest import (
     FORMAT_VERSION,
     MANIFEST_NAME,
     FileEntry,
@@ -25,7 +26,6 @@ from cellmark.schemas.manifest import (
     manifest_digest,
     seal,
 )
-from cellmark.schemas.panel_evidence import PanelEvidence
 
 ANNOTATOR = "annotator.onnx"
 EXPLAINER = "explainer.onnx"
@@ -100,7 +100,7 @@ class Bundle:
 
     @cached_property
     def markers(self) -> pd.DataFrame:
-        """The marker table, with the columns of `schemas/marker_table.py`. Raises `BundleError` on another file."""
+        """The marker table, columns as in `manifest/marker_table.py`. Raises `BundleError` on another file."""
         return _read_table(self.path(MARKERS))
 
     @cached_property
@@ -141,7 +141,7 @@ class Bundle:
 
     @cached_property
     def expectations(self) -> dict[str, Any]:
-        """The Great Expectations suites, as `schemas/expectations.py` writes them. Raises `BundleError`."""
+        """The Great Expectations suites, as `schemas/quality/expectations.py` writes them. Raises `BundleError`."""
         try:
             loaded: dict[str, Any] = json.loads(self.path(EXPECTATIONS).read_bytes())
         except (OSError, ValueError, RecursionError) as error:

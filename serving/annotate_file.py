@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from cellmark.schemas.data_docs import refuse_used
-from cellmark.schemas.quality_report import QualityReport
+from cellmark.schemas.quality.data_docs import refuse_used
+from cellmark.schemas.quality.quality_report import QualityReport
 
 from .annotator import Annotator
 from .majority import Over, Vote

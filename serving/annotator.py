@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.called_cells import CalledCells
-from cellmark.schemas.cells import CellSource, RowChunk
-from cellmark.schemas.checked_cells import CheckedCells, PreparedChunk
+from cellmark.schemas.calls.called_cells import CalledCells
+from cellmark.schemas.cells.cell_source import CellSource, RowChunk
+from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
 from cellmark.schemas.columns import UNS_KEY
-from cellmark.schemas.gene_panel import check_share
-from cellmark.schemas.panel_evidence import check_attribution_share
+from cellmark.schemas.genes.gene_panel import check_share
+from cellmark.schemas.genes.panel_evidence import check_attribution_share
 
 from .answer_facts import AnswerFacts
 from .as_source import as_source

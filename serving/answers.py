@@ -6,13 +6,13 @@ from typing import Any
 
 import pandas as pd
 
-from cellmark.schemas.cells import RowChunk
-from cellmark.schemas.checked_cells import ROWS_TO_REFUSE, CheckedCells, PreparedChunk
+from cellmark.schemas.api.request_cells import RequestCells
+from cellmark.schemas.api.strict_json import write_json
+from cellmark.schemas.cells.cell_source import RowChunk
+from cellmark.schemas.checks.checked_cells import ROWS_TO_REFUSE, CheckedCells, PreparedChunk
 from cellmark.schemas.columns import CALL_COLUMNS, CELL_ID, LABEL_SET
 from cellmark.schemas.errors import InputError
-from cellmark.schemas.fit_genes import fit_genes
-from cellmark.schemas.request_cells import RequestCells
-from cellmark.schemas.strict_json import write_json
+from cellmark.schemas.genes.fit_genes import fit_genes
 
 from .annotator import Annotator
 from .attribute import EXPLAIN_VALUES, Explained, Question, attribute_cells, explanation_frame

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from cellmark.schemas.api.strict_json import write_json
 from cellmark.schemas.errors import InputError
-from cellmark.schemas.strict_json import write_json
 
 from . import answers
 from .annotator import Annotator

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from cellmark.schemas.cells import CellSource
+from cellmark.schemas.cells.cell_source import CellSource
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -13,11 +13,11 @@ def as_source(cells: "AnnData | CellSource", *, layer: str | None = None, recove
     if isinstance(cells, CellSource):
         source = cells
     else:
-        from cellmark.schemas.read_anndata import cells_from_anndata
+        from cellmark.schemas.cells.read_anndata import cells_from_anndata
 
         source = cells_from_anndata(cells, layer=layer)
     if not recover_counts:
         return source
-    from cellmark.schemas.recover_counts import recover_source
+    from cellmark.schemas.cells.recover_counts import recover_source
 
     return recover_source(source)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.checked_cells import AlignedCells
+from cellmark.schemas.checks.checked_cells import AlignedCells
 from cellmark.schemas.columns import EXPLANATION_COLUMNS
 from cellmark.schemas.errors import Finding, ParameterError
 from cellmark.schemas.normalization import COUNTS_PER, dense_counts

@@ -8,9 +8,9 @@ import pandas as pd
 
 from cellmark.schemas.atomic_output import refuse_existing, unwritable, whole_file
 from cellmark.schemas.columns import CELL_TYPE, CONFIDENCE, UNASSIGNED, UNS_KEY
-from cellmark.schemas.data_docs import refuse_used
 from cellmark.schemas.errors import CellmarkError, Finding, ParameterError
-from cellmark.schemas.quality_report import QualityReport
+from cellmark.schemas.quality.data_docs import refuse_used
+from cellmark.schemas.quality.quality_report import QualityReport
 
 from .annotate_file import annotate_file
 from .annotator import Annotator

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from cellmark.schemas.coarse_calls import coarse_members
 from cellmark.schemas.errors import Finding, ParameterError
-from cellmark.schemas.flattened import flattened
-from cellmark.schemas.manifest import Manifest
+from cellmark.schemas.manifest.coarse_calls import coarse_members
+from cellmark.schemas.manifest.flattened import flattened
+from cellmark.schemas.manifest.manifest import Manifest
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from typing import Any
 
 import pandas as pd
 
+from cellmark.schemas.cells.open_limited import open_limited
+from cellmark.schemas.cells.read_limits import ReadLimits
+from cellmark.schemas.cells.reading import reading
 from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, CONFIDENCE, NOVELTY
 from cellmark.schemas.errors import Finding, ReadError
-from cellmark.schemas.open_limited import open_limited
-from cellmark.schemas.read_limits import ReadLimits
-from cellmark.schemas.reading import reading
 
 NEEDED = (CELL_TYPE, BEST_CELL_TYPE, CONFIDENCE, NOVELTY)
 TABLES = (".parquet", ".csv")

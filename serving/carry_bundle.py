@@ -10,7 +10,7 @@ from typing import BinaryIO
 from cellmark.schemas.atomic_output import whole_file, whole_folder
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import BundleError, Finding, OutputError, ReadError
-from cellmark.schemas.manifest import MANIFEST_NAME
+from cellmark.schemas.manifest.manifest import MANIFEST_NAME
 
 LARGEST_BUNDLE = 4 * 1024**3
 """Bytes that an archive may unpack to."""

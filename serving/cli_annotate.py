@@ -88,9 +88,9 @@ def annotate(
     """
     import os
 
-    from cellmark.schemas.data_docs import refuse_used
+    from cellmark.schemas.cells.read import require_input
     from cellmark.schemas.errors import Finding, ParameterError
-    from cellmark.schemas.read import require_input
+    from cellmark.schemas.quality.data_docs import refuse_used
     from cellmark.serving.annotate_file import annotate_file
     from cellmark.serving.batch import annotate_batch
     from cellmark.serving.computed_clusters import ComputedClusters

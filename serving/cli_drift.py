@@ -71,8 +71,8 @@ def drift(
     import json
 
     from cellmark.schemas.atomic_output import refuse_existing, whole_file
-    from cellmark.schemas.drift_words import plain_report
-    from cellmark.schemas.read import require_input
+    from cellmark.schemas.cells.read import require_input
+    from cellmark.schemas.drift.drift_words import plain_report
     from cellmark.schemas.reference_profile import read_profile
     from cellmark.schemas.report.drift_page import render_drift
     from cellmark.serving.drift import drift_of_calls, drift_of_file

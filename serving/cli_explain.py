@@ -36,8 +36,8 @@ def explain(
 
     Example: `cellmark explain new.h5ad --model models:/pbmc@champion -o why.csv --top 5 --against second`
     """
+    from cellmark.schemas.cells.read import require_input
     from cellmark.schemas.columns import UNS_KEY
-    from cellmark.schemas.read import require_input
     from cellmark.serving.attribute import Question
     from cellmark.serving.load_annotator import load_annotator
     from cellmark.serving.open_apart import open_source

@@ -89,7 +89,7 @@ def novel(
     import json
 
     from cellmark.schemas.atomic_output import refuse_existing
-    from cellmark.schemas.read import require_input
+    from cellmark.schemas.cells.read import require_input
     from cellmark.serving.called_cells import gather_called_cells
     from cellmark.serving.load_annotator import load_annotator
     from cellmark.serving.load_commands import load_training_step

@@ -17,7 +17,7 @@ from cellmark.serving.cli_options import (
 )
 
 if TYPE_CHECKING:
-    from cellmark.schemas.checks import Profile
+    from cellmark.schemas.checks.checks import Profile
 
 TRAINING = "Labelled cells"
 
@@ -117,7 +117,7 @@ def validate(
 
 def _check_options(profile: str, of_models: dict[str, Any], of_labels: dict[str, Any], model: str | None) -> None:
     """Refuse options that the profile, or the lack of a model, would leave without effect."""
-    from cellmark.schemas.checks import require_profile
+    from cellmark.schemas.checks.checks import require_profile
     from cellmark.schemas.errors import Finding, ParameterError
 
     require_profile(profile)

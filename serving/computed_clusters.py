@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.cells import CellSource
+from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.errors import Finding, InputError, ParameterError
 
 from .load_commands import load_clusters_step

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.cells import RowChunk
-from cellmark.schemas.checked_cells import CheckedCells, PreparedChunk
+from cellmark.schemas.cells.cell_source import RowChunk
+from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
 from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, CONFIDENCE, NOVELTY, UNASSIGNED
-from cellmark.schemas.compare_cells import compare_cells
-from cellmark.schemas.drift_report import DriftReport, PanelFacts
+from cellmark.schemas.drift.compare_cells import compare_cells
+from cellmark.schemas.drift.drift_report import DriftReport, PanelFacts
+from cellmark.schemas.drift.expected_detection import expected_detection
 from cellmark.schemas.errors import Finding, InputError
-from cellmark.schemas.expected_detection import expected_detection
-from cellmark.schemas.quality_table import QualityAccumulator, find_mitochondrial
+from cellmark.schemas.quality.quality_table import QualityAccumulator, find_mitochondrial
 from cellmark.schemas.reference_profile import BEST, UNASSIGNED_CELL, read_profile
 
 from .annotator import Annotator

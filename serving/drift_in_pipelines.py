@@ -1,6 +1,6 @@
 """What a pipeline asks of `cellmark drift`: from which verdict on it is to stop, and where runs are logged."""
 
-from cellmark.schemas.drift_report import ORDER, Severity
+from cellmark.schemas.drift.drift_report import ORDER, Severity
 from cellmark.schemas.errors import Finding, ParameterError
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.cells import RowChunk
-from cellmark.schemas.checked_cells import CheckedCells, PreparedChunk
+from cellmark.schemas.cells.cell_source import RowChunk
+from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
 from cellmark.schemas.columns import EXPLANATION_COLUMNS
 
 from .attribute import EXPLAIN_VALUES, Question, attribute_cells, explanation_frame

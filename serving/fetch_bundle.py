@@ -7,10 +7,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from cellmark.schemas import registry_tags as tags
 from cellmark.schemas.errors import BundleError, Finding, RegistryError
-from cellmark.schemas.manifest import MANIFEST_NAME
-from cellmark.schemas.tracking_uri import public_uri
+from cellmark.schemas.manifest.manifest import MANIFEST_NAME
+from cellmark.schemas.tracking import registry_tags as tags
+from cellmark.schemas.tracking.tracking_uri import public_uri
 
 from .bundle_cache import cached_bundle
 from .find_version import find_version
@@ -34,7 +34,7 @@ def fetch_bundle(model: str, *, uri: str | None = None) -> FetchedBundle:
     """The bundle behind `models:/name@alias`, `models:/name/3`, `models:/name/latest` or `runs:/id/path`.
 
     Artifacts on this machine are used where they lie; others are fetched once, into the cache. `uri`: where MLflow is,
-    by default as `schemas/tracking_uri.py` says. Raises `RegistryError` (`REGISTRY_UNREACHABLE` within seconds,
+    by default as `tracking/tracking_uri.py` says. Raises `RegistryError` (`REGISTRY_UNREACHABLE` within seconds,
     `MODEL_UNKNOWN`, `ALIAS_MISSING`, `RUN_UNKNOWN`, `REGISTRY_REFUSED`), and `BundleError` when the bundle is damaged
     or not the one that was registered.
     """

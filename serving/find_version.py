@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cellmark.schemas.errors import Finding, RegistryError
-from cellmark.schemas.tracking_uri import public_uri
+from cellmark.schemas.tracking.tracking_uri import public_uri
 
 from .model_uri import LATEST, VersionUri
 from .registry import ask, refusals

@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from cellmark.schemas import registry_tags as tags
-from cellmark.schemas.tracking_uri import public_uri
+from cellmark.schemas.tracking import registry_tags as tags
+from cellmark.schemas.tracking.tracking_uri import public_uri
 
 from .find_version import RegisteredModel, find_model, versions_of
 from .registry import open_registry, refusals
@@ -19,7 +19,7 @@ PAGE = 1000
 
 @dataclass(frozen=True)
 class VersionEntry:
-    """One version. `created`: UTC, to the second. `tags`: as in the registry, see `schemas/registry_tags.py`."""
+    """One version. `created`: UTC, to the second. `tags`: as in the registry, see `tracking/registry_tags.py`."""
 
     version: str
     aliases: tuple[str, ...]

@@ -8,10 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cellmark.schemas import registry_tags as tags
-from cellmark.schemas.drift_report import ORDER, DriftReport
-from cellmark.schemas.drift_words import verdict
-from cellmark.schemas.tracking_uri import artifact_root
+from cellmark.schemas.drift.drift_report import ORDER, DriftReport
+from cellmark.schemas.drift.drift_words import verdict
+from cellmark.schemas.tracking import registry_tags as tags
+from cellmark.schemas.tracking.tracking_uri import artifact_root
 
 from .model_source import ModelSource
 from .promote import current_user

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from cellmark.schemas.cells import CellSource
+from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.columns import CALL_COLUMNS, CELL_TYPE, CLUSTER, CONFIDENCE, MAJORITY_CELL_TYPE, MAJORITY_SHARE
 from cellmark.schemas.errors import Finding, ParameterError
 

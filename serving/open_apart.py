@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from cellmark.schemas.cells import CellSource
-from cellmark.schemas.check_folder import refuse_links_out
-from cellmark.schemas.read import open_cells, refuse_special, require_input
+from cellmark.schemas.cells.cell_source import CellSource
+from cellmark.schemas.cells.check_folder import refuse_links_out
+from cellmark.schemas.cells.read import open_cells, refuse_special, require_input
 
 from .reader_cells import ReaderCells
 from .reader_messages import unpack_frame

@@ -6,9 +6,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from cellmark.schemas.error_codes import CODES
-from cellmark.schemas.requests import CellsRequest, CsrRequest
-from cellmark.schemas.responses import (
+from cellmark.schemas.api.requests import CellsRequest, CsrRequest
+from cellmark.schemas.api.responses import (
     AnnotateAnswer,
     AttributeAnswer,
     MarkersAnswer,
@@ -16,6 +15,7 @@ from cellmark.schemas.responses import (
     Problem,
     ValidateAnswer,
 )
+from cellmark.schemas.error_codes import CODES
 
 from .openapi_parts import answer, cells_body, parameters, plain, refusals
 from .options import AnnotateOptions, AttributeOptions, MarkersOptions, ModelOptions, ValidateOptions

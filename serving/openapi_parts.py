@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from cellmark.schemas.api.read_npz import EXPECTED as NPZ_CONTENT
 from cellmark.schemas.error_codes import CODES
-from cellmark.schemas.read_npz import EXPECTED as NPZ_CONTENT
 
 from .problems import PROBLEM_JSON
 from .receive import ANY_FILE, FILE_FIELD, HDF5, JSON, MULTIPART, NPZ

@@ -5,8 +5,8 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from cellmark.schemas.api.request_findings import printable
 from cellmark.schemas.errors import Finding, ParameterError
-from cellmark.schemas.request_findings import printable
 
 from .attribute import DEFAULT_TOP
 

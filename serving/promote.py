@@ -5,8 +5,8 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from cellmark.schemas import registry_tags as tags
 from cellmark.schemas.errors import Finding, ParameterError
+from cellmark.schemas.tracking import registry_tags as tags
 
 from .find_version import find_model, find_version
 from .model_uri import VersionUri

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.cells import RowChunk
-from cellmark.schemas.checked_cells import CheckedCells, PreparedChunk
-from cellmark.schemas.quality_report import QualityReport
-from cellmark.schemas.quality_table import QualityAccumulator, find_mitochondrial
+from cellmark.schemas.cells.cell_source import RowChunk
+from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
+from cellmark.schemas.quality.quality_report import QualityReport
+from cellmark.schemas.quality.quality_table import QualityAccumulator, find_mitochondrial
 
 
 class QualityWatch:
@@ -28,6 +28,6 @@ class QualityWatch:
 
     def compare(self, bundle: Bundle, *, data_docs: Path | None = None) -> QualityReport:
         """Run the bundle's Great Expectations suites. `data_docs`: a new folder for its HTML pages."""
-        from cellmark.schemas.expectations import run_expectations
+        from cellmark.schemas.quality.expectations import run_expectations
 
         return run_expectations(bundle.expectations, self._tables.cells(), self._tables.sample(), data_docs=data_docs)

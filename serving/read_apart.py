@@ -13,21 +13,16 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cellmark.schemas import (  # noqa: F401
-    read_h5ad,
-    read_npz,
-    read_table,
-    read_tenx,
-    read_zarr,
-)
-from cellmark.schemas.anndata_facts import facts_of_h5ad
-from cellmark.schemas.cells import CellSource, RowChunk
+from cellmark.schemas.api import read_npz
+from cellmark.schemas.cells import read_h5ad, read_table, read_tenx, read_zarr  # noqa: F401
+from cellmark.schemas.cells.anndata_facts import facts_of_h5ad
+from cellmark.schemas.cells.cell_source import CellSource, RowChunk
+from cellmark.schemas.cells.read import open_cells
+from cellmark.schemas.cells.read_limits import ReadLimits
+from cellmark.schemas.cells.reading import reading
+from cellmark.schemas.cells.recover_counts import recover_source
+from cellmark.schemas.cells.stored_matrix import BLOCK_VALUES, native, slice_rows
 from cellmark.schemas.errors import CellmarkError
-from cellmark.schemas.read import open_cells
-from cellmark.schemas.read_limits import ReadLimits
-from cellmark.schemas.reading import reading
-from cellmark.schemas.recover_counts import recover_source
-from cellmark.schemas.stored_matrix import BLOCK_VALUES, native, slice_rows
 
 from .call_tables import read_call_table
 from .reader_messages import Message, pack, pack_error, pack_findings, pack_frame, unpack_frame

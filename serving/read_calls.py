@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
+from cellmark.schemas.cells.read import refuse_special, require_input
+from cellmark.schemas.cells.read_limits import NO_LIMITS
 from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, CONFIDENCE, NOVELTY
 from cellmark.schemas.errors import Finding, ReadError
-from cellmark.schemas.read import refuse_special, require_input
-from cellmark.schemas.read_limits import NO_LIMITS
 
 from .call_tables import EXPECTED, LONGEST_HEADER, NEEDED, TABLES, read_call_table
 from .open_apart import calls_apart, open_source

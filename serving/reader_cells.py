@@ -10,9 +10,9 @@ import pandas as pd
 import scipy.sparse as sp
 from pydantic import TypeAdapter, ValidationError
 
-from cellmark.schemas.anndata_facts import MOST_EMBEDDINGS, MOST_KEYS, AnndataFacts
-from cellmark.schemas.cells import CellSource, OtherMatrix, RowChunk
-from cellmark.schemas.stored_matrix import slice_rows
+from cellmark.schemas.cells.anndata_facts import MOST_EMBEDDINGS, MOST_KEYS, AnndataFacts
+from cellmark.schemas.cells.cell_source import CellSource, OtherMatrix, RowChunk
+from cellmark.schemas.cells.stored_matrix import slice_rows
 
 from .reader_messages import BrokenMessageError, Message, is_count, pack_frame, unpack_findings, unpack_frame
 from .reader_process import Reader

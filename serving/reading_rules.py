@@ -4,8 +4,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
+from cellmark.schemas.cells.read_limits import ReadLimits
 from cellmark.schemas.errors import Finding, ParameterError
-from cellmark.schemas.read_limits import ReadLimits
 
 from .reader_process import ReaderBudget
 

@@ -13,8 +13,8 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from cellmark.schemas.api.request_findings import printable
 from cellmark.schemas.errors import Finding, RequestError
-from cellmark.schemas.request_findings import printable
 
 from .settings import ServiceSettings
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from cellmark.schemas.errors import Finding, RegistryError, SetupError
-from cellmark.schemas.reach_tracking import check_reachable
-from cellmark.schemas.tracking_uri import public_uri, quiet_mlflow, tracking_uri
+from cellmark.schemas.tracking.reach_tracking import check_reachable
+from cellmark.schemas.tracking.tracking_uri import public_uri, quiet_mlflow, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,7 +23,7 @@ CLIENTS = {"s3": "boto3", "gs": "google-cloud-storage", "wasbs": "azure-storage-
 
 
 def open_registry(uri: str | None = None) -> "MlflowClient":
-    """A client of runs and registry at `uri`, by default where `schemas/tracking_uri.py` and `MLFLOW_REGISTRY_URI` say.
+    """A client of runs and registry at `uri`, by default as `tracking_uri.py` and `MLFLOW_REGISTRY_URI` say.
 
     Raises `RegistryError` (`REGISTRY_UNREACHABLE`) within seconds when none answers there; a SQLite file that does not
     exist is not made.

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import get_args
 
+from cellmark.schemas.cells.read_limits import ReadLimits
 from cellmark.schemas.errors import Finding, ParameterError
-from cellmark.schemas.read_limits import ReadLimits
 
 from .reader_process import ReaderBudget
 from .reading_rules import ReadingRules

@@ -5,8 +5,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cellmark.schemas.drift_report import DriftReport
-from cellmark.schemas.drift_words import donors_in_words, in_words, percent, verdict
+from cellmark.schemas.drift.drift_report import DriftReport
+from cellmark.schemas.drift.drift_words import donors_in_words, in_words, percent, verdict
 
 STYLES = {"ok": "green", "moved": "yellow", "far": "red"}
 

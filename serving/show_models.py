@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cellmark.schemas import registry_tags as tags
+from cellmark.schemas.tracking import registry_tags as tags
 
 from .list_models import ModelEntry, ModelList, VersionEntry
 from .model_source import ModelSource

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from cellmark.schemas.api.request_cells import RequestCells
+from cellmark.schemas.api.requests import cells_from_json
+from cellmark.schemas.api.strict_json import parse_json
+from cellmark.schemas.cells.file_kind import file_kind
 from cellmark.schemas.errors import CellmarkError, Finding, ParameterError, ReadError
-from cellmark.schemas.file_kind import file_kind
-from cellmark.schemas.request_cells import RequestCells
-from cellmark.schemas.requests import cells_from_json
-from cellmark.schemas.strict_json import parse_json
 
 from .open_apart import is_tenx, open_apart, open_npz_apart
 from .options import InputOptions
@@ -53,7 +53,7 @@ def _recovered(cells: RequestCells, options: InputOptions) -> RequestCells:
     """The same with counts recovered, if that was asked for."""
     if not options.recover_counts:
         return cells
-    from cellmark.schemas.recover_counts import recover_source
+    from cellmark.schemas.cells.recover_counts import recover_source
 
     return replace(cells, source=recover_source(cells.source))
 

@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from cellmark.schemas.anndata_facts import AnndataFacts, facts_of_h5ad
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.cells import CellSource
-from cellmark.schemas.check_matrix import MatrixWatch
-from cellmark.schemas.checked_cells import ROWS_TO_REFUSE, CheckedCells
-from cellmark.schemas.checks import CheckReport, Profile, check_cells, gravest_first
+from cellmark.schemas.cells.anndata_facts import AnndataFacts, facts_of_h5ad
+from cellmark.schemas.cells.cell_source import CellSource
+from cellmark.schemas.cells.read_anndata import RAW
+from cellmark.schemas.cells.reading import reading
+from cellmark.schemas.checks.check_matrix import MatrixWatch
+from cellmark.schemas.checks.checked_cells import ROWS_TO_REFUSE, CheckedCells
+from cellmark.schemas.checks.checks import CheckReport, Profile, check_cells, gravest_first
 from cellmark.schemas.errors import Finding, InputError, ParameterError
-from cellmark.schemas.gene_panel import check_share
-from cellmark.schemas.panel_evidence import check_attribution_share
-from cellmark.schemas.quality_report import QualityReport
-from cellmark.schemas.read_anndata import RAW
-from cellmark.schemas.reading import reading
+from cellmark.schemas.genes.gene_panel import check_share
+from cellmark.schemas.genes.panel_evidence import check_attribution_share
+from cellmark.schemas.quality.quality_report import QualityReport
 
 from .open_apart import open_source
 from .quality import QualityWatch

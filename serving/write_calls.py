@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cellmark.schemas.atomic_output import refuse_existing, whole_file
-from cellmark.schemas.cells import CellSource
+from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.columns import CALL_COLUMNS, MAJORITY_COLUMNS, NEW_POPULATION, UNS_KEY
 from cellmark.schemas.errors import Finding, OutputError
 

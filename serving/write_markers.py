@@ -7,10 +7,10 @@ import h5py
 import pandas as pd
 
 from cellmark.schemas.atomic_output import refuse_existing, whole_file
-from cellmark.schemas.cells import CellSource
+from cellmark.schemas.calls.scanpy_layout import KEY, rows_for, to_rank_genes_groups
+from cellmark.schemas.cells.cell_source import CellSource
+from cellmark.schemas.cells.read import require_input
 from cellmark.schemas.errors import Finding, ReadError
-from cellmark.schemas.read import require_input
-from cellmark.schemas.scanpy_layout import KEY, rows_for, to_rank_genes_groups
 
 from .copy_file import copy_file
 from .open_apart import open_source

@@ -144,7 +144,7 @@ def full_markers(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     first two genes as its minimal combination.
     """
     from cellmark.schemas.bundle import MARKERS, write_manifest
-    from cellmark.schemas.marker_table import COLUMNS, marker_table
+    from cellmark.schemas.manifest.marker_table import COLUMNS, marker_table
 
     folder = tmp_path_factory.mktemp("markers") / "bundle"
     shutil.copytree(Path(__file__).resolve().parent / "archives" / "v1", folder)
@@ -226,7 +226,7 @@ def draw_classifier() -> Callable[..., "Classifier"]:
 @pytest.fixture(scope="session")
 def empty_mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file with MLflow's tables, made once, since that takes seconds; copy it."""
-    from cellmark.schemas.tracking_uri import sqlite_uri
+    from cellmark.schemas.tracking.tracking_uri import sqlite_uri
     from cellmark.training.open_run import open_client
 
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
@@ -249,7 +249,7 @@ def mlflow_store(
     empty_mlflow_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_mlflow_settings: None
 ) -> str:
     """URI of an empty store of this test's own, which `MLFLOW_TRACKING_URI` names."""
-    from cellmark.schemas.tracking_uri import sqlite_uri
+    from cellmark.schemas.tracking.tracking_uri import sqlite_uri
 
     path = tmp_path / "mlflow" / "mlflow.db"
     path.parent.mkdir()
@@ -263,7 +263,7 @@ def registered_database(
     empty_mlflow_database: Path, trained: "TrainedModel", tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A SQLite file in which `trained` is registered as `tiny`, version 1; copy it, its artifacts stay in place."""
-    from cellmark.schemas.tracking_uri import artifact_root, sqlite_uri
+    from cellmark.schemas.tracking.tracking_uri import artifact_root, sqlite_uri
     from cellmark.training.open_run import open_client
     from cellmark.training.register import register_bundle
 
@@ -280,7 +280,7 @@ def registered_database(
 @pytest.fixture
 def registry(mlflow_store: str, registered_database: Path) -> str:
     """URI of a store of this test's own with `tiny` version 1, which `MLFLOW_TRACKING_URI` names."""
-    from cellmark.schemas.tracking_uri import sqlite_path
+    from cellmark.schemas.tracking.tracking_uri import sqlite_path
 
     path = sqlite_path(mlflow_store)
     assert path is not None

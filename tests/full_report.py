@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.manifest import Manifest, seal
-from cellmark.schemas.marker_table import COLUMNS, marker_table
+from cellmark.schemas.manifest.manifest import Manifest, seal
+from cellmark.schemas.manifest.marker_table import COLUMNS, marker_table
+from cellmark.schemas.manifest.training_summary import summarize_training
 from cellmark.schemas.reference_profile import (
     BEST,
     UNASSIGNED_CELL,
@@ -13,7 +14,6 @@ from cellmark.schemas.reference_profile import (
     describe_cells,
 )
 from cellmark.schemas.report.facts import Identity, ReportFacts
-from cellmark.schemas.training_summary import summarize_training
 
 HOSTILE = "<script>alert('x')</script> \"T\" & co | `a` *b*"
 LONG = "CD8-positive, alpha-beta memory T cell, CD45RO-positive, of the intestinal lamina propria"

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cellmark.schemas.called_cells import CalledCells
+from cellmark.schemas.calls.called_cells import CalledCells
 from cellmark.schemas.columns import CELL_ID
 
 N_GENES, N_OWN = 400, 40

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.errors import CellmarkError
-from cellmark.schemas.read import open_cells
 
 N_TRUNCATIONS = 40
 MEMORY = 6 * 1024**3

@@ -15,9 +15,9 @@ import torch
 from captum.attr import DeepLift
 
 from cellmark.schemas.bundle import Bundle
+from cellmark.schemas.cells.read_anndata import cells_from_anndata
 from cellmark.schemas.columns import CALL_COLUMNS, EXPLANATION_COLUMNS
 from cellmark.schemas.errors import InputError, ModelError, ParameterError
-from cellmark.schemas.read_anndata import cells_from_anndata
 from cellmark.serving import Annotator
 from cellmark.serving import explain_cells as explain_module
 from cellmark.serving import score as score_module

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from cellmark.schemas.cells import MemoryCells
-from cellmark.schemas.marker_table import COLUMNS
+from cellmark.schemas.cells.cell_source import MemoryCells
+from cellmark.schemas.manifest.marker_table import COLUMNS
 from cellmark.serving import Annotator
 
 ARCHIVES = Path(__file__).resolve().parent / "archives"

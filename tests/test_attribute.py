@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.checked_cells import AlignedCells
+from cellmark.schemas.checks.checked_cells import AlignedCells
 from cellmark.schemas.columns import EXPLANATION_COLUMNS
 from cellmark.schemas.errors import ModelError, ParameterError
 from cellmark.schemas.golden_cells import read_golden

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from scipy import stats
 
 from cellmark.schemas.errors import LabelError, ParameterError, SetupError
-from cellmark.schemas.marker_table import COLUMNS
+from cellmark.schemas.manifest.marker_table import COLUMNS
 from cellmark.schemas.normalization import normalize
 from cellmark.training.baseline_markers import METHODS, STATISTICS, baseline_markers
 

@@ -16,7 +16,7 @@ from cellmark.schemas import bundle as module
 from cellmark.schemas.bundle import REQUIRED, Bundle, write_manifest
 from cellmark.schemas.canonical_json import canonical_json
 from cellmark.schemas.errors import BundleError, ModelError
-from cellmark.schemas.manifest import MANIFEST_NAME, seal
+from cellmark.schemas.manifest.manifest import MANIFEST_NAME, seal
 
 OPTIONAL = (
     "markers.csv",

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import brier_score_loss, log_loss
 
-from cellmark.schemas.manifest_trust import CalibrationEntry, CalibrationScore
+from cellmark.schemas.manifest.manifest_trust import CalibrationEntry, CalibrationScore
 from cellmark.training.calibration_score import calibration_score
 from cellmark.training.calibration_section import calibration_section, fold_temperatures
 from cellmark.training.out_of_fold import FoldPlan, OutOfFold

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from cellmark.schemas.cells.read_limits import NO_LIMITS, ReadLimits
 from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, CONFIDENCE, NOVELTY
 from cellmark.schemas.errors import ReadError
-from cellmark.schemas.read_limits import NO_LIMITS, ReadLimits
 from cellmark.serving.call_tables import LONGEST_HEADER, MOST_COLUMNS, NEEDED, read_call_table
 from cellmark.serving.open_apart import calls_apart
 from cellmark.serving.read_calls import read_calls

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from cellmark.schemas.cells import MemoryCells
+from cellmark.schemas.cells.cell_source import MemoryCells
 from cellmark.schemas.errors import InputError
-from cellmark.schemas.gene_tables import ENSEMBL, ENTREZ, PREVIOUS, load_gene_table
+from cellmark.schemas.genes.gene_tables import ENSEMBL, ENTREZ, PREVIOUS, load_gene_table
 from cellmark.serving.annotator import Annotator
 from cellmark.serving.validate import validate_cells
 

@@ -9,9 +9,9 @@ import pytest
 from scipy.special import softmax
 from typer.testing import CliRunner
 
-from cellmark.schemas.coarse_calls import coarse_calls, coarse_members
 from cellmark.schemas.errors import ParameterError
-from cellmark.schemas.manifest_ontology import OntologyEntry, OntologyTerm
+from cellmark.schemas.manifest.coarse_calls import coarse_calls, coarse_members
+from cellmark.schemas.manifest.manifest_ontology import OntologyEntry, OntologyTerm
 from cellmark.serving import Annotator
 from cellmark.serving.cli import app
 from cellmark.training.cell_ontology import CellOntology

@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cellmark.schemas.check_counts import (
+from cellmark.schemas.checks.check_counts import (
     BLOCK,
     LARGEST_COUNT,
     N_EXAMPLES,

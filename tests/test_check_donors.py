@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from cellmark.schemas.check_donors import donor_findings
+from cellmark.schemas.checks.check_donors import donor_findings
 from cellmark.schemas.errors import Finding
 
 LABELS = ["B", "T"] * 6

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellmark.schemas.check_labels import label_column_findings, label_findings
+from cellmark.schemas.checks.check_labels import label_column_findings, label_findings
+from cellmark.schemas.checks.label_text import as_meant, as_seen, has_hidden
+from cellmark.schemas.checks.likely_columns import likely_donors, likely_labels
 from cellmark.schemas.errors import Finding
-from cellmark.schemas.label_text import as_meant, as_seen, has_hidden
-from cellmark.schemas.likely_columns import likely_donors, likely_labels
 
 RIGHT = ["B cell", "CD4+ T", "CD4- T", "\u03b3\u03b4 T", "CD14+ Monocytes", "T cell", "cDC1", "caf\u00e9 cell", "beta"]
 NBSP, ZERO_WIDTH, CYRILLIC_B, FULL_WIDTH = "\u00a0", "\u200b", "\u0412", "\uff22 cell"

@@ -10,13 +10,13 @@ import pytest
 import scipy.sparse as sp
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.cells import MemoryCells
-from cellmark.schemas.check_matrix import MatrixWatch, deep_outliers
-from cellmark.schemas.checked_cells import CheckedCells
-from cellmark.schemas.checks import check_anndata
+from cellmark.schemas.cells.cell_source import MemoryCells
+from cellmark.schemas.cells.read_anndata import cells_from_anndata
+from cellmark.schemas.checks.check_matrix import MatrixWatch, deep_outliers
+from cellmark.schemas.checks.checked_cells import CheckedCells
+from cellmark.schemas.checks.checks import check_anndata
 from cellmark.schemas.errors import InputError, ReadError
-from cellmark.schemas.gene_panel import GenePanel
-from cellmark.schemas.read_anndata import cells_from_anndata
+from cellmark.schemas.genes.gene_panel import GenePanel
 from cellmark.serving.annotator import Annotator
 from cellmark.serving.validate import check_path, validate_cells
 from cellmark.training.labelled_cells import read_labelled

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from cellmark.schemas.cells import MemoryCells, RowChunk
-from cellmark.schemas.checked_cells import AlignedCells, CheckedCells
+from cellmark.schemas.cells.cell_source import MemoryCells, RowChunk
+from cellmark.schemas.cells.read_anndata import cells_from_anndata
+from cellmark.schemas.checks.checked_cells import AlignedCells, CheckedCells
 from cellmark.schemas.errors import Finding, InputError, ReadError
-from cellmark.schemas.gene_panel import GenePanel
-from cellmark.schemas.read_anndata import cells_from_anndata
+from cellmark.schemas.genes.gene_panel import GenePanel
 
 PANEL = GenePanel(("A", "B", "C", "D"))
 NAMES = ["B", "X", "A", "D", "C", "Y"]

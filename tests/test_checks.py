@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from cellmark.schemas.anndata_facts import facts_of_anndata, facts_of_h5ad
-from cellmark.schemas.checks import CheckReport, check_anndata, check_cells, gravest_first
+from cellmark.schemas.cells.anndata_facts import facts_of_anndata, facts_of_h5ad
+from cellmark.schemas.cells.read_anndata import cells_from_anndata
+from cellmark.schemas.checks.checks import CheckReport, check_anndata, check_cells, gravest_first
 from cellmark.schemas.errors import Finding, ParameterError
-from cellmark.schemas.read_anndata import cells_from_anndata
 from cellmark.serving.open_apart import open_apart
 from cellmark.serving.reader_cells import ReaderCells
 from cellmark.serving.validate import check_path

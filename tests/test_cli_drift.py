@@ -12,7 +12,7 @@ import pytest
 import scipy.sparse as sp
 
 from cellmark.schemas.bundle import MANIFEST_NAME, REFERENCE_PROFILE, Bundle, write_manifest
-from cellmark.schemas.quality_table import find_mitochondrial
+from cellmark.schemas.quality.quality_table import find_mitochondrial
 from cellmark.schemas.reference_profile import MIDDLE, read_profile
 from cellmark.training.run import TrainedModel
 

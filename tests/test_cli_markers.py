@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.scanpy_layout import from_rank_genes_groups
+from cellmark.schemas.calls.scanpy_layout import from_rank_genes_groups
 
 Cellmark = Callable[..., Any]
 ARCHIVE = Path(__file__).resolve().parent / "archives" / "v1"

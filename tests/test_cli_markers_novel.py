@@ -13,9 +13,9 @@ import pytest
 import scipy.sparse as sp
 
 from cellmark.schemas.bundle import Bundle
+from cellmark.schemas.calls.new_populations import MARKER_COLUMNS
 from cellmark.schemas.columns import CALL_COLUMNS, CELL_TYPE, NEW_POPULATION, NOVELTY, UNASSIGNED
 from cellmark.schemas.errors import ModelError, ParameterError
-from cellmark.schemas.new_populations import MARKER_COLUMNS
 from cellmark.serving.annotator import Annotator
 from cellmark.training.new_populations import PopulationSearch
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import scanpy as sc
 
-from cellmark.schemas.marker_table import COLUMNS
+from cellmark.schemas.manifest.marker_table import COLUMNS
 
 Cellmark = Callable[..., Any]
 

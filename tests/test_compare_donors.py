@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from cellmark.schemas.compare_donors import compare_donors
+from cellmark.schemas.drift.compare_donors import compare_donors
 from cellmark.schemas.reference_profile import BEST, MEASURES, UNASSIGNED_CELL
 
 TYPES = ("T cell", "B cell")

@@ -12,12 +12,12 @@ import pytest
 import scipy.sparse as sp
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.cells import CellSource
-from cellmark.schemas.checked_cells import CheckedCells
+from cellmark.schemas.cells.cell_source import CellSource
+from cellmark.schemas.cells.read import open_cells
+from cellmark.schemas.cells.read_anndata import cells_from_anndata
+from cellmark.schemas.checks.checked_cells import CheckedCells
 from cellmark.schemas.errors import Finding, InputError
-from cellmark.schemas.gene_panel import GenePanel
-from cellmark.schemas.read import open_cells
-from cellmark.schemas.read_anndata import cells_from_anndata
+from cellmark.schemas.genes.gene_panel import GenePanel
 
 made = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("expression_cases.py"))))
 

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from cellmark.schemas.declared_organism import declared_organism, organism_name
+from cellmark.schemas.genes.declared_organism import declared_organism, organism_name
 
 
 @pytest.mark.parametrize(

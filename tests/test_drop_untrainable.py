@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
+from cellmark.schemas.cells.read_anndata import cells_from_anndata
 from cellmark.schemas.errors import LabelError
-from cellmark.schemas.read_anndata import cells_from_anndata
 from cellmark.training.drop_untrainable import drop_untrainable
 from cellmark.training.labelled_cells import LabelledCells, read_labelled
 from cellmark.training.split import Split, split_by_donor

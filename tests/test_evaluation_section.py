@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from scipy.special import softmax
 from sklearn.metrics import accuracy_score, f1_score
 
-from cellmark.schemas.manifest_evaluation import Estimate, EvaluationEntry
+from cellmark.schemas.manifest.manifest_evaluation import Estimate, EvaluationEntry
 from cellmark.training.config import TrainingConfig
 from cellmark.training.evaluation_files import evaluation_figures, evaluation_metrics, evaluation_tables
 from cellmark.training.evaluation_section import _hardly_learned, evaluation_section

@@ -15,9 +15,9 @@ import pytest
 import scipy.sparse as sp
 
 from cellmark.schemas.errors import BundleError, OutputError
-from cellmark.schemas.expectations import make_expectations, run_expectations
-from cellmark.schemas.quality_report import NotMeasured, QualityReport
-from cellmark.schemas.quality_table import QualityAccumulator, find_mitochondrial, sample_quality
+from cellmark.schemas.quality.expectations import make_expectations, run_expectations
+from cellmark.schemas.quality.quality_report import NotMeasured, QualityReport
+from cellmark.schemas.quality.quality_table import QualityAccumulator, find_mitochondrial, sample_quality
 
 Tables = tuple[pd.DataFrame, pd.DataFrame]
 BETWEEN = "expect_column_values_to_be_between"
@@ -55,8 +55,8 @@ def failed(report: QualityReport) -> set[tuple[str, str]]:
 def test_importing_the_module_and_making_expectations_loads_no_great_expectations() -> None:
     code = (
         "import sys, pandas as pd\n"
-        "from cellmark.schemas.expectations import make_expectations\n"
-        "from cellmark.schemas.quality_table import CELL_COLUMNS, sample_quality\n"
+        "from cellmark.schemas.quality.expectations import make_expectations\n"
+        "from cellmark.schemas.quality.quality_table import CELL_COLUMNS, sample_quality\n"
         "cells = pd.DataFrame([['a', 9, 3, 0.5]], columns=CELL_COLUMNS[:4])\n"
         "row = sample_quality(n_cells=1, n_genes=9, panel_overlap=1., whole_numbers=True, finite=True)\n"
         "make_expectations(cells, row, name='x')\n"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cellmark.schemas.errors import BundleError
-from cellmark.schemas.expectations_format import parse_expectations
+from cellmark.schemas.manifest.expectations_format import parse_expectations
 
 VALID: dict[str, Any] = {
     "format_version": 1,

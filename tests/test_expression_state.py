@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from cellmark.schemas.check_counts import check_counts
-from cellmark.schemas.checked_cells import CheckedCells
-from cellmark.schemas.counts_elsewhere import look_at
+from cellmark.schemas.cells.read_anndata import cells_from_anndata
+from cellmark.schemas.checks.check_counts import check_counts
+from cellmark.schemas.checks.checked_cells import CheckedCells
+from cellmark.schemas.checks.counts_elsewhere import look_at
+from cellmark.schemas.counts.expression_kinds import ExpressionState
+from cellmark.schemas.counts.expression_state import detect_state
+from cellmark.schemas.counts.sample_cells import sample_cells
 from cellmark.schemas.errors import InputError
-from cellmark.schemas.expression_kinds import ExpressionState
-from cellmark.schemas.expression_state import detect_state
-from cellmark.schemas.gene_panel import GenePanel
+from cellmark.schemas.genes.gene_panel import GenePanel
 from cellmark.schemas.normalization import row_sums
-from cellmark.schemas.read_anndata import cells_from_anndata
-from cellmark.schemas.sample_cells import sample_cells
 
 made = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("expression_cases.py"))))
 

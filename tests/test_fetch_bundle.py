@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import BundleError, RegistryError, SetupError
-from cellmark.schemas.tracking_uri import sqlite_uri
+from cellmark.schemas.tracking.tracking_uri import sqlite_uri
 from cellmark.serving import Annotator
 from cellmark.serving.fetch_bundle import FetchedBundle, fetch_bundle, local_folder
 from cellmark.training.register import register_bundle

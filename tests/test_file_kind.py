@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cellmark.schemas.cells.file_kind import file_kind
+from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.errors import ReadError
-from cellmark.schemas.file_kind import file_kind
-from cellmark.schemas.read import open_cells
 
 
 def npy() -> bytes:

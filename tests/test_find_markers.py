@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellmark.schemas.marker_table import COLUMNS
+from cellmark.schemas.manifest.marker_table import COLUMNS
 from cellmark.schemas.normalization import normalize
 from cellmark.training.contributions import choose_baselines, type_means
 from cellmark.training.find_markers import MarkerCells, PanelGenes, find_markers

@@ -5,11 +5,11 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from cellmark.schemas.api.request_cells import RequestCells
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.cells import MemoryCells
-from cellmark.schemas.fit_genes import GeneFit, fit_genes
-from cellmark.schemas.gene_panel import GenePanel
-from cellmark.schemas.request_cells import RequestCells
+from cellmark.schemas.cells.cell_source import MemoryCells
+from cellmark.schemas.genes.fit_genes import GeneFit, fit_genes
+from cellmark.schemas.genes.gene_panel import GenePanel
 from cellmark.serving.annotator import Annotator
 from cellmark.serving.answers import validate
 from cellmark.serving.model_source import open_model

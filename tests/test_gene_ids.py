@@ -7,8 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-from cellmark.schemas.gene_ids import detect_gene_names
-from cellmark.schemas.gene_tables import ENSEMBL, ENTREZ, load_gene_table
+from cellmark.schemas.genes.gene_ids import detect_gene_names
+from cellmark.schemas.genes.gene_tables import ENSEMBL, ENTREZ, load_gene_table
 
 REAL = ("pbmc3k", "pancreas_baron_human", "pbmc_facs", "mix5cl_celseq2")
 CASES: dict[str, Callable[[str], str]] = {

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellmark.schemas.errors import GeneOverlapError, ParameterError
-from cellmark.schemas.gene_panel import GenePanel, duplicate_notes, overlap_findings
+from cellmark.schemas.genes.gene_panel import GenePanel, duplicate_notes, overlap_findings
 
 PANEL = GenePanel(("MS4A1", "CD79A", "GNLY", "NKG7", "LYZ", "PPBP"))
 

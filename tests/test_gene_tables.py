@@ -8,8 +8,8 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from cellmark.schemas.gene_tables import AMBIGUOUS, ORGANISMS, RELEASE, GeneTable, Organism, load_gene_table
-from cellmark.schemas.mangled_gene_names import loose_keys
+from cellmark.schemas.genes.gene_tables import AMBIGUOUS, ORGANISMS, RELEASE, GeneTable, Organism, load_gene_table
+from cellmark.schemas.genes.mangled_gene_names import loose_keys
 
 DATA = files("cellmark.schemas") / "data"
 HUMAN = {
@@ -107,10 +107,10 @@ def test_the_tables_are_small() -> None:
 def test_names_that_are_the_panels_load_no_table() -> None:
     code = """
 import numpy as np, pandas as pd, scipy.sparse as sp
-from cellmark.schemas.cells import MemoryCells
-from cellmark.schemas.fit_genes import fit_genes
-from cellmark.schemas.gene_panel import GenePanel
-from cellmark.schemas.gene_tables import load_gene_table
+from cellmark.schemas.cells.cell_source import MemoryCells
+from cellmark.schemas.genes.fit_genes import fit_genes
+from cellmark.schemas.genes.gene_panel import GenePanel
+from cellmark.schemas.genes.gene_tables import load_gene_table
 cells = MemoryCells(sp.csr_matrix(np.ones((2, 3))), np.array(["LYZ", "CD3D", "extra"]), pd.DataFrame(index=["a", "b"]))
 cells.uns = {"organism": "Homo sapiens"}
 assert not fit_genes(GenePanel(("CD3D", "LYZ"), None, "human"), cells).findings

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from cellmark.schemas.check_hdf5 import check_hdf5
+from cellmark.schemas.cells.check_hdf5 import check_hdf5
 from cellmark.schemas.errors import CellmarkError
 from cellmark.serving.open_apart import open_apart, open_npz_apart
 from cellmark.serving.reader_process import ReaderBudget

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
-from cellmark.schemas.flattened import flattened
-from cellmark.schemas.manifest_trust import LabelSetsEntry
+from cellmark.schemas.manifest.flattened import flattened
+from cellmark.schemas.manifest.manifest_trust import LabelSetsEntry
 from cellmark.serving.call_rules import packed_sets
 from cellmark.serving.label_sets import set_column, set_lists
 from cellmark.training.conformal_sets import fit_set_thresholds, label_sets

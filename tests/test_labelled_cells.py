@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from cellmark.schemas.cells import CellSource
+from cellmark.schemas.cells.cell_source import CellSource
+from cellmark.schemas.cells.read_anndata import cells_from_anndata
 from cellmark.schemas.errors import InputError, LabelError
-from cellmark.schemas.read_anndata import cells_from_anndata
 from cellmark.training.labelled_cells import LabelledCells, known_gene_ids, read_labelled, subset
 
 LABELS = ["T", "B", "T", "rare", "B", "T", "B", "NK", "NK", "NK"]

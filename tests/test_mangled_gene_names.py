@@ -2,7 +2,7 @@
 
 import pytest
 
-from cellmark.schemas.mangled_gene_names import (
+from cellmark.schemas.genes.mangled_gene_names import (
     copied_from,
     dated_symbols,
     ensembl_id,

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.manifest import MANIFEST_NAME, Manifest, bundle_digest, manifest_digest, seal
+from cellmark.schemas.manifest.manifest import MANIFEST_NAME, Manifest, bundle_digest, manifest_digest, seal
 
 
 @pytest.fixture

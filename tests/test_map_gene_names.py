@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cellmark.schemas.map_gene_names import MappedGenes, PanelNames, map_gene_names
+from cellmark.schemas.genes.map_gene_names import MappedGenes, PanelNames, map_gene_names
 
 HUMAN = PanelNames(("MS4A1", "MARCH1", "HLA-A", "TBCE", "RP11-206L10.2"), None, "human")
 

@@ -12,7 +12,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
-from cellmark.schemas.marker_table import marker_table
+from cellmark.schemas.manifest.marker_table import marker_table
 from cellmark.training import marker_heatmap
 from cellmark.training.contribution_matrix import contribution_figure
 from cellmark.training.figure_style import BLUE, ORANGE

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from cellmark.schemas.errors import CellmarkError, GeneOverlapError, LabelError, OutputError, ParameterError, ReadError
-from cellmark.schemas.marker_table import marker_table
+from cellmark.schemas.manifest.marker_table import marker_table
 from cellmark.training.chosen_markers import chosen_markers
 from cellmark.training.marker_files import check_not_input, check_suffix, read_marker_file, write_h5ad, write_table
 

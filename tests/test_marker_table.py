@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellmark.schemas.marker_table import COLUMNS, marker_table
+from cellmark.schemas.manifest.marker_table import COLUMNS, marker_table
 
 
 def test_all_columns_come_in_order_with_their_dtypes_and_are_null_when_not_given() -> None:

@@ -5,11 +5,11 @@ import json
 import pandas as pd
 import pytest
 
+from cellmark.schemas.api.responses import MarkersAnswer
+from cellmark.schemas.api.strict_json import write_json
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import ModelError, ParameterError
-from cellmark.schemas.marker_table import COLUMNS
-from cellmark.schemas.responses import MarkersAnswer
-from cellmark.schemas.strict_json import write_json
+from cellmark.schemas.manifest.marker_table import COLUMNS
 from cellmark.serving.annotator import Annotator
 from cellmark.serving.answers import markers_json
 from cellmark.serving.markers import (

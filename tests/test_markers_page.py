@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.marker_table import COLUMNS
+from cellmark.schemas.manifest.marker_table import COLUMNS
 from cellmark.training.gene_lists import BUILT_IN
 from cellmark.training.minimal_combination import N_CANDIDATES, TOLERANCE
 from cellmark.training.surface_genes import SURFACE_GENES
@@ -79,7 +79,7 @@ def test_columns_and_verdicts_of_changes_are_described_as_they_are() -> None:
 
 
 def test_columns_of_new_populations_are_described_as_they_are() -> None:
-    from cellmark.schemas.new_populations import MARKER_COLUMNS, POPULATION_COLUMNS
+    from cellmark.schemas.calls.new_populations import MARKER_COLUMNS, POPULATION_COLUMNS
 
     section = PAGE.split("## New populations")[1].split("\n## ")[0]
     rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", section, flags=re.MULTILINE)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from cellmark.schemas.cells import MemoryCells
+from cellmark.schemas.cells.cell_source import MemoryCells
 from cellmark.training.labelled_cells import read_labelled
 from cellmark.training.name_genes import name_genes
 
@@ -79,7 +79,7 @@ def test_training_reads_symbols_ids_and_sums_genes_that_become_one() -> None:
     adata = ad.AnnData(sp.csr_matrix(X.astype(np.float32)), obs=pd.DataFrame({"t": list("aabbaabb")}))
     adata.var_names = names
     adata.obs_names = [f"c{number}" for number in range(8)]
-    from cellmark.schemas.read_anndata import cells_from_anndata
+    from cellmark.schemas.cells.read_anndata import cells_from_anndata
 
     read = read_labelled(cells_from_anndata(adata), label="t", min_cells=2)
     assert read.gene_symbols == tuple(SYMBOLS)

@@ -14,8 +14,8 @@ import scipy.sparse as sp
 from scipy.stats import mannwhitneyu
 from sklearn.metrics import adjusted_rand_score
 
+from cellmark.schemas.calls.new_populations import MARKER_COLUMNS, POPULATION_COLUMNS, NewPopulations
 from cellmark.schemas.errors import ParameterError, SetupError
-from cellmark.schemas.new_populations import MARKER_COLUMNS, POPULATION_COLUMNS, NewPopulations
 from cellmark.schemas.normalization import normalize
 from cellmark.training.new_populations import PopulationSearch
 

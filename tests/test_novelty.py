@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from onnx import TensorProto, helper
 from scipy.spatial.distance import mahalanobis
 
-from cellmark.schemas.manifest_trust import LeftOutType
+from cellmark.schemas.manifest.manifest_trust import LeftOutType
 from cellmark.training.classifier import NetworkShape
 from cellmark.training.ensemble import variations
 from cellmark.training.export_onnx import GraphWriter, _nearest

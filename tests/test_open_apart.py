@@ -18,9 +18,9 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
+from cellmark.schemas.cells.read import open_cells
+from cellmark.schemas.cells.read_limits import ReadLimits
 from cellmark.schemas.errors import CountsError, ParameterError, ReadError
-from cellmark.schemas.read import open_cells
-from cellmark.schemas.read_limits import ReadLimits
 from cellmark.serving import reader_server as reader_server_module
 from cellmark.serving.open_apart import open_apart
 from cellmark.serving.reader_process import ReaderBudget

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from cellmark.schemas.errors import GeneOverlapError, ParameterError
-from cellmark.schemas.gene_panel import GenePanel, overlap_findings
-from cellmark.schemas.panel_evidence import PanelEvidence, check_attribution_share
+from cellmark.schemas.genes.gene_panel import GenePanel, overlap_findings
+from cellmark.schemas.genes.panel_evidence import PanelEvidence, check_attribution_share
 
 GENES = ("A", "B", "C", "D", "E", "F")
 PER_TYPE = np.array([[0.6, 0.1, 0.1, 0.1, 0.05, 0.05], [0.0, 0.0, 0.1, 0.1, 0.3, 0.5]])

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cellmark.schemas.quality_bounds import MOSTLY, cell_range, median_range
+from cellmark.schemas.quality.quality_bounds import MOSTLY, cell_range, median_range
 
 COUNTS = arrays(np.float64, st.integers(1, 300), elements=st.integers(0, 10**7).map(float))
 FRACTIONS = arrays(np.float64, st.integers(1, 300), elements=st.floats(0, 1))

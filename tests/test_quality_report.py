@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellmark.schemas.quality_report import (
+from cellmark.schemas.quality.quality_report import (
     NotMeasured,
     QualityCheck,
     QualityReport,

@@ -8,9 +8,9 @@ import pytest
 
 from cellmark.schemas.canonical_json import canonical_json
 from cellmark.schemas.errors import ParameterError
-from cellmark.schemas.expectations_format import parse_expectations
-from cellmark.schemas.quality_suites import make_expectations
-from cellmark.schemas.quality_table import sample_quality
+from cellmark.schemas.manifest.expectations_format import parse_expectations
+from cellmark.schemas.quality.quality_suites import make_expectations
+from cellmark.schemas.quality.quality_table import sample_quality
 
 SAMPLE = sample_quality(n_cells=500, n_genes=2_001, panel_overlap=1.0, whole_numbers=True, finite=True)
 

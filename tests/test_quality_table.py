@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from cellmark.schemas.quality_table import (
+from cellmark.schemas.quality.quality_table import (
     CELL_COLUMNS,
     SAMPLE_COLUMNS,
     QualityAccumulator,

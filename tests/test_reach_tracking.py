@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from cellmark.schemas.errors import RegistryError
-from cellmark.schemas.reach_tracking import check_reachable
-from cellmark.schemas.tracking_uri import sqlite_uri
+from cellmark.schemas.tracking.reach_tracking import check_reachable
+from cellmark.schemas.tracking.tracking_uri import sqlite_uri
 
 
 @pytest.fixture(autouse=True)

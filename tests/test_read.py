@@ -13,9 +13,9 @@ import pytest
 import scipy.io
 import scipy.sparse as sp
 
-from cellmark.schemas.cells import MemoryCells
+from cellmark.schemas.cells.cell_source import MemoryCells
+from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.errors import CellmarkError, ParameterError, ReadError
-from cellmark.schemas.read import open_cells
 
 
 def write_tenx_h5(path: Path, cells: ad.AnnData) -> Path:

@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from cellmark.schemas.cells import CellSource
+from cellmark.schemas.cells.cell_source import CellSource
+from cellmark.schemas.cells.read import open_cells
+from cellmark.schemas.cells.read_anndata import cells_from_anndata
+from cellmark.schemas.cells.read_h5ad import open_h5ad
 from cellmark.schemas.errors import ReadError
-from cellmark.schemas.read import open_cells
-from cellmark.schemas.read_anndata import cells_from_anndata
-from cellmark.schemas.read_h5ad import open_h5ad
 
 MATRICES = [sp.csr_matrix, sp.csc_matrix, np.asarray, sp.csr_array]
 

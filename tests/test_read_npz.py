@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from cellmark.schemas.api.read_npz import read_npz
+from cellmark.schemas.api.request_cells import RequestCells
+from cellmark.schemas.cells.read_limits import ReadLimits
 from cellmark.schemas.errors import CellmarkError, ReadError
-from cellmark.schemas.read_limits import ReadLimits
-from cellmark.schemas.read_npz import read_npz
-from cellmark.schemas.request_cells import RequestCells
 
 COUNTS = sp.csr_matrix(np.array([[3, 0, 5], [0, 7, 0]], dtype=np.float32))
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cellmark.schemas.cells.read import open_cells
+from cellmark.schemas.cells.read_table import VALUES_AT_ONCE, read_table
 from cellmark.schemas.errors import ReadError
-from cellmark.schemas.read import open_cells
-from cellmark.schemas.read_table import VALUES_AT_ONCE, read_table
 
 SMALL = "cell_id,CD3D,LYZ,MS4A1\nc1,0,1,2\nc2,3,0,0\n"
 SMALL_VALUES = [[0, 1, 2], [3, 0, 0]]
@@ -82,7 +82,7 @@ def test_many_blocks_of_rows_give_the_same_table_as_one(monkeypatch: pytest.Monk
     frame.to_csv(tmp_path / "t.csv")
     whole = read_table(tmp_path / "t.csv")
     assert frame.size < VALUES_AT_ONCE
-    monkeypatch.setattr("cellmark.schemas.read_table.VALUES_AT_ONCE", 40)
+    monkeypatch.setattr("cellmark.schemas.cells.read_table.VALUES_AT_ONCE", 40)
     parts = read_table(tmp_path / "t.csv")
     assert (whole.X != parts.X).nnz == 0
     assert list(whole.cell_ids) == list(parts.cell_ids)
@@ -91,7 +91,7 @@ def test_many_blocks_of_rows_give_the_same_table_as_one(monkeypatch: pytest.Monk
 
 
 def test_a_row_number_is_right_in_a_later_block(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("cellmark.schemas.read_table.VALUES_AT_ONCE", 8)
+    monkeypatch.setattr("cellmark.schemas.cells.read_table.VALUES_AT_ONCE", 8)
     rows = [f"c{number},{number},1" for number in range(20)]
     rows[13] = "c13,many,1"
     error = refused(written(tmp_path, "\n".join(["id,CD3D,LYZ", *rows])))

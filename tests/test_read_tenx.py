@@ -13,9 +13,9 @@ import pytest
 import scipy.io
 import scipy.sparse as sp
 
+from cellmark.schemas.cells.read import open_cells
+from cellmark.schemas.cells.read_tenx import read_tenx_folder, read_tenx_h5
 from cellmark.schemas.errors import ReadError
-from cellmark.schemas.read import open_cells
-from cellmark.schemas.read_tenx import read_tenx_folder, read_tenx_h5
 
 SYMBOLS = ["MS4A1", "CD79A", "NA", "LYZ", "LYZ", "CD3_TotalSeqB", "guide-1"]
 IDS = ["ENSG1", "ENSG2", "ENSG3", "ENSG4", "ENSG5", "CD3", "guide-1"]

@@ -15,9 +15,9 @@ import pytest
 import scipy.sparse as sp
 import zarr
 
+from cellmark.schemas.cells.read import open_cells
+from cellmark.schemas.cells.read_zarr import read_zarr
 from cellmark.schemas.errors import ReadError
-from cellmark.schemas.read import open_cells
-from cellmark.schemas.read_zarr import read_zarr
 
 
 def drawn(matrix: Callable[[Any], Any] = sp.csr_matrix) -> ad.AnnData:

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
+from cellmark.schemas.cells.read import open_cells
+from cellmark.schemas.cells.read_anndata import cells_from_anndata
+from cellmark.schemas.cells.recover_counts import recover_counts, recover_source
 from cellmark.schemas.errors import CountsError, InputError
-from cellmark.schemas.read import open_cells
-from cellmark.schemas.read_anndata import cells_from_anndata
-from cellmark.schemas.recover_counts import recover_counts, recover_source
 from cellmark.serving.annotator import Annotator
 
 made = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("expression_cases.py"))))

@@ -19,16 +19,16 @@ from markdown_it import MarkdownIt
 
 from cellmark.schemas.bundle import CELL_MAP, MODEL_CARD, REPORT, TRAINING_SUMMARY, Bundle
 from cellmark.schemas.errors import BundleError
-from cellmark.schemas.manifest_evaluation import Estimate, JudgedCells
-from cellmark.schemas.manifest_ontology import OntologyEntry, OntologyTerm
-from cellmark.schemas.manifest_trust import DistilledEntry
+from cellmark.schemas.manifest.manifest_evaluation import Estimate, JudgedCells
+from cellmark.schemas.manifest.manifest_ontology import OntologyEntry, OntologyTerm
+from cellmark.schemas.manifest.manifest_trust import DistilledEntry
+from cellmark.schemas.manifest.training_summary import summarize_training
 from cellmark.schemas.report.evidence import evidence_of
 from cellmark.schemas.report.facts import read_facts
 from cellmark.schemas.report.headline import tiles, warnings
 from cellmark.schemas.report.model_card import render_model_card
 from cellmark.schemas.report.render import render_report
 from cellmark.schemas.report.svg import clip_all
-from cellmark.schemas.training_summary import summarize_training
 
 if TYPE_CHECKING:
     from cellmark.schemas.report.facts import ReportFacts

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellmark.schemas.compare_cells import compare_cells
-from cellmark.schemas.drift_report import PanelFacts
+from cellmark.schemas.drift.compare_cells import compare_cells
+from cellmark.schemas.drift.drift_report import PanelFacts
 from cellmark.schemas.reference_profile import BEST, UNASSIGNED_CELL
 from cellmark.schemas.report.drift_page import render_drift
 from cellmark.schemas.report.render import render_report

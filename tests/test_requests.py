@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from cellmark.schemas.api.requests import cells_from_json
 from cellmark.schemas.errors import CellmarkError, InputError, ReadError, RequestError
-from cellmark.schemas.requests import cells_from_json
 
 
 def cell(**changes: Any) -> dict[str, Any]:

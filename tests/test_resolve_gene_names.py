@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from cellmark.schemas.gene_tables import ALIAS, AMBIGUOUS, ENSEMBL, ENTREZ, PREVIOUS, SYMBOL, load_gene_table
-from cellmark.schemas.name_digest import NameList
-from cellmark.schemas.resolve_gene_names import (
+from cellmark.schemas.genes.gene_tables import ALIAS, AMBIGUOUS, ENSEMBL, ENTREZ, PREVIOUS, SYMBOL, load_gene_table
+from cellmark.schemas.genes.name_digest import NameList
+from cellmark.schemas.genes.resolve_gene_names import (
     COPY,
     DATE,
     NO_WAY,

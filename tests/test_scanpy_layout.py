@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cellmark.schemas.calls.scanpy_layout import from_rank_genes_groups, rows_for, to_rank_genes_groups, write_into
 from cellmark.schemas.errors import CellmarkError
-from cellmark.schemas.marker_table import COLUMNS, marker_table
-from cellmark.schemas.scanpy_layout import from_rank_genes_groups, rows_for, to_rank_genes_groups, write_into
+from cellmark.schemas.manifest.marker_table import COLUMNS, marker_table
 
 FIELDS = ("names", "scores", "logfoldchanges", "pvals", "pvals_adj")
 

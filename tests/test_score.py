@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.cells import RowChunk
-from cellmark.schemas.checked_cells import CheckedCells, PreparedChunk
+from cellmark.schemas.cells.cell_source import RowChunk
+from cellmark.schemas.cells.read_anndata import cells_from_anndata
+from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
 from cellmark.schemas.errors import InputError
-from cellmark.schemas.read_anndata import cells_from_anndata
 from cellmark.serving import score as module
 from cellmark.serving.score import best_two, in_order, rows_per_chunk, score
 from cellmark.serving.session import ModelSession

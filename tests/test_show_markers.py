@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from cellmark.schemas.marker_table import marker_table
+from cellmark.schemas.manifest.marker_table import marker_table
 from cellmark.serving.show_markers import COLUMNS, show_markers
 from cellmark.serving.show_populations import MARKERS
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from cellmark.schemas.reading import gene_features
-from cellmark.schemas.stored_matrix import CsrReader, DenseReader, dense_to_csr
+from cellmark.schemas.cells.reading import gene_features
+from cellmark.schemas.cells.stored_matrix import CsrReader, DenseReader, dense_to_csr
 
 COUNTS = np.random.default_rng(0).poisson(0.3, (50, 40)).astype(np.float32)
 

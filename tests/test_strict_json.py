@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from cellmark.schemas.api.strict_json import parse_json, write_json
 from cellmark.schemas.errors import RequestError
-from cellmark.schemas.strict_json import parse_json, write_json
 
 
 @pytest.mark.parametrize("text", ['{"a": [1, 2.5, true, null, "ü"], "b": {}}', "[]", '"text"', "-0.0", "1e3"])

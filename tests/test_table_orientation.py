@@ -6,7 +6,7 @@ import anndata as ad
 import numpy as np
 import pytest
 
-from cellmark.schemas.table_orientation import names_swapped
+from cellmark.schemas.cells.table_orientation import names_swapped
 
 IMMUNE = ["CD3D", "MS4A1", "LYZ", "GNLY", "NKG7", "CST3"]
 BARCODES = ["AAACATACAACCAC-1", "sample2_AAACATTGAGCTACCC", "AAACATTGATCAGC"]

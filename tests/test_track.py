@@ -14,7 +14,7 @@ import pytest
 from mlflow import MlflowClient
 
 from cellmark.schemas.errors import Finding, LabelError, RegistryError
-from cellmark.schemas.tracking_uri import sqlite_path, sqlite_uri
+from cellmark.schemas.tracking.tracking_uri import sqlite_path, sqlite_uri
 from cellmark.training.config import TrainingConfig
 from cellmark.training.track import Tracker, open_tracker
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from cellmark.schemas.tracking_uri import artifact_root, public_uri, sqlite_path, sqlite_uri, tracking_uri
+from cellmark.schemas.tracking.tracking_uri import artifact_root, public_uri, sqlite_path, sqlite_uri, tracking_uri
 
 
 def test_without_a_setting_the_database_is_a_file_in_the_working_folder(tmp_path: Path) -> None:

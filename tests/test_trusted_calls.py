@@ -10,7 +10,7 @@ import pytest
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import ParameterError
-from cellmark.schemas.manifest import MANIFEST_NAME, Manifest, seal
+from cellmark.schemas.manifest.manifest import MANIFEST_NAME, Manifest, seal
 from cellmark.serving import Annotator
 from cellmark.serving.call_rules import CallRules
 

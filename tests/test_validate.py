@@ -7,8 +7,8 @@ import pytest
 import scipy.sparse as sp
 
 from cellmark.schemas.bundle import Bundle
+from cellmark.schemas.cells.read_anndata import cells_from_anndata
 from cellmark.schemas.errors import InputError, ParameterError
-from cellmark.schemas.read_anndata import cells_from_anndata
 from cellmark.serving.annotator import Annotator
 from cellmark.serving.validate import validate_cells, validate_path
 

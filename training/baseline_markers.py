@@ -16,7 +16,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from cellmark.schemas.errors import Finding, LabelError, ParameterError, SetupError
-from cellmark.schemas.marker_table import marker_table
+from cellmark.schemas.manifest.marker_table import marker_table
 
 Method = Literal["wilcoxon", "t-test", "t-test_overestim_var", "logreg", "cosg"]
 METHODS: tuple[Method, ...] = get_args(Method)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
-from cellmark.schemas.manifest_trust import CalibrationEntry
+from cellmark.schemas.manifest.manifest_trust import CalibrationEntry
 
 from .calibration_score import calibration_score
 from .out_of_fold import OutOfFold

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from cellmark.schemas.marker_table import MarkerColumn
+from cellmark.schemas.manifest.marker_table import MarkerColumn
 
 COLUMNS: dict[str, MarkerColumn] = {
     "cell_type": MarkerColumn("string", "the cell type that the gene marks"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cellmark.schemas.quality_report import QualityReport
+from cellmark.schemas.quality.quality_report import QualityReport
 
 from .describe import quality_tables
 
@@ -22,7 +22,7 @@ def check_quality(model: "TrainedModel") -> tuple[QualityReport, dict[str, bytes
 
     Returns the verdict and Great Expectations' HTML pages, by their place below `data/data_docs/`.
     """
-    from cellmark.schemas.expectations import run_expectations
+    from cellmark.schemas.quality.expectations import run_expectations
 
     number = {symbol: column for column, symbol in enumerate(model.cells.gene_symbols)}
     columns = np.array([number[symbol] for symbol in model.bundle.panel.symbols])

@@ -26,9 +26,9 @@ def ontology(
     import pandas as pd
 
     from cellmark.schemas.atomic_output import refuse_existing, whole_file
-    from cellmark.schemas.check_labels import label_column_findings
+    from cellmark.schemas.cells.read import open_cells
+    from cellmark.schemas.checks.check_labels import label_column_findings
     from cellmark.schemas.errors import LabelError, raise_if_refused
-    from cellmark.schemas.read import open_cells
     from cellmark.training.cell_ontology import CellOntology
     from cellmark.training.show_ontology import show_suggestions
     from cellmark.training.suggest_ontology import suggest_terms

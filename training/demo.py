@@ -15,7 +15,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from cellmark.schemas.atomic_output import unwritable, whole_file
 from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_ID, CELL_TYPE, CONFIDENCE, UNASSIGNED
-from cellmark.schemas.tracking_uri import DATABASE, VARIABLE, sqlite_uri
+from cellmark.schemas.tracking.tracking_uri import DATABASE, VARIABLE, sqlite_uri
 
 from .config import TrainingConfig
 from .demo_cells import MIN_CELLS, load_demo_cells

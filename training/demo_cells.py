@@ -8,8 +8,8 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
+from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.errors import Finding, SetupError
-from cellmark.schemas.read import open_cells
 
 FILE = Path("datasets") / "10x_pbmc68k_reduced.h5ad"
 MIN_CELLS = 30

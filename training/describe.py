@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from cellmark.schemas.canonical_json import sha256
-from cellmark.schemas.quality_suites import make_expectations
-from cellmark.schemas.quality_table import QualityAccumulator, find_mitochondrial
+from cellmark.schemas.quality.quality_suites import make_expectations
+from cellmark.schemas.quality.quality_table import QualityAccumulator, find_mitochondrial
 
 from .config import TrainingConfig
 from .labelled_cells import LabelledCells

@@ -5,7 +5,7 @@ import onnx
 import pandas as pd
 from scipy.special import softmax
 
-from cellmark.schemas.compare_donors import compare_donors
+from cellmark.schemas.drift.compare_donors import compare_donors
 from cellmark.schemas.reference_profile import BEST, UNASSIGNED_CELL, Part, ReferenceProfile, describe_cells
 
 from .call_measures import CallMeasures

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel
 
-from cellmark.schemas.manifest_evaluation import EvaluationEntry
+from cellmark.schemas.manifest.manifest_evaluation import EvaluationEntry
 
 from .figure_style import BLUE, ORANGE, new_figure, plain
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 import scipy.sparse as sp
 
-from cellmark.schemas.manifest_evaluation import EvaluationEntry
+from cellmark.schemas.manifest.manifest_evaluation import EvaluationEntry
 
 from .bootstrap import MIN_DONORS, intervals
 from .calibration_section import cross_calibrated

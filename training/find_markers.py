@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cellmark.schemas.marker_table import marker_table
+from cellmark.schemas.manifest.marker_table import marker_table
 
 from .contributions import TypeMeans, cell_contributions
 from .folded_network import FoldedNetwork
@@ -76,7 +76,7 @@ def find_markers(
     settings: MarkerSettings,
     seed: int,
 ) -> pd.DataFrame:
-    """All genes of the panel for each type, best first; `schemas/marker_table.py` describes the columns.
+    """All genes of the panel for each type, best first; `schemas/manifest/marker_table.py` describes the columns.
 
     `baselines`: x0 of the explanations that are served, [genes]; `marker_baselines`: that of contributions. `means`,
     `marker_means`: over the same cells, with either. A type without a correctly called cell has no ranks.

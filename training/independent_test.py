@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import onnx
 
-from cellmark.schemas.cells import CellSource
-from cellmark.schemas.check_labels import label_column_findings
-from cellmark.schemas.checked_cells import CheckedCells
+from cellmark.schemas.cells.cell_source import CellSource
+from cellmark.schemas.cells.read import open_cells
+from cellmark.schemas.checks.check_labels import label_column_findings
+from cellmark.schemas.checks.checked_cells import CheckedCells
 from cellmark.schemas.errors import Finding, InputError, LabelError, raise_if_refused
-from cellmark.schemas.gene_panel import GenePanel
+from cellmark.schemas.genes.gene_panel import GenePanel
 from cellmark.schemas.normalization import dense_counts
-from cellmark.schemas.read import open_cells
 
 from .bootstrap import intervals
 from .config import TrainingConfig

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
-from cellmark.schemas.flattened import flattened
-from cellmark.schemas.manifest_trust import LabelSetsEntry
+from cellmark.schemas.manifest.flattened import flattened
+from cellmark.schemas.manifest.manifest_trust import LabelSetsEntry
 
 from .calibration_section import cross_calibrated
 from .conformal_sets import fit_set_thresholds, label_sets

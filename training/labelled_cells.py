@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cellmark.schemas.cells import CellSource
-from cellmark.schemas.check_labelled import labelled_findings, own_panel, value_errors
-from cellmark.schemas.check_matrix import subset_findings
-from cellmark.schemas.checked_cells import CheckedCells
+from cellmark.schemas.cells.cell_source import CellSource
+from cellmark.schemas.checks.check_labelled import labelled_findings, own_panel, value_errors
+from cellmark.schemas.checks.check_matrix import subset_findings
+from cellmark.schemas.checks.checked_cells import CheckedCells
+from cellmark.schemas.checks.library_size import LibrarySizeSource
+from cellmark.schemas.checks.orientation import transposed_findings
 from cellmark.schemas.errors import Finding, InputError, LabelError
-from cellmark.schemas.library_size import LibrarySizeSource
-from cellmark.schemas.orientation import transposed_findings
 
 from .name_genes import name_genes
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from cellmark.schemas.atomic_output import whole_file
+from cellmark.schemas.calls.scanpy_layout import KEY, to_rank_genes_groups
+from cellmark.schemas.cells.read import require_input
 from cellmark.schemas.errors import Finding, OutputError, ParameterError, ReadError
-from cellmark.schemas.read import require_input
-from cellmark.schemas.scanpy_layout import KEY, to_rank_genes_groups
 
 TABLES = (".csv", ".parquet")
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from cellmark.schemas.cells import CellSource, RowChunk
+from cellmark.schemas.cells.cell_source import CellSource, RowChunk
 from cellmark.schemas.errors import Finding
-from cellmark.schemas.fit_genes import ID_COLUMNS, VAR_NAMES, other_names
-from cellmark.schemas.gene_findings import N_EXAMPLES
-from cellmark.schemas.gene_ids import SOME, detect_listed_names
-from cellmark.schemas.gene_tables import ENSEMBL, ENTREZ, ORGANISMS, RELEASE, load_gene_table
-from cellmark.schemas.mangled_gene_names import ensembl_id, genome_prefix
-from cellmark.schemas.name_digest import NameList
-from cellmark.schemas.resolve_gene_names import WAYS, resolve_gene_names
+from cellmark.schemas.genes.fit_genes import ID_COLUMNS, VAR_NAMES, other_names
+from cellmark.schemas.genes.gene_findings import N_EXAMPLES
+from cellmark.schemas.genes.gene_ids import SOME, detect_listed_names
+from cellmark.schemas.genes.gene_tables import ENSEMBL, ENTREZ, ORGANISMS, RELEASE, load_gene_table
+from cellmark.schemas.genes.mangled_gene_names import ensembl_id, genome_prefix
+from cellmark.schemas.genes.name_digest import NameList
+from cellmark.schemas.genes.resolve_gene_names import WAYS, resolve_gene_names
 
 IDS = "gene_ids"
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from cellmark.schemas.manifest_trust import NoveltyEntry
+from cellmark.schemas.manifest.manifest_trust import NoveltyEntry
 
 from .novelty_of_cells import FALSE_REFUSAL_RATE, novelty_threshold, threshold_cells
 from .novelty_score import NAME

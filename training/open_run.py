@@ -10,8 +10,8 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from cellmark.schemas.errors import CellmarkError, Finding, RegistryError
-from cellmark.schemas.reach_tracking import check_reachable
-from cellmark.schemas.tracking_uri import artifact_root, public_uri, quiet_mlflow
+from cellmark.schemas.tracking.reach_tracking import check_reachable
+from cellmark.schemas.tracking.tracking_uri import artifact_root, public_uri, quiet_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from cellmark.schemas.called_cells import CalledCells
-from cellmark.schemas.quality_table import find_mitochondrial
+from cellmark.schemas.calls.called_cells import CalledCells
+from cellmark.schemas.quality.quality_table import find_mitochondrial
 
 SHALLOW = 0.5
 """A population with less than this share of called types' library size, or genes, is called shallow."""

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cellmark.schemas.new_populations import MARKER_COLUMNS, table_of
+from cellmark.schemas.calls.new_populations import MARKER_COLUMNS, table_of
 
 from .marker_ranking import SD_FLOOR, STANDARD_ERRORS, TypeProfiles, order_genes
 from .marker_statistics import marker_statistics

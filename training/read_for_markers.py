@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.errors import Finding, ParameterError
 from cellmark.schemas.normalization import normalize
-from cellmark.schemas.read import open_cells
 
 from .choose_panel import choose_panel
 from .labelled_cells import LabelledCells, read_labelled

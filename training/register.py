@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cellmark.schemas import registry_tags as tags
 from cellmark.schemas.bundle import ANNOTATOR, Bundle
 from cellmark.schemas.errors import Finding, RegistryError
-from cellmark.schemas.manifest import Manifest
+from cellmark.schemas.manifest.manifest import Manifest
+from cellmark.schemas.tracking import registry_tags as tags
 
 if TYPE_CHECKING:
     import onnx

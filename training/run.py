@@ -9,8 +9,8 @@ import torch
 
 from cellmark.schemas.atomic_output import refuse_existing
 from cellmark.schemas.bundle import Bundle
+from cellmark.schemas.manifest.training_summary import summarize_training
 from cellmark.schemas.normalization import describe_scale
-from cellmark.schemas.training_summary import summarize_training
 
 from .call_measures import measure_calls
 from .check_parity import check_parity

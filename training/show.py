@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cellmark.schemas.manifest import Manifest
+from cellmark.schemas.manifest.manifest import Manifest
 
 from .train_and_register import RegisteredModel
 

@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from cellmark.schemas.errors import Finding, ParameterError, SetupError
-from cellmark.schemas.tracking_uri import public_uri
+from cellmark.schemas.tracking.tracking_uri import public_uri
 
 from .fit import FitSettings
 from .tune_settings import TuneSettings

@@ -8,10 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cellmark.schemas import registry_tags as tags
 from cellmark.schemas.bundle import MODEL_CARD, REPORT
 from cellmark.schemas.errors import Finding, RegistryError
-from cellmark.schemas.tracking_uri import public_uri, tracking_uri
+from cellmark.schemas.tracking import registry_tags as tags
+from cellmark.schemas.tracking.tracking_uri import public_uri, tracking_uri
 
 from .check_quality import check_quality
 from .config import TrainingConfig
@@ -236,7 +236,7 @@ def open_tracker(
 ) -> Iterator[Tracker]:
     """A run in MLflow that ends with the block: FINISHED, FAILED on an error, KILLED when interrupted or terminated.
 
-    `uri`: where to track (see `schemas/tracking_uri.py` for the default). `experiment`: its name; by default
+    `uri`: where to track (see `schemas/tracking/tracking_uri.py` for the default). `experiment`: its name; by default
     `MLFLOW_EXPERIMENT_NAME`, else `cellmark`. Under `mlflow run` (`MLFLOW_RUN_ID` is set) that run is continued.
     `on_step`: hears of the tracker's own steps that take seconds. Raises `RegistryError` when MLflow does not answer or
     refuses; `train` itself may raise anything else within the block, which passes through.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cellmark.schemas.atomic_output import refuse_existing
-from cellmark.schemas.tracking_uri import public_uri
+from cellmark.schemas.tracking.tracking_uri import public_uri
 
 from .config import TrainingConfig
 from .listeners import Several, Terminal
@@ -29,7 +29,7 @@ def train_and_register(
     config: TrainingConfig, *, bundle_folder: Path | None = None, uri: str | None = None
 ) -> RegisteredModel:
     """Train under an MLflow run and register a version; `bundle_folder`: a new folder for a copy of the bundle.
-    `uri`: where MLflow is, by default as `schemas/tracking_uri.py` says.
+    `uri`: where MLflow is, by default as `schemas/tracking/tracking_uri.py` says.
 
     Raises as `train` does, `RegistryError` when MLflow does not answer, and `OutputError` when `bundle_folder` or the
     folder for figures exists.

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.manifest import Manifest
+from cellmark.schemas.manifest.manifest import Manifest
 
 from .check_parity import Parity
 from .ensemble import FittedEnsemble

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
+from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.errors import Finding, LabelError
-from cellmark.schemas.gene_panel import GenePanel
+from cellmark.schemas.genes.gene_panel import GenePanel
 from cellmark.schemas.normalization import normalize
-from cellmark.schemas.read import open_cells
 
 from .cell_ontology import CellOntology
 from .choose_panel import choose_panel

@@ -4,8 +4,8 @@ from typing import Any
 
 import pandas as pd
 
-from cellmark.schemas.manifest import Manifest
-from cellmark.schemas.manifest_trust import CalibrationEntry, DistilledEntry
+from cellmark.schemas.manifest.manifest import Manifest
+from cellmark.schemas.manifest.manifest_trust import CalibrationEntry, DistilledEntry
 
 CALIBRATIONS = ("uncalibrated", "calibrated", "test_uncalibrated", "test_calibrated")
 SCORES = ("expected_calibration_error", "brier_score", "log_loss")

@@ -16,9 +16,9 @@ import pandas as pd
 from cellmark.schemas import bundle as files
 from cellmark.schemas.atomic_output import whole_folder
 from cellmark.schemas.golden_cells import GoldenCells, write_golden
-from cellmark.schemas.manifest import Manifest
+from cellmark.schemas.manifest.manifest import Manifest
+from cellmark.schemas.manifest.training_summary import TrainingSummary
 from cellmark.schemas.reference_profile import ReferenceProfile
-from cellmark.schemas.training_summary import TrainingSummary
 
 from .write_report import write_report
 

@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 
 from cellmark.schemas.bundle import MODEL_CARD, REPORT, draft_manifest
+from cellmark.schemas.manifest.training_summary import TrainingSummary
 from cellmark.schemas.reference_profile import ReferenceProfile
 from cellmark.schemas.report.facts import ReportFacts
 from cellmark.schemas.report.model_card import render_model_card
 from cellmark.schemas.report.render import render_report
-from cellmark.schemas.training_summary import TrainingSummary
 
 
 def write_report(

@@ -12,9 +12,9 @@ from cellmark.schemas.bundle import (
     content_error,
     read_optional_table,
 )
-from cellmark.schemas.manifest import Manifest
+from cellmark.schemas.manifest.manifest import Manifest
+from cellmark.schemas.manifest.training_summary import TrainingSummary
 from cellmark.schemas.reference_profile import ReferenceProfile, read_profile
-from cellmark.schemas.training_summary import TrainingSummary
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from cellmark.schemas.drift_limits import judged_size, limits_of
-from cellmark.schemas.drift_words import NAMES, size_in_words
+from cellmark.schemas.drift.drift_limits import judged_size, limits_of
+from cellmark.schemas.drift.drift_words import NAMES, size_in_words
 from cellmark.schemas.reference_profile import FEWEST_CELLS, ReferenceProfile
 
 from . import tables

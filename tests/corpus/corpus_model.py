@@ -8,7 +8,7 @@ import pandas as pd
 from broken import N_PANEL, SYMBOLS
 
 from cellmark.schemas.bundle import Bundle, write_manifest
-from cellmark.schemas.gene_panel import GenePanel
+from cellmark.schemas.genes.gene_panel import GenePanel
 
 ARCHIVED = Path(__file__).resolve().parents[1] / "archives" / "v1"
 

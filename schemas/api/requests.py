@@ -1,0 +1,141 @@
+"""JSON bodies that hold cells: their models, which are also their documentation, and the cells they become."""
+
+from itertools import chain
+from typing import Annotated, Any
+
+import numpy as np
+import scipy.sparse as sp
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cellmark.schemas.api.request_cells import (
+    LONGEST_NAME,
+    N_EXAMPLES,
+    RequestCells,
+    check_names,
+    csr_cells,
+    memory_source,
+)
+from cellmark.schemas.api.request_findings import request_findings
+from cellmark.schemas.errors import Finding, RequestError
+
+Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Position = Annotated[int, Field(ge=0, lt=2**63)]
+JSON_BODY = "body"
+FORMS = 'either {"cells": [...]} or {"genes", "cell_ids", "indptr", "indices", "data"}'
+
+
+class Body(BaseModel):
+    """Part of a body. Unknown fields are refused, and nothing is converted: "3" and true are not counts."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class CellCounts(Body):
+    """One cell. `counts`: raw counts by gene; `library_size`: the cell's total count over all genes measured."""
+
+    cell_id: Name
+    counts: dict[Annotated[str, Field(max_length=LONGEST_NAME)], Number] = Field(examples=[{"MS4A1": 3, "CD79A": 5}])
+    library_size: Number | None = Field(default=None, examples=[2421])
+
+
+class CellsRequest(Body):
+    """Cells by name of gene. `genes`: all genes that were measured; a gene that a cell does not name is then zero.
+    Without it the union of the cells' genes counts as measured, and the answer says `genes_source: keys`.
+    """
+
+    cells: list[CellCounts]
+    genes: list[Name] | None = Field(default=None, examples=[["MS4A1", "CD79A", "CD3D"]])
+
+
+class CsrRequest(Body):
+    """Cells as a sparse matrix in CSR form, cells x genes. `library_sizes`: total counts, one for each cell."""
+
+    genes: list[Name] = Field(examples=[["MS4A1", "CD79A", "CD3D"]])
+    cell_ids: list[Name] = Field(examples=[["cell-1", "cell-2"]])
+    indptr: list[Position] = Field(examples=[[0, 2, 3]])
+    indices: list[Position] = Field(examples=[[0, 1, 2]])
+    data: list[Number] = Field(examples=[[3, 5, 7]])
+    library_sizes: list[Number] | None = Field(default=None, examples=[[2421, 1984]])
+
+
+def cells_from_json(value: Any) -> RequestCells:
+    """The cells of a parsed body. Raises `RequestError` with all fields that are not as documented, and `ReadError` for
+    a matrix that does not fit together.
+    """
+    if not isinstance(value, dict) or ("cells" in value) == ("indptr" in value or "cell_ids" in value):
+        found = "a body that is neither, or both" if isinstance(value, dict) else "no JSON object"
+        raise RequestError(
+            Finding(
+                "REQUEST_INVALID", JSON_BODY, FORMS, found, "Send one of the two forms; GET /openapi.json has both."
+            )
+        )
+    try:
+        if "cells" in value:
+            return _cells(CellsRequest.model_validate(value))
+        return _csr(CsrRequest.model_validate(value))
+    except ValidationError as error:
+        raise RequestError(*request_findings(error.errors(include_url=False, include_context=False))) from None
+
+
+def _csr(body: CsrRequest) -> RequestCells:
+    return csr_cells(
+        genes=body.genes,
+        cell_ids=body.cell_ids,
+        indptr=np.array(body.indptr, dtype=np.int64),
+        indices=np.array(body.indices, dtype=np.int64),
+        data=np.array(body.data, dtype=np.float64),
+        library_sizes=None if body.library_sizes is None else np.array(body.library_sizes, dtype=np.float64),
+        name=JSON_BODY,
+    )
+
+
+def _cells(body: CellsRequest) -> RequestCells:
+    cells = body.cells
+    keys = dict.fromkeys(chain.from_iterable(cell.counts for cell in cells))
+    genes = list(keys) if body.genes is None else body.genes
+    check_names({"genes": genes, "cells[*].counts": list(keys), "cells[*].cell_id": [cell.cell_id for cell in cells]})
+    column = {name: number for number, name in reversed(list(enumerate(genes)))}
+    findings: list[Finding] = []
+    if len(column) < len(genes):
+        findings.append(
+            Finding("REQUEST_INVALID", "genes", "each gene once", f"{len(genes) - len(column)} names that come again",
+                    "Name every gene measured once.")
+        )  # fmt: skip
+    unknown = [name for name in keys if name not in column]
+    if unknown:
+        findings.append(
+            Finding("GENE_UNKNOWN_KEY", "cells[*].counts", "only genes that `genes` names", f"{len(unknown)} others",
+                    "Add them to `genes`, which lists all genes measured, or leave `genes` away.", "error",
+                    tuple(unknown[:N_EXAMPLES]))
+        )  # fmt: skip
+        column |= dict.fromkeys(unknown, -1)
+    sizes, size_findings = _library_sizes(cells)
+    X = _matrix(cells, column, len(genes))
+    source = memory_source(X, genes, [cell.cell_id for cell in cells], name=JSON_BODY, counts_from="counts")
+    return RequestCells(source, sizes, "keys" if body.genes is None else "genes", (*findings, *size_findings))
+
+
+def _matrix(cells: list[CellCounts], column: dict[str, int], n_genes: int) -> sp.csr_matrix:
+    """CSR of the cells' counts. `column`: of each key, -1 for one to be left out."""
+    n_keys = sum(len(cell.counts) for cell in cells)
+    indices = np.fromiter((column[name] for cell in cells for name in cell.counts), dtype=np.int64, count=n_keys)
+    data = np.fromiter(chain.from_iterable(cell.counts.values() for cell in cells), dtype=np.float64, count=n_keys)
+    rows = np.repeat(np.arange(len(cells)), [len(cell.counts) for cell in cells])
+    known = indices >= 0
+    indptr = np.concatenate(([0], np.cumsum(np.bincount(rows[known], minlength=len(cells)))))
+    return sp.csr_matrix((data[known], indices[known], indptr), shape=(len(cells), n_genes))
+
+
+def _library_sizes(cells: list[CellCounts]) -> tuple[np.ndarray | None, tuple[Finding, ...]]:
+    given = [cell.library_size for cell in cells if cell.library_size is not None]
+    if not given:
+        return None, ()
+    if len(given) == len(cells):
+        return np.array(given, dtype=np.float64), ()
+    without = tuple(cell.cell_id for cell in cells if cell.library_size is None)
+    return None, (
+        Finding("LIBRARY_SIZE_INVALID", "cells[*].library_size", "a library size for every cell, or for none",
+                f"{len(given)} of {len(cells)} cells with one", "Give the total count of the others too.", "error",
+                without[:N_EXAMPLES]),
+    )  # fmt: skip

@@ -1,0 +1,185 @@
+"""What the service answers, as models: the documentation of every answer, which tests hold the answers to."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cellmark.schemas.manifest.manifest import (
+    CellTypeEntry,
+    NormalizationEntry,
+    PanelEntry,
+    ParityEntry,
+    SplitEntry,
+    TrainingDataEntry,
+)
+
+
+class Answer(BaseModel):
+    """Part of an answer."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+
+class FindingAnswer(Answer):
+    """One thing found in an input. `code` is stable; `remedy` says what to do; `examples` names a few offenders."""
+
+    code: str
+    where: str
+    expected: str
+    found: str
+    remedy: str
+    severity: Literal["error", "warning", "info"]
+    examples: list[str]
+
+
+class Problem(Answer):
+    """A refusal, as RFC 9457 has it, with all problems of the request at once. `code`: of the first finding."""
+
+    type: str = Field(examples=["urn:cellmark:error:COUNTS_NEGATIVE"])
+    title: str
+    status: int
+    detail: str
+    code: str
+    findings: list[FindingAnswer]
+
+
+class ModelName(Answer):
+    """Which model answered. `model_version`: of the registry, null for a bare bundle."""
+
+    model: str
+    model_version: str | None
+    bundle_digest: str
+
+
+class InputFacts(ModelName):
+    """Which model answered, and how the input fitted it.
+
+    `library_size_source`: `given` with the request, or `summed` over the input's genes. `genes_source`: `keys` where
+    the union of the cells' keys counts as measured, `genes` where the input names its genes. `missing_genes`: the first
+    of the model's genes that were not measured; `genes_missing` counts all. `attribution_share`: share of the model's
+    attribution mass that the input's genes carry, null for a model that does not know it.
+    """
+
+    library_size_source: Literal["given", "summed"]
+    genes_source: Literal["genes", "keys"]
+    counts_from: str
+    n_cells: int
+    genes_matched: int
+    genes_missing: int
+    missing_genes: list[str]
+    attribution_share: float | None
+    notes: list[FindingAnswer]
+
+
+class Call(Answer):
+    """The call of one cell. `cellmark_cell_type`: the best type, or `unassigned` where `cellmark_novelty` (larger is
+    stranger) is above the answer's `novelty_threshold`. `cellmark_margin`: probability of the best type minus that of
+    the second. `cellmark_label_set`: types among which the label is, but for the answer's `label_set_error`.
+    `cellmark_coarse_cell_type`: the most specific type or ontology term that is sure, by summed probability. What the
+    model has no measure of is null.
+    """
+
+    cell_id: str
+    cellmark_cell_type: str
+    cellmark_best_cell_type: str
+    cellmark_confidence: float
+    cellmark_second_cell_type: str
+    cellmark_margin: float
+    cellmark_novelty: float | None
+    cellmark_label_set: list[str] | None
+    cellmark_coarse_cell_type: str | None
+    cellmark_coarse_probability: float | None
+    probabilities: dict[str, float] | None = Field(
+        default=None, description="By cell type; only with `probabilities=true`."
+    )
+
+
+class AnnotateAnswer(InputFacts):
+    """Calls in the order of the input's cells. `novelty_threshold`, `label_set_error`: see `Call`; null where the model
+    has no such measure.
+    """
+
+    novelty_threshold: float | None
+    label_set_error: float | None
+    cells: list[Call]
+
+
+class GeneAttribution(Answer):
+    """What one gene does to a call. `attribution`: signed, of the logit; `log1p_norm` and `baseline`: ln(1 + counts per
+    10,000); `direction`: `absent`, `high` or `low` against the baseline, and `for` or `against` the target.
+    """
+
+    rank: int
+    gene: str
+    attribution: float
+    counts: float
+    log1p_norm: float
+    baseline: float
+    direction: str
+
+
+class Explanation(Answer):
+    """Why a cell was called `target` (and not `against`). `convergence_delta`: what is left of completeness."""
+
+    cell_id: str
+    cell_type: str
+    target: str
+    against: str | None
+    convergence_delta: float
+    genes: list[GeneAttribution]
+
+
+class AttributeAnswer(InputFacts):
+    """Explanations in the order of the input's cells."""
+
+    cells: list[Explanation]
+
+
+class ValidateAnswer(ModelName):
+    """Everything there is to say of an input. `valid`: it would be annotated; errors come first in `findings`.
+
+    `quality`: what Great Expectations found, null for an input that would be refused. What could not be found out of an
+    input that cannot be read is null.
+    """
+
+    valid: bool
+    n_cells: int | None
+    n_genes: int | None
+    library_size_source: Literal["given", "summed"] | None
+    genes_source: Literal["genes", "keys"] | None
+    genes_matched: int | None
+    genes_missing: int | None
+    missing_genes: list[str] | None
+    attribution_share: float | None
+    findings: list[FindingAnswer]
+    quality: dict[str, Any] | None
+
+
+class ModelAnswer(ModelName):
+    """The model's manifest, without its files. `genes`: the panel, with `genes=true`."""
+
+    manifest_digest: str
+    format_version: int
+    created: str
+    cellmark_version: str
+    device: str
+    organism: str | None
+    cell_types: list[CellTypeEntry]
+    n_genes_measured: int
+    panel: PanelEntry
+    normalization: NormalizationEntry
+    baseline_kind: str
+    temperature: float
+    training_data: TrainingDataEntry
+    split: SplitEntry
+    metrics: dict[str, Any]
+    parity: ParityEntry
+    genes: list[str] | None = None
+
+
+class MarkersAnswer(ModelName):
+    """Rows of the marker table; what is not measured is null. Columns as in the bundle's `markers.csv`; models of
+    an earlier version lack some.
+    """
+
+    markers: list[dict[str, str | float | int | bool | None]]

@@ -1,0 +1,1 @@
+"""Tables of calls: called cells, new populations, and where scanpy keeps markers."""

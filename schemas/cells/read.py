@@ -1,0 +1,106 @@
+"""Opening cells, whatever the file: the extension says what it is."""
+
+import os
+from pathlib import Path
+
+from cellmark.schemas.cells.cell_source import CellSource
+from cellmark.schemas.cells.read_limits import NO_LIMITS, ReadLimits
+from cellmark.schemas.errors import Finding, ParameterError, ReadError
+
+TABLES = (".csv", ".tsv", ".txt")
+READ = ".h5ad, .zarr, .h5 (10x), a 10x matrix folder, " + ", ".join(TABLES) + " (also .gz)"
+
+
+def open_cells(
+    path: str | os.PathLike[str],
+    *,
+    layer: str | None = None,
+    genes_by_cells: bool = False,
+    recover_counts: bool = False,
+    limits: ReadLimits = NO_LIMITS,
+) -> CellSource:
+    """The cells of a file or folder; use it in a `with` block.
+
+    `layer`: for `.h5ad` and `.zarr`, None for `X`, `raw` for `raw.X`, else a layer's name. `genes_by_cells`: for
+    tables, whether genes are rows. `recover_counts`: compute the counts that normalised values were made of. `limits`:
+    how large the input may be, by its headers. The file is read by this process: for one that nobody vouches for, see
+    `cellmark.serving.open_apart`. Raises `ReadError` with what is wrong and what mends it, `ParameterError` for an
+    argument that the format does not have, and `CountsError` for values that no counts can be recovered from.
+    """
+    source = _open(Path(path), layer, genes_by_cells, limits)
+    if not recover_counts:
+        return source
+    from cellmark.schemas.cells.recover_counts import recover_source
+
+    try:
+        return recover_source(source)
+    except BaseException:
+        source.close()
+        raise
+
+
+def _open(location: Path, layer: str | None, genes_by_cells: bool, limits: ReadLimits) -> CellSource:
+    require_input(location)
+    refuse_special(location)
+    suffix = location.suffix.lower()
+    if suffix == ".gz" and location.with_suffix("").suffix.lower() in TABLES:
+        suffix = location.with_suffix("").suffix.lower()
+    _check_arguments(location, suffix, layer, genes_by_cells)
+    match suffix:
+        case ".h5ad" if location.is_file():
+            from cellmark.schemas.cells.read_h5ad import open_h5ad
+
+            return open_h5ad(location, layer=layer, limits=limits)
+        case ".h5" if location.is_file():
+            from cellmark.schemas.cells.read_tenx import read_tenx_h5
+
+            return read_tenx_h5(location, limits=limits)
+        case ".csv" | ".tsv" | ".txt" if location.is_file():
+            from cellmark.schemas.cells.read_table import read_table
+
+            return read_table(location, genes_by_cells=genes_by_cells, limits=limits)
+        case ".zarr" if location.is_dir():
+            from cellmark.schemas.cells.read_zarr import read_zarr
+
+            return read_zarr(location, layer=layer, limits=limits)
+        case _ if location.is_dir() and any(location.glob("matrix.mtx*")):
+            from cellmark.schemas.cells.read_tenx import read_tenx_folder
+
+            return read_tenx_folder(location, limits=limits)
+        case _:
+            what = "a folder without matrix.mtx" if location.is_dir() else f"the extension {suffix or 'none'!r}"
+            raise ReadError(
+                Finding("FILE_FORMAT_UNKNOWN", str(location), f"one of {READ}", what,
+                        "Unpack it first: only tables are read compressed." if suffix == ".gz" else
+                        "Give the file the extension of what it is, or convert it with anndata.")
+            )  # fmt: skip
+
+
+def require_input(path: Path) -> None:
+    """Raise `ReadError` (`FILE_NOT_FOUND`) when there is nothing at `path`: worth knowing before a model is loaded."""
+    if not os.path.exists(path):  # Path.exists raises for a folder that may not be looked into
+        raise ReadError(
+            Finding("FILE_NOT_FOUND", str(path), "a file or folder of cells", "nothing there", "Check the path.")
+        )
+
+
+def refuse_special(path: Path) -> None:
+    """Raise `ReadError` for what is neither a file nor a folder: a pipe would be waited for without end."""
+    if not (path.is_file() or path.is_dir()):
+        raise ReadError(
+            Finding("FILE_UNREADABLE", str(path), "a regular file or a folder", "a pipe, a socket or a device",
+                    "Save its content as a file first.")
+        )  # fmt: skip
+
+
+def _check_arguments(location: Path, suffix: str, layer: str | None, genes_by_cells: bool) -> None:
+    if layer is not None and suffix not in (".h5ad", ".zarr"):
+        raise ParameterError(
+            Finding("PARAMETER_INVALID", "layer", "an .h5ad or .zarr, which have layers", location.name,
+                    "Leave --layer away for this input.")
+        )  # fmt: skip
+    if genes_by_cells and suffix not in TABLES:
+        raise ParameterError(
+            Finding("PARAMETER_INVALID", "genes_by_cells", "a table (.csv or .tsv)", location.name,
+                    "Leave --genes-by-cells away for this input.")
+        )  # fmt: skip

@@ -1,0 +1,144 @@
+"""An AnnData in memory as a cell source; the caller's object is never changed."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from cellmark.schemas.cells.cell_source import MemoryCells, OtherMatrix
+from cellmark.schemas.cells.reading import gene_features, unknown_layer
+from cellmark.schemas.cells.stored_matrix import native
+from cellmark.schemas.errors import Finding, ReadError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+RAW = "raw"
+
+
+def cells_from_anndata(adata: "AnnData", *, layer: str | None = None, name: str = "adata") -> MemoryCells:
+    """The cells of an AnnData. `layer`: None for `X`, `raw` for `adata.raw`, else a layer.
+
+    Views, backed objects, dense arrays, CSR and CSC are taken. Raises `ReadError`: an unknown layer, no values.
+    """
+    if layer is None:
+        X, var, counts_from = adata.X, adata.var, "X"
+    elif layer == RAW and RAW not in adata.layers:
+        if adata.raw is None:
+            raise unknown_layer(layer, list(adata.layers))
+        X, var, counts_from = adata.raw.X, adata.raw.var, "raw.X"
+    elif layer in adata.layers:
+        X, var, counts_from = adata.layers[layer], adata.var, f"layers[{layer!r}]"
+    else:
+        raise unknown_layer(layer, [*adata.layers, *([RAW] if adata.raw is not None else [])])
+    if X is None:
+        raise ReadError(
+            Finding("MATRIX_INVALID", counts_from, "a matrix of counts", "none", "Name the layer that holds them.")
+        )
+    organism = adata.uns.get("organism")
+    _check_structure(X, counts_from)
+    cells = memory_cells(X, adata.obs, var, name=name, counts_from=counts_from, organism=organism)
+    cells.others = _other_matrices(adata, counts_from)
+    return cells
+
+
+def _other_matrices(adata: "AnnData", opened: str) -> tuple[OtherMatrix, ...]:
+    matrices = {"X": (None, adata.X), **{f"layers[{name!r}]": (name, X) for name, X in adata.layers.items()}}
+    if adata.raw is not None and RAW not in adata.layers:
+        matrices["raw.X"] = (RAW, adata.raw.X)
+
+    def rows_of(X: Any, where: str) -> Callable[[np.ndarray], sp.csr_matrix]:
+        return lambda rows: to_csr(X[rows], where)
+
+    return tuple(
+        OtherMatrix(layer, where, rows_of(X, where))
+        for where, (layer, X) in matrices.items()
+        if where != opened and X is not None
+    )
+
+
+def memory_cells(
+    X: Any, obs: pd.DataFrame, var: pd.DataFrame, *, name: str, counts_from: str, organism: object = None
+) -> MemoryCells:
+    """A source of arrays as AnnData holds them: features that are not genes are left out, with a note."""
+    is_gene, notes = gene_features(var)
+    counts = to_csr(X, counts_from)
+    if is_gene is not None:
+        counts, var = counts[:, np.flatnonzero(is_gene)], var[is_gene]
+    return MemoryCells(
+        counts,
+        var.index.to_numpy(dtype=object).astype(str),
+        obs,
+        name=name,
+        counts_from=counts_from,
+        notes=notes,
+        uns={"organism": organism} if isinstance(organism, str) else {},
+        var=var,
+    )
+
+
+def to_csr(X: Any, where: str) -> sp.csr_matrix:
+    """CSR of any matrix that AnnData may hold; the values keep their dtype, or take one that SciPy knows.
+
+    Raises `ReadError` for other things, and `ValueError` for a sparse matrix whose parts do not fit.
+    """
+    if hasattr(X, "to_memory"):
+        X = X.to_memory()
+    values = X if sp.issparse(X) else np.asarray(X)
+    if values.dtype.kind not in "fiub" or values.ndim != 2:
+        raise ReadError(
+            Finding("MATRIX_INVALID", where, "a matrix of numbers, cells x genes",
+                    f"{values.dtype} {values.shape}", _mend_type(values.dtype))
+        )  # fmt: skip
+    if not sp.issparse(X):
+        return sp.csr_matrix(native(values))
+    if X.format in ("csr", "csc", "coo"):
+        check_compressed(X)
+    if X.data.dtype.kind == "f" and X.data.dtype.itemsize not in (4, 8):
+        X = X.copy()
+        X.data = native(X.data)
+    return sp.csr_matrix(X)
+
+
+def _mend_type(dtype: np.dtype[Any]) -> str:
+    if dtype.kind == "c":
+        return "Hand in the raw counts: complex numbers are none."
+    return "Convert it: adata.X = scipy.sparse.csr_matrix(adata.X.astype('float32'))."
+
+
+def _check_structure(X: Any, where: str) -> None:
+    """Raise `ReadError` for a sparse matrix in memory whose parts do not fit together."""
+    if not (sp.issparse(X) and X.format in ("csr", "csc", "coo")):
+        return
+    try:
+        check_compressed(X)
+    except ValueError as error:
+        raise ReadError(
+            Finding("MATRIX_INVALID", where, "a sparse matrix whose parts fit together", str(error),
+                    "Make it again from what it was made of; X.check_format() tells more.")
+        ) from error  # fmt: skip
+
+
+def check_compressed(X: Any) -> None:
+    """Raise `ValueError` unless the parts of a CSR, CSC or COO matrix fit together.
+
+    SciPy's compiled loops trust them: a wrong index reads or writes memory that is not the matrix's.
+    """
+    if X.format == "coo":
+        for places, size in ((X.row, X.shape[0]), (X.col, X.shape[1])):
+            if places.dtype.kind not in "iu" or len(places) != len(X.data):
+                raise ValueError("coordinates of the sparse matrix that do not fit its values")
+            if len(places) and (places.min() < 0 or places.max() >= size):
+                raise ValueError("coordinates of the sparse matrix outside its shape")
+        return
+    if X.indptr.dtype.kind not in "iu" or X.indices.dtype.kind not in "iu":
+        raise ValueError("indices or pointers of the sparse matrix that are no whole numbers")
+    n_major, n_minor = X.shape if X.format == "csr" else X.shape[::-1]
+    if len(X.indptr) != n_major + 1 or X.indptr[0] != 0 or (X.indptr[1:] < X.indptr[:-1]).any():
+        raise ValueError("pointers of the sparse matrix that do not rise from 0")
+    if not X.indptr[-1] == len(X.indices) == len(X.data):
+        raise ValueError("pointers of the sparse matrix that do not fit its values")
+    if len(X.indices) and (X.indices.min() < 0 or X.indices.max() >= n_minor):
+        raise ValueError("indices of the sparse matrix outside its shape")

@@ -1,0 +1,211 @@
+"""`.h5ad` files, read by rows with bounded memory: CSR and dense matrices are streamed, CSC is loaded whole."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from cellmark.schemas.cells.cell_source import CellSource, MemoryCells, OtherMatrix, RowChunk
+from cellmark.schemas.cells.check_hdf5 import check_hdf5
+from cellmark.schemas.cells.file_kind import file_kind
+from cellmark.schemas.cells.read_anndata import RAW, cells_from_anndata, to_csr
+from cellmark.schemas.cells.read_limits import NO_LIMITS, ReadLimits
+from cellmark.schemas.cells.reading import gene_features, not_anndata, reading, unknown_layer
+from cellmark.schemas.cells.stored_matrix import CsrReader, DenseReader, LoadedReader, MatrixReader
+from cellmark.schemas.errors import Finding, ReadError
+
+EXPECTED = "an AnnData file (.h5ad)"
+KNOWN_ENCODINGS = {True: {"array": "0.2.0"}, False: {"csr_matrix": "0.1.0", "csc_matrix": "0.1.0"}}
+"""AnnData's encodings of a matrix and their versions; by whether it is dense, that is one dataset."""
+MOST_LOADED = 50_000_000
+"""Values of a matrix that can only be read whole (CSC), up to which it is looked into as another place of counts."""
+
+
+def open_h5ad(path: Path, *, layer: str | None = None, limits: ReadLimits = NO_LIMITS) -> CellSource:
+    """The cells of an `.h5ad`. `layer`: None for `X`, `raw` for `raw.X`, else a layer. Close the source after use.
+
+    Raises `ReadError`: not an AnnData, damaged, an unknown layer, links to other files.
+    """
+    with reading(path, EXPECTED):
+        if not h5py.is_hdf5(path):
+            raise ReadError(
+                Finding("FILE_UNREADABLE", str(path), EXPECTED, f"{file_kind(path)}, not HDF5",
+                        "Check that the file is complete, and that its extension is right.")
+            )  # fmt: skip
+        file = h5py.File(path, "r")
+        try:
+            return open_cells_of(file, path, layer=layer, limits=limits)
+        except BaseException:
+            file.close()
+            raise
+
+
+def open_cells_of(file: h5py.File, path: Path, *, layer: str | None, limits: ReadLimits) -> CellSource:
+    """As `open_h5ad`, of an HDF5 file that is open; it is closed with the source. `path`: what to call it."""
+    from anndata.io import read_elem
+
+    check_hdf5(file, path)
+    if not {"obs", "var"} <= set(file):
+        kind = (
+            "a 10x file (rename it to .h5)"
+            if "matrix" in file
+            else f"HDF5 with {', '.join(list(file)[:5]) or 'nothing'}"
+        )
+        raise not_anndata(path, kind)
+    if not (isinstance(file["obs"], h5py.Group) and "encoding-type" in file["obs"].attrs):
+        # Layouts from before AnnData 0.7: anndata knows them, and such files are small.
+        return _old_layout(file, path, layer, limits)
+    element, var_key, counts_from = _find_matrix(file, layer)
+    if element is None:
+        raise ReadError(
+            Finding("MATRIX_INVALID", counts_from, "a matrix of counts", "none", "Name the layer that holds them.")
+        )
+    _check_sizes(element, file["obs"], file[var_key], path, limits)
+    obs, var = read_elem(file["obs"]), read_elem(file[var_key])
+    organism = file["uns/organism"][()] if isinstance(file.get("uns/organism"), h5py.Dataset) else None
+    uns = {"organism": organism.decode()} if isinstance(organism, bytes) else {}
+    others = _other_matrices(file, path, counts_from, limits)
+    matrix: MatrixReader
+    _check_encoding(element, counts_from)
+    if isinstance(element, h5py.Dataset):
+        matrix = DenseReader(element)
+    elif element.attrs.get("encoding-type") == "csr_matrix":
+        matrix = CsrReader(element)
+    else:
+        X = to_csr(read_elem(element), counts_from)
+        file.close()
+        matrix = LoadedReader(X)
+    if matrix.shape != (len(obs), len(var)):
+        raise ValueError(f"a matrix of {matrix.shape} where obs and var have {(len(obs), len(var))}")
+    return H5adCells(file, path, matrix, obs, var, counts_from, uns, others)
+
+
+def _check_encoding(element: Any, where: str) -> None:
+    """Raise `ValueError` for a matrix in an encoding that is not known: it may mean something else."""
+    kind, version = element.attrs.get("encoding-type"), element.attrs.get("encoding-version")
+    known = KNOWN_ENCODINGS[isinstance(element, h5py.Dataset)]
+    # Dense matrices of old files say nothing of themselves.
+    if (kind is not None and kind not in known) or (version is not None and version != known.get(kind)):
+        raise ValueError(f"{where} in the unknown encoding {str(kind)[:40]!r}, version {str(version)[:40]!r}")
+
+
+def _find_matrix(file: h5py.File, layer: str | None) -> tuple[Any, str, str]:
+    """The element that holds the values, the group of its genes, and what to call it."""
+    layers = list(file["layers"]) if "layers" in file else []
+    if layer is None:
+        return file.get("X"), "var", "X"
+    if layer in layers:
+        return file["layers"][layer], "var", f"layers[{layer!r}]"
+    has_raw = _has_raw(file)
+    if layer == RAW and has_raw:
+        return file["raw/X"], "raw/var", "raw.X"
+    raise unknown_layer(layer, [*layers, *([RAW] if has_raw else [])])
+
+
+def _has_raw(file: h5py.File) -> bool:
+    """Whether there is a `raw`: some writers put a value without content in its place."""
+    return isinstance(file.get("raw"), h5py.Group) and "X" in file["raw"]
+
+
+def _other_matrices(file: h5py.File, path: Path, opened: str, limits: ReadLimits) -> tuple[OtherMatrix, ...]:
+    there: list[tuple[str | None, str, Any]] = [(None, "X", file.get("X"))]
+    there += [(name, f"layers[{name!r}]", element) for name, element in file.get("layers", {}).items()]
+    if _has_raw(file) and RAW not in file.get("layers", {}):
+        there.append((RAW, "raw.X", file["raw/X"]))
+
+    def rows_of(layer: str | None) -> Callable[[np.ndarray], sp.csr_matrix]:
+        def take(rows: np.ndarray) -> sp.csr_matrix:
+            with open_h5ad(path, layer=layer, limits=limits) as other:
+                return other.take(rows)
+
+        return take
+
+    return tuple(
+        OtherMatrix(layer, where, rows_of(layer))
+        for layer, where, element in there
+        if where != opened and element is not None and not _too_large(element)
+    )
+
+
+def _too_large(element: Any) -> bool:
+    return element.attrs.get("encoding-type") == "csc_matrix" and len(element["data"]) > MOST_LOADED
+
+
+def _check_sizes(element: Any, obs: h5py.Group, var: h5py.Group, path: Path, limits: ReadLimits) -> None:
+    """Raise `ReadError` for more cells, genes or values than `limits` allow, by what the headers say."""
+    n_cells, n_genes = _n_rows(obs), _n_rows(var)
+    if isinstance(element, h5py.Dataset):
+        shape, n_values = element.shape, element.size or 0
+    else:
+        shape, n_values = tuple(element.attrs["shape"]), element["data"].size or 0
+    if len(shape) != 2:
+        raise ValueError(f"a matrix of {len(shape)} dimensions")
+    n_cells, n_genes = max(n_cells, int(shape[0])), max(n_genes, int(shape[1]))
+    limits.check(str(path), cells=n_cells, genes=n_genes, nonzeros=int(n_values))
+
+
+def _n_rows(frame: h5py.Group) -> int:
+    """Rows of a stored frame by its index, 0 where that does not show."""
+    index = frame.get(frame.attrs.get("_index", "_index"))
+    return int(index.size or 0) if isinstance(index, h5py.Dataset) else 0
+
+
+def _old_layout(file: h5py.File, path: Path, layer: str | None, limits: ReadLimits) -> MemoryCells:
+    import anndata
+
+    for name in ("obs", "var", "X"):
+        part = file.get(name)
+        if isinstance(part, h5py.Dataset):
+            rows = part.shape[0] if part.shape else 0
+            sizes = {"obs": {"cells": rows}, "var": {"genes": rows}, "X": {"nonzeros": part.size or 0}}
+            limits.check(str(path), **sizes[name])
+    file.close()
+    return cells_from_anndata(anndata.read_h5ad(path), layer=layer, name=path.name)
+
+
+class H5adCells(CellSource):
+    """An open `.h5ad` whose matrix is read by rows."""
+
+    def __init__(
+        self,
+        file: h5py.File,
+        path: Path,
+        matrix: MatrixReader,
+        obs: pd.DataFrame,
+        var: pd.DataFrame,
+        counts_from: str,
+        uns: dict[str, Any],
+        others: tuple[OtherMatrix, ...] = (),
+    ) -> None:
+        is_gene, self.notes = gene_features(var)
+        self._kept = None if is_gene is None else np.flatnonzero(is_gene)
+        self._file, self._path, self._matrix = file, path, matrix
+        self.obs = obs
+        self.var = var if is_gene is None else var[is_gene]
+        self.var_names = self.var.index.to_numpy(dtype=object).astype(str)
+        self.name = path.name
+        self.counts_from = counts_from
+        self.uns = uns
+        self.others = others
+
+    def chunks(self, n_rows: int) -> Iterator[RowChunk]:
+        with reading(self._path, EXPECTED):
+            for chunk in self._matrix.blocks(n_rows):
+                yield chunk if self._kept is None else RowChunk(chunk.start, chunk.X[:, self._kept])
+
+    def load(self) -> sp.csr_matrix:
+        with reading(self._path, EXPECTED):
+            X = self._matrix.load()
+            return X if self._kept is None else X[:, self._kept]
+
+    def take(self, rows: np.ndarray) -> sp.csr_matrix:
+        with reading(self._path, EXPECTED):
+            X = self._matrix.take(rows)
+            return X if self._kept is None else X[:, self._kept]
+
+    def close(self) -> None:
+        self._file.close()

@@ -1,0 +1,178 @@
+"""AnnData in `.zarr` folders, format 2 and 3: only the matrix asked for, `obs` and `var` are read."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from cellmark.schemas.cells.cell_source import MemoryCells, OtherMatrix
+from cellmark.schemas.cells.read_anndata import RAW, cells_from_anndata, check_compressed, memory_cells, to_csr
+from cellmark.schemas.cells.read_limits import NO_LIMITS, ReadLimits
+from cellmark.schemas.cells.reading import not_anndata, reading, unknown_layer
+from cellmark.schemas.errors import Finding, ReadError
+
+EXPECTED = "an AnnData folder (.zarr)"
+
+
+def read_zarr(path: Path, *, layer: str | None = None, limits: ReadLimits = NO_LIMITS) -> MemoryCells:
+    """The cells of a `.zarr` folder. `layer`: None for `X`, `raw` for `raw.X`, else a layer.
+
+    Raises `ReadError`: not zarr, not an AnnData, damaged or incomplete, an unknown layer, pickled values.
+    """
+    import zarr
+
+    with reading(path, EXPECTED):
+        try:
+            root = zarr.open_group(path, mode="r")
+        except FileNotFoundError as error:
+            raise ReadError(
+                Finding("FILE_UNREADABLE", str(path), EXPECTED, "a folder that is not a zarr group",
+                        "Check that the folder was copied whole.")
+            ) from error  # fmt: skip
+        if not {"obs", "var"} <= set(root):
+            raise not_anndata(path, f"zarr that holds {', '.join(list(root)[:5]) or 'nothing'}")
+        _refuse_pickles(root, path)
+        if "encoding-type" in root["obs"].attrs:
+            return _read(root, path, layer, limits)
+        # Layouts from before AnnData 0.7: anndata knows them, and such stores are small.
+        import anndata
+
+        if isinstance(root.get("X"), zarr.Array):
+            limits.check(str(path), nonzeros=root["X"].size)
+        _check_blosc_files(root, path)
+        return cells_from_anndata(anndata.read_zarr(root), layer=layer, name=path.name)
+
+
+def _read(root: Any, path: Path, layer: str | None, limits: ReadLimits) -> MemoryCells:
+    from anndata.io import read_elem
+
+    element, var_group, counts_from = _find_matrix(root, layer)
+    if element is None:
+        raise ReadError(
+            Finding("MATRIX_INVALID", counts_from, "a matrix of counts", "none", "Name the layer that holds them.")
+        )
+    _check_sizes(element, root["obs"], var_group, path, limits)
+    for part in (element, root["obs"], var_group):
+        _check_blosc_files(part, path)
+    obs, var = read_elem(root["obs"]), read_elem(var_group)
+    if "" in obs.index or "" in var.index:
+        raise ValueError("empty names of cells or genes: files of the folder are missing")
+    X = to_csr(_read_matrix(element), counts_from)
+    if X.shape != (len(obs), len(var)):
+        raise ValueError(f"a matrix of {X.shape} where obs and var have {(len(obs), len(var))}")
+    organism = read_elem(root["uns/organism"]) if "uns/organism" in root else None
+    cells = memory_cells(X, obs, var, name=path.name, counts_from=counts_from, organism=organism)
+    cells.others = _other_matrices(root, path, counts_from, limits)
+    return cells
+
+
+def _check_sizes(element: Any, obs: Any, var: Any, path: Path, limits: ReadLimits) -> None:
+    """Raise `ReadError` for more cells, genes or values than `limits` allow, by what the metadata say."""
+    import zarr
+
+    if isinstance(element, zarr.Array):
+        shape, n_values = element.shape, element.size
+    else:
+        shape, n_values = tuple(element.attrs["shape"]), element["data"].size
+    if len(shape) != 2:
+        raise ValueError(f"a matrix of {len(shape)} dimensions")
+    rows = [frame.get(frame.attrs.get("_index", "_index")) for frame in (obs, var)]
+    n_cells, n_genes = (
+        max(int(size), index.size if isinstance(index, zarr.Array) else 0)
+        for size, index in zip(shape, rows, strict=True)
+    )
+    limits.check(str(path), cells=n_cells, genes=n_genes, nonzeros=int(n_values))
+
+
+def _other_matrices(root: Any, path: Path, opened: str, limits: ReadLimits) -> tuple[OtherMatrix, ...]:
+    layers = sorted(root["layers"]) if "layers" in root else []
+    there: list[tuple[str | None, str]] = [(None, "X")] if "X" in root else []
+    there += [(name, f"layers[{name!r}]") for name in layers]
+    if "raw/X" in root and RAW not in layers:
+        there.append((RAW, "raw.X"))
+
+    def rows_of(layer: str | None) -> Callable[[np.ndarray], sp.csr_matrix]:
+        return lambda rows: read_zarr(path, layer=layer, limits=limits).take(rows)
+
+    return tuple(OtherMatrix(layer, where, rows_of(layer)) for layer, where in there if where != opened)
+
+
+def _find_matrix(root: Any, layer: str | None) -> tuple[Any, Any, str]:
+    """The element that holds the values, the group of its genes, and what to call it."""
+    layers = sorted(root["layers"]) if "layers" in root else []
+    if layer is None:
+        return root.get("X"), root["var"], "X"
+    if layer in layers:
+        return root["layers"][layer], root["var"], f"layers[{layer!r}]"
+    # An AnnData without raw is written with the value False in its place.
+    has_raw = "raw/X" in root
+    if layer == RAW and has_raw:
+        return root["raw/X"], root["raw/var"], "raw.X"
+    raise unknown_layer(layer, [*layers, *([RAW] if has_raw else [])])
+
+
+def _read_matrix(element: Any) -> Any:
+    """A matrix of which no part is missing.
+
+    zarr takes a missing file for a block of zeros, and writers leave such blocks out. Sparse values are hardly ever a
+    block of zeros, so their absence is damage; a block of zero indices is, when a cell has the same gene twice.
+    """
+    from anndata.io import read_elem
+
+    X = read_elem(element)
+    encoding = element.attrs.get("encoding-type")
+    if encoding not in ("csr_matrix", "csc_matrix"):
+        return X
+    check_compressed(X)
+    missing = {name: _misses_files(element[name]) for name in ("data", "indices")}
+    if missing["data"] or (missing["indices"] and not _unique_entries(X)):
+        raise ValueError("files of the sparse matrix are missing from the folder")
+    return X
+
+
+def _misses_files(array: Any) -> bool:
+    return bool(array.nchunks_initialized < array.nchunks)
+
+
+def _unique_entries(X: Any) -> bool:
+    """Whether no entry of a CSR or CSC matrix is stored twice."""
+    ordered = X.sorted_indices()
+    return bool(ordered.has_canonical_format)
+
+
+def _check_blosc_files(part: Any, path: Path) -> None:
+    """Raise `ValueError` for a block that is shorter than its own header says: blosc would read beyond its end."""
+    import zarr
+
+    arrays = [part] if isinstance(part, zarr.Array) else [item for _, item in part.members(max_depth=None)]
+    for array in arrays:
+        if not isinstance(array, zarr.Array) or array.shards is not None or not _uses_blosc(array):
+            continue
+        for file in (path / array.path).rglob("*"):
+            if not file.is_file() or file.name.startswith(".") or file.name == "zarr.json":
+                continue
+            with file.open("rb") as block:
+                header = block.read(16)
+            if len(header) < 16 or int.from_bytes(header[12:16], "little") != file.stat().st_size:
+                raise ValueError(f"a block of {array.path} is truncated")
+
+
+def _uses_blosc(array: Any) -> bool:
+    return any("blosc" in type(codec).__name__.lower() for codec in array.compressors)
+
+
+def _refuse_pickles(root: Any, path: Path) -> None:
+    """Raise `ReadError` for arrays of pickled objects: reading them would run whatever code they hold."""
+    import zarr
+
+    pickled = []
+    for name, member in root.members(max_depth=None):
+        if isinstance(member, zarr.Array) and "pickle" in str(member.metadata.to_dict()).lower():
+            pickled.append(name)
+    if pickled:
+        raise ReadError(
+            Finding("FILE_UNREADABLE", str(path), "arrays of numbers and text", "arrays of pickled objects",
+                    "Write the AnnData again with adata.write_zarr(...).", "error", tuple(pickled[:5]))
+        )  # fmt: skip

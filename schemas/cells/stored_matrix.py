@@ -1,0 +1,174 @@
+"""A matrix in an HDF5 file, cells x genes, read by rows with bounded memory."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+import h5py
+import numpy as np
+import scipy.sparse as sp
+
+from cellmark.schemas.cells.cell_source import RowChunk
+
+BLOCK_VALUES = 4_000_000
+"""Values read from the file at once (32 MB with their indices); chunks of rows are views into such a block."""
+
+CHUNK_CACHE = 32 * 1024**2
+"""HDF5's cache for a dataset, so that a storage chunk that two blocks share is unpacked once."""
+
+CACHE_SLOTS = 10_007
+"""A prime well above the number of storage chunks in the cache, as the HDF5 library advises."""
+
+
+class MatrixReader(ABC):
+    """`shape`: cells, genes."""
+
+    shape: tuple[int, int]
+
+    @abstractmethod
+    def blocks(self, n_rows: int) -> Iterator[RowChunk]:
+        """All rows in order, at most `n_rows` at a time."""
+
+    @abstractmethod
+    def take(self, rows: np.ndarray) -> sp.csr_matrix:
+        """A few rows, numbers ascending: no more is read than these."""
+
+    def load(self) -> sp.csr_matrix:
+        """All rows at once."""
+        pieces = [chunk.X for chunk in self.blocks(max(self.shape[0], 1))]
+        return sp.vstack(pieces, format="csr") if pieces else sp.csr_matrix(self.shape, dtype=np.float32)
+
+
+class LoadedReader(MatrixReader):
+    """A matrix that had to be loaded whole."""
+
+    def __init__(self, X: sp.csr_matrix) -> None:
+        self.X = X
+        self.shape = X.shape
+
+    def blocks(self, n_rows: int) -> Iterator[RowChunk]:
+        for start in range(0, self.shape[0], n_rows):
+            yield RowChunk(start, self.X[start : start + n_rows])
+
+    def take(self, rows: np.ndarray) -> sp.csr_matrix:
+        return self.X[rows]
+
+    def load(self) -> sp.csr_matrix:
+        return self.X
+
+
+class DenseReader(MatrixReader):
+    """A dense dataset."""
+
+    def __init__(self, dataset: h5py.Dataset) -> None:
+        if dataset.dtype.kind not in "fiub" or dataset.ndim != 2:
+            raise ValueError(f"X holds {dataset.dtype} of {dataset.ndim} dimensions, not a matrix of numbers")
+        self.dataset = dataset
+        self.shape = dataset.shape
+
+    def blocks(self, n_rows: int) -> Iterator[RowChunk]:
+        # Whole storage chunks at a time, so that none is read twice.
+        stored = self.dataset.chunks[0] if self.dataset.chunks else 1
+        step = max(stored, BLOCK_VALUES // max(self.shape[1], 1) // stored * stored, 1)
+        for block_start in range(0, self.shape[0], step):
+            block = native(self.dataset[block_start : block_start + step])
+            for start in range(0, len(block), n_rows):
+                yield RowChunk(block_start + start, dense_to_csr(block[start : start + n_rows]))
+
+    def take(self, rows: np.ndarray) -> sp.csr_matrix:
+        block = np.empty((len(rows), self.shape[1]), dtype=self.dataset.dtype)
+        for place, row in enumerate(rows):
+            block[place] = self.dataset[row]
+        return dense_to_csr(native(block))
+
+
+class CsrReader(MatrixReader):
+    """A group with `data`, `indices` and `indptr`."""
+
+    def __init__(self, group: h5py.Group) -> None:
+        self.data, self.indices = _open_values(group, "data"), _open_values(group, "indices")
+        self.shape = (int(group.attrs["shape"][0]), int(group.attrs["shape"][1]))
+        pointers = group["indptr"][()]
+        if pointers.dtype.kind not in "iu":
+            raise ValueError(f"row pointers of {pointers.dtype}")
+        self.indptr = pointers.astype(np.int64)
+        kinds = self.data.dtype.kind, self.indices.dtype.kind
+        if kinds[0] not in "fiub" or kinds[1] not in "iu":
+            raise ValueError(f"sparse values of {self.data.dtype} with indices of {self.indices.dtype}")
+        rises = len(self.indptr) == self.shape[0] + 1 and self.indptr[0] == 0 and (np.diff(self.indptr) >= 0).all()
+        if not rises or not self.indptr[-1] == len(self.data) == len(self.indices):
+            raise ValueError("row pointers of the sparse matrix that do not fit its values")
+
+    def blocks(self, n_rows: int) -> Iterator[RowChunk]:
+        n_obs = self.shape[0]
+        start = 0
+        while start < n_obs:
+            # As many rows as fit a block, and at least one.
+            end = int(np.searchsorted(self.indptr, self.indptr[start] + BLOCK_VALUES, side="right")) - 1
+            end = min(max(end, start + 1), n_obs)
+            if end < n_obs and end - start > n_rows:
+                end = start + (end - start) // n_rows * n_rows
+            block = self._rows(start, end)
+            for row in range(start, end, n_rows):
+                yield RowChunk(row, slice_rows(block, row - start, min(row + n_rows, end) - start))
+            start = end
+
+    def take(self, rows: np.ndarray) -> sp.csr_matrix:
+        pieces = [self._rows(int(row), int(row) + 1) for row in rows]
+        return sp.vstack(pieces, format="csr") if pieces else sp.csr_matrix((0, self.shape[1]), dtype=np.float32)
+
+    def load(self) -> sp.csr_matrix:
+        # In one go: joining blocks would hold the matrix twice.
+        return self._rows(0, self.shape[0])
+
+    def _rows(self, start: int, end: int) -> sp.csr_matrix:
+        first, last = int(self.indptr[start]), int(self.indptr[end])
+        data, indices = native(self.data[first:last]), self.indices[first:last]
+        if len(indices) and (indices.min() < 0 or indices.max() >= self.shape[1]):
+            raise ValueError("column indices of the sparse matrix outside its genes")
+        indptr = self.indptr[start : end + 1] - first
+        # Pointers and indices of one type spare SciPy a converted copy.
+        index_type = np.int32 if last - first < 2**31 else np.int64
+        parts = data, indices.astype(index_type, copy=False), indptr.astype(index_type, copy=False)
+        return sp.csr_matrix(parts, shape=(end - start, self.shape[1]), copy=False)
+
+
+def _open_values(group: h5py.Group, name: str) -> h5py.Dataset:
+    """A dataset whose cache holds at least one storage chunk, however large its writer made them."""
+    dataset = group[name]
+    if not isinstance(dataset, h5py.Dataset) or dataset.ndim != 1:
+        raise ValueError(f"{group.name}/{name} is not a list of values")
+    chunk_bytes = dataset.chunks[0] * dataset.dtype.itemsize if dataset.chunks else 0
+    # The size of the cache is settled when a dataset is opened, so this one is closed first.
+    del dataset
+    access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
+    access.set_chunk_cache(CACHE_SLOTS, max(CHUNK_CACHE, chunk_bytes), 0.75)
+    return h5py.Dataset(h5py.h5d.open(group.id, name.encode(), access))
+
+
+def slice_rows(X: sp.csr_matrix, start: int, end: int) -> sp.csr_matrix:
+    """Consecutive rows of a CSR matrix without a copy of their values."""
+    if start == 0 and end == X.shape[0]:
+        return X
+    values = slice(int(X.indptr[start]), int(X.indptr[end]))
+    parts = X.data[values], X.indices[values], X.indptr[start : end + 1] - X.indptr[start]
+    return sp.csr_matrix(parts, shape=(end - start, X.shape[1]), copy=False)
+
+
+def native(values: np.ndarray) -> np.ndarray:
+    """The same numbers in a type that SciPy's sparse matrices take: this machine's byte order, no half precision."""
+    kind, size = values.dtype.kind, values.dtype.itemsize
+    if kind == "f" and size not in (4, 8):
+        return values.astype(np.float32 if size < 4 else np.float64)
+    return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+
+
+def dense_to_csr(block: np.ndarray) -> sp.csr_matrix:
+    """CSR of a dense matrix; NaN is kept. Twice as fast as SciPy, which goes through coordinates."""
+    n_rows, n_columns = block.shape
+    nonzero = block != 0
+    places = np.flatnonzero(nonzero)
+    counts = np.count_nonzero(nonzero, axis=1)
+    indptr = np.zeros(n_rows + 1, dtype=np.int64)
+    np.cumsum(counts, out=indptr[1:])
+    indices = (places - np.repeat(np.arange(n_rows) * n_columns, counts)).astype(np.int32)
+    return sp.csr_matrix((block.ravel()[places], indices, indptr), shape=block.shape)

@@ -1,0 +1,46 @@
+"""Everything that is wrong with labelled cells: their labels, their donors, and their values beside these."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from cellmark.schemas.cells.cell_source import CellSource
+from cellmark.schemas.checks.check_donors import donor_findings
+from cellmark.schemas.checks.check_labels import label_findings
+from cellmark.schemas.checks.checked_cells import ROWS_TO_REFUSE, CheckedCells
+from cellmark.schemas.checks.orientation import transposed_findings
+from cellmark.schemas.errors import Finding, InputError
+from cellmark.schemas.genes.gene_panel import GenePanel
+
+
+def labelled_findings(
+    obs: pd.DataFrame, *, label: str, donor: str | None, min_cells: int, held_out: bool
+) -> tuple[Finding, ...]:
+    """What is to be said of labels and donors. Arguments as in `label_findings` and `donor_findings`."""
+    return (
+        *label_findings(obs, label, min_cells=min_cells),
+        *donor_findings(obs, donor, label=label, min_cells=min_cells, held_out=held_out),
+    )
+
+
+def own_panel(source: CellSource) -> GenePanel:
+    """All genes of an input, each once: the panel of cells that no model is chosen for yet."""
+    return GenePanel(tuple(dict.fromkeys(map(str, source.var_names))))
+
+
+def value_errors(source: CellSource, panel: GenePanel, *, library_size: str | None) -> tuple[Finding, ...]:
+    """The errors of an input that is refused anyway: values are looked at, and none is kept."""
+    turned = transposed_findings(source)
+    try:
+        checked = CheckedCells(source, panel, library_size=library_size, min_share=0.0)
+        for chunk in source.chunks(ROWS_TO_REFUSE):
+            checked.record(checked.prepare(chunk))
+        checked.finish()
+    except InputError as error:
+        return (*turned, *without_consequences(error.findings, turned))
+    return turned
+
+
+def without_consequences(findings: Iterable[Finding], turned: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Without what goes without saying of a matrix on its side: its rows are genes, which may well be empty."""
+    return tuple(finding for finding in findings if not (turned and finding.code == "CELL_EMPTY"))

@@ -1,0 +1,240 @@
+"""The one checked path: any input becomes aligned counts and library sizes, or is refused with all its problems.
+
+A file, a JSON body, a shard of a batch and an AnnData in a notebook all go through `CheckedCells`.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from cellmark.schemas.cells.cell_source import CellSource, RowChunk
+from cellmark.schemas.checks.check_counts import N_EXAMPLES, CountsProblems, check_counts
+from cellmark.schemas.checks.counts_elsewhere import look_at
+from cellmark.schemas.checks.library_size import (
+    LibrarySizeSource,
+    LibrarySizeWatch,
+    given_library_size,
+    summing_findings,
+)
+from cellmark.schemas.checks.orientation import transposed_findings
+from cellmark.schemas.checks.whole_findings import whole_findings
+from cellmark.schemas.counts.sample_cells import sample_cells
+from cellmark.schemas.errors import Finding, ReadError, raise_if_refused
+from cellmark.schemas.genes.fit_genes import fit_genes
+from cellmark.schemas.genes.gene_panel import MIN_PANEL_SHARE, GeneMatch, GenePanel, duplicate_notes, overlap_findings
+from cellmark.schemas.normalization import row_sums
+
+ROWS_TO_REFUSE = 4096
+"""Rows at a time when the values of an input are only looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedCells:
+    """Consecutive cells, ready for the graphs.
+
+    `start`: number of the first. `counts`: CSR, float32, cells x panel genes. `library_size`: float32 [cells], over all
+    genes. `measured`: bool [panel genes], False for a gene that the input did not measure.
+    """
+
+    start: int
+    counts: sp.csr_matrix
+    library_size: np.ndarray
+    measured: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedChunk:
+    """A chunk of `n_cells` after the checks: `cells` is None when a problem was found in it. `sample`: CSR, those of
+    its cells that were drawn to stand for the input.
+    """
+
+    n_cells: int
+    cells: AlignedCells | None
+    problems: CountsProblems
+    library_problems: tuple[str, ...]
+    sample: sp.csr_matrix | None = None
+
+
+class CheckedCells:
+    """Cells of one source, checked and aligned to a panel.
+
+    Raises `InputError` at once when something is wrong that shows without the values: no cells, duplicate ids, genes
+    that do not fit, library sizes that are missing or impossible. The values are then read too, so that all problems
+    come together. Otherwise problems of the values are raised by `finish`, when the last chunk was seen.
+
+    `library_size`: None (sum over the input's genes), the name of an `obs` column, an array [cells], or a series of it
+    indexed by cell id.
+    `library_range`: where training's library sizes lie, None where it is not known: other ones are a warning.
+    `n_genes_trained`: genes that training measured, None to sum in any case. `min_share`, `min_mass`: floors, see
+    `overlap_findings`.
+    """
+
+    def __init__(
+        self,
+        source: CellSource,
+        panel: GenePanel,
+        *,
+        library_size: str | np.ndarray | pd.Series | None = None,
+        n_genes_trained: int | None = None,
+        min_share: float = MIN_PANEL_SHARE,
+        min_mass: float | None = None,
+        library_range: tuple[float, float] | None = None,
+    ) -> None:
+        self.source = source
+        self.genes = fit_genes(panel, source)
+        self.match: GeneMatch = self.genes.match
+        self.cell_ids = source.cell_ids
+        self._n_seen = 0
+        self._problems = CountsProblems()
+        self._drawn = sample_cells(source.n_obs, source.n_vars)
+        self._samples: list[sp.csr_matrix] = []
+        self._library_problems: list[str] = []
+        self._sizes = LibrarySizeWatch(library_range)
+        self._given, library_findings = given_library_size(source, library_size)
+        self.library_size_source: LibrarySizeSource = "summed" if library_size is None else "given"
+        findings = [*size_findings(source), *self.genes.findings]
+        # Of another organism's genes it goes without saying that they do not fit, and so of cells in their place.
+        self._turned = False
+        if source.n_vars and not self.genes.refused:
+            misfits = overlap_findings(panel, self.match, source.var_names, min_share=min_share, min_mass=min_mass)
+            turned = transposed_findings(source, panel) if _refuses(misfits) else ()
+            self._turned = bool(turned)
+            findings += turned or misfits
+            if library_size is None and n_genes_trained is not None and not turned:
+                findings += summing_findings(source, n_genes_trained)
+        findings += [*id_findings(self.cell_ids), *library_findings]
+        if _refuses(findings):
+            findings += self._value_findings()
+        self.notes: tuple[Finding, ...] = raise_if_refused([*source.notes, *findings, *duplicate_notes(self.match)])
+
+    def prepare(self, chunk: RowChunk) -> PreparedChunk:
+        """Check and align one chunk. Changes nothing, so chunks may be prepared by several threads at once."""
+        X = chunk.X
+        rows = slice(chunk.start, chunk.start + X.shape[0])
+        totals = row_sums(X)
+        problems = check_counts(X, self.cell_ids[rows], totals)
+        wrong: tuple[str, ...] = ()
+        library_size = totals
+        if self._given is not None:
+            library_size = self._given[rows]
+            # A part in a million of slack: sums of many float32 values are not exact.
+            wrong = tuple(self.cell_ids[rows][library_size < totals * (1 - 1e-6)])
+        first, last = np.searchsorted(self._drawn, [rows.start, rows.stop])
+        sample = None
+        if last > first:
+            sample = X if last - first == X.shape[0] else X[self._drawn[first:last] - chunk.start]
+        if problems.any or wrong:
+            return PreparedChunk(X.shape[0], None, problems, wrong, sample)
+        aligned = AlignedCells(chunk.start, self.match.align(X), library_size.astype(np.float32), self.match.measured)
+        return PreparedChunk(X.shape[0], aligned, problems, wrong, sample)
+
+    def record(self, prepared: PreparedChunk) -> None:
+        """Note a chunk's problems; call it once per chunk, from one thread."""
+        self._n_seen += prepared.n_cells
+        self._problems.merge(prepared.problems)
+        if prepared.sample is not None:
+            self._samples.append(prepared.sample)
+        self._library_problems.extend(prepared.library_problems)
+        if prepared.cells is not None:
+            self._sizes.see(prepared.cells.library_size)
+
+    def finish(self) -> None:
+        """Raise `InputError` when any chunk had a problem. Call it when all chunks were recorded."""
+        if self._n_seen != self.source.n_obs:
+            # Cells that were never seen must not be answered for.
+            raise ReadError(
+                Finding("FILE_UNREADABLE", self.source.name, f"{self.source.n_obs} cells, as many as it has ids",
+                        f"values of {self._n_seen}", "Write the file again from its source.")
+            )  # fmt: skip
+        notes = raise_if_refused([*self._recorded_findings(), *self._sizes.findings()])
+        self.notes = (*self.notes, *(note for note in notes if note not in self.notes))
+
+    def _value_findings(self) -> list[Finding]:
+        """What is wrong with the values of an input that is refused anyway."""
+        if self.source.n_vars:
+            for chunk in self.source.chunks(ROWS_TO_REFUSE):
+                self.record(self.prepare(chunk))
+        found = self._recorded_findings()
+        # A row of a matrix that lies on its side is a gene, which may well be empty.
+        return [finding for finding in found if not (self._turned and finding.code == "CELL_EMPTY")]
+
+    def _recorded_findings(self) -> list[Finding]:
+        findings = self._counts_findings()
+        if self._library_problems:
+            findings.append(
+                Finding(
+                    "LIBRARY_SIZE_INVALID",
+                    "library_size",
+                    "at least the sum of the cell's counts",
+                    f"{len(self._library_problems)} cells whose library size is below it",
+                    "Give the total over all genes measured, before any gene was taken out.",
+                    examples=tuple(self._library_problems[:N_EXAMPLES]),
+                )
+            )
+        return findings
+
+    def _counts_findings(self) -> list[Finding]:
+        problems, where = self._problems, self.source.counts_from
+        if not self._samples:
+            return list(problems.findings(where))
+        sample = self._samples[0] if len(self._samples) == 1 else sp.vstack(self._samples, format="csr")
+        if problems.n_cells_changed:
+            offenders = np.array(problems.offenders)
+            looks = look_at(self.source, sample, offenders=offenders, n_wrong=problems.n_cells_changed)
+            return list(problems.findings(where, looks_like=looks.text, remedy=looks.remedy))
+        found = list(problems.findings(where))
+        odd = problems.n_nan or problems.n_infinite or problems.n_large
+        return found if odd else [*found, *whole_findings(self.source, sample)]
+
+    def chunks(self, n_rows: int) -> Iterator[AlignedCells]:
+        """All cells in order, at most `n_rows` at a time; raises `InputError` at the end when something was wrong."""
+        for chunk in self.source.chunks(n_rows):
+            prepared = self.prepare(chunk)
+            self.record(prepared)
+            if prepared.cells is not None:
+                yield prepared.cells
+        self.finish()
+
+    def load(self) -> AlignedCells:
+        """All cells at once."""
+        pieces = list(self.chunks(max(self.source.n_obs, 1)))
+        # A source may hand out fewer rows at a time than it was asked for.
+        if len(pieces) == 1:
+            return pieces[0]
+        counts = sp.vstack([piece.counts for piece in pieces], format="csr")
+        return AlignedCells(0, counts, np.concatenate([piece.library_size for piece in pieces]), self.match.measured)
+
+
+def _refuses(findings: Iterable[Finding]) -> bool:
+    return any(finding.severity == "error" for finding in findings)
+
+
+def size_findings(source: CellSource) -> tuple[Finding, ...]:
+    """Errors of an input without cells or without genes."""
+    found = []
+    if source.n_obs == 0:
+        found.append(Finding("NO_CELLS", source.name, "at least one cell", "none", "Check how the file was subset."))
+    if source.n_vars == 0:
+        found.append(Finding("NO_GENES", source.name, "at least one gene", "none", "Check how the file was subset."))
+    return tuple(found)
+
+
+def id_findings(cell_ids: np.ndarray) -> tuple[Finding, ...]:
+    """The error of an input in which a cell id occurs more than once."""
+    ids = pd.Index(cell_ids)
+    if ids.is_unique:
+        return ()
+    repeated = ids[ids.duplicated()].unique()
+    return (
+        Finding(
+            "CELL_ID_DUPLICATE",
+            "cell_id",
+            "a unique id for every cell",
+            f"{len(repeated)} ids that occur more than once",
+            "Make them unique: adata.obs_names_make_unique(), or put the batch before each barcode.",
+            examples=tuple(map(str, repeated[:N_EXAMPLES])),
+        ),
+    )

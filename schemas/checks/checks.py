@@ -1,0 +1,184 @@
+"""One report of everything that is to be said of an input, in three profiles.
+
+`query`: cells to annotate. `train`: labelled cells to learn from. `publish`: a reference that others should use.
+"""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+
+from cellmark.schemas.cells.anndata_facts import AnndataFacts, facts_of_anndata
+from cellmark.schemas.cells.cell_source import CellSource
+from cellmark.schemas.cells.read_anndata import RAW, cells_from_anndata
+from cellmark.schemas.checks.check_labelled import labelled_findings, own_panel, without_consequences
+from cellmark.schemas.checks.check_matrix import MatrixWatch
+from cellmark.schemas.checks.check_published import published_findings
+from cellmark.schemas.checks.checked_cells import ROWS_TO_REFUSE, CheckedCells
+from cellmark.schemas.checks.identical_cells import IdenticalCells
+from cellmark.schemas.checks.orientation import transposed_findings
+from cellmark.schemas.errors import Finding, InputError, ParameterError, Severity
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+Profile = Literal["query", "train", "publish"]
+PROFILES: tuple[Profile, ...] = ("query", "train", "publish")
+GRAVITY: dict[Severity, int] = {"error": 0, "warning": 1, "info": 2}
+PASSED: dict[Profile, str] = {
+    "query": "pass what can be checked without a model",
+    "train": "can be trained on",
+    "publish": "keep the rules of the schema that need no ontology",
+}
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """`n_cells`, `n_genes`: None for an input that cannot be read. `findings`: errors, then warnings, then notes."""
+
+    n_cells: int | None
+    n_genes: int | None
+    findings: tuple[Finding, ...]
+    profile: Profile = "query"
+
+    @property
+    def valid(self) -> bool:
+        """Whether there is no error."""
+        return not any(finding.severity == "error" for finding in self.findings)
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The codes of the findings, in their order."""
+        return tuple(finding.code for finding in self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "profile": self.profile,
+            "valid": self.valid,
+            "n_cells": self.n_cells,
+            "n_genes": self.n_genes,
+            "findings": [finding.to_dict() for finding in self.findings],
+        }
+
+    def summary(self, name: str) -> str:
+        """One line for people."""
+        counted = [
+            f"{number} {word}{'s' if number > 1 else ''}"
+            for word in ("error", "warning")
+            if (number := sum(finding.severity == word for finding in self.findings))
+        ]
+        if not self.valid:
+            return f"{name} would be refused: {', '.join(counted)}."
+        cells = "1 cell" if self.n_cells == 1 else f"{self.n_cells} cells"
+        return f"{name}: {cells} x {self.n_genes} genes {PASSED[self.profile]}; {', '.join(counted) or 'no warnings'}."
+
+
+def require_profile(name: str) -> None:
+    """Raise `ParameterError` for a profile that there is none of."""
+    if name not in PROFILES:
+        raise ParameterError(
+            Finding("PARAMETER_INVALID", "profile", "query, train or publish", repr(name), "Name one of them.")
+        )
+
+
+def gravest_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Each finding once, errors before warnings before notes, otherwise in their order."""
+    return tuple(sorted(dict.fromkeys(findings), key=lambda finding: GRAVITY[finding.severity]))
+
+
+def check_anndata(
+    adata: "AnnData",
+    *,
+    profile: Profile = "query",
+    layer: str | None = None,
+    label: str | None = None,
+    donor: str | None = None,
+    library_size: str | None = None,
+    min_cells: int = 10,
+) -> CheckReport:
+    """The report of an AnnData, which stays as it is. Arguments as in `check_cells`; `layer`: as in every reader, by
+    default `raw` for `publish` where there is one.
+    """
+    require_profile(profile)
+    try:
+        facts = facts_of_anndata(adata) if profile == "publish" else None
+        if facts is not None and facts.has_raw and layer is None:
+            layer = RAW
+        source = cells_from_anndata(adata, layer=layer)
+    except InputError as error:
+        told = labelled_findings(adata.obs, label=label or "cell_type", donor=donor, min_cells=min_cells,
+                                 held_out=donor is not None) if profile == "train" else ()  # fmt: skip
+        return CheckReport(None, None, gravest_first((*error.findings, *told)), profile)
+    return check_cells(
+        source,
+        profile=profile,
+        label=label,
+        donor=donor,
+        library_size=library_size,
+        min_cells=min_cells,
+        facts=facts,
+        var=adata.var,
+    )
+
+
+def check_cells(
+    source: CellSource,
+    *,
+    profile: Profile = "query",
+    label: str | None = None,
+    donor: str | None = None,
+    library_size: str | None = None,
+    min_cells: int = 10,
+    facts: AnndataFacts | None = None,
+    var: pd.DataFrame | None = None,
+) -> CheckReport:
+    """Everything that is to be said of cells without a model; raises nothing for what is wrong with them.
+
+    `label`: the column of cell types, `cell_type` by default for `train`; labels of a `publish` are looked at when it
+    is given. `donor`: a column, whose donors are to be held out. `min_cells`: cells that a type needs. `facts`, `var`:
+    for `publish`, what the AnnData has beside its cells, and its genes where they are not those of `source`. Raises
+    `ParameterError` for another profile, and for a `publish` without `facts`.
+    """
+    require_profile(profile)
+    if profile == "publish" and facts is None:
+        raise ParameterError(
+            Finding("PARAMETER_INVALID", "facts", "what a published AnnData has beside its cells", "nothing",
+                    "Use check_anndata, or facts_of_h5ad.")
+        )  # fmt: skip
+    found: list[Finding] = []
+    if profile == "train" or (profile == "publish" and label is not None):
+        found += labelled_findings(
+            source.obs, label=label or "cell_type", donor=donor, min_cells=min_cells, held_out=donor is not None
+        )
+    matrix = MatrixWatch(source)
+    turned = transposed_findings(source)
+    try:
+        checked = CheckedCells(source, own_panel(source), library_size=library_size, min_share=0.0)
+        for chunk in source.chunks(ROWS_TO_REFUSE):
+            prepared = checked.prepare(chunk)
+            checked.record(prepared)
+            if prepared.cells is not None:
+                matrix.see(chunk)
+        checked.finish()
+        found += [*checked.notes, *matrix.findings(summed=library_size is None)]
+    except InputError as error:
+        found += [*without_consequences(error.findings, turned), *source.notes]
+    found += [finding for finding in turned if finding.code not in {there.code for there in found}]
+    if profile == "publish" and facts is not None:
+        found += _published(source, facts, source.var if var is None else var)
+    return CheckReport(source.n_obs, source.n_vars, gravest_first(found), profile)
+
+
+def _published(source: CellSource, facts: AnndataFacts, var: pd.DataFrame) -> list[Finding]:
+    """What the schema asks for beside counts and ids; the values are read once more, whatever was wrong with them."""
+    watch, n_values = IdenticalCells(), 0
+    with suppress(InputError):  # it was told by who read them first
+        for chunk in source.chunks(ROWS_TO_REFUSE):
+            watch.see(chunk)
+            n_values += chunk.X.nnz
+    size = source.n_obs * source.n_vars
+    zeros = 1 - n_values / size if n_values and size else None
+    return [*published_findings(source.obs, var, source.var_names, facts, share_of_zeros=zeros),
+            *watch.findings(source)]  # fmt: skip

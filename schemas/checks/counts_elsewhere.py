@@ -1,0 +1,100 @@
+"""What refused values look like, and where raw counts are to be had instead: only asked when an input is refused."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sp
+
+from cellmark.schemas.cells.cell_source import CellSource, OtherMatrix
+from cellmark.schemas.counts.expression_kinds import ExpressionState
+from cellmark.schemas.counts.expression_state import detect_state
+from cellmark.schemas.counts.sample_cells import sample_cells
+from cellmark.schemas.errors import CellmarkError
+
+RECOVER = (
+    "The counts can be recovered exactly: --recover-counts with annotate, explain and validate, recover_counts=True in "
+    "Python and over HTTP, or adata.X = recover_counts(adata.X).counts (from cellmark.schemas.cells.recover_counts)."
+)
+USUAL_NAMES = ("counts", "raw", "raw_counts")
+HAND_IN = "Hand in raw counts: name the layer that holds them with --layer (layer= in Python)."
+BEFORE = {
+    "counts_times": "Divide by the factor, or hand in the counts from before.",
+    "counts_per": "Hand in the counts from before sc.pp.normalize_total.",
+    "transformed_counts_per": "Hand in the counts from before sc.pp.normalize_total and sc.pp.log1p.",
+    "counts_transformed": "Hand in the counts from before they were transformed.",
+    "total_per": "Hand in the reads or UMIs that were counted, from before they were divided by the length of genes.",
+    "transformed_total_per": "Hand in the reads or UMIs that were counted, from before they were normalised.",
+    "scaled": "Hand in the counts from before sc.pp.normalize_total, sc.pp.log1p and sc.pp.scale.",
+    "residuals": "Hand in the counts that the model was fitted to.",
+    "min_max": "Hand in the counts from before they were normalised and scaled.",
+    "binary": "Hand in the counts from before they were made binary.",
+    "rounded": "Hand in the counts from before they were normalised; rounding does not bring counts back.",
+    "rounded_log": "Hand in the counts from before they were transformed; rounding does not bring counts back.",
+    "depth_corrected": "Hand in the counts from before the correction (in Seurat, the assay RNA and not SCT).",
+    "corrected": "Hand in the counts from before the correction, or have it round to whole counts (SoupX: "
+    "roundToInt=TRUE), or round them: adata.X.data = adata.X.data.round().",
+    "imputed": "Hand in the counts from before the smoothing.",
+    "mixed": "Treat all cells alike: hand in the raw counts of these cells too, or leave these cells out.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """`state` of the refused values, in words (`text`), and what mends it (`remedy`)."""
+
+    state: ExpressionState
+    text: str
+    remedy: str
+
+
+def look_at(
+    source: CellSource, sample: sp.csr_matrix, *, offenders: np.ndarray | None = None, n_wrong: int = 0
+) -> Looks:
+    """`sample`: CSR, cells drawn from all of `source`. `offenders`: ids of a few of the `n_wrong` cells whose values
+    are no counts, which a sample may miss.
+    """
+    if offenders is not None and len(offenders):
+        rows = np.flatnonzero(np.isin(source.cell_ids, offenders))
+        sample = sp.vstack([sample, source.take(rows)], format="csr")
+    state = detect_state(sample)
+    if state.name == "mixed" and state.part is not None:
+        text = f"{n_wrong} of {source.n_obs} cells look like {state.part.text}, the others like whole counts"
+        state = replace(state, text=text)
+    return Looks(state, state.text if state.name == "mixed" else f"this looks like {state.text}", remedy(source, state))
+
+
+def remedy(source: CellSource, state: ExpressionState) -> str:
+    """What mends values of this state: another matrix of the input, the way back, or an earlier matrix."""
+    others = other_states(source)
+    for other, found in others:
+        if found.name == "counts":
+            return f"Raw counts are in {other.where}: {_opened_by(other)}."
+    if state.recoverable:
+        return RECOVER
+    for other, found in others:
+        if found.recoverable:
+            how = f"{_opened_by(other)}, with --recover-counts (recover_counts=True)"
+            return f"{other.where} holds {found.text}, from which counts can be recovered exactly: {how}."
+    return BEFORE.get(state.name, HAND_IN)
+
+
+def _opened_by(other: OtherMatrix) -> str:
+    if other.layer is None:
+        return "leave --layer away (layer=None in Python)"
+    return f"--layer {other.layer} (layer={other.layer!r} in Python)"
+
+
+def other_states(source: CellSource) -> list[tuple[OtherMatrix, ExpressionState]]:
+    """The input's other matrices and what each holds, by a sample of its cells; likely places of counts first."""
+    rows = sample_cells(source.n_obs, source.n_vars)
+    found = []
+    for other in sorted(source.others, key=lambda matrix: matrix.layer not in USUAL_NAMES):
+        try:
+            state = detect_state(other.take(rows))
+        except (CellmarkError, ValueError, TypeError, IndexError):
+            # It is only a proposal: a matrix that cannot be read is none.
+            continue
+        found.append((other, state))
+        if state.name == "counts":
+            break
+    return found

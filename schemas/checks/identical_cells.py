@@ -1,0 +1,48 @@
+"""Cells with the very same counts, which in droplets happens by copying alone."""
+
+import hashlib
+
+import numpy as np
+
+from cellmark.schemas.cells.cell_source import CellSource, RowChunk
+from cellmark.schemas.errors import Finding
+
+N_EXAMPLES = 5
+
+
+class IdenticalCells:
+    """Watches the chunks of one input; keeps about 150 bytes a cell."""
+
+    def __init__(self) -> None:
+        self._first: dict[bytes, int] = {}
+        self._pairs: list[tuple[int, int]] = []
+        self._n_copies = 0
+
+    def see(self, chunk: RowChunk) -> None:
+        """The next cells. Empty ones are passed over: they are told apart by their own finding."""
+        X = chunk.X if chunk.X.has_sorted_indices else chunk.X.sorted_indices()
+        indices, data, ends = X.indices.astype(np.int64), X.data.astype(np.float64), X.indptr
+        for row in range(X.shape[0]):
+            places = slice(ends[row], ends[row + 1])
+            kept = data[places] != 0
+            if not kept.any():
+                continue
+            text = indices[places][kept].tobytes() + data[places][kept].tobytes()
+            digest = hashlib.blake2b(text, digest_size=16).digest()
+            first = self._first.setdefault(digest, chunk.start + row)
+            if first != chunk.start + row:
+                self._n_copies += 1
+                if len(self._pairs) < N_EXAMPLES:
+                    self._pairs.append((first, chunk.start + row))
+
+    def findings(self, source: CellSource) -> tuple[Finding, ...]:
+        """The error of cells that are there more than once."""
+        if not self._n_copies:
+            return ()
+        ids = source.cell_ids
+        return (
+            Finding("CELLS_IDENTICAL", source.counts_from, "cells that differ in their counts",
+                    f"{self._n_copies} cells with the very counts of another",
+                    "Take the copies out; they come from joining a file with itself or with a part of it.", "error",
+                    tuple(f"{ids[second]} = {ids[first]}" for first, second in self._pairs)),
+        )  # fmt: skip

@@ -1,0 +1,117 @@
+"""Library sizes of an input: given or to be summed, possible or not, like training's or far from them."""
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from cellmark.schemas.cells.cell_source import CellSource
+from cellmark.schemas.checks.check_counts import N_EXAMPLES
+from cellmark.schemas.errors import Finding
+
+LibrarySizeSource = Literal["given", "summed"]
+MIN_GENES_SHARE = 0.5
+"""A library size may be summed over no fewer than this share of the genes that training measured."""
+UNUSUAL_SHARE = 0.5
+"""Share of the cells outside the range of training's library sizes from which on an input is said to be unusual."""
+
+
+class LibrarySizeWatch:
+    """Counts cells that are deeper or shallower than training's. `expected`: where those lie, None if unknown."""
+
+    def __init__(self, expected: tuple[float, float] | None) -> None:
+        self._expected = expected
+        self._n_cells = self._n_shallow = self._n_deep = 0
+
+    def see(self, library_size: np.ndarray) -> None:
+        """The next cells. `library_size`: [cells]."""
+        if self._expected is None:
+            return
+        low, high = self._expected
+        self._n_cells += len(library_size)
+        self._n_shallow += int((library_size < low).sum())
+        self._n_deep += int((library_size > high).sum())
+
+    def findings(self) -> list[Finding]:
+        """The warning of an input most of whose cells are deeper, or shallower, than nearly all training cells."""
+        number, word = max((self._n_shallow, "below"), (self._n_deep, "above"))
+        if self._expected is None or number <= UNUSUAL_SHARE * self._n_cells:
+            return []
+        low, high = self._expected
+        return [
+            Finding("LIBRARY_SIZE_UNUSUAL", "library_size", f"totals of {low:.0f} to {high:.0f}, as of training cells",
+                    f"{number} of {self._n_cells} cells {word} that",
+                    "Check that these are the totals over all genes measured; cells of another depth are called less "
+                    "reliably.", "warning")
+        ]  # fmt: skip
+
+
+def summing_findings(source: CellSource, n_genes_trained: int) -> tuple[Finding, ...]:
+    """The error of an input with too few genes to sum a library size over."""
+    if source.n_vars >= MIN_GENES_SHARE * n_genes_trained:
+        return ()
+    return (
+        Finding(
+            "LIBRARY_SIZE_NEEDED",
+            "library_size",
+            f"library sizes, or at least {MIN_GENES_SHARE:.0%} of the {n_genes_trained} genes that training measured",
+            f"{source.n_vars} genes and no library sizes",
+            "Give each cell's total count over all genes: --library-size OBS_COLUMN, library_size= in Python, "
+            "library_size in JSON.",
+        ),
+    )
+
+
+def given_library_size(
+    source: CellSource, library_size: str | np.ndarray | pd.Series | None
+) -> tuple[np.ndarray | None, tuple[Finding, ...]]:
+    """Library sizes that the user gave, float64 [cells], and what is wrong with them."""
+    if library_size is None:
+        return None, ()
+    if isinstance(library_size, str):
+        where = f"obs[{library_size!r}]"
+        if library_size not in source.obs.columns:
+            columns = ", ".join(map(str, source.obs.columns)) or "no columns"
+            return None, (
+                Finding(
+                    "LIBRARY_SIZE_COLUMN_UNKNOWN",
+                    "library_size",
+                    "a column of obs",
+                    f"{library_size!r}, where obs has {columns}",
+                    "Name the column that holds each cell's total count.",
+                ),
+            )
+        column = source.obs[library_size]
+        if isinstance(column, pd.DataFrame):
+            return None, (
+                Finding("LIBRARY_SIZE_INVALID", where, "one column of that name", f"{column.shape[1]} columns",
+                        "Rename one of them, or pass the numbers themselves."),
+            )  # fmt: skip
+        values = pd.to_numeric(column.astype(object), errors="coerce").to_numpy(dtype=np.float64)
+    else:
+        where = "library_size"
+        if isinstance(library_size, pd.Series) and library_size.index.is_unique:
+            # A series that knows the cells by id is read by id, so that another order does no harm.
+            places = library_size.index.get_indexer(pd.Index(source.cell_ids))
+            library_size = (library_size.iloc[places] if (places >= 0).all() else library_size).to_numpy()
+        given = pd.Series(np.asarray(library_size).ravel())
+        values = pd.to_numeric(given.astype(object), errors="coerce").to_numpy(dtype=np.float64)
+        if len(values) != source.n_obs:
+            return None, (
+                Finding("LIBRARY_SIZE_INVALID", where, f"one value for each of the {source.n_obs} cells",
+                        f"{len(values)} values", "Give the total count of every cell, in the order of the cells."),
+            )  # fmt: skip
+    # The graphs take float32: what it cannot hold would become infinite.
+    wrong = ~((values > 0) & (values <= np.finfo(np.float32).max))
+    if not wrong.any():
+        return values, ()
+    return None, (
+        Finding(
+            "LIBRARY_SIZE_INVALID",
+            where,
+            "positive, finite totals",
+            f"{int(wrong.sum())} cells with a value that is missing, zero, negative or infinite",
+            "Give each cell's total count over all genes measured.",
+            examples=tuple(map(str, source.cell_ids[wrong][:N_EXAMPLES])),
+        ),
+    )

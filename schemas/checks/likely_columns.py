@@ -1,0 +1,77 @@
+"""Which columns of `obs` may hold cell types or donors: told by their names and by what is in them."""
+
+import difflib
+import re
+
+import numpy as np
+import pandas as pd
+
+from cellmark.schemas.checks.label_text import brief
+
+LABEL_NAME = re.compile(
+    r"cell_?types?|cell_?class|annot|label|identit|subclass|subtype|lineage|population|leiden|louvain|cluster"
+)
+DONOR_NAME = re.compile(r"donor|patient|subject|individual|participant|person|mouse_?id|sample|batch|orig_ident|plate")
+TYPE_WORD = re.compile(
+    r"\bcells?\b|cyte|blast|phage|phil\b|neuron|neural|glia|lympho|mono\b|killer|\b[TB]\b|\bNK\b|\bDC\b|dendritic"
+    r"|stem|progenitor|epithel|endothel|mesenchym|stroma|muscle|acinar|ductal|\b(alpha|beta|gamma|delta|epsilon)\b"
+    r"|\bCD\d+",
+    re.IGNORECASE,
+)
+MOST_TYPES = 500
+MOST_OF_CELLS = 1 / 3
+"""A column with more values than this share of the cells tells cells apart, not types."""
+ENOUGH_TYPES = 0.3
+N_LIKELY = 3
+N_LOOKED_AT = 200
+LIKELY_CLOSE, LIKELY_CONTENT, LIKELY_NAME = 4, 3, 2
+MOST_COLUMNS = 2000
+
+
+def likely_labels(obs: pd.DataFrame, asked: str) -> tuple[str, ...]:
+    """Columns that may hold cell types, the likeliest first, at most three. `asked`: the name that is not there."""
+    return _likely(obs, asked, LABEL_NAME, TYPE_WORD)
+
+
+def likely_donors(obs: pd.DataFrame, asked: str) -> tuple[str, ...]:
+    """Columns that may hold donors, the likeliest first, at most three. `asked`: the name that is not there."""
+    return _likely(obs, asked, DONOR_NAME, None)
+
+
+def columns_in_words(obs: pd.DataFrame) -> str:
+    """The names of the columns, the first twenty of them."""
+    names = [brief(str(name)) for name in obs.columns]
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    return ", ".join(names[:20]) + more if names else "no columns"
+
+
+def _likely(obs: pd.DataFrame, asked: str, name: re.Pattern[str], word: re.Pattern[str] | None) -> tuple[str, ...]:
+    scores: dict[str, float] = {}
+    plain = {str(column): _plain(str(column)) for column in obs.columns[:MOST_COLUMNS]}
+    close = set(difflib.get_close_matches(_plain(asked), plain.values(), n=N_LIKELY, cutoff=0.75))
+    for place, column in enumerate(obs.columns[:MOST_COLUMNS]):
+        values = obs.iloc[:, place]
+        groups = _groups(values)
+        if groups is None:
+            continue
+        score = LIKELY_CLOSE * (plain[str(column)] in close) + LIKELY_NAME * bool(name.search(plain[str(column)]))
+        if word is not None and np.mean([word.search(text) is not None for text in groups]) >= ENOUGH_TYPES:
+            score += LIKELY_CONTENT
+        if score:
+            scores[str(column)] = score
+    return tuple(sorted(scores, key=lambda column: -scores[column])[:N_LIKELY])
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()).strip("_")
+
+
+def _groups(values: pd.Series) -> list[str] | None:
+    """The first values of a column that divides the cells into groups, None for any other."""
+    dtype = values.dtype
+    if pd.api.types.is_float_dtype(dtype):
+        return None
+    distinct = values.dropna().unique()
+    if not 2 <= len(distinct) <= max(2, min(MOST_TYPES, MOST_OF_CELLS * len(values))):
+        return None
+    return [str(value) for value in distinct[:N_LOOKED_AT]]

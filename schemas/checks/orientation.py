@@ -1,0 +1,48 @@
+"""Does a matrix lie on its side? Told from what stands in `obs_names` and `var_names`."""
+
+import numpy as np
+
+from cellmark.schemas.cells.cell_source import CellSource
+from cellmark.schemas.cells.table_orientation import names_swapped
+from cellmark.schemas.errors import Finding
+from cellmark.schemas.genes.gene_panel import GenePanel
+
+FEWEST_GENES = 3
+"""Genes of the model among the cell ids from which on they are no chance."""
+MOST_NAMES = 20_000
+"""Names of each kind that are looked at, spread over all."""
+
+
+def transposed_findings(source: CellSource, panel: GenePanel | None = None) -> tuple[Finding, ...]:
+    """The error of a matrix of genes x cells. `panel`: the model's genes, where there is a model."""
+    ids, names = source.cell_ids, source.var_names
+    if len(ids) == 0 or len(names) == 0:
+        return ()
+    genes = ids[:0]
+    if panel is not None:
+        genes = ids[panel.columns_of(ids) >= 0]
+        n_named = int((panel.columns_of(names) >= 0).sum())
+        is_turned = len(genes) >= FEWEST_GENES and len(genes) > n_named
+    else:
+        is_turned = False
+    if not is_turned:
+        is_turned = names_swapped(gene_names=_some(names), cell_ids=_some(ids))
+    if not is_turned:
+        return ()
+    examples = genes if len(genes) else ids
+    return (
+        Finding(
+            "MATRIX_TRANSPOSED",
+            "obs_names",
+            "cells as rows and genes as columns",
+            f"genes as rows: {len(ids)} x {len(names)}"
+            + (f", {len(genes)} of the model's genes among the cell ids" if len(genes) else ""),
+            "Turn it: adata = adata.T.",
+            examples=tuple(map(str, examples[:5])),
+        ),
+    )
+
+
+def _some(names: np.ndarray) -> list[str]:
+    step = -(-len(names) // MOST_NAMES)
+    return [str(name) for name in names[::step]]

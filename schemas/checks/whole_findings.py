@@ -1,0 +1,33 @@
+"""Findings of whole numbers that are no raw counts."""
+
+import scipy.sparse as sp
+
+from cellmark.schemas.cells.cell_source import CellSource
+from cellmark.schemas.checks.counts_elsewhere import look_at
+from cellmark.schemas.counts.whole_numbers import judge_whole_numbers
+from cellmark.schemas.errors import Finding
+
+
+def whole_findings(source: CellSource, sample: sp.csr_matrix) -> tuple[Finding, ...]:
+    """`sample`: CSR, cells drawn from all of `source`, whole numbers of at least 0.
+
+    An error where the values themselves rule counts out; a warning where depth was taken out, since the cells can still
+    be told apart, and a sample of unusual cells could look so.
+    """
+    if judge_whole_numbers(sample).kind == "counts":
+        return ()
+    looks = look_at(source, sample)
+    if looks.state.name == "counts":
+        return ()
+    is_warning = looks.state.name == "depth_corrected"
+    evidence = f" ({looks.state.evidence[0]})" if looks.state.evidence else ""
+    return (
+        Finding(
+            "COUNTS_ONE_DEPTH" if is_warning else "COUNTS_NOT_RAW",
+            source.counts_from,
+            "raw counts",
+            f"whole numbers that are none: {looks.text}{evidence}",
+            looks.remedy,
+            "warning" if is_warning else "error",
+        ),
+    )

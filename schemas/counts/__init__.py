@@ -1,0 +1,1 @@
+"""Whether a matrix holds raw counts, and what it holds if not."""

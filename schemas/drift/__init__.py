@@ -1,0 +1,1 @@
+"""How cells differ from those that a model was tested on."""

@@ -1,0 +1,1 @@
+"""Gene names, gene tables, and the panel of genes that a model reads."""

@@ -1,0 +1,123 @@
+"""How the genes of an input fit a panel: by their names, by another column of `var`, by the names of all genes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+
+from cellmark.schemas.cells.cell_source import CellSource
+from cellmark.schemas.errors import Finding
+from cellmark.schemas.genes.declared_organism import declared_organism
+from cellmark.schemas.genes.gene_findings import ambiguous_note, column_note, mapped_note, organism_finding
+from cellmark.schemas.genes.gene_ids import UNKNOWN, detect_listed_names
+from cellmark.schemas.genes.gene_panel import GeneMatch, GenePanel
+from cellmark.schemas.genes.map_gene_names import MappedGenes, map_gene_names
+from cellmark.schemas.genes.name_digest import NameList
+from cellmark.schemas.genes.resolve_gene_names import current_symbols
+
+ID_COLUMNS = ("gene_ids", "gene_id", "ensembl_id", "ensembl_gene_id", "ensembl", "feature_id", "entrez_id", "entrez")
+SYMBOL_COLUMNS = (
+    "feature_name", "gene_symbols", "gene_symbol", "gene_name", "gene_names", "gene_short_name", "symbol", "symbols",
+    "hgnc_symbol", "mgi_symbol", "gene",
+)  # fmt: skip
+"""Columns of `var`, in lower case, in which files keep what is not in `var_names`."""
+VAR_NAMES = "var_names"
+
+
+@dataclass(frozen=True)
+class GeneFit:
+    """`match`: which panel gene each gene of the input is. `symbols`: object [input genes], the input's names, as
+    current symbols where they had to be mapped. `findings`: notes on names that were mapped, or the error of an input
+    of another organism.
+    """
+
+    match: GeneMatch
+    symbols: np.ndarray
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def refused(self) -> bool:
+        return any(finding.severity == "error" for finding in self.findings)
+
+
+def fit_genes(panel: GenePanel, source: CellSource) -> GeneFit:
+    """Where each gene of an input goes, and what there is to say of it.
+
+    The panel's own names are taken as they are, and when all are there, no table is looked at. Otherwise, in this
+    order and for genes of the panel that are still missing: the panel's own names in another column of `var`; other
+    names of genes in `var_names`, then in those columns.
+    """
+    names = NameList(source.var_names)
+    match = _exact(PanelItself(panel), names)
+    declared = declared_organism(source.uns, source.obs)
+    if not match.missing or source.n_vars == 0:
+        found = organism_finding(panel.known_organism, None, declared, VAR_NAMES) if declared else None
+        return GeneFit(match, source.var_names, (found,) if found else ())
+    lists = ((VAR_NAMES, names), *other_names(source.var))
+    seen = [detect_listed_names(listed) for _, listed in lists]
+    # Names that nobody knows (row numbers, say) would only be mapped by luck when another column has known ones.
+    first = next((number for number, names in enumerate(seen) if names.organism != UNKNOWN), 0)
+    if found := organism_finding(panel.organism_of_names, seen[first], declared, lists[first][0]):
+        return GeneFit(match, source.var_names, (found,))
+    return _mapped(PanelItself(panel), names, lists[first:])
+
+
+class PanelItself:
+    """A panel as a key of what is remembered: equal to itself alone, since panels of the same symbols may differ in
+    their ids and organism.
+    """
+
+    def __init__(self, panel: GenePanel) -> None:
+        self.panel = panel
+
+    def __hash__(self) -> int:
+        return id(self.panel)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PanelItself) and self.panel is other.panel
+
+
+@lru_cache(maxsize=8)
+def _exact(itself: PanelItself, names: NameList) -> GeneMatch:
+    """By the panel's own names. Remembered for the last inputs."""
+    return itself.panel.match(names.names)
+
+
+@lru_cache(maxsize=8)
+def _mapped(itself: PanelItself, var_names: NameList, lists: tuple[tuple[str, NameList], ...]) -> GeneFit:
+    """By all other names. Remembered for the last inputs.
+
+    `lists`: names of the genes to map, each with where they stand; the first that say something lead.
+    """
+    panel = itself.panel.names
+    columns = panel.columns_of(var_names.names)
+    findings = []
+    for where, listed in lists:
+        exact = panel.columns_of(listed.names)
+        new = (columns < 0) & (exact >= 0) & ~np.isin(exact, columns)
+        if new.any():
+            columns = np.where(new, exact, columns)
+            findings.append(column_note(where, len(np.unique(exact[new]))))
+    results: dict[str, MappedGenes] = {}
+    for where, listed in lists:
+        results[where] = map_gene_names(listed, panel, columns)
+        columns = results[where].columns
+    findings += [mapped_note(where, result) for where, result in results.items() if result.mapped]
+    there = set(columns.tolist())
+    for where, result in results.items():
+        # What one column leaves open, a later one may have settled.
+        if left := tuple(doubt for doubt in result.ambiguous if not there.issuperset(doubt.columns)):
+            findings.append(ambiguous_note(where, left))
+    symbols = current_symbols(lists[0][1], panel.organism) if panel.organism else var_names.names
+    return GeneFit(itself.panel.match_columns(columns), symbols, tuple(findings))
+
+
+def other_names(var: pd.DataFrame) -> Iterator[tuple[str, NameList]]:
+    """The columns of `var` that hold names of genes, symbols first, each with what to call it in a message."""
+    by_name = {str(column).lower(): column for column in reversed(var.columns)}
+    for name in (*SYMBOL_COLUMNS, *ID_COLUMNS):
+        if name in by_name:
+            values = var[by_name[name]].astype(object)
+            yield f"var[{by_name[name]!r}]", NameList(values.where(values.notna(), "").astype(str).to_numpy())

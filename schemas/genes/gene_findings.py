@@ -1,0 +1,83 @@
+"""What is said of an input's gene names: mapped, ambiguous, taken from another column, of another organism."""
+
+from cellmark.schemas.errors import Finding
+from cellmark.schemas.genes.gene_ids import MIXED, UNKNOWN, DetectedNames
+from cellmark.schemas.genes.gene_tables import ORGANISMS, RELEASE
+from cellmark.schemas.genes.map_gene_names import AmbiguousName, MappedGenes
+
+N_EXAMPLES = 5
+
+
+def mapped_note(where: str, result: MappedGenes) -> Finding:
+    """The note of names that were mapped. `where`: `var_names` or a column of `var`."""
+    ways = ", ".join(f"{number:,} by {way}" for way, number in result.ways.items())
+    lost = f"; {len(result.lost):,} names are in no table" if result.lost else ""
+    return Finding(
+        "GENES_MAPPED",
+        where,
+        "the model's own names of its genes",
+        f"{len(result.mapped):,} other names of them: {ways}{lost}",
+        f"They were mapped with {RELEASE}; nothing needs to be done.",
+        "info",
+        tuple(f"{name} = {symbol}" for name, symbol, _ in result.mapped[:N_EXAMPLES]),
+    )
+
+
+def ambiguous_note(where: str, ambiguous: tuple[AmbiguousName, ...]) -> Finding:
+    """The warning of names that were left out because they may mean several genes."""
+    return Finding(
+        "GENES_AMBIGUOUS",
+        where,
+        "names that mean one gene each",
+        f"{len(ambiguous):,} that may mean a gene of the model or another",
+        "They were left out, and the genes count as not measured unless they are there under another name; give "
+        "Ensembl ids or current symbols to have them used.",
+        "warning",
+        tuple(f"{doubt.name} ({' or '.join(doubt.symbols[:3])})" for doubt in ambiguous[:N_EXAMPLES]),
+    )
+
+
+def column_note(where: str, n_genes: int) -> Finding:
+    """The note of genes that were found by a column of `var`."""
+    return Finding(
+        "GENE_COLUMN_TAKEN",
+        where,
+        "the model's genes in var_names",
+        f"{n_genes:,} of them in {where}",
+        "They were taken from there; nothing needs to be done.",
+        "info",
+    )
+
+
+def organism_finding(
+    model: str | None, seen: DetectedNames | None, declared: tuple[str, str] | None, where: str
+) -> Finding | None:
+    """The error of cells of another organism than the model's. `model`: None when it is not known.
+
+    `seen`: what the names in `where` are. `declared`: what the file says, and where; a rat's genes, for one, are named
+    as a mouse's, so its word counts beside the names.
+    """
+    if model is None:
+        return None
+    there, place, found = None, where, ""
+    # Symbols alone tell human from mouse; a rat model's cells would look like a mouse's.
+    telling = seen is not None and (model in ORGANISMS or "Ensembl" in seen.kind)
+    if seen is not None and telling and seen.organism not in (UNKNOWN, model):
+        there = seen.organism
+        shares = ", ".join(f"{share:.0%} {name}" for name, share in seen.organism_shares.items() if share >= 0.005)
+        found = f"names of {' and '.join(seen.organism_shares) if there == MIXED else there} genes ({shares})"
+    elif declared is not None and declared[0] != model:
+        there, place = declared
+        found = f"cells of {there}, as {place} says"
+    if there is None:
+        return None
+    if there == MIXED or "," in there:
+        remedy = f"Keep the cells and genes of {model} alone, under their plain names, and hand these in."
+    else:
+        remedy = (
+            f"Use a model trained on {there} cells, or, knowing that calls get worse, replace each name by that of its "
+            f"ortholog in {model}."
+        )
+    if place != where:
+        remedy += f" If {place} is wrong, correct it."
+    return Finding("ORGANISM_MISMATCH", place, f"genes of {model}, as the model's", found, remedy)

@@ -1,0 +1,219 @@
+"""The genes that a model looks at, and the alignment of any input to them."""
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from cellmark.schemas.errors import Finding, GeneOverlapError, ParameterError
+from cellmark.schemas.genes.declared_organism import organism_name
+from cellmark.schemas.genes.gene_ids import detect_gene_names
+from cellmark.schemas.genes.gene_tables import ORGANISMS
+from cellmark.schemas.genes.map_gene_names import PanelNames
+from cellmark.schemas.genes.panel_evidence import PanelEvidence, evidence_findings
+
+MIN_PANEL_SHARE = 0.5
+"""Share of the panel that an input must have measured, unless the caller sets another floor."""
+
+
+def check_share(share: float) -> None:
+    """Raise `ParameterError` unless a floor is above 0 and at most 1."""
+    if not 0 < share <= 1:
+        raise ParameterError(
+            Finding(
+                "PARAMETER_INVALID", "min_panel_share", "above 0, at most 1", str(share), "Give a share such as 0.5."
+            )
+        )
+
+
+@dataclass(frozen=True)
+class GeneMatch:
+    """How the genes of one input fit a panel; made once per input and used for every chunk of it.
+
+    `columns`: int32 [input genes], the panel column of each input gene, -1 for a gene outside the panel. `measured`:
+    bool [panel genes]. `missing`: panel genes that the input did not measure. `duplicated`: panel genes that occur more
+    than once in the input, whose counts are summed.
+    """
+
+    columns: np.ndarray
+    measured: np.ndarray
+    missing: tuple[str, ...]
+    duplicated: tuple[str, ...]
+
+    @property
+    def n_matched(self) -> int:
+        return int(self.measured.sum())
+
+    @property
+    def share(self) -> float:
+        """Share of the panel's genes that the input measured."""
+        return float(self.measured.mean())
+
+    def align(self, X: sp.csr_matrix) -> sp.csr_matrix:
+        """Counts of the panel's genes: CSR, float32, cells x panel, panel order. `X`: CSR, cells x input genes."""
+        # Most entries are of other genes: which ones stay is asked of a table that fits the fastest cache.
+        kept = np.flatnonzero((self.columns >= 0).take(X.indices))
+        index_type = np.int32 if len(kept) < 2**31 else np.int64
+        aligned = sp.csr_matrix((X.shape[0], len(self.measured)), dtype=np.float32)
+        # Set one by one: the constructor would check (and copy) what is right by construction.
+        aligned.data = X.data[kept].astype(np.float32, copy=False)
+        aligned.indices = self.columns.take(X.indices[kept]).astype(index_type, copy=False)
+        aligned.indptr = np.searchsorted(kept, X.indptr).astype(index_type)
+        if self.duplicated:
+            aligned.sum_duplicates()
+        return aligned
+
+
+@dataclass(frozen=True)
+class GenePanel:
+    """The model's genes in the order of its inputs. `symbols`: names as in the training data, unique. `gene_ids`: their
+    Ensembl ids, None where unknown. `organism`: as the training data say, in their words. `evidence`: how much each
+    gene's absence matters, None for a model that does not know.
+    """
+
+    symbols: tuple[str, ...]
+    gene_ids: tuple[str | None, ...] | None = field(default=None, compare=False)
+    organism: str | None = field(default=None, compare=False)
+    evidence: PanelEvidence | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        repeated = pd.Index(self.symbols)
+        if not repeated.is_unique:
+            names = tuple(repeated[repeated.duplicated()].unique()[:5].astype(str))
+            raise ParameterError(
+                Finding(
+                    "PARAMETER_INVALID",
+                    "symbols",
+                    "unique gene symbols",
+                    "repeated ones",
+                    "Name each once.",
+                    "error",
+                    names,
+                )
+            )
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the symbols in order, one a line."""
+        return hashlib.sha256("\n".join(self.symbols).encode()).hexdigest()
+
+    @cached_property
+    def known_organism(self) -> str | None:
+        """`human`, `mouse` or another species where the training data said so; costs nothing."""
+        return organism_name(self.organism)
+
+    @cached_property
+    def organism_of_names(self) -> str | None:
+        """As `known_organism`, else what the names of the genes tell; None when neither says."""
+        if self.known_organism is not None:
+            return self.known_organism
+        detected = detect_gene_names(np.array(self.symbols, dtype=object)).organism
+        return detected if detected in ORGANISMS else None
+
+    @cached_property
+    def names(self) -> PanelNames:
+        """What the genes are also called."""
+        organism = next((name for name in ORGANISMS if name == self.organism_of_names), None)
+        return PanelNames(self.symbols, self.gene_ids, organism)
+
+    @cached_property
+    def _index(self) -> pd.Index:
+        return pd.Index(list(self.symbols), dtype=object)
+
+    def match(self, var_names: np.ndarray) -> GeneMatch:
+        """Where each gene of an input goes. `var_names`: [input genes], in any order, duplicates and others allowed."""
+        return self.match_columns(self.columns_of(var_names))
+
+    def columns_of(self, names: np.ndarray) -> np.ndarray:
+        """The column of each name, int32 [names], -1 for one that is not the panel's."""
+        return self._index.get_indexer(pd.Index(np.asarray(names, dtype=object), dtype=object)).astype(np.int32)
+
+    def match_columns(self, columns: np.ndarray) -> GeneMatch:
+        """As `match`, of genes whose columns are known. `columns`: int32 [input genes], -1 for genes outside."""
+        times = np.bincount(columns[columns >= 0], minlength=len(self))
+        symbols = np.array(self.symbols, dtype=object)
+        return GeneMatch(columns, times > 0, tuple(symbols[times == 0]), tuple(symbols[times > 1]))
+
+    def align(
+        self, X: sp.csr_matrix, var_names: np.ndarray, *, min_share: float = MIN_PANEL_SHARE
+    ) -> tuple[sp.csr_matrix, GeneMatch]:
+        """Counts of the panel's genes and how the input's genes fit.
+
+        `X`: CSR, cells x input genes, raw counts. Returns CSR, float32, cells x panel genes, in panel order (duplicate
+        symbols summed), and the match, whose `measured` tells zero from "not measured". Raises `GeneOverlapError` when
+        less than `min_share` of the panel was measured.
+        """
+        match = self.match(var_names)
+        findings = overlap_findings(self, match, var_names, min_share=min_share)
+        if findings:
+            raise GeneOverlapError(*findings)
+        return match.align(X), match
+
+
+def overlap_findings(
+    panel: GenePanel,
+    match: GeneMatch,
+    var_names: np.ndarray,
+    *,
+    min_share: float = MIN_PANEL_SHARE,
+    min_mass: float | None = None,
+) -> tuple[Finding, ...]:
+    """Errors of an input that measured too little of the panel, by number of genes and by what these carry, or a
+    warning of what it says little of. `min_mass`: see `evidence_findings`.
+    """
+    if match.n_matched == 0:
+        theirs, ours = ", ".join(map(str, var_names[:3])), ", ".join(panel.symbols[:3])
+        return (
+            Finding(
+                "NO_GENES_SHARED",
+                "var_names",
+                f"gene symbols such as {ours}",
+                f"{len(var_names)} names of which none is among the model's {len(panel)} genes",
+                f"Name the genes as the training data did; the input's begin with {theirs}.",
+                examples=tuple(str(name) for name in var_names[:5]),
+            ),
+        )
+    evidence = panel.evidence
+    by_mass = () if evidence is None else evidence_findings(evidence, panel.symbols, match, min_mass=min_mass)
+    if match.share < min_share:
+        missing = match.missing[:5]
+        if evidence is not None:
+            missing = (
+                tuple(panel.symbols[column] for column in evidence.most_important(match.measured, top=5)) or missing
+            )
+        return (
+            Finding(
+                "TOO_FEW_GENES",
+                "var_names",
+                f"at least {min_share:.0%} of the model's {len(panel)} genes",
+                f"{match.n_matched} of them ({match.share:.1%})",
+                "Hand in all genes that were measured, also those without counts, train a model on shared genes, or, "
+                "knowing that calls get worse, lower the floor with --min-panel-share.",
+                examples=missing,
+            ),
+            *by_mass,
+        )
+    return by_mass
+
+
+def duplicate_notes(match: GeneMatch) -> tuple[Finding, ...]:
+    """A note when gene names of the panel occur more than once in an input."""
+    if not match.duplicated:
+        return ()
+    return (
+        Finding(
+            "GENES_DUPLICATED",
+            "var_names",
+            "each gene once",
+            f"{len(match.duplicated)} of the model's genes more than once",
+            "Their counts were summed.",
+            "info",
+            match.duplicated[:5],
+        ),
+    )

@@ -1,0 +1,1 @@
+"""The bundle's manifest, section by section, and the tables that it vouches for."""

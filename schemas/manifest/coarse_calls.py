@@ -1,0 +1,31 @@
+"""Coarse calls: the most specific type or ontology term of which a model is sure."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cellmark.schemas.manifest.manifest_ontology import OntologyTerm
+
+
+def coarse_members(cell_types: Sequence[str], terms: Sequence[OntologyTerm]) -> np.ndarray:
+    """Which types each choice holds, float32, types x (types + terms): every type by itself, then the terms."""
+    members = np.zeros((len(cell_types), len(cell_types) + len(terms)), dtype=np.float32)
+    np.fill_diagonal(members, 1)
+    places = {name: place for place, name in enumerate(cell_types)}
+    for number, term in enumerate(terms, start=len(cell_types)):
+        members[[places[name] for name in term.cell_types], number] = 1
+    return members
+
+
+def coarse_calls(probabilities: np.ndarray, members: np.ndarray, at_least: float) -> tuple[np.ndarray, np.ndarray]:
+    """Number of the first choice that is sure, int32 [cells], -1 where none is; its summed probability, float32
+    [cells], NaN there.
+
+    `probabilities`: cells x types; `members`: as of `coarse_members`; `at_least`: the sum that is sure.
+    """
+    sums = probabilities @ members
+    sure = sums >= at_least
+    first = sure.argmax(axis=1)
+    found = np.take_along_axis(sums, first[:, None], axis=1)[:, 0]
+    some = sure.any(axis=1)
+    return np.where(some, first, -1).astype(np.int32), np.where(some, found, np.nan).astype(np.float32)

@@ -1,0 +1,102 @@
+"""The manifest's section on evaluation: folds, intervals, a linear baseline, shallow input."""
+
+from typing import Any, Literal
+
+from cellmark.schemas.manifest.manifest_section import Section
+from cellmark.schemas.manifest.manifest_trust import Folds
+
+
+class Estimate(Section):
+    """A number with its 95 % interval, by bootstrap over donors or cells (`over`). Where no call was wrong no resample
+    differs: then exact, of cells, for the accuracy, and none for macro-F1.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    over: Literal["donors", "cells"] | None = None
+
+
+class FoldResult(Section):
+    """One fold: trained on the others. `fold`: the donor, or the number of the fold. `baseline`: of logistic regression
+    on the same cells and genes.
+    """
+
+    fold: str
+    n_cells: int
+    accuracy: float
+    macro_f1: float
+    baseline_accuracy: float | None = None
+    baseline_macro_f1: float | None = None
+
+
+class DepthPoint(Section):
+    """Calls when only a share of the counts is there (binomial thinning), as shallow sequencing gives."""
+
+    share_of_counts: float
+    accuracy: float
+    macro_f1: float
+
+
+class PartialPanelPoint(Section):
+    """Calls when a share of the panel's genes, drawn at random, was not measured; means over `n_draws` draws of genes.
+    What is lost by attribution mass: `panel.overlap`.
+    """
+
+    share_missing: float
+    n_draws: int
+    accuracy: float
+    macro_f1: float
+
+
+class CoveragePoint(Section):
+    """Calls of the most confident cells: `share_called` of the cells have at least `confidence`."""
+
+    confidence: float
+    share_called: float
+    accuracy: float
+
+
+class JudgedCells(Section):
+    """Scores of the folds' cells whose type their networks had learned, as a part's in `metrics`."""
+
+    n_cells: int
+    accuracy: float
+    macro_f1: float
+    per_type: dict[str, Any] = {}
+    confusion: list[list[int]] = []
+
+
+class EvaluationEntry(Section):
+    """Cross-validation beside the one split, and what the model does with less. `evaluated_on`: the cells of the curves
+    (`test`, or `out_of_fold` where there is no test part). `per_type`, `confusion`: of the folds together, as in
+    `metrics`. `level`: `fast`, or `full` with the depth curve of every fold as well (`depth_per_fold`).
+    `hardly_learned`: by fold, types of its cells of which the other folds have next to none. The networks of that fold
+    did not learn them, so their cells count as wrong there, whatever the registered model makes of them. `judged`: the
+    scores without these cells, None where all types were learned.
+    """
+
+    level: Literal["fast", "full"] = "fast"
+
+    folds: Folds
+    n_folds: int
+    n_cells: int
+    accuracy: Estimate
+    macro_f1: Estimate
+    baseline_accuracy: Estimate | None = None
+    baseline_macro_f1: Estimate | None = None
+    per_fold: list[FoldResult] = []
+    per_type: dict[str, Any] = {}
+    confusion: list[list[int]] = []
+    evaluated_on: Literal["test", "out_of_fold"]
+    test_accuracy: Estimate | None = None
+    test_macro_f1: Estimate | None = None
+    test_baseline_accuracy: Estimate | None = None
+    test_baseline_macro_f1: Estimate | None = None
+    depth: list[DepthPoint] = []
+    partial_panel: list[PartialPanelPoint] = []
+    confidence: list[CoveragePoint] = []
+    depth_per_fold: dict[str, list[DepthPoint]] = {}
+    hardly_learned: dict[str, list[str]] = {}
+    judged: JudgedCells | None = None
+    notes: list[str] = []

@@ -1,0 +1,135 @@
+"""The manifest's sections on how far a call may be trusted: calibration, unknown cells, label sets."""
+
+from statistics import fmean
+from typing import Literal
+
+from pydantic import Field
+
+from cellmark.schemas.manifest.manifest_section import Section
+
+Folds = Literal["donors", "cells"]
+"""What was held out in turn: whole donors, or cells at random within types where there are no donors."""
+
+
+class ReliabilityBin(Section):
+    """Cells of one range of confidence (bins of equal numbers of cells), means over them."""
+
+    n_cells: int
+    confidence: float
+    accuracy: float
+
+
+class CalibrationScore(Section):
+    """How far confidence is from accuracy. `expected_calibration_error`: over `bins`; Brier: over all types."""
+
+    n_cells: int
+    expected_calibration_error: float
+    brier_score: float
+    log_loss: float
+    bins: list[ReliabilityBin] = []
+
+
+class CalibrationEntry(Section):
+    """The temperature inside the graph, and what it does. The first two scores are of held-out folds, each with the
+    temperature of the other folds; the others are of the test part, None where there is none.
+    """
+
+    temperature: float
+    folds: Folds
+    n_folds: int
+    n_cells: int
+    uncalibrated: CalibrationScore
+    calibrated: CalibrationScore
+    test_uncalibrated: CalibrationScore | None = None
+    test_calibrated: CalibrationScore | None = None
+
+
+class LeftOutType(Section):
+    """A type that a model was trained without, then met in cells of a fold that was held out of everything.
+
+    `fold`: the donor, or the number of the fold. `auroc`: of the novelty score, unknown against known cells. `refused`:
+    share of the unknown cells above the threshold; `known_refused`: of the known ones. `together`: other types that the
+    same model was trained without.
+    """
+
+    cell_type: str
+    fold: str
+    n_unknown: int
+    n_known: int
+    auroc: float
+    auroc_of_confidence: float
+    refused: float
+    known_refused: float
+    together: list[str] = []
+
+
+class NoveltyEntry(Section):
+    """The output `novelty`, larger is stranger, and the threshold above which a cell stays unassigned.
+
+    `false_refusal_rate`: what the threshold was set to, on `n_cells` cells of held-out folds, without `unused_folds`,
+    whose networks could not learn types of many cells; `test_refusal_rate`: what it gave in the test part. `left_out`:
+    the protocol's table (`left_out_level`: `full`, each type of each fold by the ensemble; `fast`, a few types of one
+    fold together, by one network); empty where it was not run.
+    """
+
+    score: str
+    threshold: float
+    false_refusal_rate: float
+    folds: Folds
+    n_cells: int
+    unused_folds: list[str] = []
+    test_refusal_rate: float | None = None
+    left_out: list[LeftOutType] = []
+    left_out_level: Literal["fast", "full"] | None = None
+
+    def mean_left_out(self, field: str) -> float | None:
+        """Of a field of `left_out` the mean over types, each the mean over its folds; None where none was left out."""
+        by_type: dict[str, list[float]] = {}
+        for row in self.left_out:
+            by_type.setdefault(row.cell_type, []).append(getattr(row, field))
+        return fmean(map(fmean, by_type.values())) if by_type else None
+
+
+class LabelSetLevel(Section):
+    """Split-conformal label sets at one error rate: the types of at least their own threshold, and always the best one.
+
+    `thresholds`: of the flattened probability, in the order of the cell types. `pooled`: types with too few cells for a
+    threshold of their own. Coverage and sizes are measured on held-out folds (each with thresholds of the other folds)
+    and on the test part; `coverage_per_fold`: by donor or number of the fold.
+    """
+
+    error_rate: float
+    thresholds: list[float]
+    pooled: list[str] = []
+    coverage: float
+    coverage_per_fold: dict[str, float] = {}
+    mean_size: float
+    share_of_one: float
+    test_coverage: float | None = None
+    test_mean_size: float | None = None
+    test_share_of_one: float | None = None
+
+
+class LabelSetsEntry(Section):
+    """Label sets with a stated error rate, one level for each rate. `default_error_rate`: of what is served unasked.
+
+    `flattening`: f of the probabilities p ** (1 / f) / sum(p ** (1 / f)) that thresholds are of; 1 in models that an
+    earlier version trained.
+    """
+
+    folds: Folds
+    n_cells: int
+    default_error_rate: float
+    flattening: float = Field(default=1.0, gt=0)
+    levels: list[LabelSetLevel]
+
+
+class DistilledEntry(Section):
+    """Of the second annotator, one network that learned the ensemble's answers: what is said of the ensemble above,
+    measured in the same way, each fold's network having learned that fold's answers.
+    """
+
+    temperature: float
+    calibration: CalibrationEntry | None = None
+    novelty: NoveltyEntry | None = None
+    label_sets: LabelSetsEntry | None = None

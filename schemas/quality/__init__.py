@@ -1,0 +1,1 @@
+"""Great Expectations suites of a sample's quality, and their results."""

@@ -1,0 +1,126 @@
+"""From the tables of training cells to two expectation suites, as the JSON that Great Expectations itself reads.
+
+The JSON is written here rather than by Great Expectations: its own output carries random ids, its version and the
+defaults of that version, and the same training must give the same bytes. Tests load it with the real classes.
+"""
+
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cellmark.schemas.errors import Finding, ParameterError
+from cellmark.schemas.manifest.expectations_format import FORMAT_VERSION
+from cellmark.schemas.quality.quality_bounds import MOSTLY, Bounds, cell_range, median_range
+from cellmark.schemas.quality.quality_table import CELL_COLUMNS, SAMPLE_COLUMNS
+
+MIN_PANEL_OVERLAP = 0.8
+"""Below this share of the panel a sample is unusual; it is refused at a lower one, in `schemas/genes/gene_panel.py`."""
+MIN_GENES_SHARE = 0.5
+"""Share of the genes measured in training below which library sizes and genes detected do not compare."""
+OPTIONAL_COLUMNS = frozenset({"mitochondrial_fraction"})
+"""Columns of the cell table that an input may be unable to measure."""
+
+WHY_CELLS = "The 1 % to 99 % quantile of {n:,} training cells, widened; single odd cells are normal."
+WHY_MEDIAN = "The 5 % to 95 % quantile of {n:,} training cells: a shifted median means another kind of sample."
+WHY_NULLS = "Ranges say nothing about missing values."
+
+
+def make_expectations(
+    cell_table: pd.DataFrame, sample_table: pd.DataFrame, *, name: str, min_panel_overlap: float = MIN_PANEL_OVERLAP
+) -> dict[str, Any]:
+    """The content of `expectations.json`, from the training cells' tables (see `quality_table.py`).
+
+    Keys: `format_version`, `name`, `suites` (`cells` and `sample`, each what
+    `great_expectations.ExpectationSuite(**suite)` takes) and `not_measured` (per suite, the columns that training
+    could not measure and about which nothing is therefore expected). The same tables give the same dict; it holds
+    plain numbers, strings, lists and dicts only.
+
+    Raises `ParameterError` for tables without rows, with missing columns or with missing or infinite values.
+    """
+    _require_complete(cell_table, "cell_table", required=set(CELL_COLUMNS) - OPTIONAL_COLUMNS)
+    _require_complete(sample_table, "sample_table", required=set(SAMPLE_COLUMNS))
+    measured = [column for column in CELL_COLUMNS[1:] if column in cell_table]
+    cells = [
+        _expectation("expect_table_row_count_to_be_between", "An empty table meets almost anything.", min_value=1),
+        _expectation("expect_column_values_to_not_be_null", WHY_NULLS, column="cell_id"),
+        _expectation("expect_column_values_to_be_unique", "A result is looked up by its cell id.", column="cell_id"),
+    ]
+    for column in measured:
+        cells += _column_expectations(column, cell_table[column].to_numpy(dtype=np.float64))
+    sample = _sample_expectations(int(sample_table["n_genes"].iloc[0]), min_panel_overlap)
+    slug = re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:100]  # becomes a file's name in the HTML pages
+    return {
+        "format_version": FORMAT_VERSION,
+        "name": name,
+        "suites": {
+            "cells": {"name": f"{slug}-cells", "expectations": cells, "meta": {}},
+            "sample": {"name": f"{slug}-sample", "expectations": sample, "meta": {}},
+        },
+        "not_measured": {"cells": [column for column in CELL_COLUMNS if column not in cell_table], "sample": []},
+    }
+
+
+def _column_expectations(column: str, values: np.ndarray) -> list[dict[str, Any]]:
+    is_fraction = column.endswith("_fraction")
+    # A cell without mitochondrial counts is no fault of a cell; a whole sample without them is told by its median.
+    cell = cell_range(values, is_fraction=is_fraction, open_below=column == "mitochondrial_fraction")
+    median = median_range(values, is_fraction=is_fraction)
+    n = len(values)
+    return [
+        _expectation("expect_column_values_to_not_be_null", WHY_NULLS, column=column),
+        _between("expect_column_values_to_be_between", WHY_CELLS.format(n=n), column, cell, mostly=MOSTLY),
+        _between("expect_column_median_to_be_between", WHY_MEDIAN.format(n=n), column, median),
+    ]
+
+
+def _sample_expectations(n_genes_trained: int, min_panel_overlap: float) -> list[dict[str, Any]]:
+    between = "expect_column_values_to_be_between"
+    enough_genes = int(np.ceil(MIN_GENES_SHARE * n_genes_trained))
+    one_row = _expectation("expect_table_row_count_to_equal", "The table describes one input.", value=1)
+    not_null = [
+        _expectation("expect_column_values_to_not_be_null", WHY_NULLS, column=column) for column in SAMPLE_COLUMNS
+    ]
+    return [
+        one_row,
+        *not_null,
+        _expectation(between, "An input without cells meets almost anything.", column="n_cells", min_value=1),
+        _expectation(between, f"Half of the {n_genes_trained:,} genes measured in training.", column="n_genes",
+                     min_value=enough_genes),
+        _expectation(between, "Calls rest on the panel's genes.", column="panel_overlap",
+                     min_value=min_panel_overlap, max_value=1.0),
+        _expectation("expect_column_values_to_be_in_set", "The model takes raw counts.", column="whole_numbers",
+                     value_set=[True]),
+        _expectation("expect_column_values_to_be_in_set", "Counts are finite.", column="finite", value_set=[True]),
+    ]  # fmt: skip
+
+
+def _between(kind: str, why: str, column: str, bounds: Bounds, **more: float) -> dict[str, Any]:
+    return _expectation(kind, why, column=column, min_value=bounds.low, max_value=bounds.high, **more)
+
+
+def _expectation(kind: str, why: str, **kwargs: Any) -> dict[str, Any]:
+    return {"type": kind, "kwargs": kwargs, "meta": {}, "notes": why, "severity": "warning"}
+
+
+def _require_complete(table: pd.DataFrame, where: str, *, required: set[str]) -> None:
+    """Nothing can be learned from an empty or incomplete table."""
+    findings = []
+    if table.empty:
+        findings.append(_problem(where, "at least one row", "none"))
+    missing = sorted(required - set(table.columns))
+    if missing:
+        findings.append(_problem(where, "all columns", f"no {', '.join(missing)}"))
+    numbers = table.select_dtypes("number").astype(np.float64)
+    gaps = [str(column) for column in numbers if not np.isfinite(numbers[column]).all()]
+    gaps += [str(column) for column in table.columns.difference(numbers.columns) if table[column].isna().any()]
+    if gaps:
+        findings.append(_problem(where, "no missing or infinite values", f"some in {', '.join(sorted(gaps))}"))
+    if findings:
+        raise ParameterError(*findings)
+
+
+def _problem(where: str, expected: str, found: str) -> Finding:
+    remedy = "Make the tables with schemas/quality/quality_table.py from checked training cells."
+    return Finding("PARAMETER_INVALID", where, expected, found, remedy)

@@ -1,0 +1,1 @@
+"""Where MLflow is, how to reach it, and which tags it carries."""
