@@ -63,9 +63,9 @@ def measure_annotate(data: Path, model: Path, out: Path, *, trusted: bool) -> di
 
     from cellmark.schemas.cells import read_h5ad  # noqa: F401
     from cellmark.serving import Annotator
-    from cellmark.serving.annotate_file import annotate_file
-    from cellmark.serving.reader_process import ReaderBudget
-    from cellmark.serving.reader_server import reader_server
+    from cellmark.serving.files.annotate_file import annotate_file
+    from cellmark.serving.reader.reader_process import ReaderBudget
+    from cellmark.serving.reader.reader_server import reader_server
 
     # The reader's peak counts too, less what its program has after its imports.
     peaks: list[int] = []

@@ -32,7 +32,7 @@ from cellmark.schemas.drift.drift_words import verdict
 from cellmark.schemas.errors import InputError
 from cellmark.schemas.normalization import row_sums
 from cellmark.serving import Annotator
-from cellmark.serving.drift import drift_of_file
+from cellmark.serving.files.drift import drift_of_file
 from cellmark.training import run
 from cellmark.training.config import TrainingConfig
 

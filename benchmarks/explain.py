@@ -18,8 +18,8 @@ import torch
 from captum.attr import DeepLift
 
 from cellmark.schemas.normalization import normalize
-from cellmark.serving.attribute import EXPLAIN_VALUES
-from cellmark.serving.score import in_order
+from cellmark.serving.scoring.attribute import EXPLAIN_VALUES
+from cellmark.serving.scoring.score import in_order
 from cellmark.training.classifier import Classifier, NetworkShape
 from cellmark.training.contributions import multipliers
 from cellmark.training.export_onnx import explainer_graph

@@ -15,8 +15,9 @@ from starlette.testclient import TestClient
 
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.read import open_cells
-from cellmark.serving import Annotator, uploads
+from cellmark.serving import Annotator
 from cellmark.serving.app import make_app
+from cellmark.serving.http import uploads
 
 
 def read_directly(path: Path, *, layer: str | None, recover_counts: bool, rules: Any) -> CellSource:

@@ -14,18 +14,18 @@ from cellmark.schemas.columns import UNS_KEY
 from cellmark.schemas.genes.gene_panel import check_share
 from cellmark.schemas.genes.panel_evidence import check_attribution_share
 
-from .answer_facts import AnswerFacts
-from .as_source import as_source
-from .attribute import DEFAULT_TOP, Question
-from .call_rules import CallRules
-from .called_cells import gather_called_cells
-from .calls_frame import calls_frame, check_same_cells, copy_calls
-from .explain_cells import explain_cells
-from .majority import Over, Vote
-from .markers import select_markers
-from .model_source import ModelSource, open_model
-from .score import score
-from .session import Device, ModelSession
+from .models.model_source import ModelSource, open_model
+from .scoring.answer_facts import AnswerFacts
+from .scoring.as_source import as_source
+from .scoring.attribute import DEFAULT_TOP, Question
+from .scoring.call_rules import CallRules
+from .scoring.called_cells import gather_called_cells
+from .scoring.calls_frame import calls_frame, check_same_cells, copy_calls
+from .scoring.explain_cells import explain_cells
+from .scoring.majority import Over, Vote
+from .scoring.markers import select_markers
+from .scoring.score import score
+from .scoring.session import Device, ModelSession
 
 if TYPE_CHECKING:
     from anndata import AnnData

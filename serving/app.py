@@ -14,12 +14,11 @@ from starlette.routing import Route
 from cellmark.schemas.api.strict_json import write_json
 from cellmark.schemas.errors import InputError
 
-from . import answers
 from .annotator import Annotator
-from .attribute import Question
-from .landing import landing_page
-from .openapi import openapi_document
-from .options import (
+from .http import answers
+from .http.landing import landing_page
+from .http.openapi import openapi_document
+from .http.options import (
     AnnotateOptions,
     AttributeOptions,
     InputOptions,
@@ -29,12 +28,13 @@ from .options import (
     ValidateOptions,
     parse_options,
 )
-from .problems import EXCEPTION_HANDLERS
-from .receive import Body, receive
-from .report import REPORT_HEADERS, read_report
-from .served_model import ServedModel
-from .settings import ServiceSettings
-from .uploads import open_body
+from .http.problems import EXCEPTION_HANDLERS
+from .http.receive import Body, receive
+from .http.report import REPORT_HEADERS, read_report
+from .http.served_model import ServedModel
+from .http.settings import ServiceSettings
+from .http.uploads import open_body
+from .scoring.attribute import Question
 
 Options = TypeVar("Options", bound=InputOptions)
 Endpoint = Callable[[Request], Awaitable[Response]]

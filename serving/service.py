@@ -10,11 +10,11 @@ import bentoml
 from cellmark.schemas.errors import CellmarkError
 
 from .app import make_app
-from .problems import ProblemMiddleware
-from .reader_server import reader_server, start_reader
-from .served_model import ServedModel
-from .settings import ServiceSettings
-from .untimed_requests import leave_requests_untimed
+from .http.problems import ProblemMiddleware
+from .http.served_model import ServedModel
+from .http.settings import ServiceSettings
+from .http.untimed_requests import leave_requests_untimed
+from .reader.reader_server import reader_server, start_reader
 
 LONGEST_REQUEST = 24 * 3600
 """Seconds, should `leave_requests_untimed` ever not hold: BentoML gives up after a minute while the work goes on."""

@@ -180,7 +180,7 @@ class Ran(NamedTuple):
 @pytest.fixture
 def cellmark(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
     """Runs `cellmark ARGUMENTS` in this process, as on a wide terminal without colours."""
-    from cellmark.serving.cli import main
+    from cellmark.serving.commands.cli import main
 
     def run(*arguments: object) -> Ran:
         monkeypatch.setattr(sys, "argv", ["cellmark", *map(str, arguments)])

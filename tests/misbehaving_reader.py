@@ -1,4 +1,4 @@
-"""A program of readers that misbehave as the name of their file says, in place of `cellmark.serving.reader_program`."""
+"""A program of readers that misbehave as the name of their file says, in place of `serving/reader/reader_program.py`."""
 
 import os
 import signal
@@ -7,9 +7,9 @@ import time
 
 import numpy as np
 
-from cellmark.serving import read_apart
-from cellmark.serving.reader_messages import Message
-from cellmark.serving.reader_program import main
+from cellmark.serving.reader import read_apart
+from cellmark.serving.reader.reader_messages import Message
+from cellmark.serving.reader.reader_program import main
 
 open_really, next_really = read_apart.OpenFile.open, read_apart.OpenFile.next
 

@@ -22,13 +22,14 @@ from starlette.testclient import TestClient
 from cellmark.schemas.bundle import Bundle, write_manifest
 from cellmark.schemas.columns import CALL_COLUMNS
 from cellmark.schemas.errors import BundleError, Finding
-from cellmark.serving import Annotator, answers
+from cellmark.serving import Annotator
 from cellmark.serving.app import make_app
-from cellmark.serving.openapi import openapi_document
-from cellmark.serving.problems import problem, without_path
-from cellmark.serving.reader_server import reader_server
-from cellmark.serving.served_model import ServedModel
-from cellmark.serving.settings import ServiceSettings
+from cellmark.serving.http import answers
+from cellmark.serving.http.openapi import openapi_document
+from cellmark.serving.http.problems import problem, without_path
+from cellmark.serving.http.served_model import ServedModel
+from cellmark.serving.http.settings import ServiceSettings
+from cellmark.serving.reader.reader_server import reader_server
 
 PROBLEM = "application/problem+json"
 SETTINGS = ServiceSettings(max_upload_bytes=2_000_000, max_json_bytes=1_000_000, max_unpacked_bytes=3_000_000)
@@ -608,7 +609,7 @@ def test_any_fault_while_loading_leaves_a_service_that_says_so(monkeypatch: pyte
     def broken(settings: ServiceSettings) -> Annotator:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("cellmark.serving.served_model.load_annotator", broken)
+    monkeypatch.setattr("cellmark.serving.http.served_model.load_annotator", broken)
     served = ServedModel()
     served.start(ServiceSettings(model="x")).join()
     with CheckedClient(make_app(served, SETTINGS)) as client:

@@ -10,9 +10,9 @@ from cellmark.schemas.checks.checked_cells import AlignedCells
 from cellmark.schemas.columns import EXPLANATION_COLUMNS
 from cellmark.schemas.errors import ModelError, ParameterError
 from cellmark.schemas.golden_cells import read_golden
-from cellmark.serving.attribute import Explained, Question, attribute_cells, directions, explanation_frame
-from cellmark.serving.score import best_two
-from cellmark.serving.session import ModelSession
+from cellmark.serving.scoring.attribute import Explained, Question, attribute_cells, directions, explanation_frame
+from cellmark.serving.scoring.score import best_two
+from cellmark.serving.scoring.session import ModelSession
 
 NAMES = ["B cell", "NK cell", "T cell"]
 

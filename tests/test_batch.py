@@ -12,8 +12,8 @@ import pytest
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import OutputError, ParameterError
 from cellmark.serving.annotator import Annotator
-from cellmark.serving.batch import SUMMARY_COLUMNS, annotate_batch, output_names
-from cellmark.serving.docs_index import write_docs_index
+from cellmark.serving.files.batch import SUMMARY_COLUMNS, annotate_batch, output_names
+from cellmark.serving.outputs.docs_index import write_docs_index
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import BundleError, OutputError
-from cellmark.serving.bundle_cache import cache_folder, cached_bundle
+from cellmark.serving.models.bundle_cache import cache_folder, cached_bundle
 
 
 def copy_of(bundle: Bundle, calls: list[Path] | None = None) -> "Download":

@@ -15,12 +15,12 @@ import pytest
 from cellmark.schemas.cells.read_limits import NO_LIMITS, ReadLimits
 from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, CONFIDENCE, NOVELTY
 from cellmark.schemas.errors import ReadError
-from cellmark.serving.call_tables import LONGEST_HEADER, MOST_COLUMNS, NEEDED, read_call_table
-from cellmark.serving.open_apart import calls_apart
-from cellmark.serving.read_calls import read_calls
-from cellmark.serving.reader_process import ReaderBudget
-from cellmark.serving.reader_server import reader_server
-from cellmark.serving.reading_rules import ReadingRules
+from cellmark.serving.reader.call_tables import LONGEST_HEADER, MOST_COLUMNS, NEEDED, read_call_table
+from cellmark.serving.reader.open_apart import calls_apart
+from cellmark.serving.reader.read_calls import read_calls
+from cellmark.serving.reader.reader_process import ReaderBudget
+from cellmark.serving.reader.reader_server import reader_server
+from cellmark.serving.reader.reading_rules import ReadingRules
 
 SMALL = ReadingRules(budget=ReaderBudget(seconds=2.0, memory_bytes=300 * 1024**2))
 

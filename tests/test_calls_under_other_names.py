@@ -14,7 +14,7 @@ from cellmark.schemas.cells.cell_source import MemoryCells
 from cellmark.schemas.errors import InputError
 from cellmark.schemas.genes.gene_tables import ENSEMBL, ENTREZ, PREVIOUS, load_gene_table
 from cellmark.serving.annotator import Annotator
-from cellmark.serving.validate import validate_cells
+from cellmark.serving.files.validate import validate_cells
 
 SAME = 0.995
 """Share of the cells that must be called as they are under the model's own names."""

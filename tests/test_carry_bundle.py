@@ -8,8 +8,8 @@ import pytest
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import BundleError, CellmarkError, OutputError, ReadError
-from cellmark.serving import carry_bundle
-from cellmark.serving.carry_bundle import export_bundle, import_bundle
+from cellmark.serving.models import carry_bundle
+from cellmark.serving.models.carry_bundle import export_bundle, import_bundle
 
 
 @pytest.fixture

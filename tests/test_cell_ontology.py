@@ -13,7 +13,7 @@ from cellmark.schemas.errors import ParameterError
 from cellmark.schemas.manifest.coarse_calls import coarse_calls, coarse_members
 from cellmark.schemas.manifest.manifest_ontology import OntologyEntry, OntologyTerm
 from cellmark.serving import Annotator
-from cellmark.serving.cli import app
+from cellmark.serving.commands.cli import app
 from cellmark.training.cell_ontology import CellOntology
 from cellmark.training.config import TrainingConfig
 from cellmark.training.fit import FitSettings

@@ -15,9 +15,9 @@ from cellmark.schemas.cells.anndata_facts import facts_of_anndata, facts_of_h5ad
 from cellmark.schemas.cells.read_anndata import cells_from_anndata
 from cellmark.schemas.checks.checks import CheckReport, check_anndata, check_cells, gravest_first
 from cellmark.schemas.errors import Finding, ParameterError
-from cellmark.serving.open_apart import open_apart
-from cellmark.serving.reader_cells import ReaderCells
-from cellmark.serving.validate import check_path
+from cellmark.serving.files.validate import check_path
+from cellmark.serving.reader.open_apart import open_apart
+from cellmark.serving.reader.reader_cells import ReaderCells
 
 Cellmark = Callable[..., Any]
 N_CELLS, N_GENES = 40, 30

@@ -19,7 +19,7 @@ import pytest
 from cellmark.schemas.bundle import Bundle
 from cellmark.serving.annotator import Annotator
 
-MODULE = [sys.executable, "-m", "cellmark.serving.cli"]
+MODULE = [sys.executable, "-m", "cellmark.serving.commands.cli"]
 COMMANDS = ("train", "annotate", "explain", "markers", "validate", "models", "bundle", "serve", "demo")
 SUBCOMMANDS = (
     "markers novel",
@@ -393,9 +393,9 @@ def test_a_batch_is_never_read_directly(
 
 STOPPED_WHILE_WRITING = """
 import sys, time
-import cellmark.serving.write_calls as write_calls
-from cellmark.serving.cli import main
-from cellmark.serving.reader_cells import ReaderCells
+import cellmark.serving.outputs.write_calls as write_calls
+from cellmark.serving.commands.cli import main
+from cellmark.serving.reader.reader_cells import ReaderCells
 
 def add_calls(*arguments):
     print("writing", flush=True)
@@ -489,7 +489,7 @@ WITHOUT_TRAINING = textwrap.dedent("""
             return None if missing else super().find_spec(name, path, target)
 
     sys.meta_path = [Without if finder is PathFinder else finder for finder in sys.meta_path]
-    from cellmark.serving.cli import main
+    from cellmark.serving.commands.cli import main
 
     main()
     """)

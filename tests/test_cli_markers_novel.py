@@ -132,7 +132,7 @@ def test_called_cells_hold_all_genes_of_the_cells(tiny_bundle: Bundle, new_cells
 
 
 def test_called_cells_are_drawn_and_unassigned_ones_all_kept(tiny_bundle: Bundle, new_cells: ad.AnnData) -> None:
-    from cellmark.serving.called_cells import gather_called_cells
+    from cellmark.serving.scoring.called_cells import gather_called_cells
 
     annotator = Annotator.load(tiny_bundle.folder)
     above = float(annotator.annotate(new_cells)[NOVELTY].quantile(0.9))

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import RegistryError
-from cellmark.serving.cli_models import models
+from cellmark.serving.commands.models import models
 from cellmark.training.register import register_bundle
 
 
@@ -87,7 +87,7 @@ def test_errors_reach_the_caller_as_ours(registry: str) -> None:
 
 def test_importing_the_commands_costs_nothing_heavy() -> None:
     script = (
-        "import sys, cellmark.serving.cli_models\n"
+        "import sys, cellmark.serving.commands.models\n"
         "heavy = {'mlflow', 'pandas', 'numpy', 'anndata', 'sqlalchemy', 'torch', 'onnxruntime'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )

@@ -17,7 +17,7 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.columns import CALL_COLUMNS, CLUSTER, MAJORITY_CELL_TYPE, MAJORITY_SHARE
 from cellmark.schemas.errors import CellmarkError
 from cellmark.serving import Annotator, ComputedClusters
-from cellmark.serving.computed_clusters import resolution_for
+from cellmark.serving.scoring.computed_clusters import resolution_for
 from cellmark.training.group_cells import cluster_counts
 
 ARCHIVE = Path(__file__).resolve().parent / "archives" / "v1"
@@ -85,7 +85,7 @@ def test_a_cell_or_two_are_one_cluster(tiny_bundle: Bundle, new_cells: ad.AnnDat
 def test_more_cells_than_are_clustered_at_once_are_refused_before_any_work(
     tiny_bundle: Bundle, new_cells: ad.AnnData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cellmark.serving.computed_clusters.MOST_CELLS", 119)
+    monkeypatch.setattr("cellmark.serving.scoring.computed_clusters.MOST_CELLS", 119)
     seen: list[int] = []
     with pytest.raises(CellmarkError, match="INPUT_TOO_LARGE"):
         Annotator.load(tiny_bundle.folder).annotate(new_cells, over=ComputedClusters(), on_progress=seen.append)
@@ -93,7 +93,9 @@ def test_more_cells_than_are_clustered_at_once_are_refused_before_any_work(
 
 
 def test_without_igraph_the_remedy_is_named_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cellmark.serving.load_commands.find_spec", lambda name: None if name == "igraph" else object())
+    monkeypatch.setattr(
+        "cellmark.serving.terminal.load_commands.find_spec", lambda name: None if name == "igraph" else object()
+    )
     with pytest.raises(CellmarkError, match=r"no igraph.*pip install 'cellmark\[clusters\]'.*EXTRA_MISSING"):
         ComputedClusters()
 

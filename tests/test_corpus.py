@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from cellmark.schemas.bundle import Bundle
 from cellmark.serving import Annotator
 from cellmark.serving.app import make_app
-from cellmark.serving.settings import ServiceSettings
+from cellmark.serving.http.settings import ServiceSettings
 
 CORPUS = Path(__file__).with_name("corpus")
 PARTS = ("broken_values", "broken_h5ad", "broken_tenx", "broken_bodies", "broken_tables")

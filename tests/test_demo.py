@@ -51,7 +51,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     for name in ("NO_PROXY", "no_proxy"):
         environment.pop(name, None)
     ran = subprocess.run(
-        [sys.executable, "-m", "cellmark.serving.cli", "demo", "my demo"],
+        [sys.executable, "-m", "cellmark.serving.commands.cli", "demo", "my demo"],
         cwd=place,
         env=environment,
         capture_output=True,

@@ -10,7 +10,7 @@ from cellmark.schemas.bundle import DISTILLED, Bundle
 from cellmark.schemas.errors import ParameterError
 from cellmark.schemas.golden_cells import read_golden
 from cellmark.serving import Annotator
-from cellmark.serving.session import ModelSession
+from cellmark.serving.scoring.session import ModelSession
 from cellmark.training.config import TrainingConfig
 from cellmark.training.fit import FitSettings
 from cellmark.training.run import TrainedModel, train

@@ -18,7 +18,7 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import BundleError, RegistryError, SetupError
 from cellmark.schemas.tracking.tracking_uri import sqlite_uri
 from cellmark.serving import Annotator
-from cellmark.serving.fetch_bundle import FetchedBundle, fetch_bundle, local_folder
+from cellmark.serving.models.fetch_bundle import FetchedBundle, fetch_bundle, local_folder
 from cellmark.training.register import register_bundle
 
 
@@ -226,7 +226,7 @@ def test_processes_that_fetch_at_once_all_get_it(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     script = (
-        "from cellmark.serving.fetch_bundle import fetch_bundle; from cellmark.schemas.bundle import Bundle\n"
+        "from cellmark.serving.models.fetch_bundle import fetch_bundle; from cellmark.schemas.bundle import Bundle\n"
         "Bundle.open(fetch_bundle('models:/tiny@champion').folder)\n"
     )
     running = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(2)]
@@ -256,7 +256,7 @@ def test_an_annotator_loads_from_the_registry(registry: str) -> None:
 
 def test_a_folder_needs_no_mlflow(tiny_bundle: Bundle) -> None:
     script = (
-        "import sys; from cellmark.serving.model_source import open_model\n"
+        "import sys; from cellmark.serving.models.model_source import open_model\n"
         f"open_model({str(tiny_bundle.folder)!r}); assert 'mlflow' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

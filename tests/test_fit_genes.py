@@ -11,9 +11,9 @@ from cellmark.schemas.cells.cell_source import MemoryCells
 from cellmark.schemas.genes.fit_genes import GeneFit, fit_genes
 from cellmark.schemas.genes.gene_panel import GenePanel
 from cellmark.serving.annotator import Annotator
-from cellmark.serving.answers import validate
-from cellmark.serving.model_source import open_model
-from cellmark.serving.session import ModelSession
+from cellmark.serving.http.answers import validate
+from cellmark.serving.models.model_source import open_model
+from cellmark.serving.scoring.session import ModelSession
 
 SYMBOLS = ("MS4A1", "CD79A", "GNLY", "NKG7", "LYZ", "PPBP", "CD3D", "CD8A", "MT-CO1", "FCER1A")
 IDS = [

@@ -16,8 +16,8 @@ import pytest
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.error_codes import CODES
-from cellmark.serving.openapi import openapi_document
-from cellmark.serving.settings import ServiceSettings
+from cellmark.serving.http.openapi import openapi_document
+from cellmark.serving.http.settings import ServiceSettings
 
 FUZZ = Path(__file__).with_name("fuzz")
 MIB = 1024**2

@@ -16,10 +16,10 @@ import scipy.sparse as sp
 
 from cellmark.schemas.cells.check_hdf5 import check_hdf5
 from cellmark.schemas.errors import CellmarkError
-from cellmark.serving.open_apart import open_apart, open_npz_apart
-from cellmark.serving.reader_process import ReaderBudget
-from cellmark.serving.reader_server import reader_server
-from cellmark.serving.settings import MIB, ServiceSettings
+from cellmark.serving.http.settings import MIB, ServiceSettings
+from cellmark.serving.reader.open_apart import open_apart, open_npz_apart
+from cellmark.serving.reader.reader_process import ReaderBudget
+from cellmark.serving.reader.reader_server import reader_server
 
 RULES = ServiceSettings(read_seconds=2, reader_memory_bytes=512 * MIB, max_unpacked_bytes=64 * MIB).reading_rules
 SECONDS = 2 * 4 + 20

@@ -7,8 +7,8 @@ from scipy.special import softmax
 
 from cellmark.schemas.manifest.flattened import flattened
 from cellmark.schemas.manifest.manifest_trust import LabelSetsEntry
-from cellmark.serving.call_rules import packed_sets
-from cellmark.serving.label_sets import set_column, set_lists
+from cellmark.serving.scoring.call_rules import packed_sets
+from cellmark.serving.scoring.label_sets import set_column, set_lists
 from cellmark.training.conformal_sets import fit_set_thresholds, label_sets
 from cellmark.training.label_sets_section import label_sets_section
 

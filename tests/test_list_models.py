@@ -6,7 +6,7 @@ from mlflow import MlflowClient
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import RegistryError
-from cellmark.serving.list_models import list_models, show_model
+from cellmark.serving.models.list_models import list_models, show_model
 from cellmark.training.register import register_bundle
 
 

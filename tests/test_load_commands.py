@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from cellmark.serving.load_commands import TRAINING_NEEDS, load_command, missing_training
+from cellmark.serving.terminal.load_commands import TRAINING_NEEDS, load_command, missing_training
 
 ARCHIVE = Path(__file__).resolve().parent / "archives" / "v1"
 
@@ -24,7 +24,7 @@ WITHOUT_TRAINING = textwrap.dedent("""
             return None if missing else super().find_spec(name, path, target)
 
     sys.meta_path = [Without if finder is PathFinder else finder for finder in sys.meta_path]
-    from cellmark.serving.cli import main
+    from cellmark.serving.commands.cli import main
 
     main()
     """)
@@ -36,16 +36,18 @@ def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
 
 
 def test_an_entry_point_is_a_function_or_a_group() -> None:
-    single = load_command(EntryPoint("list", "cellmark.serving.cli_models:show", "any"))
+    single = load_command(EntryPoint("list", "cellmark.serving.commands.models:show", "any"))
     assert single.name == "list"
-    group = load_command(EntryPoint("renamed", "cellmark.serving.cli_models:models", "any"))
+    group = load_command(EntryPoint("renamed", "cellmark.serving.commands.models:models", "any"))
     assert group.name == "renamed"
     assert {"list", "show", "promote"} <= set(group.list_commands(typer.Context(group)))
 
 
 def test_nothing_is_missing_where_training_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert missing_training() == []
-    monkeypatch.setattr("cellmark.serving.load_commands.find_spec", lambda name: None if name == "onnx" else object())
+    monkeypatch.setattr(
+        "cellmark.serving.terminal.load_commands.find_spec", lambda name: None if name == "onnx" else object()
+    )
     assert missing_training() == ["onnx"]
     assert "onnx" in TRAINING_NEEDS
 

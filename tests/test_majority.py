@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import ParameterError
 from cellmark.serving import Annotator
-from cellmark.serving.cli import app
-from cellmark.serving.majority import clusters_of, majority_columns
+from cellmark.serving.commands.cli import app
+from cellmark.serving.scoring.majority import clusters_of, majority_columns
 
 
 def calls(names: list[str], confidence: list[float]) -> pd.DataFrame:

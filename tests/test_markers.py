@@ -11,8 +11,8 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import ModelError, ParameterError
 from cellmark.schemas.manifest.marker_table import COLUMNS
 from cellmark.serving.annotator import Annotator
-from cellmark.serving.answers import markers_json
-from cellmark.serving.markers import (
+from cellmark.serving.http.answers import markers_json
+from cellmark.serving.scoring.markers import (
     combinations_in_words,
     minimal_combinations,
     read_markers,

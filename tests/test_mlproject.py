@@ -39,8 +39,8 @@ def test_mlflow_finds_the_file_and_its_entry_points() -> None:
 def test_every_option_of_the_commands_exists() -> None:
     from typer import Typer
 
-    from cellmark.serving.cli_annotate import annotate
-    from cellmark.serving.cli_models import models
+    from cellmark.serving.commands.annotate import annotate
+    from cellmark.serving.commands.models import models
     from cellmark.training.cli_train import train
 
     def options(command: object) -> set[str]:

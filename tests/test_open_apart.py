@@ -21,11 +21,11 @@ import scipy.sparse as sp
 from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.cells.read_limits import ReadLimits
 from cellmark.schemas.errors import CountsError, ParameterError, ReadError
-from cellmark.serving import reader_server as reader_server_module
-from cellmark.serving.open_apart import open_apart
-from cellmark.serving.reader_process import ReaderBudget
-from cellmark.serving.reader_server import ReaderServer, reader_server
-from cellmark.serving.reading_rules import ReadingRules
+from cellmark.serving.reader import reader_server as reader_server_module
+from cellmark.serving.reader.open_apart import open_apart
+from cellmark.serving.reader.reader_process import ReaderBudget
+from cellmark.serving.reader.reader_server import ReaderServer, reader_server
+from cellmark.serving.reader.reading_rules import ReadingRules
 
 ARCHIVES = Path(__file__).with_name("archives")
 MISBEHAVING = str(Path(__file__).with_name("misbehaving_reader.py"))
@@ -315,8 +315,8 @@ def test_a_program_that_was_killed_is_started_again(h5ad: Path) -> None:
 PARENT = """
 import sys, threading, time
 from cellmark.serving import reader_server
-from cellmark.serving.open_apart import open_apart
-from cellmark.serving.reader_server import ReaderServer
+from cellmark.serving.reader.open_apart import open_apart
+from cellmark.serving.reader.reader_server import ReaderServer
 
 reader_server._server = server = ReaderServer(sys.argv[1])
 server.start()

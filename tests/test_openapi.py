@@ -14,11 +14,17 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from cellmark.schemas.error_codes import CODES
 from cellmark.serving.app import make_app
-from cellmark.serving.openapi import openapi_document
-from cellmark.serving.options import AnnotateOptions, AttributeOptions, MarkersOptions, ModelOptions, ValidateOptions
-from cellmark.serving.receive import MEDIA_TYPES
-from cellmark.serving.served_model import ServedModel
-from cellmark.serving.settings import ServiceSettings
+from cellmark.serving.http.openapi import openapi_document
+from cellmark.serving.http.options import (
+    AnnotateOptions,
+    AttributeOptions,
+    MarkersOptions,
+    ModelOptions,
+    ValidateOptions,
+)
+from cellmark.serving.http.receive import MEDIA_TYPES
+from cellmark.serving.http.served_model import ServedModel
+from cellmark.serving.http.settings import ServiceSettings
 
 SETTINGS = ServiceSettings(max_json_bytes=12_345_678, max_upload_bytes=23_456_789)
 STATIC = "/static_content"

@@ -6,8 +6,8 @@ from mlflow import MlflowClient
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import ParameterError, RegistryError
-from cellmark.serving.fetch_bundle import fetch_bundle
-from cellmark.serving.promote import promote
+from cellmark.serving.models.fetch_bundle import fetch_bundle
+from cellmark.serving.models.promote import promote
 from cellmark.training.register import register_bundle
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellmark.schemas.errors import CountsError, Finding
-from cellmark.serving.reader_messages import (
+from cellmark.serving.reader.reader_messages import (
     BrokenMessageError,
     Message,
     pack,

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from cellmark.schemas.columns import CALL_COLUMNS
-from cellmark.serving.settings import ServiceSettings
+from cellmark.serving.http.settings import ServiceSettings
 from cellmark.training.demo_cells import load_demo_cells
 from cellmark.training.demo_service import free_port
 

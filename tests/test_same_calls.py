@@ -23,7 +23,7 @@ from starlette.testclient import TestClient
 
 from cellmark.serving import Annotator
 from cellmark.serving.app import make_app
-from cellmark.serving.open_apart import open_apart
+from cellmark.serving.reader.open_apart import open_apart
 
 MODEL = Path(__file__).with_name("archives") / "v1"
 N_CELLS = 9

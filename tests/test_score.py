@@ -16,9 +16,9 @@ from cellmark.schemas.cells.cell_source import RowChunk
 from cellmark.schemas.cells.read_anndata import cells_from_anndata
 from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
 from cellmark.schemas.errors import InputError
-from cellmark.serving import score as module
-from cellmark.serving.score import best_two, in_order, rows_per_chunk, score
-from cellmark.serving.session import ModelSession
+from cellmark.serving.scoring import score as module
+from cellmark.serving.scoring.score import best_two, in_order, rows_per_chunk, score
+from cellmark.serving.scoring.session import ModelSession
 
 
 @pytest.fixture(scope="module")

@@ -26,13 +26,13 @@ import pytest
 from cellmark.schemas.bundle import GOLDEN_CELLS, Bundle, write_manifest
 from cellmark.schemas.columns import CALL_COLUMNS
 from cellmark.serving import Annotator
-from cellmark.serving.settings import ServiceSettings
+from cellmark.serving.http.settings import ServiceSettings
 
 if TYPE_CHECKING:
     from cellmark.training.run import TrainedModel
 
-CELLMARK = [sys.executable, "-P", "-c", "from cellmark.serving.cli import main; main()"]
-START = [sys.executable, "-P", "-m", "cellmark.serving.start_server"]
+CELLMARK = [sys.executable, "-P", "-c", "from cellmark.serving.commands.cli import main; main()"]
+START = [sys.executable, "-P", "-m", "cellmark.serving.http.start_server"]
 SECONDS_TO_START = 90
 MODULES = ("grp", "queue", "bentoml", "onnxruntime")
 """Names of files in the folder that the server is started from, which must not be taken for the modules."""

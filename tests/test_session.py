@@ -15,7 +15,7 @@ import pytest
 from cellmark.schemas.bundle import ANNOTATOR, EXPLAINER, GOLDEN_CELLS, Bundle, write_manifest
 from cellmark.schemas.errors import ModelError, ParameterError, SetupError
 from cellmark.schemas.manifest.manifest import MANIFEST_NAME
-from cellmark.serving.session import ModelSession, check_runtime
+from cellmark.serving.scoring.session import ModelSession, check_runtime
 
 
 @pytest.fixture

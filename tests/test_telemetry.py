@@ -13,8 +13,8 @@ from cellmark.schemas.telemetry import SWITCHES, refuse_telemetry
 LOAD = """
 import sys
 from cellmark.serving import Annotator
-from cellmark.serving.served_model import load_annotator
-from cellmark.serving.settings import ServiceSettings
+from cellmark.serving.http.served_model import load_annotator
+from cellmark.serving.http.settings import ServiceSettings
 load_annotator(ServiceSettings(model=sys.argv[1])).session.self_test()
 """
 

@@ -12,7 +12,7 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import ParameterError
 from cellmark.schemas.manifest.manifest import MANIFEST_NAME, Manifest, seal
 from cellmark.serving import Annotator
-from cellmark.serving.call_rules import CallRules
+from cellmark.serving.scoring.call_rules import CallRules
 
 ARCHIVED = Path(__file__).parent / "archives" / "v1"
 

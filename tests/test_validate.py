@@ -10,7 +10,7 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.cells.read_anndata import cells_from_anndata
 from cellmark.schemas.errors import InputError, ParameterError
 from cellmark.serving.annotator import Annotator
-from cellmark.serving.validate import validate_cells, validate_path
+from cellmark.serving.files.validate import validate_cells, validate_path
 
 
 def test_good_cells_are_valid_and_compared_with_the_training_data(tiny_bundle: Bundle, new_file: Path) -> None:

@@ -21,9 +21,9 @@ from anndata.tests.helpers import assert_equal
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.columns import CALL_COLUMNS, UNS_KEY
 from cellmark.schemas.errors import OutputError
-from cellmark.serving.annotate_file import annotate_file
 from cellmark.serving.annotator import Annotator
-from cellmark.serving.reserve_space import reserve_space
+from cellmark.serving.files.annotate_file import annotate_file
+from cellmark.serving.outputs.reserve_space import reserve_space
 
 REQUIRED_COLUMNS = [
     "cellmark_cell_type",
@@ -272,7 +272,7 @@ def test_a_disk_that_fills_up_is_an_error_of_ours_and_leaves_nothing(
     folder.mkdir()
     new_cells.write_h5ad(path) if path.suffix == ".h5ad" else new_cells.to_df().to_csv(path, index_label="cell_id")
     limit = (tmp_path / "cells.h5ad").stat().st_size + 1000 if source == "cells.h5ad" else 4096
-    command = [sys.executable, "-m", "cellmark.serving.cli", "annotate", path, "-m", tiny_bundle.folder, "-o"]
+    command = [sys.executable, "-m", "cellmark.serving.commands.cli", "annotate", path, "-m", tiny_bundle.folder, "-o"]
     ended = subprocess.run(
         [*command, folder / "out.h5ad"],
         capture_output=True,

@@ -26,7 +26,17 @@ def running_service(model: str, *, tracking_uri: str, log: Path) -> Iterator[str
     process and its children are ended when the block ends.
     """
     port = free_port()
-    command = [sys.executable, "-P", "-m", "cellmark.serving.cli", "serve", "--model", model, "--port", str(port)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "cellmark.serving.commands.cli",
+        "serve",
+        "--model",
+        model,
+        "--port",
+        str(port),
+    ]
     environment = {**os.environ, "MLFLOW_TRACKING_URI": tracking_uri}
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603

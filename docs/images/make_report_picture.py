@@ -13,7 +13,7 @@ from playwright.sync_api import sync_playwright
 
 from cellmark.schemas.report.facts import read_facts
 from cellmark.schemas.report.render import render_report
-from cellmark.serving.model_source import open_model
+from cellmark.serving.models.model_source import open_model
 
 PICTURE = Path(__file__).resolve().with_name("report.png")
 FIRST_SCREEN_AND_MAP = """

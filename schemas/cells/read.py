@@ -24,7 +24,7 @@ def open_cells(
     `layer`: for `.h5ad` and `.zarr`, None for `X`, `raw` for `raw.X`, else a layer's name. `genes_by_cells`: for
     tables, whether genes are rows. `recover_counts`: compute the counts that normalised values were made of. `limits`:
     how large the input may be, by its headers. The file is read by this process: for one that nobody vouches for, see
-    `cellmark.serving.open_apart`. Raises `ReadError` with what is wrong and what mends it, `ParameterError` for an
+    `serving/reader/open_apart.py`. Raises `ReadError` with what is wrong and what mends it, `ParameterError` for an
     argument that the format does not have, and `CountsError` for values that no counts can be recovered from.
     """
     source = _open(Path(path), layer, genes_by_cells, limits)

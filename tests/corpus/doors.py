@@ -12,8 +12,8 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.error_codes import CODES
 from cellmark.schemas.errors import CellmarkError
 from cellmark.serving import Annotator
-from cellmark.serving.open_apart import open_source
-from cellmark.serving.validate import validate_path
+from cellmark.serving.files.validate import validate_path
+from cellmark.serving.reader.open_apart import open_source
 
 ACCEPTED = "accepted"
 """What a door says that did not refuse: never what an entry expects."""

@@ -30,10 +30,10 @@ from sound_inputs import SoundInput, sound_inputs
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.error_codes import CODES
 from cellmark.schemas.errors import CellmarkError
-from cellmark.serving.open_apart import open_apart, open_npz_apart
-from cellmark.serving.reader_process import WALL_FACTOR, ReaderBudget
-from cellmark.serving.reader_server import start_reader
-from cellmark.serving.settings import ServiceSettings
+from cellmark.serving.http.settings import ServiceSettings
+from cellmark.serving.reader.open_apart import open_apart, open_npz_apart
+from cellmark.serving.reader.reader_process import WALL_FACTOR, ReaderBudget
+from cellmark.serving.reader.reader_server import start_reader
 
 MODEL = Path(__file__).resolve().parents[1] / "archives" / "v1"
 KNOWN = frozenset(CODES)

@@ -82,7 +82,7 @@ def serve(model: Path, folder: Path) -> Iterator[Server]:
     temporary.mkdir()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("CELLMARK_", "BENTOML"))}
     environment |= {"TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-P", "-c", "from cellmark.serving.cli import main; main()"]
+    command = [sys.executable, "-P", "-c", "from cellmark.serving.commands.cli import main; main()"]
     command += ["serve", "--model", str(model.resolve()), "--host", "127.0.0.1", "--port", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)

@@ -1,0 +1,141 @@
+"""`cellmark annotate`: one input to one output, or a batch of inputs to a folder."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cellmark.serving.commands import options as cli_options
+
+
+def annotate(
+    data: Annotated[
+        list[Path],
+        typer.Argument(
+            # One that may not be read is refused like any other broken input, and does not stop the rest.
+            readable=False,
+            help="Cells: .h5ad, .zarr, 10x .h5, a 10x matrix folder, .csv or .tsv. Several make a batch.",
+        ),
+    ],
+    model: cli_options.Model,
+    # Text, since a Path would lose the slash that says "a folder".
+    out: Annotated[
+        str,
+        typer.Option("--out", "-o", metavar="OUT", help="A .h5ad, .csv or .parquet; or a folder, with / at its end."),
+    ],
+    layer: cli_options.Layer = None,
+    library_size: cli_options.LibrarySize = None,
+    genes_by_cells: cli_options.GenesByCells = False,
+    recover_counts: cli_options.RecoverCounts = False,
+    min_panel_share: cli_options.MinPanelShare = None,
+    min_attribution_share: cli_options.MinAttributionShare = None,
+    trusted: cli_options.Trusted = False,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Tables also get one column per cell type.")
+    ] = False,
+    label_set_error: Annotated[
+        float | None,
+        typer.Option(
+            "--label-set-error",
+            help="Error rate of the label sets: one that the model was calibrated for (0.01 or 0.05). "
+            "Default: the model's.",
+        ),
+    ] = None,
+    batch_format: Annotated[
+        str, typer.Option("--format", help="Of a batch's outputs: parquet, csv or h5ad.")
+    ] = "parquet",
+    distilled: Annotated[
+        bool,
+        typer.Option("--distilled", help="Call with one network in place of the ensemble (train --distill): faster."),
+    ] = False,
+    over: Annotated[
+        str | None,
+        typer.Option(
+            "--over",
+            metavar="OBS_COLUMN",
+            help="Given clusters, such as leiden: also give each cell the call that most cells of its cluster have.",
+        ),
+    ] = None,
+    over_computed: Annotated[
+        bool,
+        typer.Option(
+            "--over-computed", help="The same over clusters that are computed here (Leiden; needs the extra clusters)."
+        ),
+    ] = False,
+    resolution: Annotated[
+        float | None,
+        typer.Option(
+            "--resolution",
+            help="Of computed clusters: more gives smaller ones.",
+            show_default="5 below 5,000 cells, up to 30",
+        ),
+    ] = None,
+    data_docs: Annotated[
+        Path | None,
+        typer.Option("--data-docs", help="New folder for Great Expectations' HTML pages about the input or inputs."),
+    ] = None,
+    device: cli_options.Device = "cpu",
+    force: cli_options.Force = False,
+) -> None:
+    """Name the type of every cell, or leave it unassigned where it is unlike all that the model learned.
+
+    One input: OUT is an .h5ad (a copy with new columns in obs), a .csv or a .parquet (with a .json of facts beside it).
+
+    Several inputs, or an OUT that is a folder (end a new one with /): one output per input and a summary.csv. A broken
+    input does not stop the others; the exit status is 1 then.
+
+    Example: `cellmark annotate new.h5ad --model models:/pbmc@champion -o calls.parquet`
+    """
+    import os
+
+    from cellmark.schemas.cells.read import require_input
+    from cellmark.schemas.errors import Finding, ParameterError
+    from cellmark.schemas.quality.data_docs import refuse_used
+    from cellmark.serving.commands.load_annotator import load_annotator
+    from cellmark.serving.files.annotate_file import annotate_file
+    from cellmark.serving.files.batch import annotate_batch
+    from cellmark.serving.outputs.write_calls import FORMATS, check_output
+    from cellmark.serving.scoring.computed_clusters import ComputedClusters
+    from cellmark.serving.terminal.show import show_calls, show_notes
+
+    target = Path(out)
+    is_folder = os.path.isdir(out) or out.endswith(("/", os.sep))
+    if len(data) > 1 and not is_folder and target.suffix in FORMATS:
+        raise ParameterError(
+            Finding("PARAMETER_INVALID", "out", f"a folder for the outputs of {len(data)} inputs", repr(out),
+                    "Name a folder, such as -o calls/; --format says what its files are.")
+        )  # fmt: skip
+    if over is not None and over_computed:
+        raise typer.BadParameter("give one of the two.", param_hint="--over, --over-computed")
+    if resolution is not None and not over_computed:
+        raise typer.BadParameter("it is of clusters that --over-computed computes.", param_hint="--resolution")
+    clusters = ComputedClusters(resolution=resolution) if over_computed else over
+    is_batch = len(data) > 1 or is_folder
+    if is_batch and trusted:
+        raise ParameterError(
+            Finding("PARAMETER_INVALID", "trusted", "one input", "a batch, of which one file must not stop the others",
+                    "Leave --trusted away, or annotate the file by itself.")
+        )  # fmt: skip
+    reading = {"layer": layer, "genes_by_cells": genes_by_cells, "recover_counts": recover_counts}
+    if not is_batch:
+        require_input(data[0])
+        if data_docs is not None:
+            refuse_used(data_docs)
+        check_output(target, force=force)
+    annotator = load_annotator(
+        model, device=device, trusted=trusted, min_panel_share=min_panel_share,
+        min_attribution_share=min_attribution_share, distilled=distilled,
+    )  # fmt: skip
+    if is_batch:
+        n_failed = annotate_batch(
+            annotator, data, target, format=batch_format, library_size=library_size, reading=reading,
+            probabilities=probabilities, label_set_error=label_set_error, over=clusters, data_docs=data_docs,
+            force=force,
+        )  # fmt: skip
+        raise typer.Exit(1 if n_failed else 0)
+    frame, _ = annotate_file(
+        annotator, data[0], target, library_size=library_size, reading=reading, probabilities=probabilities,
+        label_set_error=label_set_error, over=clusters, data_docs=data_docs, trusted=trusted, force=force,
+    )  # fmt: skip
+    show_notes(Finding(**note) for note in frame.attrs["cellmark"]["notes"])
+    show_calls(frame, target)

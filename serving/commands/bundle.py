@@ -1,0 +1,69 @@
+"""`cellmark bundle`: verify a bundle, and carry it to and from sites without a registry."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cellmark.serving.commands.options import Force, Model
+
+bundle = typer.Typer(
+    help="Verify a bundle, or carry it as one file to a site without a registry.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+
+@bundle.command()
+def verify(
+    model: Annotated[str, typer.Argument(help="Bundle folder or MLflow URI.")],
+    run: Annotated[bool, typer.Option("--run/--no-run", help="Run the golden cells as well.")] = True,
+) -> None:
+    """Check every digest, then run the golden cells.
+
+    Example: `cellmark bundle verify ./pbmc-bundle`
+    """
+    from cellmark.serving.models.model_source import open_model
+
+    source = open_model(model)
+    manifest = source.bundle.manifest
+    typer.echo(f"{source.name}: {len(manifest.files) + 1} files match their digests, bundle {source.bundle.digest}")
+    if run:
+        from cellmark.serving.scoring.session import ModelSession
+
+        ModelSession(source.bundle)
+        typer.echo("The golden cells gave the numbers stored at export.")
+
+
+@bundle.command("export")
+def export_command(
+    model: Model,
+    out: Annotated[Path, typer.Option("--out", "-o", help="A .tar file, or a new folder.")],
+    force: Force = False,
+) -> None:
+    """Write a bundle as one .tar file (or a folder) that can be carried anywhere.
+
+    Example: `cellmark bundle export --model models:/pbmc@champion -o pbmc.tar`
+    """
+    from cellmark.serving.models.carry_bundle import export_bundle
+    from cellmark.serving.models.model_source import open_model
+
+    source = open_model(model)
+    export_bundle(source.bundle, out, force=force)
+    typer.echo(f"{source.name} ({source.bundle.digest}) written to {out}")
+
+
+@bundle.command("import")
+def import_command(
+    archive: Annotated[Path, typer.Argument(help="A .tar file from `cellmark bundle export`.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="A new folder for the bundle.")],
+    force: Force = False,
+) -> None:
+    """Unpack an exported bundle and verify it; nothing is left behind when it is not sound.
+
+    Example: `cellmark bundle import pbmc.tar -o ./pbmc-bundle`
+    """
+    from cellmark.serving.models.carry_bundle import import_bundle
+
+    imported = import_bundle(archive, out, force=force)
+    typer.echo(f"{imported.manifest.name} ({imported.digest}) is in {out}")

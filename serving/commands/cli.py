@@ -1,0 +1,98 @@
+"""The script `cellmark`: commands found through the entry-point group `cellmark.commands`, loaded when they are run.
+
+Nothing heavy is imported here: `cellmark --help` has to come at once.
+"""
+
+import io
+import os
+import signal
+import sys
+import warnings
+from importlib.metadata import version
+from typing import Any
+
+import typer
+
+from cellmark.schemas.errors import CellmarkError
+from cellmark.serving.terminal.load_commands import EntryPointCommands
+
+EXIT_REFUSED = 1
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+
+class Commands(EntryPointCommands):
+    """Commands of all installed worlds."""
+
+    entry_points_of = "cellmark.commands"
+    order = ("demo", "train", "annotate", "explain", "markers", "validate", "report", "serve", "models", "bundle")
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            # Here and not in main(): typer turns it into a silent exit.
+            sys.stderr.write("\nInterrupted; nothing half-written was left behind.\n")
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def cellmark(show_version: bool = typer.Option(False, "--version", help="Print the version and leave.")) -> None:
+    """Cell-type models for single-cell RNA-seq: train, register, serve and explain them.
+
+    Try it on real cells with `cellmark demo`. MODEL is a bundle folder or an MLflow URI: `models:/pbmc@champion`, say.
+    `MLFLOW_TRACKING_URI` tells where the registry is (default: a SQLite file in the working folder).
+    """
+    if show_version:
+        typer.echo(f"cellmark {version('cellmark')}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; refused input ends in one paragraph and exit status 1, never in a traceback."""
+    # A scheduler's SIGTERM ends the command as Ctrl-C does: temporary files go, and so does a service that was started.
+    signal.signal(signal.SIGTERM, _terminate)
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal's encoding lacks must not end a command whose work is done.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        with warnings.catch_warnings():
+            # What users should know comes as findings; libraries' warnings on their own APIs are none of them.
+            if not sys.warnoptions:
+                warnings.simplefilter("ignore")
+            app(prog_name="cellmark", standalone_mode=True)
+    except CellmarkError as error:
+        _complain(error)
+        sys.exit(EXIT_REFUSED)
+    except BrokenPipeError:
+        # The reader of a pipe (such as `head`) has what it wanted; keep Python from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_REFUSED)
+
+
+def _terminate(_signal: int, _frame: Any) -> None:
+    sys.exit(EXIT_TERMINATED)
+
+
+def _complain(error: CellmarkError) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    for finding in error.findings:
+        console.print(Text.assemble((f"{finding.severity}: ", "bold red"), str(finding)))
+
+
+if __name__ == "__main__":
+    main()

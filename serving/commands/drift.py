@@ -1,0 +1,129 @@
+"""`cellmark drift`: whether cells are like those that the model was tested on."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cellmark.serving.commands import options as cli_options
+
+EXIT_DRIFTED = 3
+"""Apart from 1, of a refused input, and 2, of a wrong command line."""
+
+
+def drift(
+    data: Annotated[
+        Path,
+        typer.Argument(help="Cells, as annotate reads them; or a .csv or .parquet that annotate wrote."),
+    ],
+    model: cli_options.Model,
+    calls: Annotated[
+        bool,
+        typer.Option(
+            "--calls", help="Take the calls that the file holds (cellmark_* columns); do not read its counts."
+        ),
+    ] = False,
+    distilled: Annotated[
+        bool,
+        typer.Option(
+            "--distilled", help="Call with the second annotator, or take calls that it made (train --distill)."
+        ),
+    ] = False,
+    layer: cli_options.Layer = None,
+    library_size: cli_options.LibrarySize = None,
+    genes_by_cells: cli_options.GenesByCells = False,
+    recover_counts: cli_options.RecoverCounts = False,
+    min_panel_share: cli_options.MinPanelShare = None,
+    min_attribution_share: cli_options.MinAttributionShare = None,
+    trusted: cli_options.Trusted = False,
+    json_output: Annotated[bool, typer.Option("--json", help="The report as JSON on standard output.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to write it: a page, .html; or .json.")] = None,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(
+            "--fail-on",
+            metavar="moved|far",
+            help="End with exit status 3 when the verdict is at least this, or when nothing could be judged.",
+        ),
+    ] = None,
+    log_to_mlflow: Annotated[
+        bool,
+        typer.Option("--log-to-mlflow", help="Also log a run to MLflow: measures as metrics, the report as artifacts."),
+    ] = False,
+    experiment: Annotated[
+        str | None,
+        typer.Option("--experiment", help="Of MLflow. Default: MLFLOW_EXPERIMENT_NAME, else cellmark-drift."),
+    ] = None,
+    device: cli_options.Device = "cpu",
+    force: cli_options.Force = False,
+) -> None:
+    """Compare cells with the held-out cells of the model's training: depth, genes, confidence, novelty, composition.
+
+    Each measure is ok, moved or far by thresholds that docs/drift.md states. Another composition is no fault by itself.
+    The exit status is 0 whatever was found, unless --fail-on asks for another.
+
+    Example: `cellmark drift new.h5ad --model models:/pbmc@champion -o drift.html`
+
+    Example: `cellmark drift new.h5ad --model models:/pbmc@champion --fail-on far --log-to-mlflow`
+
+    Example: `cellmark drift calls.parquet --model models:/pbmc@champion`
+    """
+    import json
+
+    from cellmark.schemas.atomic_output import refuse_existing, whole_file
+    from cellmark.schemas.cells.read import require_input
+    from cellmark.schemas.drift.drift_words import plain_report
+    from cellmark.schemas.reference_profile import read_profile
+    from cellmark.schemas.report.drift_page import render_drift
+    from cellmark.serving.commands.load_annotator import load_annotator
+    from cellmark.serving.files.drift import drift_of_calls, drift_of_file
+    from cellmark.serving.files.drift_in_pipelines import check_experiment, check_fail_on, fails
+    from cellmark.serving.models.log_drift import log_drift
+    from cellmark.serving.models.model_source import open_model
+    from cellmark.serving.models.registry import open_registry
+    from cellmark.serving.outputs.write_calls import check_format, check_not_input
+    from cellmark.serving.reader.read_calls import holds_calls
+    from cellmark.serving.reader.reader_server import start_reader
+    from cellmark.serving.terminal.progress import waiting
+    from cellmark.serving.terminal.show_drift import show_drift
+
+    check_fail_on(fail_on)
+    check_experiment(experiment, log_to_mlflow=log_to_mlflow)
+    require_input(data)
+    if out is not None:
+        check_format(out, (".html", ".json"))
+        refuse_existing(out, force=force)
+        check_not_input(out, [data])
+    # Better now than after the work.
+    client = open_registry() if log_to_mlflow else None
+    if calls or holds_calls(data):
+        if not trusted:
+            start_reader()
+        with waiting(f"Loading {model}"):
+            source = open_model(model)
+        report = drift_of_calls(source, data, distilled=distilled, trusted=trusted)
+    else:
+        annotator = load_annotator(
+            model, device=device, trusted=trusted, min_panel_share=min_panel_share,
+            min_attribution_share=min_attribution_share, distilled=distilled,
+        )  # fmt: skip
+        read_profile(annotator.bundle, distilled=distilled)
+        reading = {"layer": layer, "genes_by_cells": genes_by_cells, "recover_counts": recover_counts}
+        source = annotator.source
+        report = drift_of_file(annotator, data, library_size=library_size, reading=reading, trusted=trusted)
+    text = json.dumps(plain_report(report), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    if out is not None:
+        page = render_drift(report) if out.suffix == ".html" else text
+        with whole_file(out, force=force) as draft:
+            draft.write_text(page, encoding="utf-8", newline="\n")
+    if json_output:
+        typer.echo(text, nl=False)
+    else:
+        show_drift(report)
+        if out is not None:
+            typer.echo(f"Written to {out}")
+    if client is not None:
+        run_id = log_drift(client, report, source, page=render_drift(report), text=text, experiment=experiment)
+        typer.echo(f"Logged to MLflow as run {run_id}", err=json_output)
+    if fails(report.severity, fail_on):
+        raise typer.Exit(EXIT_DRIFTED)

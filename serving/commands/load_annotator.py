@@ -1,0 +1,29 @@
+"""The start that commands share: the reading process, then the model, with a spinner."""
+
+from cellmark.serving.annotator import Annotator
+from cellmark.serving.commands.options import device_of
+from cellmark.serving.reader.reader_server import start_reader
+from cellmark.serving.terminal.progress import waiting
+
+
+def load_annotator(
+    model: str,
+    *,
+    device: str,
+    trusted: bool,
+    min_panel_share: float | None = None,
+    min_attribution_share: float | None = None,
+    distilled: bool = False,
+) -> Annotator:
+    """The annotator that a command was asked for. Arguments as of its options; raises as `Annotator.load`.
+
+    Where the input is not `trusted`, the process that is to read it starts first, beside the loading.
+    """
+    wanted = device_of(device)
+    if not trusted:
+        start_reader()
+    with waiting(f"Loading {model}"):
+        return Annotator.load(
+            model, device=wanted, min_panel_share=min_panel_share, min_attribution_share=min_attribution_share,
+            distilled=distilled,
+        )  # fmt: skip

@@ -1,0 +1,137 @@
+"""`cellmark markers`: the genes that a model carries; ranking and comparing them belong to training."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cellmark.serving.commands.options import Force, Trusted
+from cellmark.serving.terminal.load_commands import EntryPointCommands
+
+TOP = 10
+
+
+class MarkerCommands(EntryPointCommands):
+    """What can be done with markers beside listing those of a model."""
+
+    entry_points_of = "cellmark.markers.commands"
+    order = ("novel", "rank", "compare")
+
+
+markers = typer.Typer(cls=MarkerCommands, add_completion=False, rich_markup_mode="markdown")
+
+
+@markers.callback(invoke_without_command=True)
+def list_markers(
+    ctx: typer.Context,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="Bundle folder or MLflow URI (models:/pbmc@champion, models:/pbmc/3)."),
+    ] = None,
+    cell_type: Annotated[str | None, typer.Option("--cell-type", help="One type only.")] = None,
+    top: Annotated[
+        int | None,
+        typer.Option("--top", help="Ranks of each type; 0 for all.", show_default=f"{TOP}, and all with --into"),
+    ] = None,
+    negative: Annotated[bool, typer.Option("--negative", help="The genes whose absence marks a type instead.")] = False,
+    combination: Annotated[
+        bool, typer.Option("--combination", help="The fewest genes that together tell a type, with thresholds.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="A .csv or .parquet with all columns; with --into, an .h5ad."),
+    ] = None,
+    into: Annotated[
+        Path | None,
+        typer.Option("--into", metavar="CELLS.h5ad", help="Write to OUT a copy of these cells that scanpy can plot."),
+    ] = None,
+    groupby: Annotated[
+        str, typer.Option("--groupby", metavar="OBS_COLUMN", help="With --into: where the cells' types are.")
+    ] = "cellmark_cell_type",
+    trusted: Trusted = False,
+    force: Force = False,
+) -> None:
+    """List the marker genes that a model carries; find those of cells that it does not know, rank markers by other
+    methods, or compare them across conditions.
+
+    *score*: what the rank orders by. *% in*, *% out*: cells of the type, and of all others, with a count. *log2FC*:
+    how much more of it the type has. *AUC*: how well it alone tells the type; 1 is perfect, 0.5 chance. *p adj*: of a
+    permutation test. *donors*: share of donors in which it holds. *stable*: how often it is in the first ranks when
+    cells or donors are drawn anew. What the model's table does not have is left out; -o writes all columns.
+
+    Example: `cellmark markers --model models:/pbmc@champion --cell-type "CD14+ Monocyte"`
+
+    Example: `cellmark markers -m models:/pbmc@champion --combination`
+
+    Example: `cellmark markers -m models:/pbmc@champion --into calls.h5ad -o plot.h5ad`, then
+    `sc.pl.rank_genes_groups_dotplot(adata, n_genes=3)`
+    """
+    if ctx.invoked_subcommand is not None:
+        _refuse_options(ctx)
+        return
+    if model is None:
+        raise typer.BadParameter("name the model to list markers of.", ctx=ctx, param_hint="--model")
+    if negative and combination:
+        raise typer.BadParameter("give one of the two.", ctx=ctx, param_hint="--negative, --combination")
+    if into is not None:
+        if negative or combination or out is None:
+            raise typer.BadParameter(
+                "it needs -o OUT.h5ad, and takes neither --negative nor --combination.", ctx=ctx, param_hint="--into"
+            )
+        _write_into(model, cell_type, top or None, into, out, groupby=groupby, trusted=trusted, force=force)
+        return
+    from cellmark.schemas.atomic_output import refuse_existing, whole_file
+    from cellmark.serving.models.model_source import open_model
+    from cellmark.serving.outputs.write_calls import TABLES, check_format
+    from cellmark.serving.scoring.markers import combinations_in_words, minimal_combinations, select_markers
+    from cellmark.serving.terminal.show_markers import COLUMNS, COMBINATION_COLUMNS, NEGATIVE_COLUMNS, show_markers
+
+    if out is not None:
+        check_format(out, TABLES)
+        refuse_existing(out, force=force)
+    bundle = open_model(model).bundle
+    if combination:
+        rows = minimal_combinations(bundle, cell_type)
+    else:
+        rows = select_markers(bundle, cell_type, top=TOP if top is None else top or None, negative=negative)
+    if out is not None:
+        with whole_file(out, force=force) as draft:
+            rows.to_parquet(draft, index=False) if out.suffix == ".parquet" else rows.to_csv(draft, index=False)
+        typer.echo(f"Written to {out}")
+    elif combination:
+        title = f"Minimal combinations of {model}: a cell that exceeds all of them is called the type"
+        show_markers(combinations_in_words(rows), title, columns=COMBINATION_COLUMNS)
+    elif negative:
+        show_markers(rows, f"Negative markers of {model}: what the type lacks", columns=NEGATIVE_COLUMNS)
+    else:
+        show_markers(rows, f"Markers of {model}", columns=COLUMNS)
+
+
+def _refuse_options(ctx: Any) -> None:
+    """Options of the listing say nothing to a command that follows them."""
+    given = [name for name in ctx.params if ctx.get_parameter_source(name).name == "COMMANDLINE"]
+    if given:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise typer.BadParameter(f"put options behind `{ctx.invoked_subcommand}`.", ctx=ctx, param_hint=names)
+
+
+def _write_into(
+    model: str,
+    cell_type: str | None,
+    top: int | None,
+    cells: Path,
+    out: Path,
+    *,
+    groupby: str,
+    trusted: bool,
+    force: bool,
+) -> None:
+    from cellmark.serving.outputs.write_calls import check_format
+    from cellmark.serving.outputs.write_markers import check_cells, write_markers_into
+    from cellmark.serving.scoring.markers import read_markers
+
+    check_format(out, (".h5ad",))
+    check_cells(cells)
+    table = read_markers(model, cell_type, top=top)
+    n_genes, n_types = write_markers_into(table, cells, out, groupby=groupby, trusted=trusted, force=force)
+    typer.echo(f"{n_genes} genes of each of {n_types} cell types written to {out}")

@@ -1,0 +1,104 @@
+"""`cellmark models`: what is registered, and which version serves."""
+
+from typing import Annotated
+
+import typer
+
+models = typer.Typer(
+    help="Registered models: list them, look at one, choose the version that serves.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+)
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table.")]
+
+
+@models.command("list")
+def list_(as_json: Json = False) -> None:
+    """List registered models, their champion and how well it did on its test cells.
+
+    The registry is where `MLFLOW_TRACKING_URI` says, by default mlflow.db in the working folder.
+
+    cellmark models list
+    """
+    from cellmark.serving.models.list_models import list_models
+    from cellmark.serving.terminal.progress import waiting
+    from cellmark.serving.terminal.show_models import print_json, print_models
+
+    with waiting("Asking MLflow"):
+        found = list_models()
+    if as_json:
+        print_json({"uri": found.uri, "models": [entry.to_dict() for entry in found.models]})
+    else:
+        print_models(found)
+
+
+@models.command()
+def show(
+    model: Annotated[str, typer.Argument(help="Name of a registered model, MLflow URI or bundle folder.")],
+    as_json: Json = False,
+) -> None:
+    """Show a registered model's versions, or one version from the inside.
+
+    A bare name lists versions with their aliases, measures and who promoted them. A URI or a folder opens that bundle
+    and shows its cell types, data, measures and digests.
+
+    cellmark models show pbmc
+
+    cellmark models show models:/pbmc@champion
+    """
+    from pathlib import Path
+
+    from cellmark.serving.models.list_models import show_model
+    from cellmark.serving.models.model_source import open_model
+    from cellmark.serving.terminal.progress import waiting
+    from cellmark.serving.terminal.show_models import print_bundle, print_json, print_model
+
+    if model.startswith(("models:/", "runs:/")) or Path(model).is_dir():
+        with waiting(f"Opening {model}"):
+            source = open_model(model)
+        if as_json:
+            manifest = source.bundle.manifest.model_dump(mode="json")
+            print_json({"name": source.name, "version": source.version, "manifest": manifest})
+        else:
+            print_bundle(source)
+        return
+    with waiting("Asking MLflow"):
+        entry = show_model(model)
+    if as_json:
+        print_json(entry.to_dict())
+    else:
+        print_model(entry)
+
+
+@models.command()
+def promote(
+    name: Annotated[str, typer.Argument(help="Name of a registered model.")],
+    version: Annotated[str | None, typer.Option("--version", help="Number of the version to promote.")] = None,
+    alias: Annotated[
+        str | None, typer.Option("--alias", help="Or an alias that it has. Default: challenger, the newest.")
+    ] = None,
+    to: Annotated[str, typer.Option("--to", help="The alias that it gets.")] = "champion",
+    as_json: Json = False,
+) -> None:
+    """Make a version the champion, which is what services and batch jobs use.
+
+    The version is tagged with who promoted it, when and from which version; the one before is tagged with until when it
+    was champion. To go back, promote the old version by its number.
+
+    cellmark models promote pbmc
+
+    cellmark models promote pbmc --version 3
+    """
+    from dataclasses import asdict
+
+    from cellmark.serving.models.promote import promote as move
+    from cellmark.serving.terminal.progress import waiting
+    from cellmark.serving.terminal.show_models import print_json, print_promotion
+
+    with waiting("Asking MLflow"):
+        promotion = move(name, version=version, alias=alias, to=to)
+    if as_json:
+        print_json({**asdict(promotion), "moved": promotion.moved})
+    else:
+        print_promotion(promotion)

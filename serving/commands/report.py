@@ -1,0 +1,41 @@
+"""`cellmark report`: the report of a model, rendered again from its bundle alone."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cellmark.serving.commands.options import Force, Model
+
+
+def report(
+    model: Model,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The page, .html; or the model card, .md.")] = Path(
+        "report.html"
+    ),
+    force: Force = False,
+) -> None:
+    """Write the report of a model, one page that loads nothing, or its model card.
+
+    The bundle holds both since its training. This writes them with this version's eyes, and with what only a finished
+    bundle knows: its digest, its date, and the version that it is registered as.
+
+    Example: `cellmark report --model models:/pbmc@champion -o report.html`
+
+    Example: `cellmark report --model pbmc-bundle -o MODEL_CARD.md`
+    """
+    from cellmark.schemas.atomic_output import refuse_existing, whole_file
+    from cellmark.schemas.report.facts import read_facts
+    from cellmark.schemas.report.model_card import render_model_card
+    from cellmark.schemas.report.render import render_report
+    from cellmark.serving.models.model_source import open_model
+    from cellmark.serving.outputs.write_calls import check_format
+
+    check_format(out, (".html", ".md"))
+    refuse_existing(out, force=force)
+    source = open_model(model)
+    facts = read_facts(source.bundle, name=source.name, version=source.version)
+    text = render_model_card(facts) if out.suffix == ".md" else render_report(facts)
+    with whole_file(out, force=force) as draft:
+        draft.write_text(text, encoding="utf-8", newline="\n")
+    typer.echo(f"Written to {out}")

@@ -1,0 +1,61 @@
+"""`cellmark serve`: a model as an HTTP service."""
+
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", "-m", envvar="CELLMARK_MODEL", help="Bundle folder or MLflow URI (models:/pbmc@champion)."
+        ),
+    ],
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine's.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 3000,
+    device: Annotated[
+        str, typer.Option(envvar="CELLMARK_DEVICE", help="cpu or cuda. A cuda that cannot be used is an error.")
+    ] = "cpu",
+    workers: Annotated[
+        int, typer.Option(min=1, envvar="CELLMARK_WORKERS", help="Server processes, each with a model of its own.")
+    ] = 1,
+) -> None:
+    """Serve a model over HTTP: annotate, attribute, validate; its facts and its markers.
+
+    cellmark serve --model models:/pbmc@champion
+
+    curl -F file=@new.h5ad http://127.0.0.1:3000/annotate
+
+    The model is verified and tested first, so a bad one is refused before the server starts. Files are read by a
+    process apart, within CELLMARK_READ_SECONDS, CELLMARK_READER_MEMORY_BYTES, CELLMARK_MAX_CELLS, CELLMARK_MAX_GENES
+    and CELLMARK_MAX_NONZEROS. More settings are environment variables: CELLMARK_CONCURRENCY, CELLMARK_THREADS,
+    CELLMARK_MAX_UPLOAD_BYTES, CELLMARK_MAX_JSON_BYTES, CELLMARK_MAX_UNPACKED_BYTES. Temporary files go to TMPDIR,
+    BentoML's to BENTOML_HOME (by default below TMPDIR).
+    """
+    import os
+    import sys
+    from dataclasses import replace
+
+    from cellmark.serving.commands.options import device_of
+    from cellmark.serving.http.listen import free_address
+    from cellmark.serving.http.served_model import load_annotator
+    from cellmark.serving.http.settings import ServiceSettings
+
+    wanted = replace(ServiceSettings.from_environment(), model=model, device=device_of(device), workers=workers)
+    address = free_address(host, port)
+    annotator = load_annotator(wanted)
+    source = annotator.source
+    # The workers get the verified folder, not the URI: they need no registry, and all serve the same version.
+    resolved = replace(
+        wanted, model=str(annotator.bundle.folder.resolve()), model_name=source.name, model_version=source.version
+    )
+    version = f" version {source.version}" if source.version else ""
+    shown = f"[{address}]" if ":" in address else address
+    typer.echo(f"Serving {source.name}{version} ({annotator.bundle.digest[:12]}) on http://{shown}:{port}", err=True)
+    sys.stderr.flush()
+    # Another program takes this process's place: the model that was tested here would only take up memory.
+    arguments = ["-m", "cellmark.serving.http.start_server", "--host", address, "--port", str(port)]
+    # With a safe path, files in the working folder cannot stand in for modules of the same name.
+    environment = {**os.environ, "PYTHONSAFEPATH": "1", **resolved.to_environment()}
+    os.execve(sys.executable, [sys.executable, *arguments], environment)  # noqa: S606

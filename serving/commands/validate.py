@@ -1,0 +1,134 @@
+"""`cellmark validate`: everything that is wrong with an input, before it is used."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from cellmark.serving.commands.options import (
+    Data,
+    GenesByCells,
+    Layer,
+    LibrarySize,
+    MinAttributionShare,
+    MinPanelShare,
+    RecoverCounts,
+    Trusted,
+)
+
+if TYPE_CHECKING:
+    from cellmark.schemas.checks.checks import Profile
+
+TRAINING = "Labelled cells"
+
+
+def validate(
+    data: Data,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="Bundle folder or MLflow URI of the model that is to annotate the cells. Without it "
+            "only what needs no model is checked.",
+        ),
+    ] = None,
+    profile: Annotated[
+        str,
+        typer.Option(
+            "--profile",
+            metavar="query|train|publish",
+            help="What the cells are for: to annotate, to train on, or a reference to publish (CELLxGENE's schema).",
+        ),
+    ] = "query",
+    layer: Layer = None,
+    library_size: LibrarySize = None,
+    genes_by_cells: GenesByCells = False,
+    recover_counts: RecoverCounts = False,
+    min_panel_share: MinPanelShare = None,
+    min_attribution_share: MinAttributionShare = None,
+    label: Annotated[
+        str | None,
+        typer.Option("--label", help="Column of obs with cell types. [train: cell_type]", rich_help_panel=TRAINING),
+    ] = None,
+    donor: Annotated[
+        str | None,
+        typer.Option("--donor", help="Column of obs with donors, to be held out whole.", rich_help_panel=TRAINING),
+    ] = None,
+    min_cells: Annotated[
+        int, typer.Option("--min-cells", help="Cells that a type needs.", rich_help_panel=TRAINING)
+    ] = 10,
+    trusted: Trusted = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Findings as JSON on standard output.")] = False,
+    data_docs: Annotated[
+        Path | None, typer.Option("--data-docs", help="New folder for Great Expectations' HTML pages.")
+    ] = None,
+) -> None:
+    """Check an input: all findings at once, exit status 1 when it would be refused.
+
+    Errors are what annotate, train or a portal refuses. With --model, warnings also come from Great Expectations: cells
+    or samples unlike the training data.
+
+    Examples: `cellmark validate new.h5ad --model models:/pbmc@champion`,
+    `cellmark validate labelled.h5ad --profile train --label cell_type --donor donor`,
+    `cellmark validate reference.h5ad --profile publish`
+    """
+    import json
+
+    from cellmark.serving.reader.reader_server import start_reader
+    from cellmark.serving.terminal.progress import waiting
+    from cellmark.serving.terminal.show import show_findings
+
+    of_models = {"--model": model, "--data-docs": data_docs, "--min-panel-share": min_panel_share,
+                 "--min-attribution-share": min_attribution_share}  # fmt: skip
+    _check_options(profile, of_models, {"--label": label, "--donor": donor}, model)
+    if not trusted:
+        start_reader()
+    reading: dict[str, Any] = {"layer": layer, "library_size": library_size, "genes_by_cells": genes_by_cells,
+                               "recover_counts": recover_counts, "trusted": trusted}  # fmt: skip
+    with waiting(f"Checking {data}"):
+        report: Any
+        if model is not None:
+            from cellmark.serving.files.validate import validate_path
+            from cellmark.serving.models.model_source import open_model
+
+            report = validate_path(
+                open_model(model).bundle,
+                data,
+                min_panel_share=min_panel_share,
+                min_attribution_share=min_attribution_share,
+                data_docs=data_docs,
+                **reading,
+            )
+        else:
+            from cellmark.serving.files.validate import check_path
+
+            report = check_path(
+                data, profile=cast("Profile", profile), label=label, donor=donor, min_cells=min_cells, **reading
+            )
+    if json_output:
+        typer.echo(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))
+    elif report.findings:
+        show_findings(report.findings, f"{data}: {'passes' if report.valid else 'would be refused'}")
+    if not json_output:
+        typer.echo(report.summary(str(data)))
+    raise typer.Exit(0 if report.valid else 1)
+
+
+def _check_options(profile: str, of_models: dict[str, Any], of_labels: dict[str, Any], model: str | None) -> None:
+    """Refuse options that the profile, or the lack of a model, would leave without effect."""
+    from cellmark.schemas.checks.checks import require_profile
+    from cellmark.schemas.errors import Finding, ParameterError
+
+    require_profile(profile)
+    if profile == "query":
+        idle = [name for name, value in of_labels.items() if value is not None]
+        idle += [name for name, value in of_models.items() if value is not None and model is None]
+        mend = "Give --profile train for labels and donors, and --model for the others."
+    else:
+        idle = [name for name, value in of_models.items() if value is not None]
+        mend = "Leave it away: a model is asked only of cells to annotate."
+    if idle:
+        raise ParameterError(
+            Finding("PARAMETER_INVALID", idle[0], f"an option of --profile {profile}", ", ".join(idle), mend)
+        )

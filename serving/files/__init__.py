@@ -1,0 +1,1 @@
+"""Whole files and batches of files: annotate, validate, compare."""

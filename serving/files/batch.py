@@ -1,0 +1,188 @@
+"""A batch of inputs: one output each and a summary; a broken input does not stop the others."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cellmark.schemas.atomic_output import refuse_existing, unwritable, whole_file
+from cellmark.schemas.columns import CELL_TYPE, CONFIDENCE, UNASSIGNED, UNS_KEY
+from cellmark.schemas.errors import CellmarkError, Finding, ParameterError
+from cellmark.schemas.quality.data_docs import refuse_used
+from cellmark.schemas.quality.quality_report import QualityReport
+
+from ..annotator import Annotator
+from ..outputs.docs_index import write_docs_index
+from ..outputs.write_calls import FORMATS, check_not_input, check_output
+from ..scoring.majority import Over
+from ..terminal.show import show_batch, show_notes, show_outcome
+from .annotate_file import annotate_file
+
+SUMMARY = "summary.csv"
+SUMMARY_COLUMNS = (
+    "input",
+    "output",
+    "status",
+    "n_cells",
+    "most_common_cell_type",
+    "median_confidence",
+    "n_unassigned",
+    "genes_matched",
+    "genes_missing",
+    "attribution_share",
+    "library_size_source",
+    "quality",
+    "codes",
+    "message",
+    "data_docs",
+)
+
+
+def annotate_batch(
+    annotator: Annotator,
+    inputs: Sequence[Path],
+    folder: Path,
+    *,
+    format: str = "parquet",  # noqa: A002
+    library_size: str | None = None,
+    reading: Mapping[str, Any] | None = None,
+    probabilities: bool = False,
+    data_docs: Path | None = None,
+    label_set_error: float | None = None,
+    over: Over | None = None,
+    trusted: bool = False,
+    force: bool = False,
+) -> int:
+    """Annotate every input into `folder` and write `summary.csv` there; returns how many inputs failed.
+
+    `reading`: arguments of `open_cells`. Each input is also compared with the bundle's Great Expectations suites; what
+    is unlike the training data is a warning in the summary's column `quality`. `data_docs`: a new folder for Great
+    Expectations' HTML pages, one folder in it for each input and an `index.html`. `trusted`: read the files in this
+    process (see `open_apart`). Raises `OutputError` and `ParameterError` before any work when the outputs cannot be
+    written.
+    """
+    annotator.rules(label_set_error)
+    targets = output_names(inputs, folder, format=format)
+    refuse_existing(folder / SUMMARY, force=force)
+    check_not_input(folder / SUMMARY, inputs)
+    for path, target in zip(inputs, targets, strict=True):
+        check_output(target, force=force)
+        check_not_input(target, inputs, origin=path)
+    if data_docs is not None:
+        refuse_used(data_docs)
+    for made in (folder, data_docs):
+        try:
+            if made is not None:
+                made.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unwritable(made or folder, error) from error
+    rows: list[dict[str, Any]] = []
+    for path, target in zip(inputs, targets, strict=True):
+        findings: Sequence[Finding] = ()
+        try:
+            row = _annotate(
+                annotator,
+                path,
+                target,
+                library_size,
+                reading or {},
+                probabilities=probabilities,
+                data_docs=None if data_docs is None else data_docs / target.stem,
+                label_set_error=label_set_error,
+                over=over,
+                trusted=trusted,
+                force=force,
+            )
+        except CellmarkError as error:
+            findings = error.findings
+            row = {
+                "input": str(path),
+                "status": "refused",
+                "codes": ";".join(finding.code for finding in findings),
+                "message": " | ".join(map(str, findings)),
+            }
+        rows.append(row)
+        show_outcome(row, number=len(rows), of=len(inputs))
+        show_notes(findings)
+    summary = pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS)).astype({"n_cells": "Int64"})
+    for column in ("n_unassigned", "genes_matched", "genes_missing"):
+        summary[column] = summary[column].astype("Int64")
+    with whole_file(folder / SUMMARY, force=force) as draft:
+        summary.to_csv(draft, index=False)
+    if data_docs is not None:
+        write_docs_index(data_docs, rows)
+    show_batch(summary, folder / SUMMARY)
+    return int((summary["status"] != "ok").sum())
+
+
+def output_names(inputs: Sequence[Path], folder: Path, *, format: str) -> list[Path]:  # noqa: A002
+    """One output per input, named after it; inputs of the same name are told apart by a number."""
+    suffix = f".{format.removeprefix('.')}"
+    if suffix not in FORMATS:
+        raise ParameterError(
+            Finding("PARAMETER_INVALID", "format", "parquet, csv or h5ad", repr(format), "Name one of them.")
+        )
+    taken = {Path(SUMMARY).stem}
+    names = []
+    for path in inputs:
+        stem = path.name.removesuffix(".gz")
+        stem = stem.removesuffix(Path(stem).suffix) if Path(stem).suffix else stem
+        name, number = stem, 2
+        while name in taken:
+            name, number = f"{stem}-{number}", number + 1
+        taken.add(name)
+        names.append(folder / f"{name}{suffix}")
+    return names
+
+
+def _annotate(
+    annotator: Annotator,
+    path: Path,
+    target: Path,
+    library_size: str | None,
+    reading: Mapping[str, Any],
+    *,
+    probabilities: bool,
+    data_docs: Path | None,
+    label_set_error: float | None,
+    over: Over | None,
+    trusted: bool,
+    force: bool,
+) -> dict[str, Any]:
+    frame, report = annotate_file(
+        annotator,
+        path,
+        target,
+        library_size=library_size,
+        reading=reading,
+        probabilities=probabilities,
+        label_set_error=label_set_error,
+        over=over,
+        with_quality=True,
+        data_docs=data_docs,
+        trusted=trusted,
+        force=force,
+    )
+    assert report is not None  # noqa: S101  (asked for)
+    facts = frame.attrs[UNS_KEY]
+    return {
+        "input": str(path),
+        "output": str(target),
+        "status": "ok",
+        "n_cells": len(frame),
+        "most_common_cell_type": frame[CELL_TYPE].value_counts().index[0],
+        "median_confidence": float(frame[CONFIDENCE].median()),
+        "n_unassigned": int((frame[CELL_TYPE] == UNASSIGNED).sum()),
+        **{key: facts[key] for key in ("genes_matched", "genes_missing", "attribution_share", "library_size_source")},
+        "quality": quality_in_words(report),
+        "codes": ";".join(note["code"] for note in facts["notes"]),
+        "data_docs": None if data_docs is None else str(data_docs / "index.html"),
+    }
+
+
+def quality_in_words(report: QualityReport) -> str:
+    """`as in training`, or the measures that are not."""
+    if report.success:
+        return "as in training"
+    return "unlike training: " + ", ".join(dict.fromkeys(check.where for check in report.failed))

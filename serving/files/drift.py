@@ -1,0 +1,154 @@
+"""New cells beside the held-out cells of a model's training: from a file of cells, or from calls made before."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cellmark.schemas.cells.cell_source import RowChunk
+from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
+from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, CONFIDENCE, NOVELTY, UNASSIGNED
+from cellmark.schemas.drift.compare_cells import compare_cells
+from cellmark.schemas.drift.drift_report import DriftReport, PanelFacts
+from cellmark.schemas.drift.expected_detection import expected_detection
+from cellmark.schemas.errors import Finding, InputError
+from cellmark.schemas.quality.quality_table import QualityAccumulator, find_mitochondrial
+from cellmark.schemas.reference_profile import BEST, UNASSIGNED_CELL, read_profile
+
+from ..annotator import Annotator
+from ..models.model_source import ModelSource
+from ..reader.open_apart import open_source
+from ..reader.read_calls import read_calls
+from ..terminal.progress import cell_progress
+
+
+class DriftWatch:
+    """Watches the chunks of one input: quality of each cell, and how many cells count each gene of the panel."""
+
+    def __init__(self, checked: CheckedCells) -> None:
+        self._checked = checked
+        self._detected = np.zeros(len(checked.match.measured), dtype=np.int64)
+        self._n_cells = 0
+        self._tables = QualityAccumulator(
+            panel_columns=checked.match.columns >= 0,
+            mitochondrial_columns=find_mitochondrial(checked.genes.symbols),
+            panel_overlap=checked.match.share,
+        )
+
+    def see(self, chunk: RowChunk, prepared: PreparedChunk) -> None:
+        """The next chunk; one with problems is passed over, since such an input is refused anyway."""
+        if prepared.cells is None:
+            return
+        ids = self._checked.cell_ids[chunk.start : chunk.start + chunk.X.shape[0]]
+        self._tables.add(chunk.X, cell_ids=ids, library_size=prepared.cells.library_size)
+        counts = prepared.cells.counts
+        self._detected += np.bincount(counts.indices[counts.data > 0], minlength=len(self._detected))
+        self._n_cells += counts.shape[0]
+
+    def cells(self) -> pd.DataFrame:
+        """Library size, genes detected and mitochondrial share (where there are such genes) of each cell, in order."""
+        names = {"total_counts": "library_size", "mitochondrial_fraction": "mitochondrial_share"}
+        return self._tables.cells().drop(columns=["cell_id", "panel_fraction"]).rename(columns=names)
+
+    def detected(self) -> np.ndarray:
+        """Share of cells that count each gene of the panel, [genes]; NaN for one that was not measured."""
+        return np.where(self._checked.match.measured, self._detected / max(self._n_cells, 1), np.nan)
+
+
+def drift_of_file(
+    annotator: Annotator,
+    path: Path,
+    *,
+    library_size: str | None = None,
+    reading: Mapping[str, Any] | None = None,
+    trusted: bool = False,
+) -> DriftReport:
+    """Annotate the cells of a file and compare them with the model's profile.
+
+    Arguments as in `annotate_file`. Raises `ModelError` (`PROFILE_MISSING`) before any work, and `InputError` with all
+    problems of the input.
+    """
+    bundle = annotator.bundle
+    distilled = annotator.session.distilled
+    profile = read_profile(bundle, distilled=distilled)
+    with open_source(path, reading, trusted=trusted) as source:
+        checked = annotator.check(source, library_size=library_size)
+        watch = DriftWatch(checked)
+        with cell_progress(path.name, source.n_obs) as advance:
+            calls = annotator.call(checked, observe=watch.see, on_progress=advance)
+        facts = annotator.facts(checked)
+    cells = cells_of_calls(calls)
+    cells = pd.concat([cells, watch.cells()], axis=1)
+    shares = cells[BEST].value_counts(normalize=True)
+    panel = PanelFacts(
+        bundle.panel.symbols,
+        watch.detected(),
+        expected_detection(bundle.genes, bundle.markers, {str(name): float(share) for name, share in shares.items()}),
+        facts.attribution_share,
+    )
+    return compare_cells(
+        cells, profile, panel=panel, notes=[str(note) for note in facts.notes],
+        facts=_facts(annotator.source, path, "counts", distilled=distilled),
+    )  # fmt: skip
+
+
+def drift_of_calls(source: ModelSource, path: Path, *, distilled: bool = False, trusted: bool = False) -> DriftReport:
+    """Compare calls that `cellmark annotate` wrote with the model's profile; what calls do not tell is left out.
+
+    `distilled`: they are the second annotator's, as the facts beside a table tell by themselves. Raises `ModelError` as
+    `drift_of_file`, and `InputError` for a file without calls, or with another model's or annotator's.
+    """
+    if not distilled:
+        read_profile(source.bundle)
+    frame, facts = read_calls(path, trusted=trusted)
+    told = facts.get("bundle_digest")
+    digest = told if isinstance(told, str) else None
+    notes = [
+        "Only calls were read: depth, genes and mitochondria are not compared. Give the cells themselves for these."
+    ]
+    if digest is None:
+        notes.append("The file does not say which model made its calls.")
+    by_second = facts.get("distilled") is True
+    if digest is not None and distilled and not by_second:
+        raise _calls_of_another(path, f"calls of the second annotator of {source.bundle.digest[:12]}",
+                                "those of the first one", "Leave --distilled away.")  # fmt: skip
+    distilled = distilled or by_second
+    profile = read_profile(source.bundle, distilled=distilled)
+    strangers = set(frame[BEST_CELL_TYPE].astype(str)) - set(profile.cell_types)
+    if (digest is not None and digest != source.bundle.digest) or strangers:
+        made_by = f"those of {digest[:12]}" if digest is not None else f"types such as {sorted(strangers)[0]!r}"
+        raise _calls_of_another(path, f"calls of the model {source.bundle.digest[:12]}", made_by,
+                                "Name the model that made them, or give the cells themselves.")  # fmt: skip
+    return compare_cells(
+        cells_of_calls(frame), profile, notes=notes, facts=_facts(source, path, "calls", distilled=distilled)
+    )
+
+
+def _calls_of_another(path: Path, expected: str, found: str, remedy: str) -> InputError:
+    return InputError(Finding("CALLS_OF_ANOTHER_MODEL", str(path), expected, found, remedy))
+
+
+def cells_of_calls(frame: pd.DataFrame) -> pd.DataFrame:
+    """The columns that `compare_cells` takes, of a frame of calls; its index is the cells' numbers."""
+    return pd.DataFrame(
+        {
+            BEST: frame[BEST_CELL_TYPE].astype(str).to_numpy(dtype=object),
+            UNASSIGNED_CELL: (frame[CELL_TYPE].astype(str) == UNASSIGNED).to_numpy(),
+            "confidence": frame[CONFIDENCE].to_numpy(dtype=np.float64),
+            "novelty": frame[NOVELTY].to_numpy(dtype=np.float64),
+        }
+    )
+
+
+def _facts(source: ModelSource, path: Path, made_from: str, *, distilled: bool) -> dict[str, Any]:
+    second = {"distilled": True} if distilled else {}
+    return {
+        "input": str(path),
+        "compared": made_from,
+        "model": source.name,
+        "model_version": source.version,
+        "bundle_digest": source.bundle.digest,
+        **second,
+    }

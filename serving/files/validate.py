@@ -1,0 +1,161 @@
+"""All findings of an input at once: what would be refused, and what is unlike the training data."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cellmark.schemas.bundle import Bundle
+from cellmark.schemas.cells.anndata_facts import AnndataFacts, facts_of_h5ad
+from cellmark.schemas.cells.cell_source import CellSource
+from cellmark.schemas.cells.read_anndata import RAW
+from cellmark.schemas.cells.reading import reading
+from cellmark.schemas.checks.check_matrix import MatrixWatch
+from cellmark.schemas.checks.checked_cells import ROWS_TO_REFUSE, CheckedCells
+from cellmark.schemas.checks.checks import CheckReport, Profile, check_cells, gravest_first
+from cellmark.schemas.errors import Finding, InputError, ParameterError
+from cellmark.schemas.genes.gene_panel import check_share
+from cellmark.schemas.genes.panel_evidence import check_attribution_share
+from cellmark.schemas.quality.quality_report import QualityReport
+
+from ..reader.open_apart import open_source
+from ..reader.reader_cells import ReaderCells
+from ..scoring.quality import QualityWatch
+
+ALIKE = 0.9
+"""Share of the genes that training measured from which on sums over an input's genes compare with training's."""
+
+
+@dataclass(frozen=True)
+class ValidationReport(CheckReport):
+    """`quality`: of the Great Expectations suites, None for an input that would be refused."""
+
+    quality: QualityReport | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "quality": self.quality.to_dict() if self.quality is not None else None}
+
+    def summary(self, name: str) -> str:
+        """One line for people."""
+        if not self.valid or self.quality is None:
+            return super().summary(name)
+        n_checks, n_failed = len(self.quality.checks), len(self.quality.failed)
+        met = "all met" if n_failed == 0 else f"{n_failed} not met (warnings)"
+        cells = "1 cell" if self.n_cells == 1 else f"{self.n_cells} cells"
+        return f"{name}: {cells} x {self.n_genes} genes can be used; {n_checks} expectations, {met}."
+
+
+def validate_path(
+    bundle: Bundle,
+    path: Path,
+    *,
+    layer: str | None = None,
+    library_size: str | None = None,
+    genes_by_cells: bool = False,
+    recover_counts: bool = False,
+    min_panel_share: float | None = None,
+    min_attribution_share: float | None = None,
+    data_docs: Path | None = None,
+    trusted: bool = False,
+) -> ValidationReport:
+    """Everything there is to say of a file. Raises nothing for what is wrong with it: that is in the findings.
+
+    `trusted`: read it in this process (see `open_apart`).
+    """
+    reading = {"layer": layer, "genes_by_cells": genes_by_cells, "recover_counts": recover_counts}
+    try:
+        with open_source(path, reading, trusted=trusted) as source:
+            return validate_cells(
+                bundle, source, library_size=library_size, min_panel_share=min_panel_share,
+                min_attribution_share=min_attribution_share, data_docs=data_docs,
+            )  # fmt: skip
+    except InputError as error:
+        return ValidationReport(None, None, error.findings)
+
+
+def validate_cells(
+    bundle: Bundle,
+    source: CellSource,
+    *,
+    library_size: str | np.ndarray | None = None,
+    min_panel_share: float | None = None,
+    min_attribution_share: float | None = None,
+    data_docs: Path | None = None,
+) -> ValidationReport:
+    """Everything there is to say of cells. `library_size`, `data_docs`: as in `CheckedCells` and `run_expectations`.
+
+    `min_panel_share`, `min_attribution_share`: floors in place of the model's own.
+    """
+    check_attribution_share(min_attribution_share, bundle.panel.evidence)
+    if min_panel_share is not None:
+        check_share(min_panel_share)
+    try:
+        checked = CheckedCells(
+            source,
+            bundle.panel,
+            library_size=library_size,
+            n_genes_trained=bundle.manifest.n_genes_measured,
+            min_share=bundle.manifest.panel.min_share if min_panel_share is None else min_panel_share,
+            min_mass=min_attribution_share,
+            library_range=bundle.library_size_range,
+        )
+        watch, matrix = QualityWatch(checked), MatrixWatch(source, checked.genes.symbols)
+        for chunk in source.chunks(ROWS_TO_REFUSE):
+            prepared = checked.prepare(chunk)
+            checked.record(prepared)
+            watch.see(chunk, prepared)
+            if prepared.cells is not None:
+                matrix.see(chunk)
+        checked.finish()
+    except InputError as error:
+        return ValidationReport(source.n_obs, source.n_vars, gravest_first((*error.findings, *source.notes)))
+    quality = watch.compare(bundle, data_docs=data_docs)
+    summed = library_size is None and source.n_vars < ALIKE * bundle.manifest.n_genes_measured
+    findings = gravest_first((*quality.to_findings(), *checked.notes, *matrix.findings(summed=summed)))
+    return ValidationReport(source.n_obs, source.n_vars, findings, quality=quality)
+
+
+def _described(path: Path) -> AnndataFacts:
+    with reading(path, "an AnnData file (.h5ad)"):
+        return facts_of_h5ad(path)
+
+
+def check_path(
+    path: Path,
+    *,
+    profile: Profile = "query",
+    label: str | None = None,
+    donor: str | None = None,
+    min_cells: int = 10,
+    layer: str | None = None,
+    library_size: str | None = None,
+    genes_by_cells: bool = False,
+    recover_counts: bool = False,
+    trusted: bool = False,
+) -> CheckReport:
+    """Everything there is to say of a file without a model; arguments as in `check_cells` and `validate_path`.
+
+    Raises `ParameterError` for a `publish` of anything but an `.h5ad`, which is what the field publishes.
+    """
+    if profile == "publish" and path.suffix.lower() != ".h5ad":
+        raise ParameterError(
+            Finding("PARAMETER_INVALID", "profile", "an .h5ad for publish", path.name,
+                    "Write one first: adata.write_h5ad(...).")
+        )  # fmt: skip
+    how = {"layer": layer, "genes_by_cells": genes_by_cells, "recover_counts": recover_counts}
+    wanted: dict[str, Any] = {"profile": profile, "label": label, "donor": donor, "min_cells": min_cells,
+                              "library_size": library_size}  # fmt: skip
+    try:
+        with ExitStack() as opened:
+            source = opened.enter_context(open_source(path, how, trusted=trusted))
+            if profile != "publish":
+                return check_cells(source, **wanted)
+            facts = source.describe() if isinstance(source, ReaderCells) else _described(path)
+            var = source.var
+            if facts.has_raw and layer is None:
+                source = opened.enter_context(open_source(path, {**how, "layer": RAW}, trusted=trusted))
+            return check_cells(source, **wanted, facts=facts, var=var)
+    except InputError as error:
+        return CheckReport(None, None, gravest_first(error.findings), profile)

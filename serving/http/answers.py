@@ -1,0 +1,242 @@
+"""What each route answers: cells in, JSON bytes out. Rows are encoded in blocks, so that memory holds little twice."""
+
+from collections.abc import Iterable, Iterator
+from importlib.metadata import version
+from typing import Any
+
+import pandas as pd
+
+from cellmark.schemas.api.request_cells import RequestCells
+from cellmark.schemas.api.strict_json import write_json
+from cellmark.schemas.cells.cell_source import RowChunk
+from cellmark.schemas.checks.checked_cells import ROWS_TO_REFUSE, CheckedCells, PreparedChunk
+from cellmark.schemas.columns import CALL_COLUMNS, CELL_ID, LABEL_SET
+from cellmark.schemas.errors import InputError
+from cellmark.schemas.genes.fit_genes import fit_genes
+
+from ..annotator import Annotator
+from ..files.validate import ValidationReport, validate_cells
+from ..scoring.attribute import EXPLAIN_VALUES, Explained, Question, attribute_cells, explanation_frame
+from ..scoring.label_sets import set_lists
+from ..scoring.markers import select_markers
+from ..scoring.score import in_order
+from .options import InputOptions
+from .problems import without_path
+
+MOST_MISSING = 50
+"""Names of genes that were not measured which an answer gives; their number is always given."""
+BLOCK_ROWS = 5000
+DEFAULT_OPTIONS = InputOptions()
+PROBABILITY = "probability:"
+GENE_COLUMNS = ("rank", "gene", "attribution", "counts", "log1p_norm", "baseline", "direction")
+
+
+def annotate(
+    annotator: Annotator,
+    cells: RequestCells,
+    *,
+    probabilities: bool,
+    label_set_error: float | None = None,
+    floors: InputOptions = DEFAULT_OPTIONS,
+) -> bytes:
+    """The answer of `POST /annotate`. Raises `InputError` with all problems of the input, and `ParameterError` for an
+    error rate that the model was not calibrated for. `floors`: the request's.
+    """
+    rules = annotator.rules(label_set_error)
+    checked = check(annotator, cells, floors)
+    frame = annotator.call(checked, rules=rules, probabilities=probabilities)
+    starts = range(0, len(frame), BLOCK_ROWS)
+    blocks = (_call_rows(frame.iloc[start : start + BLOCK_ROWS], annotator.cell_types) for start in starts)
+    facts = {
+        **input_facts(annotator, checked, cells),
+        "novelty_threshold": rules.novelty_threshold,
+        "label_set_error": rules.error_rate,
+    }
+    return _with_rows(facts, "cells", blocks)
+
+
+def attribute(
+    annotator: Annotator, cells: RequestCells, question: Question, *, floors: InputOptions = DEFAULT_OPTIONS
+) -> bytes:
+    """The answer of `POST /attribute`. Raises as `annotate`, and `ModelError` or `ParameterError` for the question."""
+    question.check(annotator.session)
+    checked = check(annotator, cells, floors)
+    blocks = [write_json(rows) for rows in _explanations(annotator, checked, question)]
+    return _with_rows(input_facts(annotator, checked, cells), "cells", blocks)
+
+
+def validate(
+    annotator: Annotator, cells: RequestCells, *, folder: str = "", floors: InputOptions = DEFAULT_OPTIONS
+) -> dict[str, Any]:
+    """The answer of `POST /validate`. The first one imports Great Expectations, which takes seconds.
+
+    `folder`: where an upload lies, to be taken out of the findings.
+    """
+    source = cells.source
+    share, mass = floors.min_panel_share, floors.min_attribution_share
+    report = validate_cells(
+        annotator.bundle,
+        source,
+        library_size=cells.library_size,
+        min_panel_share=annotator.min_panel_share if share is None else share,
+        min_attribution_share=annotator.min_attribution_share if mass is None else mass,
+    )
+    findings = (*cells.findings, *without_path(report.findings, folder))
+    quality = None if cells.findings else report.quality
+    report = ValidationReport(source.n_obs, source.n_vars, findings, quality=quality)
+    match, evidence = fit_genes(annotator.bundle.panel, source).match, annotator.bundle.panel.evidence
+    return {
+        **model_name(annotator),
+        **_without_profile(report),
+        "library_size_source": "summed" if cells.library_size is None else "given",
+        "genes_source": cells.genes_source,
+        "genes_matched": match.n_matched,
+        "genes_missing": len(match.missing),
+        "missing_genes": list(match.missing[:MOST_MISSING]),
+        "attribution_share": evidence.mass(match.measured) if evidence is not None else None,
+    }
+
+
+def unreadable(annotator: Annotator, error: InputError) -> dict[str, Any]:
+    """The answer of `POST /validate` for an input that cannot be read as cells."""
+    unknown = ("library_size_source", "genes_source", "genes_matched", "genes_missing", "missing_genes",
+               "attribution_share")  # fmt: skip
+    report = ValidationReport(None, None, error.findings)
+    return {**model_name(annotator), **_without_profile(report), **dict.fromkeys(unknown)}
+
+
+def _without_profile(report: ValidationReport) -> dict[str, Any]:
+    """The service checks cells to annotate and nothing else."""
+    return {name: value for name, value in report.to_dict().items() if name != "profile"}
+
+
+def describe_model(annotator: Annotator, *, genes: bool) -> dict[str, Any]:
+    """The answer of `GET /model`."""
+    manifest = annotator.bundle.manifest
+    told = {"manifest_digest", "format_version", "created", "organism", "cell_types", "n_genes_measured", "panel"}
+    told |= {"normalization", "baseline_kind", "temperature", "training_data", "split", "metrics", "parity"}
+    answer = {
+        **model_name(annotator),
+        **manifest.model_dump(include=told),
+        "cellmark_version": version("cellmark"),
+        "device": annotator.session.device,
+    }
+    return {**answer, "genes": list(annotator.bundle.panel.symbols)} if genes else answer
+
+
+def markers(annotator: Annotator, cell_type: str | None, top: int | None) -> pd.DataFrame:
+    """The rows of `GET /markers`. Raises `ModelError` for a cell type that the model does not have."""
+    return select_markers(annotator.bundle, cell_type, top=top)
+
+
+def markers_json(annotator: Annotator, table: pd.DataFrame) -> dict[str, Any]:
+    """The answer of `GET /markers` as JSON."""
+    plain = table.astype(object).where(table.notna(), None)
+    return {**model_name(annotator), "markers": plain.to_dict(orient="records")}
+
+
+def check(annotator: Annotator, cells: RequestCells, floors: InputOptions = DEFAULT_OPTIONS) -> CheckedCells:
+    """The input, aligned. Raises `InputError` with what was wrong in the request, its cells and their values."""
+    findings = list(cells.findings)
+    try:
+        checked = annotator.check(
+            cells.source,
+            library_size=cells.library_size,
+            min_panel_share=floors.min_panel_share,
+            min_attribution_share=floors.min_attribution_share,
+        )
+        if findings:
+            for _ in checked.chunks(ROWS_TO_REFUSE):
+                pass
+    except InputError as error:
+        findings += error.findings
+    if findings:
+        raise InputError(*findings)
+    return checked
+
+
+def model_name(annotator: Annotator) -> dict[str, Any]:
+    """What every answer says of the model."""
+    source = annotator.source
+    return {"model": source.name, "model_version": source.version, "bundle_digest": annotator.bundle.digest}
+
+
+def input_facts(annotator: Annotator, checked: CheckedCells, cells: RequestCells) -> dict[str, Any]:
+    """What every answer on cells says of the model and of how the input fitted it."""
+    facts = annotator.facts(checked).to_dict()
+    return {**facts, "missing_genes": facts["missing_genes"][:MOST_MISSING], "genes_source": cells.genes_source}
+
+
+def _call_rows(frame: pd.DataFrame, cell_types: list[str]) -> bytes:
+    columns = {name: _plain(frame[name]) for name in CALL_COLUMNS}
+    columns[LABEL_SET] = set_lists(frame[LABEL_SET], cell_types)
+    names = (CELL_ID, *columns)
+    rows = [dict(zip(names, row, strict=True)) for row in zip(frame.index, *columns.values(), strict=True)]
+    kept = [column for column in frame.columns if column.startswith(PROBABILITY)]
+    if kept:
+        types = [column.removeprefix(PROBABILITY) for column in kept]
+        for row, values in zip(rows, frame[kept].to_numpy(dtype="float64").tolist(), strict=True):
+            row["probabilities"] = dict(zip(types, values, strict=True))
+    return write_json(rows)
+
+
+def _explanations(annotator: Annotator, checked: CheckedCells, question: Question) -> Iterator[list[dict[str, Any]]]:
+    """Explanations chunk by chunk; raises `InputError` at the end when any chunk had a problem."""
+    baselines = annotator.bundle.genes["baseline"].to_numpy(dtype="float32")
+
+    def work(chunk: RowChunk) -> tuple[PreparedChunk, list[dict[str, Any]]]:
+        prepared = checked.prepare(chunk)
+        if prepared.cells is None:
+            return prepared, []
+        ids = checked.cell_ids[chunk.start : chunk.start + chunk.X.shape[0]]
+        explained = attribute_cells(annotator.session, prepared.cells, question)
+        frame = explanation_frame(annotator.session, explained, ids, baselines, top=question.top)
+        return prepared, _explanation_rows(explained, ids.tolist(), frame, annotator.cell_types)
+
+    n_rows = max(16, EXPLAIN_VALUES // max(len(annotator.bundle.panel), 1))
+    for prepared, rows in in_order(work, checked.source.chunks(n_rows)):
+        checked.record(prepared)
+        yield rows
+    checked.finish()
+
+
+def _explanation_rows(
+    explained: Explained, ids: list[str], frame: pd.DataFrame, cell_types: list[str]
+) -> list[dict[str, Any]]:
+    """One row for each cell, with its genes; a cell in which no gene has any attribution is kept, with none."""
+    by_cell: dict[str, list[dict[str, Any]]] = {cell_id: [] for cell_id in ids}
+    columns = [_plain(frame[name]) for name in GENE_COLUMNS]
+    for cell_id, *values in zip(frame[CELL_ID], *columns, strict=True):
+        by_cell[cell_id].append(dict(zip(GENE_COLUMNS, values, strict=True)))
+    names: list[str | None] = [*cell_types, None]  # -1 names the last: compared with nothing
+    facts = zip(
+        ids,
+        explained.called.tolist(),
+        explained.target.tolist(),
+        explained.against.tolist(),
+        explained.convergence_delta.tolist(),
+        strict=True,
+    )
+    return [
+        {
+            "cell_id": cell_id,
+            "cell_type": names[called],
+            "target": names[target],
+            "against": names[against],
+            "convergence_delta": delta,
+            "genes": by_cell[cell_id],
+        }
+        for cell_id, called, target, against, delta in facts
+    ]
+
+
+def _plain(column: pd.Series) -> list[Any]:
+    """Values as Python's own, None where there is none: JSON knows neither NumPy nor NaN."""
+    plain: list[Any] = column.astype(object).where(column.notna(), None).tolist()
+    return plain
+
+
+def _with_rows(facts: dict[str, Any], key: str, blocks: Iterable[bytes]) -> bytes:
+    """The JSON of `facts` with a last member `key`, a list whose rows come in encoded blocks (lists themselves)."""
+    rows = b",".join(inner for block in blocks if (inner := block[1:-1]))
+    return write_json({**facts, key: []})[:-2] + rows + b"]}"

@@ -1,0 +1,117 @@
+"""Options of the routes: query parameters, or fields of a multipart form. Models are their documentation too."""
+
+from collections.abc import Iterable
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cellmark.schemas.api.request_findings import printable
+from cellmark.schemas.errors import Finding, ParameterError
+
+from ..scoring.attribute import DEFAULT_TOP
+
+Options = TypeVar("Options", bound="RouteOptions")
+
+
+class RouteOptions(BaseModel):
+    """No option is ignored: an unknown name is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class InputOptions(RouteOptions):
+    """How to read the cells of an upload."""
+
+    layer: str | None = Field(
+        default=None, description="Uploaded .h5ad: where the raw counts are, a layer's name or `raw`. Default: X."
+    )
+    library_size: str | None = Field(
+        default=None,
+        description="Uploaded .h5ad: obs column with each cell's total count over all genes. Default: their sum.",
+    )
+    recover_counts: bool = Field(
+        default=False,
+        description="Compute the raw counts that normalised values were made of; refused where that is not exact.",
+    )
+    min_panel_share: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None, description="Share of the model's genes that the input must have. Default: the model's."
+    )
+    min_attribution_share: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None,
+        description="Share of the model's attribution mass that the input's genes must carry; 0 for no floor. Default: "
+        "the model's.",
+    )
+
+
+class ValidateOptions(InputOptions):
+    """Options of `POST /validate`."""
+
+
+class AnnotateOptions(InputOptions):
+    """Options of `POST /annotate`."""
+
+    probabilities: bool = Field(default=False, description="Give the probability of every cell type too.")
+    label_set_error: float | None = Field(
+        default=None,
+        description="Error rate of the label sets, one that the model was calibrated for. Default: the model's.",
+    )
+
+
+class AttributeOptions(InputOptions):
+    """Options of `POST /attribute`."""
+
+    top: Annotated[int, Field(ge=1)] = Field(
+        default=DEFAULT_TOP, description="Genes of each cell, by absolute attribution."
+    )
+    target: str | None = Field(default=None, description="Cell type to explain. Default: the called one.")
+    against: str | None = Field(
+        default=None, description="Another cell type, or `second` for the second best: why this and not that."
+    )
+
+
+class ModelOptions(RouteOptions):
+    """Options of `GET /model`."""
+
+    genes: bool = Field(default=False, description="Give the names of the model's genes too.")
+
+
+class MarkersOptions(RouteOptions):
+    """Options of `GET /markers`."""
+
+    cell_type: str | None = Field(default=None, description="Only this cell type.")
+    top: Annotated[int, Field(ge=1)] | None = Field(default=None, description="Only the first ranks of each cell type.")
+    format: Literal["json", "csv"] | None = Field(
+        default=None, description="In place of the header Accept, which otherwise decides; JSON by default."
+    )
+
+
+def parse_options(
+    kind: type[Options], query: Iterable[tuple[str, str]], form: Iterable[tuple[str, str]] = ()
+) -> Options:
+    """Options named in the query or in a form. Raises `ParameterError` with all that are unknown, given twice or out of
+    their range.
+    """
+    findings: list[Finding] = []
+    given: dict[str, str] = {}
+    for name, text in (*query, *form):
+        if name in given:
+            findings.append(_invalid(name, "one value", "several", "Give it once, in the query or in the form."))
+        given[name] = text
+    try:
+        options = kind.model_validate(given)
+    except ValidationError as error:
+        known = ", ".join(kind.model_fields)
+        for wrong in error.errors(include_url=False, include_context=False):
+            name = str(wrong["loc"][0])
+            if wrong["type"] == "extra_forbidden":
+                findings.append(_invalid(name, f"one of {known}", "another option", "Check its spelling."))
+            else:
+                expected = wrong["msg"].removeprefix("Input should be ")
+                findings.append(_invalid(name, expected, repr(printable(given[name])), "Give such a value."))
+    if findings:
+        raise ParameterError(*findings)
+    return options
+
+
+def _invalid(name: str, expected: str, found: str, remedy: str) -> Finding:
+    return Finding("PARAMETER_INVALID", printable(name), expected, found, remedy)

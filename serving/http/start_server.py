@@ -1,0 +1,34 @@
+"""Starts BentoML's server for the model that the environment names, and cleans up behind it.
+
+BentoML keeps its files in `BENTOML_HOME`, by default a folder in the user's home that all its servers share: two of
+them would mix their metrics. Here each server gets a temporary folder of its own, below `TMPDIR`, unless the variable
+is set.
+"""
+
+import argparse
+import os
+import tempfile
+from collections.abc import Sequence
+
+from cellmark.schemas.telemetry import refuse_telemetry
+
+SERVICE = "cellmark.serving.service:CellmarkService"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser(prog="python -m cellmark.serving.http.start_server", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=3000)
+    chosen = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="cellmark-bentoml-", ignore_cleanup_errors=True) as folder:
+        # Read when BentoML is imported, here and in its workers.
+        os.environ.setdefault("BENTOML_HOME", folder)
+        refuse_telemetry()
+        import bentoml
+
+        bentoml.serve(SERVICE, host=chosen.host, port=chosen.port, working_dir=folder, blocking=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Bundles from folders and from the MLflow registry: find, fetch, verify, promote."""

@@ -1,0 +1,1 @@
+"""Writing results: calls, markers and populations, as tables or `.h5ad` copies."""

@@ -1,0 +1,177 @@
+"""Calls on disk: a copy of an `.h5ad` with new `obs` columns, or a table with a JSON file beside it."""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from cellmark.schemas.atomic_output import refuse_existing, whole_file
+from cellmark.schemas.cells.cell_source import CellSource
+from cellmark.schemas.columns import CALL_COLUMNS, MAJORITY_COLUMNS, NEW_POPULATION, UNS_KEY
+from cellmark.schemas.errors import Finding, OutputError
+
+from ..reader.reader_cells import ReaderCells
+from .copy_file import copy_file
+from .reserve_space import reserve_space
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+TABLES = (".csv", ".parquet")
+FORMATS = (".h5ad", *TABLES)
+
+
+def check_format(path: Path, formats: Sequence[str]) -> None:
+    """Raise `OutputError` when the name of an output ends in none of `formats`."""
+    if path.suffix not in formats:
+        names = ", ".join(formats[:-1]) + " or " + formats[-1]
+        raise OutputError(
+            Finding("OUTPUT_FORMAT_UNKNOWN", str(path), f"a name that ends in {names}",
+                    repr(path.suffix) if path.suffix else "no extension", "Give the output one of these extensions.")
+        )  # fmt: skip
+
+
+def check_output(path: Path, *, force: bool, formats: Sequence[str] = FORMATS) -> None:
+    """Raise `OutputError` before any work when an output has an unknown extension or is already there."""
+    check_format(path, formats)
+    refuse_existing(path, force=force)
+    if path.suffix in TABLES:
+        refuse_existing(facts_path(path), force=force)
+
+
+def check_not_input(path: Path, inputs: Iterable[Path], *, origin: Path | None = None) -> None:
+    """Raise `OutputError` when an output would replace cells that are read, whatever `--force` says.
+
+    `origin`: the input that `path` is written for. As an `.h5ad` it may take its place: it keeps all that is there.
+    """
+    for other in inputs:
+        if path.suffix == ".h5ad" and other == origin:
+            continue
+        if os.path.exists(path) and os.path.exists(other) and os.path.samefile(path, other):
+            raise OutputError(
+                Finding("OUTPUT_EXISTS", str(path), "another file than the inputs", "an input, which would be lost",
+                        "Name another output.")
+            )  # fmt: skip
+
+
+def facts_path(table: Path) -> Path:
+    """The JSON file beside a table."""
+    return table.with_suffix(".json")
+
+
+def write_calls(frame: pd.DataFrame, path: Path, *, source: CellSource, origin: Path | None, force: bool) -> None:
+    """Write calls (`Annotator.annotate`'s frame) by the extension of `path`.
+
+    `source`: the cells they belong to. `origin`: the file of the cells; see `write_into`. Where another process reads
+    the cells, it is the one that opens their copy as well.
+    """
+    check_output(path, force=force)
+    facts = frame.attrs[UNS_KEY]
+    if path.suffix in TABLES:
+        write_table(frame.reset_index(), facts, path, force=force)
+        return
+    with whole_file(path, force=force) as draft:
+        if isinstance(source, ReaderCells):
+            source.write_into(draft, frame, facts)
+        else:
+            write_into(draft, frame, facts, source=source, origin=origin)
+
+
+def write_into(
+    draft: Path, frame: pd.DataFrame, facts: dict[str, Any], *, source: CellSource, origin: Path | None
+) -> None:
+    """Write an `.h5ad` over the empty file `draft`. `origin`: the file of the cells; an `.h5ad` is copied byte by byte
+    and then given its columns, so everything else in it stays as it is. Other formats are written as AnnData does.
+    """
+    if origin is not None and origin.suffix.lower() == ".h5ad" and _has_obs_group(origin):
+        copy_file(origin, draft)
+        reserve_space(draft, _size_of(frame))
+        add_calls(draft, frame, facts)
+    else:
+        _write_anndata(draft, frame, facts, _whole(source, origin))
+
+
+def write_table(frame: pd.DataFrame, facts: dict[str, Any], path: Path, *, force: bool) -> None:
+    """A table by its extension, and its facts as JSON beside it."""
+    frame = frame.copy()
+    frame.attrs = {}
+    # The facts are moved first, so that a table is never there without them.
+    with whole_file(path, force=force) as draft, whole_file(facts_path(path), force=force) as draft_facts:
+        draft_facts.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        if path.suffix == ".parquet":
+            frame.to_parquet(draft, index=False)
+        else:
+            frame.to_csv(draft, index=False)
+
+
+def add_calls(path: Path, frame: pd.DataFrame, facts: dict[str, Any]) -> None:
+    """Write the call columns and `uns["cellmark"]` into an `.h5ad`, touching nothing else."""
+    from anndata.io import write_elem
+
+    with h5py.File(path, "r+") as file:
+        obs = file["obs"]
+        order = [str(name) for name in obs.attrs["column-order"]]
+        columns = written_columns(frame)
+        for column in columns:
+            if column in obs:
+                del obs[column]
+            # Read back as an array: h5py refuses pandas' own.
+            values = frame[column].array
+            write_elem(obs, column, values if isinstance(values, pd.Categorical) else np.asarray(values))
+        new = [*order, *(column for column in columns if column not in order)]
+        obs.attrs["column-order"] = np.array(new, dtype=h5py.string_dtype())
+        if "uns" not in file:
+            write_elem(file, "uns", {})
+        if UNS_KEY in file["uns"]:
+            del file["uns"][UNS_KEY]
+        write_elem(file["uns"], UNS_KEY, storable(facts))
+
+
+def written_columns(frame: pd.DataFrame) -> list[str]:
+    """Columns of calls that belong into `obs`: all but single probabilities."""
+    return [*CALL_COLUMNS, *(column for column in (*MAJORITY_COLUMNS, NEW_POPULATION) if column in frame)]
+
+
+def storable(facts: dict[str, Any]) -> dict[str, Any]:
+    """Facts as AnnData can store them: no nulls, lists of strings as arrays, notes as JSON."""
+    plain = {key: value for key, value in facts.items() if value is not None and key not in ("notes", "missing_genes")}
+    return {
+        **plain,
+        "missing_genes": np.array(facts["missing_genes"], dtype=object),
+        "notes": json.dumps(facts["notes"], ensure_ascii=False),
+    }
+
+
+def _has_obs_group(path: Path) -> bool:
+    with h5py.File(path, "r") as file:
+        obs = file.get("obs")
+        return isinstance(obs, h5py.Group) and "column-order" in obs.attrs
+
+
+def _whole(source: CellSource, origin: Path | None) -> "AnnData":
+    """All that the input holds: of a zarr store or an `.h5ad` from before AnnData 0.7 also `layers`, `obsm`, `uns`."""
+    import anndata
+
+    if origin is not None and origin.suffix.lower() == ".zarr":
+        return anndata.read_zarr(origin)
+    if origin is not None and origin.suffix.lower() == ".h5ad":
+        return anndata.read_h5ad(origin)
+    return anndata.AnnData(source.load(), obs=source.obs.copy(), var=source.var.copy())
+
+
+def _write_anndata(draft: Path, frame: pd.DataFrame, facts: dict[str, Any], adata: "AnnData") -> None:
+    for column in written_columns(frame):
+        adata.obs[column] = frame[column].array
+    adata.uns[UNS_KEY] = storable(facts)
+    # AnnData empties the file first; that the room is there is what matters.
+    reserve_space(draft, adata.__sizeof__())
+    adata.write_h5ad(draft)
+
+
+def _size_of(frame: pd.DataFrame) -> int:
+    return int(frame.memory_usage(index=False, deep=True).sum())

@@ -1,0 +1,79 @@
+"""The marker table written into a copy of an `.h5ad`, where scanpy's plots look for it."""
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import pandas as pd
+
+from cellmark.schemas.atomic_output import refuse_existing, whole_file
+from cellmark.schemas.calls.scanpy_layout import KEY, rows_for, to_rank_genes_groups
+from cellmark.schemas.cells.cell_source import CellSource
+from cellmark.schemas.cells.read import require_input
+from cellmark.schemas.errors import Finding, ReadError
+
+from ..reader.open_apart import open_source
+from ..reader.reader_cells import ReaderCells
+from .copy_file import copy_file
+from .reserve_space import reserve_space
+
+BYTES_PER_VALUE = 64
+"""Room for a gene's name and five numbers of one cell type."""
+
+
+def check_cells(path: Path) -> None:
+    """Raise `ReadError` when the file that markers are to be written into is not there or no `.h5ad`."""
+    require_input(path)
+    if path.suffix.lower() != ".h5ad":
+        raise ReadError(
+            Finding("FILE_FORMAT_UNKNOWN", str(path), "an .h5ad, which can hold markers beside cells",
+                    repr(path.suffix) if path.suffix else "no extension", "Write the cells as .h5ad first.")
+        )  # fmt: skip
+
+
+def write_markers_into(
+    table: pd.DataFrame,
+    cells: Path,
+    out: Path,
+    *,
+    groupby: str,
+    key: str = KEY,
+    trusted: bool = False,
+    force: bool = False,
+) -> tuple[int, int]:
+    """Copy `cells` to `out` and put the markers into `uns[key]`; everything else stays byte by byte. Returns the
+    numbers of genes, of each cell type, and of cell types that were put there.
+
+    `trusted`: open the file in this process (see `open_apart`). Raises `ReadError`, `LabelError` and
+    `GeneOverlapError` for cells that do not fit, `OutputError`.
+    """
+    check_cells(cells)
+    refuse_existing(out, force=force)
+    with open_source(cells, trusted=trusted, may_write=True) as source, whole_file(out, force=force) as draft:
+        if isinstance(source, ReaderCells):
+            return source.write_markers(draft, table, groupby=groupby, key=key)
+        return put_markers(draft, table, source=source, origin=cells, groupby=groupby, key=key)
+
+
+def put_markers(
+    draft: Path, table: pd.DataFrame, *, source: CellSource, origin: Path, groupby: str, key: str
+) -> tuple[int, int]:
+    """Copy the file `origin` of `source` over `draft` and put the markers there: see `write_markers_into`."""
+    rows = rows_for(table, obs=source.obs, var_names=list(map(str, source.var_names)), groupby=groupby)
+    layout = to_rank_genes_groups(rows, groupby=groupby)
+    copy_file(origin, draft)
+    reserve_space(draft, len(rows) * BYTES_PER_VALUE)
+    _put(draft, key, layout)
+    names = layout["names"]
+    return len(names), len(names.dtype.names)
+
+
+def _put(path: Path, key: str, layout: dict[str, Any]) -> None:
+    from anndata.io import write_elem
+
+    with h5py.File(path, "r+") as file:
+        if "uns" not in file:
+            write_elem(file, "uns", {})
+        if key in file["uns"]:
+            del file["uns"][key]
+        write_elem(file["uns"], key, layout)

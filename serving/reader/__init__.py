@@ -1,0 +1,1 @@
+"""The separate process that reads untrusted files and can be killed."""

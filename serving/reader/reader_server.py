@@ -1,0 +1,166 @@
+"""The program that readers are forked from, as the process that asks sees it: started early, once, and kept alive."""
+
+import atexit
+import os
+import socket
+import subprocess
+import sys
+import threading
+from typing import Any
+
+from cellmark.schemas.errors import Finding, SetupError
+
+from .reader_messages import BrokenMessageError, Message, pack, receive_message
+from .reader_process import Reader, ReaderBudget
+
+PROGRAM = "cellmark.serving.reader.reader_program"
+START_SECONDS = 120
+LAST_WORD_SECONDS = 2
+
+
+class ReaderServer:
+    """The waiting program of `reader_program.py`. Safe to use from many threads; it starts again when it was killed.
+
+    `program`: arguments of Python that run it, before the number of its socket.
+    """
+
+    def __init__(self, *program: str) -> None:
+        self._program = program or ("-m", PROGRAM)
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._ready = False
+        self._readers: dict[int, Reader] = {}
+        self._owner = os.getpid()
+
+    def start(self) -> None:
+        """Start the program, without waiting for it: its imports take a second, in which other things can be done."""
+        with self._lock:
+            self._start()
+
+    def _start(self) -> None:
+        if self._owner != os.getpid():  # a fork has no right to another process's program
+            self._process, self._control, self._owner = None, None, os.getpid()
+            self._readers.clear()
+        if self._process is not None and self._process.poll() is None:
+            return
+        self._stop()
+        ours, theirs = socket.socketpair()
+        # One thread, without which a fork is not safe: libraries would start more.
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        threads["JE_ARROW_MALLOC_CONF"] = "background_thread:false"
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603
+                # With a safe path, files in the working folder cannot stand in for modules of the same name.
+                [sys.executable, "-P", *self._program, str(theirs.fileno())],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                process_group=0,  # the keyboard's interrupt goes to a whole group; the one that asks decides what ends
+                env={**os.environ, **threads},
+            )
+        ours.settimeout(START_SECONDS)
+        self._control, self._ready = ours, False
+
+    def _ask(self, order: dict[str, Any], descriptor: int | None = None) -> dict[str, Any]:
+        """Send an order and wait for its answer. Raises `OSError` when the program is gone."""
+        assert self._control is not None  # noqa: S101
+        # A descriptor needs a byte to travel with.
+        socket.send_fds(self._control, [b"."], [] if descriptor is None else [descriptor])
+        for part in pack(Message(order)):
+            self._control.sendall(part)
+        return self._receive()
+
+    def _receive(self) -> dict[str, Any]:
+        assert self._control is not None  # noqa: S101
+        control = self._control
+
+        def fill(view: memoryview) -> None:
+            while len(view):
+                received = control.recv_into(view)
+                if not received:
+                    raise ConnectionResetError("the program of readers has ended")
+                view = view[received:]
+
+        return receive_message(fill, most_bytes=0).facts
+
+    def fork(self, budget: ReaderBudget, *, name: str, n_bytes: int, may_write: bool = False) -> Reader:
+        """A new reader, for the file `name` of `n_bytes`. Raises `SetupError` when none can be started."""
+        ours, theirs = socket.socketpair()
+        seconds = budget.seconds_for(n_bytes)
+        with theirs, self._lock:
+            for attempt in (1, 2):
+                try:
+                    self._start()
+                    if not self._ready:
+                        self._receive()
+                        self._ready = True
+                    assert self._process is not None  # noqa: S101
+                    order = {"server": self._process.pid, "memory": budget.memory_bytes}
+                    order |= {"seconds": int(seconds) + 2, "may_write": may_write}
+                    answer = self._ask(order, theirs.fileno())
+                    if not answer.get("pid"):  # the program goes on
+                        ours.close()
+                        raise _not_started(str(answer.get("text")), "Ask again in a moment.")
+                    reader = Reader(ours, answer["pid"], name, budget, seconds, self.end)
+                    self._readers[reader.pid] = reader
+                    return reader
+                except (OSError, BrokenMessageError) as error:
+                    self._stop()
+                    if attempt == 2:
+                        ours.close()
+                        raise _not_started(str(error), "Look at the log for its message.") from error
+        raise AssertionError
+
+    def readers(self) -> list[int]:
+        """Readers that were started and not ended yet, whatever became of them."""
+        return sorted(self._readers)
+
+    def end(self, reader: Reader) -> dict[str, Any]:
+        """Kill a reader and tell how it ended; empty when that is not known."""
+        with self._lock:
+            if self._readers.get(reader.pid) is not reader:
+                return {}  # ended with the program that it was forked from
+            del self._readers[reader.pid]
+            try:
+                return self._ask({"end": reader.pid})
+            except (OSError, BrokenMessageError):
+                self._stop()
+                return {}
+
+    def stop(self) -> None:
+        """End the program and its readers."""
+        with self._lock:
+            if self._owner == os.getpid():
+                self._stop()
+
+    def _stop(self) -> None:
+        if self._control is not None:
+            self._control.close()
+        if self._process is not None:
+            # It ends when nobody asks any more, with a last word if there was a fault; its readers end with it.
+            try:
+                self._process.wait(timeout=LAST_WORD_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._process, self._control, self._ready = None, None, False
+        self._readers.clear()
+
+
+def _not_started(found: str, remedy: str) -> SetupError:
+    expected = "a process that reads files"
+    return SetupError(Finding("SERVICE_FAILED", "reader", expected, f"one that does not start ({found})", remedy))
+
+
+_server = ReaderServer()
+atexit.register(_server.stop)
+
+
+def reader_server() -> ReaderServer:
+    """The program of this process's readers."""
+    return _server
+
+
+def start_reader() -> None:
+    """Start the program of readers, so that it is ready when a file is to be read."""
+    _server.start()

@@ -1,0 +1,1 @@
+"""Cells through the ONNX graphs: calls, attributions, label sets, votes."""

@@ -1,0 +1,134 @@
+"""The cells that a model left unassigned with all their genes, and called ones to compare them with."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from cellmark.schemas.calls.called_cells import CalledCells
+from cellmark.schemas.cells.cell_source import CellSource, RowChunk
+from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
+from cellmark.schemas.columns import BEST_CELL_TYPE, NOVELTY
+from cellmark.schemas.errors import Finding, ModelError, ParameterError
+
+if TYPE_CHECKING:
+    from ..annotator import Annotator
+
+PER_TYPE = 2000
+"""Called cells of one type that are kept: more would only cost memory and time."""
+ROWS = 4096
+
+
+def gather_called_cells(
+    annotator: "Annotator",
+    checked: CheckedCells,
+    *,
+    above: float | None = None,
+    donor: str | None = None,
+    per_type: int = PER_TYPE,
+    seed: int = 0,
+    on_progress: Callable[[int], None] = lambda n_cells: None,
+) -> CalledCells:
+    """Annotate an input that has passed `Annotator.check`, then read the cells again that are looked into.
+
+    `above`: take the cells whose novelty is above this as unassigned, in place of the model's threshold. `donor`: a
+    column of `obs`. `per_type`: called cells of a type that are kept at most, drawn by `seed`; all unassigned ones are.
+    Raises `ModelError` (`NOVELTY_MISSING`) and `ParameterError` before any work, and `InputError` as `annotate`.
+    """
+    threshold = annotator.rules().novelty_threshold
+    if threshold is None:
+        raise ModelError(
+            Finding("NOVELTY_MISSING", annotator.source.name, "a model with a novelty threshold",
+                    "one that calls every cell", "Train it again with this version.")
+        )  # fmt: skip
+    threshold = threshold if above is None else above
+    donors = None if donor is None else _column(checked.source, donor)
+    sizes = np.zeros(checked.source.n_obs, dtype=np.float32)
+
+    def observe(chunk: RowChunk, prepared: PreparedChunk) -> None:
+        if prepared.cells is not None:
+            sizes[chunk.start : chunk.start + chunk.X.shape[0]] = prepared.cells.library_size
+
+    calls = annotator.call(checked, observe=observe, on_progress=on_progress)
+    best = calls[BEST_CELL_TYPE].cat.codes.to_numpy().astype(np.int64)
+    novelty = calls[NOVELTY].to_numpy(dtype=np.float64)
+    # Written so that NaN, which is like nothing, is unassigned too.
+    unassigned = ~(novelty <= threshold)
+    rows = _chosen(best, unassigned, per_type=per_type, seed=seed)
+    names = pd.Index(checked.genes.symbols.astype(str))
+    symbols = names.unique()
+    counts = _take(checked.source, rows, symbols.get_indexer(names), len(symbols))
+    first = np.unique(symbols.get_indexer(names), return_index=True)[1]
+    in_panel = np.zeros(len(symbols), dtype=bool)
+    in_panel[symbols.get_indexer(names)[checked.match.columns >= 0]] = True
+    n_called = np.bincount(best[~unassigned], minlength=len(annotator.cell_types))
+    return CalledCells(
+        counts=counts,
+        library_size=sizes[rows],
+        cell_ids=checked.cell_ids[rows],
+        gene_symbols=tuple(symbols),
+        gene_ids=_gene_ids(checked.source, first),
+        in_panel=in_panel,
+        best=best[rows],
+        cell_types=tuple(annotator.cell_types),
+        unassigned=unassigned[rows],
+        novelty=novelty[rows],
+        threshold=float(threshold),
+        donors=None if donors is None else donors[rows],
+        n_cells=checked.source.n_obs,
+        n_called=n_called,
+        calls=calls,
+    )
+
+
+def _chosen(best: np.ndarray, unassigned: np.ndarray, *, per_type: int, seed: int) -> np.ndarray:
+    """Numbers of the cells that are kept, rising."""
+    generator = np.random.default_rng(seed)
+    kept = [np.flatnonzero(unassigned)]
+    for code in np.unique(best):
+        called = np.flatnonzero(~unassigned & (best == code))
+        kept.append(called if len(called) <= per_type else generator.choice(called, per_type, replace=False))
+    return np.sort(np.concatenate(kept))
+
+
+def _take(source: CellSource, rows: np.ndarray, gene: np.ndarray, n_genes: int) -> sp.csr_matrix:
+    """Counts of some cells: CSR, float32, cells x `n_genes`. `gene`: the number of each gene of the source, of which
+    several may be one.
+    """
+    joined = sp.csr_matrix((np.ones(len(gene), dtype=np.float32), (np.arange(len(gene)), gene)),
+                           shape=(len(gene), n_genes))  # fmt: skip
+    pieces = [sp.csr_matrix((0, n_genes), dtype=np.float32)]
+    for chunk in source.chunks(ROWS):
+        first, last = np.searchsorted(rows, [chunk.start, chunk.start + chunk.X.shape[0]])
+        if last > first:
+            piece = chunk.X[rows[first:last] - chunk.start].astype(np.float32) @ joined
+            piece.eliminate_zeros()
+            pieces.append(piece)
+    counts = sp.csr_matrix(sp.vstack(pieces, format="csr"))
+    counts.sort_indices()
+    return counts
+
+
+def _gene_ids(source: CellSource, first: np.ndarray) -> tuple[str | None, ...]:
+    """Ensembl ids of the genes, from the file's own column or names; None where it has none."""
+    for values in (*(source.var[name] for name in ("gene_ids", "ensembl_id", "feature_id", "gene_id")
+                     if name in source.var.columns), source.var_names):  # fmt: skip
+        texts = np.asarray(values).astype(str)
+        if np.char.startswith(texts, "ENS").mean() > 0.5:
+            return tuple(text if text.startswith("ENS") else None for text in texts[first])
+    return (None,) * len(first)
+
+
+def _column(source: CellSource, name: str) -> np.ndarray:
+    if source.obs.columns.tolist().count(name) != 1:
+        columns = ", ".join(map(str, source.obs.columns[:10])) or "no columns"
+        raise ParameterError(
+            Finding("PARAMETER_INVALID", "donor", "one column of obs with donors or samples",
+                    f"{name!r}, where obs has {columns}", "Name one of them.")
+        )  # fmt: skip
+    values: np.ndarray = (
+        source.obs[name].astype(object).where(source.obs[name].notna(), "unknown").astype(str).to_numpy()
+    )
+    return values
