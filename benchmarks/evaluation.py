@@ -21,13 +21,13 @@ import scipy.sparse as sp
 import torch
 
 from cellmark.schemas.normalization import normalize, row_sums
-from cellmark.training.choose_panel import choose_panel
-from cellmark.training.contributions import mean_of_types
-from cellmark.training.ensemble import fit_ensemble, variations
-from cellmark.training.fit import FitSettings, predict_logits
-from cellmark.training.linear_baseline import LinearBaseline
-from cellmark.training.poorer_input import depth_curve, partial_panel_curve
-from cellmark.training.split import split_cells
+from cellmark.training.cells.choose_panel import choose_panel
+from cellmark.training.cells.split import split_cells
+from cellmark.training.evaluation.linear_baseline import LinearBaseline
+from cellmark.training.evaluation.poorer_input import depth_curve, partial_panel_curve
+from cellmark.training.network.contributions import mean_of_types
+from cellmark.training.network.ensemble import fit_ensemble, variations
+from cellmark.training.network.fit import FitSettings, predict_logits
 
 SEEDS = (0, 1, 2)
 DONORS = ("human1", "human2", "human3", "human4")
@@ -97,7 +97,7 @@ def show(points: pd.DataFrame) -> None:
 
 
 def draw(points: pd.DataFrame, path: Path) -> None:
-    from cellmark.training.figure_style import BLUE, GREY, ORANGE, new_figure, plain
+    from cellmark.training.figures.figure_style import BLUE, GREY, ORANGE, new_figure, plain
 
     figure = new_figure(9, 3.8)
     depth, partial = figure.subplots(1, 2, sharey=True)

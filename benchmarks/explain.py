@@ -20,10 +20,10 @@ from captum.attr import DeepLift
 from cellmark.schemas.normalization import normalize
 from cellmark.serving.scoring.attribute import EXPLAIN_VALUES
 from cellmark.serving.scoring.score import in_order
-from cellmark.training.classifier import Classifier, NetworkShape
-from cellmark.training.contributions import multipliers
-from cellmark.training.export_onnx import explainer_graph
-from cellmark.training.folded_network import fold
+from cellmark.training.export.export_onnx import explainer_graph
+from cellmark.training.network.classifier import Classifier, NetworkShape
+from cellmark.training.network.contributions import multipliers
+from cellmark.training.network.folded_network import fold
 
 N_CELLS, N_GENES, N_TYPES, N_SINGLE = 1000, 2000, 10, 100
 CHUNK = EXPLAIN_VALUES // N_GENES

@@ -20,13 +20,13 @@ from scipy.special import softmax
 from sklearn.metrics import f1_score
 
 from cellmark.schemas.normalization import normalize, row_sums
-from cellmark.training import balance
-from cellmark.training.calibration_score import calibration_score
-from cellmark.training.choose_panel import choose_panel
-from cellmark.training.enough_cells import enough_cells
-from cellmark.training.ensemble import fit_ensemble, variations
-from cellmark.training.fit import FitSettings, predict_logits
-from cellmark.training.out_of_fold import with_validation
+from cellmark.training.cells.choose_panel import choose_panel
+from cellmark.training.cells.enough_cells import enough_cells
+from cellmark.training.evaluation.calibration_score import calibration_score
+from cellmark.training.evaluation.out_of_fold import with_validation
+from cellmark.training.network import balance
+from cellmark.training.network.ensemble import fit_ensemble, variations
+from cellmark.training.network.fit import FitSettings, predict_logits
 
 DONORS = ("human1", "human2", "human3", "human4")
 MIN_CELLS = 10

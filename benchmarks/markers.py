@@ -33,9 +33,9 @@ from sklearn.preprocessing import StandardScaler
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.normalization import normalize
-from cellmark.training.baseline_markers import baseline_markers
 from cellmark.training.config import TrainingConfig
-from cellmark.training.marker_settings import MarkerSettings
+from cellmark.training.markers.baseline_markers import baseline_markers
+from cellmark.training.markers.marker_settings import MarkerSettings
 from cellmark.training.presets import preset
 from cellmark.training.run import train
 

@@ -31,8 +31,8 @@ from cellmark.schemas.normalization import row_sums
 from cellmark.serving import Annotator
 from cellmark.training import run
 from cellmark.training.config import TrainingConfig
-from cellmark.training.mixture import MAX_RATIO, nearest_mixture
-from cellmark.training.new_populations import PopulationSearch
+from cellmark.training.populations.mixture import MAX_RATIO, nearest_mixture
+from cellmark.training.populations.new_populations import PopulationSearch
 
 PANCREAS_OUT = ("alpha", "activated_stellate", "quiescent_stellate")
 

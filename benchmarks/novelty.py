@@ -22,14 +22,14 @@ from scipy.special import logsumexp, softmax
 from sklearn.metrics import roc_auc_score
 
 from cellmark.schemas.normalization import normalize, row_sums
-from cellmark.training.choose_panel import choose_panel
-from cellmark.training.embedding import fit_embedding
-from cellmark.training.ensemble import fit_ensemble, variations
-from cellmark.training.fit import FitSettings
-from cellmark.training.folded_network import fold
-from cellmark.training.novelty_score import MemberOutputs, fit_novelty, member_outputs
-from cellmark.training.out_of_fold import with_validation
-from cellmark.training.split import split_stratified
+from cellmark.training.cells.choose_panel import choose_panel
+from cellmark.training.cells.split import split_stratified
+from cellmark.training.evaluation.novelty_score import MemberOutputs, fit_novelty, member_outputs
+from cellmark.training.evaluation.out_of_fold import with_validation
+from cellmark.training.network.embedding import fit_embedding
+from cellmark.training.network.ensemble import fit_ensemble, variations
+from cellmark.training.network.fit import FitSettings
+from cellmark.training.network.folded_network import fold
 
 DATA = ("pancreas_baron_human", "pbmc3k", "pbmc_facs", "mix5cl_celseq2")
 SUMS = {

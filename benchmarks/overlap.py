@@ -21,16 +21,16 @@ import scipy.sparse as sp
 import torch
 
 from cellmark.schemas.normalization import normalize, row_sums
-from cellmark.training.bootstrap import macro_f1_of
-from cellmark.training.choose_panel import choose_panel
-from cellmark.training.contributions import attribution_shares, mean_of_types, type_means
-from cellmark.training.ensemble import fit_ensemble, variations
-from cellmark.training.fit import FitSettings, predict_logits
-from cellmark.training.folded_network import fold
-from cellmark.training.out_of_fold import fit_out_of_fold, plan_folds
-from cellmark.training.overlap_curve import LostGenes, lose_genes
-from cellmark.training.overlap_section import MASSES, draw_orders, overlap_section
-from cellmark.training.split import split_cells
+from cellmark.training.cells.choose_panel import choose_panel
+from cellmark.training.cells.split import split_cells
+from cellmark.training.evaluation.bootstrap import macro_f1_of
+from cellmark.training.evaluation.out_of_fold import fit_out_of_fold, plan_folds
+from cellmark.training.evaluation.overlap_curve import LostGenes, lose_genes
+from cellmark.training.evaluation.overlap_section import MASSES, draw_orders, overlap_section
+from cellmark.training.network.contributions import attribution_shares, mean_of_types, type_means
+from cellmark.training.network.ensemble import fit_ensemble, variations
+from cellmark.training.network.fit import FitSettings, predict_logits
+from cellmark.training.network.folded_network import fold
 
 SETTINGS: tuple[tuple[str, str | None, int], ...] = (
     ("pbmc3k", None, 0), ("pbmc3k", None, 1), ("pancreas_baron_human", "human1", 0),

@@ -124,7 +124,7 @@ def reference(shared: Path) -> None:
 
 
 def statistics(shared: Path) -> None:
-    from cellmark.training.published_ranking import published_ranking
+    from cellmark.training.markers.published_ranking import published_ranking
 
     folder = shared / "reference" / "pbmc68k"
     counts = pd.read_parquet(folder / "counts.parquet").set_index("cell_id")

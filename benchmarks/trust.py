@@ -30,10 +30,10 @@ from cellmark.schemas.errors import Finding
 from cellmark.schemas.normalization import row_sums
 from cellmark.serving import Annotator
 from cellmark.training.config import TrainingConfig
-from cellmark.training.ensemble import variations
-from cellmark.training.fit_settings import FitSettings
-from cellmark.training.left_out_types import left_out_types, without_type
-from cellmark.training.out_of_fold import plan_folds
+from cellmark.training.evaluation.left_out_types import left_out_types, without_type
+from cellmark.training.evaluation.out_of_fold import plan_folds
+from cellmark.training.network.ensemble import variations
+from cellmark.training.network.fit_settings import FitSettings
 from cellmark.training.run import train
 
 DONORS = ("human1", "human2", "human3", "human4")

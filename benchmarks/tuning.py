@@ -19,14 +19,14 @@ import scipy.sparse as sp
 
 from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.normalization import normalize
-from cellmark.training.choose_panel import choose_panel
-from cellmark.training.fit import Epoch, FitSettings
-from cellmark.training.labelled_cells import read_labelled
+from cellmark.training.cells.choose_panel import choose_panel
+from cellmark.training.cells.labelled_cells import read_labelled
+from cellmark.training.cells.split import split_cells
+from cellmark.training.network.fit import Epoch, FitSettings
 from cellmark.training.presets import preset
-from cellmark.training.split import split_cells
-from cellmark.training.trial import Trial
-from cellmark.training.tune import Tuned, tune
-from cellmark.training.tune_settings import TuneSettings
+from cellmark.training.tuning.trial import Trial
+from cellmark.training.tuning.tune import Tuned, tune
+from cellmark.training.tuning.tune_settings import TuneSettings
 
 PATIENCES = (None, 3, 5, 10)
 PRUNE_AFTER = (None, 0, 5, 10)

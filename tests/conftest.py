@@ -23,7 +23,7 @@ from cellmark.schemas.errors import Finding
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from cellmark.training.classifier import Classifier
+    from cellmark.training.network.classifier import Classifier
     from cellmark.training.run import TrainedModel
 
 # A busy machine is no fault of the code under test.
@@ -125,7 +125,7 @@ def new_file(new_cells: ad.AnnData, tmp_path_factory: pytest.TempPathFactory) ->
 def trained(tiny_file: Path, tmp_path_factory: pytest.TempPathFactory) -> "TrainedModel":
     """A small model, really trained; its bundle must not be changed (copy the folder first)."""
     from cellmark.training.config import TrainingConfig
-    from cellmark.training.fit import FitSettings
+    from cellmark.training.network.fit import FitSettings
     from cellmark.training.run import train
 
     settings = FitSettings(max_epochs=15)
@@ -205,7 +205,7 @@ def draw_classifier() -> Callable[..., "Classifier"]:
     """Makes networks in evaluation mode with drawn weights, BatchNorm statistics and standardisation."""
     import torch
 
-    from cellmark.training.classifier import Classifier, NetworkShape
+    from cellmark.training.network.classifier import Classifier, NetworkShape
 
     def draw(hidden_units: tuple[int, ...], *, seed: int = 0, n_genes: int = 30, n_types: int = 4) -> "Classifier":
         generator = np.random.default_rng(seed)
@@ -227,7 +227,7 @@ def draw_classifier() -> Callable[..., "Classifier"]:
 def empty_mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file with MLflow's tables, made once, since that takes seconds; copy it."""
     from cellmark.schemas.tracking.tracking_uri import sqlite_uri
-    from cellmark.training.open_run import open_client
+    from cellmark.training.tracking.open_run import open_client
 
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     with contextlib.chdir(path.parent):  # where MLflow's experiment "Default" is to keep its files
@@ -264,8 +264,8 @@ def registered_database(
 ) -> Path:
     """A SQLite file in which `trained` is registered as `tiny`, version 1; copy it, its artifacts stay in place."""
     from cellmark.schemas.tracking.tracking_uri import artifact_root, sqlite_uri
-    from cellmark.training.open_run import open_client
-    from cellmark.training.register import register_bundle
+    from cellmark.training.tracking.open_run import open_client
+    from cellmark.training.tracking.register import register_bundle
 
     path = tmp_path_factory.mktemp("registered") / "mlflow.db"
     shutil.copyfile(empty_mlflow_database, path)

@@ -1,4 +1,4 @@
-"""A program of readers that misbehave as the name of their file says, in place of `serving/reader/reader_program.py`."""
+"""A program of readers that misbehave as the name of their file says, in place of `reader/reader_program.py`."""
 
 import os
 import signal

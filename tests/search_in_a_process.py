@@ -13,13 +13,13 @@ import numpy as np
 import scipy.sparse as sp
 
 from cellmark.schemas.errors import Finding
-from cellmark.training import tune as tune_module
-from cellmark.training.classifier import NetworkShape
-from cellmark.training.fit import Epoch, FitResult, FitSettings, fit
-from cellmark.training.search_space import SearchSpace
-from cellmark.training.trial import Trial
-from cellmark.training.tune import Tuned
-from cellmark.training.tune_settings import TuneSettings
+from cellmark.training.network.classifier import NetworkShape
+from cellmark.training.network.fit import Epoch, FitResult, FitSettings, fit
+from cellmark.training.tuning import tune as tune_module
+from cellmark.training.tuning.search_space import SearchSpace
+from cellmark.training.tuning.trial import Trial
+from cellmark.training.tuning.tune import Tuned
+from cellmark.training.tuning.tune_settings import TuneSettings
 
 SPACE = SearchSpace(n_layers=(1, 2), units=(4, 16), learning_rate=(1e-4, 1e-1))
 BASE = FitSettings(shape=NetworkShape((8,)), batch_size=32, learning_rate=1e-2)

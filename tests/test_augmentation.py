@@ -6,9 +6,9 @@ import scipy.sparse as sp
 import torch
 
 from cellmark.schemas.normalization import normalize, row_sums
-from cellmark.training.augmentation import Augmentation, thin, without
-from cellmark.training.batch_inputs import DenseCells, PoorerCells
-from cellmark.training.fit_settings import FitSettings
+from cellmark.training.network.augmentation import Augmentation, thin, without
+from cellmark.training.network.batch_inputs import DenseCells, PoorerCells
+from cellmark.training.network.fit_settings import FitSettings
 
 
 def draw_counts(n_cells: int = 400, n_genes: int = 60, *, seed: int = 0) -> sp.csr_matrix:
@@ -74,7 +74,7 @@ def test_rows_without_counts_are_no_trouble(values: list[float]) -> None:
 def test_real_cells_have_a_gene_counted_once(shared_data: "object") -> None:
     import anndata as ad
 
-    from cellmark.training.choose_panel import choose_panel
+    from cellmark.training.cells.choose_panel import choose_panel
 
     adata = ad.read_h5ad(f"{shared_data}/pbmc3k.h5ad")
     counts = sp.csr_matrix(adata.X)

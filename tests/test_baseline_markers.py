@@ -13,7 +13,7 @@ from scipy import stats
 from cellmark.schemas.errors import LabelError, ParameterError, SetupError
 from cellmark.schemas.manifest.marker_table import COLUMNS
 from cellmark.schemas.normalization import normalize
-from cellmark.training.baseline_markers import METHODS, STATISTICS, baseline_markers
+from cellmark.training.markers.baseline_markers import METHODS, STATISTICS, baseline_markers
 
 
 def prepare(adata: ad.AnnData) -> tuple[sp.csr_matrix, np.ndarray, list[str]]:
@@ -153,7 +153,7 @@ def test_a_type_of_one_cell_is_refused(tiny_cells: ad.AnnData) -> None:
 def test_without_cosg_the_extra_is_named(tiny_cells: ad.AnnData, monkeypatch: pytest.MonkeyPatch) -> None:
     real = importlib.util.find_spec
     monkeypatch.setattr(
-        "cellmark.training.baseline_markers.find_spec", lambda name: None if name == "cosg" else real(name)
+        "cellmark.training.markers.baseline_markers.find_spec", lambda name: None if name == "cosg" else real(name)
     )
     with pytest.raises(SetupError, match=r"cellmark\[rivals\].*EXTRA_MISSING"):
         rank(tiny_cells, "cosg")

@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from cellmark.training.batch_inputs import DenseCells, Noise, batches
+from cellmark.training.network.batch_inputs import DenseCells, Noise, batches
 
 CPU = torch.device("cpu")
 

@@ -8,10 +8,10 @@ from scipy.special import softmax
 from sklearn.metrics import brier_score_loss, log_loss
 
 from cellmark.schemas.manifest.manifest_trust import CalibrationEntry, CalibrationScore
-from cellmark.training.calibration_score import calibration_score
-from cellmark.training.calibration_section import calibration_section, fold_temperatures
-from cellmark.training.out_of_fold import FoldPlan, OutOfFold
-from cellmark.training.temperature import fit_temperature
+from cellmark.training.evaluation.calibration_score import calibration_score
+from cellmark.training.evaluation.calibration_section import calibration_section, fold_temperatures
+from cellmark.training.evaluation.out_of_fold import FoldPlan, OutOfFold
+from cellmark.training.evaluation.temperature import fit_temperature
 
 
 def draw(n_cells: int, temperature: float, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

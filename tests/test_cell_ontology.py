@@ -14,18 +14,18 @@ from cellmark.schemas.manifest.coarse_calls import coarse_calls, coarse_members
 from cellmark.schemas.manifest.manifest_ontology import OntologyEntry, OntologyTerm
 from cellmark.serving import Annotator
 from cellmark.serving.commands.cli import app
-from cellmark.training.cell_ontology import CellOntology
 from cellmark.training.config import TrainingConfig
-from cellmark.training.fit import FitSettings
-from cellmark.training.ontology_section import (
+from cellmark.training.evaluation.cell_ontology import CellOntology
+from cellmark.training.evaluation.ontology_section import (
     common_terms,
     ontology_section,
     read_ontology_map,
     type_entries,
     unmapped_notes,
 )
+from cellmark.training.evaluation.suggest_ontology import plain, suggest_terms
+from cellmark.training.network.fit import FitSettings
 from cellmark.training.run import train
-from cellmark.training.suggest_ontology import plain, suggest_terms
 
 from .conftest import QuietListener
 from .test_calibration import draw, folds_of

@@ -19,7 +19,7 @@ from cellmark.schemas.errors import InputError, ReadError
 from cellmark.schemas.genes.gene_panel import GenePanel
 from cellmark.serving.annotator import Annotator
 from cellmark.serving.files.validate import check_path, validate_cells
-from cellmark.training.labelled_cells import read_labelled
+from cellmark.training.cells.labelled_cells import read_labelled
 
 GENES = ["MT-CO1", "MT-ND1", "MT-CYB", "RPL3", "RPS6", "CD3D", "LYZ", "MS4A1", "NKG7", "PPBP"]
 

@@ -10,10 +10,10 @@ import torch
 from onnx import numpy_helper
 
 from cellmark.schemas.errors import ExportError
-from cellmark.training.check_parity import TIE, Parity, check_parity
-from cellmark.training.classifier import Classifier
-from cellmark.training.export_onnx import annotator_graph, explainer_graph
-from cellmark.training.folded_network import fold
+from cellmark.training.export.check_parity import TIE, Parity, check_parity
+from cellmark.training.export.export_onnx import annotator_graph, explainer_graph
+from cellmark.training.network.classifier import Classifier
+from cellmark.training.network.folded_network import fold
 
 BASELINES = np.random.default_rng(5).uniform(0, 3, 30).astype(np.float32)
 

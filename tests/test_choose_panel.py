@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellmark.schemas.normalization import COUNTS_PER, normalize
-from cellmark.training.choose_panel import choose_panel, expressed_genes, type_separation
+from cellmark.training.cells.choose_panel import choose_panel, expressed_genes, type_separation
 
 
 def filtered_the_slow_way(

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from cellmark.training.classifier import Classifier, NetworkShape
+from cellmark.training.network.classifier import Classifier, NetworkShape
 
 
 def make(shape: NetworkShape) -> Classifier:

@@ -17,7 +17,7 @@ from cellmark.schemas.calls.new_populations import MARKER_COLUMNS
 from cellmark.schemas.columns import CALL_COLUMNS, CELL_TYPE, NEW_POPULATION, NOVELTY, UNASSIGNED
 from cellmark.schemas.errors import ModelError, ParameterError
 from cellmark.serving.annotator import Annotator
-from cellmark.training.new_populations import PopulationSearch
+from cellmark.training.populations.new_populations import PopulationSearch
 
 Cellmark = Callable[..., Any]
 ARCHIVE = Path(__file__).resolve().parent / "archives" / "v1"

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import RegistryError
 from cellmark.serving.commands.models import models
-from cellmark.training.register import register_bundle
+from cellmark.training.tracking.register import register_bundle
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typer import Typer
 from typer.main import get_command
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.training.cli_train import train
+from cellmark.training.commands.train import train
 from cellmark.training.config import TrainingConfig
 from cellmark.training.presets import PRESETS
 

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from cellmark.training.change_table import change_table
-from cellmark.training.compare_figure import compare_figure
-from cellmark.training.figures import png
+from cellmark.training.figures.compare_figure import compare_figure
+from cellmark.training.figures.figures import png
+from cellmark.training.markers.change_table import change_table
 
 VERDICTS = ("gained", "lost", "stronger", "weaker", "undecided", "kept")
 

@@ -18,7 +18,7 @@ from cellmark.schemas.columns import CALL_COLUMNS, CLUSTER, MAJORITY_CELL_TYPE, 
 from cellmark.schemas.errors import CellmarkError
 from cellmark.serving import Annotator, ComputedClusters
 from cellmark.serving.scoring.computed_clusters import resolution_for
-from cellmark.training.group_cells import cluster_counts
+from cellmark.training.populations.group_cells import cluster_counts
 
 ARCHIVE = Path(__file__).resolve().parent / "archives" / "v1"
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from cellmark.schemas.errors import ParameterError
-from cellmark.training.classifier import NetworkShape
 from cellmark.training.config import TrainingConfig
-from cellmark.training.fit import FitSettings
-from cellmark.training.marker_settings import MarkerSettings
-from cellmark.training.search_space import SearchSpace
-from cellmark.training.tune_settings import TuneSettings
+from cellmark.training.markers.marker_settings import MarkerSettings
+from cellmark.training.network.classifier import NetworkShape
+from cellmark.training.network.fit import FitSettings
+from cellmark.training.tuning.search_space import SearchSpace
+from cellmark.training.tuning.tune_settings import TuneSettings
 
 DATA = Path("/somewhere/of/mine/cells.h5ad")
 

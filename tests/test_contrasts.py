@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cellmark.schemas.errors import ParameterError
-from cellmark.training.contrasts import ALL_OTHERS, NO_DONORS, plan_contrasts, take_samples
+from cellmark.training.markers.contrasts import ALL_OTHERS, NO_DONORS, plan_contrasts, take_samples
 
 
 def plan(pairs: str, reference: str | None = None) -> list[tuple[object, ...]]:

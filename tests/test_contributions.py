@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from cellmark.training import contributions
-from cellmark.training.classifier import Classifier
-from cellmark.training.contributions import (
+from cellmark.training.network import contributions
+from cellmark.training.network.classifier import Classifier
+from cellmark.training.network.contributions import (
     TypeMeans,
     attribution_shares,
     cell_contributions,
@@ -17,7 +17,7 @@ from cellmark.training.contributions import (
     multipliers,
     type_means,
 )
-from cellmark.training.folded_network import FoldedNetwork, fold
+from cellmark.training.network.folded_network import FoldedNetwork, fold
 
 
 def draw_expression(n_cells: int, n_genes: int = 30, *, seed: int = 0) -> sp.csr_matrix:

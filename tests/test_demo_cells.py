@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from cellmark.schemas.errors import SetupError
-from cellmark.training import demo_cells
-from cellmark.training.demo_cells import FILE, MIN_CELLS, find_demo_file, load_demo_cells
+from cellmark.training.commands import demo_cells
+from cellmark.training.commands.demo_cells import FILE, MIN_CELLS, find_demo_file, load_demo_cells
 
 
 @pytest.fixture(scope="module")

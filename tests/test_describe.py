@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cellmark.schemas.canonical_json import sha256
-from cellmark.training.describe import describe_data, describe_part, frame_of_calls, quality_tables, split_frame
+from cellmark.training.steps.describe import describe_data, describe_part, frame_of_calls, quality_tables, split_frame
 
 if TYPE_CHECKING:
     from cellmark.training.run import TrainedModel
@@ -37,7 +37,7 @@ def test_the_split_frame_names_the_part_of_every_cell(trained: "TrainedModel") -
 
 
 def test_quality_tables_of_chunks_equal_plain_numpy(trained: "TrainedModel", monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cellmark.training.describe.CHUNK", 7)
+    monkeypatch.setattr("cellmark.training.steps.describe.CHUNK", 7)
     cells, rows = trained.cells, np.arange(5, 45)
     columns = np.array([0, 3, 119])
     per_cell, per_sample = quality_tables(cells, rows, columns)

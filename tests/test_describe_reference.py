@@ -14,7 +14,7 @@ from cellmark.schemas.bundle import DISTILLED_PROFILE
 from cellmark.schemas.errors import ModelError
 from cellmark.schemas.reference_profile import MIDDLE, read_profile
 from cellmark.training.config import TrainingConfig
-from cellmark.training.fit_settings import FitSettings
+from cellmark.training.network.fit_settings import FitSettings
 from cellmark.training.run import TrainedModel, train
 
 from .conftest import QuietListener

@@ -5,11 +5,11 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from cellmark.training.classifier import Classifier, NetworkShape
-from cellmark.training.distill import agreement, distill, mean_logits
-from cellmark.training.ensemble import fit_ensemble, variations
-from cellmark.training.fit import fit, predict_logits
-from cellmark.training.fit_settings import FitSettings
+from cellmark.training.network.classifier import Classifier, NetworkShape
+from cellmark.training.network.distill import agreement, distill, mean_logits
+from cellmark.training.network.ensemble import fit_ensemble, variations
+from cellmark.training.network.fit import fit, predict_logits
+from cellmark.training.network.fit_settings import FitSettings
 
 SETTINGS = FitSettings(
     shape=NetworkShape((32,), dropout=0.1), max_epochs=30, batch_size=32, noise=0.3, patience=10, learning_rate=5e-3
@@ -89,7 +89,7 @@ def test_agreement_by_hand() -> None:
         return network.logits[cells]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cellmark.training.distill.predict_logits", predict)
+        patch.setattr("cellmark.training.network.distill.predict_logits", predict)
         found = agreement(Answers([0.9, 0.4, 0.2]), [Answers([0.8, 0.7, 0.2])], None, np.arange(3))  # type: ignore
     assert found.n_cells == 3
     assert found.same_call == pytest.approx(2 / 3)

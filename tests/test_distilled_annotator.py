@@ -12,7 +12,7 @@ from cellmark.schemas.golden_cells import read_golden
 from cellmark.serving import Annotator
 from cellmark.serving.scoring.session import ModelSession
 from cellmark.training.config import TrainingConfig
-from cellmark.training.fit import FitSettings
+from cellmark.training.network.fit import FitSettings
 from cellmark.training.run import TrainedModel, train
 
 

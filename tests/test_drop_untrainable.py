@@ -8,9 +8,9 @@ import scipy.sparse as sp
 
 from cellmark.schemas.cells.read_anndata import cells_from_anndata
 from cellmark.schemas.errors import LabelError
-from cellmark.training.drop_untrainable import drop_untrainable
-from cellmark.training.labelled_cells import LabelledCells, read_labelled
-from cellmark.training.split import Split, split_by_donor
+from cellmark.training.cells.drop_untrainable import drop_untrainable
+from cellmark.training.cells.labelled_cells import LabelledCells, read_labelled
+from cellmark.training.cells.split import Split, split_by_donor
 
 
 def draw(rows: dict[str, dict[str, int]]) -> LabelledCells:

@@ -7,10 +7,10 @@ import pytest
 import scipy.sparse as sp
 from sklearn.decomposition import PCA
 
-from cellmark.training import embedding
-from cellmark.training.classifier import Classifier
-from cellmark.training.embedding import embed, fit_embedding
-from cellmark.training.folded_network import FoldedNetwork, fold
+from cellmark.training.network import embedding
+from cellmark.training.network.classifier import Classifier
+from cellmark.training.network.embedding import embed, fit_embedding
+from cellmark.training.network.folded_network import FoldedNetwork, fold
 
 
 def draw_expression(n_cells: int) -> sp.csr_matrix:
@@ -68,7 +68,7 @@ def test_embed_gives_what_the_annotator_graph_gives(
 ) -> None:
     import onnxruntime as ort
 
-    from cellmark.training.export_onnx import annotator_graph
+    from cellmark.training.export.export_onnx import annotator_graph
 
     monkeypatch.setattr(embedding, "CHUNK", 7)
     members = [fold(draw_classifier((16, 8), seed=0)), fold(draw_classifier((12,), seed=1))]

@@ -5,9 +5,9 @@ import pytest
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
-from cellmark.training.embedding_figure import RARE, embedding_figure
-from cellmark.training.figure_style import type_styles
-from cellmark.training.figures import png
+from cellmark.training.figures.embedding_figure import RARE, embedding_figure
+from cellmark.training.figures.figure_style import type_styles
+from cellmark.training.figures.figures import png
 
 
 def draw(n_types: int, *, rare: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

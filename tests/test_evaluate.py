@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, classification_report, f1_score
 
-from cellmark.training.evaluate import evaluate
+from cellmark.training.evaluation.evaluate import evaluate
 
 TYPES = ("B", "NK", "T")
 

@@ -12,14 +12,14 @@ from scipy.special import softmax
 from sklearn.metrics import accuracy_score, f1_score
 
 from cellmark.schemas.manifest.manifest_evaluation import Estimate, EvaluationEntry
+from cellmark.training.cells.split import Split
 from cellmark.training.config import TrainingConfig
-from cellmark.training.evaluation_files import evaluation_figures, evaluation_metrics, evaluation_tables
-from cellmark.training.evaluation_section import _hardly_learned, evaluation_section
-from cellmark.training.fit import FitSettings
-from cellmark.training.out_of_fold import FoldPlan, OutOfFold, fit_out_of_fold, learnable
+from cellmark.training.evaluation.evaluation_section import _hardly_learned, evaluation_section
+from cellmark.training.evaluation.out_of_fold import FoldPlan, OutOfFold, fit_out_of_fold, learnable
+from cellmark.training.evaluation.temperature import fit_temperature
+from cellmark.training.figures.evaluation_files import evaluation_figures, evaluation_metrics, evaluation_tables
+from cellmark.training.network.fit import FitSettings
 from cellmark.training.run import TrainedModel, train
-from cellmark.training.split import Split
-from cellmark.training.temperature import fit_temperature
 
 if TYPE_CHECKING:
     import anndata as ad

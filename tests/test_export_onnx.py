@@ -16,10 +16,10 @@ from scipy.special import logsumexp, softmax
 from sklearn.decomposition import PCA
 from torch import nn
 
-from cellmark.training.classifier import Classifier
-from cellmark.training.contributions import multipliers
-from cellmark.training.export_onnx import annotator_graph, explainer_graph
-from cellmark.training.folded_network import FoldedNetwork, fold, fold_layers
+from cellmark.training.export.export_onnx import annotator_graph, explainer_graph
+from cellmark.training.network.classifier import Classifier
+from cellmark.training.network.contributions import multipliers
+from cellmark.training.network.folded_network import FoldedNetwork, fold, fold_layers
 
 pytestmark = pytest.mark.filterwarnings("ignore:Setting forward, backward hooks:UserWarning")
 

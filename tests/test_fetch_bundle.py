@@ -19,7 +19,7 @@ from cellmark.schemas.errors import BundleError, RegistryError, SetupError
 from cellmark.schemas.tracking.tracking_uri import sqlite_uri
 from cellmark.serving import Annotator
 from cellmark.serving.models.fetch_bundle import FetchedBundle, fetch_bundle, local_folder
-from cellmark.training.register import register_bundle
+from cellmark.training.tracking.register import register_bundle
 
 
 def free_port() -> int:

@@ -5,7 +5,7 @@ import pytest
 from matplotlib import colormaps
 from matplotlib.colors import to_rgb
 
-from cellmark.training.figure_style import CELLS, COLOURS, EXPRESSION, LONGEST_LABEL, SIGNED, short, type_styles
+from cellmark.training.figures.figure_style import CELLS, COLOURS, EXPRESSION, LONGEST_LABEL, SIGNED, short, type_styles
 
 # Machado, Oliveira and Fernandes 2009 (doi:10.1109/TVCG.2009.113), severity 1, on linear RGB.
 VISIONS = {

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.training.figures import confusion_figure, learning_figure, markers_figure, per_type_figure, png
-from cellmark.training.fit import Epoch
+from cellmark.training.figures.figures import confusion_figure, learning_figure, markers_figure, per_type_figure, png
+from cellmark.training.network.fit import Epoch
 
 CheckReadable = Callable[[Figure], None]
 

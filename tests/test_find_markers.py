@@ -8,11 +8,11 @@ import pytest
 
 from cellmark.schemas.manifest.marker_table import COLUMNS
 from cellmark.schemas.normalization import normalize
-from cellmark.training.contributions import choose_baselines, type_means
-from cellmark.training.find_markers import MarkerCells, PanelGenes, find_markers
-from cellmark.training.fit import predict_logits
-from cellmark.training.folded_network import FoldedNetwork, fold
-from cellmark.training.marker_settings import MarkerSettings
+from cellmark.training.markers.find_markers import MarkerCells, PanelGenes, find_markers
+from cellmark.training.markers.marker_settings import MarkerSettings
+from cellmark.training.network.contributions import choose_baselines, type_means
+from cellmark.training.network.fit import predict_logits
+from cellmark.training.network.folded_network import FoldedNetwork, fold
 from cellmark.training.run import TrainedModel
 
 FAST = MarkerSettings(n_permutations=100, n_bootstraps=10)

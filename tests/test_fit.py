@@ -9,8 +9,8 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.preprocessing import StandardScaler
 
-from cellmark.training.classifier import NetworkShape
-from cellmark.training.fit import MIN_SD, Epoch, FitResult, FitSettings, fit, predict_logits, standardization
+from cellmark.training.network.classifier import NetworkShape
+from cellmark.training.network.fit import MIN_SD, Epoch, FitResult, FitSettings, fit, predict_logits, standardization
 
 SMALL = FitSettings(
     shape=NetworkShape((16,), dropout=0.1), max_epochs=12, batch_size=32, noise=0.3, patience=12, learning_rate=5e-3

@@ -8,9 +8,9 @@ import torch
 from captum.attr import DeepLift
 from torch import nn
 
-from cellmark.training.classifier import Classifier
-from cellmark.training.contributions import multipliers
-from cellmark.training.folded_network import fold, fold_layers
+from cellmark.training.network.classifier import Classifier
+from cellmark.training.network.contributions import multipliers
+from cellmark.training.network.folded_network import fold, fold_layers
 
 SHAPES = [(16,), (16, 12), (16, 12, 8)]
 

@@ -6,8 +6,8 @@ import anndata as ad
 import pytest
 
 from cellmark.schemas.errors import CellmarkError
-from cellmark.training.gene_lists import BUILT_IN, gene_list, read_gene_list, select
-from cellmark.training.surface_genes import SURFACE_GENES
+from cellmark.training.cells.gene_lists import BUILT_IN, gene_list, read_gene_list, select
+from cellmark.training.cells.surface_genes import SURFACE_GENES
 
 
 def chosen(symbols: str, **lists: list[str]) -> str:

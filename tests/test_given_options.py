@@ -1,13 +1,13 @@
 import pytest
 
 from cellmark.schemas.errors import ParameterError
-from cellmark.training.classifier import NetworkShape
-from cellmark.training.fit import FitSettings
 from cellmark.training.given_options import fit_given, given, tune_given
-from cellmark.training.marker_settings import MarkerSettings
+from cellmark.training.markers.marker_settings import MarkerSettings
+from cellmark.training.network.classifier import NetworkShape
+from cellmark.training.network.fit import FitSettings
 from cellmark.training.presets import PUBLISHED
-from cellmark.training.search_space import SearchSpace
-from cellmark.training.tune_settings import TuneSettings
+from cellmark.training.tuning.search_space import SearchSpace
+from cellmark.training.tuning.tune_settings import TuneSettings
 
 
 def test_only_what_was_given_changes() -> None:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from cellmark.schemas.errors import ParameterError
-from cellmark.training import label_permutation
-from cellmark.training.label_permutation import gene_blocks, permuted_labels, permuted_sums, standardize
+from cellmark.training.markers import label_permutation
+from cellmark.training.markers.label_permutation import gene_blocks, permuted_labels, permuted_sums, standardize
 
 
 def test_every_permutation_keeps_the_sizes_of_types_within_each_stratum() -> None:

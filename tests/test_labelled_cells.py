@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.read_anndata import cells_from_anndata
 from cellmark.schemas.errors import InputError, LabelError
-from cellmark.training.labelled_cells import LabelledCells, known_gene_ids, read_labelled, subset
+from cellmark.training.cells.labelled_cells import LabelledCells, known_gene_ids, read_labelled, subset
 
 LABELS = ["T", "B", "T", "rare", "B", "T", "B", "NK", "NK", "NK"]
 

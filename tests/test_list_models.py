@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import RegistryError
 from cellmark.serving.models.list_models import list_models, show_model
-from cellmark.training.register import register_bundle
+from cellmark.training.tracking.register import register_bundle
 
 
 def test_an_empty_registry_has_no_models(mlflow_store: str) -> None:

@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 from cellmark.schemas.errors import Finding
-from cellmark.training.fit import Epoch, FitSettings
-from cellmark.training.listeners import Several, Terminal
-from cellmark.training.trial import Trial
+from cellmark.training.network.fit import Epoch, FitSettings
+from cellmark.training.tracking.listeners import Several, Terminal
+from cellmark.training.tuning.trial import Trial
 
 NOTE = Finding("CELL_TYPES_DROPPED", "cell_type", "10 cells", "2 of 'T [naive]'", "More cells.", severity="warning")
 CELLS: Any = SimpleNamespace(n_obs=10, cell_types=("a", "b"), gene_symbols=("g",) * 7)

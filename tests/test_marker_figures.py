@@ -13,13 +13,13 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from cellmark.schemas.manifest.marker_table import marker_table
-from cellmark.training import marker_heatmap
-from cellmark.training.contribution_matrix import contribution_figure
-from cellmark.training.figure_style import BLUE, ORANGE
-from cellmark.training.figures import png
-from cellmark.training.marker_figures import marker_figures
-from cellmark.training.marker_heatmap import BLOCK, heatmap_figure
-from cellmark.training.marker_violins import HEIGHT, violin_figure
+from cellmark.training.figures import marker_heatmap
+from cellmark.training.figures.contribution_matrix import contribution_figure
+from cellmark.training.figures.figure_style import BLUE, ORANGE
+from cellmark.training.figures.figures import png
+from cellmark.training.figures.marker_figures import marker_figures
+from cellmark.training.figures.marker_heatmap import BLOCK, heatmap_figure
+from cellmark.training.figures.marker_violins import HEIGHT, violin_figure
 
 N_GENES = 70
 

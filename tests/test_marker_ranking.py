@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from cellmark.training.marker_ranking import (
+from cellmark.training.markers.marker_ranking import (
     SD_FLOOR,
     STANDARD_ERRORS,
     TypeProfiles,

@@ -4,7 +4,7 @@ import scipy.sparse as sp
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from cellmark.training.marker_statistics import donor_fraction, group_means, marker_statistics
+from cellmark.training.markers.marker_statistics import donor_fraction, group_means, marker_statistics
 
 KEYS = {
     "mean_in", "mean_out", "fraction_in", "fraction_out", "log2_fold_change", "auc", "cohens_d", "p_value",

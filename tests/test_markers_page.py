@@ -10,9 +10,9 @@ import pytest
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.manifest.marker_table import COLUMNS
-from cellmark.training.gene_lists import BUILT_IN
-from cellmark.training.minimal_combination import N_CANDIDATES, TOLERANCE
-from cellmark.training.surface_genes import SURFACE_GENES
+from cellmark.training.cells.gene_lists import BUILT_IN
+from cellmark.training.cells.surface_genes import SURFACE_GENES
+from cellmark.training.markers.minimal_combination import N_CANDIDATES, TOLERANCE
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "markers.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^cellmark .+?(?:\s{2,}#.*)?$", PAGE, flags=re.MULTILINE)
@@ -69,8 +69,8 @@ def test_the_scanpy_example_runs(cellmark: Cellmark, full_markers: Bundle, new_f
 
 
 def test_columns_and_verdicts_of_changes_are_described_as_they_are() -> None:
-    from cellmark.training.change_table import COLUMNS as CHANGES
-    from cellmark.training.change_verdict import VERDICTS
+    from cellmark.training.markers.change_table import COLUMNS as CHANGES
+    from cellmark.training.markers.change_verdict import VERDICTS
 
     for name, column in CHANGES.items():
         assert f"| `{name}` | {column.meaning} |" in PAGE

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from sklearn.metrics import fbeta_score, precision_score, recall_score
 from sklearn.tree import DecisionTreeClassifier
 
-from cellmark.training.minimal_combination import (
+from cellmark.training.markers.minimal_combination import (
     TOLERANCE,
     Combination,
     combination_columns,

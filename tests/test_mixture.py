@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cellmark.training.mixture import nearest_mixture
+from cellmark.training.populations.mixture import nearest_mixture
 
 
 def types(generator: np.random.Generator, n_types: int, n_genes: int = 400) -> np.ndarray:

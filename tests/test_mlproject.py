@@ -41,7 +41,7 @@ def test_every_option_of_the_commands_exists() -> None:
 
     from cellmark.serving.commands.annotate import annotate
     from cellmark.serving.commands.models import models
-    from cellmark.training.cli_train import train
+    from cellmark.training.commands.train import train
 
     def options(command: object) -> set[str]:
         return {name for parameter in command.params for name in parameter.opts}  # type: ignore[attr-defined]

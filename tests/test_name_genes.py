@@ -7,8 +7,8 @@ import pytest
 import scipy.sparse as sp
 
 from cellmark.schemas.cells.cell_source import MemoryCells
-from cellmark.training.labelled_cells import read_labelled
-from cellmark.training.name_genes import name_genes
+from cellmark.training.cells.labelled_cells import read_labelled
+from cellmark.training.cells.name_genes import name_genes
 
 SYMBOLS = ["MS4A1", "CD79A", "GNLY", "NKG7", "LYZ", "PPBP", "CD3D", "CD8A", "MT-CO1", "FCER1A"]
 IDS = [

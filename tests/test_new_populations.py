@@ -17,7 +17,7 @@ from sklearn.metrics import adjusted_rand_score
 from cellmark.schemas.calls.new_populations import MARKER_COLUMNS, POPULATION_COLUMNS, NewPopulations
 from cellmark.schemas.errors import ParameterError, SetupError
 from cellmark.schemas.normalization import normalize
-from cellmark.training.new_populations import PopulationSearch
+from cellmark.training.populations.new_populations import PopulationSearch
 
 made = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("novel_cells.py"))))
 N_OWN, TYPES, called_cells, draw = made.N_OWN, made.TYPES, made.called_cells, made.draw
@@ -231,7 +231,7 @@ def test_settings_outside_their_range_are_refused_before_any_work(wrong: dict[st
 
 
 def test_without_igraph_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cellmark.training.group_cells.find_spec", lambda name: None)
+    monkeypatch.setattr("cellmark.training.populations.group_cells.find_spec", lambda name: None)
     with pytest.raises(SetupError, match=r"pip install 'cellmark\[clusters\]'.*EXTRA_MISSING"):
         PopulationSearch()
 

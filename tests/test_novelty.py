@@ -7,16 +7,16 @@ from onnx import TensorProto, helper
 from scipy.spatial.distance import mahalanobis
 
 from cellmark.schemas.manifest.manifest_trust import LeftOutType
-from cellmark.training.classifier import NetworkShape
-from cellmark.training.ensemble import variations
-from cellmark.training.export_onnx import GraphWriter, _nearest
-from cellmark.training.fit_settings import FitSettings
-from cellmark.training.graph_session import open_session
-from cellmark.training.left_out_types import left_out_types, some_left_out, without_type, without_types
-from cellmark.training.novelty_of_cells import novelty_threshold, threshold_cells
-from cellmark.training.novelty_score import SHRINKAGE, MemberOutputs, _whiten, fit_novelty, novelty_rows
-from cellmark.training.novelty_section import novelty_section
-from cellmark.training.out_of_fold import FoldPlan, OutOfFold, learnable
+from cellmark.training.evaluation.left_out_types import left_out_types, some_left_out, without_type, without_types
+from cellmark.training.evaluation.novelty_of_cells import novelty_threshold, threshold_cells
+from cellmark.training.evaluation.novelty_score import SHRINKAGE, MemberOutputs, _whiten, fit_novelty, novelty_rows
+from cellmark.training.evaluation.novelty_section import novelty_section
+from cellmark.training.evaluation.out_of_fold import FoldPlan, OutOfFold, learnable
+from cellmark.training.export.export_onnx import GraphWriter, _nearest
+from cellmark.training.export.graph_session import open_session
+from cellmark.training.network.classifier import NetworkShape
+from cellmark.training.network.ensemble import variations
+from cellmark.training.network.fit_settings import FitSettings
 
 SHORT = FitSettings(shape=NetworkShape((16,)), max_epochs=15, batch_size=32, learning_rate=5e-3)
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from cellmark.training.objective import TEMPERATURE, Objective
+from cellmark.training.network.objective import TEMPERATURE, Objective
 
 CODES = np.array([0, 2, 1, 1, 0, 2, 2])
 CELLS = np.array([6, 0, 3, 2])

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from cellmark.training import out_of_fold
-from cellmark.training.classifier import NetworkShape
-from cellmark.training.ensemble import FittedEnsemble, fit_ensemble, variations
-from cellmark.training.fit_settings import FitSettings
-from cellmark.training.out_of_fold import fit_out_of_fold, plan_folds
+from cellmark.training.evaluation import out_of_fold
+from cellmark.training.evaluation.out_of_fold import fit_out_of_fold, plan_folds
+from cellmark.training.network.classifier import NetworkShape
+from cellmark.training.network.ensemble import FittedEnsemble, fit_ensemble, variations
+from cellmark.training.network.fit_settings import FitSettings
 
 SHORT = FitSettings(shape=NetworkShape((16,)), max_epochs=12, batch_size=32, learning_rate=5e-3)
 

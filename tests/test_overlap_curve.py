@@ -7,10 +7,10 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from cellmark.training.bootstrap import confusion
-from cellmark.training.classifier import Classifier
-from cellmark.training.folded_network import fold
-from cellmark.training.overlap_curve import LostGenes, lose_genes
+from cellmark.training.evaluation.bootstrap import confusion
+from cellmark.training.evaluation.overlap_curve import LostGenes, lose_genes
+from cellmark.training.network.classifier import Classifier
+from cellmark.training.network.folded_network import fold
 
 N_CELLS, N_GENES, N_TYPES = 60, 30, 4
 MASSES = (0.1, 0.35, 0.8)

@@ -5,8 +5,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from cellmark.training.overlap_curve import LostGenes
-from cellmark.training.overlap_section import HIGHEST, LOWEST, MASSES, N_DRAWS, draw_orders, floor_of, type_curve
+from cellmark.training.evaluation.overlap_curve import LostGenes
+from cellmark.training.evaluation.overlap_section import (
+    HIGHEST,
+    LOWEST,
+    MASSES,
+    N_DRAWS,
+    draw_orders,
+    floor_of,
+    type_curve,
+)
 
 if TYPE_CHECKING:
     from cellmark.training.run import TrainedModel

@@ -6,8 +6,8 @@ import pytest
 from scipy import stats
 
 from cellmark.schemas.errors import LabelError, ParameterError
-from cellmark.training import label_permutation
-from cellmark.training.permutation_test import permutation_test
+from cellmark.training.markers import label_permutation
+from cellmark.training.markers.permutation_p_values import permutation_test
 
 
 def draw_contributions(n_cells: int = 90, n_genes: int = 6, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
-from cellmark.training.plane import plane
+from cellmark.training.cells.plane import plane
 
 
 def clusters() -> tuple[np.ndarray, np.ndarray]:

@@ -7,9 +7,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from cellmark.schemas.normalization import normalize, row_sums
-from cellmark.training import linear_baseline
-from cellmark.training.linear_baseline import LinearBaseline
-from cellmark.training.poorer_input import confidence_curve, depth_curve, partial_panel_curve, with_baseline
+from cellmark.training.evaluation import linear_baseline
+from cellmark.training.evaluation.linear_baseline import LinearBaseline
+from cellmark.training.evaluation.poorer_input import confidence_curve, depth_curve, partial_panel_curve, with_baseline
 
 
 def draw(n_cells: int = 300, n_genes: int = 50, *, seed: int = 0) -> tuple[sp.csr_matrix, np.ndarray]:

@@ -8,7 +8,7 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import ParameterError, RegistryError
 from cellmark.serving.models.fetch_bundle import fetch_bundle
 from cellmark.serving.models.promote import promote
-from cellmark.training.register import register_bundle
+from cellmark.training.tracking.register import register_bundle
 
 
 @pytest.fixture

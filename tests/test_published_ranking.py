@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cellmark.training.permutation_test import PermutationTest
-from cellmark.training.published_ranking import published_ranking
+from cellmark.training.markers.permutation_p_values import PermutationTest
+from cellmark.training.markers.published_ranking import published_ranking
 
 
 def test_contributions_and_counts_give_the_published_table(reference_data: Path) -> None:

@@ -11,8 +11,8 @@ from mlflow.models import Model
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import RegistryError
 from cellmark.training.config import TrainingConfig
-from cellmark.training.register import RegisteredVersion, register_bundle, version_tags, write_model
-from cellmark.training.track import open_tracker
+from cellmark.training.tracking.register import RegisteredVersion, register_bundle, version_tags, write_model
+from cellmark.training.tracking.track import open_tracker
 
 if TYPE_CHECKING:
     from cellmark.training.run import TrainedModel

@@ -288,9 +288,9 @@ def test_a_section_that_lacks_something_still_makes_a_page(section: str, changed
 
 
 def test_without_the_map_no_cell_is_in_the_bundle(tiny_file: Path, tmp_path: Path) -> None:
-    from cellmark.training.classifier import NetworkShape
     from cellmark.training.config import TrainingConfig
-    from cellmark.training.fit import FitSettings
+    from cellmark.training.network.classifier import NetworkShape
+    from cellmark.training.network.fit import FitSettings
     from cellmark.training.run import train
 
     silent = SimpleNamespace(**{name: lambda *_: None for name in ("step", "note", "data", "trial", "epoch")})

@@ -21,10 +21,10 @@ from cellmark.schemas.canonical_json import sha256
 from cellmark.schemas.errors import CellmarkError, Finding, LabelError, OutputError, ReadError
 from cellmark.schemas.normalization import normalize
 from cellmark.serving import Annotator
-from cellmark.training.classifier import NetworkShape
 from cellmark.training.config import TrainingConfig
-from cellmark.training.contributions import mean_of_types
-from cellmark.training.fit import FitSettings, predict_logits
+from cellmark.training.network.classifier import NetworkShape
+from cellmark.training.network.contributions import mean_of_types
+from cellmark.training.network.fit import FitSettings, predict_logits
 from cellmark.training.run import TrainedModel, train
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@ from dataclasses import replace
 import optuna
 import pytest
 
-from cellmark.training.classifier import NetworkShape
-from cellmark.training.fit import FitSettings
-from cellmark.training.search_space import SearchSpace, drawn_values, is_drawn
+from cellmark.training.network.classifier import NetworkShape
+from cellmark.training.network.fit import FitSettings
+from cellmark.training.tuning.search_space import SearchSpace, drawn_values, is_drawn
 
 SPACE = SearchSpace(noise=(0.5, 1.5))
 

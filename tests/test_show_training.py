@@ -4,7 +4,7 @@ import runpy
 from pathlib import Path
 from types import SimpleNamespace
 
-from cellmark.training.show import trust_lines
+from cellmark.training.commands.show import trust_lines
 
 made = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("full_report.py"))))
 

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import pairwise_distances, silhouette_score
 
-from cellmark.training import silhouette
-from cellmark.training.silhouette import silhouettes
+from cellmark.training.markers import silhouette
+from cellmark.training.markers.silhouette import silhouettes
 
 
 def expected_silhouettes(values: np.ndarray, codes: np.ndarray, n_types: int) -> np.ndarray:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from cellmark.training.classifier import Classifier, NetworkShape
-from cellmark.training.stacked_networks import StackedNetworks, write
+from cellmark.training.network.classifier import Classifier, NetworkShape
+from cellmark.training.network.stacked_networks import StackedNetworks, write
 
 CPU = torch.device("cpu")
 SHAPES = [(16,), (16, 12), (16, 12, 8)]

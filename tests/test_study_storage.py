@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 
 from cellmark.schemas.errors import ParameterError, SetupError
-from cellmark.training import study_storage
-from cellmark.training import tune as tune_module
-from cellmark.training.fit import fit
-from cellmark.training.search_space import SearchSpace
-from cellmark.training.study_storage import storage_url
+from cellmark.training.network.fit import fit
+from cellmark.training.tuning import study_storage
+from cellmark.training.tuning import tune as tune_module
+from cellmark.training.tuning.search_space import SearchSpace
+from cellmark.training.tuning.study_storage import storage_url
 
 SCRIPT = Path(__file__).with_name("search_in_a_process.py")
 PROGRAM = runpy.run_path(str(SCRIPT))

@@ -7,7 +7,7 @@ import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
-from cellmark.training.study_trials import (
+from cellmark.training.tuning.study_trials import (
     MAX_ATTEMPTS,
     best_trial,
     draw_seed,

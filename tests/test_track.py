@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from cellmark.schemas.errors import Finding, LabelError, RegistryError
 from cellmark.schemas.tracking.tracking_uri import sqlite_path, sqlite_uri
 from cellmark.training.config import TrainingConfig
-from cellmark.training.track import Tracker, open_tracker
+from cellmark.training.tracking.track import Tracker, open_tracker
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -141,7 +141,7 @@ def test_artifacts_lie_beside_the_database(logged: "Run", finished: str) -> None
 def test_losses_are_there_before_the_training_ends(
     mlflow_store: str, config: TrainingConfig, trained: "TrainedModel", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cellmark.training.track.SECONDS_BETWEEN_EPOCHS", 0)
+    monkeypatch.setattr("cellmark.training.tracking.track.SECONDS_BETWEEN_EPOCHS", 0)
     with open_tracker(config) as tracker:
         tracker.data(trained.cells, trained.split)
         tracker.epoch(trained.fitted.epochs[0])
@@ -204,7 +204,7 @@ def test_a_terminated_process_leaves_a_killed_run(mlflow_store: str, tmp_path: P
     script = (
         "import time\nfrom pathlib import Path\n"
         "from cellmark.training.config import TrainingConfig\n"
-        "from cellmark.training.track import open_tracker\n"
+        "from cellmark.training.tracking.track import open_tracker\n"
         "with open_tracker(TrainingConfig(data=Path('x.h5ad'), name='tiny')):\n"
         "    print('open', flush=True)\n    time.sleep(60)\n"
     )
@@ -307,6 +307,6 @@ def test_nothing_global_is_left_behind(mlflow_store: str, config: TrainingConfig
 
 
 def test_importing_the_tracker_neither_imports_mlflow_nor_makes_files(tmp_path: Path) -> None:
-    script = "import sys, cellmark.training.track; assert 'mlflow' not in sys.modules"
+    script = "import sys, cellmark.training.tracking.track; assert 'mlflow' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
     assert not list(tmp_path.iterdir())

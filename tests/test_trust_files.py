@@ -8,7 +8,7 @@ import numpy as np
 
 from cellmark.schemas.manifest.manifest_ontology import OntologyEntry
 from cellmark.schemas.manifest.manifest_trust import DistilledEntry, LeftOutType
-from cellmark.training.trust_files import trust_metrics, trust_tables
+from cellmark.training.figures.trust_files import trust_metrics, trust_tables
 
 made = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("full_report.py"))))
 

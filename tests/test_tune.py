@@ -9,12 +9,12 @@ import optuna
 import pandas as pd
 import pytest
 
-from cellmark.training import tune as tune_module
-from cellmark.training.classifier import NetworkShape
-from cellmark.training.fit import FitSettings, fit
-from cellmark.training.search_space import SearchSpace
-from cellmark.training.tune import trial_settings
-from cellmark.training.tune_settings import TuneSettings
+from cellmark.training.network.classifier import NetworkShape
+from cellmark.training.network.fit import FitSettings, fit
+from cellmark.training.tuning import tune as tune_module
+from cellmark.training.tuning.search_space import SearchSpace
+from cellmark.training.tuning.tune import trial_settings
+from cellmark.training.tuning.tune_settings import TuneSettings
 
 PROGRAM = runpy.run_path(str(Path(__file__).with_name("search_in_a_process.py")))
 search, draw, Heard, BASE, SPACE = (PROGRAM[name] for name in ("search", "draw", "Heard", "BASE", "SPACE"))

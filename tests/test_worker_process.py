@@ -4,12 +4,12 @@ import sys
 
 import pytest
 
-from cellmark.training.worker_process import PROC, has_ended, this_process
+from cellmark.training.tuning.worker_process import PROC, has_ended, this_process
 
 pytestmark = pytest.mark.skipif(not (PROC / "self" / "stat").exists(), reason="only Linux tells of its processes")
 SCRIPT = """
 import sys
-from cellmark.training.worker_process import this_process
+from cellmark.training.tuning.worker_process import this_process
 sys.stdout.write(f"{this_process()}\\n")
 sys.stdout.flush()
 sys.stdin.read()

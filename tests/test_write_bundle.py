@@ -13,9 +13,9 @@ from cellmark.schemas.bundle import CELL_MAP, Bundle, read_optional_table
 from cellmark.schemas.errors import OutputError
 from cellmark.schemas.reference_profile import read_profile
 from cellmark.schemas.report.facts import read_summary
-from cellmark.training import write_bundle as module
-from cellmark.training.write_bundle import CSV_RANKS, MARKERS_CSV, code_facts, environment_facts, genes_frame, now
-from cellmark.training.write_bundle import write_bundle as write
+from cellmark.training.steps import write_bundle as module
+from cellmark.training.steps.write_bundle import CSV_RANKS, MARKERS_CSV, code_facts, environment_facts, genes_frame, now
+from cellmark.training.steps.write_bundle import write_bundle as write
 
 
 def contents(bundle: Bundle) -> dict[str, object]:

@@ -7,10 +7,10 @@ from typing import Any, Literal
 from cellmark.schemas.errors import ParameterError
 
 from .config_checks import problems_of
-from .fit import FitSettings
-from .marker_settings import MarkerSettings
+from .markers.marker_settings import MarkerSettings
+from .network.fit import FitSettings
 from .presets import DEFAULT
-from .tune_settings import TuneSettings
+from .tuning.tune_settings import TuneSettings
 
 Device = Literal["cpu", "cuda"]
 EvaluationLevel = Literal["fast", "full"]

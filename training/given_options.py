@@ -6,10 +6,10 @@ from typing import Any, TypeVar
 
 from cellmark.schemas.errors import Finding, ParameterError
 
-from .cli_numbers import whole_numbers
-from .fit import FitSettings
-from .search_space import SearchSpace
-from .tune_settings import TuneSettings
+from .cells.cli_numbers import whole_numbers
+from .network.fit import FitSettings
+from .tuning.search_space import SearchSpace
+from .tuning.tune_settings import TuneSettings
 
 Settings = TypeVar("Settings", bound=Any)
 
@@ -39,7 +39,7 @@ def genes_given(text: str | None) -> tuple[str, ...] | None:
     """A file of gene symbols, or symbols between commas; None where nothing was given."""
     if text is None:
         return None
-    from .gene_lists import gene_list
+    from .cells.gene_lists import gene_list
 
     return gene_list(text)
 

@@ -4,10 +4,10 @@ from typing import Protocol
 
 from cellmark.schemas.errors import Finding
 
-from .fit_result import Epoch
-from .labelled_cells import LabelledCells
-from .split import Split
-from .trial import Trial
+from .cells.labelled_cells import LabelledCells
+from .cells.split import Split
+from .network.fit_result import Epoch
+from .tuning.trial import Trial
 
 
 class Listener(Protocol):

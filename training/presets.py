@@ -5,9 +5,9 @@ from typing import Any
 
 from cellmark.schemas.errors import Finding, ParameterError
 
-from .fit import FitSettings
-from .marker_settings import MarkerSettings
-from .tune_settings import TuneSettings
+from .markers.marker_settings import MarkerSettings
+from .network.fit import FitSettings
+from .tuning.tune_settings import TuneSettings
 
 DEFAULT_TRIALS = 0
 """Trials of the preset `default`."""

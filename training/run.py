@@ -12,34 +12,34 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.manifest.training_summary import summarize_training
 from cellmark.schemas.normalization import describe_scale
 
-from .call_measures import measure_calls
-from .check_parity import check_parity
 from .config import TrainingConfig
-from .describe import describe_data, expect, frame_of_calls
-from .describe_reference import describe_reference
-from .distilled_annotator import distill_and_prove
-from .draw_golden_cells import draw_golden_counts, golden_cells
-from .ensemble import fit_ensemble, variations
-from .evaluate import evaluate
-from .evaluation_section import evaluation_section
-from .explain_training import explain_training
-from .export_onnx import annotator_graph, explainer_graph
-from .find_markers import PanelGenes
-from .fit import predict_logits
-from .folded_network import fold
-from .gene_gate import mean_gate
-from .independent_test import evaluate_independent
-from .leave_types_out import leave_types_out
+from .evaluation.evaluate import evaluate
+from .evaluation.evaluation_section import evaluation_section
+from .evaluation.ontology_section import ontology_section, type_entries
+from .evaluation.out_of_fold import fit_out_of_fold, plan_folds
+from .evaluation.overlap_section import overlap_section
+from .export.check_parity import check_parity
+from .export.draw_golden_cells import draw_golden_counts, golden_cells
+from .export.export_onnx import annotator_graph, explainer_graph
 from .listener import Listener
-from .map_cells import map_cells
-from .ontology_section import ontology_section, type_entries
-from .out_of_fold import fit_out_of_fold, plan_folds
-from .overlap_section import overlap_section
-from .torch_device import torch_device
+from .markers.find_markers import PanelGenes
+from .network.ensemble import fit_ensemble, variations
+from .network.fit import predict_logits
+from .network.folded_network import fold
+from .network.gene_gate import mean_gate
+from .network.torch_device import torch_device
+from .steps.call_measures import measure_calls
+from .steps.describe import describe_data, expect, frame_of_calls
+from .steps.describe_reference import describe_reference
+from .steps.distilled_annotator import distill_and_prove
+from .steps.evaluate_independent import evaluate_independent
+from .steps.explain_training import explain_training
+from .steps.leave_types_out import leave_types_out
+from .steps.map_cells import map_cells
+from .steps.training_cells import prepare_training_cells
+from .steps.write_bundle import code_facts, environment_facts, genes_frame, now, write_bundle
 from .trained_model import TrainedModel
-from .training_cells import prepare_training_cells
-from .tune import tune
-from .write_bundle import code_facts, environment_facts, genes_frame, now, write_bundle
+from .tuning.tune import tune
 
 __all__ = ["Listener", "TrainedModel", "train"]
 

@@ -8,11 +8,11 @@ from cellmark.schemas.atomic_output import refuse_existing
 from cellmark.schemas.tracking.tracking_uri import public_uri
 
 from .config import TrainingConfig
-from .listeners import Several, Terminal
-from .register import RegisteredVersion
 from .run import TrainedModel, train
-from .run_files import write_figures
-from .track import open_tracker
+from .tracking.listeners import Several, Terminal
+from .tracking.register import RegisteredVersion
+from .tracking.run_files import write_figures
+from .tracking.track import open_tracker
 
 
 @dataclass(frozen=True)

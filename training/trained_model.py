@@ -8,12 +8,12 @@ import pandas as pd
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.manifest.manifest import Manifest
 
-from .check_parity import Parity
-from .ensemble import FittedEnsemble
-from .folded_network import FoldedNetwork
-from .labelled_cells import LabelledCells
-from .split import Split
-from .tune import Tuned
+from .cells.labelled_cells import LabelledCells
+from .cells.split import Split
+from .export.check_parity import Parity
+from .network.ensemble import FittedEnsemble
+from .network.folded_network import FoldedNetwork
+from .tuning.tune import Tuned
 
 
 @dataclass(frozen=True)

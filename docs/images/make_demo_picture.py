@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cellmark.training.demo import run_demo
+from cellmark.training.commands.run_demo import run_demo
 
 PICTURE = Path(__file__).resolve().with_name("demo.svg")
 

@@ -1,9 +1,9 @@
 """The program of reader processes: one that is started early and waits, and a copy of it for every file.
 
 `python -m cellmark.serving.reader.reader_program FD` imports what readers need, once. It never opens a file itself:
-asked over the socket FD, it forks, and the copy reads one file, answers questions about it over a socket of its own, and is killed
-afterwards. So a file cannot spoil the reading of the next one, and what it made the libraries do is over with it.
-It has one thread, without which a fork is not safe.
+asked over the socket FD, it forks, and the copy reads one file, answers questions about it over a socket of its own,
+and is killed afterwards. So a file cannot spoil the reading of the next one, and what it made the libraries do is over
+with it. It has one thread, without which a fork is not safe.
 """
 
 import ctypes

@@ -22,9 +22,9 @@ sys.path.insert(0, str(HERE.parent))
 
 from conftest import QuietListener, draw_cells  # noqa: E402
 
-from cellmark.training.classifier import NetworkShape  # noqa: E402
 from cellmark.training.config import TrainingConfig  # noqa: E402
-from cellmark.training.fit import FitSettings  # noqa: E402
+from cellmark.training.network.classifier import NetworkShape  # noqa: E402
+from cellmark.training.network.fit import FitSettings  # noqa: E402
 from cellmark.training.run import TrainedModel, train  # noqa: E402
 
 N_GENES = 60

@@ -1,0 +1,1 @@
+"""Labelled cells before any network sees them: names, split, panel."""

@@ -1,0 +1,1 @@
+"""The commands of the `cellmark` program that need training libraries, one per file."""

@@ -1,0 +1,150 @@
+"""`cellmark markers compare`: which markers a condition gains or loses."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cellmark.training.commands.reading_options import Force, GenesByCells, Label, LabelledData, Layer, LibrarySize
+
+
+def compare(
+    data: LabelledData,
+    by: Annotated[
+        str,
+        typer.Option("--by", metavar="OBS_COLUMN", help="Column of obs with the conditions: disease, stage."),
+    ],
+    label: Label = "cell_type",
+    donor: Annotated[
+        str | None,
+        typer.Option("--donor", help="Column of obs with the donors, the units of inference. Without: no intervals."),
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            "--reference",
+            metavar="CONDITION",
+            help="Condition to compare with. Default: the first by name of two, all others together of more.",
+        ),
+    ] = None,
+    markers: Annotated[
+        Path | None,
+        typer.Option(
+            "--markers", help="Look at the first genes of this marker table (.csv, .parquet) only, such as a bundle's."
+        ),
+    ] = None,
+    ranks: Annotated[int, typer.Option("--ranks", help="With --markers: so many ranks of each type.")] = 50,
+    layer: Layer = None,
+    library_size: LibrarySize = None,
+    genes_by_cells: GenesByCells = False,
+    min_cells: Annotated[
+        int, typer.Option("--min-cells", help="Cells of a type that a donor must have to count for it.")
+    ] = 10,
+    min_fold_change: Annotated[
+        float, typer.Option("--min-fold-change", help="A marker is at least so many times higher in the type.")
+    ] = 2.0,
+    min_fraction: Annotated[
+        float, typer.Option("--min-fraction", help="And at least this fraction of the type's cells express it.")
+    ] = 0.1,
+    min_change: Annotated[
+        float, typer.Option("--min-change", help="A change is at least so many times more or less specific.")
+    ] = 2.0,
+    alpha: Annotated[
+        float, typer.Option("--alpha", help="Largest adjusted p-value of a change; intervals hold 1 - alpha.")
+    ] = 0.05,
+    top: Annotated[int, typer.Option("--top", help="Changes of each type that are shown and drawn.")] = 5,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="All genes and columns: .csv or .parquet.")] = None,
+    figure: Annotated[Path | None, typer.Option("--figure", help="The largest changes as a picture: .png.")] = None,
+    force: Force = False,
+) -> None:
+    """Find the markers that a condition gains or loses, type by type, and by how much.
+
+    A gene's effect is its log2 fold change in the type against the average other type, taken in each donor; the other
+    types weigh the same, so that more or fewer cells of a type are no change of markers. *change* is the condition's
+    mean effect minus the reference's: -1 is half as specific. Its interval rests on donors, not on cells: with
+    --donor, and at least two donors a side (three or more, for much to be decided).
+
+    *gained*, *lost*: a marker on one side only. *stronger*, *weaker*: on both. All four need an adjusted p-value of at
+    most --alpha and a change of at least --min-change. *kept*: a marker on both sides, and the whole interval is
+    smaller than a change. *undecided*: none of these can be said. The columns change_in_type and change_in_rest tell
+    whether the type or the other types changed. Donors that are in both sides are compared with themselves. To compare
+    donors with each other, name their column in --by and in --donor.
+
+    Example: `cellmark markers compare lung.h5ad --by disease --reference normal --donor donor_id -o changes.csv`
+
+    Example: `cellmark markers compare gut.h5ad --by stage --donor embryo --markers bundle/markers.parquet --figure
+    changes.png`
+    """
+    import math
+
+    from cellmark.schemas.atomic_output import refuse_existing, whole_file
+    from cellmark.training.cells.cli_numbers import check_range
+    from cellmark.training.commands.show_comparison import show_comparison
+    from cellmark.training.commands.steps import Steps
+    from cellmark.training.markers.change_verdict import ChangeRules
+    from cellmark.training.markers.chosen_markers import chosen_markers
+    from cellmark.training.markers.compare_conditions import compare_conditions
+    from cellmark.training.markers.marker_files import (
+        TABLES,
+        check_not_input,
+        check_suffix,
+        read_marker_file,
+        write_table,
+    )
+    from cellmark.training.markers.read_for_markers import read_for_markers
+
+    for path, suffixes in ((out, TABLES), (figure, (".png",))):
+        if path is not None:
+            check_suffix(path, suffixes)
+            check_not_input(path, data)
+            refuse_existing(path, force=force)
+    check_range("min_fold_change", min_fold_change, "at least 1", low=1)
+    check_range("min_change", min_change, "at least 1", low=1)
+    check_range("min_fraction", min_fraction, "between 0 and 1", low=0, high=1)
+    check_range("alpha", alpha, "above 0 and below 1", low=1e-300, high=1 - 1e-9)
+    check_range("top", top, "at least 1", low=1)
+    check_range("ranks", ranks, "at least 1", low=1)
+    rules = ChangeRules(math.log2(min_fold_change), min_fraction, math.log2(min_change), alpha)
+    given = None if markers is None else read_marker_file(markers)
+    steps = Steps()
+    with steps.step(f"Reading {data.name}"):
+        found = read_for_markers(
+            data,
+            label=label,
+            donor=donor,
+            by=by,
+            layer=layer,
+            library_size=library_size,
+            genes_by_cells=genes_by_cells,
+            min_cells=min_cells,
+        )
+    assert found.conditions is not None  # noqa: S101
+    steps.notes(found.cells.notes)
+    names = {"cell_types": found.cells.cell_types, "gene_symbols": found.gene_symbols}
+    chosen = None if given is None else chosen_markers(given, **names, ranks=ranks)
+    with steps.step("Comparing", total=len(found.genes)) as advance:
+        comparison = compare_conditions(
+            found.x,
+            found.cells.codes,
+            found.conditions,
+            donors=found.cells.donors,
+            **names,
+            gene_ids=found.gene_ids,
+            reference=reference,
+            chosen=chosen,
+            min_cells=min_cells,
+            rules=rules,
+            on_progress=advance,
+        )
+    if out is not None:
+        write_table(comparison.table, out, force=force)
+    if figure is not None:
+        from cellmark.training.figures.compare_figure import compare_figure
+        from cellmark.training.figures.figures import png
+
+        with whole_file(figure, force=force) as draft:
+            draft.write_bytes(png(compare_figure(comparison.table, top=top)))
+    show_comparison(comparison, top=top)
+    for path in (out, figure):
+        if path is not None:
+            typer.echo(f"Written to {path}")

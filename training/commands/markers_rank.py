@@ -1,0 +1,144 @@
+"""`cellmark markers rank`: marker genes of labelled cells by established methods, without training a model."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cellmark.training.commands.reading_options import (
+    Force,
+    GenesByCells,
+    Label,
+    LabelledData,
+    Layer,
+    LibrarySize,
+    MinCells,
+)
+
+
+def rank(
+    data: LabelledData,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--method",
+            help="wilcoxon, t-test, t-test_overestim_var, logreg or cosg. Give it several times to compare methods.",
+            show_default="wilcoxon",
+        ),
+    ] = None,
+    label: Label = "cell_type",
+    donor: Annotated[
+        str | None, typer.Option("--donor", help="Column of obs with the donors: in how many does a marker hold?")
+    ] = None,
+    layer: Layer = None,
+    library_size: LibrarySize = None,
+    genes_by_cells: GenesByCells = False,
+    min_cells: MinCells = 10,
+    include_genes: Annotated[
+        str | None,
+        typer.Option(
+            "--include-genes",
+            metavar="GENES",
+            help="Rank these only: genes between commas, a file, or surface, ribosomal, mitochondrial, hemoglobin.",
+        ),
+    ] = None,
+    exclude_genes: Annotated[
+        str | None,
+        typer.Option("--exclude-genes", metavar="GENES", help="Leave these out, named the same way."),
+    ] = None,
+    max_genes: Annotated[
+        int | None,
+        typer.Option(
+            "--max-genes",
+            help="Rank the genes that `cellmark train` would choose: so many, or 0 for all that types express.",
+            show_default="all genes with a count",
+        ),
+    ] = None,
+    top: Annotated[int, typer.Option("--top", help="Ranks of each type that are shown.")] = 5,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="All ranks and columns: .csv, .parquet, or .h5ad for scanpy's plots."),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Rank marker genes of labelled cells by established methods, in the layout of a model's own marker table.
+
+    Each type is compared with all other cells. Wilcoxon rank sum, t-test and logistic regression are scanpy's with its
+    defaults; COSG is its authors' package. *score*: the method's own; *p adj*: the method's own, over the genes of one
+    type. With thousands of cells nearly all p-values are tiny, and cells of one donor are not independent: go by effect
+    (log2FC, AUC, % in and out) and by donors instead. A copy as .h5ad has the ranking in
+    `uns["rank_genes_groups"]`. The ranking of a model, by what its network uses, comes with `cellmark train`.
+
+    Example: `cellmark markers rank pbmc.h5ad --method wilcoxon -o markers.csv`
+
+    Example: `cellmark markers rank pbmc.h5ad --method wilcoxon --method cosg --donor batch --top 10`
+    """
+    import pandas as pd
+
+    from cellmark.schemas.atomic_output import refuse_existing
+    from cellmark.training.cells.cli_numbers import check_range
+    from cellmark.training.cells.gene_lists import gene_list, select
+    from cellmark.training.commands.show_rankings import show_ranking, show_rankings
+    from cellmark.training.commands.steps import Steps
+    from cellmark.training.markers.baseline_markers import baseline_markers, check_method
+    from cellmark.training.markers.marker_files import TABLES, check_not_input, check_suffix, write_h5ad, write_table
+    from cellmark.training.markers.marker_statistics import marker_statistics
+    from cellmark.training.markers.ranking_overlap import ranking_overlap
+    from cellmark.training.markers.read_for_markers import keep_genes, panel_genes, read_for_markers
+
+    methods = [check_method(name) for name in dict.fromkeys(method or ["wilcoxon"])]
+    check_range("top", top, "at least 1", low=1)
+    if out is not None:
+        check_suffix(out, (*TABLES, ".h5ad"))
+        check_not_input(out, data)
+        refuse_existing(out, force=force)
+    include = gene_list(include_genes) if include_genes is not None else ()
+    exclude = gene_list(exclude_genes) if exclude_genes is not None else ()
+    steps = Steps()
+    with steps.step(f"Reading {data.name}"):
+        found = read_for_markers(
+            data,
+            label=label,
+            donor=donor,
+            layer=layer,
+            library_size=library_size,
+            genes_by_cells=genes_by_cells,
+            min_cells=min_cells,
+        )
+        if max_genes is not None:
+            found = keep_genes(found, panel_genes(found, max_genes=max_genes or None))
+        selection = select(found.gene_symbols, found.gene_ids, include=include, exclude=exclude)
+        found = keep_genes(found, selection.allowed)
+    steps.notes((*found.cells.notes, *selection.findings))
+    cells = found.cells
+    with steps.step("Measuring effects"):
+        # The p-values of this table are the methods' own.
+        statistics = marker_statistics(
+            found.x, cells.codes, n_types=len(cells.cell_types), donors=cells.donors, n_permutations=0, seed=0
+        )
+    tables = []
+    for name in methods:
+        with steps.step(f"Ranking by {name}"):
+            tables.append(
+                baseline_markers(
+                    found.x,
+                    cells.codes,
+                    cell_types=cells.cell_types,
+                    gene_symbols=found.gene_symbols,
+                    gene_ids=found.gene_ids,
+                    method=name,
+                    statistics=statistics,
+                )
+            )
+    table = pd.concat(tables, ignore_index=True)
+    keys: tuple[str, ...] = ()
+    if out is not None and out.suffix == ".h5ad":
+        keys = write_h5ad(table, data, out, label=label, force=force)
+    elif out is not None:
+        write_table(table, out, force=force)
+    if len(methods) == 1:
+        show_ranking(table, f"Markers by {methods[0]}: {cells.n_obs:,} cells, {len(found.genes):,} genes", top=top)
+    else:
+        show_rankings(table, ranking_overlap(table), top=top, overlap_top=10)
+    if out is not None:
+        typer.echo(f"Written to {out}" + (f", in uns: {', '.join(keys)}" if keys else ""))

@@ -1,0 +1,91 @@
+"""What people see of a training in a terminal."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cellmark.schemas.manifest.manifest import Manifest
+
+from ..train_and_register import RegisteredModel
+
+PARTS = ("validation", "test", "independent")
+
+
+def trust_lines(manifest: Manifest) -> list[str]:
+    """What was measured on cells held out in turn, in a sentence each."""
+    lines = []
+    evaluation, calibration, novelty = manifest.evaluation, manifest.calibration, manifest.novelty
+    if evaluation is not None:
+        beside = evaluation.baseline_macro_f1
+        rival = f"; logistic regression {beside.value:.3f}" if beside is not None else ""
+        lines.append(f"{evaluation.folds.capitalize()} held out in turn: accuracy {evaluation.accuracy.value:.3f}, "
+                     f"macro-F1 {evaluation.macro_f1.value:.3f}{rival}")  # fmt: skip
+        if evaluation.hardly_learned:
+            lines.append("There some types could hardly be learned and count as wrong; the report says which.")
+    if calibration is not None:
+        score = calibration.test_calibrated or calibration.calibrated
+        lines.append(f"Calibration error: {score.expected_calibration_error:.1%}")
+    if novelty is not None:
+        refused = novelty.false_refusal_rate if novelty.test_refusal_rate is None else novelty.test_refusal_rate
+        lines.append(f"Unassigned: {refused:.1%} of known cells")
+        share = novelty.mean_left_out("refused")
+        if share is not None:
+            types = sorted({row.cell_type for row in novelty.left_out})
+            lines[-1] += f", {share:.0%} of cells of types that a network was not shown ({', '.join(types)})"
+    if manifest.label_sets is not None and manifest.label_sets.levels:
+        level = manifest.label_sets.levels[0]
+        lines.append(f"Label sets at {level.error_rate:.0%}: {level.coverage:.1%} hold the label, "
+                     f"{level.mean_size:.2f} types on average")  # fmt: skip
+    return lines
+
+
+def show_training(registered: RegisteredModel) -> None:
+    """Measures, types, and the commands that come next."""
+    console = Console(highlight=False)
+    metrics = registered.model.manifest.metrics
+    overall = Table(title=Text(f"{registered.version.name} version {registered.version.version}"))
+    for column in ("part", "cells", "accuracy", "macro-F1"):
+        overall.add_column(column, justify="left" if column == "part" else "right")
+    for part in PARTS:
+        if part in metrics and metrics[part]["accuracy"] is not None:
+            values = metrics[part]
+            overall.add_row(part, str(values["n_cells"]), f"{values['accuracy']:.3f}", f"{values['macro_f1']:.3f}")
+    console.print(overall)
+    shown = next(
+        (part for part in ("test", "independent", "validation") if metrics.get(part, {}).get("per_type")), None
+    )
+    if shown is not None:
+        console.print(types_table(metrics[shown], part=shown))
+    if "distilled" in metrics:
+        told = metrics["distilled"]
+        same, cells = told["agreement"]["same_call"], f"{told['n_cells']} {told['part']} cells"
+        console.print(
+            f"The distilled annotator calls {same:.1%} of {cells} as the ensemble does; "
+            f"macro-F1 {told['macro_f1']:.3f}. Use it with annotate --distilled.",
+            soft_wrap=True,
+        )
+    for line in trust_lines(registered.model.manifest):
+        console.print(line, soft_wrap=True)
+    uri = f"models:/{registered.version.name}/{registered.version.version}"
+    console.print(f"MLflow: {registered.tracking_uri}", markup=False, soft_wrap=True)
+    console.print("Next:")
+    for command in (
+        f"cellmark report --model {uri} -o report.html",
+        f"cellmark annotate CELLS.h5ad --model {uri} -o calls.parquet",
+        f"cellmark markers --model {uri}",
+        f"cellmark serve --model {uri}",
+    ):
+        console.print(f"  {command}", markup=False, soft_wrap=True)
+
+
+def types_table(evaluation: dict[str, Any], *, part: str = "test") -> Table:
+    """Precision, recall, F1 and support of each type on the cells of a part."""
+    table = Table(title=f"{part.capitalize()} cells")
+    for column in ("cell type", "precision", "recall", "F1", "cells"):
+        table.add_column(column, justify="left" if column == "cell type" else "right")
+    for name, values in evaluation["per_type"].items():
+        numbers = (f"{values[key]:.3f}" for key in ("precision", "recall", "f1"))
+        table.add_row(Text(name), *numbers, str(values["support"]))
+    return table

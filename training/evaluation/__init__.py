@@ -1,0 +1,1 @@
+"""How good a model is: metrics, cross-validation, calibration, novelty, label sets."""

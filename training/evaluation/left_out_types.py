@@ -1,0 +1,188 @@
+"""What becomes of cells of a type that a model has never seen: each type left out in turn (`--evaluate full`), or a
+few types of one fold together, which costs about as much as fitting the networks once.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.metrics import roc_auc_score
+
+from cellmark.schemas.normalization import normalize
+
+from ..cells.choose_panel import choose_panel
+from ..network.ensemble import fit_ensemble, predict_probabilities
+from ..network.fit_settings import FitSettings
+from .novelty_of_cells import novelty_of, novelty_of_folds, novelty_threshold, score_of, threshold_cells
+from .out_of_fold import FEWEST_CELLS, MOST_FOLDS, MOST_MEMBERS, FoldPlan, fit_out_of_fold, plan_folds, with_validation
+
+MIN_CELLS = 50
+"""Types with fewer cells are not left out: what is found on a handful says little."""
+MIN_UNKNOWN = 5
+"""Cells of the type that a fold must have."""
+MOST_TOGETHER = 3
+"""Types that are left out together at most, and no more than a third of those that could be."""
+FEW_FOLDS = 2
+"""Folds that the quick protocol sets its threshold on."""
+
+
+def left_out_types(
+    counts: sp.csr_matrix,
+    library_size: np.ndarray,
+    codes: np.ndarray,
+    donors: np.ndarray | None,
+    cell_types: Sequence[str],
+    plan: FoldPlan,
+    *,
+    members: Sequence[FitSettings],
+    max_genes: int | None,
+    seed: int,
+    device: str = "cpu",
+    on_step: Callable[[str], None] = lambda step: None,
+) -> list[dict[str, Any]]:
+    """Rows of `NoveltyEntry.left_out`: for each fold and type, a model of the other folds without the type.
+
+    `counts`: CSR, all cells x all genes, raw; `codes`: int [cells], numbers of `cell_types`. Panel, networks, score and
+    threshold all come from cells of other folds and other types; the threshold from folds among those. Unknown cells
+    are the fold's cells of the type, known ones its cells of types that were learned.
+    """
+    members = members[:MOST_MEMBERS]
+    sizes = np.bincount(codes[plan.cells], minlength=len(cell_types))
+    rows = []
+    for number, fold_name in enumerate(plan.names):
+        inside = np.flatnonzero(plan.fold_of == number)
+        for code in np.flatnonzero(sizes >= MIN_CELLS).tolist():
+            if (codes[inside] == code).sum() < MIN_UNKNOWN:
+                continue
+            on_step(f"{cell_types[code]}, {fold_name}")
+            others = plan.cells[(plan.fold_of[plan.cells] != number) & (codes[plan.cells] != code)]
+            found = without_type(
+                counts, library_size, codes, donors, others, inside, code, n_types=len(cell_types),
+                members=members, max_genes=max_genes, seed=seed, device=device,
+            )  # fmt: skip
+            if found is not None:
+                rows.append({"cell_type": cell_types[code], "fold": fold_name, **found})
+    return rows
+
+
+def some_left_out(
+    counts: sp.csr_matrix,
+    library_size: np.ndarray,
+    codes: np.ndarray,
+    donors: np.ndarray | None,
+    cell_types: Sequence[str],
+    plan: FoldPlan,
+    *,
+    members: Sequence[FitSettings],
+    max_genes: int | None,
+    seed: int,
+    device: str = "cpu",
+) -> list[dict[str, Any]]:
+    """Rows of the same form in a fraction of the time: one network, one fold, a few types drawn by `seed` and left out
+    together. Arguments as in `left_out_types`.
+
+    The fold is the one that leaves most cells to learn from. No rows where fewer than two types would be left.
+    """
+    sizes = np.bincount(codes[plan.cells], minlength=len(cell_types))
+    for number in np.argsort(np.bincount(plan.fold_of[plan.cells], minlength=len(plan.names)), kind="stable").tolist():
+        inside = np.flatnonzero(plan.fold_of == number)
+        there = np.bincount(codes[inside], minlength=len(cell_types))
+        possible = np.flatnonzero((sizes >= MIN_CELLS) & (there >= MIN_UNKNOWN))
+        most = min(max(1, len(possible) // 3), MOST_TOGETHER, len(cell_types) - 2)
+        if len(possible) == 0 or most < 1:
+            continue
+        drawn = np.sort(np.random.default_rng(seed).choice(possible, most, replace=False)).tolist()
+        others = plan.cells[(plan.fold_of[plan.cells] != number) & ~np.isin(codes[plan.cells], drawn)]
+        found = without_types(
+            counts, library_size, codes, donors, others, inside, drawn, n_types=len(cell_types), members=members[:1],
+            max_genes=max_genes, seed=seed, device=device, most_folds=FEW_FOLDS,
+        )  # fmt: skip
+        names = [cell_types[code] for code in drawn]
+        if found:
+            return [
+                {"cell_type": cell_types[code], "fold": plan.names[number], **row,
+                 "together": [name for name in names if name != cell_types[code]]}
+                for code, row in found.items()
+            ]  # fmt: skip
+    return []
+
+
+def without_type(
+    counts: sp.csr_matrix,
+    library_size: np.ndarray,
+    codes: np.ndarray,
+    donors: np.ndarray | None,
+    others: np.ndarray,
+    inside: np.ndarray,
+    code: int,
+    **settings: Any,
+) -> dict[str, Any] | None:
+    """`without_types` of one type: its row, or None."""
+    return without_types(counts, library_size, codes, donors, others, inside, [code], **settings).get(code)
+
+
+def without_types(
+    counts: sp.csr_matrix,
+    library_size: np.ndarray,
+    codes: np.ndarray,
+    donors: np.ndarray | None,
+    others: np.ndarray,
+    inside: np.ndarray,
+    left_out: Collection[int],
+    *,
+    n_types: int,
+    members: Sequence[FitSettings],
+    max_genes: int | None,
+    seed: int,
+    device: str = "cpu",
+    most_folds: int = MOST_FOLDS,
+) -> dict[int, dict[str, Any]]:
+    """A row for each type of `left_out`: a model of the cells `others`, which has none of these types, asked about the
+    cells `inside`. `most_folds`: on which the threshold is set.
+
+    Nothing where fewer than two types can be learned, or no known cell is inside.
+    """
+    learned = np.bincount(codes[others], minlength=n_types) >= FEWEST_CELLS
+    others = others[learned[codes[others]]]
+    unknown = {code: inside[codes[inside] == code] for code in left_out if (codes[inside] == code).any()}
+    known = inside[learned[codes[inside]] & ~np.isin(codes[inside], list(left_out))]
+    if learned.sum() < 2 or len(known) == 0 or not unknown:
+        return {}
+    train, validation = with_validation(others, codes, seed=seed)
+    of_train = counts[train], library_size[train]
+    columns = choose_panel(*of_train, normalize(*of_train), codes[train], max_genes=max_genes)
+    panel = counts[:, columns]
+    panel.sort_indices()
+    x = normalize(panel, library_size)
+    fitted = fit_ensemble(
+        x, codes, train=train, validation=validation, n_types=n_types, members=members, seed=seed, device=device
+    )
+    score, embedding = score_of(fitted.classifiers, x, codes, train)
+    folds = fit_out_of_fold(
+        x, codes, plan_folds(codes, donors, others, seed=seed, most=most_folds), n_types=n_types, members=members,
+        seed=seed, device=device,
+    )  # fmt: skip
+    calibration = novelty_of_folds(folds, x, codes)[threshold_cells(folds, codes)]
+    if len(calibration) == 0:
+        return {}
+    threshold = novelty_threshold(calibration)
+
+    def ask(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        doubt = 1 - predict_probabilities(fitted.classifiers, x[rows]).max(axis=1)
+        return novelty_of(fitted.classifiers, x[rows], score, embedding), doubt
+
+    of_known, doubt_of_known = ask(known)
+    rows = {}
+    for code, cells in unknown.items():
+        of_unknown, doubt = ask(cells)
+        is_unknown = np.arange(len(cells) + len(known)) < len(cells)
+        rows[code] = {
+            "n_unknown": len(cells),
+            "n_known": len(known),
+            "auroc": float(roc_auc_score(is_unknown, np.concatenate([of_unknown, of_known]))),
+            "auroc_of_confidence": float(roc_auc_score(is_unknown, np.concatenate([doubt, doubt_of_known]))),
+            "refused": float((of_unknown > threshold).mean()),
+            "known_refused": float((of_known > threshold).mean()),
+        }
+    return rows

@@ -1,0 +1,56 @@
+"""What a linear model makes of the same cells and genes: logistic regression beside the network."""
+
+import warnings
+
+import numpy as np
+import scipy.sparse as sp
+
+from ..network.standardization import standardization
+
+MAX_ITERATIONS = 300
+MAX_CELLS = 20_000
+"""Training cells of the baseline at most: dense rows of more would not fit beside the network's."""
+CHUNK = 4096
+
+
+class LinearBaseline:
+    """Logistic regression on a panel: multinomial, types balanced, scikit-learn's default penalty (C = 1)."""
+
+    def __init__(self, x: sp.csr_matrix, codes: np.ndarray, cells: np.ndarray, *, seed: int) -> None:
+        """Fit on `cells` (numbers of rows). `x`: CSR, cells x panel genes, normalised; `codes`: int [cells].
+
+        Genes are standardised as for the network, with the mean and scale of these cells. Of more than `MAX_CELLS`
+        cells as many are drawn.
+        """
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.linear_model import LogisticRegression
+
+        if len(cells) > MAX_CELLS:
+            cells = np.sort(_drawn(cells, codes[cells], np.random.default_rng(seed)))
+        self.n_cells = len(cells)
+        self._mean, self._scale = standardization(x[cells])
+        self._regression = LogisticRegression(class_weight="balanced", max_iter=MAX_ITERATIONS)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # its calls are what counts
+            self._regression.fit(self._inputs(x[cells]), codes[cells])
+
+    def calls(self, x: sp.csr_matrix) -> np.ndarray:
+        """Type numbers, int [cells]. `x`: CSR, cells x panel genes, normalised."""
+        starts = range(0, x.shape[0], CHUNK)
+        pieces = [self._regression.predict(self._inputs(x[start : start + CHUNK])) for start in starts]
+        return np.concatenate(pieces) if pieces else np.zeros(0, dtype=int)
+
+    def _inputs(self, x: sp.csr_matrix) -> np.ndarray:
+        return np.asarray((x.toarray() - self._mean) / self._scale, dtype=np.float32)
+
+
+def _drawn(cells: np.ndarray, codes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """`MAX_CELLS` of the cells, but of each type at least fifty where it has them."""
+    shuffled = generator.permutation(len(cells))
+    of_type = codes[shuffled]
+    order = np.argsort(of_type, kind="stable")
+    rank = np.empty(len(cells), dtype=int)
+    starts = np.r_[0, np.flatnonzero(np.diff(of_type[order])) + 1]
+    rank[order] = np.arange(len(cells)) - np.repeat(starts, np.diff(np.r_[starts, len(cells)]))
+    first = np.argsort(rank >= 50, kind="stable")
+    return np.asarray(cells[shuffled[first[:MAX_CELLS]]])

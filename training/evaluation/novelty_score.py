@@ -1,0 +1,125 @@
+"""The novelty score: how unlike its training cells a cell is to a model, from three views that err differently.
+
+1. the networks' doubt: entropy of the mean of their probabilities, which holds both the doubt of each and their
+   disagreement;
+2. the distance of the embedding from the nearest type's mean, and
+3. that of the logits, both Mahalanobis with the covariance that the types share (Lee et al. 2018, arXiv:1807.03888).
+
+Each is a logarithm, brought to mean 0 and standard deviation 1 on training cells; the score is their mean. Why these:
+docs/trust.md. All constants are kept as arrays, so that the graph computes it with ordinary operators.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.special import softmax
+
+from ..network.embedding import CHUNK
+from ..network.folded_network import FoldedNetwork
+
+NAME = "mean of doubt, distance in the embedding and distance of the logits"
+LEAST_DISTANCE, LEAST_ENTROPY = 1e-3, 1e-4
+"""Logarithms are taken of no less: what is nearer or surer than this is the same. Of a surer cell float32 has no digits
+left for the entropy.
+"""
+SHRINKAGE = 0.1
+"""Of the shared covariance towards a sphere, so that directions with next to no variance do not rule."""
+N_CELLS = 10_000
+
+
+@dataclass(frozen=True)
+class Whitened:
+    """Squared distances from types' means in a space where the types' shared covariance is the identity.
+
+    `matrix` [d, d] takes values there; `means` [types, d] lie there.
+    """
+
+    matrix: np.ndarray
+    means: np.ndarray
+
+    def nearest(self, values: np.ndarray) -> np.ndarray:
+        """Squared distance from the nearest mean, [cells]. `values`: cells x d."""
+        there = values @ self.matrix.T
+        squares = (there**2).sum(axis=1)[:, None] - 2 * there @ self.means.T + (self.means**2).sum(axis=1)
+        return np.asarray(squares.min(axis=1))
+
+
+@dataclass(frozen=True)
+class NoveltyScore:
+    """Constants of the score. `means`, `scales`: of the three logarithms on training cells, [3]."""
+
+    embedding: Whitened
+    logits: Whitened
+    means: np.ndarray
+    scales: np.ndarray
+
+    def of(self, member_logits: np.ndarray, embedding: np.ndarray) -> np.ndarray:
+        """Novelty, larger is stranger, [cells]. `member_logits`: members x cells x types; `embedding`: cells x d."""
+        views = _views(self.embedding, self.logits, member_logits, embedding)
+        return np.asarray(((views - self.means) / self.scales).mean(axis=1))
+
+
+@dataclass(frozen=True)
+class MemberOutputs:
+    """What networks say of cells: `logits`, members x cells x types; `embedding`, cells x d."""
+
+    logits: np.ndarray
+    embedding: np.ndarray
+
+
+def member_outputs(
+    members: Sequence[FoldedNetwork], x: sp.csr_matrix, embedding_mean: np.ndarray, embedding_components: np.ndarray
+) -> MemberOutputs:
+    """One pass over the cells. `x`: CSR, cells x genes, ln(1 + counts per 10,000); see `fit_embedding`."""
+    n_cells = x.shape[0]
+    logits = np.empty((len(members), n_cells, members[0].n_types), dtype=np.float32)
+    embedding = np.empty((n_cells, len(embedding_components)), dtype=np.float32)
+    for start in range(0, n_cells, CHUNK):
+        rows = slice(start, start + CHUNK)
+        values, hidden = x[rows].toarray(), []
+        for number, member in enumerate(members):
+            before, logits[number, rows] = member.forward(values)
+            hidden.append(np.maximum(before[-1], 0))
+        embedding[rows] = (np.hstack(hidden) - embedding_mean) @ embedding_components.T
+    return MemberOutputs(logits, embedding)
+
+
+def fit_novelty(outputs: MemberOutputs, codes: np.ndarray) -> NoveltyScore:
+    """The score's constants from training cells. `codes`: int [cells], their types.
+
+    Types without cells have no mean.
+    """
+    mean_logits = outputs.logits.mean(axis=0)
+    embedding, logits = _whiten(outputs.embedding, codes), _whiten(mean_logits, codes)
+    views = _views(embedding, logits, outputs.logits, outputs.embedding)
+    return NoveltyScore(embedding, logits, views.mean(axis=0), np.maximum(views.std(axis=0), 1e-3))
+
+
+def novelty_rows(train: np.ndarray) -> np.ndarray:
+    """The training cells that the constants are fitted on: all, or `N_CELLS` evenly spaced."""
+    places = np.unique(np.linspace(0, len(train) - 1, min(N_CELLS, len(train))).astype(int))
+    return np.asarray(train[places])
+
+
+def _views(embedding: Whitened, logits: Whitened, member_logits: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The three logarithms, cells x 3."""
+    probabilities = softmax(member_logits.astype(np.float64), axis=2).mean(axis=0)
+    entropy = -(probabilities * np.log(np.maximum(probabilities, 1e-30))).sum(axis=1)
+    distances = embedding.nearest(places), logits.nearest(member_logits.mean(axis=0))
+    views = (np.maximum(entropy, LEAST_ENTROPY), *(np.maximum(values, LEAST_DISTANCE) for values in distances))
+    return np.asarray(np.log(np.column_stack(views)))
+
+
+def _whiten(values: np.ndarray, codes: np.ndarray) -> Whitened:
+    values = values.astype(np.float64)
+    present = np.unique(codes)
+    means = np.array([values[codes == code].mean(axis=0) for code in present])
+    residuals = values - means[np.searchsorted(present, codes)]
+    d = values.shape[1]
+    covariance = residuals.T @ residuals / max(len(values) - len(present), 1)
+    spread = max(float(np.trace(covariance)) / d, 1e-12)
+    covariance = (1 - SHRINKAGE) * covariance + SHRINKAGE * spread * np.eye(d)
+    matrix = np.linalg.inv(np.linalg.cholesky(covariance))
+    return Whitened(matrix, means @ matrix.T)

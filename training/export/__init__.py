@@ -1,0 +1,1 @@
+"""ONNX graphs from networks, and the proof that both answer alike."""

@@ -1,0 +1,175 @@
+"""Proof, at every export, that the graphs answer as the trained network does; a graph that does not is refused."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import scipy.sparse as sp
+import torch
+
+from cellmark.schemas.errors import ExportError, Finding
+from cellmark.schemas.normalization import dense_counts, normalize
+
+from ..evaluation.novelty_score import NoveltyScore, member_outputs
+from ..network.classifier import Classifier
+from ..network.contributions import multipliers
+from ..network.fit import predict_logits
+from .graph_session import open_session
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+from ..network.folded_network import fold
+
+PROBABILITY_TOLERANCE = 1e-5
+TIE = 2e-5
+CONVERGENCE_TOLERANCE = 1e-4
+ATTRIBUTION_TOLERANCE = 1e-4
+"""Relative to max(1, norm of the cell's attributions); the graph computes in float32."""
+NOVELTY_TOLERANCE = 2e-3
+"""In standard deviations of training cells; the graph takes logarithms of float32."""
+N_CELLS = 2000
+N_ATTRIBUTED = 200
+
+
+@dataclass(frozen=True)
+class Parity:
+    """What the proofs measured. `n_label_ties`: cells whose label differs where torch's two best are closer than
+    `TIE`. `max_convergence_delta`: relative to max(1, sum of |attributions|); the larger of what the graph says is left
+    and what is left against torch's own logits. `max_attribution_difference`: relative norm of a cell.
+    """
+
+    n_cells: int
+    max_probability_difference: float
+    n_label_ties: int
+    max_convergence_delta: float
+    max_attribution_difference: float
+
+
+def check_parity(
+    annotator: onnx.ModelProto,
+    explainer: onnx.ModelProto,
+    classifiers: Sequence[Classifier],
+    counts: sp.csr_matrix,
+    library_size: np.ndarray,
+    *,
+    baselines: np.ndarray,
+    temperature: float = 1.0,
+    novelty: tuple[NoveltyScore, np.ndarray, np.ndarray] | None = None,
+) -> Parity:
+    """Compare both graphs (onnxruntime, CPU, float32) with the torch networks (CPU, float32).
+
+    `counts`: CSR, cells x panel genes; the first `N_CELLS` are used, and the first `N_ATTRIBUTED` to compare
+    attributions gene by gene. `baselines`: x0, [genes]. `novelty`: the score's constants with the mean and the
+    components of the embedding, where the annotator has that output. Raises `ExportError` (`PARITY_FAILED`).
+    """
+    counts, library_size = counts[:N_CELLS], library_size[:N_CELLS]
+    # float32 throughout: the comparison is with what torch itself would answer.
+    x = normalize(counts, library_size)
+    logits = torch.stack([predict_logits(classifier, x) for classifier in classifiers]).mean(dim=0)
+    expected = torch.softmax(logits / temperature, dim=1).numpy()
+    feeds = {
+        "counts": dense_counts(counts, np.ones(counts.shape[1], dtype=bool)),
+        "library_size": library_size.astype(np.float32).reshape(-1, 1),
+    }
+    annotate = open_session(annotator)
+    (probabilities,) = annotate.run(["probabilities"], feeds)
+    difference = float(np.abs(probabilities - expected).max())
+    # A cell of which nothing was measured stands at the baseline.
+    at_baseline = _at(classifiers, baselines)
+    nothing = {"counts": np.full((1, len(baselines)), np.nan, np.float32), "library_size": np.ones((1, 1), np.float32)}
+    (unmeasured,) = annotate.run(["probabilities"], nothing)
+    expected_there = torch.softmax(at_baseline / temperature, dim=1).numpy()
+    difference = float(np.maximum(difference, np.abs(unmeasured - expected_there).max()))
+    differ = probabilities.argmax(axis=1) != expected.argmax(axis=1)
+    two_best = np.sort(expected, axis=1)[:, -2:]
+    tied = two_best[:, 1] - two_best[:, 0] < TIE
+    explain = open_session(explainer)
+    n_types = expected.shape[1]
+    moved = (logits - at_baseline).numpy().astype(np.float64)
+    called = np.eye(n_types, dtype=np.float32)[probabilities.argmax(axis=1)]
+    relative, _ = _explained(explain, feeds, called, moved)
+    # Each type in turn, called or not: a fault in what explains a rare one shows too.
+    few = slice(0, N_ATTRIBUTED)
+    in_turn = np.eye(n_types, dtype=np.float32)[np.arange(len(library_size)) % n_types][few]
+    in_turn_relative, attributions = _explained(
+        explain, {name: values[few] for name, values in feeds.items()}, in_turn, moved[few]
+    )
+    relative = float(np.maximum(relative, in_turn_relative))
+    attributed = _attribution_difference(attributions, classifiers, x[few], baselines, in_turn)
+    parity = Parity(len(library_size), difference, int((differ & tied).sum()), relative, attributed)
+    # Comparisons are written so that NaN fails.
+    if not (difference <= PROBABILITY_TOLERANCE):
+        raise _failed(
+            "probabilities", f"within {PROBABILITY_TOLERANCE} of torch's", f"a difference of {difference:.3g}"
+        )
+    if (differ & ~tied).any():
+        raise _failed("labels", "the same as torch's", f"{int((differ & ~tied).sum())} others")
+    if not (relative <= CONVERGENCE_TOLERANCE):
+        raise _failed("convergence_delta", f"at most {CONVERGENCE_TOLERANCE} of the attributions", f"{relative:.3g}")
+    if not (attributed <= ATTRIBUTION_TOLERANCE):
+        raise _failed("attributions", f"within {ATTRIBUTION_TOLERANCE} of the network's", f"off by {attributed:.3g}")
+    if novelty is not None:
+        _check_novelty(annotate, feeds, classifiers, x, *novelty)
+    return parity
+
+
+def _check_novelty(
+    annotate: "InferenceSession",
+    feeds: dict[str, np.ndarray],
+    classifiers: Sequence[Classifier],
+    x: sp.csr_matrix,
+    score: NoveltyScore,
+    embedding_mean: np.ndarray,
+    embedding_components: np.ndarray,
+) -> None:
+    """The graph's novelty is that of the score itself, computed without the graph."""
+    (found,) = annotate.run(["novelty"], feeds)
+    outputs = member_outputs([fold(classifier) for classifier in classifiers], x, embedding_mean, embedding_components)
+    off = float(np.abs(found - score.of(outputs.logits, outputs.embedding)).max())
+    if not (off <= NOVELTY_TOLERANCE):
+        raise _failed("novelty", f"within {NOVELTY_TOLERANCE} of the score's own", f"a difference of {off:.3g}")
+
+
+def _at(classifiers: Sequence[Classifier], baselines: np.ndarray) -> torch.Tensor:
+    """Torch's logits at the baseline, 1 x types."""
+    x = torch.as_tensor(baselines, dtype=torch.float32)[None]
+    with torch.no_grad():
+        return torch.stack([classifier.eval()(x) for classifier in classifiers]).mean(dim=0)
+
+
+def _explained(
+    explain: "InferenceSession", feeds: dict[str, np.ndarray], target: np.ndarray, moved: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """What is left of completeness, relative to max(1, sum of |attributions|), and the attributions.
+
+    `moved`: torch's logits less those at the baseline, cells x types. The graph's delta is against logits of its own;
+    torch's tell whether it explains the right network.
+    """
+    attributions, delta = explain.run(["attributions", "convergence_delta"], {**feeds, "target": target})
+    left = attributions.sum(axis=1, dtype=np.float64) - (target * moved).sum(axis=1)
+    largest = np.maximum(1, np.abs(attributions).sum(axis=1))
+    return float((np.maximum(np.abs(delta), np.abs(left)) / largest).max()), attributions
+
+
+def _attribution_difference(
+    attributions: np.ndarray,
+    classifiers: Sequence[Classifier],
+    x: sp.csr_matrix,
+    baselines: np.ndarray,
+    target: np.ndarray,
+) -> float:
+    """Largest relative norm of the difference from attributions computed without the graph, in float64."""
+    values = x.toarray().astype(np.float64)
+    found = [multipliers(fold(classifier), values, baselines, target) for classifier in classifiers]
+    expected = np.mean(found, axis=0) * (values - baselines)
+    off = np.linalg.norm(attributions - expected, axis=1) / np.maximum(1, np.linalg.norm(expected, axis=1))
+    return float(off.max())
+
+
+def _failed(where: str, expected: str, found: str) -> ExportError:
+    return ExportError(
+        Finding("PARITY_FAILED", where, expected, found,
+                "The model was not exported. Train again, or report this with the versions of torch and onnxruntime.")
+    )  # fmt: skip

@@ -1,0 +1,152 @@
+"""Figures of a training run, from numbers alone; readable with thirty types and for colour-blind readers."""
+
+from collections.abc import Sequence
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ..markers.top_markers import group_edges, top_markers, top_title, types_by_genes
+from .figure_style import (
+    BLUE,
+    DPI,
+    EXPRESSION,
+    GREY,
+    ORANGE,
+    PALE,
+    SHARES,
+    label_axis,
+    length,
+    new_figure,
+    plain,
+    short,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ..network.fit import Epoch
+
+MOST_MARKERS = 60
+"""Rows of the figure of markers, over all types."""
+
+
+def confusion_figure(confusion: Sequence[Sequence[int]], cell_types: Sequence[str], *, part: str = "test") -> "Figure":
+    """Labels in rows, calls in columns; the colour is the share of a label's cells, the number is their count.
+
+    `confusion`: cells, types x types.
+    """
+    counts = np.asarray(confusion, dtype=float).reshape(len(cell_types), len(cell_types))
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    names = short(cell_types)
+    size = max(4.5, 0.38 * len(names) + 2.6)
+    figure = new_figure(size + 0.8, size)
+    axes = figure.add_subplot()
+    image = axes.imshow(shares, cmap=SHARES, vmin=0, vmax=1)
+    label_axis(axes.xaxis, names, rotation=0 if len(names) <= 4 and max(map(len, names)) <= 12 else 90)
+    label_axis(axes.yaxis, names)
+    small = 9 if len(names) <= 12 else 6
+    for row, column in zip(*np.nonzero(counts), strict=True):
+        dark = shares[row, column] > 0.55
+        axes.text(column, row, f"{counts[row, column]:.0f}", ha="center", va="center", fontsize=small,
+                  color="white" if dark else "black")  # fmt: skip
+    axes.set(xlabel="called cell type", ylabel="label", title=f"Calls on {counts.sum():,.0f} {part} cells")
+    figure.colorbar(image, ax=axes, shrink=0.7, label="share of the label's cells")
+    return figure
+
+
+def per_type_figure(per_type: dict[str, dict[str, Any]], *, part: str = "test") -> "Figure":
+    """F1 of every type as a bar, the worst on top, and the number of its cells. `per_type`: as `evaluate` gives."""
+    rows = sorted(per_type.items(), key=lambda row: (-row[1]["f1"], row[0]))
+    names = short([name for name, _ in rows])
+    figure = new_figure(7.5, max(2.5, 0.28 * len(rows) + 1.4))
+    axes = figure.add_subplot()
+    axes.barh(range(len(rows)), [row["f1"] for _, row in rows], color=BLUE, height=0.7)
+    label_axis(axes.yaxis, names)
+    for place, (_, row) in enumerate(rows):
+        axes.text(1.02, place, f"{row['f1']:.3f}  ({row['support']:,})", va="center", fontsize=8, color=GREY)
+    axes.set(xlim=(0, 1), ylim=(-0.6, len(rows) - 0.4), xlabel="F1", title=f"F1 per cell type (cells) on {part} cells")
+    plain(axes)
+    return figure
+
+
+def learning_figure(
+    epochs: Sequence["Epoch"], *, best_epoch: int, members: Sequence[Sequence["Epoch"]] = ()
+) -> "Figure":
+    """Losses, and accuracy and macro-F1 on validation cells, per epoch; a line marks the epoch that was kept.
+
+    `members`: the epochs of each network of an ensemble, drawn as thin lines; `epochs` are then their means, and
+    `best_epoch` their median.
+    """
+    figure = new_figure(9, 3.8)
+    loss, quality = figure.subplots(1, 2)
+    curves = (
+        (loss, "train_loss", "training cells", ORANGE, "--"),
+        (loss, "validation_loss", "validation cells", BLUE, "-"),
+        (quality, "validation_accuracy", "accuracy", BLUE, "-"),
+        (quality, "validation_macro_f1", "macro-F1", ORANGE, "--"),
+    )
+    several = len(members) > 1
+    mark = {} if several or len(epochs) > 30 else {"marker": "o", "markersize": 3}
+    for axes, measure, name, colour, line in curves:
+        for of_member in members if several else ():
+            numbers = [epoch.number for epoch in of_member]
+            axes.plot(numbers, [getattr(epoch, measure) for epoch in of_member], color=colour, linewidth=0.6, alpha=0.4)
+        numbers = [epoch.number for epoch in epochs]
+        axes.plot(numbers, [getattr(epoch, measure) for epoch in epochs], line, color=colour, label=name,
+                  linewidth=2.0 if several else 1.5, **mark)  # fmt: skip
+    loss.set(xlabel="epoch", ylabel="weighted cross-entropy", title="Loss")
+    loss.set_ylim(bottom=0)
+    quality.set(xlabel="epoch", ylabel="accuracy, macro-F1", title="Validation cells", ylim=(0, 1.02))
+    for axes in (loss, quality):
+        kept = f"kept, median: epoch {best_epoch}" if several else f"kept: epoch {best_epoch}"
+        axes.axvline(best_epoch, color=GREY, linestyle=":", label=kept)
+        if several:
+            axes.plot([], [], color=GREY, linewidth=0.6, label=f"each of {len(members)} networks")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend(frameon=False, fontsize=8)
+        plain(axes)
+    return figure
+
+
+def markers_figure(markers: pd.DataFrame, *, top: int = 5) -> "Figure":
+    """The best genes of every type in all types: a dot's size is the fraction of cells expressing the gene, its colour
+    the mean expression as a share of the gene's largest. A gene stands below each type that it is among the best of.
+
+    `markers`: the marker table. `top`: genes of each type; fewer when there are many types.
+    """
+    cell_types = list(map(str, pd.unique(markers["cell_type"])))
+    best = top_markers(markers, top=top, most=MOST_MARKERS)
+    genes = list(best["gene_symbol"])
+    mean, fraction = (
+        np.nan_to_num(types_by_genes(markers, name, genes, cell_types)) for name in ("mean_in", "fraction_in")
+    )
+    relative = mean / np.maximum(mean.max(axis=1, keepdims=True), 1e-9)
+    figure = new_figure(max(5.0, 0.34 * len(cell_types) + 3.6), 0.2 * len(genes) + 1.5 + length(short(cell_types)))
+    axes = figure.add_subplot()
+    rows, columns = np.indices(relative.shape)
+    for name, start, end in group_edges(best):
+        place = cell_types.index(name)
+        axes.fill_between([place - 0.5, place + 0.5], start - 0.5, end - 0.5, color=PALE, linewidth=0, zorder=0)
+    dots = axes.scatter(
+        columns.ravel(), rows.ravel(), s=2 + 75 * fraction.ravel(), c=relative.ravel(), cmap=EXPRESSION, vmin=0, vmax=1,
+        edgecolors=GREY, linewidths=0.3,
+    )  # fmt: skip
+    label_axis(axes.xaxis, short(cell_types), rotation=90)
+    label_axis(axes.yaxis, short(genes))
+    axes.set(xlim=(-0.6, len(cell_types) - 0.4), ylim=(len(genes) - 0.4, -0.6), xlabel="cell type", ylabel="gene",
+             title=top_title(best))  # fmt: skip
+    figure.colorbar(dots, ax=axes, shrink=0.5, label="mean ln(1 + counts per 10,000), share of the gene's largest")
+    sizes = [axes.scatter([], [], s=2 + 75 * share, color=GREY, label=f"{share:.0%}") for share in (0.1, 0.5, 1.0)]
+    figure.legend(
+        handles=sizes, title="cells expressing", loc="outside lower center", ncols=3, frameon=False, fontsize=8
+    )
+    return figure
+
+
+def png(figure: "Figure") -> bytes:
+    """A figure as PNG; the same figure gives the same bytes."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    return buffer.getvalue()

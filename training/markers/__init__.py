@@ -1,0 +1,1 @@
+"""Marker genes: rankings, tests, stability, conditions compared."""

@@ -1,0 +1,126 @@
+"""What tells how far to trust a gene as a marker of a type, type against all other cells: effects, tests, donors."""
+
+from collections.abc import Callable
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.stats import false_discovery_control
+
+from .expression_difference import expression_test
+from .type_auc import type_auc
+
+MIN_CELLS_OF_DONOR = 3
+"""A donor counts for a type with at least so many of its cells and so many others."""
+
+
+def marker_statistics(
+    x: sp.csr_matrix,
+    codes: np.ndarray,
+    *,
+    n_types: int,
+    donors: np.ndarray | None = None,
+    n_permutations: int = 1000,
+    seed: int,
+) -> dict[str, np.ndarray]:
+    """Statistics of each type against the rest, float64 [types, genes] each.
+
+    `x`: CSR, cells x genes, ln(1 + counts per 10,000); `codes`: int [cells]; `donors`: of each cell, or None. Keys:
+
+    - `mean_in`, `mean_out`: mean of `x`; `fraction_in`, `fraction_out`: of cells with the gene;
+    - `log2_fold_change`: log2 of (mean counts per 10,000 in the type + 1) over (the same outside + 1);
+    - `auc`: see `type_auc`; `cohens_d`: difference of the means of `x` over the pooled standard deviation, 0 where
+      nothing varies nor differs, NaN where only the groups differ;
+    - `p_value`: see `expression_test`, labels permuted within donors where there are donors, NaN without permutations;
+      `p_value_adj`: Benjamini-Hochberg over all types and genes;
+    - `donor_fraction`: see `donor_fraction`; NaN without donors.
+
+    A type with no cell, or with all, has NaN where two groups are needed.
+    """
+
+    def means_of(change: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        values = change(x.data.astype(np.float64))
+        return group_means(sp.csr_matrix((values, x.indices, x.indptr), shape=x.shape), codes, n_types=n_types)
+
+    mean_in, mean_out = group_means(x, codes, n_types=n_types)
+    fraction_in, fraction_out = means_of(lambda values: values > 0)
+    fold_in, fold_out = means_of(np.expm1)
+    p_value = np.full(mean_in.shape, np.nan)
+    if n_permutations:
+        p_value = expression_test(x, codes, n_types=n_types, n_permutations=n_permutations, seed=seed, strata=donors)
+    return {
+        "mean_in": mean_in,
+        "mean_out": mean_out,
+        "fraction_in": fraction_in,
+        "fraction_out": fraction_out,
+        "log2_fold_change": np.log2((fold_in + 1) / (fold_out + 1)),
+        "auc": type_auc(x, codes, n_types=n_types),
+        "cohens_d": _cohens_d(mean_in, mean_out, *means_of(np.square), codes),
+        "p_value": p_value,
+        "p_value_adj": _adjusted(p_value),
+        "donor_fraction": donor_fraction(x, codes, donors, mean_in - mean_out),
+    }
+
+
+def group_means(x: sp.csr_matrix, codes: np.ndarray, *, n_types: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean in each type and in all other cells, float64 [types, genes] each, NaN over no cells.
+
+    `x`: CSR, cells x genes; `codes`: int [cells].
+    """
+    sizes = np.bincount(codes, minlength=n_types)[:, None].astype(np.float64)
+    membership = sp.csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(n_types, len(codes)))
+    sums = (membership @ x.astype(np.float64)).toarray()
+    others = len(codes) - sizes
+    # Sums over the other types, not the total less the type: what nobody else has is exactly 0.
+    rest = (1 - np.eye(n_types)) @ sums
+    nothing = np.full_like(sums, np.nan)
+    return (
+        np.divide(sums, sizes, out=nothing.copy(), where=sizes > 0),
+        np.divide(rest, others, out=nothing.copy(), where=others > 0),
+    )
+
+
+def donor_fraction(
+    x: sp.csr_matrix, codes: np.ndarray, donors: np.ndarray | None, difference: np.ndarray
+) -> np.ndarray:
+    """Fraction of donors in which the type's mean differs from the rest's in the direction of `difference`.
+
+    float64 [types, genes]. `x`: CSR, cells x genes; `codes`, `donors`: of each cell; `difference`: mean in less mean
+    out over all cells, [types, genes]. A donor counts with at least three cells of the type and three others. NaN
+    where no donor counts or nothing differs.
+    """
+    result = np.full(difference.shape, np.nan)
+    if donors is None:
+        return result
+    n_types = len(difference)
+    agree, counted = np.zeros(difference.shape), np.zeros((n_types, 1))
+    for donor in np.unique(donors):
+        cells = np.flatnonzero(donors == donor)
+        sizes = np.bincount(codes[cells], minlength=n_types)[:, None]
+        counts = (sizes >= MIN_CELLS_OF_DONOR) & (len(cells) - sizes >= MIN_CELLS_OF_DONOR)
+        mean_in, mean_out = group_means(x[cells], codes[cells], n_types=n_types)
+        counted += counts
+        agree += counts & ((mean_in - mean_out) * difference > 0)
+    np.divide(agree, counted, out=result, where=(counted > 0) & (difference != 0))
+    return result
+
+
+def _cohens_d(
+    mean_in: np.ndarray, mean_out: np.ndarray, square_in: np.ndarray, square_out: np.ndarray, codes: np.ndarray
+) -> np.ndarray:
+    n_in = np.bincount(codes, minlength=len(mean_in))[:, None]
+    n_out = len(codes) - n_in
+    squares = n_in * np.maximum(square_in - mean_in**2, 0) + n_out * np.maximum(square_out - mean_out**2, 0)
+    pooled = np.sqrt(squares / max(len(codes) - 2, 1))
+    # Below this a squared sum's rounding is all there is.
+    varies = pooled > 1e-7 * np.maximum(np.abs(mean_in), np.abs(mean_out))
+    same = np.isclose(mean_in, mean_out, rtol=1e-9, atol=0)
+    d = np.divide(mean_in - mean_out, pooled, out=np.full_like(pooled, np.nan), where=varies)
+    return np.where(~varies & same, 0.0, d)
+
+
+def _adjusted(p_value: np.ndarray) -> np.ndarray:
+    adjusted = np.full_like(p_value, np.nan)
+    known = ~np.isnan(p_value)
+    if known.any():
+        adjusted[known] = false_discovery_control(p_value[known])
+    return adjusted

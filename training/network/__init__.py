@@ -1,0 +1,1 @@
+"""The network, how it is fitted, and what it says of each gene."""

@@ -1,0 +1,1 @@
+"""Populations of cells that no learned type explains."""

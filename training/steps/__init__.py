@@ -1,0 +1,1 @@
+"""The chapters of a training run that join several rooms."""

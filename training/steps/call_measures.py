@@ -1,0 +1,65 @@
+"""How far calls can be trusted, from cells held out in turn: temperature, label sets, novelty.
+
+Of any networks that have folds: the registered ensemble, or its distilled pupil.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.special import softmax
+
+from ..cells.labelled_cells import LabelledCells
+from ..cells.split import Split
+from ..evaluation.calibration_section import calibration_section
+from ..evaluation.label_sets_section import label_sets_section
+from ..evaluation.novelty_of_cells import novelty_of, novelty_of_folds, score_of
+from ..evaluation.novelty_score import NoveltyScore
+from ..evaluation.novelty_section import novelty_section
+from ..evaluation.out_of_fold import OutOfFold
+from ..network.classifier import Classifier
+from ..network.fit import predict_logits
+
+
+@dataclass(frozen=True)
+class CallMeasures:
+    """`probabilities`: calibrated, of all cells, cells x types. `novelty_score`: its constants and the embedding (mean,
+    components). `fold_novelty`: of all cells to the networks that did not see them, see `novelty_of_folds`.
+    `calibration`, `label_sets`, `novelty`: the manifest's sections, None where no fold could be judged.
+    """
+
+    temperature: float
+    probabilities: np.ndarray
+    novelty_score: tuple[NoveltyScore, tuple[np.ndarray, np.ndarray]]
+    fold_novelty: np.ndarray
+    calibration: dict[str, Any] | None
+    label_sets: dict[str, Any] | None
+    novelty: dict[str, Any] | None
+
+
+def measure_calls(
+    held_out: OutOfFold,
+    classifiers: Sequence[Classifier],
+    x: sp.csr_matrix,
+    cells: LabelledCells,
+    split: Split,
+) -> CallMeasures:
+    """Measure networks. `held_out`: of networks made in the same way, without each fold. `classifiers`: those that will
+    answer. `x`: CSR, cells x panel genes, ln(1 + counts per 10,000).
+    """
+    logits = np.mean([predict_logits(classifier, x).numpy() for classifier in classifiers], axis=0)
+    calibration = calibration_section(held_out, cells.codes, test=split.test, test_logits=logits[split.test])
+    temperature = 1.0 if calibration is None else calibration["temperature"]
+    probabilities = softmax(logits / np.float32(temperature), axis=1)
+    label_sets = label_sets_section(
+        held_out, cells.codes, cells.cell_types, temperature=temperature, test=split.test,
+        test_probabilities=probabilities[split.test],
+    )  # fmt: skip
+    score, embedding = score_of(classifiers, x, cells.codes, split.train)
+    fold_novelty = novelty_of_folds(held_out, x, cells.codes)
+    novelty = novelty_section(
+        held_out, fold_novelty, cells.codes, test_novelty=novelty_of(classifiers, x[split.test], score, embedding)
+    )
+    return CallMeasures(temperature, probabilities, (score, embedding), fold_novelty, calibration, label_sets, novelty)

@@ -1,0 +1,98 @@
+"""Held-out cells as an annotator sees them: what new cells are compared with (`cellmark drift`)."""
+
+import numpy as np
+import onnx
+import pandas as pd
+from scipy.special import softmax
+
+from cellmark.schemas.drift.compare_donors import compare_donors
+from cellmark.schemas.reference_profile import BEST, UNASSIGNED_CELL, Part, ReferenceProfile, describe_cells
+
+from ..cells.labelled_cells import LabelledCells
+from ..cells.split import Split
+from ..evaluation.out_of_fold import OutOfFold
+from ..export.graph_session import open_session
+from .call_measures import CallMeasures
+from .describe import quality_tables
+
+CHUNK = 1024
+ENOUGH_ANSWERS = 100
+"""Test cells of which every twentieth is still a few."""
+
+
+def describe_reference(
+    annotator: onnx.ModelProto,
+    held_out: OutOfFold,
+    trust: CallMeasures,
+    cells: LabelledCells,
+    split: Split,
+    columns: np.ndarray,
+) -> ReferenceProfile:
+    """The profile of all cells that networks were asked about without having seen them or their donor: the cells of
+    each fold, by that fold's networks, and the test part, by the annotator itself.
+
+    Where whole donors were held out, the test part alone tells confidence, novelty and unassigned cells if it has
+    enough of them: networks of a fold learned from fewer donors, and are stranger to a new one than the annotator is.
+    Where no fold could be judged, the test part, or else the validation part, tells everything. `held_out`, `trust`: of
+    networks made as the annotator's. `columns`: of the panel's genes in `cells.counts`.
+    """
+    judged = held_out.judged(cells.codes)
+    part: Part = "held_out"
+    if len(judged) == 0:
+        part = "test" if len(split.test) else "validation"
+    elif held_out.plan.folds == "donors" and len(split.test) >= ENOUGH_ANSWERS:
+        part = "test"
+    by_annotator = split.validation if part == "validation" else split.test
+    rows = np.concatenate([judged, by_annotator])
+    answers = [_of_folds(held_out, trust, judged), _of_graph(annotator, cells, by_annotator, columns)]
+    best, confidence, novelty = (np.concatenate(values) for values in zip(*answers, strict=True))
+    threshold = None if trust.novelty is None else trust.novelty["threshold"]
+    quality, _ = quality_tables(cells, rows, columns)
+    table = pd.DataFrame(
+        {
+            BEST: np.array(cells.cell_types, dtype=object)[best],
+            UNASSIGNED_CELL: np.zeros(len(rows), dtype=bool) if threshold is None else ~(novelty <= threshold),
+            "confidence": confidence,
+            "novelty": novelty,
+            "library_size": quality["total_counts"].to_numpy(),
+            "genes_detected": quality["genes_detected"].to_numpy(),
+        }
+    )
+    if "mitochondrial_fraction" in quality:
+        table["mitochondrial_share"] = quality["mitochondrial_fraction"].to_numpy()
+    asked = None if part == "held_out" else np.arange(len(rows)) >= len(judged)
+    profile = describe_cells(table, cells.cell_types, part=part, refuses=threshold is not None, asked=asked)
+    if cells.donors is None:
+        return profile
+    donors = compare_donors(
+        table, cells.donors[rows], cells.cell_types, counted=cells.counts[rows][:, columns],
+        labels=np.array(cells.cell_types)[cells.codes[rows]],
+    )  # fmt: skip
+    return profile.model_copy(update={"donors": donors})
+
+
+def _of_folds(held_out: OutOfFold, trust: CallMeasures, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Number of the best type, its probability, and novelty, of cells that lie in a fold, [rows] each."""
+    probabilities = softmax(held_out.logits[rows] / np.float32(trust.temperature), axis=1)
+    return probabilities.argmax(axis=1), probabilities.max(axis=1), trust.fold_novelty[rows].astype(np.float32)
+
+
+def _of_graph(
+    annotator: onnx.ModelProto, cells: LabelledCells, rows: np.ndarray, columns: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same, of the graph; novelty is NaN where it has none."""
+    session = open_session(annotator)
+    has_novelty = "novelty" in {output.name for output in session.get_outputs()}
+    best, confidence = np.zeros(len(rows), dtype=np.int64), np.zeros(len(rows), dtype=np.float32)
+    novelty = np.full(len(rows), np.nan, dtype=np.float32)
+    for start in range(0, len(rows), CHUNK):
+        chunk = slice(start, start + CHUNK)
+        fed = {
+            "counts": cells.counts[rows[chunk]][:, columns].toarray().astype(np.float32),
+            "library_size": cells.library_size[rows[chunk]].astype(np.float32)[:, None],
+        }
+        probabilities, *others = session.run(["probabilities", *(["novelty"] if has_novelty else [])], fed)
+        best[chunk], confidence[chunk] = probabilities.argmax(axis=1), probabilities.max(axis=1)
+        if others:
+            novelty[chunk] = others[0]
+    return best, confidence, novelty

@@ -1,0 +1,120 @@
+"""Evaluation on a file that took no part in training, through the exported graph and the checked path of every door."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import onnx
+
+from cellmark.schemas.cells.cell_source import CellSource
+from cellmark.schemas.cells.read import open_cells
+from cellmark.schemas.checks.check_labels import label_column_findings
+from cellmark.schemas.checks.checked_cells import CheckedCells
+from cellmark.schemas.errors import Finding, InputError, LabelError, raise_if_refused
+from cellmark.schemas.genes.gene_panel import GenePanel
+from cellmark.schemas.normalization import dense_counts
+
+from ..cells.label_map import harmonize, read_label_map, unused
+from ..cells.labelled_cells import LabelledCells
+from ..config import TrainingConfig
+from ..evaluation.bootstrap import intervals
+from ..evaluation.evaluate import evaluate
+from ..export.graph_session import open_session
+
+CHUNK = 2048
+
+
+def check_independent(config: TrainingConfig) -> None:
+    """Raise what a wrong `config.test_data` will raise before hours went into training: no such file, no such label."""
+    if config.test_data is None:
+        return
+    if config.test_labels is not None:
+        read_label_map(config.test_labels)
+    with open_cells(config.test_data, layer=config.layer, genes_by_cells=config.genes_by_cells) as source:
+        raise_if_refused(label_column_findings(source.obs, config.test_label or config.label), LabelError)
+
+
+def fit_independent(config: TrainingConfig, cells: LabelledCells, panel: GenePanel) -> tuple[Finding, ...]:
+    """What people should know of how `config.test_data` fits the model's genes and types, before networks are fitted.
+
+    Raises `InputError` where its genes do not fit, and `LabelError` (`LABELS_NOT_SHARED`) where none of its labels is
+    one of the model's types.
+    """
+    if config.test_data is None:
+        return ()
+    try:
+        with _checked(config, cells, panel) as (_, labels):
+            names, sizes = np.unique(labels, return_counts=True)
+    except InputError as error:  # so that nobody looks for it in the training data
+        raise type(error)(*(replace(one, where=f"--test, {one.where}") for one in error.findings)) from None
+    label_map = read_label_map(config.test_labels) if config.test_labels is not None else {}
+    codes, _, types = harmonize(names, np.zeros(0, dtype=int), cells.cell_types, label_map)
+    others = names[codes < 0][np.argsort(-sizes[codes < 0], kind="stable")]
+    if len(others) == 0:
+        return ()
+    none = len(others) == len(names)
+    n_others = int(sizes[codes < 0].sum())
+    finding = Finding(
+        "LABELS_NOT_SHARED", "test_label", f"labels that are types of the model, such as {', '.join(types[:3])}",
+        "none of them" if none else f"others for {n_others:,} of {sizes.sum():,} cells, which enter no measure",
+        "Bring both to the same names with --test-labels map.csv (from,to)."
+        + ("" if none else " Leave it where the model does not know these types."),
+        "error" if none else "warning", tuple(others[:5].tolist()),
+    )  # fmt: skip
+    return raise_if_refused([finding], LabelError)
+
+
+@contextmanager
+def _checked(
+    config: TrainingConfig, cells: LabelledCells, panel: GenePanel
+) -> Iterator[tuple[CheckedCells, np.ndarray]]:
+    """The independent file, open and checked but for its values, and its labels, str [cells]."""
+    assert config.test_data is not None  # noqa: S101
+    label = config.test_label or config.label
+    source: CellSource
+    with open_cells(config.test_data, layer=config.layer, genes_by_cells=config.genes_by_cells) as source:
+        raise_if_refused(label_column_findings(source.obs, label), LabelError)
+        checked = CheckedCells(
+            source,
+            panel,
+            library_size=config.library_size if config.library_size in source.obs.columns else None,
+            n_genes_trained=cells.n_genes_measured,
+            min_share=config.min_panel_share,
+        )
+        yield checked, source.obs[label].astype(str).to_numpy(dtype=str)
+
+
+def evaluate_independent(
+    config: TrainingConfig, cells: LabelledCells, panel: GenePanel, annotator: onnx.ModelProto
+) -> dict[str, Any]:
+    """The measures of `evaluate` on `config.test_data`, and how many panel genes that file lacks.
+
+    Labels that the model does not know are counted and left out. `config.test_labels`: a map that brings the file's
+    labels and the model's types to names that both share; then `cell_types` are these names, in the order of the
+    confusion matrix, and the map itself stands in `label_map`. Library sizes come from the same column as in
+    training where the file has it, and are summed otherwise. Raises as the readers and checks do.
+    """
+    session = open_session(annotator)
+    calls = []
+    with _checked(config, cells, panel) as (checked, labels):
+        for aligned in checked.chunks(CHUNK):
+            counts = dense_counts(aligned.counts, aligned.measured)
+            feeds = {"counts": counts, "library_size": aligned.library_size.reshape(-1, 1)}
+            calls.append(session.run(["probabilities"], feeds)[0].argmax(axis=1))
+    label_map = read_label_map(config.test_labels) if config.test_labels is not None else {}
+    codes, called, names = harmonize(labels, np.concatenate(calls), cells.cell_types, label_map)
+    mapped: dict[str, Any] = {}
+    if label_map:
+        mapped = {"cell_types": list(names), "label_map": label_map,
+                  "unused_in_label_map": unused(np.unique(labels).tolist(), cells.cell_types, label_map)}  # fmt: skip
+    accuracy, macro_f1 = intervals(codes[codes >= 0], called[codes >= 0], len(names), seed=config.seed)
+    return {
+        **evaluate(codes, called, names),
+        "accuracy_interval": [accuracy.low, accuracy.high],
+        "macro_f1_interval": [macro_f1.low, macro_f1.high],
+        **mapped,
+        "n_genes_missing": len(checked.match.missing),
+        "library_size_source": checked.library_size_source,
+    }

@@ -1,0 +1,82 @@
+"""What a trained ensemble makes of the cells it may see: baselines, attributions and the marker table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from ..cells.labelled_cells import LabelledCells
+from ..cells.split import Split
+from ..config import TrainingConfig
+from ..markers.find_markers import MarkerCells, PanelGenes, find_markers
+from ..network.contributions import BaselineKind, attribution_shares, choose_baselines, type_means
+from ..network.folded_network import FoldedNetwork
+
+
+@dataclass(frozen=True)
+class Explained:
+    """`baselines`: x0 of the explanations that are served, [genes], and `baseline_kind` what they are. `shares`: each
+    gene's share of the attribution mass, [genes] and [types, genes]. `markers`: the marker table.
+    """
+
+    baselines: np.ndarray
+    baseline_kind: str
+    shares: np.ndarray
+    shares_per_type: np.ndarray
+    markers: pd.DataFrame
+
+
+def explain_training(
+    members: Sequence[FoldedNetwork],
+    x: sp.csr_matrix,
+    cells: LabelledCells,
+    split: Split,
+    genes: PanelGenes,
+    *,
+    columns: np.ndarray,
+    calls: np.ndarray,
+    member_calls: np.ndarray,
+    config: TrainingConfig,
+) -> Explained:
+    """Explain all cells but those of the test part, which stay unseen, and rank markers in them.
+
+    `x`: CSR, all cells x panel genes, ln(1 + counts per 10,000); `columns`: of the panel's genes in `cells.counts`.
+    `calls`: int [cells], of the ensemble; `member_calls`: int [members, cells]. Baselines come from training cells.
+    """
+    n_types = len(cells.cell_types)
+    kind = config.markers.baseline
+    # A random cell is no neutral ground for explanations, nor for genes that an input did not measure.
+    served_kind: BaselineKind = "mean" if kind == "random" else kind
+    train_x, train_codes = x[split.train], cells.codes[split.train]
+    baselines = choose_baselines(served_kind, train_x, train_codes, n_types, seed=config.seed)
+    marker_baselines = choose_baselines(kind, train_x, train_codes, n_types, seed=config.seed)
+    seen = np.sort(np.concatenate([split.train, split.validation]))
+    seen_x, codes = x[seen], cells.codes[seen]
+    means = type_means(members, seen_x, baselines, codes, calls[seen])
+    marker_means = means
+    if served_kind != kind:
+        marker_means = type_means(members, seen_x, marker_baselines, codes, calls[seen])
+    markers = find_markers(
+        members,
+        MarkerCells(
+            x=seen_x,
+            counts=cells.counts[seen],
+            columns=columns,
+            codes=codes,
+            calls=calls[seen],
+            member_calls=member_calls[:, seen],
+            donors=None if cells.donors is None else cells.donors[seen],
+        ),
+        genes,
+        cell_types=cells.cell_types,
+        baselines=baselines,
+        marker_baselines=marker_baselines,
+        means=means,
+        marker_means=marker_means,
+        settings=config.markers,
+        seed=config.seed,
+    )
+    shares, per_type = attribution_shares(means)
+    return Explained(baselines, "mean_of_types" if served_kind == "mean" else served_kind, shares, per_type, markers)

@@ -1,0 +1,92 @@
+"""The first steps of a training run: cells are read, divided, given a gene panel and normalised."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from cellmark.schemas.cells.read import open_cells
+from cellmark.schemas.errors import Finding, LabelError
+from cellmark.schemas.genes.gene_panel import GenePanel
+from cellmark.schemas.normalization import normalize
+
+from ..cells.choose_panel import choose_panel
+from ..cells.drop_untrainable import drop_untrainable
+from ..cells.gene_lists import allowed_markers
+from ..cells.labelled_cells import LabelledCells, read_labelled
+from ..cells.split import Split, split_cells
+from ..config import TrainingConfig
+from ..evaluation.cell_ontology import CellOntology
+from ..evaluation.ontology_section import read_ontology_map, unmapped_notes
+from ..listener import Listener
+from .evaluate_independent import check_independent, fit_independent
+
+
+@dataclass(frozen=True)
+class TrainingCells:
+    """`cells` with labels and all genes, and their `split`.
+
+    `columns`: of the panel's genes in `cells.counts`; `gene_ids`: of these genes, None where unknown; `allowed`: which
+    of them may be markers, bool [genes]. `counts`: CSR, cells x panel genes, raw; `x`: the same,
+    ln(1 + counts per 10,000). `ontology` and `terms`: the Cell Ontology and the term of each label, where asked for.
+    """
+
+    cells: LabelledCells
+    split: Split
+    columns: np.ndarray
+    panel: GenePanel
+    gene_ids: tuple[str | None, ...]
+    allowed: np.ndarray
+    counts: sp.csr_matrix
+    x: sp.csr_matrix
+    ontology: CellOntology | None
+    terms: dict[str, str | None]
+
+
+def prepare_training_cells(config: TrainingConfig, listener: Listener) -> TrainingCells:
+    """Read, check and divide `config.data`, and choose its panel on training cells.
+
+    Raises `InputError` or `LabelError` for data that cannot be used.
+    """
+    listener.step("Reading cells")
+    check_independent(config)
+    ontology = CellOntology() if config.ontology is not None else None
+    terms = read_ontology_map(config.ontology, ontology) if config.ontology is not None and ontology is not None else {}
+    with open_cells(config.data, layer=config.layer, genes_by_cells=config.genes_by_cells) as source:
+        cells = read_labelled(
+            source,
+            label=config.label,
+            donor=config.donor,
+            library_size=config.library_size,
+            min_cells=config.min_cells,
+            held_out=config.test_share > 0,
+        )
+
+    listener.step("Splitting")
+    split = split_cells(
+        cells.codes, cells.donors, hold_out=config.hold_out, test_share=config.test_share, seed=config.seed
+    )
+    cells, split = drop_untrainable(cells, split, min_cells=config.min_cells)
+    for finding in (*cells.notes, *(unmapped_notes(cells.cell_types, terms) if terms else ())):
+        listener.note(finding)
+    listener.data(cells, split)
+
+    listener.step("Choosing the gene panel")
+    counts, library_size = cells.counts[split.train], cells.library_size[split.train]
+    columns = choose_panel(
+        counts, library_size, normalize(counts, library_size), cells.codes[split.train], max_genes=config.max_genes
+    )
+    if len(columns) < 2:
+        raise LabelError(
+            Finding("PANEL_EMPTY", "data", "genes that at least one type expresses", f"{len(columns)} genes",
+                    "Check that the counts are raw and that the labels belong to the cells.")
+        )  # fmt: skip
+    panel = GenePanel(tuple(np.array(cells.gene_symbols)[columns]))
+    gene_ids = tuple(np.array(cells.gene_ids, dtype=object)[columns])
+    for finding in fit_independent(config, cells, panel):
+        listener.note(finding)
+    allowed = allowed_markers(panel.symbols, gene_ids, config.markers, on_finding=listener.note)
+    of_panel = cells.counts[:, columns]
+    of_panel.sort_indices()
+    x = normalize(of_panel, cells.library_size)
+    return TrainingCells(cells, split, columns, panel, gene_ids, allowed, of_panel, x, ontology, terms)

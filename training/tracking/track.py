@@ -1,0 +1,262 @@
+"""What a training run tells MLflow while it happens, and the version that it registers when it is done."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cellmark.schemas.bundle import MODEL_CARD, REPORT
+from cellmark.schemas.errors import Finding, RegistryError
+from cellmark.schemas.tracking import registry_tags as tags
+from cellmark.schemas.tracking.tracking_uri import public_uri, tracking_uri
+
+from ..config import TrainingConfig
+from ..evaluation.flat_metrics import flat_metrics, per_type_frame
+from ..figures.evaluation_files import evaluation_metrics, evaluation_tables
+from ..figures.trust_files import trust_metrics, trust_tables
+from ..steps.describe import split_frame
+from ..steps.write_bundle import code_facts, environment_facts
+from .check_quality import check_quality
+from .dataset_input import dataset_input, file_input
+from .open_run import ending, open_client, quiet_logs, refusals, start_run
+from .register import RegisteredVersion, register_bundle
+from .run_files import figures_of, installed_packages, tuning_files, write_content
+from .track_trials import track_trial, tuning_metrics
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Run
+
+    from ..cells.labelled_cells import LabelledCells
+    from ..cells.split import Split
+    from ..network.fit import Epoch
+    from ..run import TrainedModel
+    from ..tuning.trial import Trial
+
+SECONDS_BETWEEN_EPOCHS = 3.0
+METRICS_PER_CALL = 500
+
+
+class Tracker:
+    """A `Listener` of one training run that logs to one MLflow run. Made by `open_tracker`.
+
+    `run_id`, `experiment_id`: of MLflow. `tracking_uri`: without credentials, for people.
+    """
+
+    def __init__(
+        self, client: "MlflowClient", run: "Run", config: TrainingConfig, on_step: Callable[[str], None]
+    ) -> None:
+        self.run_id: str = run.info.run_id
+        self.experiment_id: str = run.info.experiment_id
+        self.tracking_uri = public_uri(client.tracking_uri)
+        self._client = client
+        self._config = config
+        self._on_step = on_step
+        self._notes: list[Finding] = []
+        self._has_data = self._notes_are_new = False
+        self._epochs: list[tuple[int, Epoch]] = []
+        self._epochs_sent = time.monotonic()
+
+    @property
+    def ui_command(self) -> str:
+        """The command that shows this run in a browser; for a tracking server, its address."""
+        if self.tracking_uri.startswith("http"):
+            return self.tracking_uri
+        return f"mlflow ui --backend-store-uri '{self.tracking_uri}'"
+
+    def step(self, name: str) -> None:
+        """Keep the name of the step, so that a run that ended early tells where."""
+        self.send_epochs()
+        self._tag({"step": name})
+        if self._notes_are_new:
+            self._log_notes()
+
+    def note(self, finding: Finding) -> None:
+        """Keep a note on the data; it is logged with them."""
+        self._notes.append(finding)
+        self._notes_are_new = self._has_data
+
+    def data(self, cells: "LabelledCells", split: "Split") -> None:
+        """Log the dataset as an input of the run, the split and the notes."""
+        digest = cells.digest()
+        with refusals(self._client.tracking_uri):
+            self._client.log_inputs(self.run_id, [dataset_input(self._config, cells, digest=digest)])
+        self._tag({tags.TRAINING_DATA_DIGEST: digest})
+        self._has_data = True
+        self._log_files({"data/split.parquet": split_frame(cells, split)})
+        self._log_notes()
+
+    def trial(self, trial: "Trial") -> None:
+        """Log a try of the search as a run of its own, below this one."""
+        with refusals(self._client.tracking_uri):
+            track_trial(self._client, trial, experiment_id=self.experiment_id, parent_run_id=self.run_id)
+
+    def epoch(self, epoch: "Epoch") -> None:
+        """Log losses, accuracy and macro-F1 of an epoch, as `fit_...`.
+
+        Epochs can be faster than a database takes them, so they are sent together, every few seconds.
+        """
+        self._epochs.append((int(time.time() * 1000), epoch))
+        if time.monotonic() - self._epochs_sent > SECONDS_BETWEEN_EPOCHS:
+            self.send_epochs()
+
+    def register(self, model: "TrainedModel") -> RegisteredVersion:
+        """Log measures, tables and figures of a finished model, then register it under its name.
+
+        Raises `RegistryError` when MLflow does not take something; nothing is registered then.
+        """
+        self.log_model_facts(model)
+        self._begin("Registering the model")
+        with quiet_logs(), refusals(self._client.tracking_uri):
+            version = register_bundle(model.bundle, name=model.manifest.name, run_id=self.run_id, client=self._client)
+        self._tag({"registered_model": version.name, "model_version": version.version})
+        return version
+
+    def log_model_facts(self, model: "TrainedModel") -> None:
+        """Log measures, tables and figures of a finished model without registering it."""
+        self._begin("Checking the training data's quality")
+        quality, pages = check_quality(model)
+        self._begin("Logging to MLflow")
+        manifest = model.manifest
+        self._tag({tags.BUNDLE_DIGEST: manifest.bundle_digest, tags.MANIFEST_DIGEST: manifest.manifest_digest})
+        self._log_metrics(
+            {
+                **flat_metrics(manifest.metrics),
+                **evaluation_metrics(manifest.evaluation),
+                **trust_metrics(manifest),
+                "best_epoch": model.fitted.best_epoch,
+                **tuning_metrics(model.tuned),
+                "panel_n_genes": manifest.panel.n_genes,
+                "parity_max_probability_difference": model.parity.max_probability_difference,
+                "parity_max_convergence_delta": model.parity.max_convergence_delta,
+                "parity_n_label_ties": model.parity.n_label_ties,
+                "quality_n_failed": len(quality.failed),
+                **{
+                    f"{part}_n_cells": getattr(manifest.split, part).n_cells for part in ("train", "validation", "test")
+                },
+            }
+        )
+        independent = file_input(self._config.test_data, context="independent test")
+        if independent is not None:
+            with refusals(self._client.tracking_uri):
+                self._client.log_inputs(self.run_id, [independent])
+        self._log_files(
+            {
+                "evaluation/metrics.json": manifest.metrics,
+                "evaluation/per_type.csv": per_type_frame(manifest.metrics),
+                "evaluation/test_calls.parquet": model.test_calls,
+                **evaluation_tables(manifest.evaluation),
+                **trust_tables(manifest),
+                "data/quality.json": quality.to_dict(),
+                **pages,
+                **{name: model.bundle.path(name).read_bytes() for name in (REPORT, MODEL_CARD)},
+                **figures_of(model),
+                **tuning_files(model.tuned),
+            }
+        )
+
+    def log_start(self, logged: Mapping[str, str]) -> None:
+        """Log parameters and environment. `logged`: parameters that the run has already, as under `mlflow run`."""
+        from mlflow.entities import Param
+
+        given = {key: str(value) for key, value in self._config.parameters().items()}
+        # MLflow refuses another value for a name that it has: `mlflow run` logged the words of its command line.
+        params = [
+            Param(key if key not in logged else f"cellmark.{key}", value)
+            for key, value in given.items()
+            if logged.get(key) != value
+        ]
+        with refusals(self._client.tracking_uri):
+            self._client.log_batch(self.run_id, params=params)
+        self._log_files(
+            {
+                "environment/facts.json": environment_facts(),
+                "environment/requirements.txt": "".join(f"{line}\n" for line in installed_packages()),
+            }
+        )
+
+    def send_epochs(self) -> None:
+        """Log the epochs that wait to be sent."""
+        from mlflow.entities import Metric
+
+        metrics = [
+            Metric(f"fit_{name}", float(value), at, epoch.number)
+            for at, epoch in self._epochs
+            for name, value in asdict(epoch).items()
+            if name != "number"
+        ]
+        self._epochs, self._epochs_sent = [], time.monotonic()
+        self._send(metrics)
+
+    def _begin(self, name: str) -> None:
+        self._on_step(name)
+        self.step(name)
+
+    def _tag(self, values: Mapping[str, str]) -> None:
+        with refusals(self._client.tracking_uri):
+            for key, value in values.items():
+                self._client.set_tag(self.run_id, key, value)
+
+    def _log_notes(self) -> None:
+        self._notes_are_new = False
+        self._log_files({"data/notes.json": [note.to_dict() for note in self._notes]})
+
+    def _log_metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        self._send([Metric(name, float(value), now, step) for name, value in values.items()])
+
+    def _send(self, metrics: "list[Metric]") -> None:
+        with refusals(self._client.tracking_uri):
+            for start in range(0, len(metrics), METRICS_PER_CALL):
+                self._client.log_batch(self.run_id, metrics=metrics[start : start + METRICS_PER_CALL])
+
+    def _log_files(self, contents: Mapping[str, Any]) -> None:
+        """Log files, by their place among the run's artifacts: frames, bytes, text, and plain values as JSON."""
+        with tempfile.TemporaryDirectory(prefix="cellmark-") as scratch:
+            for name, content in contents.items():
+                path = Path(scratch) / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_content(path, content)
+            with refusals(self._client.tracking_uri):
+                self._client.log_artifacts(self.run_id, scratch)
+
+
+@contextmanager
+def open_tracker(
+    config: TrainingConfig,
+    *,
+    uri: str | None = None,
+    experiment: str | None = None,
+    on_step: Callable[[str], None] = lambda name: None,
+) -> Iterator[Tracker]:
+    """A run in MLflow that ends with the block: FINISHED, FAILED on an error, KILLED when interrupted or terminated.
+
+    `uri`: where to track (see `schemas/tracking/tracking_uri.py` for the default). `experiment`: its name; by default
+    `MLFLOW_EXPERIMENT_NAME`, else `cellmark`. Under `mlflow run` (`MLFLOW_RUN_ID` is set) that run is continued.
+    `on_step`: hears of the tracker's own steps that take seconds. Raises `RegistryError` when MLflow does not answer or
+    refuses; `train` itself may raise anything else within the block, which passes through.
+    """
+    uri = tracking_uri(uri)
+    on_step("Opening MLflow")
+    client = open_client(uri)
+    code = code_facts()
+    facts = {tags.CELLMARK_VERSION: str(code["version"])}
+    if code["commit"]:
+        facts["mlflow.source.git.commit"] = code["commit"]
+    run = start_run(client, experiment=experiment, run_name=config.name, tags=facts)
+    with ending(client, run.info.run_id):
+        tracker = Tracker(client, run, config, on_step)
+        tracker.log_start(run.data.params)
+        try:
+            yield tracker
+        except BaseException:
+            # The last epochs tell most of a run that ended early; should MLflow refuse, the first error is told.
+            with suppress(RegistryError):
+                tracker.send_epochs()
+            raise
+        tracker.send_epochs()

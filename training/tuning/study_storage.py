@@ -1,0 +1,158 @@
+"""Where a search for settings is kept, and which searches may share one study."""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.sparse as sp
+
+from cellmark.schemas.errors import Finding, ParameterError, SetupError
+from cellmark.schemas.tracking.tracking_uri import public_uri
+
+from ..network.fit import FitSettings
+from .tune_settings import TuneSettings
+
+if TYPE_CHECKING:
+    import optuna
+
+FACTS = "cellmark"
+"""The study's attribute that says what its trials depend on."""
+HEARTBEAT_SECONDS = 10
+GRACE_SECONDS = 60
+"""After so long without a sign a trial of another machine is taken for lost."""
+WAIT_SECONDS = 60
+"""How long a writer waits for others in a SQLite file; seconds to connect to a server are fewer."""
+
+
+def storage_url(study: str) -> str:
+    """The URL of an Optuna storage: `study` itself, or that of the SQLite file which it names."""
+    scheme, separator, rest = study.partition("://")
+    if not separator:
+        return f"sqlite:///{Path(study).absolute()}"
+    if scheme in ("postgres", "postgresql") and find_spec("psycopg"):
+        return f"postgresql+psycopg://{rest}"  # SQLAlchemy would look for psycopg2
+    return study
+
+
+def study_facts(
+    x: sp.csr_matrix,
+    codes: np.ndarray,
+    *,
+    train: np.ndarray,
+    validation: np.ndarray,
+    base: FitSettings,
+    settings: TuneSettings,
+    seed: int,
+) -> dict[str, str]:
+    """All that a trial's value depends on but the values drawn for it; a study is shared by searches alike in these."""
+    digest = hashlib.sha256()
+    for array in (x.indptr.astype(np.int64), x.indices.astype(np.int64), x.data, codes, train, validation):
+        digest.update(np.ascontiguousarray(array).data)
+    rules = ("metric", "max_epochs", "pruner", "prune_after", "patience", "plain", "base_first")
+    return {
+        "data": digest.hexdigest()[:16],
+        "space": json.dumps(asdict(settings.space)),
+        "fit": json.dumps(asdict(base)),
+        "rules": json.dumps({name: getattr(settings, name) for name in rules}),
+        "seed": str(seed),
+    }
+
+
+def default_study_name(name: str, facts: dict[str, str]) -> str:
+    """A model's name and a digest of the facts: other data or another space make another study of the same storage."""
+    return f"{name}-{hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:10]}"
+
+
+def open_study(settings: TuneSettings, *, name: str, facts: dict[str, str]) -> "optuna.Study":
+    """The study, made if it is not there yet. `name`: of the model.
+
+    Raises `ParameterError` (`STUDY_MISMATCH`) when a study of the name given is about something else, `SetupError`
+    (`STUDY_UNREACHABLE`) when its storage cannot be used.
+    """
+    import optuna
+
+    if settings.study is None:
+        return optuna.create_study(direction="maximize", pruner=optuna.pruners.NopPruner())
+    study_name = settings.study_name or default_study_name(name, facts)
+    study = optuna.create_study(
+        storage=_open_storage(storage_url(settings.study)),
+        study_name=study_name,
+        direction="maximize",
+        load_if_exists=True,
+    )
+    known = study.user_attrs.get(FACTS)
+    if known is None and not study.get_trials(deepcopy=False):
+        study.set_user_attr(FACTS, facts)
+    elif known != facts:
+        other = [key for key in facts if (known or {}).get(key) != facts[key]]
+        raise ParameterError(
+            Finding("STUDY_MISMATCH", "study_name", f"a study of the same {', '.join(other)}", repr(study_name),
+                    "Give another --study-name, or none: the default one goes by all that trials depend on.")
+        )  # fmt: skip
+    return study
+
+
+@contextmanager
+def study_errors(study: str | None) -> Iterator[None]:
+    """What Optuna and its database raise, as ours. `study`: as in `TuneSettings`."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError) as error:
+        raise _unreachable(study, _first_line(error.__cause__ or error, study)) from error
+
+
+def _open_storage(url: str) -> "optuna.storages.RDBStorage":
+    """Tables are made in an empty database; when several processes do so at once, all but one are refused at first."""
+    import optuna
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    if url.startswith("sqlite"):
+        arguments: dict[str, object] = {"connect_args": {"timeout": WAIT_SECONDS}}
+    else:
+        arguments = {"pool_pre_ping": True}
+        if url.startswith("postgresql"):
+            arguments["connect_args"] = {"connect_timeout": 10}
+    for attempt in range(5):
+        try:
+            return optuna.storages.RDBStorage(
+                url, engine_kwargs=arguments, heartbeat_interval=HEARTBEAT_SECONDS, grace_period=GRACE_SECONDS
+            )
+        except (SQLAlchemyError, StorageInternalError) as error:
+            at_once = any(word in str(error).lower() for word in ("already exists", "unique"))
+            if not at_once or attempt == 4:
+                raise
+            time.sleep(0.2 * (attempt + 1))
+        except ImportError as error:
+            raise SetupError(
+                Finding("EXTRA_MISSING", "study", "the driver of this database", _first_line(error, url),
+                        "Install it; for PostgreSQL: pip install 'cellmark[train,postgres]'.")
+            ) from error  # fmt: skip
+        except RuntimeError as error:
+            # Tables of another version of Optuna.
+            raise _unreachable(url, _first_line(error, url)) from error
+    raise AssertionError("not reached")
+
+
+def _unreachable(study: str | None, found: str) -> SetupError:
+    return SetupError(
+        Finding("STUDY_UNREACHABLE", public_uri(study or "memory"), "a SQLite file or a database that Optuna can use",
+                found, "Check the path or URL of --study, its folder, your rights there and that the server runs.")
+    )  # fmt: skip
+
+
+def _first_line(error: BaseException, study: str | None) -> str:
+    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    for secret in (study, storage_url(study)) if study else ():
+        text = text.replace(secret, public_uri(secret))
+    return text
