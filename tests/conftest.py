@@ -14,11 +14,12 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-import scipy.sparse as sp
 from hypothesis import settings
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.errors import Finding
+from fixtures.places import ARCHIVES, SHARED
+from fixtures.quiet_listener import QuietListener
+from fixtures.synthetic_cells import draw_cells
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 # A busy machine is no fault of the code under test.
 settings.register_profile("cellmark", deadline=None)
 settings.load_profile("cellmark")
-
-SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 @pytest.fixture(scope="session")
@@ -49,49 +48,6 @@ def reference_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the reference results (../shared/reference) are not on this machine")
     return folder
-
-
-class QuietListener:
-    """Hears everything a training run says and keeps the notes."""
-
-    def __init__(self) -> None:
-        self.notes: list[Finding] = []
-
-    def step(self, name: str) -> None:
-        pass
-
-    def note(self, finding: Finding) -> None:
-        self.notes.append(finding)
-
-    def data(self, cells: object, split: object) -> None:
-        pass
-
-    def trial(self, trial: object) -> None:
-        pass
-
-    def epoch(self, epoch: object) -> None:
-        pass
-
-
-def draw_cells(*, n_per_type: int = 40, n_genes: int = 120, seed: int = 0) -> ad.AnnData:
-    """Cells of three types, each with ten genes of its own; `GENE0..`, three `MT-` genes, two donors."""
-    generator = np.random.default_rng(seed)
-    types = ["B cell", "NK cell", "T cell"]
-    rates = generator.gamma(0.6, 1.0, n_genes)
-    counts, labels = [], []
-    for number, name in enumerate(types):
-        own = rates.copy()
-        own[number * 10 : number * 10 + 10] += 6
-        counts.append(generator.poisson(own * generator.lognormal(0, 0.3, (n_per_type, 1))))
-        labels += [name] * n_per_type
-    names = [f"GENE{number}" for number in range(n_genes - 3)] + ["MT-CO1", "MT-ND1", "MT-ND2"]
-    n_cells = 3 * n_per_type
-    obs = pd.DataFrame(
-        {"cell_type": labels, "donor": [f"d{number % 2}" for number in range(n_cells)]},
-        index=[f"cell-{seed}-{number}" for number in range(n_cells)],
-    )
-    X = sp.csr_matrix(np.vstack(counts).astype(np.float32))
-    return ad.AnnData(X, obs=obs, var=pd.DataFrame(index=names))
 
 
 @pytest.fixture(scope="session")
@@ -147,7 +103,7 @@ def full_markers(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     from cellmark.schemas.manifest.marker_table import COLUMNS, marker_table
 
     folder = tmp_path_factory.mktemp("markers") / "bundle"
-    shutil.copytree(Path(__file__).resolve().parent / "archives" / "v1", folder)
+    shutil.copytree(ARCHIVES / "v1", folder)
     given = pd.read_parquet(folder / MARKERS)[["cell_type", "rank", "gene_symbol", "ranking"]]
     generator = np.random.default_rng(0)
     numbers = {name for name, column in COLUMNS.items() if column.dtype == "float64"}

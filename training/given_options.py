@@ -39,7 +39,7 @@ def genes_given(text: str | None) -> tuple[str, ...] | None:
     """A file of gene symbols, or symbols between commas; None where nothing was given."""
     if text is None:
         return None
-    from .cells.gene_lists import gene_list
+    from .markers.gene_lists import gene_list
 
     return gene_list(text)
 

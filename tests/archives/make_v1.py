@@ -20,12 +20,12 @@ from captum.attr import DeepLift
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from conftest import QuietListener, draw_cells  # noqa: E402
-
 from cellmark.training.config import TrainingConfig  # noqa: E402
 from cellmark.training.network.classifier import NetworkShape  # noqa: E402
 from cellmark.training.network.fit import FitSettings  # noqa: E402
 from cellmark.training.run import TrainedModel, train  # noqa: E402
+from fixtures.quiet_listener import QuietListener  # noqa: E402
+from fixtures.synthetic_cells import draw_cells  # noqa: E402
 
 N_GENES = 60
 

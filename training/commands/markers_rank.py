@@ -77,10 +77,10 @@ def rank(
 
     from cellmark.schemas.atomic_output import refuse_existing
     from cellmark.training.cells.cli_numbers import check_range
-    from cellmark.training.cells.gene_lists import gene_list, select
     from cellmark.training.commands.show_rankings import show_ranking, show_rankings
     from cellmark.training.commands.steps import Steps
     from cellmark.training.markers.baseline_markers import baseline_markers, check_method
+    from cellmark.training.markers.gene_lists import gene_list, select
     from cellmark.training.markers.marker_files import TABLES, check_not_input, check_suffix, write_h5ad, write_table
     from cellmark.training.markers.marker_statistics import marker_statistics
     from cellmark.training.markers.ranking_overlap import ranking_overlap

@@ -15,7 +15,7 @@ from cellmark.schemas.errors import Finding
 from cellmark.schemas.normalization import normalize
 
 from ..cells.cli_numbers import check_range
-from ..cells.gene_lists import gene_list, select
+from ..markers.gene_lists import gene_list, select
 from ..markers.marker_ranking import type_profiles
 from .cells_alike import cells_alike
 from .group_cells import components, leiden_groups, require_igraph

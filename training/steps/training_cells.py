@@ -12,13 +12,13 @@ from cellmark.schemas.normalization import normalize
 
 from ..cells.choose_panel import choose_panel
 from ..cells.drop_untrainable import drop_untrainable
-from ..cells.gene_lists import allowed_markers
 from ..cells.labelled_cells import LabelledCells, read_labelled
 from ..cells.split import Split, split_cells
 from ..config import TrainingConfig
 from ..evaluation.cell_ontology import CellOntology
 from ..evaluation.ontology_section import read_ontology_map, unmapped_notes
 from ..listener import Listener
+from ..markers.gene_lists import allowed_markers
 from .evaluate_independent import check_independent, fit_independent
 
 

@@ -1,0 +1,70 @@
+"""The contracts in pyproject.toml are kept, and each of them notices a violation planted in a copy of the sources."""
+
+import os
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from fixtures.places import ROOT
+
+WORLDS = ("schemas", "training", "serving")
+
+pytestmark = pytest.mark.skipif(
+    find_spec("importlinter") is None, reason="import-linter is not installed: pip install '.[check]'"
+)
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    """A copy of the three packages under `cellmark/`, and of the configuration, to plant imports in."""
+    for world in WORLDS:
+        shutil.copytree(ROOT / world, tmp_path / "cellmark" / world, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def lint(sources: Path) -> subprocess.CompletedProcess[str]:
+    command = (
+        "import sys; from importlinter.cli import lint_imports_command as run; sys.argv[0] = 'lint-imports'; run()"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", command, "--no-cache", "--no-logo"],
+        cwd=sources,
+        env={**os.environ, "PYTHONPATH": str(sources)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_the_sources_keep_every_contract(sources: Path) -> None:
+    answer = lint(sources)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "0 broken" in answer.stdout
+
+
+@pytest.mark.parametrize(
+    ("world", "planted", "contract"),
+    [
+        ("schemas", "import cellmark.serving", "The contract knows neither world"),
+        ("schemas", "def f():\n    from cellmark.training import run", "The contract knows neither world"),
+        ("schemas", "import torch", "The contract needs no training, tracking or serving library"),
+        ("schemas", "def f():\n    import mlflow.onnx", "The contract needs no training, tracking or serving library"),
+        ("serving", "def f():\n    import cellmark.training.run", "Training and serving never import each other"),
+        ("training", "from cellmark.serving import Annotator", "Training and serving never import each other"),
+        ("serving", "def f():\n    import great_expectations as gx", "Great Expectations in one module"),
+        ("serving", "def f():\n    from onnx import helper", "Serving needs nothing of the training extra"),
+        ("serving", "def f():\n    from mlflow import MlflowClient", "Serving asks MLflow in one module"),
+        ("training", "def f():\n    import bentoml", "Training needs no web stack"),
+    ],
+)
+def test_a_planted_import_breaks_its_contract(sources: Path, world: str, planted: str, contract: str) -> None:
+    (sources / "cellmark" / world / "planted.py").write_text(planted + "\n")
+    answer = lint(sources)
+    assert answer.returncode == 1, answer.stdout + answer.stderr
+    assert f"{contract} BROKEN" in answer.stdout
+    assert f"cellmark.{world}.planted" in answer.stdout

@@ -1,0 +1,25 @@
+"""What a training tells of trust in a terminal: every number is the manifest's."""
+
+from cellmark.training.commands.show import trust_lines
+from fixtures import full_report as made
+
+
+def test_folds_calibration_unknown_cells_and_sets_are_told() -> None:
+    manifest = made.full_facts(2, n_cells=60).manifest
+    folds, calibration, unknown, sets = trust_lines(manifest)
+    assert folds == "Donors held out in turn: accuracy 0.923, macro-F1 0.876; logistic regression 0.846"
+    assert calibration == "Calibration error: 1.2%"
+    assert unknown.startswith("Unassigned: 3.0% of known cells, 50% of cells of types that a network was not shown (")
+    assert sets == "Label sets at 1%: 98.7% hold the label, 1.31 types on average"
+
+
+def test_types_that_folds_could_not_learn_are_said_to_lower_the_numbers() -> None:
+    manifest = made.full_facts(2, n_cells=60).manifest
+    evaluation = manifest.evaluation.model_copy(update={"hardly_learned": {"d1": ["a"]}})
+    lines = trust_lines(manifest.model_copy(update={"evaluation": evaluation}))
+    assert "hardly be learned" in lines[1]
+
+
+def test_a_model_without_measures_says_nothing_of_them() -> None:
+    missing = dict.fromkeys(("evaluation", "calibration", "novelty", "label_sets"))
+    assert trust_lines(made.full_facts(2, n_cells=60).manifest.model_copy(update=missing)) == []
