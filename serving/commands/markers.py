@@ -126,12 +126,14 @@ def _write_into(
     trusted: bool,
     force: bool,
 ) -> None:
-    from cellmark.serving.outputs.write_calls import check_format
+    from cellmark.serving.outputs.write_calls import check_output
     from cellmark.serving.outputs.write_markers import check_cells, write_markers_into
+    from cellmark.serving.reader.open_apart import open_source
     from cellmark.serving.scoring.markers import read_markers
 
-    check_format(out, (".h5ad",))
+    check_output(out, force=force, formats=(".h5ad",))
     check_cells(cells)
     table = read_markers(model, cell_type, top=top)
-    n_genes, n_types = write_markers_into(table, cells, out, groupby=groupby, trusted=trusted, force=force)
+    with open_source(cells, trusted=trusted, may_write=True) as source:
+        n_genes, n_types = write_markers_into(table, source, out, origin=cells, groupby=groupby, force=force)
     typer.echo(f"{n_genes} genes of each of {n_types} cell types written to {out}")

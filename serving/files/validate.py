@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.cells.anndata_facts import AnndataFacts, facts_of_h5ad
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.read_anndata import RAW
-from cellmark.schemas.cells.reading import reading
 from cellmark.schemas.checks.check_matrix import MatrixWatch
 from cellmark.schemas.checks.checked_cells import ROWS_TO_REFUSE, CheckedCells
 from cellmark.schemas.checks.checks import CheckReport, Profile, check_cells, gravest_first
@@ -20,8 +18,7 @@ from cellmark.schemas.genes.gene_panel import check_share
 from cellmark.schemas.genes.panel_evidence import check_attribution_share
 from cellmark.schemas.quality.quality_report import QualityReport
 
-from ..reader.open_apart import open_source
-from ..reader.reader_cells import ReaderCells
+from ..reader.open_apart import describe_h5ad, open_source
 from ..scoring.quality import QualityWatch
 
 ALIKE = 0.9
@@ -117,11 +114,6 @@ def validate_cells(
     return ValidationReport(source.n_obs, source.n_vars, findings, quality=quality)
 
 
-def _described(path: Path) -> AnndataFacts:
-    with reading(path, "an AnnData file (.h5ad)"):
-        return facts_of_h5ad(path)
-
-
 def check_path(
     path: Path,
     *,
@@ -152,7 +144,7 @@ def check_path(
             source = opened.enter_context(open_source(path, how, trusted=trusted))
             if profile != "publish":
                 return check_cells(source, **wanted)
-            facts = source.describe() if isinstance(source, ReaderCells) else _described(path)
+            facts = describe_h5ad(path, source)
             var = source.var
             if facts.has_raw and layer is None:
                 source = opened.enter_context(open_source(path, {**how, "layer": RAW}, trusted=trusted))

@@ -15,8 +15,8 @@ from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.columns import CALL_COLUMNS, MAJORITY_COLUMNS, NEW_POPULATION, UNS_KEY
 from cellmark.schemas.errors import Finding, OutputError
 
-from ..reader.reader_cells import ReaderCells
 from .copy_file import copy_file
+from .remote_cells import RemoteCells
 from .reserve_space import reserve_space
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def write_calls(frame: pd.DataFrame, path: Path, *, source: CellSource, origin: 
         write_table(frame.reset_index(), facts, path, force=force)
         return
     with whole_file(path, force=force) as draft:
-        if isinstance(source, ReaderCells):
+        if isinstance(source, RemoteCells):
             source.write_into(draft, frame, facts)
         else:
             write_into(draft, frame, facts, source=source, origin=origin)

@@ -6,15 +6,14 @@ from typing import Any
 import h5py
 import pandas as pd
 
-from cellmark.schemas.atomic_output import refuse_existing, whole_file
+from cellmark.schemas.atomic_output import whole_file
 from cellmark.schemas.calls.scanpy_layout import KEY, rows_for, to_rank_genes_groups
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.read import require_input
 from cellmark.schemas.errors import Finding, ReadError
 
-from ..reader.open_apart import open_source
-from ..reader.reader_cells import ReaderCells
 from .copy_file import copy_file
+from .remote_cells import RemoteCells
 from .reserve_space import reserve_space
 
 BYTES_PER_VALUE = 64
@@ -33,26 +32,23 @@ def check_cells(path: Path) -> None:
 
 def write_markers_into(
     table: pd.DataFrame,
-    cells: Path,
+    source: CellSource,
     out: Path,
     *,
+    origin: Path,
     groupby: str,
     key: str = KEY,
-    trusted: bool = False,
     force: bool = False,
 ) -> tuple[int, int]:
-    """Copy `cells` to `out` and put the markers into `uns[key]`; everything else stays byte by byte. Returns the
-    numbers of genes, of each cell type, and of cell types that were put there.
+    """Copy `origin`, the file of the cells, to `out` and put the markers into `uns[key]`; everything else stays byte by
+    byte. Returns the numbers of genes, of each cell type, and of cell types that were put there.
 
-    `trusted`: open the file in this process (see `open_apart`). Raises `ReadError`, `LabelError` and
-    `GeneOverlapError` for cells that do not fit, `OutputError`.
+    Raises `LabelError` and `GeneOverlapError` for cells that do not fit, `OutputError`.
     """
-    check_cells(cells)
-    refuse_existing(out, force=force)
-    with open_source(cells, trusted=trusted, may_write=True) as source, whole_file(out, force=force) as draft:
-        if isinstance(source, ReaderCells):
+    with whole_file(out, force=force) as draft:
+        if isinstance(source, RemoteCells):
             return source.write_markers(draft, table, groupby=groupby, key=key)
-        return put_markers(draft, table, source=source, origin=cells, groupby=groupby, key=key)
+        return put_markers(draft, table, source=source, origin=origin, groupby=groupby, key=key)
 
 
 def put_markers(

@@ -8,9 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from cellmark.schemas.cells.anndata_facts import AnndataFacts, facts_of_h5ad
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.check_folder import refuse_links_out
 from cellmark.schemas.cells.read import open_cells, refuse_special, require_input
+from cellmark.schemas.cells.reading import reading as reading_file
 
 from .reader_cells import ReaderCells
 from .reader_messages import unpack_frame
@@ -78,6 +80,14 @@ def open_source(
     if trusted:
         return open_cells(path, **(reading or {}))
     return open_apart(path, may_write=may_write, **(reading or {}))
+
+
+def describe_h5ad(path: Path, source: CellSource) -> AnndataFacts:
+    """What an `.h5ad` has beside its cells, found out by the process that opened them as `source`."""
+    if isinstance(source, ReaderCells):
+        return source.describe()
+    with reading_file(path, "an AnnData file (.h5ad)"):
+        return facts_of_h5ad(path)
 
 
 def _open(path: Path, question: Mapping[str, Any], rules: ReadingRules, *, may_write: bool) -> ReaderCells:

@@ -11,9 +11,10 @@ import scipy.sparse as sp
 from pydantic import TypeAdapter, ValidationError
 
 from cellmark.schemas.cells.anndata_facts import MOST_EMBEDDINGS, MOST_KEYS, AnndataFacts
-from cellmark.schemas.cells.cell_source import CellSource, OtherMatrix, RowChunk
+from cellmark.schemas.cells.cell_source import OtherMatrix, RowChunk
 from cellmark.schemas.cells.stored_matrix import slice_rows
 
+from ..outputs.remote_cells import RemoteCells
 from .reader_messages import BrokenMessageError, Message, is_count, pack_frame, unpack_findings, unpack_frame
 from .reader_process import Reader
 
@@ -21,7 +22,7 @@ MOST_OTHERS = 1000
 FACTS = TypeAdapter(AnndataFacts)
 
 
-class ReaderCells(CellSource):
+class ReaderCells(RemoteCells):
     """Cells of a reader's open file. `library_size`: that of an `.npz`, float64 [cells], None otherwise.
 
     What the reader tells is checked before it is used: it may be damaged, whatever its file did to it. One loop over
@@ -59,14 +60,12 @@ class ReaderCells(CellSource):
                 yield RowChunk(start + row, slice_rows(block, row, min(row + n_rows, block.shape[0])))
             start += block.shape[0]
 
-    def write_into(self, draft: Path, frame: pd.DataFrame, calls: dict[str, Any]) -> None:
-        """Write calls into `draft`, a copy of the file or an empty one: see `write_calls.write_into`."""
+    def write_into(self, draft: Path, frame: pd.DataFrame, facts: dict[str, Any]) -> None:
         packed = pack_frame(frame)
-        question = {"ask": "write", "draft": str(draft.resolve()), "calls": calls, **packed.facts}
+        question = {"ask": "write", "draft": str(draft.resolve()), "calls": facts, **packed.facts}
         self._ask(question, *packed.arrays, writes=True)
 
     def write_markers(self, draft: Path, table: pd.DataFrame, *, groupby: str, key: str) -> tuple[int, int]:
-        """Write markers into `draft`, to be a copy of the file: see `write_markers.put_markers`."""
         packed = pack_frame(table)
         question = {"ask": "markers", "draft": str(draft.resolve()), "groupby": groupby, "key": key, **packed.facts}
         told = self._ask(question, *packed.arrays, writes=True).facts

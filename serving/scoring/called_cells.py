@@ -1,7 +1,7 @@
 """The cells that a model left unassigned with all their genes, and called ones to compare them with."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -13,16 +13,33 @@ from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
 from cellmark.schemas.columns import BEST_CELL_TYPE, NOVELTY
 from cellmark.schemas.errors import Finding, ModelError, ParameterError
 
-if TYPE_CHECKING:
-    from ..annotator import Annotator
+from ..models.model_source import ModelSource
+from .call_rules import CallRules
 
 PER_TYPE = 2000
 """Called cells of one type that are kept: more would only cost memory and time."""
 ROWS = 4096
 
 
+class CallsCells(Protocol):
+    """What is needed of an `Annotator` here."""
+
+    source: ModelSource
+    cell_types: list[str]
+
+    def rules(self) -> CallRules: ...
+
+    def call(
+        self,
+        checked: CheckedCells,
+        *,
+        observe: Callable[[RowChunk, PreparedChunk], None] | None,
+        on_progress: Callable[[int], None],
+    ) -> pd.DataFrame: ...
+
+
 def gather_called_cells(
-    annotator: "Annotator",
+    annotator: CallsCells,
     checked: CheckedCells,
     *,
     above: float | None = None,
