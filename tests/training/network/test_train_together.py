@@ -17,6 +17,18 @@ from cellmark.training.network.standardization import standardization
 from cellmark.training.network.train_together import _new_classifiers, train_together
 
 N_TYPES = 3
+
+
+@pytest.fixture(autouse=True)
+def whole_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training multiplies all 24 bits of its factors, as the reference does.
+
+    `fast_products` lets processors with AMX round factors to bfloat16, 8 bits: steps differ by more than any tolerance
+    that could still tell a wrong optimizer from a right one. Here the optimizer is in question, not the products.
+    """
+    monkeypatch.setattr(torch, "set_float32_matmul_precision", lambda precision: None)
+
+
 # One batch an epoch, no noise and no dropout: nothing is left to chance but the first weights.
 EXACT = FitSettings(
     shape=NetworkShape((12, 8), dropout=0.0), max_epochs=8, batch_size=500, noise=0.0, patience=99, learning_rate=5e-3,
