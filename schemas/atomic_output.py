@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cellmark.schemas.errors import Finding, OutputError
+from .errors import Finding, OutputError
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:

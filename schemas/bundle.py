@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
-from cellmark.schemas.canonical_json import canonical_json
-from cellmark.schemas.errors import BundleError, Finding, ModelError
-from cellmark.schemas.genes.gene_panel import GenePanel
-from cellmark.schemas.genes.panel_evidence import PanelEvidence
-from cellmark.schemas.manifest.expectations_format import library_size_range, parse_expectations
-from cellmark.schemas.manifest.manifest import (
+from .canonical_json import canonical_json
+from .errors import BundleError, Finding, ModelError
+from .genes.gene_panel import GenePanel
+from .genes.panel_evidence import PanelEvidence
+from .manifest.expectations_format import library_size_range, parse_expectations
+from .manifest.manifest import (
     FORMAT_VERSION,
     MANIFEST_NAME,
     FileEntry,

@@ -23,7 +23,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from cellmark.schemas.error_codes import CODES
+from .error_codes import CODES
 
 Severity = Literal["error", "warning", "info"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
-from cellmark.schemas.bundle import GOLDEN_CELLS, Bundle
-from cellmark.schemas.errors import BundleError, Finding, ModelError
+from .bundle import GOLDEN_CELLS, Bundle
+from .errors import BundleError, Finding, ModelError
 
 PROBABILITY_TOLERANCE = 1e-4
 ATTRIBUTION_TOLERANCE = 1e-3

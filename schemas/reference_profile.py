@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from pydantic import model_validator
 
-from cellmark.schemas.bundle import DISTILLED_PROFILE, REFERENCE_PROFILE, Bundle, content_error
-from cellmark.schemas.canonical_json import canonical_json
-from cellmark.schemas.errors import Finding, ModelError
-from cellmark.schemas.manifest.manifest_section import Section
+from .bundle import DISTILLED_PROFILE, REFERENCE_PROFILE, Bundle, content_error
+from .canonical_json import canonical_json
+from .errors import Finding, ModelError
+from .manifest.manifest_section import Section
 
 LEVELS = tuple(number / 20 for number in range(1, 20))
 """Of the quantiles: 5, 10, ... 95 %."""

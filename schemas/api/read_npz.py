@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
-from cellmark.schemas.api.request_cells import LONGEST_NAME, RequestCells, csr_cells
-from cellmark.schemas.cells.file_kind import file_kind
-from cellmark.schemas.cells.read_limits import NO_LIMITS, ReadLimits
-from cellmark.schemas.cells.reading import reading
-from cellmark.schemas.errors import Finding, ReadError, RequestError
+from ..cells.file_kind import file_kind
+from ..cells.read_limits import NO_LIMITS, ReadLimits
+from ..cells.reading import reading
+from ..errors import Finding, ReadError, RequestError
+from .request_cells import LONGEST_NAME, RequestCells, csr_cells
 
 EXPECTED = "an .npz with plain arrays genes, cell_ids, indptr, indices, data and, if given, library_sizes"
 REQUIRED = ("genes", "cell_ids", "indptr", "indices", "data")

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cellmark.schemas.cells.cell_source import CellSource, MemoryCells
-from cellmark.schemas.errors import Finding, ReadError, RequestError
+from ..cells.cell_source import CellSource, MemoryCells
+from ..errors import Finding, ReadError, RequestError
 
 GenesSource = Literal["genes", "keys"]
 N_EXAMPLES = 5

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cellmark.schemas.errors import Finding
+from ..errors import Finding
 
 MOST_FINDINGS = 20
 N_EXAMPLES = 5

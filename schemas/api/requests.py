@@ -7,7 +7,8 @@ import numpy as np
 import scipy.sparse as sp
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cellmark.schemas.api.request_cells import (
+from ..errors import Finding, RequestError
+from .request_cells import (
     LONGEST_NAME,
     N_EXAMPLES,
     RequestCells,
@@ -15,8 +16,7 @@ from cellmark.schemas.api.request_cells import (
     csr_cells,
     memory_source,
 )
-from cellmark.schemas.api.request_findings import request_findings
-from cellmark.schemas.errors import Finding, RequestError
+from .request_findings import request_findings
 
 Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 Number = Annotated[float, Field(allow_inf_nan=False)]

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cellmark.schemas.manifest.manifest import (
+from ..manifest.manifest import (
     CellTypeEntry,
     NormalizationEntry,
     PanelEntry,

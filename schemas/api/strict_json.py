@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from cellmark.schemas.errors import Finding, RequestError
+from ..errors import Finding, RequestError
 
 N_EXAMPLES = 5
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.errors import Finding
-from cellmark.schemas.manifest.marker_table import MarkerColumn
+from ..errors import Finding
+from ..manifest.marker_table import MarkerColumn
 
 MARKER_COLUMNS: dict[str, MarkerColumn] = {
     "population": MarkerColumn("string", "the new population that the gene marks"),

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.errors import Finding, GeneOverlapError, LabelError, ParameterError
-from cellmark.schemas.genes.mangled_gene_names import ensembl_id, genome_prefix
-from cellmark.schemas.manifest.marker_table import marker_table
+from ..errors import Finding, GeneOverlapError, LabelError, ParameterError
+from ..genes.mangled_gene_names import ensembl_id, genome_prefix
+from ..manifest.marker_table import marker_table
 
 if TYPE_CHECKING:
     from anndata import AnnData

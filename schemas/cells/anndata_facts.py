@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import scipy.sparse as sp
 
-from cellmark.schemas.cells.check_hdf5 import check_hdf5
+from .check_hdf5 import check_hdf5
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -58,7 +58,7 @@ class AnndataFacts:
 
 def facts_of_anndata(adata: "AnnData") -> AnndataFacts:
     """The facts of an AnnData in memory; it stays as it is."""
-    from cellmark.schemas.cells.read_anndata import RAW
+    from .read_anndata import RAW
 
     matrices = [("X", adata.X)] + (
         [("raw.X", adata.raw.X)] if adata.raw is not None and RAW not in adata.layers else []

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cellmark.schemas.errors import Finding
+from ..errors import Finding
 
 
 @dataclass(frozen=True, slots=True)

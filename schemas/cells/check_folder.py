@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from cellmark.schemas.errors import Finding, ReadError
+from ..errors import Finding, ReadError
 
 MOST_FILES = 5_000_000
 MOST_LEVELS = 64

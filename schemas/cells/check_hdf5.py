@@ -4,7 +4,7 @@ from pathlib import Path
 
 import h5py
 
-from cellmark.schemas.errors import Finding, ReadError
+from ..errors import Finding, ReadError
 
 MOST_COMPRESSED = 1100
 """Deflate makes values at most 1,032 times smaller; a dataset that claims more is damaged, or meant to fill memory."""

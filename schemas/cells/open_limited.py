@@ -5,7 +5,7 @@ import io
 from pathlib import Path
 from typing import IO, Any
 
-from cellmark.schemas.errors import Finding, ReadError
+from ..errors import Finding, ReadError
 
 
 class _LimitedStream(io.RawIOBase):

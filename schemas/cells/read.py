@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from cellmark.schemas.cells.cell_source import CellSource
-from cellmark.schemas.cells.read_limits import NO_LIMITS, ReadLimits
-from cellmark.schemas.errors import Finding, ParameterError, ReadError
+from ..errors import Finding, ParameterError, ReadError
+from .cell_source import CellSource
+from .read_limits import NO_LIMITS, ReadLimits
 
 TABLES = (".csv", ".tsv", ".txt")
 READ = ".h5ad, .zarr, .h5 (10x), a 10x matrix folder, " + ", ".join(TABLES) + " (also .gz)"
@@ -30,7 +30,7 @@ def open_cells(
     source = _open(Path(path), layer, genes_by_cells, limits)
     if not recover_counts:
         return source
-    from cellmark.schemas.cells.recover_counts import recover_source
+    from .recover_counts import recover_source
 
     try:
         return recover_source(source)
@@ -48,23 +48,23 @@ def _open(location: Path, layer: str | None, genes_by_cells: bool, limits: ReadL
     _check_arguments(location, suffix, layer, genes_by_cells)
     match suffix:
         case ".h5ad" if location.is_file():
-            from cellmark.schemas.cells.read_h5ad import open_h5ad
+            from .read_h5ad import open_h5ad
 
             return open_h5ad(location, layer=layer, limits=limits)
         case ".h5" if location.is_file():
-            from cellmark.schemas.cells.read_tenx import read_tenx_h5
+            from .read_tenx import read_tenx_h5
 
             return read_tenx_h5(location, limits=limits)
         case ".csv" | ".tsv" | ".txt" if location.is_file():
-            from cellmark.schemas.cells.read_table import read_table
+            from .read_table import read_table
 
             return read_table(location, genes_by_cells=genes_by_cells, limits=limits)
         case ".zarr" if location.is_dir():
-            from cellmark.schemas.cells.read_zarr import read_zarr
+            from .read_zarr import read_zarr
 
             return read_zarr(location, layer=layer, limits=limits)
         case _ if location.is_dir() and any(location.glob("matrix.mtx*")):
-            from cellmark.schemas.cells.read_tenx import read_tenx_folder
+            from .read_tenx import read_tenx_folder
 
             return read_tenx_folder(location, limits=limits)
         case _:

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cellmark.schemas.cells.cell_source import MemoryCells, OtherMatrix
-from cellmark.schemas.cells.reading import gene_features, unknown_layer
-from cellmark.schemas.cells.stored_matrix import native
-from cellmark.schemas.errors import Finding, ReadError
+from ..errors import Finding, ReadError
+from .cell_source import MemoryCells, OtherMatrix
+from .reading import gene_features, unknown_layer
+from .stored_matrix import native
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cellmark.schemas.cells.cell_source import CellSource, MemoryCells, OtherMatrix, RowChunk
-from cellmark.schemas.cells.check_hdf5 import check_hdf5
-from cellmark.schemas.cells.file_kind import file_kind
-from cellmark.schemas.cells.read_anndata import RAW, cells_from_anndata, to_csr
-from cellmark.schemas.cells.read_limits import NO_LIMITS, ReadLimits
-from cellmark.schemas.cells.reading import gene_features, not_anndata, reading, unknown_layer
-from cellmark.schemas.cells.stored_matrix import CsrReader, DenseReader, LoadedReader, MatrixReader
-from cellmark.schemas.errors import Finding, ReadError
+from ..errors import Finding, ReadError
+from .cell_source import CellSource, MemoryCells, OtherMatrix, RowChunk
+from .check_hdf5 import check_hdf5
+from .file_kind import file_kind
+from .read_anndata import RAW, cells_from_anndata, to_csr
+from .read_limits import NO_LIMITS, ReadLimits
+from .reading import gene_features, not_anndata, reading, unknown_layer
+from .stored_matrix import CsrReader, DenseReader, LoadedReader, MatrixReader
 
 EXPECTED = "an AnnData file (.h5ad)"
 KNOWN_ENCODINGS = {True: {"array": "0.2.0"}, False: {"csr_matrix": "0.1.0", "csc_matrix": "0.1.0"}}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cellmark.schemas.errors import Finding, ReadError
+from ..errors import Finding, ReadError
 
 GIB = 1024**3
 

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cellmark.schemas.cells.cell_source import MemoryCells
-from cellmark.schemas.cells.open_limited import open_limited
-from cellmark.schemas.cells.read_limits import NO_LIMITS, ReadLimits
-from cellmark.schemas.cells.reading import reading
-from cellmark.schemas.cells.table_layout import (
+from ..errors import Finding, ReadError
+from .cell_source import MemoryCells
+from .open_limited import open_limited
+from .read_limits import NO_LIMITS, ReadLimits
+from .reading import reading
+from .table_layout import (
     TableLayout,
     find_layout,
     invalid_table,
@@ -23,8 +24,7 @@ from cellmark.schemas.cells.table_layout import (
     no_genes,
     rows_after_header,
 )
-from cellmark.schemas.cells.table_orientation import names_swapped
-from cellmark.schemas.errors import Finding, ReadError
+from .table_orientation import names_swapped
 
 EXPECTED = "a table of counts (.csv, .tsv or .txt)"
 VALUES_AT_ONCE = 4_000_000

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cellmark.schemas.cells.cell_source import MemoryCells
-from cellmark.schemas.cells.check_hdf5 import MOST_COMPRESSED, check_hdf5
-from cellmark.schemas.cells.file_kind import file_kind
-from cellmark.schemas.cells.open_limited import open_limited
-from cellmark.schemas.cells.read_limits import NO_LIMITS, ReadLimits
-from cellmark.schemas.cells.reading import GENE_EXPRESSION, gene_features, not_anndata, reading
-from cellmark.schemas.errors import Finding, ReadError
+from ..errors import Finding, ReadError
+from .cell_source import MemoryCells
+from .check_hdf5 import MOST_COMPRESSED, check_hdf5
+from .file_kind import file_kind
+from .open_limited import open_limited
+from .read_limits import NO_LIMITS, ReadLimits
+from .reading import GENE_EXPRESSION, gene_features, not_anndata, reading
 
 EXPECTED_H5 = "a 10x Genomics file (.h5)"
 EXPECTED_FOLDER = "a 10x matrix folder (matrix.mtx, barcodes.tsv, features.tsv or genes.tsv; also .gz)"

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from cellmark.schemas.cells.cell_source import MemoryCells, OtherMatrix
-from cellmark.schemas.cells.read_anndata import RAW, cells_from_anndata, check_compressed, memory_cells, to_csr
-from cellmark.schemas.cells.read_limits import NO_LIMITS, ReadLimits
-from cellmark.schemas.cells.reading import not_anndata, reading, unknown_layer
-from cellmark.schemas.errors import Finding, ReadError
+from ..errors import Finding, ReadError
+from .cell_source import MemoryCells, OtherMatrix
+from .read_anndata import RAW, cells_from_anndata, check_compressed, memory_cells, to_csr
+from .read_limits import NO_LIMITS, ReadLimits
+from .reading import not_anndata, reading, unknown_layer
 
 EXPECTED = "an AnnData folder (.zarr)"
 

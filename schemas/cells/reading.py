@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.errors import CellmarkError, Finding, ReadError
+from ..errors import CellmarkError, Finding, ReadError
 
 GENE_EXPRESSION = "Gene Expression"
 BESIDE_GENES = (

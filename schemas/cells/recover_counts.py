@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from cellmark.schemas.cells.cell_source import CellSource, RowChunk
-from cellmark.schemas.counts.count_steps import INVERSES, find_steps
-from cellmark.schemas.counts.expression_kinds import ExpressionState
-from cellmark.schemas.counts.expression_state import detect_state
-from cellmark.schemas.counts.sample_cells import sample_cells
-from cellmark.schemas.errors import CountsError, Finding
-from cellmark.schemas.normalization import EXACT_IN_FLOAT32
+from ..counts.count_steps import INVERSES, find_steps
+from ..counts.expression_kinds import ExpressionState
+from ..counts.expression_state import detect_state
+from ..counts.sample_cells import sample_cells
+from ..errors import CountsError, Finding
+from ..normalization import EXACT_IN_FLOAT32
+from .cell_source import CellSource, RowChunk
 
 MOST_RESIDUE = 0.1
 """Farthest that a value may be from a whole count: 32-bit logarithms of a count of 100,000 are off by as much."""

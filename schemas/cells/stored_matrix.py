@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import scipy.sparse as sp
 
-from cellmark.schemas.cells.cell_source import RowChunk
+from .cell_source import RowChunk
 
 BLOCK_VALUES = 4_000_000
 """Values read from the file at once (32 MB with their indices); chunks of rows are views into such a block."""

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
-from cellmark.schemas.errors import Finding, ReadError
+from ..errors import Finding, ReadError
 
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", " ": "spaces"}
 LONGEST_HEADER = 256 * 1024**2

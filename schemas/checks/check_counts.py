@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.sparse as sp
 
-from cellmark.schemas.errors import Finding
+from ..errors import Finding
 
 LARGEST_COUNT = 2**24
 """Above this, float32 no longer holds every whole number."""

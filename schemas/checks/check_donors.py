@@ -5,10 +5,10 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.checks.check_labels import N_EXAMPLES, numbered
-from cellmark.schemas.checks.label_text import as_meant, brief, shown
-from cellmark.schemas.checks.likely_columns import columns_in_words, likely_donors
-from cellmark.schemas.errors import Finding, Severity
+from ..errors import Finding, Severity
+from .check_labels import N_EXAMPLES, numbered
+from .label_text import as_meant, brief, shown
+from .likely_columns import columns_in_words, likely_donors
 
 FEW_CELLS = 5
 """Cells a donor, on average, below which a column rather numbers cells."""

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from cellmark.schemas.cells.cell_source import CellSource
-from cellmark.schemas.checks.check_donors import donor_findings
-from cellmark.schemas.checks.check_labels import label_findings
-from cellmark.schemas.checks.checked_cells import ROWS_TO_REFUSE, CheckedCells
-from cellmark.schemas.checks.orientation import transposed_findings
-from cellmark.schemas.errors import Finding, InputError
-from cellmark.schemas.genes.gene_panel import GenePanel
+from ..cells.cell_source import CellSource
+from ..errors import Finding, InputError
+from ..genes.gene_panel import GenePanel
+from .check_donors import donor_findings
+from .check_labels import label_findings
+from .checked_cells import ROWS_TO_REFUSE, CheckedCells
+from .orientation import transposed_findings
 
 
 def labelled_findings(

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.checks.label_text import as_meant, as_seen, brief, has_hidden, shown, without_spaces
-from cellmark.schemas.checks.likely_columns import columns_in_words, likely_labels
-from cellmark.schemas.errors import Finding
+from ..errors import Finding
+from .label_text import as_meant, as_seen, brief, has_hidden, shown, without_spaces
+from .likely_columns import columns_in_words, likely_labels
 
 UNASSIGNED = "unassigned"
 SEPARATOR = " | "

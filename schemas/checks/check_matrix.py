@@ -6,10 +6,10 @@ Never part of a request for calls: `cellmark validate`, `POST /validate` and tra
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.cells.cell_source import CellSource, RowChunk
-from cellmark.schemas.errors import Finding
-from cellmark.schemas.normalization import row_sums
-from cellmark.schemas.quality.quality_table import find_mitochondrial
+from ..cells.cell_source import CellSource, RowChunk
+from ..errors import Finding
+from ..normalization import row_sums
+from ..quality.quality_table import find_mitochondrial
 
 ENOUGH_CELLS = 100
 """Cells below which a gene without counts says nothing."""

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.cells.anndata_facts import AnndataFacts
-from cellmark.schemas.checks.label_text import brief, shown
-from cellmark.schemas.errors import Finding
+from ..cells.anndata_facts import AnndataFacts
+from ..errors import Finding
+from .label_text import brief, shown
 
 SCHEMA = "CELLxGENE's schema 7.0.0"
 N_EXAMPLES = 5

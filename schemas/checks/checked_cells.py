@@ -10,22 +10,22 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cellmark.schemas.cells.cell_source import CellSource, RowChunk
-from cellmark.schemas.checks.check_counts import N_EXAMPLES, CountsProblems, check_counts
-from cellmark.schemas.checks.counts_elsewhere import look_at
-from cellmark.schemas.checks.library_size import (
+from ..cells.cell_source import CellSource, RowChunk
+from ..counts.sample_cells import sample_cells
+from ..errors import Finding, ReadError, raise_if_refused
+from ..genes.fit_genes import fit_genes
+from ..genes.gene_panel import MIN_PANEL_SHARE, GeneMatch, GenePanel, duplicate_notes, overlap_findings
+from ..normalization import row_sums
+from .check_counts import N_EXAMPLES, CountsProblems, check_counts
+from .counts_elsewhere import look_at
+from .library_size import (
     LibrarySizeSource,
     LibrarySizeWatch,
     given_library_size,
     summing_findings,
 )
-from cellmark.schemas.checks.orientation import transposed_findings
-from cellmark.schemas.checks.whole_findings import whole_findings
-from cellmark.schemas.counts.sample_cells import sample_cells
-from cellmark.schemas.errors import Finding, ReadError, raise_if_refused
-from cellmark.schemas.genes.fit_genes import fit_genes
-from cellmark.schemas.genes.gene_panel import MIN_PANEL_SHARE, GeneMatch, GenePanel, duplicate_notes, overlap_findings
-from cellmark.schemas.normalization import row_sums
+from .orientation import transposed_findings
+from .whole_findings import whole_findings
 
 ROWS_TO_REFUSE = 4096
 """Rows at a time when the values of an input are only looked at."""

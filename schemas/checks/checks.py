@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from cellmark.schemas.cells.anndata_facts import AnndataFacts, facts_of_anndata
-from cellmark.schemas.cells.cell_source import CellSource
-from cellmark.schemas.cells.read_anndata import RAW, cells_from_anndata
-from cellmark.schemas.checks.check_labelled import labelled_findings, own_panel, without_consequences
-from cellmark.schemas.checks.check_matrix import MatrixWatch
-from cellmark.schemas.checks.check_published import published_findings
-from cellmark.schemas.checks.checked_cells import ROWS_TO_REFUSE, CheckedCells
-from cellmark.schemas.checks.identical_cells import IdenticalCells
-from cellmark.schemas.checks.orientation import transposed_findings
-from cellmark.schemas.errors import Finding, InputError, ParameterError, Severity
+from ..cells.anndata_facts import AnndataFacts, facts_of_anndata
+from ..cells.cell_source import CellSource
+from ..cells.read_anndata import RAW, cells_from_anndata
+from ..errors import Finding, InputError, ParameterError, Severity
+from .check_labelled import labelled_findings, own_panel, without_consequences
+from .check_matrix import MatrixWatch
+from .check_published import published_findings
+from .checked_cells import ROWS_TO_REFUSE, CheckedCells
+from .identical_cells import IdenticalCells
+from .orientation import transposed_findings
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 
-from cellmark.schemas.cells.cell_source import CellSource, OtherMatrix
-from cellmark.schemas.counts.expression_kinds import ExpressionState
-from cellmark.schemas.counts.expression_state import detect_state
-from cellmark.schemas.counts.sample_cells import sample_cells
-from cellmark.schemas.errors import CellmarkError
+from ..cells.cell_source import CellSource, OtherMatrix
+from ..counts.expression_kinds import ExpressionState
+from ..counts.expression_state import detect_state
+from ..counts.sample_cells import sample_cells
+from ..errors import CellmarkError
 
 RECOVER = (
     "The counts can be recovered exactly: --recover-counts with annotate, explain and validate, recover_counts=True in "

@@ -4,8 +4,8 @@ import hashlib
 
 import numpy as np
 
-from cellmark.schemas.cells.cell_source import CellSource, RowChunk
-from cellmark.schemas.errors import Finding
+from ..cells.cell_source import CellSource, RowChunk
+from ..errors import Finding
 
 N_EXAMPLES = 5
 

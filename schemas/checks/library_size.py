@@ -5,9 +5,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.cells.cell_source import CellSource
-from cellmark.schemas.checks.check_counts import N_EXAMPLES
-from cellmark.schemas.errors import Finding
+from ..cells.cell_source import CellSource
+from ..errors import Finding
+from .check_counts import N_EXAMPLES
 
 LibrarySizeSource = Literal["given", "summed"]
 MIN_GENES_SHARE = 0.5

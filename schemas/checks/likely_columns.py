@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.checks.label_text import brief
+from .label_text import brief
 
 LABEL_NAME = re.compile(
     r"cell_?types?|cell_?class|annot|label|identit|subclass|subtype|lineage|population|leiden|louvain|cluster"

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from cellmark.schemas.cells.cell_source import CellSource
-from cellmark.schemas.cells.table_orientation import names_swapped
-from cellmark.schemas.errors import Finding
-from cellmark.schemas.genes.gene_panel import GenePanel
+from ..cells.cell_source import CellSource
+from ..cells.table_orientation import names_swapped
+from ..errors import Finding
+from ..genes.gene_panel import GenePanel
 
 FEWEST_GENES = 3
 """Genes of the model among the cell ids from which on they are no chance."""

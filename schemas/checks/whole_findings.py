@@ -2,10 +2,10 @@
 
 import scipy.sparse as sp
 
-from cellmark.schemas.cells.cell_source import CellSource
-from cellmark.schemas.checks.counts_elsewhere import look_at
-from cellmark.schemas.counts.whole_numbers import judge_whole_numbers
-from cellmark.schemas.errors import Finding
+from ..cells.cell_source import CellSource
+from ..counts.whole_numbers import judge_whole_numbers
+from ..errors import Finding
+from .counts_elsewhere import look_at
 
 
 def whole_findings(source: CellSource, sample: sp.csr_matrix) -> tuple[Finding, ...]:

@@ -3,8 +3,8 @@
 import numpy as np
 import scipy.sparse as sp
 
-from cellmark.schemas.counts.count_steps import INVERSES
-from cellmark.schemas.counts.expression_kinds import (
+from .count_steps import INVERSES
+from .expression_kinds import (
     ExpressionState,
     StateName,
     constant_total,

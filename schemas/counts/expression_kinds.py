@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from cellmark.schemas.counts.count_steps import Transform
+from .count_steps import Transform
 
 StateName = Literal[
     "counts",

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import scipy.sparse as sp
 
-from cellmark.schemas.counts.continuous_values import judge_negative, judge_without_steps
-from cellmark.schemas.counts.count_steps import INVERSES, N_TELLING, CountSteps, Transform, find_steps
-from cellmark.schemas.counts.expression_kinds import ExpressionState, constant_total, log_in_words, per_in_words
-from cellmark.schemas.counts.sample_cells import clean_sample
-from cellmark.schemas.counts.whole_numbers import judge_whole_numbers
+from .continuous_values import judge_negative, judge_without_steps
+from .count_steps import INVERSES, N_TELLING, CountSteps, Transform, find_steps
+from .expression_kinds import ExpressionState, constant_total, log_in_words, per_in_words
+from .sample_cells import clean_sample
+from .whole_numbers import judge_whole_numbers
 
 MOST_CLOSE = 0.95
 """Share of the sampled cells' different values that must be whole numbers of steps."""

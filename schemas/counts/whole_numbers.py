@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import scipy.sparse as sp
 
-from cellmark.schemas.normalization import row_sums
+from ..normalization import row_sums
 
 WholeKind = Literal["counts", "binary", "multiple", "rounded", "rounded_log", "depth_corrected"]
 

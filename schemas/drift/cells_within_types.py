@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.reference_profile import BEST, FEWEST_CELLS, HIGH, LEVELS, LOW, ReferenceProfile, measured
+from ..reference_profile import BEST, FEWEST_CELLS, HIGH, LEVELS, LOW, ReferenceProfile, measured
 
 STANDARD_ERRORS = 4.0
 """A share must differ by more than this many, else it is chance: four, since every type of a model is looked at."""

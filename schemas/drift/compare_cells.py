@@ -11,18 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.drift.cells_within_types import CellsWithinTypes, beyond_chance, ks_distance
-from cellmark.schemas.drift.drift_limits import LIMITS, Limits, judged_size, limits_of, severity_of
-from cellmark.schemas.drift.drift_report import (
-    ORDER,
-    DriftReport,
-    GeneDrift,
-    Measure,
-    PanelFacts,
-    Severity,
-    TypeDrift,
-)
-from cellmark.schemas.reference_profile import (
+from ..reference_profile import (
     FEWEST_CELLS,
     HIGH,
     LEVELS,
@@ -31,6 +20,17 @@ from cellmark.schemas.reference_profile import (
     ReferenceProfile,
     composition_of,
     measured,
+)
+from .cells_within_types import CellsWithinTypes, beyond_chance, ks_distance
+from .drift_limits import LIMITS, Limits, judged_size, limits_of, severity_of
+from .drift_report import (
+    ORDER,
+    DriftReport,
+    GeneDrift,
+    Measure,
+    PanelFacts,
+    Severity,
+    TypeDrift,
 )
 
 MOST = 0.5

@@ -6,9 +6,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cellmark.schemas.drift.compare_cells import compare_cells
-from cellmark.schemas.drift.drift_report import PanelFacts
-from cellmark.schemas.reference_profile import (
+from ..reference_profile import (
     ANSWERS,
     BEST,
     FEWEST_CELLS,
@@ -16,6 +14,8 @@ from cellmark.schemas.reference_profile import (
     DonorEffects,
     describe_cells,
 )
+from .compare_cells import compare_cells
+from .drift_report import PanelFacts
 
 PANEL_OVERLAP = "panel_overlap"
 

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from cellmark.schemas.drift.drift_report import Severity
-from cellmark.schemas.reference_profile import RATIOS, ReferenceProfile
+from ..reference_profile import RATIOS, ReferenceProfile
+from .drift_report import Severity
 
 
 class Limits(NamedTuple):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 if TYPE_CHECKING:
-    from cellmark.schemas.drift.drift_limits import Limits
+    from .drift_limits import Limits
 
 Severity = Literal["ok", "moved", "far"]
 ORDER: dict[Severity, int] = {"ok": 0, "moved": 1, "far": 2}

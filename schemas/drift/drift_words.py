@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from cellmark.schemas.drift.drift_limits import LIMITS, judged_size
-from cellmark.schemas.drift.drift_report import ORDER, DriftReport, Measure
-from cellmark.schemas.reference_profile import RATIOS
+from ..reference_profile import RATIOS
+from .drift_limits import LIMITS, judged_size
+from .drift_report import ORDER, DriftReport, Measure
 
 NAMES = {
     "library_size": "library size",

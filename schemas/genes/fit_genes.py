@@ -7,15 +7,15 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.cells.cell_source import CellSource
-from cellmark.schemas.errors import Finding
-from cellmark.schemas.genes.declared_organism import declared_organism
-from cellmark.schemas.genes.gene_findings import ambiguous_note, column_note, mapped_note, organism_finding
-from cellmark.schemas.genes.gene_ids import UNKNOWN, detect_listed_names
-from cellmark.schemas.genes.gene_panel import GeneMatch, GenePanel
-from cellmark.schemas.genes.map_gene_names import MappedGenes, map_gene_names
-from cellmark.schemas.genes.name_digest import NameList
-from cellmark.schemas.genes.resolve_gene_names import current_symbols
+from ..cells.cell_source import CellSource
+from ..errors import Finding
+from .declared_organism import declared_organism
+from .gene_findings import ambiguous_note, column_note, mapped_note, organism_finding
+from .gene_ids import UNKNOWN, detect_listed_names
+from .gene_panel import GeneMatch, GenePanel
+from .map_gene_names import MappedGenes, map_gene_names
+from .name_digest import NameList
+from .resolve_gene_names import current_symbols
 
 ID_COLUMNS = ("gene_ids", "gene_id", "ensembl_id", "ensembl_gene_id", "ensembl", "feature_id", "entrez_id", "entrez")
 SYMBOL_COLUMNS = (

@@ -1,9 +1,9 @@
 """What is said of an input's gene names: mapped, ambiguous, taken from another column, of another organism."""
 
-from cellmark.schemas.errors import Finding
-from cellmark.schemas.genes.gene_ids import MIXED, UNKNOWN, DetectedNames
-from cellmark.schemas.genes.gene_tables import ORGANISMS, RELEASE
-from cellmark.schemas.genes.map_gene_names import AmbiguousName, MappedGenes
+from ..errors import Finding
+from .gene_ids import MIXED, UNKNOWN, DetectedNames
+from .gene_tables import ORGANISMS, RELEASE
+from .map_gene_names import AmbiguousName, MappedGenes
 
 N_EXAMPLES = 5
 

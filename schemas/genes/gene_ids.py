@@ -6,10 +6,10 @@ from typing import Literal
 
 import numpy as np
 
-from cellmark.schemas.genes.gene_tables import ENTREZ, ORGANISMS, PREVIOUS, SYMBOL, load_gene_table
-from cellmark.schemas.genes.mangled_gene_names import ensembl_id, genome_prefix, loose_keys
-from cellmark.schemas.genes.name_digest import NameList
-from cellmark.schemas.genes.resolve_gene_names import row_numbers
+from .gene_tables import ENTREZ, ORGANISMS, PREVIOUS, SYMBOL, load_gene_table
+from .mangled_gene_names import ensembl_id, genome_prefix, loose_keys
+from .name_digest import NameList
+from .resolve_gene_names import row_numbers
 
 Kind = Literal["symbol", "Ensembl", "versioned Ensembl", "Entrez", "mixed", "unknown"]
 MIXED, UNKNOWN = "mixed", "unknown"

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cellmark.schemas.errors import Finding, GeneOverlapError, ParameterError
-from cellmark.schemas.genes.declared_organism import organism_name
-from cellmark.schemas.genes.gene_ids import detect_gene_names
-from cellmark.schemas.genes.gene_tables import ORGANISMS
-from cellmark.schemas.genes.map_gene_names import PanelNames
-from cellmark.schemas.genes.panel_evidence import PanelEvidence, evidence_findings
+from ..errors import Finding, GeneOverlapError, ParameterError
+from .declared_organism import organism_name
+from .gene_ids import detect_gene_names
+from .gene_tables import ORGANISMS
+from .map_gene_names import PanelNames
+from .panel_evidence import PanelEvidence, evidence_findings
 
 MIN_PANEL_SHARE = 0.5
 """Share of the panel that an input must have measured, unless the caller sets another floor."""

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.genes.mangled_gene_names import loose_keys
+from .mangled_gene_names import loose_keys
 
 Organism = Literal["human", "mouse"]
 ORGANISMS: tuple[Organism, ...] = ("human", "mouse")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.genes.gene_tables import (
+from .gene_tables import (
     ALIAS,
     ENSEMBL,
     ENTREZ,
@@ -18,9 +18,9 @@ from cellmark.schemas.genes.gene_tables import (
     Organism,
     load_gene_table,
 )
-from cellmark.schemas.genes.mangled_gene_names import ensembl_id, genome_prefix, loose_keys, without_x
-from cellmark.schemas.genes.name_digest import NameList
-from cellmark.schemas.genes.resolve_gene_names import DATE, NO_WAY, SPELLING, WAYS, ResolvedNames, resolve_gene_names
+from .mangled_gene_names import ensembl_id, genome_prefix, loose_keys, without_x
+from .name_digest import NameList
+from .resolve_gene_names import DATE, NO_WAY, SPELLING, WAYS, ResolvedNames, resolve_gene_names
 
 _ORDER = {ENSEMBL: 0, ENTREZ: 0, SYMBOL: 0, SPELLING: 1, PREVIOUS: 2, DATE: 3, ALIAS: 4}
 """Of two names for one gene, the better way wins."""

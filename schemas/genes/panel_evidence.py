@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cellmark.schemas.errors import Finding, ParameterError
+from ..errors import Finding, ParameterError
 
 if TYPE_CHECKING:
-    from cellmark.schemas.genes.gene_panel import GeneMatch
+    from .gene_panel import GeneMatch
 
 N_NAMED = 10
 """Missing genes that a refusal names."""

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from cellmark.schemas.genes.gene_tables import (
+from .gene_tables import (
     ALIAS,
     AMBIGUOUS,
     ENSEMBL,
@@ -17,7 +17,7 @@ from cellmark.schemas.genes.gene_tables import (
     Organism,
     load_gene_table,
 )
-from cellmark.schemas.genes.mangled_gene_names import (
+from .mangled_gene_names import (
     copied_from,
     dated_symbols,
     ensembl_id,
@@ -25,7 +25,7 @@ from cellmark.schemas.genes.mangled_gene_names import (
     loose_keys,
     without_x,
 )
-from cellmark.schemas.genes.name_digest import NameList
+from .name_digest import NameList
 
 SPELLING, DATE, COPY = 5, 6, 7
 WAYS = {

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cellmark.schemas.manifest.manifest_ontology import OntologyTerm
+from .manifest_ontology import OntologyTerm
 
 
 def coarse_members(cell_types: Sequence[str], terms: Sequence[OntologyTerm]) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from cellmark.schemas.errors import BundleError, Finding
+from ..errors import BundleError, Finding
 
 FORMAT_VERSION = 1
 WHERE = "expectations.json"

@@ -4,12 +4,12 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from cellmark.schemas.canonical_json import canonical_json, sha256
-from cellmark.schemas.manifest.manifest_evaluation import EvaluationEntry
-from cellmark.schemas.manifest.manifest_ontology import OntologyEntry
-from cellmark.schemas.manifest.manifest_overlap import OverlapEntry
-from cellmark.schemas.manifest.manifest_section import Section
-from cellmark.schemas.manifest.manifest_trust import CalibrationEntry, DistilledEntry, LabelSetsEntry, NoveltyEntry
+from ..canonical_json import canonical_json, sha256
+from .manifest_evaluation import EvaluationEntry
+from .manifest_ontology import OntologyEntry
+from .manifest_overlap import OverlapEntry
+from .manifest_section import Section
+from .manifest_trust import CalibrationEntry, DistilledEntry, LabelSetsEntry, NoveltyEntry
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"

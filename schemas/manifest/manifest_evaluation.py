@@ -2,8 +2,8 @@
 
 from typing import Any, Literal
 
-from cellmark.schemas.manifest.manifest_section import Section
-from cellmark.schemas.manifest.manifest_trust import Folds
+from .manifest_section import Section
+from .manifest_trust import Folds
 
 
 class Estimate(Section):

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from cellmark.schemas.manifest.manifest_section import Section
+from .manifest_section import Section
 
 
 class OntologyTerm(Section):

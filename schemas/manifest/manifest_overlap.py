@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from cellmark.schemas.manifest.manifest_section import Section
+from .manifest_section import Section
 
 
 class MissingPoint(Section):

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from cellmark.schemas.manifest.manifest_section import Section
+from .manifest_section import Section
 
 Folds = Literal["donors", "cells"]
 """What was held out in turn: whole donors, or cells at random within types where there are no donors."""

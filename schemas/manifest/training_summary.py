@@ -4,8 +4,8 @@ from typing import Literal
 
 import numpy as np
 
-from cellmark.schemas.canonical_json import canonical_json
-from cellmark.schemas.manifest.manifest_section import Section
+from ..canonical_json import canonical_json
+from .manifest_section import Section
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 FEWEST_CELLS = 5

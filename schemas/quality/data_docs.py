@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cellmark.schemas.errors import Finding, OutputError
+from ..errors import Finding, OutputError
 
 ICON = "favicon.ico"
 

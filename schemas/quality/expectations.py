@@ -15,10 +15,10 @@ from typing import Any
 
 import pandas as pd
 
-from cellmark.schemas.errors import BundleError, Finding
-from cellmark.schemas.manifest.expectations_format import REMEDY, WHERE, Suite, parse_expectations
-from cellmark.schemas.quality.data_docs import site_config, site_folder
-from cellmark.schemas.quality.quality_report import (
+from ..errors import BundleError, Finding
+from ..manifest.expectations_format import REMEDY, WHERE, Suite, parse_expectations
+from .data_docs import site_config, site_folder
+from .quality_report import (
     NotMeasured,
     QualityCheck,
     QualityReport,
@@ -26,7 +26,7 @@ from cellmark.schemas.quality.quality_report import (
     expected_in_words,
     observed_in_words,
 )
-from cellmark.schemas.quality.quality_suites import OPTIONAL_COLUMNS, make_expectations
+from .quality_suites import OPTIONAL_COLUMNS, make_expectations
 
 __all__ = ["make_expectations", "run_expectations"]
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.errors import Finding
+from ..errors import Finding
 
 TableName = Literal["cells", "sample"]
 

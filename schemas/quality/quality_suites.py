@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.errors import Finding, ParameterError
-from cellmark.schemas.manifest.expectations_format import FORMAT_VERSION
-from cellmark.schemas.quality.quality_bounds import MOSTLY, Bounds, cell_range, median_range
-from cellmark.schemas.quality.quality_table import CELL_COLUMNS, SAMPLE_COLUMNS
+from ..errors import Finding, ParameterError
+from ..manifest.expectations_format import FORMAT_VERSION
+from .quality_bounds import MOSTLY, Bounds, cell_range, median_range
+from .quality_table import CELL_COLUMNS, SAMPLE_COLUMNS
 
 MIN_PANEL_OVERLAP = 0.8
 """Below this share of the panel a sample is unusual; it is refused at a lower one, in `schemas/genes/gene_panel.py`."""

@@ -2,9 +2,8 @@
 
 from markupsafe import Markup
 
-from cellmark.schemas.drift.drift_report import DriftReport
-from cellmark.schemas.drift.drift_words import NAMES, donors_in_words, in_words, percent, size_in_words, verdict
-
+from ..drift.drift_report import DriftReport
+from ..drift.drift_words import NAMES, donors_in_words, in_words, percent, size_in_words, verdict
 from .render import environment, read_template
 
 

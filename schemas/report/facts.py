@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from cellmark.schemas.bundle import (
+from ..bundle import (
     CELL_MAP,
     REFERENCE_PROFILE,
     TRAINING_SUMMARY,
@@ -12,9 +12,9 @@ from cellmark.schemas.bundle import (
     content_error,
     read_optional_table,
 )
-from cellmark.schemas.manifest.manifest import Manifest
-from cellmark.schemas.manifest.training_summary import TrainingSummary
-from cellmark.schemas.reference_profile import ReferenceProfile, read_profile
+from ..manifest.manifest import Manifest
+from ..manifest.training_summary import TrainingSummary
+from ..reference_profile import ReferenceProfile, read_profile
 
 
 @dataclass(frozen=True)

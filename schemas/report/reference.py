@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from cellmark.schemas.drift.drift_limits import judged_size, limits_of
-from cellmark.schemas.drift.drift_words import NAMES, size_in_words
-from cellmark.schemas.reference_profile import FEWEST_CELLS, ReferenceProfile
-
+from ..drift.drift_limits import judged_size, limits_of
+from ..drift.drift_words import NAMES, size_in_words
+from ..reference_profile import FEWEST_CELLS, ReferenceProfile
 from . import tables
 
 SHOWN = (0, 4, 9, 14, 18)

@@ -3,8 +3,7 @@
 import shlex
 from typing import Any
 
-from cellmark.schemas.manifest.manifest_evaluation import Estimate
-
+from ..manifest.manifest_evaluation import Estimate
 from . import curves, tables
 from .cell_map import CONFIDENCES, is_unassigned, legend, map_panels
 from .evidence import TypeEvidence, evidence_of

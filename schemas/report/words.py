@@ -1,6 +1,6 @@
 """Numbers and intervals as the report writes them."""
 
-from cellmark.schemas.manifest.manifest_evaluation import Estimate
+from ..manifest.manifest_evaluation import Estimate
 
 NOT_MEASURED = "not measured"
 

@@ -8,8 +8,8 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cellmark.schemas.errors import Finding, RegistryError
-from cellmark.schemas.tracking.tracking_uri import VARIABLE, is_server, public_uri, sqlite_path
+from ..errors import Finding, RegistryError
+from .tracking_uri import VARIABLE, is_server, public_uri, sqlite_path
 
 TIMEOUT = 5.0
 """Seconds that a server or database host has to answer."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cellmark.serving.commands import options as cli_options
+from . import options as cli_options
 
 
 def annotate(
@@ -91,12 +91,13 @@ def annotate(
     from cellmark.schemas.cells.read import require_input
     from cellmark.schemas.errors import Finding, ParameterError
     from cellmark.schemas.quality.data_docs import refuse_used
-    from cellmark.serving.commands.load_annotator import load_annotator
-    from cellmark.serving.files.annotate_file import annotate_file
-    from cellmark.serving.files.batch import annotate_batch
-    from cellmark.serving.outputs.write_calls import FORMATS, check_output
-    from cellmark.serving.scoring.computed_clusters import ComputedClusters
-    from cellmark.serving.terminal.show import show_calls, show_notes
+
+    from ..files.annotate_file import annotate_file
+    from ..files.batch import annotate_batch
+    from ..outputs.write_calls import FORMATS, check_output
+    from ..scoring.computed_clusters import ComputedClusters
+    from ..terminal.show import show_calls, show_notes
+    from .load_annotator import load_annotator
 
     target = Path(out)
     is_folder = os.path.isdir(out) or out.endswith(("/", os.sep))

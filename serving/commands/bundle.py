@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cellmark.serving.commands.options import Force, Model
+from .options import Force, Model
 
 bundle = typer.Typer(
     help="Verify a bundle, or carry it as one file to a site without a registry.",
@@ -23,13 +23,13 @@ def verify(
 
     Example: `cellmark bundle verify ./pbmc-bundle`
     """
-    from cellmark.serving.models.model_source import open_model
+    from ..models.model_source import open_model
 
     source = open_model(model)
     manifest = source.bundle.manifest
     typer.echo(f"{source.name}: {len(manifest.files) + 1} files match their digests, bundle {source.bundle.digest}")
     if run:
-        from cellmark.serving.scoring.session import ModelSession
+        from ..scoring.session import ModelSession
 
         ModelSession(source.bundle)
         typer.echo("The golden cells gave the numbers stored at export.")
@@ -45,8 +45,8 @@ def export_command(
 
     Example: `cellmark bundle export --model models:/pbmc@champion -o pbmc.tar`
     """
-    from cellmark.serving.models.carry_bundle import export_bundle
-    from cellmark.serving.models.model_source import open_model
+    from ..models.carry_bundle import export_bundle
+    from ..models.model_source import open_model
 
     source = open_model(model)
     export_bundle(source.bundle, out, force=force)
@@ -63,7 +63,7 @@ def import_command(
 
     Example: `cellmark bundle import pbmc.tar -o ./pbmc-bundle`
     """
-    from cellmark.serving.models.carry_bundle import import_bundle
+    from ..models.carry_bundle import import_bundle
 
     imported = import_bundle(archive, out, force=force)
     typer.echo(f"{imported.manifest.name} ({imported.digest}) is in {out}")

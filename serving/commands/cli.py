@@ -14,7 +14,8 @@ from typing import Any
 import typer
 
 from cellmark.schemas.errors import CellmarkError
-from cellmark.serving.terminal.load_commands import EntryPointCommands
+
+from ..terminal.load_commands import EntryPointCommands
 
 EXIT_REFUSED = 1
 EXIT_INTERRUPTED = 130

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cellmark.serving.commands import options as cli_options
+from . import options as cli_options
 
 EXIT_DRIFTED = 3
 """Apart from 1, of a refused input, and 2, of a wrong command line."""
@@ -75,17 +75,18 @@ def drift(
     from cellmark.schemas.drift.drift_words import plain_report
     from cellmark.schemas.reference_profile import read_profile
     from cellmark.schemas.report.drift_page import render_drift
-    from cellmark.serving.commands.load_annotator import load_annotator
-    from cellmark.serving.files.drift import drift_of_calls, drift_of_file
-    from cellmark.serving.files.drift_in_pipelines import check_experiment, check_fail_on, fails
-    from cellmark.serving.models.log_drift import log_drift
-    from cellmark.serving.models.model_source import open_model
-    from cellmark.serving.models.registry import open_registry
-    from cellmark.serving.outputs.write_calls import check_format, check_not_input
-    from cellmark.serving.reader.read_calls import holds_calls
-    from cellmark.serving.reader.reader_server import start_reader
-    from cellmark.serving.terminal.progress import waiting
-    from cellmark.serving.terminal.show_drift import show_drift
+
+    from ..files.drift import drift_of_calls, drift_of_file
+    from ..files.drift_in_pipelines import check_experiment, check_fail_on, fails
+    from ..models.log_drift import log_drift
+    from ..models.model_source import open_model
+    from ..models.registry import open_registry
+    from ..outputs.write_calls import check_format, check_not_input
+    from ..reader.read_calls import holds_calls
+    from ..reader.reader_server import start_reader
+    from ..terminal.progress import waiting
+    from ..terminal.show_drift import show_drift
+    from .load_annotator import load_annotator
 
     check_fail_on(fail_on)
     check_experiment(experiment, log_to_mlflow=log_to_mlflow)

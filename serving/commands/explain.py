@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cellmark.serving.commands import options as cli_options
+from . import options as cli_options
 
 
 def explain(
@@ -38,12 +38,13 @@ def explain(
     """
     from cellmark.schemas.cells.read import require_input
     from cellmark.schemas.columns import UNS_KEY
-    from cellmark.serving.commands.load_annotator import load_annotator
-    from cellmark.serving.outputs.write_calls import TABLES, check_not_input, check_output, write_table
-    from cellmark.serving.reader.open_apart import open_source
-    from cellmark.serving.scoring.attribute import Question
-    from cellmark.serving.terminal.progress import cell_progress
-    from cellmark.serving.terminal.show import show_frame, show_notes
+
+    from ..outputs.write_calls import TABLES, check_not_input, check_output, write_table
+    from ..reader.open_apart import open_source
+    from ..scoring.attribute import Question
+    from ..terminal.progress import cell_progress
+    from ..terminal.show import show_frame, show_notes
+    from .load_annotator import load_annotator
 
     check_output(out, force=force, formats=TABLES)
     check_not_input(out, [data])

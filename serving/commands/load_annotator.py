@@ -1,9 +1,9 @@
 """The start that commands share: the reading process, then the model, with a spinner."""
 
-from cellmark.serving.annotator import Annotator
-from cellmark.serving.commands.options import device_of
-from cellmark.serving.reader.reader_server import start_reader
-from cellmark.serving.terminal.progress import waiting
+from ..annotator import Annotator
+from ..reader.reader_server import start_reader
+from ..terminal.progress import waiting
+from .options import device_of
 
 
 def load_annotator(

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cellmark.serving.commands.options import Force, Trusted
-from cellmark.serving.terminal.load_commands import EntryPointCommands
+from ..terminal.load_commands import EntryPointCommands
+from .options import Force, Trusted
 
 TOP = 10
 
@@ -81,10 +81,11 @@ def list_markers(
         _write_into(model, cell_type, top or None, into, out, groupby=groupby, trusted=trusted, force=force)
         return
     from cellmark.schemas.atomic_output import refuse_existing, whole_file
-    from cellmark.serving.models.model_source import open_model
-    from cellmark.serving.outputs.write_calls import TABLES, check_format
-    from cellmark.serving.scoring.markers import combinations_in_words, minimal_combinations, select_markers
-    from cellmark.serving.terminal.show_markers import COLUMNS, COMBINATION_COLUMNS, NEGATIVE_COLUMNS, show_markers
+
+    from ..models.model_source import open_model
+    from ..outputs.write_calls import TABLES, check_format
+    from ..scoring.markers import combinations_in_words, minimal_combinations, select_markers
+    from ..terminal.show_markers import COLUMNS, COMBINATION_COLUMNS, NEGATIVE_COLUMNS, show_markers
 
     if out is not None:
         check_format(out, TABLES)
@@ -126,10 +127,10 @@ def _write_into(
     trusted: bool,
     force: bool,
 ) -> None:
-    from cellmark.serving.outputs.write_calls import check_output
-    from cellmark.serving.outputs.write_markers import check_cells, write_markers_into
-    from cellmark.serving.reader.open_apart import open_source
-    from cellmark.serving.scoring.markers import read_markers
+    from ..outputs.write_calls import check_output
+    from ..outputs.write_markers import check_cells, write_markers_into
+    from ..reader.open_apart import open_source
+    from ..scoring.markers import read_markers
 
     check_output(out, force=force, formats=(".h5ad",))
     check_cells(cells)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cellmark.serving.commands import options as cli_options
+from . import options as cli_options
 
 
 def novel(
@@ -90,15 +90,16 @@ def novel(
 
     from cellmark.schemas.atomic_output import refuse_existing
     from cellmark.schemas.cells.read import require_input
-    from cellmark.serving.commands.load_annotator import load_annotator
-    from cellmark.serving.outputs.write_calls import TABLES, check_format, check_not_input, check_output
-    from cellmark.serving.outputs.write_populations import write_population_cells, write_populations
-    from cellmark.serving.reader.open_apart import open_source
-    from cellmark.serving.scoring.called_cells import gather_called_cells
-    from cellmark.serving.terminal.load_commands import load_training_step
-    from cellmark.serving.terminal.progress import cell_progress, waiting
-    from cellmark.serving.terminal.show import show_notes
-    from cellmark.serving.terminal.show_populations import show_populations
+
+    from ..outputs.write_calls import TABLES, check_format, check_not_input, check_output
+    from ..outputs.write_populations import write_population_cells, write_populations
+    from ..reader.open_apart import open_source
+    from ..scoring.called_cells import gather_called_cells
+    from ..terminal.load_commands import load_training_step
+    from ..terminal.progress import cell_progress, waiting
+    from ..terminal.show import show_notes
+    from ..terminal.show_populations import show_populations
+    from .load_annotator import load_annotator
 
     search = load_training_step("new_populations")(
         min_cells=min_cells, resolution=resolution, min_genes=min_genes, include_genes=include_genes or (),

@@ -21,9 +21,9 @@ def list_(as_json: Json = False) -> None:
 
     cellmark models list
     """
-    from cellmark.serving.models.list_models import list_models
-    from cellmark.serving.terminal.progress import waiting
-    from cellmark.serving.terminal.show_models import print_json, print_models
+    from ..models.list_models import list_models
+    from ..terminal.progress import waiting
+    from ..terminal.show_models import print_json, print_models
 
     with waiting("Asking MLflow"):
         found = list_models()
@@ -49,10 +49,10 @@ def show(
     """
     from pathlib import Path
 
-    from cellmark.serving.models.list_models import show_model
-    from cellmark.serving.models.model_source import open_model
-    from cellmark.serving.terminal.progress import waiting
-    from cellmark.serving.terminal.show_models import print_bundle, print_json, print_model
+    from ..models.list_models import show_model
+    from ..models.model_source import open_model
+    from ..terminal.progress import waiting
+    from ..terminal.show_models import print_bundle, print_json, print_model
 
     if model.startswith(("models:/", "runs:/")) or Path(model).is_dir():
         with waiting(f"Opening {model}"):
@@ -92,9 +92,9 @@ def promote(
     """
     from dataclasses import asdict
 
-    from cellmark.serving.models.promote import promote as move
-    from cellmark.serving.terminal.progress import waiting
-    from cellmark.serving.terminal.show_models import print_json, print_promotion
+    from ..models.promote import promote as move
+    from ..terminal.progress import waiting
+    from ..terminal.show_models import print_json, print_promotion
 
     with waiting("Asking MLflow"):
         promotion = move(name, version=version, alias=alias, to=to)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cellmark.serving.commands.options import Force, Model
+from .options import Force, Model
 
 
 def report(
@@ -28,8 +28,9 @@ def report(
     from cellmark.schemas.report.facts import read_facts
     from cellmark.schemas.report.model_card import render_model_card
     from cellmark.schemas.report.render import render_report
-    from cellmark.serving.models.model_source import open_model
-    from cellmark.serving.outputs.write_calls import check_format
+
+    from ..models.model_source import open_model
+    from ..outputs.write_calls import check_format
 
     check_format(out, (".html", ".md"))
     refuse_existing(out, force=force)

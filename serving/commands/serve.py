@@ -37,10 +37,10 @@ def serve(
     import sys
     from dataclasses import replace
 
-    from cellmark.serving.commands.options import device_of
-    from cellmark.serving.http.listen import free_address
-    from cellmark.serving.http.served_model import load_annotator
-    from cellmark.serving.http.settings import ServiceSettings
+    from ..http.listen import free_address
+    from ..http.served_model import load_annotator
+    from ..http.settings import ServiceSettings
+    from .options import device_of
 
     wanted = replace(ServiceSettings.from_environment(), model=model, device=device_of(device), workers=workers)
     address = free_address(host, port)

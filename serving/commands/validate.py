@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from cellmark.serving.commands.options import (
+from .options import (
     Data,
     GenesByCells,
     Layer,
@@ -75,9 +75,9 @@ def validate(
     """
     import json
 
-    from cellmark.serving.reader.reader_server import start_reader
-    from cellmark.serving.terminal.progress import waiting
-    from cellmark.serving.terminal.show import show_findings
+    from ..reader.reader_server import start_reader
+    from ..terminal.progress import waiting
+    from ..terminal.show import show_findings
 
     of_models = {"--model": model, "--data-docs": data_docs, "--min-panel-share": min_panel_share,
                  "--min-attribution-share": min_attribution_share}  # fmt: skip
@@ -89,8 +89,8 @@ def validate(
     with waiting(f"Checking {data}"):
         report: Any
         if model is not None:
-            from cellmark.serving.files.validate import validate_path
-            from cellmark.serving.models.model_source import open_model
+            from ..files.validate import validate_path
+            from ..models.model_source import open_model
 
             report = validate_path(
                 open_model(model).bundle,
@@ -101,7 +101,7 @@ def validate(
                 **reading,
             )
         else:
-            from cellmark.serving.files.validate import check_path
+            from ..files.validate import check_path
 
             report = check_path(
                 data, profile=cast("Profile", profile), label=label, donor=donor, min_cells=min_cells, **reading

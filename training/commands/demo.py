@@ -23,6 +23,6 @@ def demo(
 
     # Seconds on a busy machine, and nothing else would be seen of them.
     Console(stderr=True, highlight=False).print("Loading PyTorch …", style="dim")
-    from cellmark.training.commands.run_demo import run_demo
+    from .run_demo import run_demo
 
     run_demo(folder, seed=seed)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cellmark.training.commands.reading_options import Force, GenesByCells, Label, LabelledData, Layer, LibrarySize
+from .reading_options import Force, GenesByCells, Label, LabelledData, Layer, LibrarySize
 
 
 def compare(
@@ -78,20 +78,21 @@ def compare(
     import math
 
     from cellmark.schemas.atomic_output import refuse_existing, whole_file
-    from cellmark.training.cells.cli_numbers import check_range
-    from cellmark.training.commands.show_comparison import show_comparison
-    from cellmark.training.commands.steps import Steps
-    from cellmark.training.markers.change_verdict import ChangeRules
-    from cellmark.training.markers.chosen_markers import chosen_markers
-    from cellmark.training.markers.compare_conditions import compare_conditions
-    from cellmark.training.markers.marker_files import (
+
+    from ..cells.cli_numbers import check_range
+    from ..markers.change_verdict import ChangeRules
+    from ..markers.chosen_markers import chosen_markers
+    from ..markers.compare_conditions import compare_conditions
+    from ..markers.marker_files import (
         TABLES,
         check_not_input,
         check_suffix,
         read_marker_file,
         write_table,
     )
-    from cellmark.training.markers.read_for_markers import read_for_markers
+    from ..markers.read_for_markers import read_for_markers
+    from .show_comparison import show_comparison
+    from .steps import Steps
 
     for path, suffixes in ((out, TABLES), (figure, (".png",))):
         if path is not None:
@@ -139,8 +140,8 @@ def compare(
     if out is not None:
         write_table(comparison.table, out, force=force)
     if figure is not None:
-        from cellmark.training.figures.compare_figure import compare_figure
-        from cellmark.training.figures.figures import png
+        from ..figures.compare_figure import compare_figure
+        from ..figures.figures import png
 
         with whole_file(figure, force=force) as draft:
             draft.write_bytes(png(compare_figure(comparison.table, top=top)))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cellmark.training.commands.reading_options import (
+from .reading_options import (
     Force,
     GenesByCells,
     Label,
@@ -76,15 +76,16 @@ def rank(
     import pandas as pd
 
     from cellmark.schemas.atomic_output import refuse_existing
-    from cellmark.training.cells.cli_numbers import check_range
-    from cellmark.training.commands.show_rankings import show_ranking, show_rankings
-    from cellmark.training.commands.steps import Steps
-    from cellmark.training.markers.baseline_markers import baseline_markers, check_method
-    from cellmark.training.markers.gene_lists import gene_list, select
-    from cellmark.training.markers.marker_files import TABLES, check_not_input, check_suffix, write_h5ad, write_table
-    from cellmark.training.markers.marker_statistics import marker_statistics
-    from cellmark.training.markers.ranking_overlap import ranking_overlap
-    from cellmark.training.markers.read_for_markers import keep_genes, panel_genes, read_for_markers
+
+    from ..cells.cli_numbers import check_range
+    from ..markers.baseline_markers import baseline_markers, check_method
+    from ..markers.gene_lists import gene_list, select
+    from ..markers.marker_files import TABLES, check_not_input, check_suffix, write_h5ad, write_table
+    from ..markers.marker_statistics import marker_statistics
+    from ..markers.ranking_overlap import ranking_overlap
+    from ..markers.read_for_markers import keep_genes, panel_genes, read_for_markers
+    from .show_rankings import show_ranking, show_rankings
+    from .steps import Steps
 
     methods = [check_method(name) for name in dict.fromkeys(method or ["wilcoxon"])]
     check_range("top", top, "at least 1", low=1)

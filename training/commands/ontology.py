@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cellmark.training.commands.reading_options import Force, Label, LabelledData
+from .reading_options import Force, Label, LabelledData
 
 
 def ontology(
@@ -29,9 +29,10 @@ def ontology(
     from cellmark.schemas.cells.read import open_cells
     from cellmark.schemas.checks.check_labels import label_column_findings
     from cellmark.schemas.errors import LabelError, raise_if_refused
-    from cellmark.training.commands.show_ontology import show_suggestions
-    from cellmark.training.evaluation.cell_ontology import CellOntology
-    from cellmark.training.evaluation.suggest_ontology import suggest_terms
+
+    from ..evaluation.cell_ontology import CellOntology
+    from ..evaluation.suggest_ontology import suggest_terms
+    from .show_ontology import show_suggestions
 
     refuse_existing(out, force=force)
     terms = CellOntology()

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cellmark.training.commands.reading_options import GenesByCells, Label, LabelledData, Layer, LibrarySize, MinCells
+from .reading_options import GenesByCells, Label, LabelledData, Layer, LibrarySize, MinCells
 
 NET, SEARCH, MARKERS, OUT = "The networks", "The search for their settings", "Markers", "What is kept"
 """Groups of options in the help."""
@@ -258,11 +258,11 @@ def train(
 
     # Seconds on a busy machine, and nothing else would be seen of them.
     Console(stderr=True, highlight=False).print("Loading PyTorch …", style="dim")
-    from cellmark.training.commands.show import show_training
-    from cellmark.training.config import TrainingConfig
-    from cellmark.training.given_options import fit_given, genes_given, given, tune_given
-    from cellmark.training.presets import preset as preset_named
-    from cellmark.training.train_and_register import train_and_register
+    from ..config import TrainingConfig
+    from ..given_options import fit_given, genes_given, given, tune_given
+    from ..presets import preset as preset_named
+    from ..train_and_register import train_and_register
+    from .show import show_training
 
     chosen = preset_named(preset)
     config = TrainingConfig(
