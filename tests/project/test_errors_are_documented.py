@@ -18,7 +18,10 @@ def test_every_code_is_documented_with_its_status_and_meaning() -> None:
 def test_every_code_is_used_somewhere() -> None:
     root = PAGE.parents[1]
     text = "".join(
-        path.read_text() for folder in SOURCES for path in (root / folder).glob("*.py") if path.name != "error_codes.py"
+        path.read_text()
+        for folder in SOURCES
+        for path in (root / folder).rglob("*.py")
+        if path.name != "error_codes.py"
     )
     unused = [code for code in CODES if f'"{code}"' not in text]
     assert unused == []

@@ -314,7 +314,7 @@ def test_a_program_that_was_killed_is_started_again(h5ad: Path) -> None:
 
 PARENT = """
 import sys, threading, time
-from cellmark.serving import reader_server
+from cellmark.serving.reader import reader_server
 from cellmark.serving.reader.open_apart import open_apart
 from cellmark.serving.reader.reader_server import ReaderServer
 
@@ -356,7 +356,9 @@ def test_the_program_of_readers_has_one_thread_and_none_of_the_large_libraries(h
     process = reader_server()._process
     assert process is not None
     assert len(os.listdir(f"/proc/{process.pid}/task")) == 1
-    code = "import sys; from cellmark.serving import reader_program; reader_program._warm_up(); print(*sys.modules)"
+    code = (
+        "import sys; from cellmark.serving.reader import reader_program; reader_program._warm_up(); print(*sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     modules = {name.split(".")[0] for name in done.stdout.split()}
     assert "anndata" in modules
