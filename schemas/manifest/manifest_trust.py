@@ -1,7 +1,7 @@
 """The manifest's sections on how far a call may be trusted: calibration, unknown cells, label sets."""
 
 from statistics import fmean
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
@@ -63,6 +63,14 @@ class LeftOutType(Section):
     together: list[str] = []
 
 
+class LeftOutCells(NamedTuple):
+    """Of `n` cells of types left out, `refused` stayed unassigned; `known_refused`: share of the known cells."""
+
+    refused: int
+    n: int
+    known_refused: float
+
+
 class NoveltyEntry(Section):
     """The output `novelty`, larger is stranger, and the threshold above which a cell stays unassigned.
 
@@ -88,6 +96,15 @@ class NoveltyEntry(Section):
         for row in self.left_out:
             by_type.setdefault(row.cell_type, []).append(getattr(row, field))
         return fmean(map(fmean, by_type.values())) if by_type else None
+
+    def left_out_cells(self, cell_type: str | None = None) -> "LeftOutCells | None":
+        """Cells counted over all rows of `left_out`, or over one type's; None where there is no row."""
+        rows = [row for row in self.left_out if cell_type in (None, row.cell_type)]
+        if not rows:
+            return None
+        refused = sum(round(row.refused * row.n_unknown) for row in rows)
+        known = sum(row.known_refused * row.n_known for row in rows) / max(sum(row.n_known for row in rows), 1)
+        return LeftOutCells(refused, sum(row.n_unknown for row in rows), known)
 
 
 class LabelSetLevel(Section):

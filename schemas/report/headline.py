@@ -57,13 +57,14 @@ def _novelty(facts: ReportFacts) -> dict[str, Any]:
     entry, title = facts.manifest.novelty, "Unknown cells"
     if entry is None:
         return _tile(title, None, "A cell of an unknown type gets one of the model's types.", "novelty")
-    refused, known, auroc = (entry.mean_left_out(field) for field in ("refused", "known_refused", "auroc"))
-    if refused is None:
+    unknown, auroc = entry.left_out_cells(), entry.mean_left_out("auroc")
+    if unknown is None:
         wrongly = f"Of known cells {percent(_known_refused(facts))} stay unassigned"
         return _tile(title, None, f"{wrongly}; how many cells of an unknown type do was not tried.", "novelty")
     types = count(len({row.cell_type for row in entry.left_out}), "type")
-    detail = (f"AUROC of telling them from known ones, 0.5 is chance; {percent(refused, 0)} of cells of {types} left "
-              f"out of training stayed unassigned, and {percent(known)} of known cells")  # fmt: skip
+    detail = (f"AUROC of telling them from known ones, 0.5 is chance, mean over types; {unknown.refused:,} of "
+              f"{unknown.n:,} cells of {types} left out of training ({percent(unknown.refused / unknown.n, 0)}) stayed "
+              f"unassigned, and {percent(unknown.known_refused)} of known cells")  # fmt: skip
     return _tile(title, score(auroc), detail, "novelty.left_out")
 
 

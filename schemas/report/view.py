@@ -169,12 +169,12 @@ def trust_facts(facts: ReportFacts) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     for name in dict.fromkeys(row.cell_type for row in novelty.left_out) if novelty is not None else ():
         of_type = [row for row in novelty.left_out if row.cell_type == name]  # type: ignore[union-attr]
+        cells = novelty.left_out_cells(name)  # type: ignore[union-attr]
         rows.append({
             "name": name, "folds": len(of_type), "n": sum(row.n_unknown for row in of_type),
             "auroc": sum(row.auroc for row in of_type) / len(of_type),
             "confidence": sum(row.auroc_of_confidence for row in of_type) / len(of_type),
-            "refused": sum(row.refused for row in of_type) / len(of_type),
-            "known": sum(row.known_refused for row in of_type) / len(of_type),
+            "refused": cells.refused / cells.n, "known": cells.known_refused,  # type: ignore[union-attr]
         })  # fmt: skip
     return {
         "reliability": curves.reliability_chart(calibration.uncalibrated, calibration.calibrated)
@@ -186,7 +186,7 @@ def trust_facts(facts: ReportFacts) -> dict[str, Any]:
         "left_out": curves.left_out_chart(novelty.left_out) if novelty is not None and novelty.left_out else None,
         "left_out_rows": rows,
         "auroc": novelty.mean_left_out("auroc") if novelty is not None else None,
-        "refused": novelty.mean_left_out("refused") if novelty is not None else None,
+        "unknown": novelty.left_out_cells() if novelty is not None else None,
         "distilled": _distilled(facts),
         "level": novelty.left_out_level or "full" if novelty is not None else None,
     }

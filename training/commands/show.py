@@ -30,10 +30,11 @@ def trust_lines(manifest: Manifest) -> list[str]:
     if novelty is not None:
         refused = novelty.false_refusal_rate if novelty.test_refusal_rate is None else novelty.test_refusal_rate
         lines.append(f"Unassigned: {refused:.1%} of known cells")
-        share = novelty.mean_left_out("refused")
-        if share is not None:
+        unknown = novelty.left_out_cells()
+        if unknown is not None:
             types = sorted({row.cell_type for row in novelty.left_out})
-            lines[-1] += f", {share:.0%} of cells of types that a network was not shown ({', '.join(types)})"
+            lines[-1] += (f", {unknown.refused:,} of {unknown.n:,} cells of types that a network was not shown "
+                          f"({', '.join(types)})")  # fmt: skip
     if manifest.label_sets is not None and manifest.label_sets.levels:
         level = manifest.label_sets.levels[0]
         lines.append(f"Label sets at {level.error_rate:.0%}: {level.coverage:.1%} hold the label, "

@@ -379,7 +379,9 @@ def test_what_becomes_of_unknown_types_is_said_as_it_was_measured() -> None:
     assert "50 % stayed unassigned where it was tried" in Page(render_report(facts)).text
     assert tiles(facts)[3]["value"] == "0.932"
     detail = tiles(facts)[3]["detail"]
-    assert "50 % of cells of 4 types left out of training stayed unassigned, and 2.0 % of known cells" in detail
+    assert (
+        "300 of 600 cells of 4 types left out of training (50 %) stayed unassigned, and 2.0 % of known cells" in detail
+    )
     assert facts.manifest.novelty is not None
     quick = facts.manifest.novelty.model_copy(update={"left_out_level": "fast"})
     text = Page(render_report(replace(facts, manifest=facts.manifest.model_copy(update={"novelty": quick})))).text
@@ -431,6 +433,25 @@ def test_coarse_calls_and_the_second_annotator_have_their_numbers() -> None:
                   "test part distilled network 600 0.864", "distilled.label_sets"):  # fmt: skip
         assert shown in text, shown
     assert "Coarse calls" not in Page(render_report(facts)).text
+
+
+def test_a_share_of_cells_of_unknown_types_counts_cells_and_not_types() -> None:
+    facts = made.full_facts(4)
+    assert facts.manifest.novelty is not None
+    row = facts.manifest.novelty.left_out[0]
+    left_out = [
+        row.model_copy(update={"cell_type": name, "n_unknown": n, "refused": refused / n, "fold": fold})
+        for name, n, refused, fold in (("few", 2, 2, "d1"), ("many", 25, 0, "d1"), ("many", 60, 1, "d2"))
+    ]
+    novelty = facts.manifest.novelty.model_copy(update={"left_out": left_out})
+    facts = replace(facts, manifest=facts.manifest.model_copy(update={"novelty": novelty}))
+    page = Page(render_report(facts)).text
+    assert "3 of 87 cells of 2 types left out of training (3 %) stayed unassigned" in page
+    assert "3 of 87 cells (3 %) stayed unassigned; the others" in page
+    assert "mean over types" in page
+    card = render_model_card(facts)
+    assert "3 of 87 cells" in card
+    assert "| many | 85 | 0.932 | 0.880 | 1 % | 2.0 % |" in card
 
 
 def test_pictures_of_expression_say_what_size_and_colour_mean(full: str) -> None:

@@ -9,8 +9,23 @@ def test_folds_calibration_unknown_cells_and_sets_are_told() -> None:
     folds, calibration, unknown, sets = trust_lines(manifest)
     assert folds == "Donors held out in turn: accuracy 0.923, macro-F1 0.876; logistic regression 0.846"
     assert calibration == "Calibration error: 1.2%"
-    assert unknown.startswith("Unassigned: 3.0% of known cells, 50% of cells of types that a network was not shown (")
+    assert unknown.startswith(
+        "Unassigned: 3.0% of known cells, 150 of 300 cells of types that a network was not shown ("
+    )
     assert sets == "Label sets at 1%: 98.7% hold the label, 1.31 types on average"
+
+
+def test_a_share_of_cells_of_unknown_types_counts_cells_and_not_types() -> None:
+    """2 of 2 cells of one type and 1 of 85 of another: half of the types' shares, but 3 of 87 cells."""
+    manifest = made.full_facts(2, n_cells=60).manifest
+    row = manifest.novelty.left_out[0]
+    few, many = (
+        row.model_copy(update={"cell_type": name, "n_unknown": n, "refused": refused / n})
+        for name, n, refused in (("few", 2, 2), ("many", 85, 1))
+    )
+    novelty = manifest.novelty.model_copy(update={"left_out": [few, many]})
+    lines = trust_lines(manifest.model_copy(update={"novelty": novelty}))
+    assert "3 of 87 cells of types that a network was not shown (few, many)" in lines[2]
 
 
 def test_types_that_folds_could_not_learn_are_said_to_lower_the_numbers() -> None:
