@@ -28,6 +28,7 @@ from cellmark.training.evaluation.poorer_input import depth_curve, partial_panel
 from cellmark.training.network.contributions import mean_of_types
 from cellmark.training.network.ensemble import fit_ensemble, variations
 from cellmark.training.network.fit import FitSettings, predict_logits
+from cellmark.training.network.fit_data import FitData
 
 SEEDS = (0, 1, 2)
 DONORS = ("human1", "human2", "human3", "human4")
@@ -64,7 +65,7 @@ def points_of(donor: str, seed: int, path: Path) -> list[dict[str, Any]]:
     }
     for name, share in (("network, not augmented", 0.0), ("network", FitSettings().augmented)):
         fitted = fit_ensemble(
-            x, codes, train=train, validation=split.validation, n_types=n_types, seed=seed,
+            FitData(x, codes, train, split.validation, n_types), seed=seed,
             members=variations(replace(FitSettings(), augmented=share), n_members=5),
         )  # fmt: skip
         classifiers = fitted.classifiers

@@ -27,6 +27,7 @@ from cellmark.training.evaluation.out_of_fold import with_validation
 from cellmark.training.network import balance
 from cellmark.training.network.ensemble import fit_ensemble, variations
 from cellmark.training.network.fit import FitSettings, predict_logits
+from cellmark.training.network.fit_data import FitData
 
 DONORS = ("human1", "human2", "human3", "human4")
 MIN_CELLS = 10
@@ -53,7 +54,7 @@ def rows_of(pair: tuple[str, str], adata: ad.AnnData) -> list[dict[str, object]]
         panel.sort_indices()
         x = normalize(panel, library)
         fitted = fit_ensemble(
-            x, codes, train=train, validation=validation, n_types=len(names), seed=0,
+            FitData(x, codes, train, validation, len(names)), seed=0,
             members=variations(FitSettings(), n_members=5),
         )  # fmt: skip
         logits = torch.stack([predict_logits(classifier, x) for classifier in fitted.classifiers]).mean(dim=0).numpy()

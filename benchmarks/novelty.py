@@ -29,6 +29,7 @@ from cellmark.training.evaluation.out_of_fold import with_validation
 from cellmark.training.network.embedding import fit_embedding
 from cellmark.training.network.ensemble import fit_ensemble, variations
 from cellmark.training.network.fit import FitSettings
+from cellmark.training.network.fit_data import FitData
 from cellmark.training.network.folded_network import fold
 
 DATA = ("pancreas_baron_human", "pbmc3k", "pbmc_facs", "mix5cl_celseq2")
@@ -124,7 +125,7 @@ def compare(cells: Cells, training: np.ndarray, unknown: np.ndarray, asked: np.n
     panel.sort_indices()
     x = normalize(panel, cells.library_size)
     fitted = fit_ensemble(
-        x, codes, train=train, validation=validation, n_types=len(names), seed=0,
+        FitData(x, codes, train, validation, len(names)), seed=0,
         members=variations(FitSettings(), n_members=5),
     )  # fmt: skip
     members = [fold(classifier) for classifier in fitted.classifiers]

@@ -30,6 +30,7 @@ from cellmark.training.evaluation.overlap_section import MASSES, draw_orders, ov
 from cellmark.training.network.contributions import attribution_shares, mean_of_types, type_means
 from cellmark.training.network.ensemble import fit_ensemble, variations
 from cellmark.training.network.fit import FitSettings, predict_logits
+from cellmark.training.network.fit_data import FitData
 from cellmark.training.network.folded_network import fold
 
 SETTINGS: tuple[tuple[str, str | None, int], ...] = (
@@ -60,16 +61,14 @@ def measure(shared: Path, name: str, donor: str | None, seed: int) -> tuple[list
     panel.sort_indices()
     x = normalize(panel, library)
     members = variations(FitSettings(), n_members=5)
-    fitted = fit_ensemble(x, codes, train=train, validation=split.validation, n_types=n_types, members=members,
-                          seed=seed)  # fmt: skip
+    data = FitData(x, codes, train, split.validation, n_types)
+    fitted = fit_ensemble(data, members=members, seed=seed)
     networks = [fold(classifier) for classifier in fitted.classifiers]
     seen = np.sort(np.concatenate([train, split.validation]))
     calls = torch.stack([predict_logits(each, x) for each in fitted.classifiers]).mean(dim=0).argmax(dim=1).numpy()
     baselines = mean_of_types(x[train], codes[train], n_types)
     shares, per_type = attribution_shares(type_means(networks, x[seen], baselines, codes[seen], calls[seen]))
-    held_out = fit_out_of_fold(
-        x, codes, plan_folds(codes, donors, seen, seed=seed), n_types=n_types, members=members, seed=seed
-    )
+    held_out = fit_out_of_fold(data, plan_folds(codes, donors, seen, seed=seed), members=members, seed=seed)
     begun = time.process_time()
     section = overlap_section(
         x, codes, held_out, baselines=baselines, shares=shares, shares_per_type=per_type, seed=seed

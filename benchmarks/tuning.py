@@ -10,12 +10,10 @@ ones gave.
 import argparse
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import optuna
-import scipy.sparse as sp
 
 from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.normalization import normalize
@@ -23,6 +21,7 @@ from cellmark.training.cells.choose_panel import choose_panel
 from cellmark.training.cells.labelled_cells import read_labelled
 from cellmark.training.cells.split import split_cells
 from cellmark.training.network.fit import Epoch, FitSettings
+from cellmark.training.network.fit_data import FitData
 from cellmark.training.presets import preset
 from cellmark.training.tuning.trial import Trial
 from cellmark.training.tuning.tune import Tuned, tune
@@ -31,14 +30,6 @@ from cellmark.training.tuning.tune_settings import TuneSettings
 PATIENCES = (None, 3, 5, 10)
 PRUNE_AFTER = (None, 0, 5, 10)
 """None: no pruner."""
-
-
-@dataclass(frozen=True)
-class Data:
-    x: sp.csr_matrix
-    codes: np.ndarray
-    train: np.ndarray
-    validation: np.ndarray
 
 
 class Watch:
@@ -59,7 +50,7 @@ class Watch:
         self._clock = now
 
 
-def read(path: Path, label: str, *, seed: int, max_genes: int) -> Data:
+def read(path: Path, label: str, *, seed: int, max_genes: int) -> FitData:
     with open_cells(path) as source:
         cells = read_labelled(source, label=label, donor=None, library_size=None, min_cells=10)
     split = split_cells(cells.codes, None, hold_out=(), seed=seed)
@@ -67,13 +58,15 @@ def read(path: Path, label: str, *, seed: int, max_genes: int) -> Data:
     columns = choose_panel(counts, sizes, normalize(counts, sizes), codes, max_genes=max_genes)
     chosen = cells.counts[:, columns]
     chosen.sort_indices()
-    return Data(normalize(chosen, cells.library_size), cells.codes, split.train, split.validation)
+    return FitData(
+        normalize(chosen, cells.library_size), cells.codes, split.train, split.validation, len(cells.cell_types)
+    )
 
 
-def search(data: Data, base: FitSettings, settings: TuneSettings, *, seed: int) -> tuple[Tuned, Watch]:
+def search(data: FitData, base: FitSettings, settings: TuneSettings, *, seed: int) -> tuple[Tuned, Watch]:
     watch = Watch()
     tuned = tune(
-        data.x, data.codes, train=data.train, validation=data.validation, n_types=int(data.codes.max()) + 1, base=base,
+        data, base=base,
         settings=settings, seed=seed, listener=watch,
     )  # fmt: skip
     return tuned, watch

@@ -54,17 +54,13 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
     refuse_existing(folder, force=False)
     prepared = prepare_training_cells(config, listener)
     cells, split, panel, columns = prepared.cells, prepared.split, prepared.panel, prepared.columns
-    counts, x, n_types = prepared.counts, prepared.x, len(cells.cell_types)
+    counts, x, data = prepared.counts, prepared.x, prepared.data
 
     settings, tuned = config.fit, None
     if config.tune.n_trials:
         listener.step("Searching for settings")
         tuned = tune(
-            x,
-            cells.codes,
-            train=split.train,
-            validation=split.validation,
-            n_types=n_types,
+            data,
             base=config.fit,
             settings=config.tune,
             seed=config.seed,
@@ -76,11 +72,7 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
 
     listener.step("Fitting the networks")
     fitted = fit_ensemble(
-        x,
-        cells.codes,
-        train=split.train,
-        validation=split.validation,
-        n_types=n_types,
+        data,
         members=variations(settings, n_members=config.n_members),
         seed=config.seed,
         device=config.device,
@@ -96,12 +88,9 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
     }
 
     listener.step("Holding cells out in turn")
-    seen = np.sort(np.concatenate([split.train, split.validation]))
     held_out = fit_out_of_fold(
-        x,
-        cells.codes,
-        plan_folds(cells.codes, cells.donors, seen, seed=config.seed),
-        n_types=n_types,
+        data,
+        plan_folds(cells.codes, cells.donors, data.seen, seed=config.seed),
         members=variations(settings, n_members=config.n_members),
         seed=config.seed,
         device=config.device,
@@ -148,7 +137,7 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
     if config.distill:
         listener.step("Distilling one network")
         distilled, metrics["distilled"], of_distilled, distilled_reference = distill_and_prove(
-            fitted.classifiers, x, counts, cells, split, held_out, columns=columns,
+            fitted.classifiers, data, counts, cells, split, held_out, columns=columns,
             baselines=baselines, settings=settings, config=config,
         )  # fmt: skip
     if config.test_data is not None:
@@ -186,7 +175,7 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
         seed=config.seed,
     )
     drawn = draw_golden_counts(
-        counts[split.train], cells.library_size[split.train], train_codes, n_types, seed=config.seed
+        counts[split.train], cells.library_size[split.train], train_codes, data.n_types, seed=config.seed
     )
     golden = golden_cells(members, baselines, *drawn, temperature=temperature)
 

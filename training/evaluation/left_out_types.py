@@ -13,6 +13,7 @@ from cellmark.schemas.normalization import normalize
 
 from ..cells.choose_panel import choose_panel
 from ..network.ensemble import fit_ensemble, predict_probabilities
+from ..network.fit_data import FitData
 from ..network.fit_settings import FitSettings
 from .novelty_of_cells import novelty_of, novelty_of_folds, novelty_threshold, score_of, threshold_cells
 from .out_of_fold import FEWEST_CELLS, MOST_FOLDS, MOST_MEMBERS, FoldPlan, fit_out_of_fold, plan_folds, with_validation
@@ -155,14 +156,11 @@ def without_types(
     panel = counts[:, columns]
     panel.sort_indices()
     x = normalize(panel, library_size)
-    fitted = fit_ensemble(
-        x, codes, train=train, validation=validation, n_types=n_types, members=members, seed=seed, device=device
-    )
+    data = FitData(x, codes, train, validation, n_types)
+    fitted = fit_ensemble(data, members=members, seed=seed, device=device)
     score, embedding = score_of(fitted.classifiers, x, codes, train)
-    folds = fit_out_of_fold(
-        x, codes, plan_folds(codes, donors, others, seed=seed, most=most_folds), n_types=n_types, members=members,
-        seed=seed, device=device,
-    )  # fmt: skip
+    plan = plan_folds(codes, donors, data.seen, seed=seed, most=most_folds)
+    folds = fit_out_of_fold(data, plan, members=members, seed=seed, device=device)
     calibration = novelty_of_folds(folds, x, codes)[threshold_cells(folds, codes)]
     if len(calibration) == 0:
         return {}

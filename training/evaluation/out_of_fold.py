@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import scipy.sparse as sp
 
 from ..cells.enough_cells import enough_cells
 from ..network.classifier import Classifier
 from ..network.ensemble import fit_ensemble
 from ..network.fit import predict_logits
+from ..network.fit_data import FitData
 from ..network.fit_settings import FitSettings
 
 Folds = Literal["donors", "cells"]
@@ -107,11 +107,9 @@ def plan_folds(
 
 
 def fit_out_of_fold(
-    x: sp.csr_matrix,
-    codes: np.ndarray,
+    data: FitData,
     plan: FoldPlan,
     *,
-    n_types: int,
     members: Sequence[FitSettings],
     seed: int,
     device: str = "cpu",
@@ -120,12 +118,12 @@ def fit_out_of_fold(
 ) -> OutOfFold:
     """Fit the ensemble anew without each fold, and ask it about the cells of the fold.
 
-    `x`: CSR, float32, all cells x panel genes, ln(1 + counts per 10,000). `members`: as for `fit_ensemble`, of which
-    the first `MOST_MEMBERS` are fitted. A stratified tenth of a fold's training cells settles when its networks stop. A
+    `plan` takes the place of the division in `data`. `members`: as for `fit_ensemble`, of which the first
+    `MOST_MEMBERS` are fitted. A stratified tenth of a fold's training cells settles when its networks stop. A
     type of which nearly all cells lie in a fold is not learned by that fold's networks: see `learnable`. `on_fold`
     hears of each.
     """
-    members = members[:MOST_MEMBERS]
+    members, codes, n_types = members[:MOST_MEMBERS], data.codes, data.n_types
     learned = np.array([learnable(codes, plan, number, n_types, min_cells) for number in range(len(plan.names))])
     logits = np.zeros((len(members), len(codes), n_types), dtype=np.float32)
     classifiers, fitted_on = [], []
@@ -134,12 +132,10 @@ def fit_out_of_fold(
         others = plan.cells[plan.fold_of[plan.cells] != number]
         others = others[learned[number][codes[others]]]
         train, validation = with_validation(others, codes, seed=seed)
-        fitted = fit_ensemble(
-            x, codes, train=train, validation=validation, n_types=n_types, members=members, seed=seed, device=device
-        )
+        fitted = fit_ensemble(data.divided(train, validation), members=members, seed=seed, device=device)
         inside = np.flatnonzero(plan.fold_of == number)
         for member, classifier in enumerate(fitted.classifiers):
-            logits[member, inside] = predict_logits(classifier, x, inside).numpy()
+            logits[member, inside] = predict_logits(classifier, data.x, inside).numpy()
         classifiers.append(fitted.classifiers)
         fitted_on.append(train)
     return OutOfFold(plan, logits, tuple(classifiers), tuple(fitted_on), learned)

@@ -1,7 +1,7 @@
 """One network that answers as an ensemble does, at the cost of one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -9,6 +9,7 @@ import torch
 
 from .classifier import Classifier
 from .fit import predict_logits
+from .fit_data import FitData
 from .fit_settings import FitSettings
 from .train_together import train_together
 
@@ -29,28 +30,21 @@ class Agreement:
 
 def distill(
     members: Sequence[Classifier],
-    x: sp.csr_matrix,
-    codes: np.ndarray,
+    data: FitData,
     *,
-    train: np.ndarray,
-    validation: np.ndarray,
     settings: FitSettings,
     seed: int,
     device: str = "cpu",
 ) -> Classifier:
     """Train one network towards the mean of the members' logits; in evaluation mode, on the CPU.
 
-    `x`: CSR, float32, cells x panel genes, ln(1 + counts per 10,000). `codes`: int [cells]; they balance the types and
-    are not learned. `train`, `validation`: cell numbers. The teacher sees cells as they are, the pupil with noise
+    `data.codes` balance the types and are not learned. The teacher sees cells as they are, the pupil with noise
     and as `settings` augment them. Where they watch the validation loss, it is that of the pupil against the teacher.
     """
-    teacher = np.zeros((x.shape[0], n_types(members)), dtype=np.float32)
-    for cells in (train, validation):
-        teacher[cells] = mean_logits(members, x, cells).numpy()
-    (result,) = train_together(
-        x, codes, train=train, validation=validation, n_types=n_types(members), members=[settings], seed=seed,
-        device=device, on_epoch=lambda epoch: None, teacher=teacher,
-    )  # fmt: skip
+    teacher = np.zeros((len(data.codes), data.n_types), dtype=np.float32)
+    for cells in (data.train, data.validation):
+        teacher[cells] = mean_logits(members, data.x, cells).numpy()
+    (result,) = train_together(replace(data, teacher=teacher), members=[settings], seed=seed, device=device)
     return result.classifier
 
 
@@ -65,7 +59,3 @@ def agreement(pupil: Classifier, members: Sequence[Classifier], x: sp.csr_matrix
 def mean_logits(members: Sequence[Classifier], x: sp.csr_matrix, cells: np.ndarray) -> torch.Tensor:
     """Mean over members, `cells` x types, on the CPU."""
     return torch.stack([predict_logits(member, x, cells) for member in members]).mean(dim=0)
-
-
-def n_types(members: Sequence[Classifier]) -> int:
-    return int(members[0].layers[-1].out_features)  # type: ignore[arg-type]

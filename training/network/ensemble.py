@@ -11,6 +11,7 @@ import torch
 
 from .classifier import Classifier
 from .fit import predict_logits
+from .fit_data import FitData
 from .fit_result import Epoch, FitResult, mean_epoch
 from .fit_settings import FitSettings
 from .train_together import shared, train_together
@@ -64,12 +65,8 @@ class FittedEnsemble:
 
 
 def fit_ensemble(
-    x: sp.csr_matrix,
-    codes: np.ndarray,
+    data: FitData,
     *,
-    train: np.ndarray,
-    validation: np.ndarray,
-    n_types: int,
     members: Sequence[FitSettings],
     seed: int,
     device: str = "cpu",
@@ -77,8 +74,7 @@ def fit_ensemble(
 ) -> FittedEnsemble:
     """Train one network for each of `members`; results in their order.
 
-    `x`: CSR, float32, cells x panel genes, ln(1 + counts per 10,000). `codes`: int [cells]. `train`, `validation`: cell
-    numbers. Members that differ in no more than rates, dropout and when to stop are trained together, on the same
+    Members that differ in no more than rates, dropout and when to stop are trained together, on the same
     batches with the same noise; others one lot after another. One member gets the weights that `fit` would give it.
     Deterministic on the CPU for a given seed. `on_epoch` hears of each epoch of a lot: means over the members that are
     still training.
@@ -87,11 +83,14 @@ def fit_ensemble(
     for number, settings in enumerate(members):
         alike.setdefault(shared(settings), []).append(number)
     results: dict[int, FitResult] = {}
-    for numbers in (lot for like in alike.values() for lot in _lots(like, members, x.shape[1])):
+    for numbers in (lot for like in alike.values() for lot in _lots(like, members, data.x.shape[1])):
         fitted = train_together(
-            x, codes, train=train, validation=validation, n_types=n_types,
-            members=[members[number] for number in numbers], seed=seed + numbers[0], device=device, on_epoch=on_epoch,
-        )  # fmt: skip
+            data,
+            members=[members[number] for number in numbers],
+            seed=seed + numbers[0],
+            device=device,
+            on_epoch=on_epoch,
+        )
         results.update(zip(numbers, fitted, strict=True))
     return FittedEnsemble(tuple(results[number] for number in range(len(members))))
 

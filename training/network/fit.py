@@ -7,6 +7,7 @@ import scipy.sparse as sp
 import torch
 
 from .classifier import Classifier
+from .fit_data import FitData
 from .fit_result import Epoch, FitResult
 from .fit_settings import FitSettings
 from .standardization import MIN_SD, standardization
@@ -17,12 +18,8 @@ __all__ = ["MIN_SD", "Epoch", "FitResult", "FitSettings", "fit", "predict_logits
 
 
 def fit(
-    x: sp.csr_matrix,
-    codes: np.ndarray,
+    data: FitData,
     *,
-    train: np.ndarray,
-    validation: np.ndarray,
-    n_types: int,
     settings: FitSettings,
     seed: int,
     device: str = "cpu",
@@ -30,16 +27,12 @@ def fit(
 ) -> FitResult:
     """Train a classifier.
 
-    `x`: CSR, float32, cells x panel genes, ln(1 + counts per 10,000). `codes`: int [cells]. `train`, `validation`: cell
-    numbers. Only training cells give the standardisation, the class weights and the gradients; validation cells decide
-    when to stop and which epoch to keep, unless `settings.stop` is the training loss. With
-    `settings.augmented` `x` must come from counts (see `thin`). Deterministic on the CPU for a given seed. `on_epoch`
-    hears of every epoch.
+    Only training cells give the standardisation, the class weights and the gradients; validation cells decide
+    when to stop and which epoch to keep, unless `settings.stop` is the training loss. With `settings.augmented`
+    `data.x` must come from counts (see `thin`). Deterministic on the CPU for a given seed. `on_epoch` hears of every
+    epoch.
     """
-    (result,) = train_together(
-        x, codes, train=train, validation=validation, n_types=n_types, members=[settings], seed=seed, device=device,
-        on_epoch=on_epoch,
-    )  # fmt: skip
+    (result,) = train_together(data, members=[settings], seed=seed, device=device, on_epoch=on_epoch)
     return result
 
 

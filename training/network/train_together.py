@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 
 from .augmentation import Augmentation
@@ -11,6 +10,7 @@ from .balance import judging_weights, type_weights, upsampled
 from .batch_inputs import DenseCells, Noise, PoorerCells, batches
 from .classifier import Classifier
 from .contributions import mean_of_types
+from .fit_data import FitData
 from .fit_result import Epoch, FitResult, mean_epoch, summarize
 from .fit_settings import FitSettings
 from .learning_rate import LearningRate
@@ -36,40 +36,36 @@ def shared(settings: FitSettings) -> tuple[object, ...]:
 @one_thread()
 @fast_products()
 def train_together(
-    x: sp.csr_matrix,
-    codes: np.ndarray,
+    data: FitData,
     *,
-    train: np.ndarray,
-    validation: np.ndarray,
-    n_types: int,
     members: Sequence[FitSettings],
     seed: int,
-    device: str,
-    on_epoch: Callable[[Epoch], None],
-    teacher: np.ndarray | None = None,
+    device: str = "cpu",
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> tuple[FitResult, ...]:
     """Train one network for each of `members`, which have `shared` in common; results in their order.
 
     A batch's rows are made dense, standardised and given their noise once for all members; weights, dropout, learning
     rates, the moment to stop and the epoch to keep are each member's own. `on_epoch` hears the mean over the members
-    that are still training. `teacher`: logits, float32, cells x types, that are learned instead of the labels.
+    that are still training.
     """
+    x, codes, train, validation = data.x, data.codes, data.train, data.validation
     common, on_device = members[0], torch_device(device)
     mean, scale = standardization(x[train]) if common.standardize else log2_scale(x.shape[1])
-    classifiers = _new_classifiers(members, n_types, mean, scale, seed=seed)
+    classifiers = _new_classifiers(members, data.n_types, mean, scale, seed=seed)
     networks = StackedNetworks(classifiers, device=on_device)
     runs = [_Run(settings) for settings in members]
     optimizer = StackedOptimizer(networks, members)
     dense = DenseCells(x, mean, scale, on_device)
     draws, generator = np.random.default_rng(seed), torch.Generator(on_device).manual_seed(seed)
-    weights = type_weights(codes[train], n_types=n_types, balance=common.balance)
+    weights = type_weights(codes[train], n_types=data.n_types, balance=common.balance)
     cells = upsampled(train, codes[train], seed=seed) if common.balance == "upsample" else train
-    in_training = np.ones(n_types) if common.balance == "upsample" else weights
-    objective = Objective(codes, type_weights=in_training, teacher=teacher, device=on_device)
+    in_training = np.ones(data.n_types) if common.balance == "upsample" else weights
+    objective = Objective(codes, type_weights=in_training, teacher=data.teacher, device=on_device)
     judging = judging_weights(weights, codes[validation], balance=common.balance)
-    judged = Objective(codes, type_weights=judging, teacher=teacher, device=on_device)
+    judged = Objective(codes, type_weights=judging, teacher=data.teacher, device=on_device)
     poorer = PoorerCells(
-        dense, Augmentation.of(common), baseline=mean_of_types(x[train], codes[train], n_types), seed=seed,
+        dense, Augmentation.of(common), baseline=mean_of_types(x[train], codes[train], data.n_types), seed=seed,
     )  # fmt: skip
     noise = Noise(common.noise, batch_size=common.batch_size, n_genes=x.shape[1], n_cells=len(cells), device=on_device)
     targets = torch.as_tensor(codes[validation], dtype=torch.long)

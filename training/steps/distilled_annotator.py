@@ -20,6 +20,7 @@ from ..export.export_onnx import annotator_graph, explainer_graph
 from ..network.classifier import Classifier
 from ..network.distill import agreement, distill
 from ..network.fit import predict_logits
+from ..network.fit_data import FitData
 from ..network.fit_settings import FitSettings
 from ..network.folded_network import fold
 from .call_measures import measure_calls
@@ -28,7 +29,7 @@ from .describe_reference import describe_reference
 
 def distill_and_prove(
     members: Sequence[Classifier],
-    x: sp.csr_matrix,
+    data: FitData,
     counts: sp.csr_matrix,
     cells: LabelledCells,
     split: Split,
@@ -42,16 +43,14 @@ def distill_and_prove(
     """The graph of one network that learned the ensemble's answers, its measures, its `DistilledEntry`, and what
     held-out cells look like to it. `columns`: of the panel's genes in `cells.counts`.
 
-    `x`, `counts`: CSR, cells x panel genes, normalised and raw. Measured on test cells, or on validation cells where
+    `counts`: CSR, cells x panel genes, raw. Measured on test cells, or on validation cells where
     there is no test part: as any part is, and how far its answers agree with the ensemble's (see `Agreement`). Raises
     `ExportError` when the graph does not answer as the network does.
     """
-    pupil = distill(
-        members, x, cells.codes, train=split.train, validation=split.validation,
-        settings=replace(settings, stop="validation_loss"), seed=config.seed, device=config.device,
-    )  # fmt: skip
+    x, settings = data.x, replace(settings, stop="validation_loss")
+    pupil = distill(members, data, settings=settings, seed=config.seed, device=config.device)
     folded = [fold(pupil)]
-    pupils = distill_folds(held_out, x, cells.codes, settings=settings, config=config)
+    pupils = distill_folds(held_out, data, settings=settings, config=config)
     trust = measure_calls(pupils, [pupil], x, cells, split)
     novelty_score, (mean, components) = trust.novelty_score
     graph = annotator_graph(
@@ -75,20 +74,16 @@ def distill_and_prove(
     return graph, measures, sections, describe_reference(graph, pupils, trust, cells, split, columns)
 
 
-def distill_folds(
-    held_out: OutOfFold, x: sp.csr_matrix, codes: np.ndarray, *, settings: FitSettings, config: TrainingConfig
-) -> OutOfFold:
+def distill_folds(held_out: OutOfFold, data: FitData, *, settings: FitSettings, config: TrainingConfig) -> OutOfFold:
     """For each fold one network that learned the answers of that fold's networks, from the same cells."""
-    plan, pupils = held_out.plan, []
+    plan, codes, pupils = held_out.plan, data.codes, []
     logits = np.zeros((1, *held_out.member_logits.shape[1:]), dtype=np.float32)
     for number, teachers in enumerate(held_out.classifiers):
         others = plan.cells[plan.fold_of[plan.cells] != number]
         others = others[held_out.learned[number][codes[others]]]
-        pupil = distill(
-            teachers, x, codes, train=held_out.train[number], validation=np.setdiff1d(others, held_out.train[number]),
-            settings=replace(settings, stop="validation_loss"), seed=config.seed, device=config.device,
-        )  # fmt: skip
+        of_fold = data.divided(held_out.train[number], np.setdiff1d(others, held_out.train[number]))
+        pupil = distill(teachers, of_fold, settings=settings, seed=config.seed, device=config.device)
         inside = np.flatnonzero(plan.fold_of == number)
-        logits[0, inside] = predict_logits(pupil, x, inside).numpy()
+        logits[0, inside] = predict_logits(pupil, data.x, inside).numpy()
         pupils.append((pupil,))
     return replace(held_out, member_logits=logits, classifiers=tuple(pupils))

@@ -19,6 +19,7 @@ from ..evaluation.cell_ontology import CellOntology
 from ..evaluation.ontology_section import read_ontology_map, unmapped_notes
 from ..listener import Listener
 from ..markers.gene_lists import allowed_markers
+from ..network.fit_data import FitData
 from .evaluate_independent import check_independent, fit_independent
 
 
@@ -41,6 +42,11 @@ class TrainingCells:
     x: sp.csr_matrix
     ontology: CellOntology | None
     terms: dict[str, str | None]
+
+    @property
+    def data(self) -> FitData:
+        """What networks are fitted on."""
+        return FitData(self.x, self.cells.codes, self.split.train, self.split.validation, len(self.cells.cell_types))
 
 
 def prepare_training_cells(config: TrainingConfig, listener: Listener) -> TrainingCells:

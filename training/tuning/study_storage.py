@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
 
 from cellmark.schemas.errors import Finding, ParameterError, SetupError
 from cellmark.schemas.tracking.tracking_uri import public_uri
 
 from ..network.fit import FitSettings
+from ..network.fit_data import FitData
 from .tune_settings import TuneSettings
 
 if TYPE_CHECKING:
@@ -41,19 +41,11 @@ def storage_url(study: str) -> str:
     return study
 
 
-def study_facts(
-    x: sp.csr_matrix,
-    codes: np.ndarray,
-    *,
-    train: np.ndarray,
-    validation: np.ndarray,
-    base: FitSettings,
-    settings: TuneSettings,
-    seed: int,
-) -> dict[str, str]:
+def study_facts(data: FitData, *, base: FitSettings, settings: TuneSettings, seed: int) -> dict[str, str]:
     """All that a trial's value depends on but the values drawn for it; a study is shared by searches alike in these."""
-    digest = hashlib.sha256()
-    for array in (x.indptr.astype(np.int64), x.indices.astype(np.int64), x.data, codes, train, validation):
+    digest, x = hashlib.sha256(), data.x
+    index = x.indptr.astype(np.int64), x.indices.astype(np.int64)
+    for array in (*index, x.data, data.codes, data.train, data.validation):
         digest.update(np.ascontiguousarray(array).data)
     rules = ("metric", "max_epochs", "pruner", "prune_after", "patience", "plain", "base_first")
     return {

@@ -7,13 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 
 from cellmark.schemas.errors import Finding
 
 from ..network.fit import Epoch, FitSettings, fit
+from ..network.fit_data import FitData
 from .search_space import drawn_values
 from .study_storage import open_study, study_errors, study_facts
 from .study_trials import (
@@ -67,12 +66,8 @@ class _Cut(Exception):  # noqa: N818  (no error: a trial ends)
 
 
 def tune(
-    x: sp.csr_matrix,
-    codes: np.ndarray,
+    data: FitData,
     *,
-    train: np.ndarray,
-    validation: np.ndarray,
-    n_types: int,
     base: FitSettings,
     settings: TuneSettings,
     seed: int,
@@ -82,10 +77,9 @@ def tune(
 ) -> Tuned:
     """Search for settings until the study has `settings.n_trials` trials, or time is up.
 
-    `x`: CSR, float32, cells x panel genes, ln(1 + counts per 10,000). `codes`: int [cells]. `train`, `validation`: cell
-    numbers; no others are looked at. `base`: what trials start from and what is returned with the best values. `name`:
-    of the model, for the study. A trial's value is the metric at the epoch that `fit` keeps; of trials with equal
-    values the one with the lower validation loss is the best, then the earlier one.
+    No cells are looked at but those that `data` trains and validates on. `base`: what trials start from and what is
+    returned with the best values. `name`: of the model, for the study. A trial's value is the metric at the epoch that
+    `fit` keeps; of trials with equal values the one with the lower validation loss is the best, then the earlier one.
 
     All trials have the same seed, that of the networks to be fitted. In one process the result depends on the seed
     alone, whether the study was killed and resumed or not; with a time budget, or several processes on one study, it
@@ -93,7 +87,7 @@ def tune(
     again; those of other processes are waited for. Raises `ParameterError` or `SetupError` for a study that cannot be
     used.
     """
-    facts = study_facts(x, codes, train=train, validation=validation, base=base, settings=settings, seed=seed)
+    facts = study_facts(data, base=base, settings=settings, seed=seed)
     ends = time.monotonic() + settings.time_budget if settings.time_budget else float("inf")
     with study_errors(settings.study), _quiet():
         study = open_study(settings, name=name, facts=facts)
@@ -103,8 +97,16 @@ def tune(
         while time.monotonic() < ends:
             repeat_unfinished(study)
             if n_begun(study) < settings.n_trials:
-                _run_trial(study, x, codes, train=train, validation=validation, n_types=n_types, base=base,
-                           settings=settings, seed=seed, device=device, ends=ends, listener=listener)  # fmt: skip
+                _run_trial(
+                    study,
+                    data,
+                    base=base,
+                    settings=settings,
+                    seed=seed,
+                    device=device,
+                    ends=ends,
+                    listener=listener,
+                )
             elif n_done(study) < settings.n_trials:
                 time.sleep(min(SECONDS_BETWEEN_LOOKS, max(ends - time.monotonic(), 0)))
             else:
@@ -133,12 +135,8 @@ def trial_settings(base: FitSettings, settings: TuneSettings) -> FitSettings:
 
 def _run_trial(
     study: "optuna.Study",
-    x: sp.csr_matrix,
-    codes: np.ndarray,
+    data: FitData,
     *,
-    train: np.ndarray,
-    validation: np.ndarray,
-    n_types: int,
     base: FitSettings,
     settings: TuneSettings,
     seed: int,
@@ -180,10 +178,7 @@ def _run_trial(
                 finished = True  # what is left is to tell the study, as for a trial that ran to its end
                 raise optuna.TrialPruned
 
-        fitted = fit(
-            x, codes, train=train, validation=validation, n_types=n_types, settings=drawn, seed=seed, device=device,
-            on_epoch=on_epoch,
-        )  # fmt: skip
+        fitted = fit(data, settings=drawn, seed=seed, device=device, on_epoch=on_epoch)
         kept = fitted.epochs[fitted.best_epoch - 1]
         trial.set_user_attr("validation_loss", kept.validation_loss)
         trial.set_user_attr("best_epoch", fitted.best_epoch)

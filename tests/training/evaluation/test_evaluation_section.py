@@ -18,6 +18,7 @@ from cellmark.training.evaluation.out_of_fold import FoldPlan, OutOfFold, fit_ou
 from cellmark.training.evaluation.temperature import fit_temperature
 from cellmark.training.figures.evaluation_files import evaluation_figures, evaluation_metrics, evaluation_tables
 from cellmark.training.network.fit import FitSettings
+from cellmark.training.network.fit_data import FitData
 from cellmark.training.run import TrainedModel, train
 from fixtures.places import ARCHIVES
 
@@ -70,10 +71,9 @@ def test_without_a_test_part_confidence_is_calibrated_and_cells_of_types_not_lea
     fold_of = np.where(codes == 2, 0, np.arange(240) // 2 % 2)  # all cells of the last type lie in the first fold
     x = sp.csr_matrix(generator.exponential(1, (240, 12)).astype(np.float32))
     x[np.arange(240), codes] = 6.0
-    held_out = fit_out_of_fold(
-        x.tocsr(), codes, FoldPlan("donors", ("a", "b"), fold_of), n_types=3, members=(FitSettings(max_epochs=2),),
-        seed=0,
-    )  # fmt: skip
+    data = FitData(x.tocsr(), codes, np.arange(240), np.arange(0), 3)
+    plan = FoldPlan("donors", ("a", "b"), fold_of)
+    held_out = fit_out_of_fold(data, plan, members=(FitSettings(max_epochs=2),), seed=0)
     logits = generator.normal(0, 1, (1, 240, 3)) + 2.0 * np.eye(3)[codes]
     held_out = replace(held_out, member_logits=np.float32(4 * logits))  # four times too sure
     none = np.zeros(0, dtype=int)

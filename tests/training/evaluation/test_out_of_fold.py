@@ -1,6 +1,7 @@
 """Folds: who is held out with whom, and that no network saw the cells it is asked about."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from cellmark.training.evaluation import out_of_fold
 from cellmark.training.evaluation.out_of_fold import fit_out_of_fold, plan_folds
 from cellmark.training.network.classifier import NetworkShape
 from cellmark.training.network.ensemble import FittedEnsemble, fit_ensemble, variations
+from cellmark.training.network.fit_data import FitData
 from cellmark.training.network.fit_settings import FitSettings
 
 SHORT = FitSettings(shape=NetworkShape((16,)), max_epochs=12, batch_size=32, learning_rate=5e-3)
@@ -22,6 +24,11 @@ def draw(n_cells: int = 180, *, seed: int = 0) -> tuple[sp.csr_matrix, np.ndarra
     for number in range(3):
         x[codes == number, 4 * number : 4 * number + 4] += 2.0
     return sp.csr_matrix(x.astype(np.float32)), codes
+
+
+def whole(x: sp.csr_matrix, codes: np.ndarray) -> FitData:
+    """Cells not divided yet: the plan does it."""
+    return FitData(x, codes, np.arange(len(codes)), np.arange(0), 3)
 
 
 def test_each_donor_is_a_fold_and_test_cells_are_in_none() -> None:
@@ -64,18 +71,18 @@ def test_no_network_sees_the_cells_it_is_asked_about(monkeypatch: pytest.MonkeyP
     x, codes = draw()
     fitted_on = []
 
-    def hear(*args: object, train: np.ndarray, validation: np.ndarray, **rest: object) -> FittedEnsemble:
-        fitted_on.append(np.concatenate([train, validation]))
-        assert len(np.intersect1d(train, validation)) == 0
-        return fit_ensemble(*args, train=train, validation=validation, **rest)  # type: ignore[arg-type]
+    def hear(data: FitData, **rest: Any) -> FittedEnsemble:
+        fitted_on.append(data.seen)
+        assert len(np.intersect1d(data.train, data.validation)) == 0
+        return fit_ensemble(data, **rest)
 
     monkeypatch.setattr(out_of_fold, "fit_ensemble", hear)
     donors = np.array(["a", "b", "c", "left out"])[np.arange(180) // 3 % 4]
     cells = np.flatnonzero(donors != "left out")
     plan = plan_folds(codes, donors, cells, seed=0)
-    found = fit_out_of_fold(x, codes, plan, n_types=3, members=variations(SHORT, n_members=2), seed=0)
+    found = fit_out_of_fold(whole(x, codes), plan, members=variations(SHORT, n_members=2), seed=0)
     for number, seen in enumerate(fitted_on):
-        np.testing.assert_array_equal(np.sort(seen), np.flatnonzero((plan.fold_of >= 0) & (plan.fold_of != number)))
+        np.testing.assert_array_equal(seen, np.flatnonzero((plan.fold_of >= 0) & (plan.fold_of != number)))
     assert found.member_logits.shape == (2, 180, 3)
     assert not found.member_logits[:, donors == "left out"].any()
     assert (found.logits[cells].argmax(axis=1) == codes[cells]).mean() > 0.9
@@ -87,7 +94,7 @@ def test_labels_that_mean_nothing_are_called_no_better_than_by_chance() -> None:
     codes = np.random.default_rng(3).integers(0, 3, 180)
     plan = plan_folds(codes, None, np.arange(180), seed=0)
     long = replace(SHORT, max_epochs=20, patience=20, augmented=0.0, noise=0.0)
-    found = fit_out_of_fold(x, codes, plan, n_types=3, members=[long], seed=0)
+    found = fit_out_of_fold(whole(x, codes), plan, members=[long], seed=0)
     assert (found.logits.argmax(axis=1) == codes).mean() < 0.5
 
 
@@ -95,7 +102,7 @@ def test_a_type_that_lies_in_one_fold_alone_is_hardly_called_there() -> None:
     x, codes = draw()
     donors = np.where(codes == 2, "z", np.where(np.arange(180) % 2 == 0, "a", "b"))
     plan = plan_folds(codes, donors, np.arange(180), seed=0)
-    found = fit_out_of_fold(x, codes, plan, n_types=3, members=[SHORT], seed=0)
+    found = fit_out_of_fold(whole(x, codes), plan, members=[SHORT], seed=0)
     assert np.isfinite(found.logits).all()
     assert (found.logits[codes == 2].argmax(axis=1) == 2).mean() < 0.1
 
@@ -104,5 +111,5 @@ def test_folds_have_five_networks_at_most() -> None:
     x, codes = draw(60)
     plan = plan_folds(codes, None, np.arange(60), seed=0, most=2)
     settings = replace(SHORT, max_epochs=1)
-    found = fit_out_of_fold(x, codes, plan, n_types=3, members=variations(settings, n_members=7), seed=0)
+    found = fit_out_of_fold(whole(x, codes), plan, members=variations(settings, n_members=7), seed=0)
     assert found.member_logits.shape[0] == 5

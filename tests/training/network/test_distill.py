@@ -9,6 +9,7 @@ from cellmark.training.network.classifier import Classifier, NetworkShape
 from cellmark.training.network.distill import agreement, distill, mean_logits
 from cellmark.training.network.ensemble import fit_ensemble, variations
 from cellmark.training.network.fit import fit, predict_logits
+from cellmark.training.network.fit_data import FitData
 from cellmark.training.network.fit_settings import FitSettings
 
 SETTINGS = FitSettings(
@@ -32,14 +33,12 @@ def cells() -> tuple[sp.csr_matrix, np.ndarray]:
 @pytest.fixture(scope="module")
 def members(cells: tuple[sp.csr_matrix, np.ndarray]) -> tuple[Classifier, ...]:
     x, codes = cells
-    fitted = fit_ensemble(
-        x, codes, train=TRAIN, validation=VALIDATION, n_types=3, members=variations(SETTINGS, n_members=5), seed=0
-    )
+    fitted = fit_ensemble(FitData(x, codes, TRAIN, VALIDATION, 3), members=variations(SETTINGS, n_members=5), seed=0)
     return fitted.classifiers
 
 
 def run(members: tuple[Classifier, ...], x: sp.csr_matrix, codes: np.ndarray, *, seed: int = 1) -> Classifier:
-    return distill(members, x, codes, train=TRAIN, validation=VALIDATION, settings=SETTINGS, seed=seed)
+    return distill(members, FitData(x, codes, TRAIN, VALIDATION, 3), settings=SETTINGS, seed=seed)
 
 
 def test_a_pupil_is_nearer_to_its_teachers_than_a_network_that_learned_the_labels(
@@ -49,7 +48,7 @@ def test_a_pupil_is_nearer_to_its_teachers_than_a_network_that_learned_the_label
     found, alone = [], []
     for seed in (1, 2, 3):
         found.append(agreement(run(members, x, codes, seed=seed), members, x, OTHERS))
-        network = fit(x, codes, train=TRAIN, validation=VALIDATION, n_types=3, settings=SETTINGS, seed=seed).classifier
+        network = fit(FitData(x, codes, TRAIN, VALIDATION, 3), settings=SETTINGS, seed=seed).classifier
         alone.append(agreement(network, members, x, OTHERS))
     assert np.mean([one.mean_difference for one in found]) < 0.95 * np.mean([one.mean_difference for one in alone])
     assert np.mean([one.same_call for one in found]) > 0.97

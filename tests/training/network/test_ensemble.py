@@ -12,6 +12,7 @@ from cellmark.training.network import ensemble
 from cellmark.training.network.classifier import NetworkShape
 from cellmark.training.network.ensemble import FittedEnsemble, fit_ensemble, predict_probabilities, variations
 from cellmark.training.network.fit import fit, predict_logits
+from cellmark.training.network.fit_data import FitData
 from cellmark.training.network.fit_result import Epoch
 from cellmark.training.network.fit_settings import FitSettings
 
@@ -34,7 +35,7 @@ def run(members: tuple[FitSettings, ...], *, seed: int = 0, lift: float = 2.0) -
     x, codes = draw(lift=lift)
     cells = np.arange(len(codes))
     return fit_ensemble(
-        x, codes, train=cells[60:], validation=cells[:60], n_types=3, members=members, seed=seed
+        FitData(x, codes, cells[60:], cells[:60], 3), members=members, seed=seed
     )  # fmt: skip
 
 
@@ -99,7 +100,7 @@ def test_a_seed_settles_all_members() -> None:
 def test_one_member_is_what_fit_gives() -> None:
     x, codes = draw()
     cells = np.arange(len(codes))
-    alone = fit(x, codes, train=cells[60:], validation=cells[:60], n_types=3, settings=SMALL, seed=3)
+    alone = fit(FitData(x, codes, cells[60:], cells[:60], 3), settings=SMALL, seed=3)
     fitted = run((SMALL,), seed=3)
     assert torch.equal(alone.classifier.layers[0].weight, weights(fitted)[0])
     assert fitted.epochs == alone.epochs
@@ -114,7 +115,7 @@ def test_members_are_as_good_as_networks_fitted_alone() -> None:
     together = [result.epochs[result.best_epoch - 1].validation_loss for result in run(members, lift=0.7).results]
     alone = []
     for seed in range(8):
-        result = fit(x, codes, train=cells[60:], validation=cells[:60], n_types=3, settings=SMALL, seed=seed)
+        result = fit(FitData(x, codes, cells[60:], cells[:60], 3), settings=SMALL, seed=seed)
         alone.append(result.epochs[result.best_epoch - 1].validation_loss)
     assert np.mean(together) < np.mean(alone) + 2 * np.std(alone)
     assert np.mean(alone) > 0.2
@@ -140,9 +141,7 @@ def test_epochs_are_means_over_the_members_still_training() -> None:
     members = (SMALL, replace(SMALL, max_epochs=3))
     x, codes = draw()
     cells = np.arange(len(codes))
-    fitted = fit_ensemble(
-        x, codes, train=cells[60:], validation=cells[:60], n_types=3, members=members, seed=0, on_epoch=heard.append
-    )
+    fitted = fit_ensemble(FitData(x, codes, cells[60:], cells[:60], 3), members=members, seed=0, on_epoch=heard.append)
     long, short = fitted.results
     assert [epoch.number for epoch in fitted.epochs] == list(range(1, 9))
     assert fitted.epochs[1].train_loss == pytest.approx((long.epochs[1].train_loss + short.epochs[1].train_loss) / 2)

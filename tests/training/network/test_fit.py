@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from cellmark.training.network.classifier import NetworkShape
 from cellmark.training.network.fit import MIN_SD, Epoch, FitResult, FitSettings, fit, predict_logits, standardization
+from cellmark.training.network.fit_data import FitData
 
 SMALL = FitSettings(
     shape=NetworkShape((16,), dropout=0.1), max_epochs=12, batch_size=32, noise=0.3, patience=12, learning_rate=5e-3
@@ -30,7 +31,7 @@ def draw(n_cells: int = 240, n_types: int = 3, *, lift: float = 2.0, seed: int =
 def run(x: sp.csr_matrix, codes: np.ndarray, settings: FitSettings = SMALL, *, seed: int = 0) -> FitResult:
     cells = np.arange(len(codes))
     return fit(
-        x, codes, train=cells[cells % 4 > 0], validation=cells[cells % 4 == 0], n_types=int(codes.max()) + 1,
+        FitData(x, codes, cells[cells % 4 > 0], cells[cells % 4 == 0], int(codes.max()) + 1),
         settings=settings, seed=seed,
     )  # fmt: skip
 
@@ -91,7 +92,7 @@ def test_every_epoch_is_reported_once_with_the_measures_of_scikit_learn() -> Non
     heard: list[Epoch] = []
     cells = np.arange(len(codes))
     result = fit(
-        x, codes, train=cells[60:], validation=cells[:60], n_types=3, settings=replace(SMALL, max_epochs=1), seed=0,
+        FitData(x, codes, cells[60:], cells[:60], 3), settings=replace(SMALL, max_epochs=1), seed=0,
         on_epoch=heard.append,
     )  # fmt: skip
     assert heard == list(result.epochs)
@@ -160,7 +161,7 @@ def test_a_last_batch_of_one_cell_is_no_trouble(n_train: int) -> None:
     x, codes = draw(n_cells=n_train + 9)
     cells = np.arange(len(codes))
     settings = replace(SMALL, max_epochs=1, batch_size=32)
-    fit(x, codes, train=cells[9:], validation=cells[:9], n_types=3, settings=settings, seed=0)
+    fit(FitData(x, codes, cells[9:], cells[:9], 3), settings=settings, seed=0)
 
 
 def test_logits_do_not_depend_on_the_batch() -> None:
@@ -186,7 +187,7 @@ def test_a_network_fitted_on_a_gpu_learns_the_same_types() -> None:
     x, codes = draw()
     cells = np.arange(len(codes))
     result = fit(
-        x, codes, train=cells[60:], validation=cells[:60], n_types=3, settings=SMALL, seed=0, device="cuda"
+        FitData(x, codes, cells[60:], cells[:60], 3), settings=SMALL, seed=0, device="cuda"
     )  # fmt: skip
     assert len(result.epochs) > 1
     assert (predict_logits(result.classifier, x).argmax(1).numpy() == codes).mean() > 0.95

@@ -10,6 +10,7 @@ import torch
 
 from cellmark.training.network.classifier import Classifier, NetworkShape
 from cellmark.training.network.fit import predict_logits
+from cellmark.training.network.fit_data import FitData
 from cellmark.training.network.fit_result import FitResult
 from cellmark.training.network.fit_settings import FitSettings
 from cellmark.training.network.stacked_optimizer import GATE_RATE
@@ -47,10 +48,7 @@ def draw(n_cells: int = 160) -> tuple[sp.csr_matrix, np.ndarray]:
 
 def run(members: list[FitSettings], *, seed: int = 0) -> tuple[FitResult, ...]:
     x, codes = draw()
-    return train_together(
-        x, codes, train=np.arange(40, 160), validation=np.arange(40), n_types=N_TYPES, members=members, seed=seed,
-        device="cpu", on_epoch=lambda epoch: None,
-    )  # fmt: skip
+    return train_together(FitData(x, codes, np.arange(40, 160), np.arange(40), N_TYPES), members=members, seed=seed)
 
 
 def by_torch(settings: FitSettings, start: Classifier) -> tuple[Classifier, list[float]]:

@@ -9,6 +9,7 @@ import pytest
 
 from cellmark.training.network.classifier import NetworkShape
 from cellmark.training.network.fit import FitSettings, fit
+from cellmark.training.network.fit_data import FitData
 from cellmark.training.tuning import tune as tune_module
 from cellmark.training.tuning.search_space import SearchSpace
 from cellmark.training.tuning.tune import trial_settings
@@ -46,7 +47,7 @@ def test_a_value_is_that_of_the_network_that_fit_keeps(tuned: Any, heard: Any) -
     x, codes = draw()
     cells = np.arange(len(codes))
     again = fit(
-        x, codes, train=cells[cells % 4 > 0], validation=cells[cells % 4 == 0], n_types=3, settings=trial.settings,
+        FitData(x, codes, cells[cells % 4 > 0], cells[cells % 4 == 0], 3), settings=trial.settings,
         seed=1,
     )  # fmt: skip
     kept = again.epochs[again.best_epoch - 1]
