@@ -33,8 +33,9 @@ from cellmark.schemas.errors import InputError
 from cellmark.schemas.normalization import row_sums
 from cellmark.serving import Annotator
 from cellmark.serving.files.drift import drift_of_file
-from cellmark.training import run
 from cellmark.training.config import TrainingConfig
+from cellmark.training.run import train
+from cellmark.training.steps import evaluate_training
 
 SEEDS = (0, 1, 2)
 DRAWS = 10
@@ -55,7 +56,7 @@ class Bench:
         if not bundle.exists():
             path = self.folder / f"{name}.h5ad"
             adata.write_h5ad(path)
-            run.train(TrainingConfig(path, name=name, cell_map=False, **settings), bundle, Quiet())
+            train(TrainingConfig(path, name=name, cell_map=False, **settings), bundle, Quiet())
             path.unlink()
             print(f"trained {name}", flush=True)
         return Annotator.load(bundle)
@@ -242,7 +243,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     # Most of a training's time, and of no concern for drift: what becomes of types that are left out.
-    run.leave_types_out = lambda *given, **settings: {"left_out": [], "left_out_level": None}
+    evaluate_training.leave_types_out = lambda *given, **settings: {"left_out": [], "left_out_level": None}
     parts = given.only or ["donors", "plates", "halves", "types"]
     with tempfile.TemporaryDirectory() as scratch:
         folder = given.keep or Path(scratch)

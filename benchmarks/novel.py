@@ -29,10 +29,11 @@ from trust import Quiet
 
 from cellmark.schemas.normalization import row_sums
 from cellmark.serving import Annotator
-from cellmark.training import run
 from cellmark.training.config import TrainingConfig
 from cellmark.training.populations.mixture import MAX_RATIO, nearest_mixture
 from cellmark.training.populations.new_populations import PopulationSearch
+from cellmark.training.run import train
+from cellmark.training.steps import evaluate_training
 
 PANCREAS_OUT = ("alpha", "activated_stellate", "quiescent_stellate")
 
@@ -46,7 +47,7 @@ def model_without(
         adata = ad.read_h5ad(path)
         cells = models / f"{folder.name}.h5ad"
         adata[~adata.obs["cell_type"].isin(left_out)].copy().write_h5ad(cells)
-        run.train(TrainingConfig(cells, donor=donor, hold_out=hold_out, name="novel"), folder, Quiet())
+        train(TrainingConfig(cells, donor=donor, hold_out=hold_out, name="novel"), folder, Quiet())
     return Annotator.load(folder)
 
 
@@ -146,7 +147,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=["populations", "mixtures"], default=["populations", "mixtures"])
     arguments = parser.parse_args()
     # Most of a training's time, and of no concern here: what becomes of types that are left out in turn.
-    run.leave_types_out = lambda *given, **settings: {"left_out": [], "left_out_level": None}
+    evaluate_training.leave_types_out = lambda *given, **settings: {"left_out": [], "left_out_level": None}
     if "mixtures" in arguments.only:
         mixtures(arguments.data)
     if "populations" in arguments.only:

@@ -20,8 +20,9 @@ from trust import DONORS, Quiet
 
 from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, CLUSTER, MAJORITY_CELL_TYPE, UNASSIGNED
 from cellmark.serving import Annotator, ComputedClusters
-from cellmark.training import run
 from cellmark.training.config import TrainingConfig
+from cellmark.training.run import train
+from cellmark.training.steps import evaluate_training
 
 RESOLUTIONS = (None, 1.0, 0.3)
 COARSE = {"CD4 T cells": "T", "CD8 T cells": "T", "B cells": "B", "NK cells": "NK", "CD14+ Monocytes": "Mono",
@@ -30,7 +31,7 @@ COARSE = {"CD4 T cells": "T", "CD8 T cells": "T", "B cells": "B", "NK cells": "N
 
 def model_of(path: Path, folder: Path, **settings: object) -> Annotator:
     if not folder.exists():
-        run.train(TrainingConfig(path, name="vote", **settings), folder, Quiet())  # type: ignore[arg-type]
+        train(TrainingConfig(path, name="vote", **settings), folder, Quiet())  # type: ignore[arg-type]
     return Annotator.load(folder)
 
 
@@ -68,7 +69,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, help="a folder for the models; by default they are not kept")
     arguments = parser.parse_args()
     # Most of a training's time, and of no concern here: what becomes of types that are left out in turn.
-    run.leave_types_out = lambda *given, **settings: {"left_out": [], "left_out_level": None}
+    evaluate_training.leave_types_out = lambda *given, **settings: {"left_out": [], "left_out_level": None}
     with tempfile.TemporaryDirectory() as scratch:
         models = arguments.models or Path(scratch)
         models.mkdir(parents=True, exist_ok=True)

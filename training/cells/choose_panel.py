@@ -5,14 +5,17 @@ import scipy.sparse as sp
 
 from cellmark.schemas.normalization import COUNTS_PER
 
+THRESHOLD, PERCENTILE = 0.01, 80.0
+"""Of the filter as published: counts per 10,000, and the share of a type's cells below it in percent."""
+
 
 def expressed_genes(
     counts: sp.csr_matrix,
     library_size: np.ndarray,
     codes: np.ndarray,
     *,
-    threshold: float = 0.01,
-    percentile: float = 80.0,
+    threshold: float = THRESHOLD,
+    percentile: float = PERCENTILE,
 ) -> np.ndarray:
     """Genes that at least one type expresses: the published method's filter.
 
@@ -73,6 +76,11 @@ def type_separation(log1p_norm: sp.csr_matrix, codes: np.ndarray, *, min_cells: 
     floor = 0.1 * np.median(pooled[pooled > 0]) if (pooled > 0).any() else 1.0
     separation: np.ndarray = np.abs(means - others).max(axis=0) / (pooled + floor)
     return separation
+
+
+def filter_facts(max_genes: int | None) -> dict[str, float | int | None]:
+    """The manifest's `panel.filter`: how `choose_panel` chose."""
+    return {"threshold": THRESHOLD, "percentile": PERCENTILE, "max_genes": max_genes}
 
 
 def choose_panel(

@@ -23,6 +23,11 @@ class Split:
     test: np.ndarray
     notes: tuple[str, ...] = ()
 
+    @property
+    def unseen(self) -> tuple[Literal["test", "validation"], np.ndarray]:
+        """The part that networks are judged on, by its name, and its cells: validation where there is no test part."""
+        return ("test", self.test) if len(self.test) else ("validation", self.validation)
+
 
 def split_cells(
     codes: np.ndarray,

@@ -12,6 +12,8 @@ from ..network.contributions import multipliers
 from ..network.folded_network import FoldedNetwork
 
 CELLS_PER_TYPE = 2
+KIND = "drawn"
+"""The manifest's `golden_cells`: no cell of a person is among them."""
 
 
 def draw_golden_counts(

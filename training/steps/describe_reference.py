@@ -9,11 +9,11 @@ from cellmark.schemas.drift.compare_donors import compare_donors
 from cellmark.schemas.reference_profile import BEST, UNASSIGNED_CELL, Part, ReferenceProfile, describe_cells
 
 from ..cells.labelled_cells import LabelledCells
-from ..cells.split import Split
 from ..evaluation.out_of_fold import OutOfFold
 from ..export.graph_session import open_session
 from .call_measures import CallMeasures
 from .describe import quality_tables
+from .training_cells import TrainingCells
 
 CHUNK = 1024
 ENOUGH_ANSWERS = 100
@@ -21,12 +21,7 @@ ENOUGH_ANSWERS = 100
 
 
 def describe_reference(
-    annotator: onnx.ModelProto,
-    held_out: OutOfFold,
-    trust: CallMeasures,
-    cells: LabelledCells,
-    split: Split,
-    columns: np.ndarray,
+    annotator: onnx.ModelProto, held_out: OutOfFold, trust: CallMeasures, prepared: TrainingCells
 ) -> ReferenceProfile:
     """The profile of all cells that networks were asked about without having seen them or their donor: the cells of
     each fold, by that fold's networks, and the test part, by the annotator itself.
@@ -34,12 +29,13 @@ def describe_reference(
     Where whole donors were held out, the test part alone tells confidence, novelty and unassigned cells if it has
     enough of them: networks of a fold learned from fewer donors, and are stranger to a new one than the annotator is.
     Where no fold could be judged, the test part, or else the validation part, tells everything. `held_out`, `trust`: of
-    networks made as the annotator's. `columns`: of the panel's genes in `cells.counts`.
+    networks made as the annotator's.
     """
+    cells, split, columns = prepared.cells, prepared.split, prepared.columns
     judged = held_out.judged(cells.codes)
     part: Part = "held_out"
     if len(judged) == 0:
-        part = "test" if len(split.test) else "validation"
+        part, _ = split.unseen
     elif held_out.plan.folds == "donors" and len(split.test) >= ENOUGH_ANSWERS:
         part = "test"
     by_annotator = split.validation if part == "validation" else split.test

@@ -1,77 +1,57 @@
 """A second annotator for large batches: one network in place of the ensemble, with its measured agreement."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import onnx
-import scipy.sparse as sp
 
 from cellmark.schemas.reference_profile import ReferenceProfile
 
-from ..cells.labelled_cells import LabelledCells
-from ..cells.split import Split
 from ..config import TrainingConfig
 from ..evaluation.evaluate import evaluate
 from ..evaluation.out_of_fold import OutOfFold
-from ..export.check_parity import check_parity
-from ..export.export_onnx import annotator_graph, explainer_graph
-from ..network.classifier import Classifier
 from ..network.distill import agreement, distill
 from ..network.fit import predict_logits
 from ..network.fit_data import FitData
 from ..network.fit_settings import FitSettings
-from ..network.folded_network import fold
 from .call_measures import measure_calls
 from .describe_reference import describe_reference
+from .fitted_networks import FittedNetworks
+from .graphs import export_and_prove
+from .training_cells import TrainingCells
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """`annotator`: the graph of one network that learned the ensemble's answers. `measures`: on the cells of
+    `Split.unseen`, as any part is measured, and how far its answers agree with the ensemble's (see `Agreement`).
+    `sections`: its `DistilledEntry`; `reference`: what held-out cells look like to it.
+    """
+
+    annotator: onnx.ModelProto
+    measures: dict[str, Any]
+    sections: dict[str, Any]
+    reference: ReferenceProfile
 
 
 def distill_and_prove(
-    members: Sequence[Classifier],
-    data: FitData,
-    counts: sp.csr_matrix,
-    cells: LabelledCells,
-    split: Split,
-    held_out: OutOfFold,
-    *,
-    columns: np.ndarray,
-    baselines: np.ndarray,
-    settings: FitSettings,
-    config: TrainingConfig,
-) -> tuple[onnx.ModelProto, dict[str, Any], dict[str, Any], ReferenceProfile]:
-    """The graph of one network that learned the ensemble's answers, its measures, its `DistilledEntry`, and what
-    held-out cells look like to it. `columns`: of the panel's genes in `cells.counts`.
-
-    `counts`: CSR, cells x panel genes, raw. Measured on test cells, or on validation cells where
-    there is no test part: as any part is, and how far its answers agree with the ensemble's (see `Agreement`). Raises
-    `ExportError` when the graph does not answer as the network does.
-    """
-    x, settings = data.x, replace(settings, stop="validation_loss")
-    pupil = distill(members, data, settings=settings, seed=config.seed, device=config.device)
-    folded = [fold(pupil)]
+    fitted: FittedNetworks, held_out: OutOfFold, baselines: np.ndarray, prepared: TrainingCells, config: TrainingConfig
+) -> Distilled:
+    """Fit, measure and export one network. Raises `ExportError` when the graph does not answer as the network does."""
+    data, cells, settings = prepared.data, prepared.cells, replace(fitted.settings, stop="validation_loss")
+    pupil = distill(fitted.classifiers, data, settings=settings, seed=config.seed, device=config.device)
     pupils = distill_folds(held_out, data, settings=settings, config=config)
-    trust = measure_calls(pupils, [pupil], x, cells, split)
-    novelty_score, (mean, components) = trust.novelty_score
-    graph = annotator_graph(
-        folded, baselines, temperature=trust.temperature, embedding_mean=mean, embedding_components=components,
-        novelty=novelty_score,
-    )  # fmt: skip
-    checked = np.concatenate([split.test, split.validation, split.train])
-    check_parity(
-        graph, explainer_graph(folded, baselines), [pupil], counts[checked], cells.library_size[checked],
-        baselines=baselines, temperature=trust.temperature, novelty=(novelty_score, mean, components),
-    )  # fmt: skip
-    part = "test" if len(split.test) else "validation"
-    rows = split.test if len(split.test) else split.validation
-    calls = predict_logits(pupil, x, rows).argmax(dim=1).numpy()
+    trust = measure_calls(pupils, [pupil], predict_logits(pupil, data.x).numpy()[None], prepared)
+    annotator = export_and_prove([pupil], baselines, trust, prepared).annotator
+    part, rows = prepared.split.unseen
+    calls = predict_logits(pupil, data.x, rows).argmax(dim=1).numpy()
     measures = {
         **evaluate(cells.codes[rows], calls, cells.cell_types),
         "part": part,
-        "agreement": asdict(agreement(pupil, members, x, rows)),
+        "agreement": asdict(agreement(pupil, fitted.classifiers, data.x, rows)),
     }
-    sections = {name: getattr(trust, name) for name in ("temperature", "calibration", "novelty", "label_sets")}
-    return graph, measures, sections, describe_reference(graph, pupils, trust, cells, split, columns)
+    return Distilled(annotator, measures, trust.sections, describe_reference(annotator, pupils, trust, prepared))
 
 
 def distill_folds(held_out: OutOfFold, data: FitData, *, settings: FitSettings, config: TrainingConfig) -> OutOfFold:

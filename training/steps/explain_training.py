@@ -1,18 +1,16 @@
 """What a trained ensemble makes of the cells it may see: baselines, attributions and the marker table."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 
-from ..cells.labelled_cells import LabelledCells
-from ..cells.split import Split
 from ..config import TrainingConfig
 from ..markers.find_markers import MarkerCells, PanelGenes, find_markers
 from ..network.contributions import BaselineKind, attribution_shares, choose_baselines, type_means
-from ..network.folded_network import FoldedNetwork
+from ..network.gene_gate import mean_gate
+from .fitted_networks import FittedNetworks
+from .training_cells import TrainingCells
 
 
 @dataclass(frozen=True)
@@ -29,31 +27,22 @@ class Explained:
 
 
 def explain_training(
-    members: Sequence[FoldedNetwork],
-    x: sp.csr_matrix,
-    cells: LabelledCells,
-    split: Split,
-    genes: PanelGenes,
-    *,
-    columns: np.ndarray,
-    calls: np.ndarray,
-    member_calls: np.ndarray,
-    config: TrainingConfig,
+    fitted: FittedNetworks, calls: np.ndarray, prepared: TrainingCells, config: TrainingConfig
 ) -> Explained:
     """Explain all cells but those of the test part, which stay unseen, and rank markers in them.
 
-    `x`: CSR, all cells x panel genes, ln(1 + counts per 10,000); `columns`: of the panel's genes in `cells.counts`.
-    `calls`: int [cells], of the ensemble; `member_calls`: int [members, cells]. Baselines come from training cells.
+    `calls`: int [cells], of the ensemble. Baselines come from training cells.
     """
-    n_types = len(cells.cell_types)
+    cells, data, members = prepared.cells, prepared.data, fitted.members
+    n_types = data.n_types
     kind = config.markers.baseline
     # A random cell is no neutral ground for explanations, nor for genes that an input did not measure.
     served_kind: BaselineKind = "mean" if kind == "random" else kind
-    train_x, train_codes = x[split.train], cells.codes[split.train]
+    train_x, train_codes = data.x[data.train], data.codes[data.train]
     baselines = choose_baselines(served_kind, train_x, train_codes, n_types, seed=config.seed)
     marker_baselines = choose_baselines(kind, train_x, train_codes, n_types, seed=config.seed)
-    seen = np.sort(np.concatenate([split.train, split.validation]))
-    seen_x, codes = x[seen], cells.codes[seen]
+    seen = data.seen
+    seen_x, codes = data.x[seen], data.codes[seen]
     means = type_means(members, seen_x, baselines, codes, calls[seen])
     marker_means = means
     if served_kind != kind:
@@ -63,13 +52,13 @@ def explain_training(
         MarkerCells(
             x=seen_x,
             counts=cells.counts[seen],
-            columns=columns,
+            columns=prepared.columns,
             codes=codes,
             calls=calls[seen],
-            member_calls=member_calls[:, seen],
+            member_calls=fitted.member_calls[:, seen],
             donors=None if cells.donors is None else cells.donors[seen],
         ),
-        genes,
+        PanelGenes(prepared.panel.symbols, prepared.gene_ids, prepared.allowed, mean_gate(fitted.classifiers)),
         cell_types=cells.cell_types,
         baselines=baselines,
         marker_baselines=marker_baselines,

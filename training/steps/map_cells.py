@@ -3,32 +3,25 @@
 import numpy as np
 import onnx
 import pandas as pd
-import scipy.sparse as sp
 
 from ..cells.draw_cells import draw_cells
 from ..cells.plane import plane
 from ..export.graph_session import open_session
+from .training_cells import TrainingCells
 
 AT_MOST = 4_000
 CHUNK = 1024
 
 
-def map_cells(
-    annotator: onnx.ModelProto,
-    counts: sp.csr_matrix,
-    library_size: np.ndarray,
-    codes: np.ndarray,
-    *,
-    cell_types: list[str],
-    part: str,
-    seed: int,
-) -> pd.DataFrame:
+def map_cells(annotator: onnx.ModelProto, prepared: TrainingCells, *, seed: int) -> pd.DataFrame:
     """`x`, `y`, `label`, `call` (the most probable type), `confidence`, `novelty` (null where the graph has no such
-    output) and `part` of at most `AT_MOST` cells; of more, as many of each type as it has.
+    output) and `part` of at most `AT_MOST` cells of `Split.unseen`; of more, as many of each type as it has.
 
-    `counts`: CSR, held-out cells x panel genes; `codes`: int [cells], numbers of `cell_types`. Rows are sorted by their
-    content, so that a row's place says nothing of the cell's place in the file.
+    Rows are sorted by their content, so that a row's place says nothing of the cell's place in the file.
     """
+    part, unseen = prepared.split.unseen
+    counts, library_size = prepared.counts[unseen], prepared.cells.library_size[unseen]
+    codes = prepared.cells.codes[unseen]
     rows = draw_cells(codes, at_most=AT_MOST, seed=seed)
     session = open_session(annotator)
     available = {output.name for output in session.get_outputs()}
@@ -44,7 +37,7 @@ def map_cells(
             found[name].append(values)
     outputs = {name: np.concatenate(values) for name, values in found.items()}
     where = plane(outputs["embedding"], seed=seed)
-    names = np.array(cell_types, dtype=object)
+    names = np.array(prepared.cells.cell_types, dtype=object)
     probabilities = outputs["probabilities"]
     novelty = outputs.get("novelty", np.full(len(rows), np.nan)).astype(np.float64)
     table = pd.DataFrame(

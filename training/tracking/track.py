@@ -18,7 +18,7 @@ from ..evaluation.flat_metrics import flat_metrics, per_type_frame
 from ..figures.evaluation_files import evaluation_metrics, evaluation_tables
 from ..figures.trust_files import trust_metrics, trust_tables
 from ..steps.describe import split_frame
-from ..steps.write_bundle import code_facts, environment_facts
+from ..steps.provenance import code_facts, environment_facts
 from .check_quality import check_quality
 from .dataset_input import dataset_input, file_input
 from .open_run import ending, open_client, quiet_logs, refusals, start_run

@@ -1,0 +1,55 @@
+"""All that a training run found out, chapter by chapter, and the model that is handed on."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from cellmark.schemas.bundle import Bundle
+from cellmark.schemas.manifest.manifest import Manifest
+
+from ..config import TrainingConfig
+from ..evaluation.out_of_fold import OutOfFold
+from ..trained_model import TrainedModel
+from ..tuning.tune import Tuned
+from .call_measures import CallMeasures
+from .describe import frame_of_calls
+from .distilled_annotator import Distilled
+from .evaluate_training import Evaluated
+from .explain_training import Explained
+from .fitted_networks import FittedNetworks
+from .graphs import Graphs
+from .training_cells import TrainingCells
+
+
+@dataclass(frozen=True)
+class Chapters:
+    """What each step made, in their order; None for what was not asked for. `cell_map`: as `map_cells` gives it."""
+
+    config: TrainingConfig
+    prepared: TrainingCells
+    tuned: Tuned | None
+    fitted: FittedNetworks
+    held_out: OutOfFold
+    trust: CallMeasures
+    explained: Explained
+    graphs: Graphs
+    distilled: Distilled | None
+    evaluated: Evaluated
+    cell_map: pd.DataFrame | None
+
+    def model(self, bundle: Bundle, manifest: Manifest) -> TrainedModel:
+        """For the tracker and the figures. `bundle`: what was written of these chapters."""
+        cells, split = self.prepared.cells, self.prepared.split
+        return TrainedModel(
+            bundle=bundle,
+            manifest=manifest,
+            cells=cells,
+            split=split,
+            fitted=self.fitted.ensemble,
+            parity=self.graphs.parity,
+            test_calls=frame_of_calls(cells, split.test, self.trust.probabilities),
+            calls=self.trust.calls,
+            members=self.fitted.members,
+            embedding=self.trust.embedding,
+            tuned=self.tuned,
+        )

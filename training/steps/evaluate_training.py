@@ -1,0 +1,89 @@
+"""How well the registered networks do: on each part, on an independent file, on unknown types and poorer input."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..config import TrainingConfig
+from ..evaluation.evaluate import evaluate
+from ..evaluation.evaluation_section import evaluation_section
+from ..evaluation.ontology_section import ontology_section
+from ..evaluation.out_of_fold import OutOfFold
+from ..evaluation.overlap_section import overlap_section
+from ..listener import Listener
+from .call_measures import CallMeasures
+from .distilled_annotator import Distilled
+from .evaluate_independent import evaluate_independent
+from .explain_training import Explained
+from .fitted_networks import FittedNetworks
+from .graphs import Graphs
+from .leave_types_out import leave_types_out
+from .training_cells import TrainingCells
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Sections of the manifest. `metrics`: by part. `left_out`: what `NoveltyEntry` says of unknown types; empty where
+    no fold could be judged. `overlap`: of `PanelEntry`.
+    """
+
+    metrics: dict[str, Any]
+    left_out: dict[str, Any]
+    evaluation: dict[str, Any]
+    overlap: dict[str, Any] | None
+    ontology: dict[str, Any] | None
+
+
+def evaluate_training(
+    config: TrainingConfig,
+    prepared: TrainingCells,
+    fitted: FittedNetworks,
+    held_out: OutOfFold,
+    *,
+    trust: CallMeasures,
+    explained: Explained,
+    graphs: Graphs,
+    distilled: Distilled | None,
+    listener: Listener,
+) -> Evaluated:
+    """Measure what was trained; nothing here changes it."""
+    listener.step("Evaluating")
+    cells, split = prepared.cells, prepared.split
+    metrics: dict[str, Any] = {
+        part: evaluate(cells.codes[rows], trust.calls[rows], cells.cell_types)
+        for part, rows in (("validation", split.validation), ("test", split.test))
+    }
+    if distilled is not None:
+        metrics["distilled"] = distilled.measures
+    if config.test_data is not None:
+        listener.step("Evaluating on the independent file")
+        metrics["independent"] = evaluate_independent(config, cells, prepared.panel, graphs.annotator)
+    left_out = {}
+    if trust.novelty is not None:
+        left_out = leave_types_out(config, cells, held_out.plan, members=fitted.variations, listener=listener)
+    listener.step("Evaluating on poorer input")
+    evaluation = evaluation_section(
+        prepared.x,
+        cells.codes,
+        cells.cell_types,
+        split,
+        held_out,
+        donors=cells.donors,
+        probabilities=trust.probabilities,
+        classifiers=fitted.classifiers,
+        baselines=explained.baselines,
+        level=config.evaluate,
+        seed=config.seed,
+    )
+    overlap = overlap_section(
+        prepared.x,
+        cells.codes,
+        held_out,
+        baselines=explained.baselines,
+        shares=explained.shares,
+        shares_per_type=explained.shares_per_type,
+        seed=config.seed,
+    )
+    ontology = None
+    if prepared.ontology is not None:
+        ontology = ontology_section(held_out, cells.codes, cells.cell_types, prepared.terms, prepared.ontology)
+    return Evaluated(metrics, left_out, evaluation, overlap, ontology)
