@@ -20,6 +20,10 @@ from .poorer_input import Calls, confidence_curve, depth_curve, partial_panel_cu
 
 MAX_CURVE_CELLS = 5_000
 """Cells of the curves at most; more make them no smoother."""
+COMPARED = (
+    "macro-F1 is the mean of F1 over the types with tested cells; network and logistic regression learned from the "
+    "same cells, types and genes (no cells that only settle when a network stops) and were tested on the same cells"
+)
 
 Curve = list[dict[str, Any]]
 
@@ -44,8 +48,8 @@ def evaluation_section(
     `split`: of the registered model, `classifiers` its networks, `probabilities` what they say of all cells, cells x
     types. `baselines`: what takes the place of a gene that was not measured, [genes].
 
-    The linear baseline of a fold is trained on all cells of the other folds, that of the test part on training and
-    validation cells: on those that settle when networks stop, too.
+    The linear baseline learns from the cells that the networks beside it learned from: in a fold `held_out.train`,
+    which has no types below the floor and no cells that settle when networks stop, for the test part `split.train`.
     """
     plan, n_types = held_out.plan, len(cell_types)
     rows = plan.cells
@@ -69,7 +73,7 @@ def evaluation_section(
     judged = held_out.judged(codes)
     if 0 < len(judged) < len(rows):
         section["judged"] = evaluate(codes[judged], found[judged], cell_types)
-    notes = ["folds share the panel of genes, which was chosen on the registered model's training cells"]
+    notes = [COMPARED, "folds share the panel of genes, which was chosen on the registered model's training cells"]
     if donors is not None and len(np.unique(donors[rows])) < MIN_DONORS:
         notes.append(f"intervals resample cells: with fewer than {MIN_DONORS} donors they leave out how donors differ")
     if len(rows) > MAX_CELLS:
@@ -77,7 +81,7 @@ def evaluation_section(
     if len(split.test):
         test = split.test
         of_test = donors[test] if donors is not None else None
-        regression = LinearBaseline(x, codes, np.concatenate([split.train, split.validation]), seed=seed)
+        regression = LinearBaseline(x, codes, split.train, seed=seed)
         called = probabilities[test].argmax(axis=1)
         section |= _estimates("test_", codes[test], called, n_types, of_test, seed)
         section |= _estimates("test_baseline_", codes[test], regression.calls(x[test]), n_types, of_test, seed)
@@ -120,8 +124,7 @@ def _calls_of_folds(
     found[plan.cells] = held_out.logits[plan.cells].argmax(axis=1)
     for number in range(len(plan.names)):
         inside = np.flatnonzero(plan.fold_of == number)
-        others = plan.cells[plan.fold_of[plan.cells] != number]
-        linear[inside] = LinearBaseline(x, codes, others, seed=seed).calls(x[inside])
+        linear[inside] = LinearBaseline(x, codes, held_out.train[number], seed=seed).calls(x[inside])
     return found, linear
 
 

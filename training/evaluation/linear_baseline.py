@@ -20,7 +20,7 @@ class LinearBaseline:
         """Fit on `cells` (numbers of rows). `x`: CSR, cells x panel genes, normalised; `codes`: int [cells].
 
         Genes are standardised as for the network, with the mean and scale of these cells. Of more than `MAX_CELLS`
-        cells as many are drawn.
+        cells as many are drawn. With cells of one type alone every call is that type.
         """
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
@@ -28,14 +28,19 @@ class LinearBaseline:
         if len(cells) > MAX_CELLS:
             cells = np.sort(_drawn(cells, codes[cells], np.random.default_rng(seed)))
         self.n_cells = len(cells)
+        self._only = int(codes[cells[0]]) if (codes[cells] == codes[cells[0]]).all() else None
         self._mean, self._scale = standardization(x[cells])
         self._regression = LogisticRegression(class_weight="balanced", max_iter=MAX_ITERATIONS)
+        if self._only is not None:
+            return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # its calls are what counts
             self._regression.fit(self._inputs(x[cells]), codes[cells])
 
     def calls(self, x: sp.csr_matrix) -> np.ndarray:
         """Type numbers, int [cells]. `x`: CSR, cells x panel genes, normalised."""
+        if self._only is not None:
+            return np.full(x.shape[0], self._only)
         starts = range(0, x.shape[0], CHUNK)
         pieces = [self._regression.predict(self._inputs(x[start : start + CHUNK])) for start in starts]
         return np.concatenate(pieces) if pieces else np.zeros(0, dtype=int)

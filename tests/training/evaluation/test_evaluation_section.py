@@ -14,6 +14,7 @@ from cellmark.schemas.manifest.manifest_evaluation import Estimate, EvaluationEn
 from cellmark.training.cells.split import Split
 from cellmark.training.config import TrainingConfig
 from cellmark.training.evaluation.evaluation_section import _hardly_learned, evaluation_section
+from cellmark.training.evaluation.linear_baseline import LinearBaseline
 from cellmark.training.evaluation.out_of_fold import FoldPlan, OutOfFold, fit_out_of_fold, learnable
 from cellmark.training.evaluation.temperature import fit_temperature
 from cellmark.training.figures.evaluation_files import evaluation_figures, evaluation_metrics, evaluation_tables
@@ -96,6 +97,34 @@ def test_without_a_test_part_confidence_is_calibrated_and_cells_of_types_not_lea
     assert judged["n_cells"] == known.sum() == 160
     assert judged["accuracy"] == pytest.approx((called.argmax(axis=1) == codes)[known].mean())
     assert set(judged["per_type"]) == {"zero", "one"}
+
+
+def test_logistic_regression_learns_from_the_cells_that_networks_learned_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three cells of the last type lie outside of the first fold: its networks are not given them, nor is the rival."""
+    generator = np.random.default_rng(0)
+    codes = np.r_[np.arange(160) % 2, [2] * 40, np.arange(30) % 3]
+    fold_of = np.r_[np.arange(160) // 2 % 2, [0] * 37, [1] * 3, [-1] * 30]
+    x = sp.csr_matrix(generator.exponential(1, (230, 12)).astype(np.float32) + 4 * np.eye(12)[codes].astype(np.float32))
+    plan = FoldPlan("donors", ("a", "b"), fold_of)
+    data = FitData(x, codes, np.arange(230), np.arange(0), 3)
+    held_out = fit_out_of_fold(data, plan, members=(FitSettings(max_epochs=1),), seed=0)
+    assert held_out.learned.tolist() == [[True, True, False], [True, True, True]]
+    split = Split("donor", 0, np.arange(0, 200, 2), np.arange(1, 200, 2), np.arange(200, 230))
+    learned_from = []
+
+    class Spy(LinearBaseline):
+        def __init__(self, x: sp.csr_matrix, codes: np.ndarray, cells: np.ndarray, *, seed: int) -> None:
+            learned_from.append(cells.tolist())
+            super().__init__(x, codes, cells, seed=seed)
+
+    monkeypatch.setattr("cellmark.training.evaluation.evaluation_section.LinearBaseline", Spy)
+    section = evaluation_section(
+        x, codes, ("zero", "one", "two"), split, held_out, donors=None, probabilities=np.eye(3)[codes],
+        classifiers=held_out.classifiers[1], baselines=np.zeros(12), level="fast", seed=0,
+    )  # fmt: skip
+    assert learned_from == [*(cells.tolist() for cells in held_out.train), split.train.tolist()]
+    assert 2 not in codes[learned_from[0]]
+    assert any("learned from the same cells" in note for note in section["notes"])
 
 
 def test_folds_are_of_cells_without_donors_and_the_curves_of_test_cells(trained: TrainedModel) -> None:
