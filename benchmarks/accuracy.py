@@ -14,17 +14,10 @@ import anndata as ad
 import numpy as np
 
 from cellmark.training.config import TrainingConfig
+from cellmark.training.listener import Listener
 from cellmark.training.run import train
 
 SEEDS = (0, 1, 2)
-
-
-class Silent:
-    def step(self, name: str) -> None: ...
-    def note(self, finding: object) -> None: ...
-    def data(self, cells: object, split: object) -> None: ...
-    def trial(self, trial: object) -> None: ...
-    def epoch(self, epoch: object) -> None: ...
 
 
 def shared_types(train_labels: np.ndarray, test_labels: np.ndarray) -> list[str]:
@@ -49,7 +42,7 @@ def run_donor(adata: ad.AnnData, donor: str, seed: int) -> float:
         data = Path(folder) / "cells.h5ad"
         adata.write_h5ad(data)
         config = TrainingConfig(data=data, donor="batch", hold_out=(donor,), seed=seed)
-        return float(train(config, Path(folder) / "bundle", Silent()).manifest.metrics["test"]["macro_f1"])
+        return float(train(config, Path(folder) / "bundle", Listener()).manifest.metrics["test"]["macro_f1"])
 
 
 def run_across(train_path: Path, test_path: Path, label: str, seed: int) -> float:
@@ -63,7 +56,7 @@ def run_across(train_path: Path, test_path: Path, label: str, seed: int) -> floa
         one.write_h5ad(data)
         other.write_h5ad(test)
         config = TrainingConfig(data=data, label=label, test_data=test, seed=seed)
-        return float(train(config, Path(folder) / "bundle", Silent()).manifest.metrics["independent"]["macro_f1"])
+        return float(train(config, Path(folder) / "bundle", Listener()).manifest.metrics["independent"]["macro_f1"])
 
 
 def main() -> None:

@@ -31,12 +31,12 @@ def make_file(source: Path, target: Path, compression: str | None) -> None:
 
 
 def make_model(source: Path, folder: Path) -> None:
-    from accuracy import Silent
 
     from cellmark.training.config import TrainingConfig
+    from cellmark.training.listener import Listener
     from cellmark.training.run import train
 
-    train(TrainingConfig(data=source), folder, Silent())
+    train(TrainingConfig(data=source), folder, Listener())
 
 
 def peak() -> int:

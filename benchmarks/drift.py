@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 import torch
-from trust import DONORS, Quiet
+from trust import DONORS
 
 from cellmark.schemas.drift.drift_report import DriftReport
 from cellmark.schemas.drift.drift_words import verdict
@@ -34,6 +34,7 @@ from cellmark.schemas.normalization import row_sums
 from cellmark.serving import Annotator
 from cellmark.serving.files.drift import drift_of_file
 from cellmark.training.config import TrainingConfig
+from cellmark.training.listener import Listener
 from cellmark.training.run import train
 from cellmark.training.steps import evaluate_training
 
@@ -56,7 +57,7 @@ class Bench:
         if not bundle.exists():
             path = self.folder / f"{name}.h5ad"
             adata.write_h5ad(path)
-            train(TrainingConfig(path, name=name, cell_map=False, **settings), bundle, Quiet())
+            train(TrainingConfig(path, name=name, cell_map=False, **settings), bundle, Listener())
             path.unlink()
             print(f"trained {name}", flush=True)
         return Annotator.load(bundle)

@@ -114,9 +114,9 @@ def other_organism(annotator: Annotator, adata: ad.AnnData, organism: Organism) 
 
 def mouse_model(adata: ad.AnnData, folder: Path) -> None:
     """A model whose genes are a mouse's: pbmc3k's, where the mouse has one that is spelled alike."""
-    from accuracy import Silent
 
     from cellmark.training.config import TrainingConfig
+    from cellmark.training.listener import Listener
     from cellmark.training.run import train
 
     known = set(load_gene_table("mouse").symbols)
@@ -126,7 +126,7 @@ def mouse_model(adata: ad.AnnData, folder: Path) -> None:
     cells.uns["organism"] = "Mus musculus"
     folder.mkdir(parents=True)
     cells.write_h5ad(folder / "cells.h5ad")
-    train(TrainingConfig(data=folder / "cells.h5ad", n_members=1), folder / "bundle", Silent())
+    train(TrainingConfig(data=folder / "cells.h5ad", n_members=1), folder / "bundle", Listener())
 
 
 def main() -> None:

@@ -34,6 +34,7 @@ from sklearn.preprocessing import StandardScaler
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.normalization import normalize
 from cellmark.training.config import TrainingConfig
+from cellmark.training.listener import Listener
 from cellmark.training.markers.baseline_markers import baseline_markers
 from cellmark.training.markers.marker_settings import MarkerSettings
 from cellmark.training.presets import preset
@@ -57,14 +58,6 @@ N_BOOTSTRAPS = 20
 
 Tops = dict[str, list[str]]
 """The first genes of each type, best first."""
-
-
-class Silent:
-    def step(self, name: str) -> None: ...
-    def note(self, finding: object) -> None: ...
-    def data(self, cells: object, split: object) -> None: ...
-    def epoch(self, epoch: object) -> None: ...
-    def trial(self, trial: object) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -120,7 +113,7 @@ def train_on(
 ) -> Bundle:
     """The bundle of a training on all of these cells (no test part: the test side is elsewhere)."""
 
-    class Clock(Silent):
+    class Clock(Listener):
         def step(self, name: str) -> None:
             if steps is not None:
                 steps.append((name, time.process_time()))

@@ -25,11 +25,11 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from sklearn.metrics import adjusted_rand_score
-from trust import Quiet
 
 from cellmark.schemas.normalization import row_sums
 from cellmark.serving import Annotator
 from cellmark.training.config import TrainingConfig
+from cellmark.training.listener import Listener
 from cellmark.training.populations.mixture import MAX_RATIO, nearest_mixture
 from cellmark.training.populations.new_populations import PopulationSearch
 from cellmark.training.run import train
@@ -47,7 +47,7 @@ def model_without(
         adata = ad.read_h5ad(path)
         cells = models / f"{folder.name}.h5ad"
         adata[~adata.obs["cell_type"].isin(left_out)].copy().write_h5ad(cells)
-        train(TrainingConfig(cells, donor=donor, hold_out=hold_out, name="novel"), folder, Quiet())
+        train(TrainingConfig(cells, donor=donor, hold_out=hold_out, name="novel"), folder, Listener())
     return Annotator.load(folder)
 
 

@@ -35,6 +35,7 @@ import pandas as pd
 import scipy.sparse as sp
 import torch
 
+from cellmark.training.listener import Listener
 from cellmark.training.presets import preset
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -72,12 +73,11 @@ def measured(data: Path, name: str, folder: Path, **settings: Any) -> dict[str, 
 
 def run_job(job: dict[str, Any]) -> None:
     """In the child: train, then print what it took."""
-    from markers import Silent
 
     from cellmark.training.config import TrainingConfig
     from cellmark.training.run import train
 
-    class Clock(Silent):
+    class Clock(Listener):
         def __init__(self) -> None:
             self.steps: list[tuple[str, float, float]] = []
 

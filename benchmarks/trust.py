@@ -26,12 +26,12 @@ import pandas as pd
 import scipy.sparse as sp
 from sklearn.metrics import roc_auc_score
 
-from cellmark.schemas.errors import Finding
 from cellmark.schemas.normalization import row_sums
 from cellmark.serving import Annotator
 from cellmark.training.config import TrainingConfig
 from cellmark.training.evaluation.left_out_types import left_out_types, without_type
 from cellmark.training.evaluation.out_of_fold import plan_folds
+from cellmark.training.listener import Listener
 from cellmark.training.network.ensemble import variations
 from cellmark.training.network.fit_settings import FitSettings
 from cellmark.training.run import train
@@ -39,16 +39,6 @@ from cellmark.training.run import train
 DONORS = ("human1", "human2", "human3", "human4")
 MEMBERS = variations(FitSettings(), n_members=5)
 MAX_GENES = 2000
-
-
-class Quiet:
-    """Hears a training run and says nothing."""
-
-    def step(self, name: str) -> None: ...
-    def note(self, finding: Finding) -> None: ...
-    def data(self, cells: object, split: object) -> None: ...
-    def trial(self, trial: object) -> None: ...
-    def epoch(self, epoch: object) -> None: ...
 
 
 def read(path: Path) -> tuple[sp.csr_matrix, np.ndarray, np.ndarray, np.ndarray]:
@@ -67,7 +57,7 @@ def donors_out(path: Path, folder: Path) -> None:
     rows, poorer = [], []
     for donor in DONORS:
         config = TrainingConfig(path, donor="batch", hold_out=(donor,), name="trust")
-        manifest = train(config, folder / donor, Quiet()).bundle.manifest
+        manifest = train(config, folder / donor, Listener()).bundle.manifest
         assert manifest.calibration is not None
         assert manifest.novelty is not None
         assert manifest.label_sets is not None
@@ -170,7 +160,7 @@ def lines_out(path: Path) -> None:
 
 def purified_cells(shared: Path, folder: Path) -> None:
     config = TrainingConfig(shared / "pbmc3k.h5ad", name="pbmc3k")
-    train(config, folder / "pbmc3k", Quiet())
+    train(config, folder / "pbmc3k", Listener())
     annotator = Annotator.load(folder / "pbmc3k")
     adata = ad.read_h5ad(shared / "pbmc_facs.h5ad")
     calls = annotator.annotate(adata)

@@ -16,11 +16,12 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 from sklearn.metrics import accuracy_score, f1_score
-from trust import DONORS, Quiet
+from trust import DONORS
 
 from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, CLUSTER, MAJORITY_CELL_TYPE, UNASSIGNED
 from cellmark.serving import Annotator, ComputedClusters
 from cellmark.training.config import TrainingConfig
+from cellmark.training.listener import Listener
 from cellmark.training.run import train
 from cellmark.training.steps import evaluate_training
 
@@ -31,7 +32,7 @@ COARSE = {"CD4 T cells": "T", "CD8 T cells": "T", "B cells": "B", "NK cells": "N
 
 def model_of(path: Path, folder: Path, **settings: object) -> Annotator:
     if not folder.exists():
-        train(TrainingConfig(path, name="vote", **settings), folder, Quiet())  # type: ignore[arg-type]
+        train(TrainingConfig(path, name="vote", **settings), folder, Listener())  # type: ignore[arg-type]
     return Annotator.load(folder)
 
 

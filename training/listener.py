@@ -1,17 +1,18 @@
 """Who hears of a training run while it happens."""
 
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from cellmark.schemas.errors import Finding
 
-from .cells.labelled_cells import LabelledCells
-from .cells.split import Split
-from .network.fit_result import Epoch
-from .tuning.trial import Trial
+if TYPE_CHECKING:  # a listener needs no torch
+    from .cells.labelled_cells import LabelledCells
+    from .cells.split import Split
+    from .network.fit_result import Epoch
+    from .tuning.trial import Trial
 
 
-class Listener(Protocol):
-    """Who hears of a run while it happens: a progress bar, a tracker."""
+class Listener:
+    """Hears of a run while it happens, as a progress bar or a tracker. Itself silent: override what matters."""
 
     def step(self, name: str) -> None:
         """A step begins; `name` is for people."""
@@ -19,11 +20,11 @@ class Listener(Protocol):
     def note(self, finding: Finding) -> None:
         """Something about the input that people should know."""
 
-    def data(self, cells: LabelledCells, split: Split) -> None:
+    def data(self, cells: "LabelledCells", split: "Split") -> None:
         """The data were read, checked and divided."""
 
-    def trial(self, trial: Trial) -> None:
+    def trial(self, trial: "Trial") -> None:
         """A try of the search for settings has ended."""
 
-    def epoch(self, epoch: Epoch) -> None:
+    def epoch(self, epoch: "Epoch") -> None:
         """The network saw all training cells once more."""

@@ -15,16 +15,10 @@ from cellmark.schemas.errors import InputError
 from cellmark.schemas.genes.gene_tables import ENSEMBL, ENTREZ, PREVIOUS, load_gene_table
 from cellmark.serving.annotator import Annotator
 from cellmark.serving.files.validate import validate_cells
+from cellmark.training.listener import Listener
 
 SAME = 0.995
 """Share of the cells that must be called as they are under the model's own names."""
-
-
-class Silent:
-    """Hears everything a training run says and keeps nothing."""
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *told: None
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +40,7 @@ def annotator(pbmc3k: ad.AnnData, tmp_path_factory: pytest.TempPathFactory) -> A
     config = TrainingConfig(
         data=folder / "cells.h5ad", max_genes=800, n_members=3, fit=FitSettings(max_epochs=4), markers=markers
     )
-    return Annotator.load(train(config, folder / "bundle", Silent()).bundle.folder)
+    return Annotator.load(train(config, folder / "bundle", Listener()).bundle.folder)
 
 
 @pytest.fixture(scope="module")

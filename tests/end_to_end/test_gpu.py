@@ -11,6 +11,7 @@ import torch
 from cellmark.schemas.bundle import Bundle
 from cellmark.serving.annotator import Annotator
 from cellmark.training.config import TrainingConfig
+from cellmark.training.listener import Listener
 from cellmark.training.run import train
 
 pytestmark = pytest.mark.gpu
@@ -35,12 +36,5 @@ def test_calls_and_attributions_on_cuda_are_those_of_the_cpu(tiny_bundle: Bundle
 
 @needs_cuda_torch
 def test_training_on_cuda_passes_the_proofs_of_the_export(tiny_file: Path, tmp_path: Path) -> None:
-    class Silent:
-        def step(self, name: str) -> None: ...
-        def note(self, finding: object) -> None: ...
-        def data(self, cells: object, split: object) -> None: ...
-        def trial(self, trial: object) -> None: ...
-        def epoch(self, epoch: object) -> None: ...
-
-    model = train(TrainingConfig(data=tiny_file, device="cuda"), tmp_path / "bundle", Silent())
+    model = train(TrainingConfig(data=tiny_file, device="cuda"), tmp_path / "bundle", Listener())
     assert model.manifest.metrics["test"]["macro_f1"] > 0.9

@@ -22,6 +22,7 @@ from cellmark.schemas.errors import CellmarkError, Finding, LabelError, OutputEr
 from cellmark.schemas.normalization import normalize
 from cellmark.serving import Annotator
 from cellmark.training.config import TrainingConfig
+from cellmark.training.listener import Listener
 from cellmark.training.network.classifier import NetworkShape
 from cellmark.training.network.contributions import mean_of_types
 from cellmark.training.network.fit import FitSettings, predict_logits
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
 SHORT = FitSettings(shape=NetworkShape((16,)), max_epochs=6)
 
 
-class Listener:
+class Hearing(Listener):
+    """Writes down the steps and notes, and counts the rest."""
+
     def __init__(self) -> None:
         self.steps: list[str] = []
         self.notes: list[Finding] = []
@@ -59,7 +62,7 @@ class Listener:
 
 
 @pytest.fixture(scope="module")
-def donors_model(tiny_cells: ad.AnnData, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedModel, Listener]:
+def donors_model(tiny_cells: ad.AnnData, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedModel, Hearing]:
     """Trained on all donors but one, with an independent test file that lacks genes and has a type of its own."""
     folder = tmp_path_factory.mktemp("donors")
     cells = tiny_cells.copy()
@@ -74,11 +77,11 @@ def donors_model(tiny_cells: ad.AnnData, tmp_path_factory: pytest.TempPathFactor
         data=folder / "cells.h5ad", donor="donor", hold_out=("d2",), library_size="total", name="donors", fit=SHORT,
         test_data=folder / "other.h5ad", test_label="label", seed=3,
     )  # fmt: skip
-    listener = Listener()
+    listener = Hearing()
     return train(config, folder / "bundle", listener), listener
 
 
-def test_the_listener_hears_every_step_note_and_epoch(donors_model: tuple[TrainedModel, Listener]) -> None:
+def test_the_listener_hears_every_step_note_and_epoch(donors_model: tuple[TrainedModel, Hearing]) -> None:
     model, listener = donors_model
     assert listener.steps[0] == "Reading cells"
     assert listener.steps[-1] == "Writing the bundle"
@@ -87,7 +90,7 @@ def test_the_listener_hears_every_step_note_and_epoch(donors_model: tuple[Traine
     assert listener.n_epochs == len(model.fitted.epochs) == 6
 
 
-def test_the_manifest_stores_data_split_and_settings(donors_model: tuple[TrainedModel, Listener]) -> None:
+def test_the_manifest_stores_data_split_and_settings(donors_model: tuple[TrainedModel, Hearing]) -> None:
     model, _ = donors_model
     manifest = model.bundle.manifest
     assert manifest == model.manifest
@@ -109,7 +112,7 @@ def test_the_manifest_stores_data_split_and_settings(donors_model: tuple[Trained
     assert manifest.thresholds is None
 
 
-def test_measures_are_those_of_the_registered_model_on_test_cells(donors_model: tuple[TrainedModel, Listener]) -> None:
+def test_measures_are_those_of_the_registered_model_on_test_cells(donors_model: tuple[TrainedModel, Hearing]) -> None:
     model, _ = donors_model
     cells, test = model.cells, model.split.test
     columns = [cells.gene_symbols.index(symbol) for symbol in model.bundle.panel.symbols]
@@ -127,7 +130,7 @@ def test_measures_are_those_of_the_registered_model_on_test_cells(donors_model: 
 
 
 def test_an_independent_file_is_evaluated_without_the_types_it_alone_has(
-    donors_model: tuple[TrainedModel, Listener],
+    donors_model: tuple[TrainedModel, Hearing],
 ) -> None:
     stored = donors_model[0].bundle.manifest.metrics["independent"]
     assert (stored["n_cells"], stored["n_unknown_cells"]) == (36, 4)
@@ -143,7 +146,7 @@ def test_an_independent_file_is_evaluated_without_the_types_it_alone_has(
 
 
 def test_panel_baselines_and_expression_come_from_training_cells_only(
-    donors_model: tuple[TrainedModel, Listener],
+    donors_model: tuple[TrainedModel, Hearing],
 ) -> None:
     model, _ = donors_model
     genes, cells, rows = model.bundle.genes, model.cells, model.split.train
@@ -160,7 +163,7 @@ def test_panel_baselines_and_expression_come_from_training_cells_only(
 
 
 def same_training(config: TrainingConfig, folder: Path) -> Bundle:
-    return train(config, folder, Listener()).bundle
+    return train(config, folder, Hearing()).bundle
 
 
 def test_same_data_and_seed_give_the_same_files_to_the_byte(tiny_file: Path, tmp_path: Path) -> None:
@@ -247,12 +250,12 @@ def test_data_that_cannot_be_used_are_refused_and_leave_nothing(
     changes(cells)
     cells.write_h5ad(tmp_path / "cells.h5ad")
     with pytest.raises(error, match=code):
-        train(TrainingConfig(data=tmp_path / "cells.h5ad", fit=SHORT, **settings), tmp_path / "new", Listener())  # type: ignore[arg-type]
+        train(TrainingConfig(data=tmp_path / "cells.h5ad", fit=SHORT, **settings), tmp_path / "new", Hearing())  # type: ignore[arg-type]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cells.h5ad"]
 
 
 def test_an_independent_file_without_its_labels_is_refused_before_training(tiny_file: Path, tmp_path: Path) -> None:
-    listener = Listener()
+    listener = Hearing()
     config = TrainingConfig(data=tiny_file, test_data=tiny_file, test_label="gate", fit=SHORT)
     with pytest.raises(LabelError, match="LABEL_COLUMN_UNKNOWN"):
         train(config, tmp_path / "new", listener)
@@ -260,7 +263,7 @@ def test_an_independent_file_without_its_labels_is_refused_before_training(tiny_
 
 
 def test_a_folder_that_exists_is_refused_before_anything_is_read(tiny_file: Path, tmp_path: Path) -> None:
-    listener = Listener()
+    listener = Hearing()
     with pytest.raises(OutputError, match="OUTPUT_EXISTS"):
         train(TrainingConfig(data=tiny_file, fit=SHORT), tmp_path, listener)
     assert listener.steps == []
@@ -276,7 +279,7 @@ def test_a_type_that_only_the_held_out_donor_has_is_left_out_with_a_note(
     donors[:12] = "d0"
     cells.obs["cell_type"], cells.obs["donor"] = labels, donors
     cells.write_h5ad(tmp_path / "cells.h5ad")
-    listener = Listener()
+    listener = Hearing()
     config = TrainingConfig(data=tmp_path / "cells.h5ad", donor="donor", hold_out=("d0",), fit=SHORT)
     model = train(config, tmp_path / "bundle", listener)
     assert model.manifest.cell_type_names == ["B cell", "NK cell", "T cell"]

@@ -10,15 +10,15 @@ from cellmark.schemas.errors import Finding
 
 from ..cells.labelled_cells import LabelledCells
 from ..cells.split import Split
+from ..listener import Listener
 from ..network.fit import Epoch
-from ..run import Listener
 from ..tuning.trial import Trial
 
 METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
 STYLES = {"error": "bold red", "warning": "yellow", "info": "dim"}
 
 
-class Several:
+class Several(Listener):
     """Passes everything on, in order."""
 
     def __init__(self, listeners: Sequence[Listener]) -> None:
@@ -45,7 +45,7 @@ class Several:
             listener.epoch(epoch)
 
 
-class Terminal:
+class Terminal(Listener):
     """Steps with their times, bars over trials and epochs, notes as they come; use it in a `with` block."""
 
     def __init__(self, *, max_epochs: int, console: Console | None = None) -> None:

@@ -17,6 +17,7 @@ from ..config import TrainingConfig
 from ..evaluation.flat_metrics import flat_metrics, per_type_frame
 from ..figures.evaluation_files import evaluation_metrics, evaluation_tables
 from ..figures.trust_files import trust_metrics, trust_tables
+from ..listener import Listener
 from ..steps.describe import split_frame
 from ..steps.provenance import code_facts, environment_facts
 from .check_quality import check_quality
@@ -40,7 +41,7 @@ SECONDS_BETWEEN_EPOCHS = 3.0
 METRICS_PER_CALL = 500
 
 
-class Tracker:
+class Tracker(Listener):
     """A `Listener` of one training run that logs to one MLflow run. Made by `open_tracker`.
 
     `run_id`, `experiment_id`: of MLflow. `tracking_uri`: without credentials, for people.

@@ -288,15 +288,15 @@ def test_a_section_that_lacks_something_still_makes_a_page(section: str, changed
 
 def test_without_the_map_no_cell_is_in_the_bundle(tiny_file: Path, tmp_path: Path) -> None:
     from cellmark.training.config import TrainingConfig
+    from cellmark.training.listener import Listener
     from cellmark.training.network.classifier import NetworkShape
     from cellmark.training.network.fit import FitSettings
     from cellmark.training.run import train
 
-    silent = SimpleNamespace(**{name: lambda *_: None for name in ("step", "note", "data", "trial", "epoch")})
     config = TrainingConfig(
         data=tiny_file, n_members=1, fit=FitSettings(shape=NetworkShape((16,)), max_epochs=3), cell_map=False
     )
-    bundle = train(config, tmp_path / "bundle", silent).bundle  # type: ignore[arg-type]
+    bundle = train(config, tmp_path / "bundle", Listener()).bundle
     assert CELL_MAP not in bundle.manifest.files
     assert "the bundle holds no map of cells" in Page(bundle.path(REPORT).read_text(encoding="utf-8")).text
 

@@ -18,6 +18,7 @@ from cellmark.training.evaluation.linear_baseline import LinearBaseline
 from cellmark.training.evaluation.out_of_fold import FoldPlan, OutOfFold, fit_out_of_fold, learnable
 from cellmark.training.evaluation.temperature import fit_temperature
 from cellmark.training.figures.evaluation_files import evaluation_figures, evaluation_metrics, evaluation_tables
+from cellmark.training.listener import Listener
 from cellmark.training.network.fit import FitSettings
 from cellmark.training.network.fit_data import FitData
 from cellmark.training.run import TrainedModel, train
@@ -26,14 +27,6 @@ from fixtures.places import ARCHIVES
 if TYPE_CHECKING:
     import anndata as ad
     from matplotlib.figure import Figure
-
-
-class Silent:
-    def step(self, name: str) -> None: ...
-    def note(self, finding: object) -> None: ...
-    def data(self, cells: object, split: object) -> None: ...
-    def trial(self, trial: object) -> None: ...
-    def epoch(self, epoch: object) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +40,7 @@ def full(tiny_cells: "ad.AnnData", tmp_path_factory: pytest.TempPathFactory) -> 
         data=folder / "cells.h5ad", donor="donor", test_share=0.0, name="full", fit=FitSettings(max_epochs=8),
         n_members=2, evaluate="full",
     )  # fmt: skip
-    return train(config, folder / "bundle", Silent())
+    return train(config, folder / "bundle", Listener())
 
 
 def entry_of(model: TrainedModel) -> EvaluationEntry:

@@ -12,22 +12,15 @@ from cellmark.schemas.golden_cells import read_golden
 from cellmark.serving import Annotator
 from cellmark.serving.scoring.session import ModelSession
 from cellmark.training.config import TrainingConfig
+from cellmark.training.listener import Listener
 from cellmark.training.network.fit import FitSettings
 from cellmark.training.run import TrainedModel, train
-
-
-class Silent:
-    def step(self, name: str) -> None: ...
-    def note(self, finding: object) -> None: ...
-    def data(self, cells: object, split: object) -> None: ...
-    def epoch(self, epoch: object) -> None: ...
-    def trial(self, trial: object) -> None: ...
 
 
 @pytest.fixture(scope="module")
 def distilled(tiny_file: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
     config = TrainingConfig(data=tiny_file, fit=FitSettings(max_epochs=15), n_members=3, distill=True)
-    return train(config, tmp_path_factory.mktemp("distilled") / "bundle", Silent())
+    return train(config, tmp_path_factory.mktemp("distilled") / "bundle", Listener())
 
 
 def test_its_agreement_with_the_ensemble_is_measured_on_test_cells(distilled: TrainedModel) -> None:

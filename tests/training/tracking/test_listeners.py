@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from cellmark.schemas.errors import Finding
+from cellmark.training.listener import Listener
 from cellmark.training.network.fit import Epoch, FitSettings
 from cellmark.training.tracking.listeners import Several, Terminal
 from cellmark.training.tuning.trial import Trial
@@ -21,7 +22,7 @@ EPOCH = Epoch(3, 0.5, 0.4, 0.9, 0.8)
 TRIAL = Trial(4, 5, 9, "complete", 0.91, 0.957, "accuracy", FitSettings(), (EPOCH,), began=0.0, seconds=1.5)
 
 
-class Recorder:
+class Recorder(Listener):
     """Writes down what it hears."""
 
     def __init__(self, name: str, log: list[tuple[str, str, object]]) -> None:
