@@ -3,7 +3,7 @@
 # Everything is installed into .venv with the pins of constraints.txt; nothing is installed again until pyproject.toml or
 # constraints.txt changes. The three packages are installed editable: a changed source file is in force at once.
 #
-#   PYTHON=python3.11     the interpreter to make .venv with (default: the first Python 3.11 or 3.12 found)
+#   PYTHON=python3.11     the interpreter to make .venv with (default: the first Python 3.11 to 3.14 found)
 #   TORCH_INDEX=URL       an additional package index, such as PyTorch's for CPU builds, which spare a machine without
 #                         a GPU the gigabytes of CUDA
 #   RUNTIME=cpu|gpu       which onnxruntime to install (gpu: NVIDIA, CUDA 13)

@@ -70,7 +70,7 @@ def test_help_lists_every_target_that_is_no_file() -> None:
 def test_a_python_that_does_not_fit_is_refused_with_a_way_out(tmp_path: Path) -> None:
     answer = make_venv(tmp_path / "venv", "false")
     assert answer.returncode == 1
-    assert "Python 3.11 or 3.12" in answer.stderr
+    assert "Python 3.11 to 3.14" in answer.stderr
     assert "make PYTHON=" in answer.stderr
     assert not (tmp_path / "venv").exists()
 

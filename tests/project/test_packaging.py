@@ -143,7 +143,7 @@ def test_the_wheel_states_license_python_and_extras(wheel: zipfile.ZipFile) -> N
     metadata = next(name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
     text = wheel.read(metadata).decode()
     assert "License-Expression: Apache-2.0" in text
-    assert "Requires-Python: <3.13,>=3.11" in text
+    assert "Requires-Python: <3.15,>=3.11" in text
     assert {"cpu", "gpu", "train"} <= set(re.findall(r"^Provides-Extra: (\S+)$", text, re.M))
     assert any(name.endswith("licenses/LICENSE") for name in wheel.namelist())
 
