@@ -14,6 +14,8 @@ LOW_RECALL = 0.8
 WEAK_AUC = 0.8
 UNSTABLE = 0.5
 TOP = 5
+FEW_FOR_A_SCORE = 10
+"""With fewer tested cells of a type than this, a call or two decide its F1, and so move a mean over types."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ def evidence_of(facts: ReportFacts) -> list[TypeEvidence]:
             _confused(scores["confusion"], names, place),
         )
         evidence.thin.extend(thin_reasons(evidence))
+        evidence.thin.extend(_doubts_elsewhere(facts, entry.name, place, source))
         found.append(evidence)
     return found
 
@@ -145,12 +148,7 @@ def thin_reasons(evidence: TypeEvidence) -> list[tuple[str, str]]:
     else:
         if tested["support"] < FEW_TESTED:
             reasons.append(("few tested", f"Tested on {count(tested['support'], 'cell')} only ({tested_on})."))
-        if tested["recall"] < LOW_RECALL:
-            instead = listed([f"{name} ({percent(share, 0)})" for name, share in evidence.confused_with])
-            more = f"; the others are called {instead}" if instead else ""
-            reasons.append(("low recall", f"Found in {percent(tested['recall'])} of its cells ({tested_on}){more}."))
-        if tested["precision"] < LOW_RECALL:
-            reasons.append(("low precision", f"{percent(tested['precision'])} of the calls of this type are right."))
+        reasons += _wrong_calls(tested, tested_on, evidence.confused_with)
     best = evidence.markers.head(TOP)
     auc, stability = best["auc"].max(), best["stability"].dropna().median()
     if pd.notna(auc) and auc < WEAK_AUC:
@@ -159,3 +157,38 @@ def thin_reasons(evidence: TypeEvidence) -> list[tuple[str, str]]:
         reasons.append(("unstable markers", "Its best markers change when cells or donors are drawn anew "
                         f"(median stability {stability:.2f})."))  # fmt: skip
     return reasons
+
+
+def _wrong_calls(tested: dict[str, Any], on: str, confused: list[tuple[str, float]]) -> list[tuple[str, str]]:
+    """Recall and precision that are low."""
+    reasons = []
+    if tested["recall"] < LOW_RECALL:
+        instead = listed([f"{name} ({percent(share, 0)})" for name, share in confused])
+        more = f"; the others are called {instead}" if instead else ""
+        reasons.append(("low recall", f"Found in {percent(tested['recall'])} of its cells ({on}){more}."))
+    if tested["precision"] < LOW_RECALL:
+        reasons.append(("low precision", f"{percent(tested['precision'])} of the calls of this type are right ({on})."))
+    return reasons
+
+
+def _doubts_elsewhere(facts: ReportFacts, name: str, place: int, source: str) -> list[tuple[str, str]]:
+    """Low recall and precision on test cells and on the independent file, where the type's scores are of other cells.
+
+    `source`: where those scores stand in the manifest. A file whose labels were mapped has types of its own.
+    """
+    reasons = []
+    for part in ("test", "independent"):
+        for words, where, scores in _of_part(facts, part):
+            tested = scores["per_type"].get(name)
+            if tested is None or where == source or scores.get("label_map"):
+                continue
+            confused = _confused(scores["confusion"], facts.manifest.cell_type_names, place)
+            on = f"{tested['support']:,} {words}"
+            reasons += [(f"{word} on {words}", reason) for word, reason in _wrong_calls(tested, on, confused)]
+    return reasons
+
+
+def resting_on_few(per_type: dict[str, Any]) -> str:
+    """In words, of which types a mean over types rests on fewer than `FEW_FOR_A_SCORE` cells; empty where of none."""
+    few = [f"{name} ({row['support']})" for name, row in per_type.items() if row["support"] < FEW_FOR_A_SCORE]
+    return f"rests on fewer than {FEW_FOR_A_SCORE} cells of {listed(few, 4)}" if few else ""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .evidence import TypeEvidence, best_scores
+from .evidence import TypeEvidence, best_scores, resting_on_few
 from .facts import ReportFacts
 from .words import count, interval, listed, percent, score
 
@@ -36,6 +36,8 @@ def _accuracy(facts: ReportFacts) -> list[dict[str, Any]]:
         else:
             value, detail, on, source = scores.get(name), [], words, f"{place}.{name}"
         detail.append(f"on {scores['n_cells']:,} {on}" if value is not None else "")
+        if name == "macro_f1" and value is not None:
+            detail.append(resting_on_few(scores["per_type"]))
         found.append(_tile(title, None if value is None else score(value), "; ".join(filter(None, detail)), source))
     return found
 
@@ -65,6 +67,9 @@ def _novelty(facts: ReportFacts) -> dict[str, Any]:
     detail = (f"AUROC of telling them from known ones, 0.5 is chance, mean over types; {unknown.refused:,} of "
               f"{unknown.n:,} cells of {types} left out of training ({percent(unknown.refused / unknown.n, 0)}) stayed "
               f"unassigned, and {percent(unknown.known_refused)} of known cells")  # fmt: skip
+    sizes = {row.cell_type: entry.left_out_cells(row.cell_type) for row in entry.left_out}
+    if few := resting_on_few({name: {"support": cells.n} for name, cells in sizes.items() if cells is not None}):
+        detail += f"; the AUROC {few}"
     return _tile(title, score(auroc), detail, "novelty.left_out")
 
 
@@ -92,10 +97,15 @@ def _sets(facts: ReportFacts) -> dict[str, Any]:
 def _depth(facts: ReportFacts) -> dict[str, Any]:
     evaluation, title = facts.manifest.evaluation, "At a quarter of the counts"
     points = {} if evaluation is None else {point.share_of_counts: point for point in evaluation.depth}
-    if 0.25 not in points:
+    if evaluation is None or 0.25 not in points:
         return _tile(title, None, "Shallow sequencing was not tried.", "evaluation.depth")
-    full = f"; {points[1.0].macro_f1:.3f} with all" if 1.0 in points else ""
-    return _tile(title, score(points[0.25].macro_f1), f"macro-F1{full}", "evaluation.depth")
+    name, measure = "macro_f1", "macro-F1"
+    where = facts.manifest.metrics.get("test", {}) if evaluation.evaluated_on == "test" else evaluation.model_dump()
+    few = resting_on_few(where.get("per_type", {}))
+    if few:  # a cell or two would decide it
+        name, measure = "accuracy", f"accuracy; macro-F1 {few} and is not shown"
+    full = f"{getattr(points[1.0], name):.3f} with all counts; " if 1.0 in points else ""
+    return _tile(title, score(getattr(points[0.25], name)), f"{full}{measure}", "evaluation.depth")
 
 
 def _beaten(facts: ReportFacts) -> list[str]:
@@ -104,8 +114,9 @@ def _beaten(facts: ReportFacts) -> list[str]:
     ours, theirs = (getattr(evaluation, f"{part}{name}", None) for name in ("macro_f1", "baseline_macro_f1"))
     if ours is None or theirs is None or theirs.value < ours.value + 0.02:
         return []
+    few = resting_on_few(best_scores(facts)[2]["per_type"])
     return [f"Logistic regression on the same genes did better on the same cells: macro-F1 {score(theirs.value)} "
-            f"against {score(ours.value)}."]  # fmt: skip
+            f"against {score(ours.value)}{', which ' + few if few else ''}."]  # fmt: skip
 
 
 def warnings(facts: ReportFacts, types: list[TypeEvidence]) -> list[str]:

@@ -81,8 +81,9 @@ def split_by_donor(
 ) -> Split:
     """Whole donors go to test. `codes`: int [cells]; `donors`: str [cells].
 
-    `hold_out` names the test donors; without it one donor is drawn among those without which every type keeps half of
-    its cells or ten of them (when there is none such, among those that cost the fewest types). Of the remaining donors,
+    `hold_out` names the test donors. Without it, one donor is held out without which every type keeps half of its cells
+    or ten of them (when there is none such, one that costs the fewest types); among these the one that has ten cells or
+    more of the most types, so that scores rest on enough cells, by chance among equals. Of the remaining donors,
     with three or more, one whole donor is validation, drawn among those without which every type keeps two thirds of
     its training cells or ten of them; otherwise validation is a stratified tenth of their cells, and a note says so. A
     type that only held out donors have is left without training cells. With `no_test` no donor is held out. Raises
@@ -100,8 +101,11 @@ def split_by_donor(
     if no_test:
         hold_out = []
     elif not hold_out and len(names) > 1:
-        hold_out = [str(_draw_donor(names, codes, donors, generator, keep_share=1 / 2))]
-        notes.append(f"test donor {hold_out[0]} was drawn by seed {seed}; name donors with --hold-out to choose them")
+        covered = [int((np.bincount(codes[donors == name]) >= ENOUGH).sum()) for name in names]
+        hold_out = [str(_draw_donor(names, codes, donors, generator, keep_share=1 / 2, worth=np.array(covered)))]
+        of_types = f"{covered[names.tolist().index(hold_out[0])]} of {len(np.unique(codes))} types"
+        notes.append(f"test donor {hold_out[0]} has {ENOUGH} cells or more of {of_types}, drawn by seed {seed} where "
+                     "several have as many; choose donors with --hold-out")  # fmt: skip
     is_test = np.isin(donors, list(hold_out))
     rest = np.setdiff1d(names, list(hold_out))
     if len(rest) == 0 or (len(names) < 2 and not no_test):
@@ -144,11 +148,13 @@ def _draw_donor(
     generator: np.random.Generator,
     *,
     keep_share: float,
+    worth: np.ndarray | None = None,
     at_any_cost: bool = True,
 ) -> str | None:
     """A donor without whom every type keeps `keep_share` of its cells or `ENOUGH` of them.
 
-    Where there is none such, one that costs the fewest types; None when it is not to be had `at_any_cost`.
+    Where there is none such, one that costs the fewest types; None when it is not to be had `at_any_cost`. Among equals
+    those of the largest `worth` ([names]) come first.
     """
     totals = np.bincount(codes)
     floor = np.minimum(np.maximum(keep_share * totals, 1), ENOUGH)
@@ -158,7 +164,10 @@ def _draw_donor(
         costs.append(int((left < floor)[totals > 0].sum()))
     if min(costs) > 0 and not at_any_cost:
         return None
-    return str(generator.choice(names[np.array(costs) == min(costs)]))
+    cheap = np.array(costs) == min(costs)
+    if worth is not None:
+        cheap &= worth == worth[cheap].max()
+    return str(generator.choice(names[cheap]))
 
 
 def _need_three(n_cells: int, what: str) -> None:

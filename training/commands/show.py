@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cellmark.schemas.manifest.manifest import Manifest
+from cellmark.schemas.report.evidence import resting_on_few
 
 from ..train_and_register import RegisteredModel
 
@@ -22,6 +23,8 @@ def trust_lines(manifest: Manifest) -> list[str]:
         rival = f"; logistic regression {beside.value:.3f}" if beside is not None else ""
         lines.append(f"{evaluation.folds.capitalize()} held out in turn: accuracy {evaluation.accuracy.value:.3f}, "
                      f"macro-F1 {evaluation.macro_f1.value:.3f}{rival}")  # fmt: skip
+        if few := resting_on_few(evaluation.per_type):
+            lines.append(f"This macro-F1 {few}.")
         if evaluation.hardly_learned:
             lines.append("There some types could hardly be learned and count as wrong; the report says which.")
     if calibration is not None:
@@ -59,6 +62,8 @@ def show_training(registered: RegisteredModel) -> None:
     )
     if shown is not None:
         console.print(types_table(metrics[shown], part=shown))
+        if few := resting_on_few(metrics[shown]["per_type"]):
+            console.print(f"The macro-F1 of {shown} cells {few}.", markup=False, soft_wrap=True)
     if "distilled" in metrics:
         told = metrics["distilled"]
         same, cells = told["agreement"]["same_call"], f"{told['n_cells']} {told['part']} cells"

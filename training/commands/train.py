@@ -22,7 +22,11 @@ def train(
     ] = None,
     hold_out: Annotated[
         str | None,
-        typer.Option("--hold-out", metavar="DONOR[,DONOR]", help="Donors to test on. Default: one by chance."),
+        typer.Option(
+            "--hold-out",
+            metavar="DONOR[,DONOR]",
+            help="Donors to test on. Default: one that has enough cells of the most types.",
+        ),
     ] = None,
     test_share: Annotated[
         float, typer.Option("--test-share", help="Share of the cells to test on, without donors; 0 for no test part.")

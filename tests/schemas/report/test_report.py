@@ -332,6 +332,62 @@ def partly_learned() -> tuple["ReportFacts", dict[str, Any]]:
     return replace(facts, manifest=manifest), {"third": third, "fourth": fourth}
 
 
+def with_test_cells(support: int, right: int, *, third: int = 200) -> "ReportFacts":
+    """Facts of four types that folds found well. `right` of `support` test cells of the second are called so, the
+    others as the first. The third has `third` test cells.
+    """
+    facts = made.full_facts(4, n_cells=600)
+    names = facts.manifest.cell_type_names
+    good = {"precision": 0.99, "recall": 0.99, "f1": 0.99, "support": 200}
+    confusion = np.diag([200, right, third, 200])
+    confusion[1, 0] = support - right
+    test = dict.fromkeys(names, good)
+    test[names[1]] = {**good, "recall": right / support, "support": support}
+    test[names[2]] = {**good, "support": third}
+    part = {**facts.manifest.metrics["test"], "per_type": test, "confusion": confusion.tolist()}
+    assert facts.manifest.evaluation is not None
+    folds = facts.manifest.evaluation.model_copy(update={"per_type": dict.fromkeys(names, good)})
+    update = {"evaluation": folds, "metrics": {"test": part}}
+    return replace(facts, manifest=facts.manifest.model_copy(update=update))
+
+
+def test_test_cells_that_are_called_another_type_count_as_doubts() -> None:
+    facts = with_test_cells(71, 56)
+    first, second, *_ = evidence_of(facts)
+    assert "no doubts found" in render_report(facts)
+    assert dict(second.thin)["low recall on test cells"] == (
+        f"Found in 78.9 % of its cells (71 test cells); the others are called {first.name} (21 %)."
+    )
+    assert second.tested_on.startswith("cells of left-out donors")
+    assert not [word for word, _ in evidence_of(with_test_cells(71, 70))[1].thin if "recall" in word]
+    assert second.name in warnings(facts, evidence_of(facts))[-2]
+
+
+def test_a_headline_that_a_few_cells_of_a_type_decide_says_so_or_is_not_made() -> None:
+    facts = with_test_cells(71, 70, third=2)
+    *_, depth = tiles(facts)
+    third = facts.manifest.cell_type_names[2]
+    assert (depth["value"], depth["source"]) == ("0.930", "evaluation.depth")  # the accuracy
+    assert f"macro-F1 rests on fewer than 10 cells of {third} (2) and is not shown" in depth["detail"]
+    many = tiles(with_test_cells(71, 70))
+    assert many[-1]["value"] == "0.820"
+    assert not [tile for tile in many if "rests on fewer" in tile["detail"]]
+    assert facts.manifest.evaluation is not None
+    assert facts.manifest.novelty is not None
+    row = {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 9}
+    per_type = {**facts.manifest.evaluation.per_type, third: row}
+    novelty = facts.manifest.novelty
+    few = [one.model_copy(update={"n_unknown": 5 if one.fold == "d1" else 1}) for one in novelty.left_out[:3]]
+    manifest = facts.manifest.model_copy(update={
+        "evaluation": facts.manifest.evaluation.model_copy(update={"per_type": per_type}),
+        "novelty": novelty.model_copy(update={"left_out": few}),
+    })  # fmt: skip
+    accuracy, macro_f1, _, unknown, *_ = tiles(replace(facts, manifest=manifest))
+    assert f"rests on fewer than 10 cells of {third} (9)" in macro_f1["detail"]
+    assert "rests" not in accuracy["detail"]
+    assert f"the AUROC rests on fewer than 10 cells of {facts.manifest.cell_type_names[0]} (7)" in unknown["detail"]
+
+
 def test_where_folds_could_not_learn_every_type_the_headline_is_of_test_cells() -> None:
     told, _ = partly_learned()
     accuracy, macro_f1, calibration, _, sets, _ = tiles(told)

@@ -97,6 +97,15 @@ def test_a_drawn_test_donor_leaves_training_cells_of_every_type() -> None:
         assert set(codes[split.train]) == {0, 1, 2}
 
 
+def test_the_drawn_test_donor_has_enough_cells_of_the_most_types() -> None:
+    codes, donors = draw({"d1": [90, 60, 2], "d2": [30, 20, 12], "d3": [90, 60, 40], "d4": [500, 2, 2]})
+    for seed in range(20):
+        split = split_by_donor(codes, donors, seed=seed)
+        # d3 has enough of all types too, but most cells of the last; without d2 every type keeps half.
+        assert set(donors[split.test]) <= {"d2", "d3"}
+        assert "10 cells or more of 3 of 3 types" in split.notes[0]
+
+
 def test_two_donors_validate_on_a_stratified_tenth_and_say_so() -> None:
     codes, donors = draw({"d1": [100, 40], "d2": [100, 40]})
     split = split_by_donor(codes, donors, hold_out=["d2"], seed=0)

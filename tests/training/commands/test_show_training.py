@@ -35,6 +35,16 @@ def test_types_that_folds_could_not_learn_are_said_to_lower_the_numbers() -> Non
     assert "hardly be learned" in lines[1]
 
 
+def test_a_mean_over_types_that_rests_on_a_few_cells_says_so() -> None:
+    manifest = made.full_facts(2, n_cells=60).manifest
+    first, second = manifest.cell_type_names
+    per_type = {**manifest.evaluation.per_type, second: {**manifest.evaluation.per_type[second], "support": 1}}
+    evaluation = manifest.evaluation.model_copy(update={"per_type": per_type})
+    lines = trust_lines(manifest.model_copy(update={"evaluation": evaluation}))
+    assert lines[1] == f"This macro-F1 rests on fewer than 10 cells of {second} (1)."
+    assert first not in lines[1]
+
+
 def test_a_model_without_measures_says_nothing_of_them() -> None:
     missing = dict.fromkeys(("evaluation", "calibration", "novelty", "label_sets"))
     assert trust_lines(made.full_facts(2, n_cells=60).manifest.model_copy(update=missing)) == []
