@@ -105,6 +105,7 @@ CODES: dict[str, CodeMeaning] = {
     "ALIAS_MISSING": CodeMeaning(404, "the registered model has no such alias"),
     "REGISTRY_UNREACHABLE": CodeMeaning(503, "the MLflow tracking server or database does not answer"),
     "REGISTRY_REFUSED": CodeMeaning(502, "the MLflow tracking server or database answered with an error"),
+    "ALIAS_RESTORED": CodeMeaning(409, "a registered model got the champion that it never had (a warning)"),
     "RUN_UNKNOWN": CodeMeaning(404, "no such MLflow run, or one that has ended"),
     "BUNDLE_FORMAT_UNKNOWN": CodeMeaning(409, "a bundle of a format version that this cellmark does not know"),
     "BUNDLE_MANIFEST_INVALID": CodeMeaning(409, "the manifest is missing, damaged or not canonical"),

@@ -15,6 +15,9 @@ TEST_MACRO_F1 = "test_macro_f1"
 N_CELL_TYPES = "n_cell_types"
 CELLMARK_VERSION = "cellmark_version"
 
+FIRST_CHAMPION = "first_champion"
+"""Tag of a name: the version that was its champion first. A name without it was never given one."""
+
 # Tags of a version, written when it is given an alias.
 PROMOTED_TO = "promoted_to"
 PROMOTED_BY = "promoted_by"

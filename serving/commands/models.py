@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from cellmark.schemas.errors import Finding
+
 models = typer.Typer(
     help="Registered models: list them, look at one, choose the version that serves.",
     no_args_is_help=True,
@@ -23,10 +25,13 @@ def list_(as_json: Json = False) -> None:
     """
     from ..models.list_models import list_models
     from ..terminal.progress import waiting
+    from ..terminal.show import show_notes
     from ..terminal.show_models import print_json, print_models
 
+    notes: list[Finding] = []
     with waiting("Asking MLflow"):
-        found = list_models()
+        found = list_models(on_note=notes.append)
+    show_notes(notes)
     if as_json:
         print_json({"uri": found.uri, "models": [entry.to_dict() for entry in found.models]})
     else:
@@ -52,6 +57,7 @@ def show(
     from ..models.list_models import show_model
     from ..models.model_source import open_model
     from ..terminal.progress import waiting
+    from ..terminal.show import show_notes
     from ..terminal.show_models import print_bundle, print_json, print_model
 
     if model.startswith(("models:/", "runs:/")) or Path(model).is_dir():
@@ -63,8 +69,10 @@ def show(
         else:
             print_bundle(source)
         return
+    notes: list[Finding] = []
     with waiting("Asking MLflow"):
-        entry = show_model(model)
+        entry = show_model(model, on_note=notes.append)
+    show_notes(notes)
     if as_json:
         print_json(entry.to_dict())
     else:
@@ -94,10 +102,13 @@ def promote(
 
     from ..models.promote import promote as move
     from ..terminal.progress import waiting
+    from ..terminal.show import show_notes
     from ..terminal.show_models import print_json, print_promotion
 
+    notes: list[Finding] = []
     with waiting("Asking MLflow"):
-        promotion = move(name, version=version, alias=alias, to=to)
+        promotion = move(name, version=version, alias=alias, to=to, on_note=notes.append)
+    show_notes(notes)
     if as_json:
         print_json({**asdict(promotion), "moved": promotion.moved})
     else:

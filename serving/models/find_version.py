@@ -1,9 +1,13 @@
 """Which version of which registered model is meant; who asks for one that is not there learns what is."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cellmark.schemas.errors import Finding, RegistryError
+from cellmark.schemas.tracking.first_champion import restore_champion
+from cellmark.schemas.tracking.registry_tags import CHAMPION
 from cellmark.schemas.tracking.tracking_uri import public_uri
 
 from .model_uri import LATEST, VersionUri
@@ -42,6 +46,21 @@ def find_model(client: "MlflowClient", name: str) -> RegisteredModel:
                 f"none of that name; registered are: {', '.join(known) or 'none'}",
                 "Check the name and MLFLOW_TRACKING_URI; `cellmark models list` lists all.")
     )  # fmt: skip
+
+
+def find_restored(client: "MlflowClient", name: str, on_note: Callable[[Finding], None]) -> RegisteredModel:
+    """As `find_model`; a name gets the champion that a killed registration did not set, and `on_note` a finding.
+
+    Where the registry may only be read, nothing is changed.
+    """
+    model = find_model(client, name)
+    if CHAMPION in model.aliases:
+        return model
+    with suppress(RegistryError), refusals(client.tracking_uri):
+        note = restore_champion(client, name)
+        if note is not None:
+            on_note(note)
+    return find_model(client, name)
 
 
 def find_version(client: "MlflowClient", wanted: VersionUri) -> "ModelVersion":

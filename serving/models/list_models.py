@@ -1,13 +1,15 @@
 """What the registry holds, for people and programs."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from cellmark.schemas.errors import Finding
 from cellmark.schemas.tracking import registry_tags as tags
 from cellmark.schemas.tracking.tracking_uri import public_uri
 
-from .find_version import RegisteredModel, find_model, versions_of
+from .find_version import RegisteredModel, find_restored, versions_of
 from .registry import open_registry, refusals
 
 if TYPE_CHECKING:
@@ -62,20 +64,29 @@ class ModelList:
     models: tuple[ModelEntry, ...]
 
 
-def list_models(*, uri: str | None = None) -> ModelList:
-    """All registered models with their versions. Raises `RegistryError` when MLflow does not answer."""
+def list_models(*, uri: str | None = None, on_note: Callable[[Finding], None] = lambda note: None) -> ModelList:
+    """All registered models with their versions. Raises `RegistryError` when MLflow does not answer.
+
+    A name that was never given a champion gets one (see `first_champion.py`), which `on_note` is called with.
+    """
     client = open_registry(uri)
+    models = [find_restored(client, name, on_note) for name in _all_names(client)]
     by_name: dict[str, list[ModelVersion]] = {}
     for version in versions_of(client):
         by_name.setdefault(version.name, []).append(version)
-    entries = [_model_entry(model, by_name.get(model.name, [])) for model in _all_models(client)]
+    entries = [_model_entry(model, by_name.get(model.name, [])) for model in models]
     return ModelList(public_uri(client.tracking_uri), tuple(entries))
 
 
-def show_model(name: str, *, uri: str | None = None) -> ModelEntry:
-    """One registered model with its versions. Raises `RegistryError` (`MODEL_UNKNOWN` among others)."""
+def show_model(
+    name: str, *, uri: str | None = None, on_note: Callable[[Finding], None] = lambda note: None
+) -> ModelEntry:
+    """One registered model with its versions. Raises `RegistryError` (`MODEL_UNKNOWN` among others).
+
+    `on_note`: as for `list_models`.
+    """
     client = open_registry(uri)
-    return _model_entry(find_model(client, name), versions_of(client, name))
+    return _model_entry(find_restored(client, name, on_note), versions_of(client, name))
 
 
 def utc(milliseconds: int) -> str:
@@ -97,7 +108,7 @@ def _model_entry(model: RegisteredModel, versions: "list[ModelVersion]") -> Mode
     return ModelEntry(model.name, dict(sorted(model.aliases.items())), tuple(entries))
 
 
-def _all_models(client: "MlflowClient") -> list[RegisteredModel]:
+def _all_names(client: "MlflowClient") -> list[str]:
     names: list[str] = []
     token = None
     while True:
@@ -106,4 +117,4 @@ def _all_models(client: "MlflowClient") -> list[RegisteredModel]:
         names += [entry.name for entry in page]
         token = page.token
         if not token:
-            return [find_model(client, name) for name in sorted(names)]
+            return sorted(names)

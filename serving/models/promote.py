@@ -2,13 +2,14 @@
 
 import getpass
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cellmark.schemas.errors import Finding, ParameterError
 from cellmark.schemas.tracking import registry_tags as tags
 
-from .find_version import find_model, find_version
+from .find_version import find_restored, find_version
 from .model_uri import VersionUri
 from .registry import open_registry, refusals
 
@@ -37,19 +38,22 @@ def promote(
     to: str = tags.CHAMPION,
     who: str | None = None,
     uri: str | None = None,
+    on_note: Callable[[Finding], None] = lambda note: None,
 ) -> Promotion:
     """Give the alias `to` to a version, named by its number or by an alias that it has (default: `challenger`).
 
     The version is tagged with who, when (UTC) and the version that had the alias before; that one is tagged with until
-    when it had it and what replaced it. `who`: by default the user of this process. Raises `ParameterError` for both
+    when it had it and what replaced it. `who`: by default the user of this process. `on_note`: is called when the
+    name was never given a champion and its oldest version got it first. Raises `ParameterError` for both
     `version` and `alias`, or an alias that MLflow does not take, and `RegistryError` (`MODEL_UNKNOWN`,
     `ALIAS_MISSING` among others).
     """
     _check(version, alias, to)
     client = open_registry(uri)
+    model = find_restored(client, name, on_note)
     wanted = VersionUri(name, version=version) if version else VersionUri(name, alias=alias or tags.CHALLENGER)
     new = str(find_version(client, wanted).version)
-    old = find_model(client, name).aliases.get(to)
+    old = model.aliases.get(to)
     promotion = Promotion(name, to, old, new, who or current_user(), _now())
     if not promotion.moved:
         return promotion

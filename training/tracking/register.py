@@ -4,7 +4,7 @@ import importlib.metadata
 import shutil
 import tempfile
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from cellmark.schemas.bundle import ANNOTATOR, Bundle
 from cellmark.schemas.errors import Finding, RegistryError
 from cellmark.schemas.manifest.manifest import Manifest
 from cellmark.schemas.tracking import registry_tags as tags
+from cellmark.schemas.tracking.first_champion import restore_champion
 
 if TYPE_CHECKING:
     import onnx
@@ -24,12 +25,15 @@ MODEL_FOLDER = "model"
 
 @dataclass(frozen=True)
 class RegisteredVersion:
-    """A version in the registry. `aliases`: those that it was given at registration."""
+    """A version in the registry. `aliases`: those that it was given at registration. `notes`: what was put right in
+    its name's earlier versions.
+    """
 
     name: str
     version: str
     run_id: str
     aliases: tuple[str, ...]
+    notes: tuple[Finding, ...] = field(default=(), compare=False)
 
     @property
     def uri(self) -> str:
@@ -60,13 +64,14 @@ def register_bundle(bundle: Bundle, *, name: str, run_id: str, client: "MlflowCl
         )
         version = str(created.version)
         undo.callback(client.delete_model_version, name, version)
-        aliases = (tags.CHALLENGER, tags.CHAMPION) if version == "1" else (tags.CHALLENGER,)
         if challenger is not None:
             undo.callback(client.set_registered_model_alias, name, tags.CHALLENGER, challenger)
-        for alias in aliases:
-            client.set_registered_model_alias(name, alias, version)
+        client.set_registered_model_alias(name, tags.CHALLENGER, version)
+        note = restore_champion(client, name, registering=version)
         undo.pop_all()
-    return RegisteredVersion(name, version, run_id, aliases)
+    champion = client.get_registered_model(name).aliases.get(tags.CHAMPION)
+    aliases = (tags.CHALLENGER, *([tags.CHAMPION] if str(champion) == version else []))
+    return RegisteredVersion(name, version, run_id, aliases, () if note is None else (note,))
 
 
 def write_model(bundle: Bundle, folder: Path, *, run_id: str | None = None) -> Path:
