@@ -27,7 +27,7 @@ def restore_champion(client: Any, name: str, *, registering: str | None = None) 
     # Names with a double quote are refused at training, so this filter cannot be closed early.
     found = client.search_model_versions(f'name="{name}"', max_results=PAGE, order_by=["version_number ASC"])
     versions = sorted(int(entry.version) for entry in found if tags.BUNDLE_DIGEST in (entry.tags or {}))
-    if not versions or given in map(str, versions):
+    if not versions or given in {str(version) for version in versions}:
         return None
     champion = str(aliases.get(tags.CHAMPION, versions[0]))
     if tags.CHAMPION not in aliases:
