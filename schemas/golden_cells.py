@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
-from .bundle import GOLDEN_CELLS, Bundle
+from .bundle import Bundle
 from .errors import BundleError, Finding, ModelError
+from .manifest.bundle_files import GOLDEN_CELLS
 
 PROBABILITY_TOLERANCE = 1e-4
 ATTRIBUTION_TOLERANCE = 1e-3

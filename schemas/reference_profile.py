@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 from pydantic import model_validator
 
-from .bundle import DISTILLED_PROFILE, REFERENCE_PROFILE, Bundle, content_error
+from .bundle import Bundle
 from .canonical_json import canonical_json
 from .errors import Finding, ModelError
+from .manifest.bundle_files import DISTILLED_PROFILE, REFERENCE_PROFILE
 from .manifest.manifest_section import Section
+from .manifest.verify_bundle import content_error
 
 LEVELS = tuple(number / 20 for number in range(1, 20))
 """Of the quantiles: 5, 10, ... 95 %."""

@@ -1,1 +1,1 @@
-"""The bundle's manifest, section by section, and the tables that it vouches for."""
+"""The manifest, section by section; the files beside it; how a folder is sealed and verified."""

@@ -1,7 +1,8 @@
 """The report that a bundle carries, as the service hands it out."""
 
-from cellmark.schemas.bundle import REPORT, Bundle
+from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import Finding, ModelError
+from cellmark.schemas.manifest.bundle_files import REPORT
 
 REPORT_HEADERS = {
     "Content-Security-Policy": "sandbox allow-scripts allow-modals; default-src 'none'; style-src 'unsafe-inline'; "

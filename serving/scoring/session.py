@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cellmark.schemas.bundle import ANNOTATOR, DISTILLED, EXPLAINER, Bundle
+from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import Finding, ModelError, ParameterError, SetupError
 from cellmark.schemas.golden_cells import compare_golden, read_golden
+from cellmark.schemas.manifest.bundle_files import ANNOTATOR, DISTILLED, EXPLAINER
 from cellmark.schemas.normalization import dense_counts
 from cellmark.schemas.telemetry import refuse_telemetry
 

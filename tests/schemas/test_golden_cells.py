@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from cellmark.schemas.bundle import GOLDEN_CELLS, Bundle
+from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import BundleError, ModelError
 from cellmark.schemas.golden_cells import (
     ATTRIBUTION_TOLERANCE,
@@ -19,6 +19,7 @@ from cellmark.schemas.golden_cells import (
     read_golden,
     write_golden,
 )
+from cellmark.schemas.manifest.bundle_files import GOLDEN_CELLS
 
 
 @pytest.fixture(scope="module")

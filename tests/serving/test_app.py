@@ -19,9 +19,10 @@ import scipy.sparse as sp
 from jsonschema import Draft202012Validator
 from starlette.testclient import TestClient
 
-from cellmark.schemas.bundle import Bundle, write_manifest
+from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.columns import CALL_COLUMNS
 from cellmark.schemas.errors import BundleError, Finding
+from cellmark.schemas.manifest.seal_bundle import write_manifest
 from cellmark.serving import Annotator
 from cellmark.serving.app import make_app
 from cellmark.serving.http import answers

@@ -16,9 +16,11 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
-from cellmark.schemas.bundle import GENES, MANIFEST_NAME, MARKERS, Bundle
+from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.canonical_json import sha256
 from cellmark.schemas.errors import CellmarkError, Finding, LabelError, OutputError, ReadError
+from cellmark.schemas.manifest.bundle_files import GENES, MARKERS
+from cellmark.schemas.manifest.manifest import MANIFEST_NAME
 from cellmark.schemas.normalization import normalize
 from cellmark.serving import Annotator
 from cellmark.training.config import TrainingConfig

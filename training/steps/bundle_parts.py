@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 import pandas as pd
 
-from cellmark.schemas.bundle import ATTRIBUTION_SHARE
 from cellmark.schemas.golden_cells import GoldenCells
+from cellmark.schemas.manifest.bundle_files import ATTRIBUTION_SHARE
 from cellmark.schemas.manifest.training_summary import TrainingSummary, summarize_training
 from cellmark.schemas.reference_profile import ReferenceProfile
 

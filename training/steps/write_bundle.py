@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cellmark.schemas import bundle as files
 from cellmark.schemas.atomic_output import whole_folder
 from cellmark.schemas.golden_cells import write_golden
+from cellmark.schemas.manifest import bundle_files as files
 from cellmark.schemas.manifest.manifest import Manifest
+from cellmark.schemas.manifest.seal_bundle import write_manifest
 
 from .bundle_parts import BundleParts
 from .write_report import write_report
@@ -44,4 +45,4 @@ def write_bundle(folder: Path, parts: BundleParts, manifest: dict[str, Any]) -> 
         if parts.distilled_reference is not None:
             (draft / files.DISTILLED_PROFILE).write_bytes(parts.distilled_reference.to_bytes())
         write_report(draft, parts, manifest)
-        return files.write_manifest(draft, manifest)
+        return write_manifest(draft, manifest)

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cellmark.schemas.bundle import MODEL_CARD, REPORT, draft_manifest
+from cellmark.schemas.manifest.bundle_files import MODEL_CARD, REPORT
+from cellmark.schemas.manifest.seal_bundle import draft_manifest
 from cellmark.schemas.report.facts import ReportFacts
 from cellmark.schemas.report.model_card import render_model_card
 from cellmark.schemas.report.render import render_report

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cellmark.schemas.bundle import ANNOTATOR, Bundle
+from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import Finding, RegistryError
+from cellmark.schemas.manifest.bundle_files import ANNOTATOR
 from cellmark.schemas.manifest.manifest import Manifest
 from cellmark.schemas.tracking import registry_tags as tags
 from cellmark.schemas.tracking.first_champion import restore_champion

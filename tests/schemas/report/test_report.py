@@ -16,8 +16,9 @@ import pytest
 import yaml
 from markdown_it import MarkdownIt
 
-from cellmark.schemas.bundle import CELL_MAP, MODEL_CARD, REPORT, TRAINING_SUMMARY, Bundle
+from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import BundleError
+from cellmark.schemas.manifest.bundle_files import CELL_MAP, MODEL_CARD, REPORT, TRAINING_SUMMARY
 from cellmark.schemas.manifest.manifest_evaluation import Estimate, JudgedCells
 from cellmark.schemas.manifest.manifest_ontology import OntologyEntry, OntologyTerm
 from cellmark.schemas.manifest.manifest_trust import DistilledEntry
@@ -240,7 +241,7 @@ def test_the_command_writes_page_and_card_and_refuses_to_overwrite(
 
 
 def test_a_summary_of_another_form_is_refused(tiny_bundle: Bundle, tmp_path: Path) -> None:
-    from cellmark.schemas.bundle import write_manifest
+    from cellmark.schemas.manifest.seal_bundle import write_manifest
 
     folder = tmp_path / "bundle"
     shutil.copytree(tiny_bundle.folder, folder)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from cellmark.schemas.bundle import DISTILLED_PROFILE
 from cellmark.schemas.errors import ModelError
+from cellmark.schemas.manifest.bundle_files import DISTILLED_PROFILE
 from cellmark.schemas.reference_profile import MIDDLE, read_profile
 from cellmark.training.config import TrainingConfig
 from cellmark.training.network.fit_settings import FitSettings

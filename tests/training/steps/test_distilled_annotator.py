@@ -6,9 +6,10 @@ import anndata as ad
 import numpy as np
 import pytest
 
-from cellmark.schemas.bundle import DISTILLED, Bundle
+from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import ParameterError
 from cellmark.schemas.golden_cells import read_golden
+from cellmark.schemas.manifest.bundle_files import DISTILLED
 from cellmark.serving import Annotator
 from cellmark.serving.scoring.session import ModelSession
 from cellmark.training.config import TrainingConfig

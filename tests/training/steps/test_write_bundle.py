@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellmark.schemas.bundle import CELL_MAP, Bundle, read_optional_table
+from cellmark.schemas.bundle import Bundle, read_optional_table
 from cellmark.schemas.errors import OutputError
+from cellmark.schemas.manifest.bundle_files import CELL_MAP
 from cellmark.schemas.reference_profile import read_profile
 from cellmark.schemas.report.facts import read_summary
 from cellmark.training.steps.bundle_parts import BundleParts

@@ -1,0 +1,18 @@
+"""The files of a bundle, by their names in its folder."""
+
+ANNOTATOR = "annotator.onnx"
+EXPLAINER = "explainer.onnx"
+DISTILLED = "distilled.onnx"
+"""Optional: one network that learned the answers of the ensemble, an annotator like the other at less cost."""
+GENES = "genes.parquet"
+ATTRIBUTION_SHARE = "attribution_share"
+"""Column of the genes' shares of the attribution mass, overall; `attribution_share:<type>` of each type's own."""
+MARKERS = "markers.parquet"
+EXPECTATIONS = "expectations.json"
+GOLDEN_CELLS = "golden_cells.npz"
+REQUIRED = (ANNOTATOR, EXPLAINER, GENES, MARKERS, EXPECTATIONS, GOLDEN_CELLS)
+REPORT, MODEL_CARD = "report.html", "MODEL_CARD.md"
+CELL_MAP, TRAINING_SUMMARY = "cell_map.parquet", "training_summary.json"
+"""Optional: the two texts for people, and what only they need."""
+REFERENCE_PROFILE, DISTILLED_PROFILE = "reference_profile.json", "distilled_profile.json"
+"""Optional: what held-out cells looked like to each annotator, for `cellmark drift`."""
