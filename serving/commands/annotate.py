@@ -21,7 +21,12 @@ def annotate(
     # Text, since a Path would lose the slash that says "a folder".
     out: Annotated[
         str,
-        typer.Option("--out", "-o", metavar="OUT", help="A .h5ad, .csv or .parquet; or a folder, with / at its end."),
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="OUT",
+            help="Output: a .h5ad, .csv or .parquet file, or a folder (end a new one with /).",
+        ),
     ],
     layer: cli_options.Layer = None,
     library_size: cli_options.LibrarySize = None,
@@ -31,58 +36,66 @@ def annotate(
     min_attribution_share: cli_options.MinAttributionShare = None,
     trusted: cli_options.Trusted = False,
     probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="Tables also get one column per cell type.")
+        bool, typer.Option("--probabilities", help="Add one column of probabilities per cell type to tables.")
     ] = False,
     label_set_error: Annotated[
         float | None,
         typer.Option(
             "--label-set-error",
-            help="Error rate of the label sets: one that the model was calibrated for (0.01 or 0.05). "
-            "Default: the model's.",
+            help="Error rate of the label sets. Choose one that the model was calibrated for (0.01 or 0.05). Default: "
+            "the model's.",
         ),
     ] = None,
     batch_format: Annotated[
-        str, typer.Option("--format", help="Of a batch's outputs: parquet, csv or h5ad.")
+        str, typer.Option("--format", help="File format of a batch's outputs: parquet, csv or h5ad.")
     ] = "parquet",
     distilled: Annotated[
         bool,
-        typer.Option("--distilled", help="Call with one network in place of the ensemble (train --distill): faster."),
+        typer.Option(
+            "--distilled",
+            help="Call with the distilled network instead of the ensemble, which is faster. Needs a model trained "
+            "with --distill.",
+        ),
     ] = False,
     over: Annotated[
         str | None,
         typer.Option(
             "--over",
             metavar="OBS_COLUMN",
-            help="Given clusters, such as leiden: also give each cell the call that most cells of its cluster have.",
+            help="Column of obs with clusters, such as leiden. Adds the most common call of each cell's cluster.",
         ),
     ] = None,
     over_computed: Annotated[
         bool,
         typer.Option(
-            "--over-computed", help="The same over clusters that are computed here (Leiden; needs the extra clusters)."
+            "--over-computed",
+            help="Compute clusters (Leiden) and add the most common call of each cell's cluster. Needs the extra "
+            "`clusters`.",
         ),
     ] = False,
     resolution: Annotated[
         float | None,
         typer.Option(
             "--resolution",
-            help="Of computed clusters: more gives smaller ones.",
+            help="Resolution of the computed clusters. A larger value gives more and smaller clusters.",
             show_default="5 below 5,000 cells, up to 30",
         ),
     ] = None,
     data_docs: Annotated[
         Path | None,
-        typer.Option("--data-docs", help="New folder for Great Expectations' HTML pages about the input or inputs."),
+        typer.Option(
+            "--data-docs", help="New folder for quality reports: Great Expectations' HTML pages about each input."
+        ),
     ] = None,
     device: cli_options.Device = "cpu",
     force: cli_options.Force = False,
 ) -> None:
-    """Name the type of every cell, or leave it unassigned where it is unlike all that the model learned.
+    """Name the type of every cell. Cells unlike all that the model learned stay unassigned.
 
-    One input: OUT is an .h5ad (a copy with new columns in obs), a .csv or a .parquet (with a .json of facts beside it).
+    One input: OUT is an .h5ad (a copy with new columns in obs), a .csv or a .parquet (both with a .json of facts).
 
-    Several inputs, or an OUT that is a folder (end a new one with /): one output per input and a summary.csv. A broken
-    input does not stop the others; the exit status is 1 then.
+    Several inputs, or a folder as OUT (end a new one with /): one output per input, and a summary.csv. A refused input
+    does not stop the others. The exit status is then 1.
 
     Example: `cellmark annotate new.h5ad --model models:/pbmc@champion -o calls.parquet`
     """
@@ -107,9 +120,9 @@ def annotate(
                     "Name a folder, such as -o calls/; --format says what its files are.")
         )  # fmt: skip
     if over is not None and over_computed:
-        raise typer.BadParameter("give one of the two.", param_hint="--over, --over-computed")
+        raise typer.BadParameter("give only one of them.", param_hint="--over, --over-computed")
     if resolution is not None and not over_computed:
-        raise typer.BadParameter("it is of clusters that --over-computed computes.", param_hint="--resolution")
+        raise typer.BadParameter("it needs --over-computed.", param_hint="--resolution")
     clusters = ComputedClusters(resolution=resolution) if over_computed else over
     is_batch = len(data) > 1 or is_folder
     if is_batch and trusted:

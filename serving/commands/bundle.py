@@ -8,7 +8,7 @@ import typer
 from .options import Force, Model
 
 bundle = typer.Typer(
-    help="Verify a bundle, or carry it as one file to a site without a registry.",
+    help="Verify a bundle, or move it as one file to a site without a registry.",
     no_args_is_help=True,
     add_completion=False,
 )
@@ -17,7 +17,7 @@ bundle = typer.Typer(
 @bundle.command()
 def verify(
     model: Annotated[str, typer.Argument(help="Bundle folder or MLflow URI.")],
-    run: Annotated[bool, typer.Option("--run/--no-run", help="Run the golden cells as well.")] = True,
+    run: Annotated[bool, typer.Option("--run/--no-run", help="Also run the self-test on the golden cells.")] = True,
 ) -> None:
     """Check every digest, then run the golden cells.
 
@@ -38,7 +38,7 @@ def verify(
 @bundle.command("export")
 def export_command(
     model: Model,
-    out: Annotated[Path, typer.Option("--out", "-o", help="A .tar file, or a new folder.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Output: a .tar file or a new folder.")],
     force: Force = False,
 ) -> None:
     """Write a bundle as one .tar file (or a folder) that can be carried anywhere.
@@ -55,11 +55,11 @@ def export_command(
 
 @bundle.command("import")
 def import_command(
-    archive: Annotated[Path, typer.Argument(help="A .tar file from `cellmark bundle export`.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="A new folder for the bundle.")],
+    archive: Annotated[Path, typer.Argument(help="A .tar file that `cellmark bundle export` wrote.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="New folder for the bundle.")],
     force: Force = False,
 ) -> None:
-    """Unpack an exported bundle and verify it; nothing is left behind when it is not sound.
+    """Unpack an exported bundle and verify it; an archive that fails leaves nothing behind.
 
     Example: `cellmark bundle import pbmc.tar -o ./pbmc-bundle`
     """

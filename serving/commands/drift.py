@@ -8,25 +8,25 @@ import typer
 from . import options as cli_options
 
 EXIT_DRIFTED = 3
-"""Apart from 1, of a refused input, and 2, of a wrong command line."""
+"""Differs from 1 (a refused input) and 2 (a wrong command line)."""
 
 
 def drift(
     data: Annotated[
         Path,
-        typer.Argument(help="Cells, as annotate reads them; or a .csv or .parquet that annotate wrote."),
+        typer.Argument(help="Cells in any format that annotate reads, or a .csv or .parquet that annotate wrote."),
     ],
     model: cli_options.Model,
     calls: Annotated[
         bool,
-        typer.Option(
-            "--calls", help="Take the calls that the file holds (cellmark_* columns); do not read its counts."
-        ),
+        typer.Option("--calls", help="Use the calls in the file (cellmark_* columns). Its counts are not read."),
     ] = False,
     distilled: Annotated[
         bool,
         typer.Option(
-            "--distilled", help="Call with the second annotator, or take calls that it made (train --distill)."
+            "--distilled",
+            help="Call with the distilled network, or compare calls that it made. Needs a model trained with "
+            "--distill.",
         ),
     ] = False,
     layer: cli_options.Layer = None,
@@ -36,31 +36,36 @@ def drift(
     min_panel_share: cli_options.MinPanelShare = None,
     min_attribution_share: cli_options.MinAttributionShare = None,
     trusted: cli_options.Trusted = False,
-    json_output: Annotated[bool, typer.Option("--json", help="The report as JSON on standard output.")] = False,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to write it: a page, .html; or .json.")] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the report as JSON to standard output.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Output file of the report: .html or .json.")] = None,
     fail_on: Annotated[
         str | None,
         typer.Option(
             "--fail-on",
             metavar="moved|far",
-            help="End with exit status 3 when the verdict is at least this, or when nothing could be judged.",
+            help="Exit with status 3 at this verdict or a worse one, and when nothing could be judged.",
         ),
     ] = None,
     log_to_mlflow: Annotated[
         bool,
-        typer.Option("--log-to-mlflow", help="Also log a run to MLflow: measures as metrics, the report as artifacts."),
+        typer.Option(
+            "--log-to-mlflow", help="Also log an MLflow run, with the measures as metrics and the report as artifacts."
+        ),
     ] = False,
     experiment: Annotated[
         str | None,
-        typer.Option("--experiment", help="Of MLflow. Default: MLFLOW_EXPERIMENT_NAME, else cellmark-drift."),
+        typer.Option(
+            "--experiment",
+            help="MLflow experiment to log to. Default: MLFLOW_EXPERIMENT_NAME, or cellmark-drift if unset.",
+        ),
     ] = None,
     device: cli_options.Device = "cpu",
     force: cli_options.Force = False,
 ) -> None:
     """Compare cells with the held-out cells of the model's training: depth, genes, confidence, novelty, composition.
 
-    Each measure is ok, moved or far by thresholds that docs/drift.md states. Another composition is no fault by itself.
-    The exit status is 0 whatever was found, unless --fail-on asks for another.
+    Each measure is ok, moved or far, by thresholds that docs/drift.md states. A different composition of types is
+    reported, but does not change the verdict. The exit status is 0 whatever was found, unless --fail-on is given.
 
     Example: `cellmark drift new.h5ad --model models:/pbmc@champion -o drift.html`
 

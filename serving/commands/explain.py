@@ -11,12 +11,17 @@ def explain(
     data: cli_options.Data,
     model: cli_options.Model,
     out: cli_options.Output,
-    top: Annotated[int, typer.Option("--top", help="Genes a cell, by absolute attribution.")] = 20,
+    top: Annotated[int, typer.Option("--top", help="Number of genes per cell, by absolute attribution.")] = 20,
     target: Annotated[
         str | None, typer.Option("--target", help="Cell type to explain. Default: each cell's call.")
     ] = None,
     against: Annotated[
-        str | None, typer.Option("--against", metavar="TYPE|second", help="Why the target and not this type.")
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="TYPE|second",
+            help="Explain why the target type and not this one. second: the second best type of each cell.",
+        ),
     ] = None,
     layer: cli_options.Layer = None,
     library_size: cli_options.LibrarySize = None,
@@ -30,9 +35,9 @@ def explain(
 ) -> None:
     """Show which genes drove each call.
 
-    OUT is a .csv or .parquet with one row per cell and gene: the signed attribution to the type's logit, counts,
-    log-normalised expression, the baseline it is compared with, and in words whether the gene is high, low or absent
-    and speaks for or against the type. Attributions of a cell add up to what its logit gained over the baseline.
+    OUT has one row per cell and gene: the signed attribution to the type's logit, counts, log-normalised expression,
+    and the baseline it is compared with. A column says in words whether the gene is high, low or absent, and whether it
+    is evidence for or against the type. A cell's attributions add up to what its logit gained over the baseline.
 
     Example: `cellmark explain new.h5ad --model models:/pbmc@champion -o why.csv --top 5 --against second`
     """

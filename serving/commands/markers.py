@@ -1,4 +1,4 @@
-"""`cellmark markers`: the genes that a model carries; ranking and comparing them belong to training."""
+"""`cellmark markers`: the marker genes of a model. Ranking and comparing markers belong to training."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ TOP = 10
 
 
 class MarkerCommands(EntryPointCommands):
-    """What can be done with markers beside listing those of a model."""
+    """Subcommands of `markers`."""
 
     entry_points_of = "cellmark.markers.commands"
     order = ("novel", "rank", "compare")
@@ -28,36 +28,53 @@ def list_markers(
         str | None,
         typer.Option("--model", "-m", help="Bundle folder or MLflow URI (models:/pbmc@champion, models:/pbmc/3)."),
     ] = None,
-    cell_type: Annotated[str | None, typer.Option("--cell-type", help="One type only.")] = None,
+    cell_type: Annotated[
+        str | None, typer.Option("--cell-type", help="Show the markers of this cell type only.")
+    ] = None,
     top: Annotated[
         int | None,
-        typer.Option("--top", help="Ranks of each type; 0 for all.", show_default=f"{TOP}, and all with --into"),
+        typer.Option(
+            "--top", help="Number of markers per cell type. 0 shows all.", show_default=f"{TOP}, and all with --into"
+        ),
     ] = None,
-    negative: Annotated[bool, typer.Option("--negative", help="The genes whose absence marks a type instead.")] = False,
+    negative: Annotated[
+        bool, typer.Option("--negative", help="List negative markers: genes whose absence marks a type.")
+    ] = False,
     combination: Annotated[
-        bool, typer.Option("--combination", help="The fewest genes that together tell a type, with thresholds.")
+        bool,
+        typer.Option(
+            "--combination",
+            help="List each type's minimal marker set: the fewest genes that identify it together, with thresholds.",
+        ),
     ] = False,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="A .csv or .parquet with all columns; with --into, an .h5ad."),
+        typer.Option("--out", "-o", help="Output file with all columns: .csv or .parquet. With --into, an .h5ad."),
     ] = None,
     into: Annotated[
         Path | None,
-        typer.Option("--into", metavar="CELLS.h5ad", help="Write to OUT a copy of these cells that scanpy can plot."),
+        typer.Option(
+            "--into",
+            metavar="CELLS.h5ad",
+            help="Cells (.h5ad) to copy to --out, with the markers added where scanpy's plots expect them.",
+        ),
     ] = None,
     groupby: Annotated[
-        str, typer.Option("--groupby", metavar="OBS_COLUMN", help="With --into: where the cells' types are.")
+        str,
+        typer.Option(
+            "--groupby", metavar="OBS_COLUMN", help="Column of obs with the cell types of the cells given to --into."
+        ),
     ] = "cellmark_cell_type",
     trusted: Trusted = False,
     force: Force = False,
 ) -> None:
-    """List the marker genes that a model carries; find those of cells that it does not know, rank markers by other
-    methods, or compare them across conditions.
+    """List a model's marker genes. Subcommands describe unassigned cells, rank markers, and compare conditions.
 
-    *score*: what the rank orders by. *% in*, *% out*: cells of the type, and of all others, with a count. *log2FC*:
-    how much more of it the type has. *AUC*: how well it alone tells the type; 1 is perfect, 0.5 chance. *p adj*: of a
-    permutation test. *donors*: share of donors in which it holds. *stable*: how often it is in the first ranks when
-    cells or donors are drawn anew. What the model's table does not have is left out; -o writes all columns.
+    *score*: genes are ranked by this. *% in*, *% out*: share of the type's cells, and of all others, with a count.
+    *log2FC*: log2 fold change, type against others. *AUC*: how well the gene alone identifies the type (1 is perfect,
+    0.5 is chance). *p adj*: adjusted p-value of a permutation test. *donors*: share of donors in which the marker
+    holds. *stable*: how often the gene is in the first ranks when cells or donors are resampled. Columns that the
+    model's table lacks are not shown. --out writes all columns.
 
     Example: `cellmark markers --model models:/pbmc@champion --cell-type "CD14+ Monocyte"`
 
@@ -70,13 +87,15 @@ def list_markers(
         _refuse_options(ctx)
         return
     if model is None:
-        raise typer.BadParameter("name the model to list markers of.", ctx=ctx, param_hint="--model")
+        raise typer.BadParameter("name the model whose markers to list.", ctx=ctx, param_hint="--model")
     if negative and combination:
-        raise typer.BadParameter("give one of the two.", ctx=ctx, param_hint="--negative, --combination")
+        raise typer.BadParameter("give only one of them.", ctx=ctx, param_hint="--negative, --combination")
     if into is not None:
         if negative or combination or out is None:
             raise typer.BadParameter(
-                "it needs -o OUT.h5ad, and takes neither --negative nor --combination.", ctx=ctx, param_hint="--into"
+                "it needs -o OUT.h5ad and cannot be used with --negative or --combination.",
+                ctx=ctx,
+                param_hint="--into",
             )
         _write_into(model, cell_type, top or None, into, out, groupby=groupby, trusted=trusted, force=force)
         return

@@ -1,4 +1,4 @@
-"""`cellmark markers novel`: what the cells are that a model leaves unassigned."""
+"""`cellmark markers novel`: what the unassigned cells are."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,23 +13,33 @@ def novel(
     model: cli_options.Model,
     donor: Annotated[
         str | None,
-        typer.Option("--donor", metavar="OBS_COLUMN", help="Donors or samples: where do the cells come from?"),
+        typer.Option(
+            "--donor",
+            metavar="OBS_COLUMN",
+            help="Column of obs with the donors or samples. Reports how each population spreads over them.",
+        ),
     ] = None,
     above: Annotated[
         float | None,
         typer.Option(
-            "--above", help="Take the cells whose novelty is above this, in place of those that the model refuses."
+            "--above",
+            help="Group the cells with a novelty above this value. Default: the cells that the model leaves "
+            "unassigned.",
         ),
     ] = None,
-    min_cells: Annotated[int, typer.Option("--min-cells", help="Cells of the smallest population.")] = 10,
+    min_cells: Annotated[int, typer.Option("--min-cells", help="Smallest number of cells in a population.")] = 10,
     resolution: Annotated[
-        float, typer.Option("--resolution", help="Of Leiden; the groups are joined again where few genes differ.")
+        float,
+        typer.Option(
+            "--resolution",
+            help="Resolution of the Leiden clustering. Clusters that differ in few genes are joined afterwards.",
+        ),
     ] = 1.0,
     min_genes: Annotated[
         int | None,
         typer.Option(
             "--min-genes",
-            help="So many genes must tell two populations apart. Fewer: more populations.",
+            help="Number of genes that must differ between two populations. A smaller number gives more populations.",
             show_default="a fifth of those between called types",
         ),
     ] = None,
@@ -38,13 +48,17 @@ def novel(
         typer.Option(
             "--include-genes",
             metavar="GENES",
-            help="Rank these only: genes between commas, a file, or surface, ribosomal, mitochondrial, hemoglobin.",
+            help="Rank only these genes: names separated by commas, a file, or a built-in list (surface, ribosomal, "
+            "mitochondrial, hemoglobin).",
         ),
     ] = None,
     exclude_genes: Annotated[
-        str | None, typer.Option("--exclude-genes", metavar="GENES", help="Leave these out, named the same way.")
+        str | None,
+        typer.Option(
+            "--exclude-genes", metavar="GENES", help="Genes to exclude from the ranking, given as for --include-genes."
+        ),
     ] = None,
-    top: Annotated[int, typer.Option("--top", help="Markers of each population that are shown.")] = 10,
+    top: Annotated[int, typer.Option("--top", help="Number of markers shown per population.")] = 10,
     layer: cli_options.Layer = None,
     library_size: cli_options.LibrarySize = None,
     genes_by_cells: cli_options.GenesByCells = False,
@@ -54,33 +68,38 @@ def novel(
     trusted: cli_options.Trusted = False,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="All markers and columns, .csv or .parquet; or .json with the populations."),
+        typer.Option("--out", "-o", help="Output file: all markers as .csv or .parquet, or the populations as .json."),
     ] = None,
     cells_out: Annotated[
         Path | None,
         typer.Option(
             "--cells",
             metavar="CELLS",
-            help="Calls and population of each cell: .csv or .parquet, or .h5ad (a copy with them in obs).",
+            help="Output file with the call and the population of each cell: .csv, .parquet, or a copy of the input "
+            "as .h5ad.",
         ),
     ] = None,
     figures: Annotated[
-        Path | None, typer.Option("--figures", help="New folder for pictures of the markers: dots, heatmap, violins.")
+        Path | None,
+        typer.Option("--figures", help="New folder for pictures of the markers: dot plot, heatmap, violin plot."),
     ] = None,
-    json_output: Annotated[bool, typer.Option("--json", help="Populations and markers as JSON.")] = False,
-    seed: Annotated[int, typer.Option("--seed", help="Of everything that is drawn by chance.")] = 0,
+    json_output: Annotated[
+        bool, typer.Option("--json", help="Print populations and markers as JSON to standard output.")
+    ] = False,
+    seed: Annotated[int, typer.Option("--seed", help="Random seed.")] = 0,
     device: cli_options.Device = "cpu",
     force: cli_options.Force = False,
 ) -> None:
-    """Group the cells that the model leaves unassigned, and find what tells each group from every type it knows.
+    """Group the cells that stay unassigned, and find the marker genes of each group.
 
-    Cells are annotated, and the unassigned ones grouped by the expression of all their genes, not by the network, which
-    sees what its own types differ in. A group is a *population* when it has --min-cells cells and --min-genes genes
-    tell it from every other one. Its markers are genes that it surely has more of than *each* called type of the file:
-    *next* is the called type with the largest mean. They need not be genes that the model looks at.
+    Cells are annotated first. The unassigned ones are clustered by the expression of all genes, not by the network,
+    which sees only what its own types differ in. A group is a *population* when it has at least --min-cells
+    cells and differs from every other group in at least --min-genes genes. Its markers are higher than in *each* called
+    type of the file, beyond doubt. *next* is the called type with the largest mean. Markers may lie outside the model's
+    panel.
 
     A population may be a new type, a state, or no type at all: shallow or dying cells, doublets, or known cells that
-    were refused. What speaks for that is said. None found is a good result: the exit status is 0.
+    were not recognised. Warnings say what speaks for that. Finding no population is a valid result: exit status 0.
 
     Example: `cellmark markers novel new.h5ad -m models:/pbmc@champion --donor sample -o novel.csv --cells cells.csv`
 

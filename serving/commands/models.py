@@ -7,19 +7,19 @@ import typer
 from cellmark.schemas.errors import Finding
 
 models = typer.Typer(
-    help="Registered models: list them, look at one, choose the version that serves.",
+    help="Registered models: list them, show one, choose the version in use.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
 )
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 @models.command("list")
 def list_(as_json: Json = False) -> None:
-    """List registered models, their champion and how well it did on its test cells.
+    """List registered models, with the champion of each and its scores on test cells.
 
-    The registry is where `MLFLOW_TRACKING_URI` says, by default mlflow.db in the working folder.
+    `MLFLOW_TRACKING_URI` names the registry. Default: mlflow.db in the working folder.
 
     cellmark models list
     """
@@ -43,7 +43,7 @@ def show(
     model: Annotated[str, typer.Argument(help="Name of a registered model, MLflow URI or bundle folder.")],
     as_json: Json = False,
 ) -> None:
-    """Show a registered model's versions, or one version from the inside.
+    """Show a registered model's versions, or the content of one version.
 
     A bare name lists versions with their aliases, measures and who promoted them. A URI or a folder opens that bundle
     and shows its cell types, data, measures and digests.
@@ -82,17 +82,21 @@ def show(
 @models.command()
 def promote(
     name: Annotated[str, typer.Argument(help="Name of a registered model.")],
-    version: Annotated[str | None, typer.Option("--version", help="Number of the version to promote.")] = None,
+    version: Annotated[str | None, typer.Option("--version", help="Version number to promote.")] = None,
     alias: Annotated[
-        str | None, typer.Option("--alias", help="Or an alias that it has. Default: challenger, the newest.")
+        str | None,
+        typer.Option(
+            "--alias",
+            help="Alias of the version to promote, if no --version is given. Default: challenger, the newest version.",
+        ),
     ] = None,
-    to: Annotated[str, typer.Option("--to", help="The alias that it gets.")] = "champion",
+    to: Annotated[str, typer.Option("--to", help="Alias to give to the version.")] = "champion",
     as_json: Json = False,
 ) -> None:
-    """Make a version the champion, which is what services and batch jobs use.
+    """Make a version the champion, the one that services and batch jobs use.
 
-    The version is tagged with who promoted it, when and from which version; the one before is tagged with until when it
-    was champion. To go back, promote the old version by its number.
+    The version is tagged with who promoted it, when, and from which version. To go back, promote the old version by its
+    number.
 
     cellmark models promote pbmc
 

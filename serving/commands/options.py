@@ -12,7 +12,7 @@ Data = Annotated[
     Path, typer.Argument(help="Cells: .h5ad, .zarr, 10x .h5, a 10x matrix folder, .csv or .tsv (cells x genes).")
 ]
 Layer = Annotated[
-    str | None, typer.Option("--layer", help="Where the raw counts are: a layer's name, or raw. Default: X.")
+    str | None, typer.Option("--layer", help="Layer that holds the raw counts, or raw for adata.raw. Default: X.")
 ]
 LibrarySize = Annotated[
     str | None,
@@ -26,35 +26,40 @@ RecoverCounts = Annotated[
     bool,
     typer.Option(
         "--recover-counts",
-        help="Compute the raw counts that normalised values were made of; refused where that is not exact.",
+        help="Compute raw counts from normalised values. Refused where the result would not be exact.",
     ),
 ]
 Trusted = Annotated[
     bool,
     typer.Option(
         "--trusted",
-        help="Read the input in this process, without limits. By default another process reads it, which is ended when "
-        "a damaged or hostile file takes too much time or memory. For files of your own only.",
+        help="Read the input in this process, without limits. Only for your own files. By default a separate "
+        "process reads it and is stopped when a file takes too much time or memory.",
     ),
 ]
-GenesByCells = Annotated[bool, typer.Option("--genes-by-cells", help="The table has genes as rows.")]
+GenesByCells = Annotated[
+    bool, typer.Option("--genes-by-cells", help="Read a table with genes as rows and cells as columns.")
+]
 MinPanelShare = Annotated[
     float | None,
     typer.Option(
-        "--min-panel-share", help="Share of the model's genes that the input must have. Default: the model's."
+        "--min-panel-share",
+        help="Smallest share (0 to 1) of the model's genes that the input must have. Default: the model's.",
     ),
 ]
 MinAttributionShare = Annotated[
     float | None,
     typer.Option(
         "--min-attribution-share",
-        help="Share of the model's attribution mass that the input's genes must carry; 0 for no floor. Default: the "
-        "model's.",
+        help="Smallest share (0 to 1) of the model's attribution mass that the input's genes must carry. 0 turns "
+        "the limit off. Default: the model's.",
     ),
 ]
-Device = Annotated[str, typer.Option("--device", help="cpu or cuda. A cuda that cannot be used is an error.")]
-Output = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
+Device = Annotated[
+    str, typer.Option("--device", help="Device to compute on: cpu or cuda. An error if cuda cannot be used.")
+]
+Output = Annotated[Path, typer.Option("--out", "-o", help="Output file: .csv or .parquet.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite an output that already exists.")]
 
 
 def device_of(name: str) -> Literal["cpu", "cuda"]:

@@ -10,15 +10,15 @@ from .options import Force, Model
 
 def report(
     model: Model,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The page, .html; or the model card, .md.")] = Path(
-        "report.html"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Output file: the report as .html, or the model card as .md.")
+    ] = Path("report.html"),
     force: Force = False,
 ) -> None:
-    """Write the report of a model, one page that loads nothing, or its model card.
+    """Write a model's report (one self-contained page) or its model card.
 
-    The bundle holds both since its training. This writes them with this version's eyes, and with what only a finished
-    bundle knows: its digest, its date, and the version that it is registered as.
+    Every bundle already holds both. This command writes them anew, and adds what is known only after training: the
+    bundle's digest, its date, and its registered version.
 
     Example: `cellmark report --model models:/pbmc@champion -o report.html`
 

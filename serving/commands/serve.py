@@ -12,26 +12,31 @@ def serve(
             "--model", "-m", envvar="CELLMARK_MODEL", help="Bundle folder or MLflow URI (models:/pbmc@champion)."
         ),
     ],
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine's.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on. 0.0.0.0: all addresses of this machine.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 3000,
     device: Annotated[
-        str, typer.Option(envvar="CELLMARK_DEVICE", help="cpu or cuda. A cuda that cannot be used is an error.")
+        str,
+        typer.Option(
+            envvar="CELLMARK_DEVICE", help="Device to compute on: cpu or cuda. An error if cuda cannot be used."
+        ),
     ] = "cpu",
     workers: Annotated[
-        int, typer.Option(min=1, envvar="CELLMARK_WORKERS", help="Server processes, each with a model of its own.")
+        int, typer.Option(min=1, envvar="CELLMARK_WORKERS", help="Number of server processes. Each loads the model.")
     ] = 1,
 ) -> None:
-    """Serve a model over HTTP: annotate, attribute, validate; its facts and its markers.
+    """Serve a model over HTTP: annotate cells, explain calls, validate input, list markers.
 
     cellmark serve --model models:/pbmc@champion
 
     curl -F file=@new.h5ad http://127.0.0.1:3000/annotate
 
-    The model is verified and tested first, so a bad one is refused before the server starts. Files are read by a
-    process apart, within CELLMARK_READ_SECONDS, CELLMARK_READER_MEMORY_BYTES, CELLMARK_MAX_CELLS, CELLMARK_MAX_GENES
-    and CELLMARK_MAX_NONZEROS. More settings are environment variables: CELLMARK_CONCURRENCY, CELLMARK_THREADS,
+    The model is verified and tested before the server starts. A separate process reads uploaded files, within
+    CELLMARK_READ_SECONDS, CELLMARK_READER_MEMORY_BYTES, CELLMARK_MAX_CELLS, CELLMARK_MAX_GENES and
+    CELLMARK_MAX_NONZEROS. Other settings are environment variables too: CELLMARK_CONCURRENCY, CELLMARK_THREADS,
     CELLMARK_MAX_UPLOAD_BYTES, CELLMARK_MAX_JSON_BYTES, CELLMARK_MAX_UNPACKED_BYTES. Temporary files go to TMPDIR,
-    BentoML's to BENTOML_HOME (by default below TMPDIR).
+    BentoML's to BENTOML_HOME (default: below TMPDIR).
     """
     import os
     import sys

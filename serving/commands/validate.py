@@ -29,8 +29,8 @@ def validate(
         typer.Option(
             "--model",
             "-m",
-            help="Bundle folder or MLflow URI of the model that is to annotate the cells. Without it "
-            "only what needs no model is checked.",
+            help="Bundle folder or MLflow URI of the model to check the cells against. Without it, only checks that "
+            "need no model are run.",
         ),
     ] = None,
     profile: Annotated[
@@ -38,7 +38,8 @@ def validate(
         typer.Option(
             "--profile",
             metavar="query|train|publish",
-            help="What the cells are for: to annotate, to train on, or a reference to publish (CELLxGENE's schema).",
+            help="Purpose of the cells. query: to annotate. train: to train on. publish: a reference to publish "
+            "(CELLxGENE's schema).",
         ),
     ] = "query",
     layer: Layer = None,
@@ -53,21 +54,24 @@ def validate(
     ] = None,
     donor: Annotated[
         str | None,
-        typer.Option("--donor", help="Column of obs with donors, to be held out whole.", rich_help_panel=TRAINING),
+        typer.Option("--donor", help="Column of obs with the donors.", rich_help_panel=TRAINING),
     ] = None,
     min_cells: Annotated[
-        int, typer.Option("--min-cells", help="Cells that a type needs.", rich_help_panel=TRAINING)
+        int, typer.Option("--min-cells", help="Smallest number of cells that a type needs.", rich_help_panel=TRAINING)
     ] = 10,
     trusted: Trusted = False,
-    json_output: Annotated[bool, typer.Option("--json", help="Findings as JSON on standard output.")] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the findings as JSON to standard output.")] = False,
     data_docs: Annotated[
-        Path | None, typer.Option("--data-docs", help="New folder for Great Expectations' HTML pages.")
+        Path | None,
+        typer.Option(
+            "--data-docs", help="New folder for quality reports: Great Expectations' HTML pages about the input."
+        ),
     ] = None,
 ) -> None:
-    """Check an input: all findings at once, exit status 1 when it would be refused.
+    """Check an input and report all findings at once. The exit status is 1 when it would be refused.
 
-    Errors are what annotate, train or a portal refuses. With --model, warnings also come from Great Expectations: cells
-    or samples unlike the training data.
+    Errors are what annotate, train or a portal would refuse. With --model, warnings also come from Great Expectations:
+    cells or samples unlike the training data.
 
     Examples: `cellmark validate new.h5ad --model models:/pbmc@champion`,
     `cellmark validate labelled.h5ad --profile train --label cell_type --donor donor`,

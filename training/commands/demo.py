@@ -8,14 +8,15 @@ import typer
 
 def demo(
     folder: Annotated[
-        Path, typer.Argument(help="Where data, MLflow's database and results go; made if it is not there.")
+        Path, typer.Argument(help="Folder for data, MLflow's database and results. Created if missing.")
     ] = Path("cellmark-demo"),
-    seed: Annotated[int, typer.Option("--seed")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Random seed.")] = 0,
 ) -> None:
-    """See the whole path work on real PBMC cells, in about a minute.
+    """Run the whole path on real blood cells, in about a minute.
 
-    Trains on the 700 cells that scanpy ships, registers the model in an MLflow database in FOLDER, starts the service,
-    sends it the test cells over HTTP, and shows calls, the genes behind them, markers, and how to repeat each step.
+    Trains on 660 cells that scanpy ships and registers the model in an MLflow database in FOLDER. Then starts the
+    service, sends it the test cells over HTTP, and shows the calls, the genes behind them, markers, and how to repeat
+    each step.
 
     Example: `cellmark demo ./my-demo`
     """

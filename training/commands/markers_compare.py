@@ -12,63 +12,74 @@ def compare(
     data: LabelledData,
     by: Annotated[
         str,
-        typer.Option("--by", metavar="OBS_COLUMN", help="Column of obs with the conditions: disease, stage."),
+        typer.Option(
+            "--by", metavar="OBS_COLUMN", help="Column of obs with the conditions to compare, such as disease or stage."
+        ),
     ],
     label: Label = "cell_type",
     donor: Annotated[
         str | None,
-        typer.Option("--donor", help="Column of obs with the donors, the units of inference. Without: no intervals."),
+        typer.Option("--donor", help="Column of obs with the donors. Without it there are no intervals and no tests."),
     ] = None,
     reference: Annotated[
         str | None,
         typer.Option(
             "--reference",
             metavar="CONDITION",
-            help="Condition to compare with. Default: the first by name of two, all others together of more.",
+            help="Condition to compare with. Default: with two conditions the first by name; with more, all others "
+            "together.",
         ),
     ] = None,
     markers: Annotated[
         Path | None,
         typer.Option(
-            "--markers", help="Look at the first genes of this marker table (.csv, .parquet) only, such as a bundle's."
+            "--markers", help="Marker table (.csv, .parquet), such as a bundle's. Only its top genes are compared."
         ),
     ] = None,
-    ranks: Annotated[int, typer.Option("--ranks", help="With --markers: so many ranks of each type.")] = 50,
+    ranks: Annotated[int, typer.Option("--ranks", help="Number of top genes per type to take from --markers.")] = 50,
     layer: Layer = None,
     library_size: LibrarySize = None,
     genes_by_cells: GenesByCells = False,
     min_cells: Annotated[
-        int, typer.Option("--min-cells", help="Cells of a type that a donor must have to count for it.")
+        int, typer.Option("--min-cells", help="Smallest number of cells of a type that a donor needs to count for it.")
     ] = 10,
     min_fold_change: Annotated[
-        float, typer.Option("--min-fold-change", help="A marker is at least so many times higher in the type.")
+        float,
+        typer.Option(
+            "--min-fold-change",
+            help="Smallest fold change of a marker: expression in the type divided by that in the average other type.",
+        ),
     ] = 2.0,
     min_fraction: Annotated[
-        float, typer.Option("--min-fraction", help="And at least this fraction of the type's cells express it.")
+        float, typer.Option("--min-fraction", help="Smallest fraction of the type's cells that express a marker.")
     ] = 0.1,
     min_change: Annotated[
-        float, typer.Option("--min-change", help="A change is at least so many times more or less specific.")
+        float, typer.Option("--min-change", help="Smallest fold change between conditions that counts as a change.")
     ] = 2.0,
     alpha: Annotated[
-        float, typer.Option("--alpha", help="Largest adjusted p-value of a change; intervals hold 1 - alpha.")
+        float, typer.Option("--alpha", help="Largest adjusted p-value of a change. Intervals have the level 1 - alpha.")
     ] = 0.05,
-    top: Annotated[int, typer.Option("--top", help="Changes of each type that are shown and drawn.")] = 5,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="All genes and columns: .csv or .parquet.")] = None,
-    figure: Annotated[Path | None, typer.Option("--figure", help="The largest changes as a picture: .png.")] = None,
+    top: Annotated[int, typer.Option("--top", help="Number of changes per type to show and draw.")] = 5,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Output file with all genes and columns: .csv or .parquet.")
+    ] = None,
+    figure: Annotated[
+        Path | None, typer.Option("--figure", help="Output file for a picture of the largest changes: .png.")
+    ] = None,
     force: Force = False,
 ) -> None:
     """Find the markers that a condition gains or loses, type by type, and by how much.
 
-    A gene's effect is its log2 fold change in the type against the average other type, taken in each donor; the other
-    types weigh the same, so that more or fewer cells of a type are no change of markers. *change* is the condition's
-    mean effect minus the reference's: -1 is half as specific. Its interval rests on donors, not on cells: with
-    --donor, and at least two donors a side (three or more, for much to be decided).
+    A gene's effect is its log2 fold change, the type against the average other type, in each donor. The other types
+    weigh the same, so a shift in composition is no change of markers. *change* is the condition's mean effect minus the
+    reference's: -1 is half as specific. Intervals are over donors, not cells. They need --donor and at least two donors
+    per condition; three or more to decide much.
 
     *gained*, *lost*: a marker on one side only. *stronger*, *weaker*: on both. All four need an adjusted p-value of at
     most --alpha and a change of at least --min-change. *kept*: a marker on both sides, and the whole interval is
-    smaller than a change. *undecided*: none of these can be said. The columns change_in_type and change_in_rest tell
-    whether the type or the other types changed. Donors that are in both sides are compared with themselves. To compare
-    donors with each other, name their column in --by and in --donor.
+    smaller than a change. *undecided*: none of these. The columns change_in_type and change_in_rest show whether the
+    type or the other types changed. Donors in both conditions are compared with themselves. To compare donors with each
+    other, name their column in --by and in --donor.
 
     Example: `cellmark markers compare lung.h5ad --by disease --reference normal --donor donor_id -o changes.csv`
 

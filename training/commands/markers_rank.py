@@ -22,13 +22,17 @@ def rank(
         list[str] | None,
         typer.Option(
             "--method",
-            help="wilcoxon, t-test, t-test_overestim_var, logreg or cosg. Give it several times to compare methods.",
+            help="Method: wilcoxon, t-test, t-test_overestim_var, logreg or cosg. Repeat the option to compare "
+            "methods.",
             show_default="wilcoxon",
         ),
     ] = None,
     label: Label = "cell_type",
     donor: Annotated[
-        str | None, typer.Option("--donor", help="Column of obs with the donors: in how many does a marker hold?")
+        str | None,
+        typer.Option(
+            "--donor", help="Column of obs with the donors. Reports the share of donors in which each marker holds."
+        ),
     ] = None,
     layer: Layer = None,
     library_size: LibrarySize = None,
@@ -39,35 +43,41 @@ def rank(
         typer.Option(
             "--include-genes",
             metavar="GENES",
-            help="Rank these only: genes between commas, a file, or surface, ribosomal, mitochondrial, hemoglobin.",
+            help="Rank only these genes: names separated by commas, a file, or a built-in list (surface, ribosomal, "
+            "mitochondrial, hemoglobin).",
         ),
     ] = None,
     exclude_genes: Annotated[
         str | None,
-        typer.Option("--exclude-genes", metavar="GENES", help="Leave these out, named the same way."),
+        typer.Option(
+            "--exclude-genes", metavar="GENES", help="Genes to exclude from the ranking, given as for --include-genes."
+        ),
     ] = None,
     max_genes: Annotated[
         int | None,
         typer.Option(
             "--max-genes",
-            help="Rank the genes that `cellmark train` would choose: so many, or 0 for all that types express.",
+            help="Rank only the genes that `cellmark train` would choose: at most this many, or 0 for all that pass "
+            "its filter.",
             show_default="all genes with a count",
         ),
     ] = None,
-    top: Annotated[int, typer.Option("--top", help="Ranks of each type that are shown.")] = 5,
+    top: Annotated[int, typer.Option("--top", help="Number of markers shown per type.")] = 5,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="All ranks and columns: .csv, .parquet, or .h5ad for scanpy's plots."),
+        typer.Option(
+            "--out", "-o", help="Output file with all ranks and columns: .csv, .parquet, or .h5ad for scanpy's plots."
+        ),
     ] = None,
     force: Force = False,
 ) -> None:
     """Rank marker genes of labelled cells by established methods, in the layout of a model's own marker table.
 
     Each type is compared with all other cells. Wilcoxon rank sum, t-test and logistic regression are scanpy's with its
-    defaults; COSG is its authors' package. *score*: the method's own; *p adj*: the method's own, over the genes of one
-    type. With thousands of cells nearly all p-values are tiny, and cells of one donor are not independent: go by effect
-    (log2FC, AUC, % in and out) and by donors instead. A copy as .h5ad has the ranking in
-    `uns["rank_genes_groups"]`. The ranking of a model, by what its network uses, comes with `cellmark train`.
+    defaults; COSG is its authors' package. *score*: the method's own. *p adj*: the method's own, over the genes of one
+    type. With thousands of cells nearly all p-values are tiny, and cells of one donor are not independent. Rely on
+    effects (log2FC, AUC, % in and out) and on donors instead. An .h5ad output has the ranking in
+    `uns["rank_genes_groups"]`. A model's own ranking, by what its network uses, comes with `cellmark train`.
 
     Example: `cellmark markers rank pbmc.h5ad --method wilcoxon -o markers.csv`
 

@@ -11,15 +11,20 @@ from .reading_options import Force, Label, LabelledData
 def ontology(
     data: LabelledData,
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="The map, a .csv: label, ontology_id, name, match, candidates.")
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Output file of the map: a .csv with the columns label, ontology_id, name, match, candidates.",
+        ),
     ],
     label: Label = "cell_type",
     force: Force = False,
 ) -> None:
     """Suggest a Cell Ontology term for every label, by name or synonym.
 
-    Look the map through, fill in or correct the ids, and train with it: `cellmark train DATA --ontology map.csv`. A
-    label that several terms go by gets none: the candidates stand beside it.
+    Check the map, fill in or correct the ids, then train with it: `cellmark train DATA --ontology map.csv`. A label
+    that several terms match gets no id; the column candidates lists them.
 
     Example: `cellmark ontology pbmc.h5ad --label cell_type -o map.csv`
     """

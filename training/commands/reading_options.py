@@ -10,11 +10,19 @@ LabelledData = Annotated[
     typer.Argument(help="Labelled cells: .h5ad, .zarr, .csv or .tsv (second column: the label) with raw counts."),
 ]
 Label = Annotated[str, typer.Option("--label", help="Column of obs with the cell types.")]
-Layer = Annotated[str | None, typer.Option("--layer", help="Where the raw counts are: a layer, or raw.")]
+Layer = Annotated[
+    str | None, typer.Option("--layer", help="Layer that holds the raw counts, or raw for adata.raw. Default: X.")
+]
 LibrarySize = Annotated[
     str | None,
-    typer.Option("--library-size", metavar="OBS_COLUMN", help="Each cell's total over all genes. Default: the sum."),
+    typer.Option(
+        "--library-size",
+        metavar="OBS_COLUMN",
+        help="Column of obs with each cell's total count over all genes. Default: sum over the input's genes.",
+    ),
 ]
-GenesByCells = Annotated[bool, typer.Option("--genes-by-cells", help="The table has genes as rows.")]
-MinCells = Annotated[int, typer.Option("--min-cells", help="Types with fewer cells are left out.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
+GenesByCells = Annotated[
+    bool, typer.Option("--genes-by-cells", help="Read a table with genes as rows and cells as columns.")
+]
+MinCells = Annotated[int, typer.Option("--min-cells", help="Remove cell types with fewer cells than this.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite an output that already exists.")]

@@ -15,40 +15,48 @@ def train(
     data: LabelledData,
     label: Label = "cell_type",
     name: Annotated[
-        str, typer.Option("--name", help="Registered model; every training makes a version of it.")
+        str, typer.Option("--name", help="Name of the registered model. Every training adds a version.")
     ] = "cellmark",
     donor: Annotated[
-        str | None, typer.Option("--donor", help="Column of obs with the donors: the test part is whole donors.")
+        str | None,
+        typer.Option("--donor", help="Column of obs with the donors. With it, the test part consists of whole donors."),
     ] = None,
     hold_out: Annotated[
         str | None,
         typer.Option(
             "--hold-out",
             metavar="DONOR[,DONOR]",
-            help="Donors to test on. Default: one that has enough cells of the most types.",
+            help="Donors to hold out as the test part. Default: the donor that has enough cells of the most types.",
         ),
     ] = None,
     test_share: Annotated[
-        float, typer.Option("--test-share", help="Share of the cells to test on, without donors; 0 for no test part.")
+        float,
+        typer.Option(
+            "--test-share", help="Share of the cells in the test part, when no donors are given. 0: no test part."
+        ),
     ] = 0.2,
     test: Annotated[
-        Path | None, typer.Option("--test", help="An independent labelled file to evaluate on as well.")
+        Path | None, typer.Option("--test", help="Independent labelled file to evaluate on as well.")
     ] = None,
     test_label: Annotated[
-        str | None, typer.Option("--test-label", help="Its label column. Default: as --label.")
+        str | None,
+        typer.Option(
+            "--test-label", help="Column of obs with the cell types in the file given to --test. Default: as --label."
+        ),
     ] = None,
     test_labels: Annotated[
         Path | None,
         typer.Option(
-            "--test-labels", help="A CSV file (from,to) that brings its labels and the model's to shared names."
+            "--test-labels",
+            help="CSV file (columns from,to) that maps the labels of --test and the model's types to shared names.",
         ),
     ] = None,
     ontology: Annotated[
         Path | None,
         typer.Option(
             "--ontology",
-            help="A CSV file (label,ontology_id) with the Cell Ontology terms of the labels, as `cellmark ontology` "
-            "suggests them: for coarser calls where a type is unsure. Needs the extra ontology.",
+            help="CSV file (columns label,ontology_id) with the Cell Ontology terms of the labels, as `cellmark "
+            "ontology` suggests them. Enables coarse calls. Needs the extra `ontology`.",
         ),
     ] = None,
     layer: Layer = None,
@@ -60,19 +68,31 @@ def train(
         typer.Option(
             "--preset",
             metavar="default|published",
-            help="Where settings come from that are not given: cellmark's, for a laptop, or the published procedure.",
+            help="Source of settings that are not given. default: cellmark's, for a laptop. published: those of the "
+            "published procedure.",
         ),
     ] = "default",
     max_genes: Annotated[
         int | None,
-        typer.Option("--max-genes", help="Largest gene panel; 0: all that pass the filter. [2000; published: 0]"),
+        typer.Option(
+            "--max-genes",
+            help="Largest number of genes in the panel. 0: all genes that pass the filter. [2000; published: 0]",
+        ),
     ] = None,
     min_panel_share: Annotated[
-        float, typer.Option("--min-panel-share", help="Share of the panel that inputs must have measured.")
+        float,
+        typer.Option(
+            "--min-panel-share",
+            help="Smallest share (0 to 1) of the panel that an input to annotate must have measured.",
+        ),
     ] = 0.5,
     members: Annotated[
         int | None,
-        typer.Option("--members", help="Networks whose answers are averaged. [5; published: 15]", rich_help_panel=NET),
+        typer.Option(
+            "--members",
+            help="Number of networks in the ensemble, whose logits are averaged. [5; published: 15]",
+            rich_help_panel=NET,
+        ),
     ] = None,
     hidden_units: Annotated[
         str | None,
@@ -82,53 +102,81 @@ def train(
     ] = None,
     dropout: Annotated[
         float | None,
-        typer.Option("--dropout", help="Share of hidden units silenced in training. [0.25]", rich_help_panel=NET),
+        typer.Option(
+            "--dropout", help="Dropout: share of hidden units set to zero in training. [0.25]", rich_help_panel=NET
+        ),
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option("--learning-rate", help="Of the middle member. [0.001]", rich_help_panel=NET)
+        float | None,
+        typer.Option(
+            "--learning-rate", help="Learning rate. Members use 0.7 to 1.3 times this. [0.001]", rich_help_panel=NET
+        ),
     ] = None,
     noise: Annotated[
         float | None,
-        typer.Option("--noise", help="Sd of Gaussian noise on the inputs in training. [1]", rich_help_panel=NET),
+        typer.Option(
+            "--noise",
+            help="Standard deviation of Gaussian noise added to the standardised inputs in training. [1]",
+            rich_help_panel=NET,
+        ),
     ] = None,
     augmented: Annotated[
         float | None,
         typer.Option(
             "--augmented",
-            help="Share of cells trained on with fewer counts and genes missing. [0.5; published: 0]",
+            help="Share of cells that are trained on with fewer counts or missing genes. [0.5; published: 0]",
             rich_help_panel=NET,
         ),
     ] = None,
     max_epochs: Annotated[
         int | None,
-        typer.Option("--max-epochs", help="Passes over the training cells. [60; published: 50]", rich_help_panel=NET),
+        typer.Option(
+            "--max-epochs",
+            help="Largest number of passes over the training cells. [60; published: 50]",
+            rich_help_panel=NET,
+        ),
     ] = None,
     patience: Annotated[
         int | None,
-        typer.Option("--patience", help="Epochs without a better loss. [10; published: 6]", rich_help_panel=NET),
+        typer.Option(
+            "--patience",
+            help="Stop after this many epochs without a better validation loss. [10; published: 6]",
+            rich_help_panel=NET,
+        ),
     ] = None,
     gate_penalty: Annotated[
         float | None,
         typer.Option(
-            "--gate-penalty", help="Learn one weight per gene, the sparser the larger this is. [0]", rich_help_panel=NET
+            "--gate-penalty",
+            help="Penalty on learned gene weights. A larger value uses fewer genes. 0: no gene weights. [0]",
+            rich_help_panel=NET,
         ),
     ] = None,
     distill: Annotated[
         bool,
-        typer.Option("--distill", help="Also fit one network to the members' answers.", rich_help_panel=NET),
+        typer.Option(
+            "--distill",
+            help="Also train one network that imitates the ensemble, for faster annotation (annotate --distilled).",
+            rich_help_panel=NET,
+        ),
     ] = False,
     trials: Annotated[
         int | None,
-        typer.Option("--trials", help="Settings to try; 0: no search. [0; published: 30]", rich_help_panel=SEARCH),
+        typer.Option(
+            "--trials",
+            help="Number of settings to try in a search with Optuna. 0: no search. [0; published: 30]",
+            rich_help_panel=SEARCH,
+        ),
     ] = None,
     trial_epochs: Annotated[
-        int | None, typer.Option("--trial-epochs", help="Longest trial. [50]", rich_help_panel=SEARCH)
+        int | None,
+        typer.Option("--trial-epochs", help="Largest number of epochs of a trial. [50]", rich_help_panel=SEARCH),
     ] = None,
     trial_patience: Annotated[
         int | None,
         typer.Option(
             "--trial-patience",
-            help="Epochs without a better validation loss that end a trial; 0: none do. [10]",
+            help="Stop a trial after this many epochs without a better validation loss. 0: never. [10]",
             rich_help_panel=SEARCH,
         ),
     ] = None,
@@ -137,7 +185,7 @@ def train(
         typer.Option(
             "--pruner",
             metavar="median|none",
-            help="Whether a trial ends that is worse than half of those before. [median]",
+            help="median: stop trials that are worse than half of the earlier ones. none: never. [median]",
             rich_help_panel=SEARCH,
         ),
     ] = None,
@@ -146,7 +194,7 @@ def train(
         typer.Option(
             "--tune-metric",
             metavar="accuracy|macro_f1",
-            help="What is to be large on validation cells. [accuracy]",
+            help="Metric on the validation cells that the search maximises. [accuracy]",
             rich_help_panel=SEARCH,
         ),
     ] = None,
@@ -155,7 +203,7 @@ def train(
         typer.Option(
             "--space",
             metavar="NAME=LOW,HIGH",
-            help="A range to search: n_layers, units, dropout, learning_rate or noise; may be given again.",
+            help="Range to search for n_layers, units, dropout, learning_rate or noise. Repeat the option for several.",
             rich_help_panel=SEARCH,
         ),
     ] = None,
@@ -164,7 +212,7 @@ def train(
         typer.Option(
             "--time-budget",
             metavar="SECONDS",
-            help="End the search after so long and use the best settings found.",
+            help="Stop the search after this many seconds and use the best settings found.",
             rich_help_panel=SEARCH,
         ),
     ] = None,
@@ -173,8 +221,8 @@ def train(
         typer.Option(
             "--study",
             metavar="FILE|URL",
-            help="Keep the trials in a SQLite file or a database (postgresql://...), where a search that was stopped "
-            "goes on and several processes share one.",
+            help="SQLite file or database URL (postgresql://...) that stores the trials. Makes the search resumable, "
+            "and lets several processes share it.",
             rich_help_panel=SEARCH,
         ),
     ] = None,
@@ -182,7 +230,7 @@ def train(
         str | None,
         typer.Option(
             "--study-name",
-            help="Default: of the model's name, the data and the settings of the search.",
+            help="Name of the Optuna study. Default: made of the model's name, the data and the search settings.",
             rich_help_panel=SEARCH,
         ),
     ] = None,
@@ -191,7 +239,8 @@ def train(
         typer.Option(
             "--ranking",
             metavar="default|published|contribution",
-            help="How the genes of a type are ordered.",
+            help="How to rank the genes of a type: by evidence, by the published marker score, or by contribution. "
+            "[evidence; published: published]",
             rich_help_panel=MARKERS,
         ),
     ] = None,
@@ -200,20 +249,24 @@ def train(
         typer.Option(
             "--baseline",
             metavar="mean|zero|random",
-            help="What contributions are measured against. [mean; published: random]",
+            help="Reference expression for contributions: the mean over types, zero, or random. [mean; published: "
+            "random]",
             rich_help_panel=MARKERS,
         ),
     ] = None,
     permutations: Annotated[
         int | None,
-        typer.Option("--permutations", help="Of the labels, for p-values. [1000]", rich_help_panel=MARKERS),
+        typer.Option(
+            "--permutations", help="Number of label permutations for p-values. [1000]", rich_help_panel=MARKERS
+        ),
     ] = None,
     include_genes: Annotated[
         str | None,
         typer.Option(
             "--include-genes",
             metavar="FILE|GENE[,GENE]",
-            help="Only these may be markers, such as a panel of surface proteins.",
+            help="Rank only these genes as markers: names separated by commas, a file, or a built-in list (surface, "
+            "ribosomal, mitochondrial, hemoglobin).",
             rich_help_panel=MARKERS,
         ),
     ] = None,
@@ -222,41 +275,47 @@ def train(
         typer.Option(
             "--exclude-genes",
             metavar="FILE|GENE[,GENE]",
-            help="These may not be markers.",
+            help="Genes to exclude from the markers, given as for --include-genes.",
             rich_help_panel=MARKERS,
         ),
     ] = None,
     evaluate: Annotated[
-        str, typer.Option("--evaluate", metavar="fast|full", help="full: also the protocols that take long.")
+        str,
+        typer.Option(
+            "--evaluate",
+            metavar="fast|full",
+            help="fast or full. full also leaves out each cell type in turn, which takes minutes to an hour.",
+        ),
     ] = "fast",
     device: Annotated[
-        str, typer.Option("--device", help="cpu or cuda. A cuda that cannot be used is an error.")
+        str, typer.Option("--device", help="Device to compute on: cpu or cuda. An error if cuda cannot be used.")
     ] = "cpu",
-    seed: Annotated[int, typer.Option("--seed", help="Of everything that is drawn by chance.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Random seed.")] = 0,
     bundle: Annotated[
-        Path | None, typer.Option("--bundle", help="Keep a copy of the bundle in this new folder.", rich_help_panel=OUT)
+        Path | None, typer.Option("--bundle", help="New folder for a copy of the bundle.", rich_help_panel=OUT)
     ] = None,
     no_cell_map: Annotated[
         bool,
         typer.Option(
             "--no-cell-map",
-            help="Keep held-out cells' places, labels and calls out of the bundle; its report then has no map.",
+            help="Omit the UMAP of held-out cells from the bundle and its report, with their labels and calls.",
             rich_help_panel=OUT,
         ),
     ] = False,
     figures: Annotated[
-        Path | None, typer.Option("--figures", help="Keep the pictures in this new folder.", rich_help_panel=OUT)
+        Path | None, typer.Option("--figures", help="New folder for the pictures.", rich_help_panel=OUT)
     ] = None,
 ) -> None:
     """Train, evaluate, export and register a model.
 
-    The counts must be raw. Cells are divided into training, validation and test parts (whole donors with --donor); the
-    test part is read once, for the numbers reported. The run, its figures and the registered version go to MLflow
-    (`MLFLOW_TRACKING_URI`, default a SQLite file in the working folder). A value in square brackets is the preset's.
+    The counts must be raw. Cells are divided into training, validation and test parts (whole donors with --donor). The
+    test part is used once, for the reported scores. The run, its figures and the registered version go to MLflow
+    (`MLFLOW_TRACKING_URI`; default: a SQLite file in the working folder). Values in square brackets are the defaults of
+    the presets.
 
     Example: `cellmark train pbmc.h5ad --label cell_type --donor batch --name pbmc`
 
-    As published, to be stopped and gone on with: `cellmark train pbmc.h5ad --preset published --study pbmc-study.db`
+    The published procedure, resumable: `cellmark train pbmc.h5ad --preset published --study pbmc-study.db`
     """
     from rich.console import Console
 

@@ -116,7 +116,7 @@ def test_the_resolution_grows_with_the_number_of_cells(n_cells: int, resolution:
 
 @pytest.mark.parametrize(
     ("options", "told"),
-    [(("--over", "leiden", "--over-computed"), "give one of the two"), (("--resolution", 1), "--over-computed")],
+    [(("--over", "leiden", "--over-computed"), "give only one of them"), (("--resolution", 1), "--over-computed")],
 )
 def test_options_that_contradict_each_other_are_refused(
     cellmark: Callable[..., Any],

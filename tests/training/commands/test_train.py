@@ -126,7 +126,7 @@ def test_the_values_in_brackets_are_those_of_the_presets() -> None:
         "trial_epochs": "tune.max_epochs",
     }
     names |= {"trial_patience": "tune.patience", "tune_metric": "tune.metric", "pruner": "tune.pruner"}
-    names |= {"permutations": "markers.n_permutations", "baseline": "markers.baseline"}
+    names |= {"permutations": "markers.n_permutations", "baseline": "markers.baseline", "ranking": "markers.ranking"}
     shown = 0
     for option in get_command(app).params:
         found = re.search(r"\[([^\];]*)(?:; published: ([^\]]*))?\]$", getattr(option, "help", None) or "")
