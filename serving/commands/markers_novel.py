@@ -114,7 +114,7 @@ def novel(
     from ..outputs.write_populations import write_population_cells, write_populations
     from ..reader.open_apart import open_source
     from ..scoring.called_cells import gather_called_cells
-    from ..terminal.load_commands import load_training_step
+    from ..scoring.training_steps import load_training_step
     from ..terminal.progress import cell_progress, waiting
     from ..terminal.show import show_notes
     from ..terminal.show_populations import show_populations

@@ -8,7 +8,7 @@ import pandas as pd
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.errors import Finding, InputError, ParameterError
 
-from ..terminal.load_commands import load_clusters_step
+from .training_steps import load_clusters_step
 
 RESOLUTIONS = ((5_000, 5.0), (20_000, 10.0), (40_000, 15.0), (100_000, 20.0), (200_000, 25.0))
 """Cells below which a resolution is taken, and that resolution; CellTypist's (Dominguez Conde et al. 2022, Science

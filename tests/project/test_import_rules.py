@@ -48,7 +48,7 @@ def test_the_sources_keep_every_contract(sources: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("world", "planted", "contract"),
+    ("room", "planted", "contract"),
     [
         ("schemas", "import cellmark.serving", "The contract knows neither world"),
         ("schemas", "def f():\n    from cellmark.training import run", "The contract knows neither world"),
@@ -60,11 +60,21 @@ def test_the_sources_keep_every_contract(sources: Path) -> None:
         ("serving", "def f():\n    from onnx import helper", "Serving needs nothing of the training extra"),
         ("serving", "def f():\n    from mlflow import MlflowClient", "Serving asks MLflow in one module"),
         ("training", "def f():\n    import bentoml", "Training needs no web stack"),
+        ("schemas/counts", "def f():\n    from ..cells import read", "Rooms of schemas"),
+        ("serving/scoring", "from .. import annotator", "Rooms of serving"),
+        ("training/network", "def f():\n    from ..tuning import tune", "Rooms of training"),
     ],
 )
-def test_a_planted_import_breaks_its_contract(sources: Path, world: str, planted: str, contract: str) -> None:
-    (sources / "cellmark" / world / "planted.py").write_text(planted + "\n")
+def test_a_planted_import_breaks_its_contract(sources: Path, room: str, planted: str, contract: str) -> None:
+    (sources / "cellmark" / room / "planted.py").write_text(planted + "\n")
     answer = lint(sources)
     assert answer.returncode == 1, answer.stdout + answer.stderr
     assert f"{contract} BROKEN" in answer.stdout
-    assert f"cellmark.{world}.planted" in answer.stdout
+    assert f"cellmark.{room.replace('/', '.')}.planted" in answer.stdout
+
+
+def test_a_front_file_without_a_layer_is_noticed(sources: Path) -> None:
+    (sources / "cellmark" / "schemas" / "planted.py").touch()
+    answer = lint(sources)
+    assert answer.returncode == 1, answer.stdout + answer.stderr
+    assert "Rooms of schemas BROKEN" in answer.stdout

@@ -95,7 +95,7 @@ def test_more_cells_than_are_clustered_at_once_are_refused_before_any_work(
 
 def test_without_igraph_the_remedy_is_named_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "cellmark.serving.terminal.load_commands.find_spec", lambda name: None if name == "igraph" else object()
+        "cellmark.serving.scoring.training_steps.find_spec", lambda name: None if name == "igraph" else object()
     )
     with pytest.raises(CellmarkError, match=r"no igraph.*pip install 'cellmark\[clusters\]'.*EXTRA_MISSING"):
         ComputedClusters()

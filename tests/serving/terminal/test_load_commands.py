@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from cellmark.serving.terminal.load_commands import TRAINING_NEEDS, load_command, missing_training
+from cellmark.serving.scoring.training_steps import TRAINING_NEEDS, missing_training
+from cellmark.serving.terminal.load_commands import load_command
 from fixtures.places import ARCHIVES
 
 ARCHIVE = ARCHIVES / "v1"
@@ -47,7 +48,7 @@ def test_an_entry_point_is_a_function_or_a_group() -> None:
 def test_nothing_is_missing_where_training_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert missing_training() == []
     monkeypatch.setattr(
-        "cellmark.serving.terminal.load_commands.find_spec", lambda name: None if name == "onnx" else object()
+        "cellmark.serving.scoring.training_steps.find_spec", lambda name: None if name == "onnx" else object()
     )
     assert missing_training() == ["onnx"]
     assert "onnx" in TRAINING_NEEDS

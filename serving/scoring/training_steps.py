@@ -1,0 +1,54 @@
+"""What training offers to serving through entry points, since neither imports the other."""
+
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from typing import Any
+
+from cellmark.schemas.errors import Finding, SetupError
+
+TRAINING_STEPS = "cellmark.training_steps"
+TRAINING_NEEDS = ("torch", "onnx", "sklearn", "mlflow")
+CLUSTERS_NEED = ("scanpy", "igraph")
+INSTALL_CLUSTERS = "pip install 'cellmark[clusters]'"
+INSTALL_TRAINING = "pip install 'cellmark[train,cpu]'"
+
+
+def load_training_step(name: str) -> Any:
+    """What training offers to a command of serving under that name (entry points `cellmark.training_steps`), which
+    needs the training extra. Raises `SetupError` (`EXTRA_MISSING`) without it.
+    """
+    if missing_training():
+        raise needs_training(name)
+    return _step(name)
+
+
+def load_clusters_step() -> Any:
+    """The step `clusters`: it needs scanpy and igraph, and neither torch nor anything else of the training extra.
+
+    Raises `SetupError` (`EXTRA_MISSING`) without them.
+    """
+    missing = [package for package in CLUSTERS_NEED if find_spec(package) is None]
+    if missing:
+        raise SetupError(
+            Finding("EXTRA_MISSING", "clusters", "the extra clusters", f"no {', '.join(missing)}",
+                    f"Install it with: {INSTALL_CLUSTERS}")
+        )  # fmt: skip
+    return _step("clusters")
+
+
+def _step(name: str) -> Any:
+    (entry,) = entry_points(group=TRAINING_STEPS, name=name)
+    return entry.load()
+
+
+def missing_training() -> list[str]:
+    """Packages of the extra `train` that are not installed."""
+    return [name for name in TRAINING_NEEDS if find_spec(name) is None]
+
+
+def needs_training(name: str) -> SetupError:
+    """The error of a step or command of training on a machine without the extra."""
+    found = f"no {', '.join(missing_training())}" if missing_training() else "an installation without it"
+    return SetupError(
+        Finding("EXTRA_MISSING", name, "the training extra", found, f"Install it with: {INSTALL_TRAINING}")
+    )
