@@ -10,6 +10,7 @@ NOVELTY = "cellmark_novelty"
 LABEL_SET = "cellmark_label_set"
 COARSE_CELL_TYPE = "cellmark_coarse_cell_type"
 COARSE_PROBABILITY = "cellmark_coarse_probability"
+COARSE_COLUMNS = (COARSE_CELL_TYPE, COARSE_PROBABILITY)
 CALL_COLUMNS = (
     CELL_TYPE,
     BEST_CELL_TYPE,
@@ -18,10 +19,10 @@ CALL_COLUMNS = (
     MARGIN,
     NOVELTY,
     LABEL_SET,
-    COARSE_CELL_TYPE,
-    COARSE_PROBABILITY,
+    *COARSE_COLUMNS,
 )
-"""Of every answer. A column is empty where the model lacks its measure."""
+"""The columns of calls, in their order. Where the model lacks a measure, its column is empty; the coarse ones are
+omitted from frames and files (and null in JSON)."""
 
 MAJORITY_CELL_TYPE = "cellmark_majority_cell_type"
 MAJORITY_SHARE = "cellmark_majority_share"
@@ -37,6 +38,8 @@ UNASSIGNED = "unassigned"
 SET_SEPARATOR = " | "
 """Between the types of a label set in tables and `obs`."""
 UNS_KEY = "cellmark"
+TYPES_KEY = "cellmark_cell_types"
+"""In `attrs` of a frame of calls: all types of the model, in its order."""
 
 EXPLANATION_COLUMNS = (
     "cell_id",

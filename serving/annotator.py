@@ -124,16 +124,17 @@ class Annotator:
         sets, one of those that the model was calibrated for. `over`: clusters to vote over, an `obs` column, a value
         for each cell (a series by cell id and anything else in their order), or `ComputedClusters()`; adds
         `cellmark_majority_cell_type`, `cellmark_majority_share`, and `cellmark_cluster` where they were computed.
-        `copy_to`: an AnnData with the same cells, whose `obs` and `uns["cellmark"]` are to
-        be written (pass `adata` itself to change it).
+        `copy_to`: an AnnData with the same cells, whose `obs` and `uns` (`cellmark` and
+        the colours of types) are to be written (pass `adata` itself to change it).
 
         Columns: `cellmark_cell_type` (`unassigned` where the novelty is above the model's threshold),
         `cellmark_best_cell_type`, `cellmark_confidence` (probability of the best type),
         `cellmark_second_cell_type`, `cellmark_margin` (first minus second probability), `cellmark_novelty` (larger is
         stranger), `cellmark_label_set` (types joined by " | "), `cellmark_coarse_cell_type` and
-        `cellmark_coarse_probability`, and with `probabilities` one `probability:<type>` each. What a model has no
-        measure of is empty. `frame.attrs["cellmark"]` says which model and how the input fitted. Raises
-        `InputError` with all problems of the input.
+        `cellmark_coarse_probability` (both only of a model with an ontology), and with `probabilities` one
+        `probability:<type>` each. What a model has no measure of is empty. Columns of types are categorical, with the
+        types that some cell has, in the model's order. `frame.attrs["cellmark"]` says which model and how the input
+        fitted. Raises `InputError` with all problems of the input.
         """
         rules = self.rules(label_set_error)
         if copy_to is not None:

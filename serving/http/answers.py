@@ -168,7 +168,8 @@ def input_facts(annotator: Annotator, checked: CheckedCells, cells: RequestCells
 
 
 def _call_rows(frame: pd.DataFrame, cell_types: list[str]) -> bytes:
-    columns = {name: _plain(frame[name]) for name in CALL_COLUMNS}
+    nothing = [None] * len(frame)
+    columns = {name: _plain(frame[name]) if name in frame else nothing for name in CALL_COLUMNS}
     columns[LABEL_SET] = set_lists(frame[LABEL_SET], cell_types)
     names = (CELL_ID, *columns)
     rows = [dict(zip(names, row, strict=True)) for row in zip(frame.index, *columns.values(), strict=True)]

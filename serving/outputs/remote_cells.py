@@ -13,7 +13,7 @@ class RemoteCells(CellSource):
     """Cells of another process, which also writes outputs: this one never opens a file that nobody vouches for."""
 
     @abstractmethod
-    def write_into(self, draft: Path, frame: pd.DataFrame, facts: dict[str, Any]) -> None:
+    def write_into(self, draft: Path, frame: pd.DataFrame, uns: dict[str, Any]) -> None:
         """Write calls into `draft`, a copy of the file or an empty one: see `write_calls.write_into`."""
 
     @abstractmethod

@@ -12,12 +12,20 @@ import pandas as pd
 
 from cellmark.schemas.atomic_output import refuse_existing, whole_file
 from cellmark.schemas.cells.cell_source import CellSource
-from cellmark.schemas.columns import CALL_COLUMNS, MAJORITY_COLUMNS, NEW_POPULATION, UNS_KEY
+from cellmark.schemas.columns import (
+    CALL_COLUMNS,
+    COARSE_COLUMNS,
+    MAJORITY_COLUMNS,
+    NEW_POPULATION,
+    TYPES_KEY,
+    UNS_KEY,
+)
 from cellmark.schemas.errors import Finding, OutputError
 
 from .copy_file import copy_file
 from .remote_cells import RemoteCells
 from .reserve_space import reserve_space
+from .type_colors import color_keys, color_lists, type_colors
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -71,29 +79,30 @@ def write_calls(frame: pd.DataFrame, path: Path, *, source: CellSource, origin: 
     the cells, it is the one that opens their copy as well.
     """
     check_output(path, force=force)
-    facts = frame.attrs[UNS_KEY]
     if path.suffix in TABLES:
-        write_table(frame.reset_index(), facts, path, force=force)
+        write_table(frame.reset_index(), frame.attrs[UNS_KEY], path, force=force)
         return
+    uns = uns_entries(frame)
     with whole_file(path, force=force) as draft:
         if isinstance(source, RemoteCells):
-            source.write_into(draft, frame, facts)
+            source.write_into(draft, frame, uns)
         else:
-            write_into(draft, frame, facts, source=source, origin=origin)
+            write_into(draft, frame, uns, source=source, origin=origin)
 
 
 def write_into(
-    draft: Path, frame: pd.DataFrame, facts: dict[str, Any], *, source: CellSource, origin: Path | None
+    draft: Path, frame: pd.DataFrame, uns: dict[str, Any], *, source: CellSource, origin: Path | None
 ) -> None:
-    """Write an `.h5ad` over the empty file `draft`. `origin`: the file of the cells; an `.h5ad` is copied byte by byte
-    and then given its columns, so everything else in it stays as it is. Other formats are written as AnnData does.
+    """Write an `.h5ad` over the empty file `draft`. `uns`: see `uns_entries`. `origin`: the file of the cells; an
+    `.h5ad` is copied byte by byte and then given its columns, so everything else in it stays as it is. Other formats
+    are written as AnnData does.
     """
     if origin is not None and origin.suffix.lower() == ".h5ad" and _has_obs_group(origin):
         copy_file(origin, draft)
         reserve_space(draft, _size_of(frame))
-        add_calls(draft, frame, facts)
+        add_calls(draft, frame, uns)
     else:
-        _write_anndata(draft, frame, facts, _whole(source, origin))
+        _write_anndata(draft, frame, uns, _whole(source, origin))
 
 
 def write_table(frame: pd.DataFrame, facts: dict[str, Any], path: Path, *, force: bool) -> None:
@@ -109,8 +118,8 @@ def write_table(frame: pd.DataFrame, facts: dict[str, Any], path: Path, *, force
             frame.to_csv(draft, index=False)
 
 
-def add_calls(path: Path, frame: pd.DataFrame, facts: dict[str, Any]) -> None:
-    """Write the call columns and `uns["cellmark"]` into an `.h5ad`, touching nothing else."""
+def add_calls(path: Path, frame: pd.DataFrame, uns: dict[str, Any]) -> None:
+    """Write the call columns and their entries of `uns` into an `.h5ad`, touching nothing but older calls."""
     from anndata.io import write_elem
 
     with h5py.File(path, "r+") as file:
@@ -123,27 +132,56 @@ def add_calls(path: Path, frame: pd.DataFrame, facts: dict[str, Any]) -> None:
             # Read back as an array: h5py refuses pandas' own.
             values = frame[column].array
             write_elem(obs, column, values if isinstance(values, pd.Categorical) else np.asarray(values))
-        new = [*order, *(column for column in columns if column not in order)]
+        outdated = [column for column in outdated_columns(frame) if column in obs]
+        for column in outdated:
+            del obs[column]
+        kept = [column for column in order if column not in outdated]
+        new = [*kept, *(column for column in columns if column not in order)]
         obs.attrs["column-order"] = np.array(new, dtype=h5py.string_dtype())
         if "uns" not in file:
             write_elem(file, "uns", {})
-        if UNS_KEY in file["uns"]:
-            del file["uns"][UNS_KEY]
-        write_elem(file["uns"], UNS_KEY, storable(facts))
+        for key in {*uns, *color_keys([*columns, *outdated])} & set(file["uns"]):
+            del file["uns"][key]
+        for key, value in uns.items():
+            write_elem(file["uns"], key, storable(value))
+
+
+def put_calls(adata: "AnnData", frame: pd.DataFrame, uns: dict[str, Any]) -> None:
+    """Write the call columns into `obs` and their entries into `uns`. `frame`: cells in the order of `adata`."""
+    columns, outdated = written_columns(frame), [column for column in outdated_columns(frame) if column in adata.obs]
+    for column in columns:
+        adata.obs[column] = frame[column].array
+    for column in outdated:
+        del adata.obs[column]
+    for key in color_keys([*columns, *outdated]):
+        adata.uns.pop(key, None)
+    adata.uns.update({key: storable(value) for key, value in uns.items()})
 
 
 def written_columns(frame: pd.DataFrame) -> list[str]:
     """Columns of calls that belong into `obs`: all but single probabilities."""
-    return [*CALL_COLUMNS, *(column for column in (*MAJORITY_COLUMNS, NEW_POPULATION) if column in frame)]
+    return [column for column in (*CALL_COLUMNS, *MAJORITY_COLUMNS, NEW_POPULATION) if column in frame]
 
 
-def storable(facts: dict[str, Any]) -> dict[str, Any]:
-    """Facts as AnnData can store them: no nulls, lists of strings as arrays, notes as JSON."""
-    plain = {key: value for key, value in facts.items() if value is not None and key not in ("notes", "missing_genes")}
+def outdated_columns(frame: pd.DataFrame) -> list[str]:
+    """Columns that calls have only from some models: an older call of another model must not stand beside these."""
+    return [column for column in COARSE_COLUMNS if column not in frame]
+
+
+def uns_entries(frame: pd.DataFrame) -> dict[str, Any]:
+    """What calls write into `uns`, plain values: their facts, and the colours of their types for scanpy."""
+    return {UNS_KEY: frame.attrs[UNS_KEY], **color_lists(frame, type_colors(frame.attrs[TYPES_KEY]))}
+
+
+def storable(entry: dict[str, Any] | list[str]) -> dict[str, Any] | np.ndarray:
+    """An entry of `uns_entries` as AnnData can store it: no nulls, lists of strings as arrays, notes as JSON."""
+    if isinstance(entry, list):
+        return np.array(entry, dtype=object)
+    plain = {key: value for key, value in entry.items() if value is not None and key not in ("notes", "missing_genes")}
     return {
         **plain,
-        "missing_genes": np.array(facts["missing_genes"], dtype=object),
-        "notes": json.dumps(facts["notes"], ensure_ascii=False),
+        "missing_genes": np.array(entry["missing_genes"], dtype=object),
+        "notes": json.dumps(entry["notes"], ensure_ascii=False),
     }
 
 
@@ -164,10 +202,8 @@ def _whole(source: CellSource, origin: Path | None) -> "AnnData":
     return anndata.AnnData(source.load(), obs=source.obs.copy(), var=source.var.copy())
 
 
-def _write_anndata(draft: Path, frame: pd.DataFrame, facts: dict[str, Any], adata: "AnnData") -> None:
-    for column in written_columns(frame):
-        adata.obs[column] = frame[column].array
-    adata.uns[UNS_KEY] = storable(facts)
+def _write_anndata(draft: Path, frame: pd.DataFrame, uns: dict[str, Any], adata: "AnnData") -> None:
+    put_calls(adata, frame, uns)
     # AnnData empties the file first; that the room is there is what matters.
     reserve_space(draft, adata.__sizeof__())
     adata.write_h5ad(draft)

@@ -32,6 +32,8 @@ def write_population_cells(
     """The calls of every cell, and its population, as `annotate` writes calls (see `write_calls`)."""
     frame = called.calls.copy()
     names = list(found.populations["population"])
-    frame[NEW_POPULATION] = pd.Categorical(found.cells.reindex(frame.index), categories=names)
+    frame[NEW_POPULATION] = pd.Categorical(
+        found.cells.reindex(frame.index), categories=names
+    ).remove_unused_categories()
     frame.attrs = called.calls.attrs
     write_calls(frame, out, source=source, origin=origin, force=force)

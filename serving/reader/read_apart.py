@@ -153,7 +153,7 @@ class OpenFile:
         """Write calls into a draft: see `write_into`."""
         facts = question.facts
         frame = unpack_frame(question)
-        write_into(Path(facts["draft"]), frame, facts["calls"], source=self.opened, origin=self.path)
+        write_into(Path(facts["draft"]), frame, facts["uns"], source=self.opened, origin=self.path)
         return Message({"written": True})
 
     def markers(self, question: Message) -> Message:

@@ -69,7 +69,7 @@ def gather_called_cells(
             sizes[chunk.start : chunk.start + chunk.X.shape[0]] = prepared.cells.library_size
 
     calls = annotator.call(checked, observe=observe, on_progress=on_progress)
-    best = calls[BEST_CELL_TYPE].cat.codes.to_numpy().astype(np.int64)
+    best = pd.Index(annotator.cell_types).get_indexer(pd.Index(calls[BEST_CELL_TYPE]))
     novelty = calls[NOVELTY].to_numpy(dtype=np.float64)
     # Written so that NaN, which is like nothing, is unassigned too.
     unassigned = ~(novelty <= threshold)

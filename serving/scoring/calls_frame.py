@@ -16,8 +16,8 @@ from cellmark.schemas.columns import (
     MARGIN,
     NOVELTY,
     SECOND_CELL_TYPE,
+    TYPES_KEY,
     UNASSIGNED,
-    UNS_KEY,
 )
 from cellmark.schemas.errors import Finding, ParameterError
 
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 
 def calls_frame(calls: Calls, cell_ids: np.ndarray, cell_types: list[str], rules: CallRules) -> pd.DataFrame:
-    """Calls as a frame indexed by cell id; type columns are categorical, with the model's types in their order."""
+    """Calls as a frame indexed by cell id; type columns are categorical, with those of the model's types that some
+    cell has, in the model's order: scanpy's plots and tests fail on categories without a cell.
+    """
     names = pd.Index(cell_types)
     called, novelty, coarse = calls.best, calls.novelty, calls.coarse
     categories = names
@@ -42,31 +44,30 @@ def calls_frame(calls: Calls, cell_ids: np.ndarray, cell_types: list[str], rules
         if coarse is not None:
             coarse = np.where(assigned, coarse, -1)
     nothing = np.full(len(cell_ids), np.nan, dtype=np.float32)
-    coarse_names = list(rules.coarse_names) if coarse is not None else []
-    coarse_probability = calls.coarse_probability
     frame = pd.DataFrame(
         {
-            CELL_TYPE: pd.Categorical.from_codes(called, categories=categories),
-            BEST_CELL_TYPE: pd.Categorical.from_codes(calls.best, categories=names),
+            CELL_TYPE: _present(called, categories),
+            BEST_CELL_TYPE: _present(calls.best, names),
             CONFIDENCE: calls.confidence,
-            SECOND_CELL_TYPE: pd.Categorical.from_codes(calls.second, categories=names),
+            SECOND_CELL_TYPE: _present(calls.second, names),
             MARGIN: calls.margin,
             NOVELTY: nothing if novelty is None else novelty,
             LABEL_SET: set_column(calls.sets, len(cell_ids), cell_types),
-            COARSE_CELL_TYPE: pd.Categorical.from_codes(
-                np.full(len(cell_ids), -1) if coarse is None else coarse,
-                categories=pd.Index(coarse_names, dtype=object),
-            ),
-            COARSE_PROBABILITY: nothing
-            if coarse is None or coarse_probability is None
-            else np.where(coarse >= 0, coarse_probability, np.float32("nan")),
         },
         index=pd.Index(cell_ids, name=CELL_ID),
     )
+    if coarse is not None and calls.coarse_probability is not None:
+        frame[COARSE_CELL_TYPE] = _present(coarse, pd.Index(rules.coarse_names, dtype=object))
+        frame[COARSE_PROBABILITY] = np.where(coarse >= 0, calls.coarse_probability, np.float32("nan"))
     if calls.probabilities is not None:
         columns = [f"probability:{name}" for name in cell_types]
         frame = frame.join(pd.DataFrame(calls.probabilities, index=frame.index, columns=columns))
+    frame.attrs[TYPES_KEY] = cell_types
     return frame
+
+
+def _present(codes: np.ndarray, names: pd.Index) -> pd.Categorical:
+    return pd.Categorical.from_codes(codes, categories=names).remove_unused_categories()
 
 
 def check_same_cells(theirs: pd.Index, ours: pd.Index) -> None:
@@ -80,9 +81,7 @@ def check_same_cells(theirs: pd.Index, ours: pd.Index) -> None:
 
 
 def copy_calls(frame: pd.DataFrame, adata: "AnnData") -> None:
-    """Write calls (`Annotator.annotate`'s frame) into `obs` and their facts, as AnnData can store them, into `uns`."""
-    from ..outputs.write_calls import storable, written_columns
+    """Write calls (`Annotator.annotate`'s frame) into `obs`, their facts and the colours of their types into `uns`."""
+    from ..outputs.write_calls import put_calls, uns_entries
 
-    for column in written_columns(frame):
-        adata.obs[column] = frame[column].reindex(adata.obs_names)
-    adata.uns[UNS_KEY] = storable(frame.attrs[UNS_KEY])
+    put_calls(adata, frame.reindex(adata.obs_names), uns_entries(frame))

@@ -39,7 +39,8 @@ class Vote:
         votes = majority_columns(frame, clusters)
         if computed is not None:
             votes[CLUSTER] = computed.array
-        joined = pd.concat([frame[list(CALL_COLUMNS)], votes, frame.drop(columns=list(CALL_COLUMNS))], axis=1)
+        own = [column for column in CALL_COLUMNS if column in frame]
+        joined = pd.concat([frame[own], votes, frame.drop(columns=own)], axis=1)
         joined.attrs = frame.attrs
         return joined
 
@@ -68,7 +69,7 @@ def majority_columns(frame: pd.DataFrame, clusters: pd.Series) -> pd.DataFrame:
         {
             MAJORITY_CELL_TYPE: pd.Categorical.from_codes(
                 np.append(winner, -1)[codes], categories=calls.cat.categories
-            ),
+            ).remove_unused_categories(),
             MAJORITY_SHARE: np.append(share, np.nan)[codes].astype(np.float32),
         },
         index=frame.index,
