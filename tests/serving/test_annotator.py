@@ -16,7 +16,7 @@ from captum.attr import DeepLift
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.cells.read_anndata import cells_from_anndata
-from cellmark.schemas.columns import CALL_COLUMNS, EXPLANATION_COLUMNS
+from cellmark.schemas.columns import CALL_COLUMNS, COARSE_COLUMNS, EXPLANATION_COLUMNS
 from cellmark.schemas.errors import InputError, ModelError, ParameterError
 from cellmark.serving import Annotator
 from cellmark.serving.scoring import explain_cells as explain_module
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from cellmark.training.run import TrainedModel
 
 pytestmark = pytest.mark.filterwarnings("ignore:Setting forward, backward hooks:UserWarning")
+
+
+WITHOUT_ONTOLOGY = tuple(column for column in CALL_COLUMNS if column not in COARSE_COLUMNS)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +69,7 @@ def test_calls_are_torchs_with_confidence_runner_up_and_margin(
     order = np.argsort(-expected, axis=1, kind="stable")
     assert frame.index.tolist() == new_cells.obs_names.tolist()
     assert frame.index.name == "cell_id"
-    assert tuple(frame.columns) == (*CALL_COLUMNS, *(f"probability:{name}" for name in names))
+    assert tuple(frame.columns) == (*WITHOUT_ONTOLOGY, *(f"probability:{name}" for name in names))
     threshold = annotator.bundle.manifest.novelty.threshold  # type: ignore[union-attr]
     called = np.where(frame["cellmark_novelty"] > threshold, "unassigned", names[order[:, 0]])
     assert frame["cellmark_cell_type"].tolist() == called.tolist()
@@ -80,7 +83,7 @@ def test_calls_are_torchs_with_confidence_runner_up_and_margin(
 
 
 def test_without_being_asked_there_are_no_probabilities(annotator: Annotator, new_cells: ad.AnnData) -> None:
-    assert tuple(annotator.annotate(new_cells).columns) == CALL_COLUMNS
+    assert tuple(annotator.annotate(new_cells).columns) == WITHOUT_ONTOLOGY
 
 
 def test_every_answer_names_model_digest_genes_and_library_sizes(annotator: Annotator, new_cells: ad.AnnData) -> None:
@@ -198,7 +201,7 @@ def test_copy_to_writes_columns_and_facts_that_can_be_stored(
     cells = new_cells[:, [*range(new_cells.n_vars), 0, 1, 2, 3]].copy()  # duplicates give a note
     frame = annotator.annotate(cells, copy_to=cells)
     assert cells.obs["cellmark_cell_type"].tolist() == frame["cellmark_cell_type"].tolist()
-    assert set(CALL_COLUMNS) <= set(cells.obs.columns)
+    assert set(WITHOUT_ONTOLOGY) <= set(cells.obs.columns)
     cells.var_names_make_unique()
     cells.write_h5ad(tmp_path / "out.h5ad")
     stored = ad.read_h5ad(tmp_path / "out.h5ad")
@@ -223,6 +226,10 @@ def test_copy_to_other_cells_is_refused_before_any_work(annotator: Annotator, ne
         with pytest.raises(ParameterError, match="copy_to"):
             annotator.annotate(new_cells, copy_to=other)
         assert "cellmark_cell_type" not in other.obs
+
+
+def numbers(annotator: Annotator, types: pd.Series) -> list[int]:
+    return [annotator.cell_types.index(name) for name in types]
 
 
 def attributions_by_captum(
@@ -250,7 +257,7 @@ def test_explanations_are_captums_strongest_genes(
     frame = annotator.explain(cells, top=5)
     assert tuple(frame.columns) == EXPLANATION_COLUMNS
     called = annotator.annotate(cells)["cellmark_best_cell_type"]
-    expected = attributions_by_captum(annotator, trained, cells, called.cat.codes.tolist())
+    expected = attributions_by_captum(annotator, trained, cells, numbers(annotator, called))
     for cell_id, rows in frame.groupby("cell_id", sort=False):
         assert rows["rank"].tolist() == [1, 2, 3, 4, 5]
         assert rows["gene"].tolist() == strongest(expected.loc[cell_id], 5)
@@ -273,7 +280,7 @@ def test_target_and_against_are_contrasts_of_captums(
     cells = new_cells[:30:6]
     calls = annotator.annotate(cells)
     everything = len(annotator.bundle.panel)
-    codes = {name: calls[f"cellmark_{name}"].cat.codes.tolist() for name in ("best_cell_type", "second_cell_type")}
+    codes = {name: numbers(annotator, calls[f"cellmark_{name}"]) for name in ("best_cell_type", "second_cell_type")}
 
     def captum(target: list[int]) -> pd.DataFrame:
         return attributions_by_captum(annotator, trained, cells, target)

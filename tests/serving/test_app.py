@@ -138,8 +138,8 @@ def assert_calls(response: httpx.Response, expected: pd.DataFrame) -> dict[str, 
     assert response.status_code == 200, response.text
     answer: dict[str, Any] = response.json()
     assert [row["cell_id"] for row in answer["cells"]] == expected.index.tolist()
-    for column in CALL_COLUMNS:
-        values = expected[column].astype(object).where(expected[column].notna(), None).tolist()
+    for column, of_calls in expected.reindex(columns=[*CALL_COLUMNS]).items():
+        values = of_calls.astype(object).where(of_calls.notna(), None).tolist()
         if column == "cellmark_label_set":
             values = [text.split(" | ") for text in values]
         found = [row[column] for row in answer["cells"]]

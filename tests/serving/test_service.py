@@ -153,8 +153,8 @@ def bodies(new_cells: ad.AnnData, new_file: Path, tmp_path_factory: pytest.TempP
 def assert_calls(response: httpx.Response, expected: pd.DataFrame) -> None:
     assert response.status_code == 200, response.text
     served = pd.DataFrame(response.json()["cells"]).set_index("cell_id")
-    for column in CALL_COLUMNS:
-        values = expected[column].astype(object).where(expected[column].notna(), None).tolist()
+    for column, of_calls in expected.reindex(columns=[*CALL_COLUMNS]).items():
+        values = of_calls.astype(object).where(of_calls.notna(), None).tolist()
         if column == "cellmark_label_set":
             values = [text.split(" | ") for text in values]
         found = served[column].astype(object).where(served[column].notna(), None).tolist()

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.calls.new_populations import MARKER_COLUMNS
-from cellmark.schemas.columns import CALL_COLUMNS, CELL_TYPE, NEW_POPULATION, NOVELTY, UNASSIGNED
+from cellmark.schemas.columns import CALL_COLUMNS, CELL_TYPE, COARSE_COLUMNS, NEW_POPULATION, NOVELTY, UNASSIGNED
 from cellmark.schemas.errors import ModelError, ParameterError
 from cellmark.serving.annotator import Annotator
 from cellmark.training.populations.new_populations import PopulationSearch
@@ -62,7 +62,7 @@ def test_a_new_population_is_found_shown_and_written(
     assert set(first["gene_symbol"]) <= {f"GENE{gene}" for gene in range(OWN.start, OWN.stop)}
     assert all(gene in ran.out for gene in first["gene_symbol"].head(4))
     written = ad.read_h5ad(cells)
-    assert set(CALL_COLUMNS) <= set(written.obs.columns)
+    assert set(CALL_COLUMNS) - set(COARSE_COLUMNS) <= set(written.obs.columns)
     of_new = written.obs[NEW_POPULATION].iloc[-N_NEW:]
     assert (of_new == "new-1").mean() > 0.9
     assert written.obs.loc[written.obs[NEW_POPULATION].notna(), CELL_TYPE].unique().tolist() == [UNASSIGNED]

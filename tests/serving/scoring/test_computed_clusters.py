@@ -14,7 +14,7 @@ import pytest
 import scipy.sparse as sp
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.columns import CALL_COLUMNS, CLUSTER, MAJORITY_CELL_TYPE, MAJORITY_SHARE
+from cellmark.schemas.columns import CLUSTER, MAJORITY_CELL_TYPE, MAJORITY_SHARE
 from cellmark.schemas.errors import CellmarkError
 from cellmark.serving import Annotator, ComputedClusters
 from cellmark.serving.scoring.computed_clusters import resolution_for
@@ -42,7 +42,7 @@ def test_calls_stay_and_the_vote_is_that_of_the_computed_clusters(tiny_bundle: B
     found = annotator.annotate(new_cells, over=ComputedClusters(resolution=1.0))
     assert (before != new_cells.X).nnz == 0
     plain = annotator.annotate(new_cells)
-    pd.testing.assert_frame_equal(found[list(CALL_COLUMNS)], plain)
+    pd.testing.assert_frame_equal(found[list(plain.columns)], plain)
     given = annotator.annotate(new_cells, over=found[CLUSTER])
     for column in (MAJORITY_CELL_TYPE, MAJORITY_SHARE):
         assert found[column].tolist() == given[column].tolist()
