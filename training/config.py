@@ -2,18 +2,17 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from cellmark.schemas.errors import ParameterError
 
+from .choices import Device, EvaluationLevel
 from .config_checks import problems_of
 from .markers.marker_settings import MarkerSettings
 from .network.fit import FitSettings
 from .presets import DEFAULT
 from .tuning.tune_settings import TuneSettings
 
-Device = Literal["cpu", "cuda"]
-EvaluationLevel = Literal["fast", "full"]
 LONGEST_LIST = 20
 """Genes that are named one by one among the parameters."""
 

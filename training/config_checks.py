@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, get_args
 
 from cellmark.schemas.errors import Finding
 
-from .markers.marker_settings import MarkerSettings, Ranking
-from .network.contributions import BaselineKind
+from .choices import BaselineKind, Metric, Pruner, Ranking
+from .markers.marker_settings import MarkerSettings
 from .network.fit import FitSettings
 from .network.fit_settings import Balance, Optimizer, Schedule, Stop
 from .tuning.search_space import SearchSpace, is_range
-from .tuning.tune_settings import Metric, Pruner, TuneSettings
+from .tuning.tune_settings import TuneSettings
 
 if TYPE_CHECKING:
     from .config import TrainingConfig

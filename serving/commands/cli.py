@@ -5,6 +5,7 @@ Nothing heavy is imported here: `cellmark --help` has to come at once.
 
 import io
 import os
+import re
 import signal
 import sys
 import warnings
@@ -13,13 +14,15 @@ from typing import Any
 
 import typer
 
-from cellmark.schemas.errors import CellmarkError
+from cellmark.schemas.errors import CellmarkError, Finding, ParameterError
 
 from ..terminal.load_commands import EntryPointCommands
 
 EXIT_REFUSED = 1
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
+NOT_OFFERED = re.compile(r"('.*') is not one of (.*)\.")
+"""What typer says of a value that an option does not offer."""
 
 
 class Commands(EntryPointCommands):
@@ -35,6 +38,13 @@ class Commands(EntryPointCommands):
             # Here and not in main(): typer turns it into a silent exit.
             sys.stderr.write("\nInterrupted; nothing half-written was left behind.\n")
             raise typer.Exit(EXIT_INTERRUPTED) from None
+        except typer.BadParameter as error:
+            if not (found := NOT_OFFERED.search(error.message)):
+                raise
+            where = (error.param and error.param.name) or "option"
+            offered = found[2].replace("'", "").replace(", ", " or ")
+            # Refused as Python refuses the same value, not as a slip of the keyboard.
+            raise ParameterError(Finding("PARAMETER_INVALID", where, offered, found[1], "Name one of them.")) from None
 
 
 app = typer.Typer(

@@ -1,7 +1,7 @@
 """`cellmark drift`: whether cells are like those that the model was tested on."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -39,10 +39,9 @@ def drift(
     json_output: Annotated[bool, typer.Option("--json", help="Print the report as JSON to standard output.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Output file of the report: .html or .json.")] = None,
     fail_on: Annotated[
-        str | None,
+        Literal["moved", "far"] | None,
         typer.Option(
             "--fail-on",
-            metavar="moved|far",
             help="Exit with status 3 at this verdict or a worse one, and when nothing could be judged.",
         ),
     ] = None,

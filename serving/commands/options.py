@@ -56,7 +56,7 @@ MinAttributionShare = Annotated[
     ),
 ]
 Device = Annotated[
-    str, typer.Option("--device", help="Device to compute on: cpu or cuda. An error if cuda cannot be used.")
+    Literal["cpu", "cuda"], typer.Option("--device", help="Device to compute on. An error if cuda cannot be used.")
 ]
 Output = Annotated[Path, typer.Option("--out", "-o", help="Output file: .csv or .parquet.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an output that already exists.")]

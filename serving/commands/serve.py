@@ -1,6 +1,6 @@
 """`cellmark serve`: a model as an HTTP service."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -17,10 +17,8 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 3000,
     device: Annotated[
-        str,
-        typer.Option(
-            envvar="CELLMARK_DEVICE", help="Device to compute on: cpu or cuda. An error if cuda cannot be used."
-        ),
+        Literal["cpu", "cuda"],
+        typer.Option(envvar="CELLMARK_DEVICE", help="Device to compute on. An error if cuda cannot be used."),
     ] = "cpu",
     workers: Annotated[
         int, typer.Option(min=1, envvar="CELLMARK_WORKERS", help="Number of server processes. Each loads the model.")

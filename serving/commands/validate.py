@@ -1,7 +1,7 @@
 """`cellmark validate`: everything that is wrong with an input, before it is used."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -15,9 +15,6 @@ from .options import (
     RecoverCounts,
     Trusted,
 )
-
-if TYPE_CHECKING:
-    from cellmark.schemas.checks.checks import Profile
 
 TRAINING = "Labelled cells"
 
@@ -34,10 +31,9 @@ def validate(
         ),
     ] = None,
     profile: Annotated[
-        str,
+        Literal["query", "train", "publish"],
         typer.Option(
             "--profile",
-            metavar="query|train|publish",
             help="Purpose of the cells. query: to annotate. train: to train on. publish: a reference to publish "
             "(CELLxGENE's schema).",
         ),
@@ -107,9 +103,7 @@ def validate(
         else:
             from ..files.validate import check_path
 
-            report = check_path(
-                data, profile=cast("Profile", profile), label=label, donor=donor, min_cells=min_cells, **reading
-            )
+            report = check_path(data, profile=profile, label=label, donor=donor, min_cells=min_cells, **reading)
     if json_output:
         typer.echo(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))
     elif report.findings:

@@ -1,15 +1,21 @@
 """Settings of a training run: all that is wrong with them at once, and what is told of them."""
 
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import get_args
 
 import pytest
 
 from cellmark.schemas.errors import ParameterError
+from cellmark.training.choices import BaselineKind, Device, EvaluationLevel, Metric, PresetName, Pruner, Ranking
 from cellmark.training.config import TrainingConfig
 from cellmark.training.markers.marker_settings import MarkerSettings
 from cellmark.training.network.classifier import NetworkShape
 from cellmark.training.network.fit import FitSettings
+from cellmark.training.presets import preset
 from cellmark.training.tuning.search_space import SearchSpace
 from cellmark.training.tuning.tune_settings import TuneSettings
 
@@ -123,3 +129,26 @@ def test_parameters_are_flat_and_name_no_folder_of_this_machine() -> None:
     assert not any("secret" in str(value) for value in parameters.values())
     assert not any("somewhere" in str(value) for value in parameters.values())
     assert not any(isinstance(value, dict) for value in parameters.values())
+
+
+def test_what_the_command_line_offers_is_what_is_checked(cellmark: Callable[..., SimpleNamespace]) -> None:
+    """Each value that the help of `train` offers for a choice makes a configuration."""
+    help_text = " ".join(cellmark("train", "--help").out.split())
+    offered = {
+        "device": Device, "evaluate": EvaluationLevel, "preset": PresetName, "ranking": Ranking,
+        "baseline": BaselineKind, "tune-metric": Metric, "pruner": Pruner,
+    }  # fmt: skip
+    for option, choices in offered.items():
+        values = re.escape("|".join(get_args(choices)))
+        assert re.search(f"--{option} <{values}>", help_text), option
+    for name in ("device", "evaluate", "preset"):
+        for value in get_args(offered[name]):
+            TrainingConfig(Path("x.h5ad"), **{name: value})
+    for name in ("ranking", "baseline"):
+        for value in get_args(offered[name]):
+            TrainingConfig(Path("x.h5ad"), markers=MarkerSettings(**{name: value}))
+    for value in get_args(PresetName):
+        preset(value)
+    refused = cellmark("train", "x.h5ad", "--ranking", "default")
+    assert refused.status == 1
+    assert "ranking: expected evidence or published or contribution; found 'default'" in refused.err

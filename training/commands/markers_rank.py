@@ -1,10 +1,11 @@
 """`cellmark markers rank`: marker genes of labelled cells by established methods, without training a model."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
+from ..choices import Method
 from .reading_options import (
     Force,
     GenesByCells,
@@ -19,11 +20,11 @@ from .reading_options import (
 def rank(
     data: LabelledData,
     method: Annotated[
-        list[str] | None,
+        list[str] | None,  # typer has no lists of choices
         typer.Option(
             "--method",
-            help="Method: wilcoxon, t-test, t-test_overestim_var, logreg or cosg. Repeat the option to compare "
-            "methods.",
+            metavar="|".join(get_args(Method)),
+            help="Ranking method. Repeat the option to compare methods.",
             show_default="wilcoxon",
         ),
     ] = None,

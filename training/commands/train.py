@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ..choices import BaselineKind, Device, EvaluationLevel, Metric, PresetName, Pruner, Ranking
 from .reading_options import GenesByCells, Label, LabelledData, Layer, LibrarySize, MinCells
 
 NET, SEARCH, MARKERS, OUT = "The networks", "The search for their settings", "Markers", "What is kept"
@@ -64,10 +65,9 @@ def train(
     genes_by_cells: GenesByCells = False,
     min_cells: MinCells = 10,
     preset: Annotated[
-        str,
+        PresetName,
         typer.Option(
             "--preset",
-            metavar="default|published",
             help="Source of settings that are not given. default: cellmark's, for a laptop. published: those of the "
             "published procedure.",
         ),
@@ -181,19 +181,17 @@ def train(
         ),
     ] = None,
     pruner: Annotated[
-        str | None,
+        Pruner | None,
         typer.Option(
             "--pruner",
-            metavar="median|none",
             help="median: stop trials that are worse than half of the earlier ones. none: never. [median]",
             rich_help_panel=SEARCH,
         ),
     ] = None,
     tune_metric: Annotated[
-        str | None,
+        Metric | None,
         typer.Option(
             "--tune-metric",
-            metavar="accuracy|macro_f1",
             help="Metric on the validation cells that the search maximises. [accuracy]",
             rich_help_panel=SEARCH,
         ),
@@ -235,20 +233,18 @@ def train(
         ),
     ] = None,
     ranking: Annotated[
-        str | None,
+        Ranking | None,
         typer.Option(
             "--ranking",
-            metavar="default|published|contribution",
             help="How to rank the genes of a type: by evidence, by the published marker score, or by contribution. "
             "[evidence; published: published]",
             rich_help_panel=MARKERS,
         ),
     ] = None,
     baseline: Annotated[
-        str | None,
+        BaselineKind | None,
         typer.Option(
             "--baseline",
-            metavar="mean|zero|random",
             help="Reference expression for contributions: the mean over types, zero, or random. [mean; published: "
             "random]",
             rich_help_panel=MARKERS,
@@ -280,15 +276,14 @@ def train(
         ),
     ] = None,
     evaluate: Annotated[
-        str,
+        EvaluationLevel,
         typer.Option(
             "--evaluate",
-            metavar="fast|full",
-            help="fast or full. full also leaves out each cell type in turn, which takes minutes to an hour.",
+            help="full also leaves out each cell type in turn, which takes minutes to an hour.",
         ),
     ] = "fast",
     device: Annotated[
-        str, typer.Option("--device", help="Device to compute on: cpu or cuda. An error if cuda cannot be used.")
+        Device, typer.Option("--device", help="Device to compute on. An error if cuda cannot be used.")
     ] = "cpu",
     seed: Annotated[int, typer.Option("--seed", help="Random seed.")] = 0,
     bundle: Annotated[
@@ -346,7 +341,7 @@ def train(
         max_genes=chosen.max_genes if max_genes is None else max_genes or None,
         min_panel_share=min_panel_share,
         seed=seed,
-        device=device,  # type: ignore[arg-type]  # checked by the configuration
+        device=device,
         preset=preset,
         fit=fit_given(
             chosen.fit, hidden_units=hidden_units, dropout=dropout, learning_rate=learning_rate, noise=noise,
@@ -362,7 +357,7 @@ def train(
             include_genes=genes_given(include_genes), exclude_genes=genes_given(exclude_genes),
         ),
         distill=distill,
-        evaluate=evaluate,  # type: ignore[arg-type]  # checked by the configuration
+        evaluate=evaluate,
         figures=figures,
         cell_map=not no_cell_map,
     )  # fmt: skip

@@ -9,7 +9,7 @@
 
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,8 @@ import scipy.sparse as sp
 from cellmark.schemas.errors import Finding, LabelError, ParameterError, SetupError
 from cellmark.schemas.manifest.marker_table import marker_table
 
-Method = Literal["wilcoxon", "t-test", "t-test_overestim_var", "logreg", "cosg"]
+from ..choices import Method
+
 METHODS: tuple[Method, ...] = get_args(Method)
 STATISTICS = (
     "mean_in", "mean_out", "fraction_in", "fraction_out", "log2_fold_change", "auc", "cohens_d", "donor_fraction",

@@ -1,11 +1,8 @@
 """How genes are ranked as markers of a type."""
 
 from dataclasses import dataclass
-from typing import Literal
 
-from ..network.contributions import BaselineKind
-
-Ranking = Literal["evidence", "published", "contribution"]
+from ..choices import BaselineKind, Ranking
 
 
 @dataclass(frozen=True)

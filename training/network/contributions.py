@@ -6,17 +6,15 @@ Three words that are never mixed: *multipliers* m; *attributions* m x (x - x0), 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import scipy.sparse as sp
 
+from ..choices import BaselineKind
 from .folded_network import FoldedNetwork
 
 TINY = 1e-10
 CHUNK = 1024
-
-BaselineKind = Literal["mean", "zero", "random"]
 
 
 def multipliers(network: FoldedNetwork, x: np.ndarray, baselines: np.ndarray, target: np.ndarray) -> np.ndarray:

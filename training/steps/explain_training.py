@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ..choices import BaselineKind
 from ..config import TrainingConfig
 from ..markers.find_markers import MarkerCells, PanelGenes, find_markers
-from ..network.contributions import BaselineKind, attribution_shares, choose_baselines, type_means
+from ..network.contributions import attribution_shares, choose_baselines, type_means
 from ..network.gene_gate import mean_gate
 from .fitted_networks import FittedNetworks
 from .training_cells import TrainingCells

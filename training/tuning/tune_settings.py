@@ -1,12 +1,9 @@
 """How a network's settings are searched for."""
 
 from dataclasses import dataclass, field
-from typing import Literal
 
+from ..choices import Metric, Pruner
 from .search_space import SearchSpace
-
-Metric = Literal["accuracy", "macro_f1"]
-Pruner = Literal["median", "none"]
 
 
 @dataclass(frozen=True)
