@@ -29,7 +29,7 @@ from sklearn.metrics import roc_auc_score
 from cellmark.schemas.normalization import row_sums
 from cellmark.serving import Annotator
 from cellmark.training.config import TrainingConfig
-from cellmark.training.evaluation.left_out_types import left_out_types, without_type
+from cellmark.training.evaluation.left_out_types import TypesOut, left_out_types, without_types
 from cellmark.training.evaluation.out_of_fold import plan_folds
 from cellmark.training.listener import Listener
 from cellmark.training.network.ensemble import variations
@@ -127,10 +127,8 @@ def types_out(path: Path) -> None:
     counts, library_size, labels, donors = read(path)
     names, codes = np.unique(labels, return_inverse=True)
     plan = plan_folds(codes, donors, np.arange(len(codes)), seed=0)
-    rows = left_out_types(
-        counts, library_size, codes, donors, list(names), plan, members=MEMBERS, max_genes=MAX_GENES, seed=0,
-        on_step=lambda step: print(step, flush=True),
-    )  # fmt: skip
+    given = TypesOut(counts, library_size, codes, donors, list(names), MEMBERS, MAX_GENES, seed=0)
+    rows = left_out_types(given, plan, on_step=lambda step: print(step, flush=True))
     table = pd.DataFrame(rows)
     print(table.round(3).to_string())
     measures = ["auroc", "auroc_of_confidence", "refused", "known_refused"]
@@ -148,11 +146,9 @@ def lines_out(path: Path) -> None:
         merged = np.where(np.isin(codes, pair), pair[0], codes)
         for plate in np.unique(plates):
             others = np.flatnonzero((plates != plate) & (merged != pair[0]))
-            found = without_type(
-                counts, library_size, merged, plates, others, np.flatnonzero(plates == plate), pair[0],
-                n_types=len(names), members=MEMBERS, max_genes=MAX_GENES, seed=0,
-            )  # fmt: skip
-            rows.append({"left out": " + ".join(names[list(pair)]), "plate": plate, **(found or {})})
+            given = TypesOut(counts, library_size, merged, plates, list(names), MEMBERS, MAX_GENES, seed=0)
+            found = without_types(given, others, np.flatnonzero(plates == plate), [pair[0]])
+            rows.append({"left out": " + ".join(names[list(pair)]), "plate": plate, **found.get(pair[0], {})})
     table = pd.DataFrame(rows)
     print(table.groupby("left out").mean(numeric_only=True).round(4).to_string())
     print(table.mean(numeric_only=True).round(4).to_string())

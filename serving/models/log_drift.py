@@ -1,7 +1,6 @@
 """A drift report as an MLflow run: measures as metrics, the report as artifacts, tied to the model version by tags."""
 
 import math
-import os
 import tempfile
 from contextlib import suppress
 from importlib.metadata import version
@@ -11,10 +10,9 @@ from typing import TYPE_CHECKING
 from cellmark.schemas.drift.drift_report import ORDER, DriftReport
 from cellmark.schemas.drift.drift_words import verdict
 from cellmark.schemas.tracking import registry_tags as tags
-from cellmark.schemas.tracking.tracking_uri import artifact_root
+from cellmark.schemas.tracking.experiment import current_user, find_experiment
 
 from .model_source import ModelSource
-from .promote import current_user
 from .registry import refusals, upload
 
 if TYPE_CHECKING:
@@ -42,7 +40,11 @@ def log_drift(
     """
     given = Path(str(report.facts.get("input", "cells"))).name
     with refusals(client.tracking_uri):
-        run = client.create_run(_experiment(client, experiment), run_name=f"drift {given}", tags=_tags(report, source))
+        run = client.create_run(
+            find_experiment(client, experiment, default=EXPERIMENT),
+            run_name=f"drift {given}",
+            tags=_tags(report, source),
+        )
         run_id: str = run.info.run_id
         try:
             for name, value in drift_metrics(report).items():
@@ -90,15 +92,3 @@ def _tags(report: DriftReport, source: ModelSource) -> dict[str, str]:
         **of_version,
         **({"distilled": "true"} if report.facts.get("distilled") else {}),
     }
-
-
-def _experiment(client: "MlflowClient", name: str | None) -> str:
-    name = name or os.environ.get("MLFLOW_EXPERIMENT_NAME")
-    if name is None and os.environ.get("MLFLOW_EXPERIMENT_ID"):
-        return os.environ["MLFLOW_EXPERIMENT_ID"]
-    name = name or EXPERIMENT
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        return str(found.experiment_id)
-    root = artifact_root(client.tracking_uri)
-    return str(client.create_experiment(name, artifact_location=None if root is None else str(root)))

@@ -1,6 +1,5 @@
 """Moving an alias of a registered model, with who, when and from which version."""
 
-import getpass
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from datetime import UTC, datetime
 
 from cellmark.schemas.errors import Finding, ParameterError
 from cellmark.schemas.tracking import registry_tags as tags
+from cellmark.schemas.tracking.experiment import current_user
 
 from .find_version import find_restored, find_version
 from .model_uri import VersionUri
@@ -76,14 +76,6 @@ def promote(
             # It had the alias once and has it again.
             client.delete_model_version_tag(name, new, key)
     return promotion
-
-
-def current_user() -> str:
-    """The user of this process; a container may have no name for it."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return "unknown"
 
 
 def _check(version: str | None, alias: str | None, to: str) -> None:

@@ -5,6 +5,8 @@ import scipy.sparse as sp
 
 from cellmark.schemas.normalization import COUNTS_PER
 
+from .membership import membership
+
 THRESHOLD, PERCENTILE = 0.01, 80.0
 """Of the filter as published: counts per 10,000, and the share of a type's cells below it in percent."""
 
@@ -60,12 +62,12 @@ def type_separation(log1p_norm: sp.csr_matrix, codes: np.ndarray, *, min_cells: 
     """
     n_types = int(codes.max()) + 1
     sizes = np.bincount(codes, minlength=n_types).astype(np.float64)
-    membership = sp.csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(n_types, len(codes)))
+    members = membership(codes, n_types)
     # A type number without cells is never `present` below; dividing its sums by 1 keeps them out as zeros.
     divisors = np.maximum(sizes, 1)[:, None]
-    means = (membership @ log1p_norm).toarray() / divisors
+    means = (members @ log1p_norm).toarray() / divisors
     squared = log1p_norm.multiply(log1p_norm)
-    mean_squares = (membership @ squared).toarray() / divisors
+    mean_squares = (members @ squared).toarray() / divisors
     within = np.maximum(mean_squares - means**2, 0)
     pooled = np.sqrt((within * sizes[:, None]).sum(axis=0) / max(len(codes) - int((sizes > 0).sum()), 1))
     present = sizes >= min_cells

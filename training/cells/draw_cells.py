@@ -3,14 +3,18 @@
 import numpy as np
 
 
-def draw_cells(codes: np.ndarray, *, at_most: int, per_type: int | None = None, seed: int) -> np.ndarray:
+def draw_cells(
+    codes: np.ndarray, *, at_most: int, per_type: int | None = None, at_least: int | None = None, seed: int
+) -> np.ndarray:
     """Numbers of at most `at_most` cells, rising; of more, the same number of each type as far as it has them.
 
-    `codes`: int [cells]. `per_type`: the most of one type. Drawn without replacement.
+    `codes`: int [cells]. `per_type`: the most of one type. `at_least`: of each type so many, as far as it has them, and
+    the rest by chance, so that common types stay common. Drawn without replacement.
     """
     shuffled = np.random.default_rng(seed).permutation(len(codes))
-    by_type = shuffled[np.argsort(codes[shuffled], kind="stable")]
+    by_type = np.argsort(codes[shuffled], kind="stable")
     place = np.concatenate([np.arange(size) for size in np.bincount(codes)]) if len(codes) else np.arange(0)
     if per_type is not None:
         by_type, place = by_type[place < per_type], place[place < per_type]
-    return np.sort(by_type[np.argsort(place, kind="stable")[:at_most]])
+    order = np.argsort(place, kind="stable") if at_least is None else np.lexsort((by_type, place >= at_least))
+    return np.sort(shuffled[by_type[order[:at_most]]])

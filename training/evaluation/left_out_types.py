@@ -3,6 +3,7 @@ few types of one fold together, which costs about as much as fitting the network
 """
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,27 +29,36 @@ FEW_FOLDS = 2
 """Folds that the quick protocol sets its threshold on."""
 
 
+@dataclass(frozen=True)
+class TypesOut:
+    """What models without some types are made of.
+
+    `counts`: CSR, all cells x all genes, raw; `library_size`: [cells]; `codes`: int [cells], numbers of `cell_types`;
+    `donors`: str [cells] or None. `members`: as for `fit_ensemble`; `max_genes`: of the panel, None for all expressed.
+    """
+
+    counts: sp.csr_matrix
+    library_size: np.ndarray
+    codes: np.ndarray
+    donors: np.ndarray | None
+    cell_types: Sequence[str]
+    members: Sequence[FitSettings]
+    max_genes: int | None
+    seed: int
+    device: str = "cpu"
+
+
 def left_out_types(
-    counts: sp.csr_matrix,
-    library_size: np.ndarray,
-    codes: np.ndarray,
-    donors: np.ndarray | None,
-    cell_types: Sequence[str],
-    plan: FoldPlan,
-    *,
-    members: Sequence[FitSettings],
-    max_genes: int | None,
-    seed: int,
-    device: str = "cpu",
-    on_step: Callable[[str], None] = lambda step: None,
+    given: TypesOut, plan: FoldPlan, *, on_step: Callable[[str], None] = lambda step: None
 ) -> list[dict[str, Any]]:
     """Rows of `NoveltyEntry.left_out`: for each fold and type, a model of the other folds without the type.
 
-    `counts`: CSR, all cells x all genes, raw; `codes`: int [cells], numbers of `cell_types`. Panel, networks, score and
-    threshold all come from cells of other folds and other types; the threshold from folds among those. Unknown cells
-    are the fold's cells of the type, known ones its cells of types that were learned.
+    Panel, networks, score and threshold all come from cells of other folds and other types; the threshold from folds
+    among those. Unknown cells are the fold's cells of the type, known ones its cells of types that were learned. Of the
+    members the first `MOST_MEMBERS` are fitted.
     """
-    members = members[:MOST_MEMBERS]
+    given = replace(given, members=given.members[:MOST_MEMBERS])
+    codes, cell_types = given.codes, given.cell_types
     sizes = np.bincount(codes[plan.cells], minlength=len(cell_types))
     rows = []
     for number, fold_name in enumerate(plan.names):
@@ -58,33 +68,20 @@ def left_out_types(
                 continue
             on_step(f"{cell_types[code]}, {fold_name}")
             others = plan.cells[(plan.fold_of[plan.cells] != number) & (codes[plan.cells] != code)]
-            found = without_type(
-                counts, library_size, codes, donors, others, inside, code, n_types=len(cell_types),
-                members=members, max_genes=max_genes, seed=seed, device=device,
-            )  # fmt: skip
+            found = without_types(given, others, inside, [code]).get(code)
             if found is not None:
                 rows.append({"cell_type": cell_types[code], "fold": fold_name, **found})
     return rows
 
 
-def some_left_out(
-    counts: sp.csr_matrix,
-    library_size: np.ndarray,
-    codes: np.ndarray,
-    donors: np.ndarray | None,
-    cell_types: Sequence[str],
-    plan: FoldPlan,
-    *,
-    members: Sequence[FitSettings],
-    max_genes: int | None,
-    seed: int,
-    device: str = "cpu",
-) -> list[dict[str, Any]]:
-    """Rows of the same form in a fraction of the time: one network, one fold, a few types drawn by `seed` and left out
-    together. Arguments as in `left_out_types`.
+def some_left_out(given: TypesOut, plan: FoldPlan) -> list[dict[str, Any]]:
+    """Rows of the same form in a fraction of the time: one network, one fold, a few types drawn by the seed and left
+    out together.
 
     The fold is the one that leaves most cells to learn from. No rows where fewer than two types would be left.
     """
+    given = replace(given, members=given.members[:1])
+    codes, cell_types = given.codes, given.cell_types
     sizes = np.bincount(codes[plan.cells], minlength=len(cell_types))
     for number in np.argsort(np.bincount(plan.fold_of[plan.cells], minlength=len(plan.names)), kind="stable").tolist():
         inside = np.flatnonzero(plan.fold_of == number)
@@ -93,12 +90,9 @@ def some_left_out(
         most = min(max(1, len(possible) // 3), MOST_TOGETHER, len(cell_types) - 2)
         if len(possible) == 0 or most < 1:
             continue
-        drawn = np.sort(np.random.default_rng(seed).choice(possible, most, replace=False)).tolist()
+        drawn = np.sort(np.random.default_rng(given.seed).choice(possible, most, replace=False)).tolist()
         others = plan.cells[(plan.fold_of[plan.cells] != number) & ~np.isin(codes[plan.cells], drawn)]
-        found = without_types(
-            counts, library_size, codes, donors, others, inside, drawn, n_types=len(cell_types), members=members[:1],
-            max_genes=max_genes, seed=seed, device=device, most_folds=FEW_FOLDS,
-        )  # fmt: skip
+        found = without_types(given, others, inside, drawn, most_folds=FEW_FOLDS)
         names = [cell_types[code] for code in drawn]
         if found:
             return [
@@ -109,34 +103,12 @@ def some_left_out(
     return []
 
 
-def without_type(
-    counts: sp.csr_matrix,
-    library_size: np.ndarray,
-    codes: np.ndarray,
-    donors: np.ndarray | None,
-    others: np.ndarray,
-    inside: np.ndarray,
-    code: int,
-    **settings: Any,
-) -> dict[str, Any] | None:
-    """`without_types` of one type: its row, or None."""
-    return without_types(counts, library_size, codes, donors, others, inside, [code], **settings).get(code)
-
-
 def without_types(
-    counts: sp.csr_matrix,
-    library_size: np.ndarray,
-    codes: np.ndarray,
-    donors: np.ndarray | None,
+    given: TypesOut,
     others: np.ndarray,
     inside: np.ndarray,
     left_out: Collection[int],
     *,
-    n_types: int,
-    members: Sequence[FitSettings],
-    max_genes: int | None,
-    seed: int,
-    device: str = "cpu",
     most_folds: int = MOST_FOLDS,
 ) -> dict[int, dict[str, Any]]:
     """A row for each type of `left_out`: a model of the cells `others`, which has none of these types, asked about the
@@ -144,6 +116,8 @@ def without_types(
 
     Nothing where fewer than two types can be learned, or no known cell is inside.
     """
+    counts, library_size, codes, donors = given.counts, given.library_size, given.codes, given.donors
+    n_types, seed, device = len(given.cell_types), given.seed, given.device
     learned = np.bincount(codes[others], minlength=n_types) >= FEWEST_CELLS
     others = others[learned[codes[others]]]
     unknown = {code: inside[codes[inside] == code] for code in left_out if (codes[inside] == code).any()}
@@ -152,15 +126,15 @@ def without_types(
         return {}
     train, validation = with_validation(others, codes, seed=seed)
     of_train = counts[train], library_size[train]
-    columns = choose_panel(*of_train, normalize(*of_train), codes[train], max_genes=max_genes)
+    columns = choose_panel(*of_train, normalize(*of_train), codes[train], max_genes=given.max_genes)
     panel = counts[:, columns]
     panel.sort_indices()
     x = normalize(panel, library_size)
     data = FitData(x, codes, train, validation, n_types)
-    fitted = fit_ensemble(data, members=members, seed=seed, device=device)
+    fitted = fit_ensemble(data, members=given.members, seed=seed, device=device)
     score, embedding = score_of(fitted.classifiers, x, codes, train)
     plan = plan_folds(codes, donors, data.seen, seed=seed, most=most_folds)
-    folds = fit_out_of_fold(data, plan, members=members, seed=seed, device=device)
+    folds = fit_out_of_fold(data, plan, members=given.members, seed=seed, device=device)
     calibration = novelty_of_folds(folds, x, codes)[threshold_cells(folds, codes)]
     if len(calibration) == 0:
         return {}

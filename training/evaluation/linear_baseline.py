@@ -5,11 +5,14 @@ import warnings
 import numpy as np
 import scipy.sparse as sp
 
+from ..cells.draw_cells import draw_cells
 from ..network.standardization import standardization
 
 MAX_ITERATIONS = 300
 MAX_CELLS = 20_000
 """Training cells of the baseline at most: dense rows of more would not fit beside the network's."""
+RARE = 50
+"""Cells of each type that are drawn before chance takes the rest."""
 CHUNK = 4096
 
 
@@ -26,7 +29,7 @@ class LinearBaseline:
         from sklearn.linear_model import LogisticRegression
 
         if len(cells) > MAX_CELLS:
-            cells = np.sort(_drawn(cells, codes[cells], np.random.default_rng(seed)))
+            cells = np.sort(cells[draw_cells(codes[cells], at_most=MAX_CELLS, at_least=RARE, seed=seed)])
         self.n_cells = len(cells)
         self._only = int(codes[cells[0]]) if (codes[cells] == codes[cells[0]]).all() else None
         self._mean, self._scale = standardization(x[cells])
@@ -47,15 +50,3 @@ class LinearBaseline:
 
     def _inputs(self, x: sp.csr_matrix) -> np.ndarray:
         return np.asarray((x.toarray() - self._mean) / self._scale, dtype=np.float32)
-
-
-def _drawn(cells: np.ndarray, codes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """`MAX_CELLS` of the cells, but of each type at least fifty where it has them."""
-    shuffled = generator.permutation(len(cells))
-    of_type = codes[shuffled]
-    order = np.argsort(of_type, kind="stable")
-    rank = np.empty(len(cells), dtype=int)
-    starts = np.r_[0, np.flatnonzero(np.diff(of_type[order])) + 1]
-    rank[order] = np.arange(len(cells)) - np.repeat(starts, np.diff(np.r_[starts, len(cells)]))
-    first = np.argsort(rank >= 50, kind="stable")
-    return np.asarray(cells[shuffled[first[:MAX_CELLS]]])

@@ -18,6 +18,7 @@ import scipy.sparse as sp
 from cellmark.schemas.errors import Finding, LabelError, ParameterError, SetupError
 from cellmark.schemas.manifest.marker_table import marker_table
 
+from ..cells.membership import membership
 from ..choices import Method
 
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -141,7 +142,7 @@ def _by_gene(found: Any, field: str, n_types: int) -> np.ndarray:
 
 def _more_in(x: sp.csr_matrix, codes: np.ndarray, n_types: int) -> np.ndarray:
     sizes = np.bincount(codes, minlength=n_types).astype(np.float64)[:, None]
-    membership = sp.csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(n_types, len(codes)))
-    sums = (membership @ x).toarray()
+    members = membership(codes, n_types)
+    sums = (members @ x).toarray()
     more: np.ndarray = sums / sizes > (sums.sum(axis=0) - sums) / (sizes.sum() - sizes)
     return more

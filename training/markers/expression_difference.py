@@ -3,6 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
+from ..cells.membership import membership
 from .label_permutation import gene_blocks, permuted_sums, standardize
 
 N_CELLS = 10_000
@@ -33,14 +34,14 @@ def expression_test(
     columns, codes = sp.csc_matrix(x[drawn]), codes[drawn]
     strata = None if strata is None else np.unique(strata[drawn], return_inverse=True)[1]
     sizes = np.bincount(codes, minlength=n_types)
-    membership = sp.csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(n_types, len(codes)))
+    members = membership(codes, n_types)
     reached = np.full((n_types, columns.shape[1]), float(n_permutations))
     for genes in gene_blocks(*columns.shape):
         # With the stratum's mean taken off, a permuted sum is 0 on average, and D is proportional to the sum.
         standardized, sd = standardize(columns[:, genes].toarray(), strata)
         varying = np.flatnonzero(sd > 0)
         values = standardized[:, varying]
-        observed = np.abs(membership @ values)
+        observed = np.abs(members @ values)
         enough = (observed - TIE * (observed + np.sqrt(sizes)[:, None])).astype(np.float32)
         counted = np.zeros(observed.shape)
         for sums in permuted_sums(

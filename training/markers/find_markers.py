@@ -10,6 +10,7 @@ import scipy.sparse as sp
 
 from cellmark.schemas.manifest.marker_table import marker_table
 
+from ..cells.draw_cells import draw_cells
 from ..network.contributions import TypeMeans, cell_contributions
 from ..network.folded_network import FoldedNetwork
 from .marker_ranking import absence_scores, evidence_scores, order_genes, separation, type_profiles
@@ -137,7 +138,7 @@ def _test_contributions(
 ) -> tuple[PermutationTest, Scores]:
     """The published test on contributions of correctly called cells, and the published ranking where asked for."""
     is_ranking = settings.ranking == "published"
-    rows = _draw_rows(cells.codes, N_CELLS_PUBLISHED if is_ranking else N_CELLS, seed=seed)
+    rows = draw_cells(cells.codes, at_most=N_CELLS_PUBLISHED if is_ranking else N_CELLS, seed=seed)
     found = cell_contributions(members, cells.x[rows], baselines, cells.codes[rows], cells.member_calls[:, rows])
     known = ~np.isnan(found[:, 0])
     found, codes = found[known], cells.codes[rows][known]
@@ -150,19 +151,6 @@ def _test_contributions(
         n_candidates=settings.n_candidates, seed=seed, test=test,
     )  # fmt: skip
     return test, Scores(ranking.marker_score, np.maximum(ranking.rank, 0), ranking.fold_level)
-
-
-def _draw_rows(codes: np.ndarray, n: int, *, seed: int) -> np.ndarray:
-    """At most `n` cells, sorted; of more, the same number of each type as far as it has them."""
-    if len(codes) <= n:
-        return np.arange(len(codes))
-    generator = np.random.default_rng(seed)
-    shuffled = generator.permutation(len(codes))
-    of_type = np.argsort(codes[shuffled], kind="stable")
-    sizes = np.bincount(codes)
-    place = np.concatenate([np.arange(size) for size in sizes])
-    chosen = np.argsort(place, kind="stable")[:n]
-    return np.sort(shuffled[of_type[chosen]])
 
 
 def _scores(scores: np.ndarray, tie_breaker: np.ndarray) -> Scores:

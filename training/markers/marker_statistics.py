@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.stats import false_discovery_control
 
+from ..cells.membership import membership
 from .expression_difference import expression_test
 from .type_auc import type_auc
 
@@ -67,8 +68,8 @@ def group_means(x: sp.csr_matrix, codes: np.ndarray, *, n_types: int) -> tuple[n
     `x`: CSR, cells x genes; `codes`: int [cells].
     """
     sizes = np.bincount(codes, minlength=n_types)[:, None].astype(np.float64)
-    membership = sp.csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(n_types, len(codes)))
-    sums = (membership @ x.astype(np.float64)).toarray()
+    members = membership(codes, n_types)
+    sums = (members @ x.astype(np.float64)).toarray()
     others = len(codes) - sizes
     # Sums over the other types, not the total less the type: what nobody else has is exactly 0.
     rest = (1 - np.eye(n_types)) @ sums

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
 from scipy.stats import false_discovery_control
 
 from cellmark.schemas.errors import Finding, LabelError, ParameterError
 
+from ..cells.membership import membership
 from .label_permutation import gene_blocks, permuted_sums, standardize
 
 TIE = 1e-5
@@ -52,12 +52,12 @@ def permutation_test(
         )
     codes = np.searchsorted(present, codes)
     sizes = sizes[present, None]
-    membership = sp.csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(len(present), len(codes)))
+    members = membership(codes, len(present))
     n_genes = contributions.shape[1]
     t_statistic, at_least = np.zeros(n_genes), np.zeros(n_genes)
     for genes in gene_blocks(*contributions.shape):
         standardized, sd = standardize(contributions[:, genes])
-        t = ((membership @ standardized) / sizes).var(axis=0)
+        t = ((members @ standardized) / sizes).var(axis=0)
         t_statistic[genes] = t * sd**2
         varying = np.flatnonzero(sd > 0)
         reached = np.zeros(len(varying))

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
+from ..cells.membership import membership
+
 
 @dataclass(frozen=True)
 class Pseudobulk:
@@ -37,9 +39,9 @@ def pseudobulk(x: sp.csr_matrix, codes: np.ndarray, samples: np.ndarray, *, n_ty
     """
     rows = samples * n_types + codes
     sizes = np.bincount(rows, minlength=n_samples * n_types)
-    membership = sp.csr_matrix((np.ones(len(rows)), (rows, np.arange(len(rows)))), shape=(len(sizes), len(rows)))
+    members = membership(rows, len(sizes))
     counts = sp.csr_matrix((np.expm1(x.data.astype(np.float64)), x.indices, x.indptr), shape=x.shape)
     expressed = sp.csr_matrix(((x.data > 0).astype(np.float64), x.indices, x.indptr), shape=x.shape)
     means = sp.diags(1 / np.maximum(sizes, 1))
-    expression, fraction = (sp.csr_matrix(means @ (membership @ of)) for of in (counts, expressed))
+    expression, fraction = (sp.csr_matrix(means @ (members @ of)) for of in (counts, expressed))
     return Pseudobulk(expression, fraction, sizes.reshape(n_samples, n_types))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
+from ..cells.membership import membership
 from ..choices import BaselineKind
 from .folded_network import FoldedNetwork
 
@@ -41,8 +42,8 @@ def mean_of_types(x: sp.csr_matrix, codes: np.ndarray, n_types: int) -> np.ndarr
     `x`: CSR, training cells x genes, normalised expression; `codes`: int [cells].
     """
     sizes = np.bincount(codes, minlength=n_types)
-    membership = sp.csr_matrix((1.0 / sizes[codes], (codes, np.arange(len(codes)))), shape=(n_types, len(codes)))
-    baseline: np.ndarray = (membership @ x).mean(axis=0)
+    means = sp.diags(1 / np.maximum(sizes, 1)) @ membership(codes, n_types)
+    baseline: np.ndarray = (means @ x).mean(axis=0)
     return np.asarray(baseline).ravel().astype(np.float32)
 
 
@@ -86,11 +87,11 @@ def type_means(
     right = np.flatnonzero(codes == calls)
     for cells, values, mean in _chunk_multipliers(members, x, baselines, codes, right):
         attributions = mean * (values - baselines)
-        membership = np.zeros((n_types, len(cells)), dtype=np.float32)
-        membership[codes[cells], np.arange(len(cells))] = 1
-        sums[0] += membership @ (mean * values)
-        sums[1] += membership @ attributions
-        sums[2] += membership @ np.abs(attributions)
+        of_type = np.zeros((n_types, len(cells)), dtype=np.float32)
+        of_type[codes[cells], np.arange(len(cells))] = 1
+        sums[0] += of_type @ (mean * values)
+        sums[1] += of_type @ attributions
+        sums[2] += of_type @ np.abs(attributions)
     n_cells = np.bincount(codes[right], minlength=n_types)
     means = sums / np.maximum(n_cells, 1)[None, :, None]
     return TypeMeans(means[0], means[1], means[2], n_cells)

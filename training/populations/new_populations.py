@@ -15,6 +15,7 @@ from cellmark.schemas.errors import Finding
 from cellmark.schemas.normalization import normalize
 
 from ..cells.cli_numbers import check_range
+from ..cells.membership import membership
 from ..markers.gene_lists import gene_list, select
 from ..markers.marker_ranking import type_profiles
 from .cells_alike import cells_alike
@@ -175,11 +176,11 @@ def _mixture(linear: np.ndarray, types: tuple[str, ...]) -> str | None:
 
 def _means(x: sp.csr_matrix, codes: np.ndarray, n_groups: int) -> tuple[np.ndarray, np.ndarray]:
     """Fraction of cells with a count, and mean counts per 10,000, [groups, genes] each."""
-    member = sp.csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(n_groups, len(codes)))
+    members = membership(codes, n_groups)
     sizes = np.bincount(codes, minlength=n_groups)[:, None]
 
     def mean(values: np.ndarray) -> np.ndarray:
-        sums: np.ndarray = (member @ sp.csr_matrix((values, x.indices, x.indptr), shape=x.shape)).toarray() / sizes
+        sums: np.ndarray = (members @ sp.csr_matrix((values, x.indices, x.indptr), shape=x.shape)).toarray() / sizes
         return sums
 
     return mean((x.data > 0).astype(np.float64)), mean(np.expm1(x.data.astype(np.float64)))

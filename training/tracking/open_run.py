@@ -1,6 +1,5 @@
 """An MLflow client and a run that ends with its block; nothing global is set."""
 
-import getpass
 import os
 import signal
 import threading
@@ -10,8 +9,9 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from cellmark.schemas.errors import CellmarkError, Finding, RegistryError
+from cellmark.schemas.tracking.experiment import current_user, find_experiment
 from cellmark.schemas.tracking.reach_tracking import check_reachable
-from cellmark.schemas.tracking.tracking_uri import artifact_root, public_uri, quiet_mlflow
+from cellmark.schemas.tracking.tracking_uri import public_uri, quiet_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -50,8 +50,15 @@ def start_run(client: "MlflowClient", *, experiment: str | None, run_name: str, 
             for key, value in tags.items():
                 client.set_tag(run_id, key, value)
             return run
-        tags = {"mlflow.user": user(), "mlflow.source.name": "cellmark train", "mlflow.source.type": "LOCAL", **tags}
-        return client.create_run(find_experiment(client, experiment), tags=tags, run_name=run_name)
+        tags = {
+            "mlflow.user": current_user(),
+            "mlflow.source.name": "cellmark train",
+            "mlflow.source.type": "LOCAL",
+            **tags,
+        }
+        return client.create_run(
+            find_experiment(client, experiment, default=DEFAULT_EXPERIMENT), tags=tags, run_name=run_name
+        )
 
 
 def continue_run(client: "MlflowClient", run_id: str) -> "Run":
@@ -71,22 +78,6 @@ def continue_run(client: "MlflowClient", run_id: str) -> "Run":
         found = f"{run_id!r}, which is {run.info.status.lower()} ({run.info.lifecycle_stage})"
         raise RegistryError(Finding("RUN_UNKNOWN", "MLFLOW_RUN_ID", expected, found, remedy))
     return run
-
-
-def find_experiment(client: "MlflowClient", name: str | None) -> str:
-    """Id of the experiment: `name`, else `MLFLOW_EXPERIMENT_NAME`, else `MLFLOW_EXPERIMENT_ID`, else `cellmark`.
-
-    It is made when missing; of a SQLite store, its files then lie in `mlartifacts` beside the database.
-    """
-    name = name or os.environ.get("MLFLOW_EXPERIMENT_NAME")
-    if name is None and os.environ.get("MLFLOW_EXPERIMENT_ID"):
-        return os.environ["MLFLOW_EXPERIMENT_ID"]
-    name = name or DEFAULT_EXPERIMENT
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        return str(found.experiment_id)
-    root = artifact_root(client.tracking_uri)
-    return str(client.create_experiment(name, artifact_location=str(root) if root else None))
 
 
 @contextmanager
@@ -158,11 +149,3 @@ def quiet_logs() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-
-
-def user() -> str:
-    """Who runs this; a container may have no name for its user."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return "unknown"

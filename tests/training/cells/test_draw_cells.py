@@ -22,3 +22,12 @@ def test_a_seed_names_the_sample() -> None:
     codes = np.repeat([0, 1], 500)
     samples = [draw_cells(codes, at_most=50, seed=seed).tolist() for seed in (1, 1, 2)]
     assert samples[0] == samples[1] != samples[2]
+
+
+def test_of_common_types_chance_draws_more_and_rare_types_stay() -> None:
+    codes = np.r_[np.zeros(500, dtype=int), np.ones(200, dtype=int), np.full(30, 2)]
+    drawn = draw_cells(codes, at_most=180, at_least=50, seed=0)
+    assert len(drawn) == len(set(drawn.tolist())) == 180
+    first, second, rare = np.bincount(codes[drawn]).tolist()
+    assert rare == 30
+    assert first > second >= 50

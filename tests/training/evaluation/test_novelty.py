@@ -1,5 +1,7 @@
 """The novelty score: distances against SciPy, strange cells above known ones, the threshold, types left out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -7,7 +9,7 @@ from onnx import TensorProto, helper
 from scipy.spatial.distance import mahalanobis
 
 from cellmark.schemas.manifest.manifest_trust import LeftOutType
-from cellmark.training.evaluation.left_out_types import left_out_types, some_left_out, without_type, without_types
+from cellmark.training.evaluation.left_out_types import TypesOut, left_out_types, some_left_out, without_types
 from cellmark.training.evaluation.novelty_of_cells import novelty_threshold, threshold_cells
 from cellmark.training.evaluation.novelty_score import SHRINKAGE, MemberOutputs, _whiten, fit_novelty, novelty_rows
 from cellmark.training.evaluation.novelty_section import novelty_section
@@ -110,6 +112,10 @@ def test_folds_that_could_not_learn_types_of_many_cells_do_not_settle_the_thresh
     assert none.like_the_registered(codes).all()
 
 
+def types_out(cells: tuple[np.ndarray, ...], names: str = "klmn", *, n_members: int = 1, seed: int = 0) -> TypesOut:
+    return TypesOut(*cells, tuple(names), variations(SHORT, n_members=n_members), max_genes=None, seed=seed)
+
+
 def cells_of_four_types(*, n_per_type: int = 90) -> tuple[sp.csr_matrix, np.ndarray, np.ndarray, np.ndarray]:
     generator = np.random.default_rng(0)
     codes = np.repeat(np.arange(4), n_per_type)
@@ -125,10 +131,7 @@ def test_a_type_that_was_left_out_is_told_from_those_that_were_learned() -> None
     counts, library_size, codes, donors = cells_of_four_types()
     plan = FoldPlan("donors", ("a", "b", "c"), np.unique(donors, return_inverse=True)[1])
     steps: list[str] = []
-    rows = left_out_types(
-        counts, library_size, codes, donors, ("k", "l", "m", "n"), plan, members=variations(SHORT, n_members=2),
-        max_genes=None, seed=0, on_step=steps.append,
-    )  # fmt: skip
+    rows = left_out_types(types_out((counts, library_size, codes, donors), n_members=2), plan, on_step=steps.append)
     entries = [LeftOutType.model_validate(row) for row in rows]
     assert [(entry.cell_type, entry.fold) for entry in entries] == [(t, f) for f in "abc" for t in "klmn"]
     assert len(steps) == 12
@@ -142,37 +145,32 @@ def test_a_few_types_are_left_out_together_of_the_fold_that_leaves_most_cells() 
     counts, library_size, codes, donors = cells_of_four_types()
     donors = np.where((donors == "c") & (np.arange(len(donors)) % 2 == 0), "a", donors)  # c is the smallest
     plan = FoldPlan("donors", ("a", "b", "c"), np.unique(donors, return_inverse=True)[1])
-    given = counts, library_size, codes, donors, ("k", "l", "m", "n"), plan
-    settings = {"members": variations(SHORT, n_members=5), "max_genes": None}
-    (row,) = some_left_out(*given, seed=0, **settings)  # type: ignore[arg-type]
+    given = types_out((counts, library_size, codes, donors), n_members=5)
+    (row,) = some_left_out(given, plan)
     entry = LeftOutType.model_validate(row)
     assert (entry.fold, entry.together) == ("c", [])  # a third of four types
     assert entry.n_unknown == ((donors == "c") & (codes == "klmn".index(entry.cell_type))).sum()
     assert entry.n_known + entry.n_unknown == (donors == "c").sum()
     assert entry.auroc > 0.9
-    drawn = {some_left_out(*given, seed=seed, **settings)[0]["cell_type"] for seed in range(3)}  # type: ignore[arg-type]
+    drawn = {some_left_out(replace(given, seed=seed), plan)[0]["cell_type"] for seed in range(3)}
     assert len(drawn) > 1
-    assert some_left_out(*given, seed=0, **settings) == [row]  # type: ignore[arg-type]
+    assert some_left_out(given, plan) == [row]
 
 
 def test_of_two_types_none_can_be_left_out() -> None:
     counts, library_size, codes, donors = cells_of_four_types()
     two = np.flatnonzero(codes < 2)
     plan = FoldPlan("donors", ("a", "b", "c"), np.unique(donors[two], return_inverse=True)[1])
-    assert some_left_out(
-        counts[two], library_size[two], codes[two], donors[two], ("k", "l"), plan, max_genes=None, seed=0,
-        members=variations(SHORT, n_members=1),
-    ) == []  # fmt: skip
+    given = types_out((counts[two], library_size[two], codes[two], donors[two]), "kl")
+    assert some_left_out(given, plan) == []
 
 
 def test_types_left_out_together_are_each_compared_with_the_known_ones() -> None:
     counts, library_size, codes, donors = cells_of_four_types()
     inside = np.flatnonzero(donors == "a")
     others = np.flatnonzero((donors != "a") & (codes < 2))
-    rows = without_types(
-        counts, library_size, codes, donors, others, inside, [2, 3], n_types=4, members=variations(SHORT, n_members=1),
-        max_genes=None, seed=0, most_folds=2,
-    )  # fmt: skip
+    given = types_out((counts, library_size, codes, donors))
+    rows = without_types(given, others, inside, [2, 3], most_folds=2)
     assert set(rows) == {2, 3}
     assert all((row["n_unknown"], row["n_known"]) == (30, 60) for row in rows.values())
     assert rows[2]["known_refused"] == rows[3]["known_refused"]
@@ -181,11 +179,10 @@ def test_types_left_out_together_are_each_compared_with_the_known_ones() -> None
 def test_small_types_are_not_left_out_and_nothing_to_compare_gives_no_row() -> None:
     counts, library_size, codes, donors = cells_of_four_types(n_per_type=12)
     plan = FoldPlan("donors", ("a", "b", "c"), np.unique(donors, return_inverse=True)[1])
-    given = counts, library_size, codes, donors
-    settings = {"members": variations(SHORT, n_members=1), "max_genes": None, "seed": 0}
-    assert left_out_types(*given, ("k", "l", "m", "n"), plan, **settings) == []  # type: ignore[arg-type]
+    given = types_out((counts, library_size, codes, donors))
+    assert left_out_types(given, plan) == []
     inside, others = np.flatnonzero(donors == "a"), np.flatnonzero((donors != "a") & (codes == 1))
-    assert without_type(*given, others, inside, 0, n_types=4, **settings) is None  # type: ignore[arg-type]
+    assert without_types(given, others, inside, [0]) == {}
 
 
 def test_the_graph_keeps_small_distances_of_types_that_lie_far_apart() -> None:

@@ -7,7 +7,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from cellmark.schemas.normalization import normalize, row_sums
-from cellmark.training.evaluation import linear_baseline
 from cellmark.training.evaluation.linear_baseline import LinearBaseline
 from cellmark.training.evaluation.poorer_input import confidence_curve, depth_curve, partial_panel_curve, with_baseline
 
@@ -74,11 +73,3 @@ def test_the_baseline_calls_as_scikit_learn_does_on_standardised_genes(linear: L
     other, _ = draw(seed=2)
     assert (linear.calls(other) == expected.predict(scaler.transform(other.toarray()))).mean() > 0.99
     assert linear.calls(other[:0]).shape == (0,)
-
-
-def test_of_many_cells_some_are_drawn_and_rare_types_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(linear_baseline, "MAX_CELLS", 120)
-    codes = np.r_[np.zeros(500, dtype=int), np.ones(30, dtype=int)]
-    drawn = linear_baseline._drawn(np.arange(1000, 1530), codes, np.random.default_rng(0)) - 1000
-    assert len(drawn) == len(set(drawn.tolist())) == 120
-    assert np.bincount(codes[drawn]).tolist() == [90, 30]
