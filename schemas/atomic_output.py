@@ -21,7 +21,7 @@ def refuse_existing(path: Path, *, force: bool) -> None:
         raise unwritable(path, error) from error
     if not force:
         raise OutputError(
-            Finding("OUTPUT_EXISTS", str(path), "a place where nothing is yet", "something that exists",
+            Finding("OUTPUT_EXISTS", str(path), "a new output", "one that already exists",
                     "Name another output, or replace this one with --force.")
         )  # fmt: skip
 

@@ -40,7 +40,7 @@ def request_findings(errors: Iterable[Mapping[str, Any]]) -> list[Finding]:
             places[0] if len(places) == 1 else pattern,
             EXPECTED.get(kind, "a value as documented"),
             found if len(places) == 1 else f"{found}, in {len(places)} places",
-            "Leave the field away." if kind == "extra_forbidden" else "GET /openapi.json describes the body.",
+            "Omit the field." if kind == "extra_forbidden" else "GET /openapi.json describes the body.",
             examples=() if len(places) == 1 else tuple(places[:N_EXAMPLES]),
         )
         for (pattern, kind, found), places in grouped.items()
@@ -48,7 +48,7 @@ def request_findings(errors: Iterable[Mapping[str, Any]]) -> list[Finding]:
     if len(findings) > MOST_FINDINGS:
         rest = len(findings) - MOST_FINDINGS
         last = Finding("REQUEST_INVALID", "body", "a body as documented", f"{rest} more kinds of mistakes",
-                       "Mend the others first.")  # fmt: skip
+                       "Fix the others first.")  # fmt: skip
         findings = [*findings[:MOST_FINDINGS], last]
     return findings
 

@@ -106,7 +106,7 @@ def _cells(body: CellsRequest) -> RequestCells:
     if unknown:
         findings.append(
             Finding("GENE_UNKNOWN_KEY", "cells[*].counts", "only genes that `genes` names", f"{len(unknown)} others",
-                    "Add them to `genes`, which lists all genes measured, or leave `genes` away.", "error",
+                    "Add them to `genes`, which lists all genes measured, or omit `genes`.", "error",
                     tuple(unknown[:N_EXAMPLES]))
         )  # fmt: skip
         column |= dict.fromkeys(unknown, -1)

@@ -41,6 +41,6 @@ def _unsafe(folder: Path, found: str, path: str) -> ReadError:
     inside = os.path.relpath(path, os.path.realpath(folder))[:200]
     return ReadError(
         Finding("FILE_UNREADABLE", str(folder), "plain files inside the folder", found,
-                "Copy what it points to into the folder; on the command line --trusted reads your own data as it lies.",
+                "Copy what it points to into the folder. On the command line --trusted reads your own data as it is.",
                 "error", (inside,))
     )  # fmt: skip

@@ -40,7 +40,7 @@ class _LimitedStream(io.RawIOBase):
             )  # fmt: skip
         if self._is_text and b"\0" in block:
             raise ReadError(
-                Finding("TABLE_INVALID", str(self._path), "text in UTF-8", "bytes that are zero, which no text has",
+                Finding("TABLE_INVALID", str(self._path), "text in UTF-8", "zero bytes, which text does not contain",
                         "Write the table as UTF-8 (UTF-16 is not read), or check that the file is a table.")
             )  # fmt: skip
         return len(block)

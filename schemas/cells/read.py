@@ -97,10 +97,10 @@ def _check_arguments(location: Path, suffix: str, layer: str | None, genes_by_ce
     if layer is not None and suffix not in (".h5ad", ".zarr"):
         raise ParameterError(
             Finding("PARAMETER_INVALID", "layer", "an .h5ad or .zarr, which have layers", location.name,
-                    "Leave --layer away for this input.")
+                    "Omit --layer for this input.")
         )  # fmt: skip
     if genes_by_cells and suffix not in TABLES:
         raise ParameterError(
             Finding("PARAMETER_INVALID", "genes_by_cells", "a table (.csv or .tsv)", location.name,
-                    "Leave --genes-by-cells away for this input.")
+                    "Omit --genes-by-cells for this input.")
         )  # fmt: skip

@@ -104,7 +104,7 @@ def to_csr(X: Any, where: str) -> sp.csr_matrix:
 
 def _mend_type(dtype: np.dtype[Any]) -> str:
     if dtype.kind == "c":
-        return "Hand in the raw counts: complex numbers are none."
+        return "Provide the raw counts: complex numbers are not counts."
     return "Convert it: adata.X = scipy.sparse.csr_matrix(adata.X.astype('float32'))."
 
 
@@ -117,7 +117,7 @@ def _check_structure(X: Any, where: str) -> None:
     except ValueError as error:
         raise ReadError(
             Finding("MATRIX_INVALID", where, "a sparse matrix whose parts fit together", str(error),
-                    "Make it again from what it was made of; X.check_format() tells more.")
+                    "Build it again from its source. X.check_format() shows the fault.")
         ) from error  # fmt: skip
 
 

@@ -164,7 +164,7 @@ def _check_orientation(path: Path, layout: TableLayout, row_names: np.ndarray, *
     if genes_by_cells:
         swapped = names_swapped(gene_names=rows, cell_ids=layout.names, rows_are=layout.corner, genes_in_rows=True)
         expected, found = "genes in rows, cells in columns", "what looks like cells in rows and genes in columns"
-        remedy = "Leave --genes-by-cells away (genes_by_cells=False in Python)."
+        remedy = "Omit --genes-by-cells (genes_by_cells=False in Python)."
     else:
         swapped = names_swapped(gene_names=layout.names, cell_ids=rows, rows_are=layout.corner, genes_in_rows=False)
         expected, found = "cells in rows, genes in columns", "what looks like genes in rows and cells in columns"

@@ -195,7 +195,7 @@ def _tenx_cells(
     if types is not None and len(types) and not (types == GENE_EXPRESSION).any():
         raise ReadError(
             Finding("NO_GENES", str(path), f"features of type {GENE_EXPRESSION}", f"only {', '.join(types.unique())}",
-                    "Hand in the file that holds the gene expression of these cells.")
+                    "Provide the file that holds the gene expression of these cells.")
         )  # fmt: skip
     is_gene, notes = gene_features(frame)
     if is_gene is not None:

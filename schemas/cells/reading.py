@@ -46,7 +46,7 @@ def unknown_layer(layer: str, there: list[str]) -> ReadError:
     listed = ", ".join(there) or "none"
     return ReadError(
         Finding("LAYER_UNKNOWN", "layer", f"a layer of the input (there are: {listed})", repr(layer),
-                "Name one of them with --layer (layer= in Python), or leave it away to use X.")
+                "Name one of them with --layer (layer= in Python), or omit it to use X.")
     )  # fmt: skip
 
 
@@ -73,10 +73,10 @@ def gene_features(var: pd.DataFrame) -> tuple[np.ndarray | None, tuple[Finding, 
         counted = ", ".join(f"{number} {name}" for name, number in types.value_counts().items())
         raise ReadError(
             Finding("FEATURES_NOT_GENES", "var['feature_types']", GENE_EXPRESSION, counted,
-                    "Hand in the part of the experiment that counted genes.")
+                    "Provide the part of the experiment that counted genes.")
         )  # fmt: skip
     if is_gene.all() or not (types == GENE_EXPRESSION).any():
         return None, ()
     counted = ", ".join(f"{number} {name}" for name, number in types[~is_gene].value_counts().items())
-    note = Finding("FEATURES_DROPPED", "var['feature_types']", GENE_EXPRESSION, counted, "They were left out.", "info")
+    note = Finding("FEATURES_DROPPED", "var['feature_types']", GENE_EXPRESSION, counted, "They were ignored.", "info")
     return is_gene, (note,)

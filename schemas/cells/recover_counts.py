@@ -23,7 +23,7 @@ FEWEST_VALUES = 10
 OTHER_TOTAL = 0.02
 """How far, relatively, a cell's total may be from the one that the cells were brought to."""
 
-HAND_IN = "Hand in the raw counts themselves: name the layer that holds them with --layer (layer= in Python)."
+HAND_IN = "Provide the raw counts themselves: name the layer that holds them with --layer (layer= in Python)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def recover_source(source: CellSource) -> CellSource:
     state = detect_state(sample)
     if state.name == "counts":
         note = Finding("COUNTS_RECOVERED", source.counts_from, "values to recover counts from", "raw counts",
-                       "They are used as they are: --recover-counts (recover_counts=True) can be left away.",
+                       "They are used as they are: --recover-counts (recover_counts=True) can be omitted.",
                        "info")  # fmt: skip
         return RecoveredCells(source, None, note)
     _require_recoverable(state, source.counts_from)

@@ -56,7 +56,7 @@ class CountsProblems:
         """One error per kind of problem. `counts_from`: where the values came from, such as `X`. `looks_like`,
         `remedy`: what negative and fractional values turned out to be, and what mends it.
         """
-        raw = remedy or "Hand in raw counts: name the layer that holds them with --layer (layer= in Python)."
+        raw = remedy or "Provide raw counts: name the layer that holds them with --layer (layer= in Python)."
         found: list[Finding] = []
 
         def add(code: str, kind: str, expected: str, text: str, remedy: str) -> None:

@@ -34,7 +34,7 @@ def donor_findings(
     if missing.any():
         found.append(
             Finding("DONOR_MISSING", where, "a donor for every cell", f"{int(missing.sum())} cells without",
-                    "Fill the column, take these cells out, or leave --donor away.", "error",
+                    "Fill the column, remove these cells, or omit --donor.", "error",
                     tuple(map(str, obs.index[missing][:N_EXAMPLES])))
         )  # fmt: skip
     if len(names) == 0:
@@ -60,7 +60,7 @@ def type_findings(
     if large.sum() > 1 and (spread[large] == 1).all() and ((table[large] > 0).sum(axis=0) <= 1).all():
         yield Finding(
             "DONOR_DOUBTFUL", where, "donors with several cell types each", "one donor for each type, and the reverse",
-            "Name the column of donors; cells of one sort each cannot be told from their donor.", grave,
+            "Name the column of donors. Where each donor has one type only, donor and type cannot be separated.", grave,
             tuple(brief(str(name)) for name in donors[:N_EXAMPLES]),
         )  # fmt: skip
         return
@@ -71,7 +71,7 @@ def type_findings(
         yield Finding(
             "TYPE_ONE_DONOR", where, "every cell type in at least two donors",
             f"{len(single)} in one alone: {', '.join(listed[:10])}{' and more' if len(listed) > 10 else ''}",
-            "How well they are found in another donor cannot be measured; add donors, or leave --donor away to split "
+            "How well they are found in another donor cannot be measured; add donors, or omit --donor to split "
             "by cells.", "warning",
         )  # fmt: skip
 
@@ -82,8 +82,8 @@ def _unknown(obs: pd.DataFrame, donor: str) -> Finding:
     return Finding(
         "DONOR_COLUMN_UNKNOWN", "donor", "a column of obs",
         there if donor not in obs.columns else f"several called {donor!r}",
-        (f"Name the column of donors, --donor {' or --donor '.join(map(repr, likely))}, or leave it away."
-         if likely and donor not in obs.columns else "Name the column of donors with --donor, or leave it away."),
+        (f"Name the column of donors, --donor {' or --donor '.join(map(repr, likely))}, or omit it."
+         if likely and donor not in obs.columns else "Name the column of donors with --donor, or omit it."),
     )  # fmt: skip
 
 
@@ -91,7 +91,7 @@ def _number_findings(names: np.ndarray, n_cells: int, where: str, grave: Severit
     if len(names) == 1:
         yield Finding(
             "DONOR_ONE", where, "at least two donors, one of them to be held out", f"one: {shown(str(names[0]))}",
-            "Leave --donor away to split by cells, or name the column that tells donors apart.", grave,
+            "Omit --donor to split by cells, or name the column that holds the donors.", grave,
         )  # fmt: skip
     elif len(names) == n_cells:
         yield Finding(

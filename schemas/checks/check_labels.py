@@ -72,7 +72,7 @@ def label_column_findings(obs: pd.DataFrame, label: str) -> tuple[Finding, ...]:
     if isinstance(obs[label], pd.DataFrame):
         return (
             Finding("LABEL_COLUMN_UNKNOWN", "label", "one column of obs", f"several called {label!r}",
-                    "Take all but one of them out of obs."),
+                    "Remove all but one of them from obs."),
         )  # fmt: skip
     missing = missing_labels(obs[label])
     if not missing.any():
@@ -81,7 +81,7 @@ def label_column_findings(obs: pd.DataFrame, label: str) -> tuple[Finding, ...]:
     has_label = f"{column}.notna()" if obs[label].isna().any() else f"{column}.astype(str).str.strip() != ''"
     return (
         Finding("LABEL_MISSING", f"obs[{label!r}]", "a label for every cell", f"{int(missing.sum())} cells without",
-                f"Take these cells out before training: adata = adata[{has_label}].",
+                f"Remove these cells before training: adata = adata[{has_label}].",
                 "error", tuple(map(str, obs.index[missing][:N_EXAMPLES]))),
     )  # fmt: skip
 
@@ -134,7 +134,7 @@ def size_findings(labels: LabelNames, label: str, *, min_cells: int) -> tuple[Fi
         Finding("CELL_TYPES_DROPPED", "label", f"at least {min_cells} cells of a type",
                 ", ".join(f"{brief(name)} ({size})" for name, size in small[:50])
                 + (f" and {len(small) - 50} more" if len(small) > 50 else ""),
-                "These types were left out; lower --min-cells to keep them.", "warning"),
+                "These types were removed. Lower --min-cells to keep them.", "warning"),
     )  # fmt: skip
 
 
@@ -185,7 +185,7 @@ def _hidden(labels: LabelNames, where: str) -> Iterable[Finding]:
     if spaced:
         yield Finding(
             "LABEL_SPACES", where, "labels without stray spaces", f"{len(spaced)} with spaces at an end or in a row",
-            f"Take them out: adata.{where} = adata.{where}.astype(str).str.split().str.join(' ').", "warning",
+            f"Remove them: adata.{where} = adata.{where}.astype(str).str.split().str.join(' ').", "warning",
             tuple(map(shown, spaced[:N_EXAMPLES])),
         )  # fmt: skip
     if hidden:
@@ -232,7 +232,7 @@ def _reserved(labels: LabelNames, where: str) -> Iterable[Finding]:
             f"no label {UNASSIGNED!r}, which is the answer for a cell that is not called, and none with {SEPARATOR!r}, "
             "which joins the types of a set",
             f"{len(ours)} such labels",
-            f"Take the cells without a type out, adata = adata[adata.{where} != {ours[0]!a}], or rename the type.",
+            f"Remove the cells without a type, adata = adata[adata.{where} != {ours[0]!a}], or rename the type.",
             "error",
             tuple(map(shown, ours[:N_EXAMPLES])),
         )

@@ -90,7 +90,7 @@ class MatrixWatch:
         if n_cells == 1:
             found.append(
                 Finding("CELL_ONE", self._source.name, "several cells", "one",
-                        "Nothing needs to be done; whether values are counts is told from this cell alone.", "info")
+                        "Nothing needs to be done. Whether values are counts was judged from this cell alone.", "info")
             )  # fmt: skip
         ids = self._source.cell_ids
         if self._shares:
@@ -100,7 +100,7 @@ class MatrixWatch:
                     Finding("CELLS_MITOCHONDRIAL", self._source.counts_from,
                             f"few cells with over {MOST_MITOCHONDRIAL:.0%} of their counts from mitochondria",
                             f"{int(dying.sum())} of {n_cells}",
-                            "Take dying cells out: sc.pp.calculate_qc_metrics, then adata = adata[keep].", "warning",
+                            "Remove dying cells: sc.pp.calculate_qc_metrics, then adata = adata[keep].", "warning",
                             tuple(map(str, ids[dying][:N_EXAMPLES])))
                 )  # fmt: skip
         totals = np.concatenate(self._totals) if self._totals else np.zeros(0)
@@ -134,6 +134,6 @@ def subset_findings(source: CellSource) -> tuple[Finding, ...]:
     why = "all marked highly_variable" if is_marked else "fewer than a whole transcriptome has"
     return (
         Finding("GENES_SUBSET", "var_names", "all genes that were measured", f"{source.n_vars} genes, {why}",
-                "Hand in the file from before genes were taken out, or name the column of each cell's total count: "
+                "Provide the file from before genes were taken out, or name the column of each cell's total count: "
                 "--library-size OBS_COLUMN (library_size=).", "warning"),
     )  # fmt: skip

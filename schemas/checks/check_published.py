@@ -166,7 +166,7 @@ def _gene_ids(var: pd.DataFrame, var_names: np.ndarray, organism: str) -> Iterab
     if not names.is_unique:
         repeated = names[names.duplicated()].unique()
         yield Finding("SCHEMA_GENE_IDS", "var_names", "each gene once", f"{len(repeated)} that occur more than once",
-                      "Sum or take out the copies.", "error", tuple(shown(str(name)) for name in
+                      "Sum or remove the copies.", "error", tuple(shown(str(name)) for name in
                                                                     repeated[:N_EXAMPLES]))  # fmt: skip
 
 
@@ -201,7 +201,7 @@ def _embeddings(n_cells: int, facts: AnndataFacts) -> Iterable[Finding]:
         if faults:
             yield Finding("SCHEMA_EMBEDDING_INVALID", f"obsm[{brief(embedding.name)!r}]",
                           "an array of finite numbers, cells x 2 or more", "; ".join(faults),
-                          f"Compute it again, or take it out: del adata.obsm[{brief(embedding.name)!r}].")  # fmt: skip
+                          f"Compute it again, or remove it: del adata.obsm[{brief(embedding.name)!r}].")  # fmt: skip
 
 
 def _storage(facts: AnndataFacts, share_of_zeros: float | None) -> Iterable[Finding]:

@@ -16,25 +16,25 @@ RECOVER = (
     "Python and over HTTP, or adata.X = recover_counts(adata.X).counts (from cellmark.schemas.cells.recover_counts)."
 )
 USUAL_NAMES = ("counts", "raw", "raw_counts")
-HAND_IN = "Hand in raw counts: name the layer that holds them with --layer (layer= in Python)."
+HAND_IN = "Provide raw counts: name the layer that holds them with --layer (layer= in Python)."
 BEFORE = {
-    "counts_times": "Divide by the factor, or hand in the counts from before.",
-    "counts_per": "Hand in the counts from before sc.pp.normalize_total.",
-    "transformed_counts_per": "Hand in the counts from before sc.pp.normalize_total and sc.pp.log1p.",
-    "counts_transformed": "Hand in the counts from before they were transformed.",
-    "total_per": "Hand in the reads or UMIs that were counted, from before they were divided by the length of genes.",
-    "transformed_total_per": "Hand in the reads or UMIs that were counted, from before they were normalised.",
-    "scaled": "Hand in the counts from before sc.pp.normalize_total, sc.pp.log1p and sc.pp.scale.",
-    "residuals": "Hand in the counts that the model was fitted to.",
-    "min_max": "Hand in the counts from before they were normalised and scaled.",
-    "binary": "Hand in the counts from before they were made binary.",
-    "rounded": "Hand in the counts from before they were normalised; rounding does not bring counts back.",
-    "rounded_log": "Hand in the counts from before they were transformed; rounding does not bring counts back.",
-    "depth_corrected": "Hand in the counts from before the correction (in Seurat, the assay RNA and not SCT).",
-    "corrected": "Hand in the counts from before the correction, or have it round to whole counts (SoupX: "
+    "counts_times": "Divide by the factor, or provide the counts from before.",
+    "counts_per": "Provide the counts from before sc.pp.normalize_total.",
+    "transformed_counts_per": "Provide the counts from before sc.pp.normalize_total and sc.pp.log1p.",
+    "counts_transformed": "Provide the counts from before they were transformed.",
+    "total_per": "Provide the reads or UMIs that were counted, from before they were divided by the length of genes.",
+    "transformed_total_per": "Provide the reads or UMIs that were counted, from before they were normalised.",
+    "scaled": "Provide the counts from before sc.pp.normalize_total, sc.pp.log1p and sc.pp.scale.",
+    "residuals": "Provide the counts that the model was fitted to.",
+    "min_max": "Provide the counts from before they were normalised and scaled.",
+    "binary": "Provide the counts from before they were made binary.",
+    "rounded": "Provide the counts from before they were normalised; rounding does not bring counts back.",
+    "rounded_log": "Provide the counts from before they were transformed; rounding does not bring counts back.",
+    "depth_corrected": "Provide the counts from before the correction (in Seurat, the assay RNA and not SCT).",
+    "corrected": "Provide the counts from before the correction, or have it round to whole counts (SoupX: "
     "roundToInt=TRUE), or round them: adata.X.data = adata.X.data.round().",
-    "imputed": "Hand in the counts from before the smoothing.",
-    "mixed": "Treat all cells alike: hand in the raw counts of these cells too, or leave these cells out.",
+    "imputed": "Provide the counts from before the smoothing.",
+    "mixed": "Treat all cells alike: provide the raw counts of these cells too, or leave these cells out.",
 }
 
 
@@ -80,7 +80,7 @@ def remedy(source: CellSource, state: ExpressionState) -> str:
 
 def _opened_by(other: OtherMatrix) -> str:
     if other.layer is None:
-        return "leave --layer away (layer=None in Python)"
+        return "omit --layer (layer=None in Python)"
     return f"--layer {other.layer} (layer={other.layer!r} in Python)"
 
 

@@ -42,7 +42,7 @@ class IdenticalCells:
         ids = source.cell_ids
         return (
             Finding("CELLS_IDENTICAL", source.counts_from, "cells that differ in their counts",
-                    f"{self._n_copies} cells with the very counts of another",
-                    "Take the copies out; they come from joining a file with itself or with a part of it.", "error",
+                    f"{self._n_copies} cells with exactly the counts of another",
+                    "Remove the copies. They come from joining a file with itself or with a part of it.", "error",
                     tuple(f"{ids[second]} = {ids[first]}" for first, second in self._pairs)),
         )  # fmt: skip

@@ -37,7 +37,7 @@ def transposed_findings(source: CellSource, panel: GenePanel | None = None) -> t
             "cells as rows and genes as columns",
             f"genes as rows: {len(ids)} x {len(names)}"
             + (f", {len(genes)} of the model's genes among the cell ids" if len(genes) else ""),
-            "Turn it: adata = adata.T.",
+            "Transpose it: adata = adata.T.",
             examples=tuple(map(str, examples[:5])),
         ),
     )

@@ -75,7 +75,7 @@ def constant_total(values: np.ndarray, indptr: np.ndarray) -> float | None:
 def per_in_words(total: float | None, what: str = "counts") -> str:
     """`counts per 10,000`."""
     if total is None:
-        return f"{what} per an N that cannot be told"
+        return f"{what} per an unknown N"
     return f"{what} per {total:,.0f}" if total >= 10 else f"{what} per {total:g}"
 
 

@@ -74,9 +74,9 @@ def in_words(measure: Measure) -> str:
         case "detection":
             return f"detection rates {100 * measure.effect:.1f} points off on average"
         case "confidence":
-            return f"{percent(measure.effect)} of cells less sure than 95 % of held-out cells of their type"
+            return f"{percent(measure.effect)} of cells less confident than 95 % of held-out cells of their type"
         case "novelty":
-            return f"{percent(measure.effect)} of cells stranger than 95 % of held-out cells of their type"
+            return f"{percent(measure.effect)} of cells more novel than 95 % of held-out cells of their type"
         case "unassigned":
             return f"{percent(measure.observed)} unassigned against {percent(measure.expected)} expected"
         case _:

@@ -75,7 +75,7 @@ def organism_finding(
         remedy = f"Keep the cells and genes of {model} alone, under their plain names, and hand these in."
     else:
         remedy = (
-            f"Use a model trained on {there} cells, or, knowing that calls get worse, replace each name by that of its "
+            f"Use a model trained on {there} cells, or, accepting worse calls, replace each name by that of its "
             f"ortholog in {model}."
         )
     if place != where:

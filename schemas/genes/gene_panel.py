@@ -193,8 +193,8 @@ def overlap_findings(
                 "var_names",
                 f"at least {min_share:.0%} of the model's {len(panel)} genes",
                 f"{match.n_matched} of them ({match.share:.1%})",
-                "Hand in all genes that were measured, also those without counts, train a model on shared genes, or, "
-                "knowing that calls get worse, lower the floor with --min-panel-share.",
+                "Provide all genes that were measured, also those without counts, train a model on shared genes, or, "
+                "accepting worse calls, lower the floor with --min-panel-share.",
                 examples=missing,
             ),
             *by_mass,

@@ -67,9 +67,9 @@ def evidence_findings(
                 "var_names",
                 f"genes that carry at least {floor:.1%} of the evidence that calls rest on (the attribution mass)",
                 f"{mass:.1%}, carried by {match.n_matched} of the model's {len(symbols)} genes",
-                "Hand in all genes that were measured, also those without counts; these matter most: "
+                "Provide all genes that were measured, also those without counts; these matter most: "
                 + ", ".join(symbols[column] for column in missing)
-                + ". Else train a model on shared genes, or, knowing that calls get worse, lower the floor with "
+                + ". Else train a model on shared genes, or, accepting worse calls, lower the floor with "
                 "--min-attribution-share (min_attribution_share in Python and over HTTP).",
                 examples=tuple(symbols[column] for column in missing[:5]),
             ),
@@ -87,7 +87,7 @@ def evidence_findings(
             f"genes that carry at least {evidence.min_type_mass:.1%} of the evidence for each type",
             f"less for {', '.join(evidence.cell_types[number] for number in thin)}",
             "Calls of these types are less certain than the model's measures say, and more of their cells are called "
-            "otherwise; hand in the genes that are missing, if they were measured.",
+            "otherwise; provide the genes that are missing, if they were measured.",
             "warning",
             tuple(_lacking(evidence, symbols, match.measured, number, masses[number]) for number in thin[:5]),
         ),
@@ -112,5 +112,5 @@ def check_attribution_share(share: float | None, evidence: PanelEvidence | None)
     if evidence is None:
         raise ParameterError(
             Finding("PARAMETER_INVALID", "min_attribution_share", "a model that stores its genes' attribution shares",
-                    "a model of an earlier version", "Leave the floor away, or train the model again.")
+                    "a model of an earlier version", "Omit the floor, or train the model again.")
         )  # fmt: skip

@@ -117,7 +117,7 @@ def _unlisted_findings(root: Path, manifest: Manifest) -> list[Finding]:
     there = {path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir()}
     return [
         Finding("BUNDLE_FILE_UNLISTED", name, "only files that the manifest lists", "one that it does not",
-                "Take the file out of the bundle's folder.")
+                "Remove the file from the bundle's folder.")
         for name in sorted(there - {*manifest.files, MANIFEST_NAME})
     ]  # fmt: skip
 

@@ -128,7 +128,7 @@ def annotate(
     if is_batch and trusted:
         raise ParameterError(
             Finding("PARAMETER_INVALID", "trusted", "one input", "a batch, of which one file must not stop the others",
-                    "Leave --trusted away, or annotate the file by itself.")
+                    "Omit --trusted, or annotate the file by itself.")
         )  # fmt: skip
     reading = {"layer": layer, "genes_by_cells": genes_by_cells, "recover_counts": recover_counts}
     if not is_batch:

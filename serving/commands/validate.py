@@ -125,7 +125,7 @@ def _check_options(profile: str, of_models: dict[str, Any], of_labels: dict[str,
         mend = "Give --profile train for labels and donors, and --model for the others."
     else:
         idle = [name for name, value in of_models.items() if value is not None]
-        mend = "Leave it away: a model is asked only of cells to annotate."
+        mend = "Omit it: a model is asked only of cells to annotate."
     if idle:
         raise ParameterError(
             Finding("PARAMETER_INVALID", idle[0], f"an option of --profile {profile}", ", ".join(idle), mend)

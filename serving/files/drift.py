@@ -113,7 +113,7 @@ def drift_of_calls(source: ModelSource, path: Path, *, distilled: bool = False, 
     by_second = facts.get("distilled") is True
     if digest is not None and distilled and not by_second:
         raise _calls_of_another(path, f"calls of the second annotator of {source.bundle.digest[:12]}",
-                                "those of the first one", "Leave --distilled away.")  # fmt: skip
+                                "those of the first one", "Omit --distilled.")  # fmt: skip
     distilled = distilled or by_second
     profile = read_profile(source.bundle, distilled=distilled)
     strangers = set(frame[BEST_CELL_TYPE].astype(str)) - set(profile.cell_types)

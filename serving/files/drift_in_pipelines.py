@@ -17,7 +17,7 @@ def check_experiment(experiment: str | None, *, log_to_mlflow: bool) -> None:
     if experiment is not None and not log_to_mlflow:
         raise ParameterError(
             Finding("PARAMETER_INVALID", "experiment", "with --log-to-mlflow", repr(experiment),
-                    "Add --log-to-mlflow, or leave --experiment away.")
+                    "Add --log-to-mlflow, or omit --experiment.")
         )  # fmt: skip
 
 

@@ -80,9 +80,9 @@ def cells_body(options: type[BaseModel], settings: ServiceSettings) -> dict[str,
         "content": {
             JSON: {"schema": {"oneOf": forms}, "example": EXAMPLE},
             MULTIPART: {"schema": form},
-            HDF5: binary("An .h5ad or a 10x .h5, told apart by their content."),
+            HDF5: binary("An .h5ad or a 10x .h5, distinguished by their content."),
             NPZ: binary(f"{NPZ_CONTENT[0].upper()}{NPZ_CONTENT[1:]}: the CSR form."),
-            ANY_FILE: binary("Any of the files, told apart by their content."),
+            ANY_FILE: binary("Any of the files, distinguished by their content."),
         },
     }
 

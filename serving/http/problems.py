@@ -72,7 +72,7 @@ def of_status(status: int, path: str, method: str) -> CellmarkError:
             finding = Finding("REQUEST_INVALID", where, "a request as documented", f"one refused with status {status}",
                               "GET /openapi.json describes every route.")  # fmt: skip
         case _:
-            finding = Finding("INTERNAL_ERROR", where, "an answer", "a fault of cellmark's own",
+            finding = Finding("INTERNAL_ERROR", where, "an answer", "an internal error of cellmark",
                               "Report it with the service's log; nothing is wrong with the request.")  # fmt: skip
     return RequestError(finding)
 

@@ -52,7 +52,7 @@ class ServedModel:
             # Whatever it was, the process has to stay alive and say that it is not ready.
             logger.exception("The model cannot be served")
             self._error = RequestError(
-                Finding("INTERNAL_ERROR", "model", "a model", "a fault of cellmark's own", "See the service's log.")
+                Finding("INTERNAL_ERROR", "model", "a model", "an internal error of cellmark", "See the service's log.")
             )
 
 

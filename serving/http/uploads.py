@@ -83,7 +83,7 @@ def _no_file_options(options: InputOptions, form: str) -> None:
     findings = [
         Finding("PARAMETER_INVALID", name, "an uploaded .h5ad, which has layers and obs columns", form, remedy)
         for name, value, remedy in (
-            ("layer", options.layer, "Leave it away for this input."),
+            ("layer", options.layer, "Omit it for this input."),
             ("library_size", options.library_size, "Send the numbers themselves with the cells."),
         )
         if value is not None

@@ -88,7 +88,7 @@ def find_version(client: "MlflowClient", wanted: VersionUri) -> "ModelVersion":
     raise RegistryError(
         Finding("MODEL_UNKNOWN", f"models:/{wanted.name}/{number}", f"a version of {wanted.name}",
                 f"none of that number; its versions are: {listed or 'none'}",
-                f"Name one of these; `cellmark models show {wanted.name}` tells more of them.")
+                f"Name one of these; `cellmark models show {wanted.name}` shows more about them.")
     )  # fmt: skip
 
 

@@ -83,7 +83,7 @@ def _check(version: str | None, alias: str | None, to: str) -> None:
     if version is not None and alias is not None:
         problems.append(
             Finding("PARAMETER_INVALID", "version", "a version or an alias of it", f"both, {version} and {alias}",
-                    "Leave one of them away.")
+                    "Omit one of them.")
         )  # fmt: skip
     if version is not None and not re.fullmatch(r"[1-9]\d*", version):
         problems.append(

@@ -116,7 +116,7 @@ class ReaderCells(RemoteCells):
 
     def _others(self, listed: object) -> tuple[OtherMatrix, ...]:
         if not isinstance(listed, list) or len(listed) > MOST_OTHERS:
-            raise BrokenMessageError("other matrices that are none")
+            raise BrokenMessageError("invalid other matrices")
         others = []
         for number, entry in enumerate(listed):
             if not isinstance(entry, list) or len(entry) != 2 or not isinstance(entry[1], str):
@@ -138,7 +138,7 @@ def _facts(told: object) -> AnndataFacts:
     try:
         facts = FACTS.validate_python(told)
     except ValidationError as error:
-        raise BrokenMessageError("facts that are none") from error
+        raise BrokenMessageError("invalid facts") from error
     if len(facts.uns) > MOST_KEYS or len(facts.embeddings) > MOST_EMBEDDINGS:
         raise BrokenMessageError("more facts than are asked for")
     return facts

@@ -120,14 +120,14 @@ def pack_findings(findings: Sequence[Finding]) -> list[dict[str, Any]]:
 def unpack_findings(given: object) -> tuple[Finding, ...]:
     """Findings as plain text of limited length. Raises `BrokenMessageError`."""
     if not isinstance(given, list) or len(given) > MOST_FINDINGS:
-        raise BrokenMessageError("findings that are none")
+        raise BrokenMessageError("invalid findings")
     return tuple(_finding(entry) for entry in given)
 
 
 def _finding(entry: object) -> Finding:
     names = ("code", "where", "expected", "found", "remedy", "severity")
     if not isinstance(entry, dict) or not all(isinstance(entry.get(name), str) for name in names):
-        raise BrokenMessageError("a finding that is none")
+        raise BrokenMessageError("an invalid finding")
     examples = entry.get("examples")
     if not isinstance(examples, list) or not all(isinstance(text, str) for text in examples):
         raise BrokenMessageError("examples that are no text")
@@ -151,7 +151,7 @@ def unpack_error(facts: dict[str, Any]) -> CellmarkError:
     findings = unpack_findings(facts.get("findings"))
     kind = ERRORS.get(str(facts.get("error")))
     if kind is None or not findings:
-        raise BrokenMessageError("an error that is none")
+        raise BrokenMessageError("an invalid error")
     return kind(*findings)
 
 
@@ -244,7 +244,7 @@ def _unpack_text(arrays: list[np.ndarray]) -> np.ndarray:
         raise BrokenMessageError("text without its lengths")
     content, lengths = arrays.pop(0), arrays.pop(0)
     if content.dtype != np.uint8 or lengths.dtype != np.int64:
-        raise BrokenMessageError("text that is none")
+        raise BrokenMessageError("invalid text")
     try:
         text = content.tobytes().decode("utf-8", "surrogatepass")
     except UnicodeDecodeError as error:

@@ -40,7 +40,7 @@ class Question:
         if self.target is not None and self.target == self.against:
             raise ParameterError(
                 Finding("PARAMETER_INVALID", "against", "another type than target", repr(self.against),
-                        "Name two different types, or leave one away.")
+                        "Name two different types, or omit one.")
             )  # fmt: skip
         if self.top < 1:
             raise ParameterError(

@@ -47,7 +47,7 @@ class CallRules:
             known = ", ".join(f"{one.error_rate:g}" for one in sets.levels) if sets is not None else ""
             raise ParameterError(
                 Finding("PARAMETER_INVALID", "label_set_error", known or "a model with label sets", f"{error_rate:g}",
-                        "Name one of the error rates that the model was calibrated for, or leave it away.")
+                        "Name one of the error rates that the model was calibrated for, or omit it.")
             )  # fmt: skip
         return cls(
             novelty_threshold=None if novelty is None else novelty.threshold,

@@ -33,7 +33,7 @@ class ComputedClusters:
         if self.resolution is not None and not 0.01 <= self.resolution <= 100:
             raise ParameterError(
                 Finding("PARAMETER_INVALID", "resolution", "from 0.01 to 100", f"{self.resolution:g}",
-                        "Leave it away for one by the number of cells.")
+                        "Omit it for one by the number of cells.")
             )  # fmt: skip
         load_clusters_step()
 

@@ -84,5 +84,5 @@ def _require(bundle: Bundle, column: str, what: str, *, option: str) -> None:
     if column not in bundle.markers or not bundle.markers[column].notna().any():
         raise ParameterError(
             Finding("PARAMETER_INVALID", option, f"a model whose marker table has {what}",
-                    f"none in {bundle.manifest.name}", "Train it again with this version, or leave the option away.")
+                    f"none in {bundle.manifest.name}", "Train it again with this version, or omit the option.")
         )  # fmt: skip

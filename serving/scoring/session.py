@@ -144,7 +144,7 @@ def _distilled(bundle: Bundle) -> str:
     if DISTILLED not in bundle.manifest.files:
         raise ParameterError(
             Finding("PARAMETER_INVALID", "distilled", f"a model with {DISTILLED}", "a model without a second annotator",
-                    "Train with --distill, or leave --distilled away.")
+                    "Train with --distill, or omit --distilled.")
         )  # fmt: skip
     return DISTILLED
 

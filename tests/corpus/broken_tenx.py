@@ -33,7 +33,7 @@ def version_2(file: h5py.File, *genomes: str) -> None:
 
 
 def in_folder(**files: str | bytes | None) -> Callable[[Path], Path]:
-    """A sound folder with other content of some files (`matrix`, `barcodes`, `features`), None to leave one away."""
+    """A sound folder with other content of some files (`matrix`, `barcodes`, `features`), None to omit one."""
 
     def build(folder: Path) -> Path:
         target = write_folder(cells(), folder)

@@ -33,7 +33,7 @@ def drop_untrainable(cells: LabelledCells, split: Split, *, min_cells: int) -> t
         raise LabelError(
             Finding("SPLIT_IMPOSSIBLE", "label", "two types or more with cells to train, validate and test on",
                     f"{int(kept_types.sum())} types with enough training cells; cells: {sizes}",
-                    "Hold out other donors, or leave --donor away to split by cells.", "error", tuple(lost)[:5])
+                    "Hold out other donors, or omit --donor to split by cells.", "error", tuple(lost)[:5])
         )  # fmt: skip
     if kept.all():
         return cells, split
@@ -45,8 +45,9 @@ def drop_untrainable(cells: LabelledCells, split: Split, *, min_cells: int) -> t
     note = Finding(
         "CELL_TYPES_DROPPED", "donor",
         f"{min_cells} cells of each type, or half of a smaller one, without the donors held out", listed,
-        "These types were left out of the model and of all measures: a handful of cells, weighted like a whole type, "
-        "would spoil the calls of the others. Hold out other donors, or lower --min-cells, to keep them.", "warning",
+        "These types were removed from the model and from all measures: a handful of cells, weighted like a whole "
+        "type, would spoil the calls of the others. To keep them, hold out other donors or lower --min-cells.",
+        "warning",
     )  # fmt: skip
     rows = np.flatnonzero(kept)
     # Where each cell that is kept stands among those that are.

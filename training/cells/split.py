@@ -112,7 +112,7 @@ def split_by_donor(
         raise LabelError(
             Finding("SPLIT_IMPOSSIBLE", "donor", "at least two donors, one of them not held out",
                     f"{len(names)} donors, {len(rest)} of them for training",
-                    "Hold out fewer donors, or leave --donor away to split by cells.")
+                    "Hold out fewer donors, or omit --donor to split by cells.")
         )  # fmt: skip
     is_validation = np.zeros(len(codes), dtype=bool)
     donor = None
@@ -174,5 +174,5 @@ def _need_three(n_cells: int, what: str) -> None:
     if n_cells < 3:
         raise LabelError(
             Finding("SPLIT_IMPOSSIBLE", "label", "at least three cells of every type", f"{n_cells} of {what}",
-                    "Raise --min-cells to leave rare types out, or hand in more cells.")
+                    "Raise --min-cells to remove rare types, or provide more cells.")
         )  # fmt: skip

@@ -15,18 +15,18 @@ PARTS = ("validation", "test", "independent")
 
 
 def trust_lines(manifest: Manifest) -> list[str]:
-    """What was measured on cells held out in turn, in a sentence each."""
+    """What was measured by cross-validation, a sentence each."""
     lines = []
     evaluation, calibration, novelty = manifest.evaluation, manifest.calibration, manifest.novelty
     if evaluation is not None:
         beside = evaluation.baseline_macro_f1
         rival = f"; logistic regression {beside.value:.3f}" if beside is not None else ""
-        lines.append(f"{evaluation.folds.capitalize()} held out in turn: accuracy {evaluation.accuracy.value:.3f}, "
+        lines.append(f"Cross-validation over {evaluation.folds}: accuracy {evaluation.accuracy.value:.3f}, "
                      f"macro-F1 {evaluation.macro_f1.value:.3f}{rival}")  # fmt: skip
         if few := resting_on_few(evaluation.per_type):
             lines.append(f"This macro-F1 {few}.")
         if evaluation.hardly_learned:
-            lines.append("There some types could hardly be learned and count as wrong; the report says which.")
+            lines.append("Some types could hardly be learned there and count as wrong. The report names them.")
     if calibration is not None:
         score = calibration.test_calibrated or calibration.calibrated
         lines.append(f"Calibration error: {score.expected_calibration_error:.1%}")
@@ -65,11 +65,11 @@ def show_training(registered: RegisteredModel) -> None:
         if few := resting_on_few(metrics[shown]["per_type"]):
             console.print(f"The macro-F1 of {shown} cells {few}.", markup=False, soft_wrap=True)
     if "distilled" in metrics:
-        told = metrics["distilled"]
-        same, cells = told["agreement"]["same_call"], f"{told['n_cells']} {told['part']} cells"
+        agreed = metrics["distilled"]
+        same, cells = agreed["agreement"]["same_call"], f"{agreed['n_cells']} {agreed['part']} cells"
         console.print(
             f"The distilled annotator calls {same:.1%} of {cells} as the ensemble does; "
-            f"macro-F1 {told['macro_f1']:.3f}. Use it with annotate --distilled.",
+            f"macro-F1 {agreed['macro_f1']:.3f}. Use it with annotate --distilled.",
             soft_wrap=True,
         )
     for line in trust_lines(registered.model.manifest):

@@ -37,7 +37,7 @@ def show_comparison(comparison: Comparison, *, top: int) -> None:
             )
         elif contrast.design is None:
             first = rows.groupby("cell_type", observed=True, sort=False).head(top)
-            console.print(_changes(first, "The largest differences, none of which can be told from chance"))
+            console.print(_changes(first, "The largest differences. None can be distinguished from chance"))
         elif len(rows):
             undecided = rows[rows["verdict"] == UNDECIDED]
             largest = undecided.loc[undecided["change"].abs().sort_values(ascending=False, kind="stable").index[:top]]

@@ -62,7 +62,7 @@ def baseline_markers(
         raise LabelError(
             Finding("LABEL_ONE_CLASS", "codes", "at least two cell types with two cells each",
                     ", ".join(f"{cell_type} ({size})" for cell_type, size in zip(cell_types, sizes, strict=True)),
-                    "Leave smaller types out with --min-cells 2.")
+                    "Remove smaller types with --min-cells 2.")
         )  # fmt: skip
     scores = score_genes(x, codes, n_types=len(cell_types), method=name)
     more_in = _more_in(x, codes, len(cell_types))

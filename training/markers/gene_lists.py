@@ -54,7 +54,7 @@ def gene_list(text: str) -> tuple[str, ...]:
     if not entries:
         raise ParameterError(
             Finding("PARAMETER_INVALID", "genes", f"genes, a file of them, or {', '.join(BUILT_IN)}", repr(text),
-                    "Name at least one gene, or leave the option away.")
+                    "Name at least one gene, or omit the option.")
         )  # fmt: skip
     return tuple(dict.fromkeys(entries))
 
@@ -152,8 +152,8 @@ def _unmatched(where: str, unknown: tuple[str, ...], n_entries: int, severity: S
             "GENE_LIST_UNMATCHED",
             where,
             "genes that can be ranked: of the panel, named as in the data",
-            f"{len(unknown)} of {n_entries} entries that are none",
-            "They were passed over. Check their spelling, or that the panel's filter kept them.",
+            f"{len(unknown)} of {n_entries} entries that are not",
+            "They were ignored. Check their spelling, or that the panel's filter kept them.",
             severity,
             unknown[:N_EXAMPLES],
         ),

@@ -46,7 +46,9 @@ def permuted_sums(
     """
     if n_permutations < 1:
         raise ParameterError(
-            Finding("PARAMETER_INVALID", "n_permutations", "at least 1", str(n_permutations), "Give 1000, say.")
+            Finding(
+                "PARAMETER_INVALID", "n_permutations", "at least 1", str(n_permutations), "Give a number such as 1000."
+            )
         )
     n_cells = len(codes)
     types = np.arange(n_types, dtype=np.min_scalar_type(n_types))[None, :, None]

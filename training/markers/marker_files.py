@@ -90,7 +90,7 @@ def read_marker_file(path: Path) -> pd.DataFrame:
     except (OSError, ValueError) as error:  # pyarrow's and pandas' parsers raise kinds of ValueError
         raise ReadError(
             Finding("FILE_UNREADABLE", str(path), "a marker table", str(error).splitlines()[0][:200],
-                    "Write it anew.")
+                    "Write it again.")
         ) from error  # fmt: skip
     missing = [name for name in ("cell_type", "gene_symbol", "rank") if name not in table]
     if missing:

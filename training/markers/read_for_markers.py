@@ -95,7 +95,7 @@ def _conditions(obs: pd.DataFrame, by: str) -> np.ndarray:
     if empty.any():
         raise ParameterError(
             Finding("PARAMETER_INVALID", f"obs[{by!r}]", "a condition for every cell",
-                    f"{int(empty.sum())} cells without", "Take these cells out before.", "error",
+                    f"{int(empty.sum())} cells without", "Remove these cells first.", "error",
                     tuple(map(str, obs.index[empty][:5])))
         )  # fmt: skip
     return conditions

@@ -134,7 +134,7 @@ def cell_contributions(
     """Contributions of every cell for its own type, float32 [cells, genes]: the published statistic's input.
 
     Mean of multiplier x expression over the members that call the cell right, NaN for a cell that none does.
-    `member_calls`: int [members, cells]. This is as large as the expression matrix made dense: hand in a sample of
+    `member_calls`: int [members, cells]. This is as large as the expression matrix made dense: provide a sample of
     the cells where they are many.
     """
     types = np.eye(members[0].n_types, dtype=np.float32)

@@ -81,7 +81,7 @@ class PopulationSearch:
         on_step(f"Grouping {len(rows):,} cells")
         points = components(x, seed=self.seed)
         groups = leiden_groups(points[rows], resolution=self.resolution, seed=self.seed)
-        on_step("Joining groups that few genes tell apart")
+        on_step("Joining groups that differ in few genes")
         compared = _compared_types(cells)
         min_genes = self.min_genes
         if min_genes is None:
@@ -225,7 +225,7 @@ def _few_findings(n_unassigned: int, cells: CalledCells, min_cells: int) -> tupl
     if n_unassigned >= 2 * min_cells:
         return ()
     remedy = (
-        "Look at them one by one, pool several samples in one file, or take in cells that are less strange (--above)."
+        "Look at them one by one, pool several samples in one file, or include cells with a lower novelty (--above)."
     )
     return (
         Finding("NOVEL_CELLS_FEW", "novelty", f"at least {2 * min_cells} unassigned cells, to group them",

@@ -59,8 +59,8 @@ def fit_independent(config: TrainingConfig, cells: LabelledCells, panel: GenePan
     finding = Finding(
         "LABELS_NOT_SHARED", "test_label", f"labels that are types of the model, such as {', '.join(types[:3])}",
         "none of them" if none else f"others for {n_others:,} of {sizes.sum():,} cells, which enter no measure",
-        "Bring both to the same names with --test-labels map.csv (from,to)."
-        + ("" if none else " Leave it where the model does not know these types."),
+        "Map both to the same names with --test-labels map.csv (from,to)."
+        + ("" if none else " Nothing needs to be done for types that the model does not know."),
         "error" if none else "warning", tuple(others[:5].tolist()),
     )  # fmt: skip
     return raise_if_refused([finding], LabelError)

@@ -96,7 +96,7 @@ def ending(client: "MlflowClient", run_id: str) -> Iterator[None]:
             client.set_terminated(run_id, "KILLED" if killed else "FAILED")
         except Exception as second:
             # Whatever the store says now, the first error is the one to tell.
-            error.add_note(f"MLflow could not be told that run {run_id} ended: {second}")
+            error.add_note(f"MLflow could not be notified that run {run_id} ended: {second}")
         raise
     with refusals(client.tracking_uri):
         client.set_terminated(run_id, "FINISHED")

@@ -86,7 +86,7 @@ def open_study(settings: TuneSettings, *, name: str, facts: dict[str, str]) -> "
         other = [key for key in facts if (known or {}).get(key) != facts[key]]
         raise ParameterError(
             Finding("STUDY_MISMATCH", "study_name", f"a study of the same {', '.join(other)}", repr(study_name),
-                    "Give another --study-name, or none: the default one goes by all that trials depend on.")
+                    "Give another --study-name, or omit it: the default name covers everything that trials depend on.")
         )  # fmt: skip
     return study
 

@@ -73,7 +73,7 @@ def test_counts_in_x_are_named_when_a_layer_was_opened(counts: sp.csr_matrix) ->
     adata = ad.AnnData(counts, layers={"log": made.log1p_norm(counts)})
     (finding,) = findings_of(cells_from_anndata(adata, layer="log"))
     assert finding.where == "layers['log']"
-    assert finding.remedy.startswith("Raw counts are in X: leave --layer away")
+    assert finding.remedy.startswith("Raw counts are in X: omit --layer")
 
 
 def test_without_counts_elsewhere_the_way_back_is_offered_where_there_is_one(counts: sp.csr_matrix) -> None:

@@ -7,7 +7,7 @@ from fixtures import full_report as made
 def test_folds_calibration_unknown_cells_and_sets_are_told() -> None:
     manifest = made.full_facts(2, n_cells=60).manifest
     folds, calibration, unknown, sets = trust_lines(manifest)
-    assert folds == "Donors held out in turn: accuracy 0.923, macro-F1 0.876; logistic regression 0.846"
+    assert folds == "Cross-validation over donors: accuracy 0.923, macro-F1 0.876; logistic regression 0.846"
     assert calibration == "Calibration error: 1.2%"
     assert unknown.startswith(
         "Unassigned: 3.0% of known cells, 150 of 300 cells of types that a network was not shown ("
