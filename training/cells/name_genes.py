@@ -1,4 +1,4 @@
-"""Training genes under ids or with a genome's prefix get their symbols, as an input's genes would."""
+"""Training genes under ids, with a genome's prefix or with R's punctuation get their symbols, as an input's would."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ from cellmark.schemas.errors import Finding
 from cellmark.schemas.genes.fit_genes import ID_COLUMNS, VAR_NAMES, other_names
 from cellmark.schemas.genes.gene_findings import N_EXAMPLES
 from cellmark.schemas.genes.gene_ids import SOME, detect_listed_names
-from cellmark.schemas.genes.gene_tables import ENSEMBL, ENTREZ, ORGANISMS, RELEASE, load_gene_table
-from cellmark.schemas.genes.mangled_gene_names import ensembl_id, genome_prefix
+from cellmark.schemas.genes.gene_tables import ENSEMBL, ENTREZ, ORGANISMS, RELEASE, Organism, load_gene_table
+from cellmark.schemas.genes.mangled_gene_names import ensembl_id, genome_prefix, loose_keys, without_x
 from cellmark.schemas.genes.name_digest import NameList
-from cellmark.schemas.genes.resolve_gene_names import WAYS, resolve_gene_names
+from cellmark.schemas.genes.resolve_gene_names import SPELLING, WAYS, resolve_gene_names
 
 IDS = "gene_ids"
 
@@ -25,14 +25,18 @@ def name_genes(source: CellSource) -> CellSource:
 
     A symbol in another column of `var` is taken first, since it is the file's own word; then the organism's table.
     Genes that neither names stay as they are, and so does a file of which few genes are named so, or that holds genes
-    of two organisms. Ensembl ids are kept in `var["gene_ids"]`. A note says what was done.
+    of two organisms. Punctuation that R's `make.names` changed is repaired. Ensembl ids are kept in `var["gene_ids"]`.
+    A note says what was done.
     """
     names = NameList(source.var_names)
     bare = [genome_prefix(str(name).strip()) for name in names.names]
     is_id = np.array([ensembl_id(name) is not None or (name.isascii() and name.isdigit()) for _, name in bare])
     prefixed = np.array([genome is not None for genome, _ in bare])
-    if source.n_vars == 0 or np.mean(is_id | prefixed) < SOME:
+    if source.n_vars == 0:
         return source
+    if np.mean(is_id | prefixed) < SOME:
+        is_id, prefixed = np.zeros_like(is_id), np.zeros_like(prefixed)
+    listed_ids = is_id.copy()
     found = detect_listed_names(names).organism
     organism = next((name for name in ORGANISMS if name == found), None)
     symbols = names.names.copy()
@@ -55,6 +59,9 @@ def name_genes(source: CellSource) -> CellSource:
         known = is_id & (resolved.gene >= 0) & np.isin(resolved.way, (ENSEMBL, ENTREZ))
         symbols[known] = table.symbols[resolved.gene[known]]
         ways.update(f"by {WAYS[way]}" for way in resolved.way[known].tolist())
+    for number, name in _repaired(symbols, organism).items() if organism is not None else ():
+        symbols[number] = name
+        ways["repaired, as R writes dots for dashes"] += 1
     changed = np.flatnonzero(symbols != names.names)
     if len(changed) == 0:
         return source
@@ -70,8 +77,24 @@ def name_genes(source: CellSource) -> CellSource:
         "info",
         tuple(f"{names.names[number]} = {symbols[number]}" for number in changed[:N_EXAMPLES]),
     )
-    ids = [ensembl_id(name) for _, name in bare]
+    ids = [ensembl_id(name) if is_named_so else None for (_, name), is_named_so in zip(bare, listed_ids, strict=True)]
     return NamedCells(source, symbols.astype(str), np.array([given[0] if given else "" for given in ids]), note)
+
+
+def _repaired(symbols: np.ndarray, organism: Organism) -> dict[int, str]:
+    """Names whose punctuation R's `make.names` changed (`HLA.DRA`, `X7SK`), and how the tables spell them.
+
+    Not where the file has that name too, or two names would become one: such a pair may be a gene and its protein.
+    """
+    resolved, table = resolve_gene_names(NameList(symbols), organism), load_gene_table(organism)
+    found: dict[int, str] = {}
+    for number in np.flatnonzero((resolved.way == SPELLING) & (resolved.place >= 0)).tolist():
+        name, spelled = str(symbols[number]).strip(), str(table.names[resolved.place[number]])
+        same = loose_keys([name, without_x(name) or name])
+        if name.upper() != spelled.upper() and loose_keys([spelled])[0] in same:
+            found[number] = spelled
+    taken = Counter([*map(str, symbols), *found.values()])
+    return {number: name for number, name in found.items() if taken[name] == 1}
 
 
 @dataclass

@@ -124,11 +124,25 @@ def score_genes(x: sp.csr_matrix, codes: np.ndarray, *, n_types: int, method: Me
     sc.tl.rank_genes_groups(adata, "group", method=method, use_raw=False)
     found = adata.uns["rank_genes_groups"]
     if method == "logreg":
-        if n_types == 2:  # scanpy gives the coefficients of the second type, under the name of the first
-            score = _by_gene(found, "scores", 1)
-            return Scores(np.concatenate([-score, score]))
+        if n_types == 2:
+            return Scores(_of_two_types(found, x, codes))
         return Scores(_by_gene(found, "scores", n_types))
     return Scores(*(_by_gene(found, field, n_types) for field in ("scores", "pvals", "pvals_adj")))
+
+
+def _of_two_types(found: Any, x: sp.csr_matrix, codes: np.ndarray) -> np.ndarray:
+    """Coefficients of both types, [2, genes], of which scanpy gives one type's.
+
+    scanpy 1.12 gives the second type's under the name of the first. Whatever a version gives, the type whose cells have
+    more of what counts for it is the one: the coefficients, times the difference of means, add up to more than 0.
+    """
+    name = np.asarray(found["names"]).dtype.names[0]
+    score = np.empty(len(found["names"]))
+    score[np.asarray(found["names"][name]).astype(int)] = found["scores"][name]
+    first, second = (np.asarray(x[codes == code].mean(axis=0)).ravel() for code in (0, 1))
+    if score @ (second - first) < 0:
+        score = -score
+    return np.stack([-score, score])
 
 
 def _by_gene(found: Any, field: str, n_types: int) -> np.ndarray:

@@ -67,6 +67,22 @@ def test_symbols_row_numbers_and_a_few_ids_among_other_names_stay(names: list[st
     assert name_genes(given) is given
 
 
+def test_names_that_r_mangled_are_repaired_and_counted() -> None:
+    names = [*SYMBOLS[:8], "HLA.DRA", "MT.CO1", "X7SK.1", "NKX2.1", "LYZ.1"]
+    named = name_genes(cells(names, gene_ids=[*IDS, "", "", ""]))
+    assert named.var_names.tolist() == [*SYMBOLS[:8], "HLA-DRA", "MT-CO1", "X7SK.1", "NKX2-1", "LYZ.1"]
+    (note,) = named.notes
+    assert (note.code, note.severity) == ("GENES_MAPPED", "info")
+    assert "3 repaired, as R writes dots for dashes" in note.found
+    assert "HLA.DRA = HLA-DRA" in note.examples
+    assert named.var["gene_ids"].tolist()[:10] == IDS
+
+
+def test_a_mangled_name_beside_its_own_symbol_stays() -> None:
+    given = cells([*SYMBOLS, "HLA.DRA", "HLA-DRA", "HLA.A", "HLA_A"])
+    assert name_genes(given) is given
+
+
 def test_a_joint_reference_of_two_organisms_stays() -> None:
     names = [*(f"GRCh38_{name}" for name in SYMBOLS), *(f"mm10_{name.capitalize()}" for name in SYMBOLS)]
     given = cells(names)

@@ -88,6 +88,32 @@ def test_two_types_have_rankings_of_their_own(tiny_cells: ad.AnnData, method: st
         assert (best["direction"] == "positive").all()
 
 
+@pytest.mark.parametrize("given", [{"0": 1}, {"0": 0}, {"1": 1}, {"0": 0, "1": 1}])
+def test_two_types_by_logistic_regression_hold_when_scanpy_is_repaired(
+    tiny_cells: ad.AnnData, monkeypatch: pytest.MonkeyPatch, given: dict[str, int]
+) -> None:
+    """`given`: by the name that scanpy gives coefficients under, the type that they are of. Today it is {"0": 1}."""
+    cells = tiny_cells[tiny_cells.obs["cell_type"] != "NK cell"].copy()
+    expected = rank(cells, "logreg")
+    original = sc.tl.rank_genes_groups
+
+    def repaired(adata: ad.AnnData, *args: object, **settings: object) -> None:
+        original(adata, *args, **settings)
+        found = adata.uns["rank_genes_groups"]
+        names, scores = found["names"]["0"].copy(), found["scores"]["0"].copy()
+        kinds = {0: (names[::-1], -scores[::-1]), 1: (names, scores)}
+        for field, place in (("names", 0), ("scores", 1)):
+            columns = [kinds[code][place] for code in given.values()]
+            found[field] = np.rec.fromarrays(columns, names=list(given))
+
+    monkeypatch.setattr(sc.tl, "rank_genes_groups", repaired)
+    table = rank(cells, "logreg")
+    for cell_type in ("B cell", "T cell"):
+        ours, before = (one[one["cell_type"] == cell_type].head(8) for one in (table, expected))
+        assert list(ours["gene_symbol"]) == list(before["gene_symbol"])
+        np.testing.assert_allclose(ours["marker_score"], before["marker_score"])
+
+
 def test_the_layout_is_the_marker_tables(tiny_cells: ad.AnnData) -> None:
     generator = np.random.default_rng(0)
     statistics = {key: generator.random((3, tiny_cells.n_vars)) for key in (*STATISTICS, "p_value")}
