@@ -59,8 +59,8 @@ def name_genes(source: CellSource) -> CellSource:
         known = is_id & (resolved.gene >= 0) & np.isin(resolved.way, (ENSEMBL, ENTREZ))
         symbols[known] = table.symbols[resolved.gene[known]]
         ways.update(f"by {WAYS[way]}" for way in resolved.way[known].tolist())
-    for number, name in _repaired(symbols, organism).items() if organism is not None else ():
-        symbols[number] = name
+    for place, name in _repaired(symbols, organism).items() if organism is not None else ():
+        symbols[place] = name
         ways["repaired, as R writes dots for dashes"] += 1
     changed = np.flatnonzero(symbols != names.names)
     if len(changed) == 0:

@@ -136,7 +136,7 @@ def _of_two_types(found: Any, x: sp.csr_matrix, codes: np.ndarray) -> np.ndarray
     scanpy 1.12 gives the second type's under the name of the first. Whatever a version gives, the type whose cells have
     more of what counts for it is the one: the coefficients, times the difference of means, add up to more than 0.
     """
-    name = np.asarray(found["names"]).dtype.names[0]
+    name = "0" if "0" in (found["names"].dtype.names or ()) else "1"
     score = np.empty(len(found["names"]))
     score[np.asarray(found["names"][name]).astype(int)] = found["scores"][name]
     first, second = (np.asarray(x[codes == code].mean(axis=0)).ravel() for code in (0, 1))
