@@ -90,8 +90,11 @@ def trained(tiny_file: Path, tmp_path_factory: pytest.TempPathFactory) -> "Train
 
 
 @pytest.fixture(scope="session")
-def tiny_bundle(trained: "TrainedModel") -> Bundle:
-    return trained.bundle
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The archived bundle of small networks, for which nothing is trained; copy its folder before changing it."""
+    folder = tmp_path_factory.mktemp("tiny") / "bundle"
+    shutil.copytree(ARCHIVES / "tiny", folder)
+    return Bundle.open(folder)
 
 
 @pytest.fixture(scope="session")
@@ -217,9 +220,9 @@ def mlflow_store(
 
 @pytest.fixture(scope="session")
 def registered_database(
-    empty_mlflow_database: Path, trained: "TrainedModel", tmp_path_factory: pytest.TempPathFactory
+    empty_mlflow_database: Path, tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """A SQLite file in which `trained` is registered as `tiny`, version 1; copy it, its artifacts stay in place."""
+    """A SQLite file in which `tiny_bundle` is registered as `tiny`, version 1; copy it, its artifacts stay in place."""
     from cellmark.schemas.tracking.tracking_uri import artifact_root, sqlite_uri
     from cellmark.training.tracking.open_run import open_client
     from cellmark.training.tracking.register import register_bundle
@@ -229,7 +232,7 @@ def registered_database(
     client = open_client(sqlite_uri(path))
     experiment = client.create_experiment("cellmark", artifact_location=str(artifact_root(sqlite_uri(path))))
     run = client.create_run(experiment)
-    register_bundle(trained.bundle, name="tiny", run_id=run.info.run_id, client=client)
+    register_bundle(tiny_bundle, name="tiny", run_id=run.info.run_id, client=client)
     client.set_terminated(run.info.run_id)
     return path
 

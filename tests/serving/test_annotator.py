@@ -37,6 +37,11 @@ def annotator(tiny_bundle: Bundle) -> Annotator:
     return Annotator.load(tiny_bundle.folder)
 
 
+@pytest.fixture(scope="module")
+def trained_annotator(trained: "TrainedModel") -> Annotator:
+    return Annotator.load(trained.bundle.folder)
+
+
 def panel_expression(annotator: Annotator, cells: ad.AnnData, library_size: np.ndarray | None = None) -> torch.Tensor:
     """ln(1 + counts per 10,000) of the panel by AnnData's own indexing and NumPy."""
     totals = np.asarray(cells.X.sum(axis=1)).ravel() if library_size is None else library_size
@@ -61,16 +66,16 @@ def assert_unchanged(cells: ad.AnnData, before: ad.AnnData) -> None:
 
 
 def test_calls_are_torchs_with_confidence_runner_up_and_margin(
-    annotator: Annotator, trained: "TrainedModel", new_cells: ad.AnnData
+    trained_annotator: Annotator, trained: "TrainedModel", new_cells: ad.AnnData
 ) -> None:
-    frame = annotator.annotate(new_cells, probabilities=True)
-    expected = torch_probabilities(trained, panel_expression(annotator, new_cells))
-    names = np.array(annotator.cell_types)
+    frame = trained_annotator.annotate(new_cells, probabilities=True)
+    expected = torch_probabilities(trained, panel_expression(trained_annotator, new_cells))
+    names = np.array(trained_annotator.cell_types)
     order = np.argsort(-expected, axis=1, kind="stable")
     assert frame.index.tolist() == new_cells.obs_names.tolist()
     assert frame.index.name == "cell_id"
     assert tuple(frame.columns) == (*WITHOUT_ONTOLOGY, *(f"probability:{name}" for name in names))
-    threshold = annotator.bundle.manifest.novelty.threshold  # type: ignore[union-attr]
+    threshold = trained_annotator.bundle.manifest.novelty.threshold  # type: ignore[union-attr]
     called = np.where(frame["cellmark_novelty"] > threshold, "unassigned", names[order[:, 0]])
     assert frame["cellmark_cell_type"].tolist() == called.tolist()
     assert frame["cellmark_best_cell_type"].tolist() == names[order[:, 0]].tolist()
@@ -147,17 +152,17 @@ def test_a_gene_split_over_two_columns_counts_as_their_sum_with_a_note(
 
 @pytest.mark.parametrize("how", ["column", "array", "series", "list"])
 def test_given_library_sizes_decide_the_call(
-    annotator: Annotator, trained: "TrainedModel", new_cells: ad.AnnData, how: str
+    trained_annotator: Annotator, trained: "TrainedModel", new_cells: ad.AnnData, how: str
 ) -> None:
     cells = new_cells.copy()
     totals = np.asarray(cells.X.sum(axis=1)).ravel() * 3.0
     cells.obs["total"] = totals
     given: Any = {"column": "total", "array": totals, "series": cells.obs["total"], "list": totals.tolist()}[how]
-    frame = annotator.annotate(cells, library_size=given, probabilities=True)
-    expected = torch_probabilities(trained, panel_expression(annotator, cells, totals))
+    frame = trained_annotator.annotate(cells, library_size=given, probabilities=True)
+    expected = torch_probabilities(trained, panel_expression(trained_annotator, cells, totals))
     np.testing.assert_allclose(frame.filter(like="probability:"), expected, atol=1e-5)
     assert frame.attrs["cellmark"]["library_size_source"] == "given"
-    summed = annotator.annotate(cells, probabilities=True)
+    summed = trained_annotator.annotate(cells, probabilities=True)
     assert np.abs(summed.filter(like="probability:").to_numpy() - expected).max() > 1e-3
 
 
@@ -251,13 +256,13 @@ def strongest(row: pd.Series, top: int) -> list[str]:
 
 
 def test_explanations_are_captums_strongest_genes(
-    annotator: Annotator, trained: "TrainedModel", new_cells: ad.AnnData
+    trained_annotator: Annotator, trained: "TrainedModel", new_cells: ad.AnnData
 ) -> None:
     cells = new_cells[::7]
-    frame = annotator.explain(cells, top=5)
+    frame = trained_annotator.explain(cells, top=5)
     assert tuple(frame.columns) == EXPLANATION_COLUMNS
-    called = annotator.annotate(cells)["cellmark_best_cell_type"]
-    expected = attributions_by_captum(annotator, trained, cells, numbers(annotator, called))
+    called = trained_annotator.annotate(cells)["cellmark_best_cell_type"]
+    expected = attributions_by_captum(trained_annotator, trained, cells, numbers(trained_annotator, called))
     for cell_id, rows in frame.groupby("cell_id", sort=False):
         assert rows["rank"].tolist() == [1, 2, 3, 4, 5]
         assert rows["gene"].tolist() == strongest(expected.loc[cell_id], 5)
@@ -275,15 +280,17 @@ def test_twenty_genes_a_cell_by_default(annotator: Annotator, new_cells: ad.AnnD
 
 
 def test_target_and_against_are_contrasts_of_captums(
-    annotator: Annotator, trained: "TrainedModel", new_cells: ad.AnnData
+    trained_annotator: Annotator, trained: "TrainedModel", new_cells: ad.AnnData
 ) -> None:
     cells = new_cells[:30:6]
-    calls = annotator.annotate(cells)
-    everything = len(annotator.bundle.panel)
-    codes = {name: numbers(annotator, calls[f"cellmark_{name}"]) for name in ("best_cell_type", "second_cell_type")}
+    calls = trained_annotator.annotate(cells)
+    everything = len(trained_annotator.bundle.panel)
+    codes = {
+        name: numbers(trained_annotator, calls[f"cellmark_{name}"]) for name in ("best_cell_type", "second_cell_type")
+    }
 
     def captum(target: list[int]) -> pd.DataFrame:
-        return attributions_by_captum(annotator, trained, cells, target)
+        return attributions_by_captum(trained_annotator, trained, cells, target)
 
     cases: list[tuple[dict[str, str], pd.DataFrame]] = [
         ({"target": "T cell"}, captum([2] * len(cells))),
@@ -291,11 +298,11 @@ def test_target_and_against_are_contrasts_of_captums(
         ({"against": "second"}, captum(codes["best_cell_type"]) - captum(codes["second_cell_type"])),
     ]
     for question, expected in cases:
-        frame = annotator.explain(cells, **question, top=everything)
+        frame = trained_annotator.explain(cells, **question, top=everything)
         found = frame.pivot_table(index="cell_id", columns="gene", values="attribution", sort=False).fillna(0)
         ours = found.reindex(index=expected.index, columns=expected.columns).fillna(0)
         np.testing.assert_allclose(ours, expected, atol=2e-5 * np.abs(expected.to_numpy()).max())
-    frame = annotator.explain(cells, against="second", top=1)
+    frame = trained_annotator.explain(cells, against="second", top=1)
     assert frame["against"].tolist() == calls["cellmark_second_cell_type"].astype(str).tolist()
 
 

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anndata as ad
 import httpx
@@ -30,9 +30,6 @@ from cellmark.schemas.manifest.seal_bundle import write_manifest
 from cellmark.serving import Annotator
 from cellmark.serving.http.settings import ServiceSettings
 from fixtures.places import ARCHIVES, ROOT
-
-if TYPE_CHECKING:
-    from cellmark.training.run import TrainedModel
 
 CELLMARK = [sys.executable, "-P", "-c", "from cellmark.serving.commands.cli import main; main()"]
 START = [sys.executable, "-P", "-m", "cellmark.serving.http.start_server"]
@@ -414,7 +411,7 @@ def test_a_model_that_cannot_be_served_is_refused_before_anything_starts(
 
 
 def test_a_registered_model_is_fetched_once_and_served_under_its_name_and_version(
-    registry: str, trained: "TrainedModel", tmp_path: Path
+    registry: str, tiny_bundle: Bundle, tmp_path: Path
 ) -> None:
     command = [*CELLMARK, "serve", "--model", "models:/tiny@champion"]
     folder = tmp_path / "server"
@@ -423,7 +420,7 @@ def test_a_registered_model_is_fetched_once_and_served_under_its_name_and_versio
     with running(command, folder, path="/readyz", **store) as server:
         answer = httpx.get(server.url + "/model").json()
         assert (answer["model"], answer["model_version"]) == ("tiny", "1")
-        assert answer["bundle_digest"] == trained.bundle.digest
+        assert answer["bundle_digest"] == tiny_bundle.digest
         # The process that asked the registry is gone: the server and its workers were told a folder.
         for pid in server.pids():
             environment = Path(f"/proc/{pid}/environ").read_bytes().decode()

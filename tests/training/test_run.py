@@ -188,15 +188,15 @@ def test_same_data_and_seed_give_the_same_files_to_the_byte(tiny_file: Path, tmp
 
 
 def test_no_file_of_the_bundle_names_this_machine_or_is_a_pickle(
-    tiny_bundle: Bundle, tiny_file: Path, tiny_cells: ad.AnnData
+    trained: TrainedModel, tiny_file: Path, tiny_cells: ad.AnnData
 ) -> None:
-    checkout = ROOT
-    told = [str(checkout), str(tiny_file.parent), str(tiny_bundle.folder.parent), str(Path.home()) + "/", "/tmp/",
+    checkout, folder = ROOT, trained.bundle.folder
+    told = [str(checkout), str(tiny_file.parent), str(folder.parent), str(Path.home()) + "/", "/tmp/",
             tiny_file.name]  # fmt: skip
     if len(socket.gethostname()) > 5:  # a shorter one may stand among any bytes
         told.append(socket.gethostname())
     cell_ids = [str(name) for name in tiny_cells.obs_names]
-    for path in sorted(tiny_bundle.folder.rglob("*")):
+    for path in sorted(folder.rglob("*")):
         contents = [path.read_bytes()]
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
@@ -217,14 +217,15 @@ def is_pickle(content: bytes) -> bool:
     return True
 
 
-def test_graphs_take_the_panel_and_answer_the_types(tiny_bundle: Bundle) -> None:
+def test_graphs_take_the_panel_and_answer_the_types(trained: TrainedModel) -> None:
+    bundle = trained.bundle
     for name in ("annotator.onnx", "explainer.onnx"):
-        session = ort.InferenceSession(str(tiny_bundle.path(name)))
+        session = ort.InferenceSession(str(bundle.path(name)))
         shapes = {value.name: value.shape for value in session.get_inputs()}
-        assert shapes["counts"][1] == len(tiny_bundle.panel) == len(tiny_bundle.genes)
-    assert tiny_bundle.path(GENES).exists()
-    assert set(tiny_bundle.markers["gene_symbol"]) == set(tiny_bundle.panel.symbols)
-    assert tiny_bundle.path(MARKERS).exists()
+        assert shapes["counts"][1] == len(bundle.panel) == len(bundle.genes)
+    assert bundle.path(GENES).exists()
+    assert set(bundle.markers["gene_symbol"]) == set(bundle.panel.symbols)
+    assert bundle.path(MARKERS).exists()
 
 
 def change(name: str, value: object) -> Callable[[ad.AnnData], None]:

@@ -2,13 +2,16 @@
 
 import hashlib
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import ValidationError
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.manifest.manifest import MANIFEST_NAME, Manifest, bundle_digest, manifest_digest, seal
+
+if TYPE_CHECKING:
+    from cellmark.training.run import TrainedModel
 
 
 @pytest.fixture
@@ -48,7 +51,8 @@ def test_sealing_again_changes_nothing_and_ignores_old_digests(raw: dict[str, An
     assert seal({**raw, "bundle_digest": "x", "manifest_digest": "y"}) == content
 
 
-def test_the_model_keeps_all_that_is_written(raw: dict[str, Any]) -> None:
+def test_the_model_keeps_all_that_is_written(trained: "TrainedModel") -> None:
+    raw = json.loads(trained.bundle.path(MANIFEST_NAME).read_bytes())
     assert Manifest.model_validate(raw).model_dump(mode="json") == raw
 
 

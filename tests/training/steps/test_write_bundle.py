@@ -13,6 +13,7 @@ from cellmark.schemas.errors import OutputError
 from cellmark.schemas.manifest.bundle_files import CELL_MAP
 from cellmark.schemas.reference_profile import read_profile
 from cellmark.schemas.report.facts import read_summary
+from cellmark.training.run import TrainedModel
 from cellmark.training.steps.bundle_parts import BundleParts
 from cellmark.training.steps.write_bundle import CSV_RANKS, MARKERS_CSV
 from cellmark.training.steps.write_bundle import write_bundle as write
@@ -40,12 +41,15 @@ def contents(bundle: Bundle) -> tuple[BundleParts, dict[str, Any]]:
     return parts, {key: value for key, value in raw.items() if key not in sealed}
 
 
-def test_a_bundle_written_again_from_its_contents_is_the_same_to_the_byte(tiny_bundle: Bundle, tmp_path: Path) -> None:
-    manifest = write(tmp_path / "again", *contents(tiny_bundle))
+def test_a_bundle_written_again_from_its_contents_is_the_same_to_the_byte(
+    trained: TrainedModel, tmp_path: Path
+) -> None:
+    bundle = trained.bundle
+    manifest = write(tmp_path / "again", *contents(bundle))
     again = Bundle.open(tmp_path / "again")
-    assert manifest == again.manifest == tiny_bundle.manifest
-    for name in tiny_bundle.manifest.files:
-        assert again.path(name).read_bytes() == tiny_bundle.path(name).read_bytes()
+    assert manifest == again.manifest == bundle.manifest
+    for name in bundle.manifest.files:
+        assert again.path(name).read_bytes() == bundle.path(name).read_bytes()
 
 
 def test_a_folder_that_exists_is_refused_and_stays_as_it_was(tiny_bundle: Bundle, tmp_path: Path) -> None:
@@ -63,9 +67,10 @@ def test_a_failure_half_way_leaves_nothing(tiny_bundle: Bundle, tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_table_for_people_has_the_first_ranks_and_no_empty_columns(tiny_bundle: Bundle) -> None:
-    table = pd.read_csv(tiny_bundle.path(MARKERS_CSV))
-    markers = tiny_bundle.markers
+def test_the_table_for_people_has_the_first_ranks_and_no_empty_columns(trained: TrainedModel) -> None:
+    bundle = trained.bundle
+    table = pd.read_csv(bundle.path(MARKERS_CSV))
+    markers = bundle.markers
     first = markers[markers["rank"] <= CSV_RANKS]
     assert table["gene_symbol"].tolist() == first["gene_symbol"].tolist()
     np.testing.assert_allclose(table["mean_contribution"], first["mean_contribution"], rtol=1e-5)
