@@ -117,7 +117,9 @@ CODES: dict[str, CodeMeaning] = {
     "BUNDLE_FILE_UNLISTED": CodeMeaning(409, "a file that the manifest does not list lies in the bundle"),
     "BUNDLE_PATH_UNSAFE": CodeMeaning(409, "a path or link that leads out of the bundle"),
     "BUNDLE_CONTENT_INVALID": CodeMeaning(409, "files of a bundle that do not fit together"),
-    "GOLDEN_CELLS_MISMATCH": CodeMeaning(503, "the model's self-test gave different numbers than at export"),
+    "GOLDEN_CELLS_MISMATCH": CodeMeaning(
+        503, "the model's self-test gave different numbers or type names than at export"
+    ),
     "PARITY_FAILED": CodeMeaning(500, "an exported graph does not answer as the trained network does"),
     "CELL_TYPE_UNKNOWN": CodeMeaning(422, "the model has no such cell type"),
     "PROFILE_MISSING": CodeMeaning(404, "the bundle has no reference profile of held-out cells"),

@@ -6,6 +6,8 @@ from typing import Any
 from ..errors import Finding, RequestError
 
 N_EXAMPLES = 5
+LONGEST_INTEGER = 400
+"""Characters of a whole number. No float64 has more digits; Python itself would stop at 4,300 and advise on Python."""
 
 
 def parse_json(body: bytes) -> Any:
@@ -23,7 +25,9 @@ def parse_json(body: bytes) -> Any:
         return made
 
     try:
-        value = json.loads(body.decode("utf-8"), object_pairs_hook=unique, parse_constant=_no_constant)
+        value = json.loads(
+            body.decode("utf-8"), object_pairs_hook=unique, parse_constant=_no_constant, parse_int=_short_int
+        )
     except RecursionError:
         raise _invalid("JSON that is nested a few levels deep", "hundreds of levels") from None
     except UnicodeDecodeError as error:
@@ -31,8 +35,8 @@ def parse_json(body: bytes) -> Any:
     except json.JSONDecodeError as error:
         found = "nothing" if not body.strip() else f"{error.msg} at line {error.lineno}, column {error.colno}"
         raise _invalid("one JSON value", found) from None
-    except ValueError as error:  # a number of thousands of digits, or one of the constants below
-        raise _invalid("finite JSON numbers", " ".join(str(error).split())[:100]) from None
+    except _NumberError as error:
+        raise _invalid("finite JSON numbers", str(error)) from None
     if repeated:
         raise RequestError(
             Finding("REQUEST_INVALID", "body", "each name once in an object", f"{len(repeated)} names more than once",
@@ -46,8 +50,18 @@ def write_json(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
+class _NumberError(ValueError):
+    """A number that no count, size or id can be."""
+
+
 def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name}, which JSON does not have")
+    raise _NumberError(f"{name}, which JSON does not have")
+
+
+def _short_int(digits: str) -> int:
+    if len(digits) > LONGEST_INTEGER:
+        raise _NumberError(f"a whole number of {len(digits.removeprefix('-')):,} digits")
+    return int(digits)
 
 
 def _invalid(expected: str, found: str) -> RequestError:

@@ -1,5 +1,6 @@
 """A bundle as one `.tar` file, out and in again; an archive is not trusted until every digest matches."""
 
+import errno
 import io
 import os
 import shutil
@@ -15,6 +16,7 @@ from cellmark.schemas.manifest.manifest import MANIFEST_NAME
 LARGEST_BUNDLE = 4 * 1024**3
 """Bytes that an archive may unpack to."""
 MOST_FILES = 10_000
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM)
 COMPRESSED = (".gz", ".tgz", ".bz2", ".xz", ".zst", ".zip")
 
 
@@ -57,13 +59,22 @@ def import_bundle(path: Path, out: Path, *, force: bool = False) -> Bundle:
         try:
             with _opened(path) as handle, tarfile.open(fileobj=handle, mode="r:") as archive:
                 _unpack(archive, draft)
-        except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
-            raise BundleError(
-                Finding("BUNDLE_CONTENT_INVALID", str(path), "an archive from `cellmark bundle export`", str(error),
-                        "Fetch the archive again.")
-            ) from error  # fmt: skip
+        except OSError as error:
+            # A full disk is the folder's fault; anything else is a name or a member that no bundle has.
+            if error.errno in DISK_ERRORS:
+                raise
+            raise _odd_archive(path, f"a file in it that cannot be unpacked ({error.strerror})") from error
+        except (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError) as error:
+            raise _odd_archive(path, str(error)) from error
         Bundle.open(draft)
     return Bundle.open(out)
+
+
+def _odd_archive(path: Path, found: str) -> BundleError:
+    return BundleError(
+        Finding("BUNDLE_CONTENT_INVALID", str(path), "an archive from `cellmark bundle export`", found,
+                "Fetch the archive again.")
+    )  # fmt: skip
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -8,7 +8,7 @@ import numpy as np
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import Finding, ModelError, ParameterError, SetupError
-from cellmark.schemas.golden_cells import compare_golden, read_golden
+from cellmark.schemas.golden_cells import compare_golden, compare_names, read_golden
 from cellmark.schemas.manifest.bundle_files import ANNOTATOR, DISTILLED, EXPLAINER
 from cellmark.schemas.normalization import dense_counts
 from cellmark.schemas.telemetry import refuse_telemetry
@@ -90,6 +90,7 @@ class ModelSession:
     def self_test(self) -> None:
         """Run the golden cells through both graphs. Raises `ModelError` when they give other numbers than at export."""
         golden = read_golden(self.bundle)
+        compare_names(golden, self.bundle.manifest.cell_type_names)
         counts = dense_counts(golden.counts, np.ones(golden.counts.shape[1], dtype=bool))
         probabilities = self.annotate(counts, golden.library_size)["probabilities"]
         target = np.eye(probabilities.shape[1], dtype=np.float32)[golden.probabilities.argmax(axis=1)]

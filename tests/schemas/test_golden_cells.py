@@ -47,6 +47,7 @@ def stored_elsewhere(bundle: Bundle, folder: Path, **arrays: object) -> Bundle:
 
 
 def test_golden_cells_survive_writing_and_reading(golden: GoldenCells, tiny_bundle: Bundle) -> None:
+    assert golden.cell_types == tuple(tiny_bundle.manifest.cell_type_names)
     assert golden.counts.shape == (len(golden.library_size), len(tiny_bundle.panel))
     np.testing.assert_allclose(golden.probabilities.sum(axis=1), 1, rtol=1e-5)
     arrays = (golden.library_size, golden.probabilities, golden.attributions, golden.counts.data)
@@ -93,6 +94,8 @@ def test_one_number_that_is_off_is_refused(golden: GoldenCells, what: str, value
         {"library_size": np.ones(3, np.float32)},
         {"attributions": np.ones((2, 2), np.float32)},
         {"probabilities": np.ones((6, 2), np.float32)},
+        {"cell_types": np.array([{"a": 1}], dtype=object)},
+        {"cell_types": np.array("B cell")},
     ],
     ids=lambda changes: ",".join(changes),
 )

@@ -45,6 +45,7 @@ def golden_cells(
     library_size: np.ndarray,
     *,
     temperature: float,
+    cell_types: Sequence[str],
 ) -> GoldenCells:
     """Drawn cells with the outputs expected of them, computed from the folded networks and not from the graphs."""
     x = normalize(counts, library_size).toarray().astype(np.float64)
@@ -54,4 +55,6 @@ def golden_cells(
     target = np.eye(probabilities.shape[1])[probabilities.argmax(axis=1)]
     mean = np.mean([multipliers(member, x, baselines, target) for member in members], axis=0)
     attributions = mean * (x - baselines)
-    return GoldenCells(counts, library_size, probabilities.astype(np.float32), attributions.astype(np.float32))
+    return GoldenCells(
+        counts, library_size, probabilities.astype(np.float32), attributions.astype(np.float32), tuple(cell_types)
+    )

@@ -62,7 +62,13 @@ def bundle_parts(run: Chapters) -> BundleParts:
         ),
         markers=run.explained.markers,
         expectations=expect(cells, split, prepared.columns, run.config),
-        golden=golden_cells(run.fitted.members, run.explained.baselines, *drawn, temperature=run.trust.temperature),
+        golden=golden_cells(
+            run.fitted.members,
+            run.explained.baselines,
+            *drawn,
+            temperature=run.trust.temperature,
+            cell_types=cells.cell_types,
+        ),
         distilled=None if run.distilled is None else run.distilled.annotator,
         cell_map=run.cell_map,
         training=summarize_training(

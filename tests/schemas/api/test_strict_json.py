@@ -22,7 +22,8 @@ def test_ordinary_json_is_what_the_standard_library_reads(text: str) -> None:
         (b'{"a": 1} {"b": 2}', "Extra data"),
         (b'{"a": NaN}', "NaN"),
         (b'{"a": [-Infinity]}', "-Infinity"),
-        (b'{"a": ' + b"9" * 5000 + b"}", "digits"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "a whole number of 5,000 digits"),
+        (b'{"a": -' + b"9" * 500 + b"}", "a whole number of 500 digits"),
         (b"[" * 200_000, "levels"),
         (b'{"a": "\xff"}', "position 7"),
         ("[1]".encode("utf-16"), "position 0"),
@@ -34,6 +35,7 @@ def test_other_text_is_refused_with_the_place_or_the_reason(body: bytes, found: 
         parse_json(body)
     assert refused.value.code == "REQUEST_INVALID"
     assert found in refused.value.findings[0].found
+    assert "sys." not in str(refused.value)
 
 
 def test_a_name_that_comes_twice_in_one_object_is_refused_by_name() -> None:

@@ -1,3 +1,4 @@
+import errno
 import io
 import os
 import shutil
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.errors import BundleError, CellmarkError, OutputError, ReadError
+from cellmark.schemas.errors import BundleError, OutputError, ReadError
 from cellmark.serving.models import carry_bundle
 from cellmark.serving.models.carry_bundle import export_bundle, import_bundle
 
@@ -123,9 +124,31 @@ def test_files_that_the_manifest_does_not_list_are_refused(archive: Path, tmp_pa
 
 def test_a_file_that_comes_twice_is_refused(archive: Path, tmp_path: Path) -> None:
     add(archive, "genes.parquet")
-    with pytest.raises(CellmarkError):
+    with pytest.raises(BundleError):
         import_bundle(archive, tmp_path / "imported")
     assert os.listdir(tmp_path) == ["model.tar"]
+
+
+@pytest.mark.parametrize(
+    "name", ["genes.parquet", "./genes.parquet", "manifest.json/x", "x" * 300, "a/" * 3000 + "b", ""]
+)
+def test_an_archive_that_cannot_be_unpacked_is_blamed_and_not_the_folder(
+    archive: Path, tmp_path: Path, name: str
+) -> None:
+    add(archive, name)
+    with pytest.raises(BundleError, match=r"model\.tar.*Fetch the archive again") as caught:
+        import_bundle(archive, tmp_path / "imported")
+    assert caught.value.code == "BUNDLE_CONTENT_INVALID"
+    assert os.listdir(tmp_path) == ["model.tar"]
+
+
+def test_a_full_disk_is_not_the_archives_fault(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(carry_bundle.shutil, "copyfileobj", full)
+    with pytest.raises(OutputError, match=r"imported.*No space left"):
+        import_bundle(archive, tmp_path / "imported")
 
 
 def test_one_changed_byte_is_refused(archive: Path, tmp_path: Path) -> None:

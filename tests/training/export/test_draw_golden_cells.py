@@ -59,8 +59,10 @@ def test_expected_outputs_equal_torch_and_captum(draw_classifier: Callable[..., 
     baselines = np.random.default_rng(5).uniform(0, 3, 30).astype(np.float32)
     counts, library_size, _ = draw_cells()
     golden = golden_cells(
-        [fold(network) for network in networks], baselines, counts[:9], library_size[:9], temperature=1.7
-    )
+        [fold(network) for network in networks], baselines, counts[:9], library_size[:9], temperature=1.7,
+        cell_types=["B", "NK", "T"],
+    )  # fmt: skip
+    assert golden.cell_types == ("B", "NK", "T")
     x = torch.as_tensor(normalize(counts[:9], library_size[:9]).toarray(), dtype=torch.float64)
     with torch.no_grad():
         logits = torch.stack([network(x) for network in networks]).mean(dim=0)
