@@ -24,7 +24,8 @@ class TrainingConfig:
     `label`, `donor`: columns of `obs`. `hold_out`: donors for the test part. `test_share`: of the cells otherwise; with
     0 there is no test part, donors or not, and the model is registered without measures on unseen cells of this file.
     `library_size`: an `obs` column, None to
-    sum over all genes. `test_data`: an independent labelled file, evaluated as well; `test_labels`: a CSV file
+    sum over all genes. `test_data`: an independent labelled file, evaluated as well; `test_label`, `test_layer` and
+    `test_library_size`: where its columns and layer have other names than here; `test_labels`: a CSV file
     (`from`, `to`) that brings its labels and the model's types to shared names. `ontology`: a CSV file (`label`,
     `ontology_id`) with terms of the Cell Ontology. `min_cells`: types with fewer are
     left out. `max_genes`: largest panel, None for all genes that pass the filter.
@@ -48,6 +49,8 @@ class TrainingConfig:
     genes_by_cells: bool = False
     test_data: Path | None = None
     test_label: str | None = None
+    test_layer: str | None = None
+    test_library_size: str | None = None
     test_labels: Path | None = None
     ontology: Path | None = None
     min_cells: int = 10

@@ -69,8 +69,10 @@ def _run_problems(config: "TrainingConfig") -> list[Finding]:
     named = bool(config.name) and not set(config.name) & set('/:@.%"\\') and config.name == config.name.strip()
     check(named, "name", 'a name without / : @ . % " or \\', "Use letters, digits, - and _.")
     check.at_least("n_members", 1)
-    check(config.test_labels is None or config.test_data is not None, "test_labels", "an independent file as well",
-          "Name the file with --test.")  # fmt: skip
+    for name in ("test_label", "test_labels", "test_layer", "test_library_size"):
+        given = getattr(config, name) is not None
+        check(not given or config.test_data is not None, name, "an independent file as well",
+              "Name the file with --test.")  # fmt: skip
     check(config.evaluate in ("fast", "full"), "evaluate", "fast or full", "Name one of them.")
     return check.problems
 

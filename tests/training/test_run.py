@@ -18,7 +18,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.canonical_json import sha256
-from cellmark.schemas.errors import CellmarkError, Finding, LabelError, OutputError, ReadError
+from cellmark.schemas.errors import CellmarkError, Finding, InputError, LabelError, OutputError, ReadError
 from cellmark.schemas.manifest.bundle_files import GENES, MARKERS
 from cellmark.schemas.manifest.manifest import MANIFEST_NAME
 from cellmark.schemas.normalization import normalize
@@ -29,6 +29,7 @@ from cellmark.training.network.classifier import NetworkShape
 from cellmark.training.network.contributions import mean_of_types
 from cellmark.training.network.fit import FitSettings, predict_logits
 from cellmark.training.run import TrainedModel, train
+from cellmark.training.steps.evaluate_independent import check_independent
 from fixtures.places import ROOT
 
 if TYPE_CHECKING:
@@ -74,10 +75,13 @@ def donors_model(tiny_cells: ad.AnnData, tmp_path_factory: pytest.TempPathFactor
     cells.write_h5ad(folder / "cells.h5ad")
     other = tiny_cells[::3, 5:].copy()
     other.obs["label"] = np.where(np.arange(other.n_obs) < 4, "Unheard of", other.obs["cell_type"])
+    other.obs["n_counts"] = np.asarray(other.X.sum(axis=1)).ravel()
+    other.layers["raw_counts"] = other.X.copy()
     other.write_h5ad(folder / "other.h5ad")
     config = TrainingConfig(
         data=folder / "cells.h5ad", donor="donor", hold_out=("d2",), library_size="total", name="donors", fit=SHORT,
-        test_data=folder / "other.h5ad", test_label="label", seed=3,
+        test_data=folder / "other.h5ad", test_label="label", test_library_size="n_counts", test_layer="raw_counts",
+        seed=3,
     )  # fmt: skip
     listener = Hearing()
     return train(config, folder / "bundle", listener), listener
@@ -138,8 +142,8 @@ def test_an_independent_file_is_evaluated_without_the_types_it_alone_has(
     assert (stored["n_cells"], stored["n_unknown_cells"]) == (36, 4)
     missing = {f"GENE{number}" for number in range(5)} & set(donors_model[0].bundle.panel.symbols)
     assert stored["n_genes_missing"] == len(missing) > 0
-    assert stored["library_size_source"] == "summed"
-    # As the Python door calls them, whose library sizes are summed too.
+    assert stored["library_size_source"] == "given"
+    # As the Python door calls them, which sums the same library sizes.
     other = ad.read_h5ad(donors_model[0].bundle.folder.parent / "other.h5ad")
     calls = Annotator.load(donors_model[0].bundle.folder).annotate(other)["cellmark_cell_type"].to_numpy()
     labels = other.obs["label"].to_numpy()
@@ -291,3 +295,22 @@ def test_a_type_that_only_the_held_out_donor_has_is_left_out_with_a_note(
         note.code == "CELL_TYPES_DROPPED" and "epsilon (0 of 12 cells left)" in note.found for note in listener.notes
     )
     assert model.manifest.metrics["test"]["n_cells"] == int(((donors == "d0") & (labels != "epsilon")).sum())
+
+
+def test_an_independent_file_without_the_library_sizes_of_training_is_refused(
+    tiny_cells: ad.AnnData, tmp_path: Path
+) -> None:
+    """Summed over the genes of that file they would be of another scale, and nobody would know."""
+    cells = tiny_cells.copy()
+    cells.obs["n_counts"] = np.asarray(cells.X.sum(axis=1)).ravel()
+    cells.write_h5ad(tmp_path / "other.h5ad")
+    config = TrainingConfig(data=tmp_path / "cells.h5ad", library_size="total", test_data=tmp_path / "other.h5ad")
+    with pytest.raises(InputError, match="LIBRARY_SIZE_COLUMN_UNKNOWN") as caught:
+        check_independent(config)
+    (finding,) = caught.value.findings
+    assert "n_counts" in finding.found
+    assert "--test-library-size" in finding.remedy
+    check_independent(replace(config, test_library_size="n_counts"))
+    check_independent(replace(config, library_size=None))
+    with pytest.raises(InputError, match="LAYER"):
+        check_independent(replace(config, library_size=None, test_layer="none"))

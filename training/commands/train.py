@@ -45,6 +45,18 @@ def train(
             "--test-label", help="Column of obs with the cell types in the file given to --test. Default: as --label."
         ),
     ] = None,
+    test_layer: Annotated[
+        str | None,
+        typer.Option("--test-layer", help="Layer of the file given to --test with raw counts. Default: as --layer."),
+    ] = None,
+    test_library_size: Annotated[
+        str | None,
+        typer.Option(
+            "--test-library-size",
+            metavar="OBS_COLUMN",
+            help="Column of obs with the library sizes in the file given to --test. Default: as --library-size.",
+        ),
+    ] = None,
     test_labels: Annotated[
         Path | None,
         typer.Option(
@@ -335,6 +347,8 @@ def train(
         genes_by_cells=genes_by_cells,
         test_data=test,
         test_label=test_label,
+        test_layer=test_layer,
+        test_library_size=test_library_size,
         test_labels=test_labels,
         ontology=ontology,
         min_cells=min_cells,

@@ -27,13 +27,39 @@ CHUNK = 2048
 
 
 def check_independent(config: TrainingConfig) -> None:
-    """Raise what a wrong `config.test_data` will raise before hours went into training: no such file, no such label."""
+    """Raise what a wrong `config.test_data` will raise before hours went into training: no file, no column."""
     if config.test_data is None:
         return
     if config.test_labels is not None:
         read_label_map(config.test_labels)
-    with open_cells(config.test_data, layer=config.layer, genes_by_cells=config.genes_by_cells) as source:
+    with _opened(config):
+        pass
+
+
+@contextmanager
+def _opened(config: TrainingConfig) -> Iterator[tuple[CellSource, str | None]]:
+    """The independent file and its column of library sizes, None where they are summed as training's are.
+
+    Raises `LabelError` without the labels, `InputError` without the library sizes: summed ones are of another scale
+    than those that the model learned from.
+    """
+    assert config.test_data is not None  # noqa: S101
+    layer, sizes = config.test_layer or config.layer, config.test_library_size or config.library_size
+    with open_cells(config.test_data, layer=layer, genes_by_cells=config.genes_by_cells) as source:
         raise_if_refused(label_column_findings(source.obs, config.test_label or config.label), LabelError)
+        if sizes is not None and sizes not in source.obs.columns:
+            raise InputError(
+                Finding(
+                    "LIBRARY_SIZE_COLUMN_UNKNOWN",
+                    "test_library_size",
+                    f"a column of library sizes in {config.test_data.name}"
+                    + (", as in the training data" if config.library_size else ""),
+                    f"no column {sizes!r}; obs has {', '.join(map(str, source.obs.columns)) or 'no columns'}",
+                    "Name the column with --test-library-size, or add one with each cell's total count over all genes "
+                    "that were measured.",
+                )
+            )
+        yield source, sizes
 
 
 def fit_independent(config: TrainingConfig, cells: LabelledCells, panel: GenePanel) -> tuple[Finding, ...]:
@@ -71,15 +97,12 @@ def _checked(
     config: TrainingConfig, cells: LabelledCells, panel: GenePanel
 ) -> Iterator[tuple[CheckedCells, np.ndarray]]:
     """The independent file, open and checked but for its values, and its labels, str [cells]."""
-    assert config.test_data is not None  # noqa: S101
     label = config.test_label or config.label
-    source: CellSource
-    with open_cells(config.test_data, layer=config.layer, genes_by_cells=config.genes_by_cells) as source:
-        raise_if_refused(label_column_findings(source.obs, label), LabelError)
+    with _opened(config) as (source, library_size):
         checked = CheckedCells(
             source,
             panel,
-            library_size=config.library_size if config.library_size in source.obs.columns else None,
+            library_size=library_size,
             n_genes_trained=cells.n_genes_measured,
             min_share=config.min_panel_share,
         )
@@ -93,8 +116,9 @@ def evaluate_independent(
 
     Labels that the model does not know are counted and left out. `config.test_labels`: a map that brings the file's
     labels and the model's types to names that both share; then `cell_types` are these names, in the order of the
-    confusion matrix, and the map itself stands in `label_map`. Library sizes come from the same column as in
-    training where the file has it, and are summed otherwise. Raises as the readers and checks do.
+    confusion matrix, and the map itself stands in `label_map`. Library sizes come from
+    `config.test_library_size`, else from the same column as in training, else they are summed. Raises as the readers
+    and checks do.
     """
     session = open_session(annotator)
     calls = []
