@@ -11,11 +11,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from cellmark.schemas.api.responses import (
+    AnnotateAnswer,
+    AttributeAnswer,
+    MarkersAnswer,
+    ModelAnswer,
+    ValidateAnswer,
+)
 from cellmark.schemas.api.strict_json import write_json
 from cellmark.schemas.errors import InputError
 
 from .annotator import Annotator
 from .http import answers
+from .http.checked_answers import checked
 from .http.landing import landing_page
 from .http.openapi import openapi_document
 from .http.options import (
@@ -61,15 +69,16 @@ def make_app(model: Annotator | ServedModel, settings: ServiceSettings | None = 
 
     def annotate(annotator: Annotator, body: Body, options: AnnotateOptions) -> bytes:
         with open_body(body, options, settings) as cells:
-            return answers.annotate(
+            answer = answers.annotate(
                 annotator, cells, probabilities=options.probabilities, label_set_error=options.label_set_error,
                 floors=options,
             )  # fmt: skip
+            return checked(AnnotateAnswer, answer)
 
     def attribute(annotator: Annotator, body: Body, options: AttributeOptions) -> bytes:
         with open_body(body, options, settings) as cells:
             question = Question(options.target, options.against, options.top)
-            return answers.attribute(annotator, cells, question, floors=options)
+            return checked(AttributeAnswer, answers.attribute(annotator, cells, question, floors=options))
 
     def validate(annotator: Annotator, body: Body, options: ValidateOptions) -> bytes:
         try:
@@ -77,11 +86,12 @@ def make_app(model: Annotator | ServedModel, settings: ServiceSettings | None = 
                 answer = answers.validate(annotator, cells, folder=body.folder, floors=options)
         except InputError as error:
             answer = answers.unreadable(annotator, error)
-        return write_json(answer)
+        return checked(ValidateAnswer, write_json(answer))
 
     async def get_model(request: Request) -> Response:
         options = parse_options(ModelOptions, request.query_params.multi_items())
-        return json_response(answers.describe_model(served.get(), genes=options.genes))
+        answer = answers.describe_model(served.get(), genes=options.genes)
+        return Response(checked(ModelAnswer, write_json(answer)), media_type=JSON)
 
     async def get_markers(request: Request) -> Response:
         options = parse_options(MarkersOptions, request.query_params.multi_items())
@@ -89,7 +99,7 @@ def make_app(model: Annotator | ServedModel, settings: ServiceSettings | None = 
         table = answers.markers(annotator, options.cell_type, options.top)
         if (options.format or preferred_format(request.headers.get("accept", ""))) == "csv":
             return Response(table.to_csv(index=False), media_type=CSV)
-        return json_response(answers.markers_json(annotator, table))
+        return Response(checked(MarkersAnswer, write_json(answers.markers_json(annotator, table))), media_type=JSON)
 
     async def get_report(request: Request) -> Response:
         parse_options(RouteOptions, request.query_params.multi_items())

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from cellmark.training.network.classifier import Classifier
     from cellmark.training.run import TrainedModel
 
+# Answers of the service are validated against their models, also in servers that tests start.
+os.environ["CELLMARK_DEBUG"] = "1"
+
 # A busy machine is no fault of the code under test.
 settings.register_profile("cellmark", deadline=None)
 settings.load_profile("cellmark")

@@ -60,16 +60,18 @@ def parameters(options: type[BaseModel]) -> list[dict[str, Any]]:
 def cells_body(options: type[BaseModel], settings: ServiceSettings) -> dict[str, Any]:
     """The body of a route that takes cells."""
     forms = [{"$ref": "#/components/schemas/CellsRequest"}, {"$ref": "#/components/schemas/CsrRequest"}]
-    file = {"type": "string", "contentMediaType": ANY_FILE, "description": "An .h5ad, a 10x .h5 or an .npz."}
+    # Swagger UI shows a file input for this format, and a text box for JSON Schema's `contentMediaType`.
+    file = {"type": "string", "format": "binary", "description": "An .h5ad, a 10x .h5 or an .npz."}
     form = {
         "type": "object",
         "required": [FILE_FIELD],
-        "properties": {FILE_FIELD: file, **_properties(options)},
+        # Without defaults, which the page would send in the form beside those of the query.
+        "properties": {FILE_FIELD: file, **_properties(options, defaults=False)},
         "additionalProperties": False,
     }
 
     def binary(description: str) -> dict[str, Any]:
-        return {"schema": {"type": "string", "description": description}}
+        return {"schema": {"type": "string", "format": "binary", "description": description}}
 
     return {
         "required": True,
@@ -87,14 +89,15 @@ def cells_body(options: type[BaseModel], settings: ServiceSettings) -> dict[str,
     }
 
 
-def _properties(options: type[BaseModel]) -> dict[str, Any]:
+def _properties(options: type[BaseModel], *, defaults: bool = True) -> dict[str, Any]:
     """Schemas of the options. One that may be left away is never null: a query has no such value."""
     properties: dict[str, Any] = options.model_json_schema()["properties"]
-    return {name: _without_null(schema) for name, schema in properties.items()}
+    return {name: _without_null(schema, defaults=defaults) for name, schema in properties.items()}
 
 
-def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in schema.items() if key != "title" and not (key == "default" and value is None)}
+def _without_null(schema: dict[str, Any], *, defaults: bool) -> dict[str, Any]:
+    omitted = {"title"} if defaults and schema["default"] is not None else {"title", "default"}
+    kept = {key: value for key, value in schema.items() if key not in omitted}
     choices = kept.pop("anyOf", None)
     if choices is None:
         return kept

@@ -88,12 +88,13 @@ class MarkersOptions(RouteOptions):
 def parse_options(
     kind: type[Options], query: Iterable[tuple[str, str]], form: Iterable[tuple[str, str]] = ()
 ) -> Options:
-    """Options named in the query or in a form. Raises `ParameterError` with all that are unknown, given twice or out of
-    their range.
+    """Options named in the query or in a form. An empty field of a form is a field that nobody filled in. Raises
+    `ParameterError` with all that are unknown, given twice or out of their range.
     """
     findings: list[Finding] = []
     given: dict[str, str] = {}
-    for name, text in (*query, *form):
+    filled = [(name, text) for name, text in form if text or name not in kind.model_fields]
+    for name, text in (*query, *filled):
         if name in given:
             findings.append(_invalid(name, "one value", "several", "Give it once, in the query or in the form."))
         given[name] = text

@@ -27,6 +27,7 @@ from cellmark.serving import Annotator
 from cellmark.serving.app import make_app
 from cellmark.serving.http import answers
 from cellmark.serving.http.openapi import openapi_document
+from cellmark.serving.http.options import AnnotateOptions
 from cellmark.serving.http.problems import problem, without_path
 from cellmark.serving.http.served_model import ServedModel
 from cellmark.serving.http.settings import ServiceSettings
@@ -336,6 +337,28 @@ def test_requests_side_by_side_get_their_own_answers(
 
 
 # validate, model, markers ---------------------------------------------------------------------------------------------
+
+
+def test_an_answer_that_is_not_as_documented_is_an_internal_error_in_debug_mode(
+    client: CheckedClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = {**client.get("/model").json(), "device": 3}
+    monkeypatch.setattr(answers, "describe_model", lambda *_, **__: wrong)
+    assert client.get("/model").status_code == 500
+    monkeypatch.delenv("CELLMARK_DEBUG")
+    assert TestClient.request(client, "GET", "/model").json() == wrong
+
+
+def test_fields_that_nobody_filled_in_are_not_values(
+    client: CheckedClient, files: dict[str, Path], expected: pd.DataFrame
+) -> None:
+    """As a browser sends the form of the page at `/`."""
+    empty = dict.fromkeys(AnnotateOptions.model_fields, "")
+    assert_calls(client.post("/annotate", files=form(files[".h5ad"]), data=empty), expected)
+    both = client.post("/annotate", files=form(files[".h5ad"]), data=empty, params={"probabilities": "true"})
+    assert "probabilities" in both.json()["cells"][0]
+    unknown = client.post("/annotate", files=form(files[".h5ad"]), data={**empty, "tpo": ""})
+    assert unknown.json()["findings"][0]["where"] == "tpo"
 
 
 def test_validate_tells_all_that_is_wrong_at_once(client: CheckedClient, new_cells: ad.AnnData) -> None:

@@ -131,6 +131,20 @@ def test_every_option_of_a_route_is_a_described_parameter(
         assert set(form["properties"]) == {"file", *options.model_fields}
 
 
+def test_a_browser_is_shown_a_file_input_and_empty_options(document: dict[str, Any]) -> None:
+    """Swagger UI takes `format: binary` for a file, and `contentMediaType` for text; a default it would fill in and
+    send in both the query and the form, which is refused.
+    """
+    for path in ("/annotate", "/attribute", "/validate"):
+        content = document["paths"][path]["post"]["requestBody"]["content"]
+        fields = content["multipart/form-data"]["schema"]["properties"]
+        file = fields.pop("file")
+        assert (file["type"], file["format"]) == ("string", "binary")
+        assert not [name for name, schema in fields.items() if "default" in schema]
+        for kind in ("application/x-hdf5", "application/x-npz", "application/octet-stream"):
+            assert content[kind]["schema"]["format"] == "binary"
+
+
 def test_the_limits_are_those_of_the_settings(document: dict[str, Any]) -> None:
     description = document["paths"]["/annotate"]["post"]["requestBody"]["description"]
     assert "12,345,678" in description
