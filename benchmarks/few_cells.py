@@ -2,7 +2,7 @@
 
 `pancreas_baron_human`, each two donors to train on (types with at least ten cells in the file), the other two to judge
 by. Of some types two to six cells are left in training. Three ways: their cells weighted like any whole type; a type
-of fewer than ten cells counting that much less (`balance.FULL_CELLS`); and such types left out (`enough_cells`).
+of fewer than ten cells counting that much less (`objective.FULL_CELLS`); and such types left out (`enough_cells`).
 Macro-F1, calibration error (15 bins of equal mass) and log loss are of cells of the other types, before any
 temperature. Seed 0.
 """
@@ -21,10 +21,10 @@ from sklearn.metrics import f1_score
 
 from cellmark.schemas.normalization import normalize, row_sums
 from cellmark.training.cells.choose_panel import choose_panel
-from cellmark.training.cells.enough_cells import enough_cells
-from cellmark.training.evaluation.calibration_score import calibration_score
+from cellmark.training.cells.drop_untrainable import enough_cells
+from cellmark.training.evaluation.calibration_section import calibration_score
 from cellmark.training.evaluation.out_of_fold import with_validation
-from cellmark.training.network import balance
+from cellmark.training.network import objective
 from cellmark.training.network.ensemble import fit_ensemble, variations
 from cellmark.training.network.fit import FitSettings, predict_logits
 from cellmark.training.network.fit_data import FitData
@@ -45,7 +45,7 @@ def rows_of(pair: tuple[str, str], adata: ad.AnnData) -> list[dict[str, object]]
     judged = np.flatnonzero(~seen & np.isin(codes, np.flatnonzero((left > 0) & ~few)))
     rows = []
     for way, full_cells, left_out in WAYS:
-        balance.FULL_CELLS = full_cells
+        objective.FULL_CELLS = full_cells
         training = np.flatnonzero(seen & ~(few[codes] & left_out))
         train, validation = with_validation(training, codes, seed=0)
         of_train = counts[train], library[train]

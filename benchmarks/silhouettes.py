@@ -13,8 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.metrics import silhouette_score
 
-from cellmark.training.markers.marker_score import marker_scores
-from cellmark.training.markers.silhouette import silhouettes
+from cellmark.training.markers.marker_score import marker_scores, silhouettes
 
 N_TYPES, N_CANDIDATES = 10, 50
 N_FEW, N_COMPARED = 2000, 5

@@ -18,8 +18,8 @@ import pytest
 
 from cellmark.schemas.columns import CALL_COLUMNS, COARSE_COLUMNS
 from cellmark.serving.http.settings import ServiceSettings
-from cellmark.training.commands.demo_cells import load_demo_cells
 from cellmark.training.commands.demo_service import free_port
+from cellmark.training.commands.run_demo import load_demo_cells
 from fixtures.places import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -92,12 +92,12 @@ def compare(
 
     from ..cells.cli_numbers import check_range
     from ..markers.change_verdict import ChangeRules
-    from ..markers.chosen_markers import chosen_markers
     from ..markers.compare_conditions import compare_conditions
     from ..markers.marker_files import (
         TABLES,
         check_not_input,
         check_suffix,
+        chosen_markers,
         read_marker_file,
         write_table,
     )

@@ -3,13 +3,68 @@
 from typing import Any
 
 import numpy as np
-from scipy.special import softmax
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
 
 from cellmark.schemas.manifest.manifest_trust import CalibrationEntry
 
-from .calibration_score import calibration_score
 from .out_of_fold import OutOfFold
-from .temperature import fit_temperature
+
+N_BINS = 15
+
+
+LOWEST, HIGHEST = 0.1, 10.0
+
+
+def fit_temperature(logits: np.ndarray, codes: np.ndarray) -> float:
+    """The T for which softmax(logits / T) gives the labels the highest likelihood (Guo et al. 2017, arXiv:1706.04599).
+
+    `logits`: cells x types; `codes`: int [cells]. Between `LOWEST` and `HIGHEST`; 1 without cells. No call changes.
+
+    Of n cells, 1 / (n + 2) of each label counts as the other types' (Platt 1999): where all calls are right, the
+    likelihood alone would ask for no doubt whatever, and few cells cannot tell that.
+    """
+    if len(codes) == 0:
+        return 1.0
+    logits = logits.astype(np.float64)
+    rows = np.arange(len(codes))
+
+    n_types = logits.shape[1]
+    wanted = np.full_like(logits, 1 / (len(codes) + 2) / max(n_types - 1, 1))
+    wanted[rows, codes] = 1 - 1 / (len(codes) + 2)
+
+    def loss(log_temperature: float) -> float:
+        return float(-(wanted * log_softmax(logits / np.exp(log_temperature), axis=1)).sum(axis=1).mean())
+
+    found = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded")
+    return float(np.exp(found.x))
+
+
+def calibration_score(probabilities: np.ndarray, codes: np.ndarray, *, n_bins: int = N_BINS) -> dict[str, Any]:
+    """As `CalibrationScore`. `probabilities`: cells x types; `codes`: int [cells], at least one.
+
+    The bins hold equally many cells, in the order of their confidence. Expected calibration error: mean over cells of
+    their bin's |accuracy - confidence|. Brier score: mean squared distance of all types' probabilities from the label.
+    """
+    probabilities = probabilities.astype(np.float64)
+    rows, n_cells = np.arange(len(codes)), len(codes)
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == codes
+    bins = [
+        {"n_cells": len(cells), "confidence": float(confidence[cells].mean()), "accuracy": float(right[cells].mean())}
+        for cells in np.array_split(np.argsort(confidence, kind="stable"), n_bins)
+        if len(cells)
+    ]
+    of_label = probabilities[rows, codes]
+    return {
+        "n_cells": n_cells,
+        "expected_calibration_error": sum(
+            one["n_cells"] / n_cells * abs(one["accuracy"] - one["confidence"]) for one in bins
+        ),
+        "brier_score": float(((probabilities**2).sum(axis=1) - 2 * of_label + 1).mean()),
+        "log_loss": float(-np.log(np.maximum(of_label, 1e-12)).mean()),
+        "bins": bins,
+    }
 
 
 def fold_temperatures(held_out: OutOfFold, codes: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..cells.draw_cells import draw_cells
-from ..network.standardization import standardization
+from ..network.batch_inputs import standardization
 
 MAX_ITERATIONS = 300
 MAX_CELLS = 20_000

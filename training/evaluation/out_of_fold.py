@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..cells.enough_cells import enough_cells
+from ..cells.drop_untrainable import enough_cells
 from ..network.classifier import Classifier
 from ..network.ensemble import fit_ensemble
 from ..network.fit import predict_logits

@@ -24,6 +24,12 @@ MAX_WEIGHTS = 2**25
 """Of members trained together: with gradients, moments and best epochs 0.7 GB."""
 
 
+def mean_gate(classifiers: Sequence[Classifier]) -> np.ndarray | None:
+    """Mean weight of each gene over members that learned a gate, [genes]; None where none did."""
+    gates = [gate for classifier in classifiers if (gate := classifier.gate_values()) is not None]
+    return np.mean(gates, axis=0) if gates else None
+
+
 def variations(settings: FitSettings, *, n_members: int) -> tuple[FitSettings, ...]:
     """Settings of each member: 5 learning rates within 30 % and 3 dropouts within 10 % of those in `settings`.
 

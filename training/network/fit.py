@@ -6,11 +6,11 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from .batch_inputs import MIN_SD, standardization
 from .classifier import Classifier
 from .fit_data import FitData
 from .fit_result import Epoch, FitResult
 from .fit_settings import FitSettings
-from .standardization import MIN_SD, standardization
 from .torch_device import one_thread
 from .train_together import train_together
 

@@ -6,18 +6,15 @@ import numpy as np
 import torch
 
 from .augmentation import Augmentation
-from .balance import judging_weights, type_weights, upsampled
-from .batch_inputs import DenseCells, Noise, PoorerCells, batches
+from .batch_inputs import DenseCells, Noise, PoorerCells, batches, log2_scale, standardization
 from .classifier import Classifier
 from .contributions import mean_of_types
 from .fit_data import FitData
 from .fit_result import Epoch, FitResult, mean_epoch, summarize
 from .fit_settings import FitSettings
-from .learning_rate import LearningRate
-from .objective import Objective
+from .objective import Objective, judging_weights, type_weights, upsampled
 from .stacked_networks import StackedNetworks, write
-from .stacked_optimizer import StackedOptimizer
-from .standardization import log2_scale, standardization
+from .stacked_optimizer import LearningRate, StackedOptimizer
 from .torch_device import fast_products, one_thread, torch_device
 
 MIN_GAIN = {"validation_loss": 1e-4, "train_loss": 0.0}

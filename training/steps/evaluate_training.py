@@ -1,23 +1,47 @@
 """How well the registered networks do: on each part, on an independent file, on unknown types and poorer input."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..cells.labelled_cells import LabelledCells
 from ..config import TrainingConfig
 from ..evaluation.evaluate import evaluate
 from ..evaluation.evaluation_section import evaluation_section
+from ..evaluation.left_out_types import TypesOut, left_out_types, some_left_out
 from ..evaluation.ontology_section import ontology_section
-from ..evaluation.out_of_fold import OutOfFold
+from ..evaluation.out_of_fold import FoldPlan, OutOfFold
 from ..evaluation.overlap_section import overlap_section
 from ..listener import Listener
+from ..network.fit_settings import FitSettings
 from .call_measures import CallMeasures
 from .distilled_annotator import Distilled
 from .evaluate_independent import evaluate_independent
 from .explain_training import Explained
 from .fitted_networks import FittedNetworks
 from .graphs import Graphs
-from .leave_types_out import leave_types_out
 from .training_cells import TrainingCells
+
+
+def leave_types_out(
+    config: TrainingConfig,
+    cells: LabelledCells,
+    plan: FoldPlan,
+    *,
+    members: Sequence[FitSettings],
+    listener: Listener,
+) -> dict[str, Any]:
+    """The fields `left_out` and `left_out_level` of `NoveltyEntry`. `plan`: the folds of the registered model."""
+    given = TypesOut(
+        cells.counts, cells.library_size, cells.codes, cells.donors, cells.cell_types, members, config.max_genes,
+        config.seed, config.device,
+    )  # fmt: skip
+    if config.evaluate == "full":
+        rows = left_out_types(given, plan, on_step=lambda name: listener.step(f"Leaving out {name}"))
+    else:
+        listener.step("Leaving some types out")
+        rows = some_left_out(given, plan)
+    return {"left_out": [{"together": [], **row} for row in rows], "left_out_level": config.evaluate if rows else None}
 
 
 @dataclass(frozen=True)

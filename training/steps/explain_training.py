@@ -9,7 +9,7 @@ from ..choices import BaselineKind
 from ..config import TrainingConfig
 from ..markers.find_markers import MarkerCells, PanelGenes, find_markers
 from ..network.contributions import attribution_shares, choose_baselines, type_means
-from ..network.gene_gate import mean_gate
+from ..network.ensemble import mean_gate
 from .fitted_networks import FittedNetworks
 from .training_cells import TrainingCells
 

@@ -7,15 +7,29 @@ from typing import Any
 from cellmark.schemas.atomic_output import whole_folder
 from cellmark.schemas.golden_cells import write_golden
 from cellmark.schemas.manifest import bundle_files as files
+from cellmark.schemas.manifest.bundle_files import MODEL_CARD, REPORT
 from cellmark.schemas.manifest.manifest import Manifest
-from cellmark.schemas.manifest.seal_bundle import write_manifest
+from cellmark.schemas.manifest.seal_bundle import draft_manifest, write_manifest
+from cellmark.schemas.report.facts import ReportFacts
+from cellmark.schemas.report.model_card import render_model_card
+from cellmark.schemas.report.render import render_report
 
 from .bundle_parts import BundleParts
-from .write_report import write_report
 
 MARKERS_CSV = "markers.csv"
 CSV_RANKS = 100
 """Ranks of each type in the table for people; the Parquet file has all."""
+
+
+def write_report(folder: Path, parts: BundleParts, manifest: dict[str, Any]) -> None:
+    """Write `report.html` and `MODEL_CARD.md`. `folder`: with all other files; `manifest`: without `files`."""
+    plain = json.loads(json.dumps(manifest))  # tuples become lists, as a reader of the finished file would find them
+    draft = draft_manifest(folder, plain)
+    facts = ReportFacts(
+        draft.name, draft, parts.markers, parts.genes, parts.cell_map, parts.training, reference=parts.reference
+    )
+    (folder / REPORT).write_text(render_report(facts), encoding="utf-8", newline="\n")
+    (folder / MODEL_CARD).write_text(render_model_card(facts), encoding="utf-8", newline="\n")
 
 
 def write_bundle(folder: Path, parts: BundleParts, manifest: dict[str, Any]) -> Manifest:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from cellmark.training.markers.change_table import COLUMNS
+from cellmark.training.markers.compare_conditions import COLUMNS
 
 Cellmark = Callable[..., Any]
 LOST = ["GENE0", "GENE1"]

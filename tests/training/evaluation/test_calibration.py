@@ -8,9 +8,12 @@ from scipy.special import softmax
 from sklearn.metrics import brier_score_loss, log_loss
 
 from cellmark.schemas.manifest.manifest_trust import CalibrationEntry, CalibrationScore
-from cellmark.training.evaluation.calibration_score import calibration_score
-from cellmark.training.evaluation.calibration_section import calibration_section, fold_temperatures
-from cellmark.training.evaluation.temperature import fit_temperature
+from cellmark.training.evaluation.calibration_section import (
+    calibration_score,
+    calibration_section,
+    fit_temperature,
+    fold_temperatures,
+)
 from fixtures.drawn_folds import draw, folds_of
 
 

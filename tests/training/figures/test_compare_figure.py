@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from cellmark.training.figures.compare_figure import compare_figure
 from cellmark.training.figures.figures import png
-from cellmark.training.markers.change_table import change_table
+from cellmark.training.markers.compare_conditions import change_table
 
 VERDICTS = ("gained", "lost", "stronger", "weaker", "undecided", "kept")
 

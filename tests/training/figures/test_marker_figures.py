@@ -14,10 +14,9 @@ from matplotlib.figure import Figure
 
 from cellmark.schemas.manifest.marker_table import marker_table
 from cellmark.training.figures import marker_heatmap
-from cellmark.training.figures.contribution_matrix import contribution_figure
 from cellmark.training.figures.figure_style import BLUE, ORANGE
 from cellmark.training.figures.figures import png
-from cellmark.training.figures.marker_figures import marker_figures
+from cellmark.training.figures.marker_figures import contribution_figure, marker_figures
 from cellmark.training.figures.marker_heatmap import BLOCK, heatmap_figure
 from cellmark.training.figures.marker_violins import HEIGHT, violin_figure
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cellmark.training.figures.place_labels import place_labels
+from cellmark.training.figures.embedding_figure import place_labels
 
 
 def overlaps(centres: np.ndarray, sizes: np.ndarray) -> bool:

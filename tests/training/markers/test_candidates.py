@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cellmark.training.markers.candidates import candidates
+from cellmark.training.markers.published_ranking import candidates
 
 
 def test_equals_the_published_candidates_in_order(reference_data: Path) -> None:

@@ -10,8 +10,7 @@ from scipy import stats
 
 from cellmark.schemas.normalization import normalize
 from cellmark.training.markers import compare_conditions as module
-from cellmark.training.markers.change_table import COLUMNS
-from cellmark.training.markers.compare_conditions import Comparison, compare_conditions
+from cellmark.training.markers.compare_conditions import COLUMNS, Comparison, compare_conditions
 
 TYPES = ("alpha", "beta", "delta", "gamma")
 N_GENES = 150

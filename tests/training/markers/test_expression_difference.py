@@ -4,7 +4,7 @@ import scipy.sparse as sp
 from scipy import stats
 
 from cellmark.training.markers import label_permutation
-from cellmark.training.markers.expression_difference import expression_test
+from cellmark.training.markers.marker_statistics import expression_test
 
 
 def draw_cells(n_cells: int = 120, n_genes: int = 8) -> tuple[np.ndarray, np.ndarray]:

@@ -7,10 +7,10 @@ import pytest
 
 from cellmark.schemas.errors import CellmarkError, GeneOverlapError, LabelError, OutputError, ParameterError, ReadError
 from cellmark.schemas.manifest.marker_table import marker_table
-from cellmark.training.markers.chosen_markers import chosen_markers
 from cellmark.training.markers.marker_files import (
     check_not_input,
     check_suffix,
+    chosen_markers,
     read_marker_file,
     write_h5ad,
     write_table,

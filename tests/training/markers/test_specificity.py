@@ -1,6 +1,6 @@
 import numpy as np
 
-from cellmark.training.markers.specificity import complete, specificity
+from cellmark.training.markers.marker_changes import complete, specificity
 
 
 def test_a_marker_has_its_log2_fold_change_against_the_average_other_type() -> None:

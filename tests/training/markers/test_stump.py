@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.tree import DecisionTreeClassifier
 
-from cellmark.training.markers.stump import sorted_gene, stump_threshold
+from cellmark.training.markers.minimal_combination import sorted_gene, stump_threshold
 
 
 def cut(values: np.ndarray, is_type: np.ndarray) -> float | None:

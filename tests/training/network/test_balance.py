@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
-from cellmark.training.network.balance import type_weights, upsampled
+from cellmark.training.network.objective import type_weights, upsampled
 
 CODES = np.repeat([0, 1, 2, 4], [50, 7, 1, 20])
 LARGER = np.repeat([0, 1, 2, 4], [50, 17, 10, 20])

@@ -8,13 +8,13 @@ import pytest
 import scipy.sparse as sp
 import torch
 
+from cellmark.training.network.batch_inputs import standardization
 from cellmark.training.network.classifier import Classifier, NetworkShape
 from cellmark.training.network.fit import predict_logits
 from cellmark.training.network.fit_data import FitData
 from cellmark.training.network.fit_result import FitResult
 from cellmark.training.network.fit_settings import FitSettings
 from cellmark.training.network.stacked_optimizer import GATE_RATE
-from cellmark.training.network.standardization import standardization
 from cellmark.training.network.train_together import _new_classifiers, train_together
 
 N_TYPES = 3
