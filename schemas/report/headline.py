@@ -32,7 +32,7 @@ def _accuracy(facts: ReportFacts) -> list[dict[str, Any]]:
             value, detail = estimate.value, [interval(estimate)]
             if baseline is not None:
                 detail.append(f"logistic regression {baseline.value:.3f}")
-            on, source = words or "left-out folds", f"evaluation.{part}{name}"
+            on, source = words or "held-out folds", f"evaluation.{part}{name}"
         else:
             value, detail, on, source = scores.get(name), [], words, f"{place}.{name}"
         detail.append(f"on {scores['n_cells']:,} {on}" if value is not None else "")
@@ -61,10 +61,10 @@ def _novelty(facts: ReportFacts) -> dict[str, Any]:
         return _tile(title, None, "A cell of an unknown type gets one of the model's types.", "novelty")
     unknown, auroc = entry.left_out_cells(), entry.mean_left_out("auroc")
     if unknown is None:
-        wrongly = f"Of known cells {percent(_known_refused(facts))} stay unassigned"
-        return _tile(title, None, f"{wrongly}; how many cells of an unknown type do was not tried.", "novelty")
+        wrongly = f"{percent(_known_refused(facts))} of known cells stay unassigned"
+        return _tile(title, None, f"{wrongly}; for cells of unknown types it was not measured.", "novelty")
     types = count(len({row.cell_type for row in entry.left_out}), "type")
-    detail = (f"AUROC of telling them from known ones, 0.5 is chance, mean over types; {unknown.refused:,} of "
+    detail = (f"AUROC against known cells, 0.5 is chance, mean over types; {unknown.refused:,} of "
               f"{unknown.n:,} cells of {types} left out of training ({percent(unknown.refused / unknown.n, 0)}) stayed "
               f"unassigned, and {percent(unknown.known_refused)} of known cells")  # fmt: skip
     sizes = {row.cell_type: entry.left_out_cells(row.cell_type) for row in entry.left_out}
@@ -74,7 +74,7 @@ def _novelty(facts: ReportFacts) -> dict[str, Any]:
 
 
 def _known_refused(facts: ReportFacts) -> float:
-    """Of known cells, in the test part where there is one, else as the threshold was set."""
+    """The share of known cells, in the test part where there is one, otherwise as the threshold was set."""
     entry = facts.manifest.novelty
     assert entry is not None  # noqa: S101
     return entry.false_refusal_rate if entry.test_refusal_rate is None else entry.test_refusal_rate
@@ -135,7 +135,7 @@ def warnings(facts: ReportFacts, types: list[TypeEvidence]) -> list[str]:
         )
     found += _beaten(facts)
     if manifest.novelty is None:
-        found.append("It cannot tell that a cell is of none of its types.")
+        found.append("It cannot recognise cells of types that it has not learned.")
     if manifest.calibration is None:
         found.append("Its probabilities are not calibrated: compare them, but do not read them as error rates.")
     thin = sorted((one for one in types if one.thin), key=lambda one: -len(one.thin))
@@ -145,5 +145,5 @@ def warnings(facts: ReportFacts, types: list[TypeEvidence]) -> list[str]:
     dropped = manifest.training_data.dropped_cell_types
     if dropped:
         names = listed([f"{name} ({n})" for name, n in dropped.items()])
-        found.append(f"Types with too few cells were left out of training, and it does not know them: {names}.")
+        found.append(f"Types with too few cells were removed before training, so it does not know them: {names}.")
     return found

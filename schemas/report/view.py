@@ -95,8 +95,7 @@ def score_rows(facts: ReportFacts, types: list[TypeEvidence]) -> dict[str, Any]:
     rows: list[tuple[Any, ...]] = []
     evaluation = manifest.evaluation
     if evaluation is not None:
-        what = "donors left out in turn" if evaluation.folds == "donors" else "cells left out in turn"
-        name = f"{evaluation.n_folds} folds, {what}"
+        name = f"{evaluation.n_folds} folds over {evaluation.folds}"
         rows.append((name, evaluation.n_cells, evaluation.accuracy, evaluation.macro_f1, "network", "evaluation"))
         if evaluation.baseline_accuracy and evaluation.baseline_macro_f1:
             rows.append((name, evaluation.n_cells, evaluation.baseline_accuracy, evaluation.baseline_macro_f1,

@@ -46,7 +46,7 @@ def show_drift(report: DriftReport) -> None:
     # Eighty columns have to do: a terminal folds what is wider into columns of letters.
     types = Table(title="Cell types, in per cent (expected)", box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
     types.add_column("most probable", overflow="fold", min_width=12)
-    for name in ("cells", "share", "unassigned", "strange", "unsure", "depth"):
+    for name in ("cells", "share", "unassigned", "novel", "low conf.", "depth"):
         types.add_column(name, justify="right")
     types.add_column("", no_wrap=True)
     for one in report.cell_types:

@@ -433,7 +433,7 @@ def test_an_earlier_bundle_without_scores_of_judged_cells_is_told_by_its_test_pa
 
 def test_what_becomes_of_unknown_types_is_said_as_it_was_measured() -> None:
     facts = made.full_facts(4)
-    assert "50 % stayed unassigned where it was tried" in Page(render_report(facts)).text
+    assert "50 % of such cells stayed unassigned in a test" in Page(render_report(facts)).text
     assert tiles(facts)[3]["value"] == "0.932"
     detail = tiles(facts)[3]["detail"]
     assert (
@@ -447,7 +447,7 @@ def test_what_becomes_of_unknown_types_is_said_as_it_was_measured() -> None:
     untried = facts.manifest.novelty.model_copy(update={"left_out": []})
     facts = replace(facts, manifest=facts.manifest.model_copy(update={"novelty": untried}))
     assert tiles(facts)[3]["value"] is None
-    assert "Of known cells 3.0 % stay unassigned" in tiles(facts)[3]["detail"]
+    assert "3.0 % of known cells stay unassigned" in tiles(facts)[3]["detail"]
     assert "some of such cells stay unassigned" in Page(render_report(facts)).text
 
 
