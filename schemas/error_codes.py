@@ -108,6 +108,8 @@ CODES: dict[str, CodeMeaning] = {
     "ALIAS_MISSING": CodeMeaning(404, "the registered model has no such alias"),
     "REGISTRY_UNREACHABLE": CodeMeaning(503, "the MLflow tracking server or database does not answer"),
     "REGISTRY_REFUSED": CodeMeaning(502, "the MLflow tracking server or database answered with an error"),
+    "MODEL_NOT_REGISTERED": CodeMeaning(502, "a trained model that MLflow did not register; its bundle is kept"),
+    "TRACKING_LOST": CodeMeaning(503, "MLflow takes nothing more of a training, which goes on (a warning)"),
     "ALIAS_RESTORED": CodeMeaning(409, "a registered model got the champion that it never had (a warning)"),
     "RUN_UNKNOWN": CodeMeaning(404, "no such MLflow run, or one that has ended"),
     "BUNDLE_FORMAT_UNKNOWN": CodeMeaning(409, "a bundle of a format version that this cellmark does not know"),

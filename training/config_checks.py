@@ -40,6 +40,11 @@ class Checks:
         self(getattr(self._of, name) >= lowest, name, f"at least {lowest}", remedy)
 
 
+def is_model_name(name: str) -> bool:
+    """Whether MLflow takes `name` for a registered model and a model URI can hold it."""
+    return bool(name) and not set(name) & set('/:@.%"\\') and name == name.strip()
+
+
 def problems_of(config: "TrainingConfig") -> list[Finding]:
     """What is wrong, field by field; empty when nothing is."""
     parts: tuple[Callable[[], list[Finding]], ...] = (
@@ -66,8 +71,7 @@ def _run_problems(config: "TrainingConfig") -> list[Finding]:
     check(config.device in ("cpu", "cuda"), "device", "cpu or cuda", "Name one of them.")
     check(not (config.hold_out and config.donor is None), "hold_out", "a donor column as well",
           "Name the column with --donor.")  # fmt: skip
-    named = bool(config.name) and not set(config.name) & set('/:@.%"\\') and config.name == config.name.strip()
-    check(named, "name", 'a name without / : @ . % " or \\', "Use letters, digits, - and _.")
+    check(is_model_name(config.name), "name", 'a name without / : @ . % " or \\', "Use letters, digits, - and _.")
     check.at_least("n_members", 1)
     for name in ("test_label", "test_labels", "test_layer", "test_library_size"):
         given = getattr(config, name) is not None

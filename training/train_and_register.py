@@ -9,6 +9,7 @@ from cellmark.schemas.tracking.tracking_uri import public_uri
 
 from .config import TrainingConfig
 from .run import TrainedModel, train
+from .tracking.keep_bundle import keeping
 from .tracking.listeners import Several, Terminal
 from .tracking.register import RegisteredVersion
 from .tracking.run_files import write_figures
@@ -33,7 +34,8 @@ def train_and_register(
 
     Raises as `train` does, `RegistryError` when MLflow does not answer, and `OutputError` when `bundle_folder` or the
     folder for figures exists.
-    A failed run is marked so in MLflow, registers nothing and leaves no bundle.
+    A failed run is marked so in MLflow, registers nothing and leaves no bundle. A finished model that could not be
+    registered leaves its bundle (see `tracking/keep_bundle.py`), which the error names.
     """
     for folder in (bundle_folder, config.figures):
         if folder is not None:
@@ -41,11 +43,16 @@ def train_and_register(
     with (
         tempfile.TemporaryDirectory(prefix="cellmark-") as scratch,
         Terminal(max_epochs=config.fit.max_epochs) as screen,
-        open_tracker(config, uri=uri, on_step=screen.step) as tracker,
+        open_tracker(
+            config, uri=uri, on_step=screen.step, on_note=screen.note, record=Path(scratch) / "run"
+        ) as tracker,
     ):
         folder = bundle_folder or Path(scratch) / "bundle"
         model = train(config, folder, Several([screen, tracker]))
-        version = tracker.register(model)
+        with keeping(folder, Path(scratch) / "run", name=config.name, given=bundle_folder is not None):
+            version = tracker.register(model)
+        for note in version.notes:
+            screen.note(note)
         if config.figures is not None:
             screen.step("Writing figures")
             write_figures(model, config.figures)

@@ -57,7 +57,12 @@ def is_server(uri: str) -> bool:
 
 
 def quiet_mlflow() -> None:
-    """Before mlflow's first import: no usage reports, links and bars of its own, unless the user chose otherwise."""
+    """Before mlflow's first import: no usage reports, links and bars of its own, unless the user chose otherwise.
+
+    Nor eight minutes of asking a server again that is no more.
+    """
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

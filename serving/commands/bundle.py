@@ -5,10 +5,20 @@ from typing import Annotated
 
 import typer
 
+from ..terminal.load_commands import EntryPointCommands
 from .options import Force, Model
 
+
+class BundleCommands(EntryPointCommands):
+    """What can be done with a bundle; registering one belongs to training."""
+
+    entry_points_of = "cellmark.bundle.commands"
+    order = ("verify", "export", "import", "register")
+
+
 bundle = typer.Typer(
-    help="Verify a bundle, or move it as one file to a site without a registry.",
+    cls=BundleCommands,
+    help="Verify a bundle, register it, or move it as one file to a site without a registry.",
     no_args_is_help=True,
     add_completion=False,
 )

@@ -12,7 +12,7 @@ TRAINING_MODULE = "cellmark.training."
 
 
 class EntryPointCommands(TyperGroup):
-    """The commands of one entry-point group, loaded when they are run or listed.
+    """A group's own commands and those of one entry-point group, which are loaded when they are run or listed.
 
     `entry_points_of`: name of the group. `order`: commands that are listed first; the others follow by name.
     """
@@ -21,10 +21,13 @@ class EntryPointCommands(TyperGroup):
     order: ClassVar[tuple[str, ...]] = ()
 
     def list_commands(self, ctx: Any) -> list[str]:
-        names = [entry.name for entry in entry_points(group=self.entry_points_of)]
+        names = [*super().list_commands(ctx), *(entry.name for entry in entry_points(group=self.entry_points_of))]
         return sorted(names, key=lambda name: (self.order.index(name) if name in self.order else len(self.order), name))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        own = super().get_command(ctx, cmd_name)
+        if own is not None:
+            return own
         found = [entry for entry in entry_points(group=self.entry_points_of) if entry.name == cmd_name]
         if not found:
             return None

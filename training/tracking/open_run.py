@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from cellmark.schemas.errors import CellmarkError, Finding, RegistryError
+from cellmark.schemas.errors import CellmarkError, Finding, RegistryError, SetupError
 from cellmark.schemas.tracking.experiment import current_user, find_experiment
 from cellmark.schemas.tracking.reach_tracking import check_reachable
-from cellmark.schemas.tracking.tracking_uri import public_uri, quiet_mlflow
+from cellmark.schemas.tracking.tracking_uri import is_server, public_uri, quiet_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -82,13 +82,18 @@ def continue_run(client: "MlflowClient", run_id: str) -> "Run":
 
 @contextmanager
 def ending(client: "MlflowClient", run_id: str) -> Iterator[None]:
-    """Ends the run with the block: FINISHED, FAILED on an error, KILLED when interrupted or terminated."""
+    """Ends the run with the block: FINISHED, FAILED on an error, KILLED when interrupted or terminated.
+
+    Raises nothing of its own when MLflow cannot be told of an error.
+    """
     try:
         with terminable():
             yield
     except BaseException as error:
         killed = isinstance(error, KeyboardInterrupt | SystemExit)
         try:
+            if is_server(client.tracking_uri):
+                check_reachable(client.tracking_uri, create=False)
             if isinstance(error, CellmarkError):
                 client.set_tag(run_id, "error_code", error.code)
             if not killed:
@@ -121,18 +126,66 @@ def terminable() -> Iterator[None]:
 
 @contextmanager
 def refusals(uri: str) -> Iterator[None]:
-    """What MLflow and its database raise, as ours."""
+    """What MLflow and its database raise, as ours. A server that does not answer is found within seconds."""
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    if is_server(uri):
+        check_reachable(uri, create=False)
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, RequestException, OSError) as error:
+        raise RegistryError(
+            Finding(
+                code="REGISTRY_REFUSED",
+                where=public_uri(uri),
+                expected="MLflow to take what is logged",
+                found=_first_line(error).replace(uri, public_uri(uri)),
+                remedy="Check MLFLOW_TRACKING_URI and your rights there.",
+            )
+        ) from error
+
+
+@contextmanager
+def store_refusals(location: str) -> Iterator[None]:
+    """What an artifact store raises, as ours: each has types of its own. `location`: of the run's artifacts.
+
+    MLflow's and its database's own exceptions pass through, for `refusals`.
+    """
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except (MlflowException, SQLAlchemyError) as error:
-        found = str(error).strip().splitlines()[0][:LONGEST_ERROR]
+    except (CellmarkError, MlflowException, SQLAlchemyError):
+        raise
+    except ImportError as error:
+        scheme = location.partition(":")[0]
+        raise SetupError(
+            Finding(
+                code="EXTRA_MISSING",
+                where=public_uri(location),
+                expected=f"a Python client for {scheme} artifacts",
+                found=_first_line(error),
+                remedy="Install it: MLflow brings no client of an object store.",
+            )
+        ) from error
+    except Exception as error:
         raise RegistryError(
-            Finding("REGISTRY_REFUSED", public_uri(uri), "MLflow to take what is logged",
-                    found.replace(uri, public_uri(uri)), "Check MLFLOW_TRACKING_URI and your rights there.")
-        ) from error  # fmt: skip
+            Finding(
+                code="REGISTRY_REFUSED",
+                where=public_uri(location),
+                expected="an artifact store that takes files",
+                found=_first_line(error),
+                remedy="Check that this place may be written, or name an experiment that keeps its files elsewhere "
+                "(MLFLOW_EXPERIMENT_NAME).",
+            )
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:LONGEST_ERROR]
 
 
 @contextmanager

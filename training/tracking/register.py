@@ -15,6 +15,8 @@ from cellmark.schemas.manifest.manifest import Manifest
 from cellmark.schemas.tracking import registry_tags as tags
 from cellmark.schemas.tracking.first_champion import restore_champion
 
+from .open_run import store_refusals
+
 if TYPE_CHECKING:
     import onnx
     from mlflow import MlflowClient
@@ -53,9 +55,11 @@ def register_bundle(bundle: Bundle, *, name: str, run_id: str, client: "MlflowCl
     with tempfile.TemporaryDirectory(prefix="cellmark-model-") as scratch:
         folder = write_model(bundle, Path(scratch) / MODEL_FOLDER, run_id=run_id)
         wanted = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-        client.log_artifacts(run_id, str(folder), MODEL_FOLDER)
-        _check_arrived(client, run_id, wanted)
-    source = f"{client.get_run(run_id).info.artifact_uri}/{MODEL_FOLDER}"
+        artifacts = client.get_run(run_id).info.artifact_uri
+        with store_refusals(artifacts):
+            client.log_artifacts(run_id, str(folder), MODEL_FOLDER)
+            _check_arrived(client, run_id, wanted)
+    source = f"{artifacts}/{MODEL_FOLDER}"
     with ExitStack() as undo:
         if _create_name(client, name):
             undo.callback(client.delete_registered_model, name)

@@ -25,6 +25,8 @@ from .dataset_input import dataset_input, file_input
 from .open_run import ending, open_client, quiet_logs, refusals, start_run
 from .register import RegisteredVersion, register_bundle
 from .run_files import figures_of, installed_packages, tuning_files, write_content
+from .run_log import RunLog
+from .run_record import RunRecord
 from .track_trials import track_trial, tuning_metrics
 
 if TYPE_CHECKING:
@@ -48,13 +50,18 @@ class Tracker(Listener):
     """
 
     def __init__(
-        self, client: "MlflowClient", run: "Run", config: TrainingConfig, on_step: Callable[[str], None]
+        self,
+        client: "MlflowClient",
+        run: "Run",
+        config: TrainingConfig,
+        on_step: Callable[[str], None],
+        on_note: Callable[[Finding], None],
     ) -> None:
+        self.log = RunLog(client, artifact_uri=run.info.artifact_uri, on_note=on_note)
         self.run_id: str = run.info.run_id
         self.experiment_id: str = run.info.experiment_id
         self.tracking_uri = public_uri(client.tracking_uri)
-        self._client = client
-        self._config = config
+        self._client, self._run, self._config = client, run, config
         self._on_step = on_step
         self._notes: list[Finding] = []
         self._has_data = self._notes_are_new = False
@@ -83,8 +90,7 @@ class Tracker(Listener):
     def data(self, cells: "LabelledCells", split: "Split") -> None:
         """Log the dataset as an input of the run, the split and the notes."""
         digest = cells.digest()
-        with refusals(self._client.tracking_uri):
-            self._client.log_inputs(self.run_id, [dataset_input(self._config, cells, digest=digest)])
+        self.log.log_inputs(self.run_id, [dataset_input(self._config, cells, digest=digest)])
         self._tag({tags.TRAINING_DATA_DIGEST: digest})
         self._has_data = True
         self._log_files({"data/split.parquet": split_frame(cells, split)})
@@ -92,8 +98,7 @@ class Tracker(Listener):
 
     def trial(self, trial: "Trial") -> None:
         """Log a try of the search as a run of its own, below this one."""
-        with refusals(self._client.tracking_uri):
-            track_trial(self._client, trial, experiment_id=self.experiment_id, parent_run_id=self.run_id)
+        track_trial(self.log, trial, experiment_id=self.experiment_id, parent_run_id=self.run_id)
 
     def epoch(self, epoch: "Epoch") -> None:
         """Log losses, accuracy and macro-F1 of an epoch, as `fit_...`.
@@ -111,10 +116,18 @@ class Tracker(Listener):
         """
         self.log_model_facts(model)
         self._begin("Registering the model")
+        self._send_record()
         with quiet_logs(), refusals(self._client.tracking_uri):
             version = register_bundle(model.bundle, name=model.manifest.name, run_id=self.run_id, client=self._client)
         self._tag({"registered_model": version.name, "model_version": version.version})
         return version
+
+    def _send_record(self) -> None:
+        """Log what was kept while MLflow did not answer. Raises `RegistryError` when it still does not."""
+        if self.log.lost is None or self.log.record is None:
+            return
+        self.log.record.send(self._client, self._run)
+        self.log.lost = None
 
     def log_model_facts(self, model: "TrainedModel") -> None:
         """Log measures, tables and figures of a finished model without registering it."""
@@ -142,8 +155,7 @@ class Tracker(Listener):
         )
         independent = file_input(self._config.test_data, context="independent test")
         if independent is not None:
-            with refusals(self._client.tracking_uri):
-                self._client.log_inputs(self.run_id, [independent])
+            self.log.log_inputs(self.run_id, [independent])
         self._log_files(
             {
                 "evaluation/metrics.json": manifest.metrics,
@@ -170,8 +182,7 @@ class Tracker(Listener):
             for key, value in given.items()
             if logged.get(key) != value
         ]
-        with refusals(self._client.tracking_uri):
-            self._client.log_batch(self.run_id, params=params)
+        self.log.log_batch(self.run_id, params=params)
         self._log_files(
             {
                 "environment/facts.json": environment_facts(),
@@ -197,9 +208,8 @@ class Tracker(Listener):
         self.step(name)
 
     def _tag(self, values: Mapping[str, str]) -> None:
-        with refusals(self._client.tracking_uri):
-            for key, value in values.items():
-                self._client.set_tag(self.run_id, key, value)
+        for key, value in values.items():
+            self.log.set_tag(self.run_id, key, value)
 
     def _log_notes(self) -> None:
         self._notes_are_new = False
@@ -212,9 +222,8 @@ class Tracker(Listener):
         self._send([Metric(name, float(value), now, step) for name, value in values.items()])
 
     def _send(self, metrics: "list[Metric]") -> None:
-        with refusals(self._client.tracking_uri):
-            for start in range(0, len(metrics), METRICS_PER_CALL):
-                self._client.log_batch(self.run_id, metrics=metrics[start : start + METRICS_PER_CALL])
+        for start in range(0, len(metrics), METRICS_PER_CALL):
+            self.log.log_batch(self.run_id, metrics=metrics[start : start + METRICS_PER_CALL])
 
     def _log_files(self, contents: Mapping[str, Any]) -> None:
         """Log files, by their place among the run's artifacts: frames, bytes, text, and plain values as JSON."""
@@ -223,8 +232,7 @@ class Tracker(Listener):
                 path = Path(scratch) / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_content(path, content)
-            with refusals(self._client.tracking_uri):
-                self._client.log_artifacts(self.run_id, scratch)
+            self.log.log_artifacts(self.run_id, scratch)
 
 
 @contextmanager
@@ -234,13 +242,17 @@ def open_tracker(
     uri: str | None = None,
     experiment: str | None = None,
     on_step: Callable[[str], None] = lambda name: None,
+    on_note: Callable[[Finding], None] = lambda note: None,
+    record: Path | None = None,
 ) -> Iterator[Tracker]:
     """A run in MLflow that ends with the block: FINISHED, FAILED on an error, KILLED when interrupted or terminated.
 
     `uri`: where to track (see `schemas/tracking/tracking_uri.py` for the default). `experiment`: its name; by default
     `MLFLOW_EXPERIMENT_NAME`, else `cellmark`. Under `mlflow run` (`MLFLOW_RUN_ID` is set) that run is continued.
-    `on_step`: hears of the tracker's own steps that take seconds. Raises `RegistryError` when MLflow does not answer or
-    refuses; `train` itself may raise anything else within the block, which passes through.
+    `on_step`: hears of the tracker's own steps that take seconds. `record`: a new folder for what MLflow does not take
+    once the run has begun; `on_note` is called when that happens, and the block goes on. Raises `RegistryError` when
+    MLflow does not answer or refuses, unless `record` is given and the run has begun; `train` itself may raise anything
+    else within the block, which passes through.
     """
     uri = tracking_uri(uri)
     on_step("Opening MLflow")
@@ -251,8 +263,10 @@ def open_tracker(
         facts["mlflow.source.git.commit"] = code["commit"]
     run = start_run(client, experiment=experiment, run_name=config.name, tags=facts)
     with ending(client, run.info.run_id):
-        tracker = Tracker(client, run, config, on_step)
+        tracker = Tracker(client, run, config, on_step, on_note)
         tracker.log_start(run.data.params)
+        if record is not None:
+            tracker.log.fail_over_to(RunRecord(record, run_id=tracker.run_id))
         try:
             yield tracker
         except BaseException:

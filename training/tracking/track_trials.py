@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric
 
     from ..tuning.tune import Tuned
+    from .run_log import RunLog
 
 METRICS_PER_CALL = 1000
 """MLflow takes no more at once."""
 
 
-def track_trial(client: "MlflowClient", trial: Trial, *, experiment_id: str, parent_run_id: str) -> None:
+def track_trial(client: "MlflowClient | RunLog", trial: Trial, *, experiment_id: str, parent_run_id: str) -> None:
     """Log a trial that has ended: three calls, whatever its number of epochs below 200.
 
     A database takes some ten milliseconds for each call, so nothing is logged while a trial runs. A pruned trial is

@@ -1,0 +1,125 @@
+"""A bundle on this machine becomes a registered version, as at the end of its training."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cellmark.schemas.bundle import MODEL_CARD, REPORT, Bundle
+from cellmark.schemas.errors import Finding, ParameterError, RegistryError
+from cellmark.schemas.tracking import registry_tags as tags
+from cellmark.schemas.tracking.tracking_uri import tracking_uri
+
+from ..config_checks import is_model_name
+from ..evaluation.flat_metrics import flat_metrics
+from ..figures.evaluation_files import evaluation_metrics
+from ..figures.trust_files import trust_metrics
+from .open_run import ending, open_client, quiet_logs, refusals, start_run, store_refusals
+from .register import RegisteredVersion, register_bundle
+from .run_record import RunRecord
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+
+def register_kept(
+    folder: Path,
+    *,
+    name: str | None = None,
+    uri: str | None = None,
+    on_step: Callable[[str], None] = lambda name: None,
+    on_note: Callable[[Finding], None] = lambda note: None,
+) -> RegisteredVersion:
+    """Register the bundle in `folder` as a version of `name`, by default the name that it was trained under.
+
+    Where a record of its run lies beside the bundle (see `keep_bundle.py`), it is sent and then removed, and `on_note`
+    is called with what MLflow did not take of it; the run goes on if MLflow knows it. A new run has the measures and
+    the report. Raises `BundleError` for a damaged bundle, `ParameterError` for a name that MLflow does not take, and
+    `RegistryError`.
+    """
+    bundle = Bundle.open(folder)
+    name = bundle.manifest.name if name is None else name
+    if not is_model_name(name):
+        raise ParameterError(
+            Finding(
+                code="PARAMETER_INVALID",
+                where="--name",
+                expected='a name without / : @ . % " or \\',
+                found=repr(name),
+                remedy="Use letters, digits, - and _.",
+            )
+        )
+    uri = tracking_uri(uri)
+    on_step("Opening MLflow")
+    client = open_client(uri)
+    record = RunRecord.beside(folder)
+    run = None if record is None else _find_run(client, record.run_id)
+    new = run is None
+    if run is None:
+        facts = {tags.CELLMARK_VERSION: bundle.manifest.code.version, "mlflow.source.name": "cellmark bundle register"}
+        run = start_run(client, experiment=None, run_name=name, tags=facts)
+    run_id = run.info.run_id
+    with ending(client, run_id):
+        on_step("Logging to MLflow")
+        if record is not None:
+            _send(record, client, run, on_note)
+        if new:
+            _log_facts(client, run, bundle)
+        on_step("Registering the model")
+        with quiet_logs(), refusals(uri):
+            version = register_bundle(bundle, name=name, run_id=run_id, client=client)
+            for key, value in {
+                "registered_model": version.name,
+                "model_version": version.version,
+                tags.BUNDLE_DIGEST: bundle.digest,
+                tags.MANIFEST_DIGEST: bundle.manifest.manifest_digest,
+            }.items():
+                client.set_tag(run_id, key, value)
+            for key in {"error", "error_code"} & set(run.data.tags):
+                client.delete_tag(run_id, key)
+    if record is not None and not record.waits:
+        record.remove()
+    return version
+
+
+def _send(record: RunRecord, client: "MlflowClient", run: "Run", on_note: Callable[[Finding], None]) -> None:
+    try:
+        record.send(client, run)
+    except RegistryError as error:
+        if error.code != "REGISTRY_REFUSED":
+            raise
+        # What one call of many was refused for must not keep the model out of the registry.
+        on_note(replace(error.findings[0], severity="warning"))
+
+
+def _find_run(client: "MlflowClient", run_id: str) -> "Run | None":
+    from mlflow.exceptions import MlflowException
+
+    with refusals(client.tracking_uri):
+        try:
+            run = client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
+    return run if run.info.lifecycle_stage == "active" else None
+
+
+def _log_facts(client: "MlflowClient", run: "Run", bundle: Bundle) -> None:
+    """What the manifest says of the model's measures, and its report."""
+    manifest, run_id = bundle.manifest, run.info.run_id
+    metrics = {
+        **flat_metrics(manifest.metrics),
+        **evaluation_metrics(manifest.evaluation),
+        **trust_metrics(manifest),
+        "panel_n_genes": manifest.panel.n_genes,
+    }
+    with refusals(client.tracking_uri), store_refusals(run.info.artifact_uri):
+        for key, value in metrics.items():
+            client.log_metric(run_id, key, float(value))
+        with tempfile.TemporaryDirectory(prefix="cellmark-") as scratch:
+            for page in {REPORT, MODEL_CARD} & set(manifest.files):
+                (Path(scratch) / page).write_bytes(bundle.path(page).read_bytes())
+            client.log_artifacts(run_id, scratch)
