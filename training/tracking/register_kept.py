@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cellmark.schemas.bundle import MODEL_CARD, REPORT, Bundle
+from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import Finding, ParameterError, RegistryError
+from cellmark.schemas.manifest.bundle_files import MODEL_CARD, REPORT
 from cellmark.schemas.tracking import registry_tags as tags
 from cellmark.schemas.tracking.tracking_uri import tracking_uri
 
