@@ -23,14 +23,12 @@ MIN_TEST_CELLS = 300
 
 def figures_of(model: "TrainedModel") -> dict[str, bytes]:
     """The run's figures as PNG, by their place among the artifacts."""
-    from ..figures.evaluation_files import evaluation_figures
     from ..figures.figures import confusion_figure, learning_figure, per_type_figure, png
 
     members = [result.epochs for result in model.fitted.results]
     figures = {
         "learning": learning_figure(model.fitted.epochs, best_epoch=model.fitted.best_epoch, members=members),
         **_figures_of_cells(model),
-        **evaluation_figures(model.manifest.evaluation, model.manifest.cell_type_names),
     }
     for part, measured in model.manifest.metrics.items():
         if measured.get("confusion"):

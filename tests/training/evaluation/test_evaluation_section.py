@@ -1,6 +1,5 @@
 """The section `evaluation` of a trained model's manifest, and what a run keeps of it."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ from cellmark.training.evaluation.calibration_section import fit_temperature
 from cellmark.training.evaluation.evaluation_section import _hardly_learned, evaluation_section
 from cellmark.training.evaluation.linear_baseline import LinearBaseline
 from cellmark.training.evaluation.out_of_fold import FoldPlan, OutOfFold, fit_out_of_fold, learnable
-from cellmark.training.figures.evaluation_files import evaluation_figures, evaluation_metrics, evaluation_tables
+from cellmark.training.figures.evaluation_files import evaluation_metrics, evaluation_tables
 from cellmark.training.listener import Listener
 from cellmark.training.network.fit import FitSettings
 from cellmark.training.network.fit_data import FitData
@@ -26,7 +25,6 @@ from fixtures.places import ARCHIVES
 
 if TYPE_CHECKING:
     import anndata as ad
-    from matplotlib.figure import Figure
 
 
 @pytest.fixture(scope="module")
@@ -177,21 +175,9 @@ def test_the_run_keeps_tables_and_flat_metrics(full: TrainedModel, trained: Trai
     assert EvaluationEntry.model_validate(tables["evaluation/evaluation.json"]) == entry
 
 
-def test_figures_are_readable(
-    full: TrainedModel, trained: TrainedModel, check_readable: Callable[["Figure"], None]
-) -> None:
-    for model in (full, trained):
-        figures = evaluation_figures(entry_of(model), model.manifest.cell_type_names)
-        assert set(figures) == {
-            "baseline", "confusion_folds", "f1_folds", "accuracy_by_confidence", "poorer_input",
-        }  # fmt: skip
-        for figure in figures.values():
-            check_readable(figure)
-
-
 def test_a_bundle_without_an_evaluation_has_nothing_to_keep() -> None:
     from cellmark.schemas.bundle import Bundle
 
     old = Bundle.open(ARCHIVES / "v1").manifest.evaluation
     assert old is None
-    assert evaluation_metrics(old) == evaluation_tables(old) == evaluation_figures(old, []) == {}
+    assert evaluation_metrics(old) == evaluation_tables(old) == {}
