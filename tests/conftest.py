@@ -83,6 +83,7 @@ def new_file(new_cells: ad.AnnData, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="session")
 def trained(tiny_file: Path, tmp_path_factory: pytest.TempPathFactory) -> "TrainedModel":
     """A small model, really trained; its bundle must not be changed (copy the folder first)."""
+    pytest.importorskip("torch")
     from cellmark.training.config import TrainingConfig
     from cellmark.training.network.fit import FitSettings
     from cellmark.training.run import train
@@ -166,8 +167,7 @@ def cellmark(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 @pytest.fixture(scope="session")
 def draw_classifier() -> Callable[..., "Classifier"]:
     """Makes networks in evaluation mode with drawn weights, BatchNorm statistics and standardisation."""
-    import torch
-
+    torch = pytest.importorskip("torch")
     from cellmark.training.network.classifier import Classifier, NetworkShape
 
     def draw(hidden_units: tuple[int, ...], *, seed: int = 0, n_genes: int = 30, n_types: int = 4) -> "Classifier":

@@ -27,12 +27,12 @@ def cells_from_anndata(adata: "AnnData", *, layer: str | None = None, name: str 
         X, var, counts_from = adata.X, adata.var, "X"
     elif layer == RAW and RAW not in adata.layers:
         if adata.raw is None:
-            raise unknown_layer(layer, list(adata.layers))
+            raise unknown_layer(layer, _layer_names(adata))
         X, var, counts_from = adata.raw.X, adata.raw.var, "raw.X"
     elif layer in adata.layers:
         X, var, counts_from = adata.layers[layer], adata.var, f"layers[{layer!r}]"
     else:
-        raise unknown_layer(layer, [*adata.layers, *([RAW] if adata.raw is not None else [])])
+        raise unknown_layer(layer, [*_layer_names(adata), *([RAW] if adata.raw is not None else [])])
     if X is None:
         raise ReadError(
             Finding("MATRIX_INVALID", counts_from, "a matrix of counts", "none", "Name the layer that holds them.")
@@ -44,8 +44,15 @@ def cells_from_anndata(adata: "AnnData", *, layer: str | None = None, name: str 
     return cells
 
 
+def _layer_names(adata: "AnnData") -> list[str]:
+    return [name for name in adata.layers if name is not None]  # from anndata 0.13 on, None is the key of `X`
+
+
 def _other_matrices(adata: "AnnData", opened: str) -> tuple[OtherMatrix, ...]:
-    matrices = {"X": (None, adata.X), **{f"layers[{name!r}]": (name, X) for name, X in adata.layers.items()}}
+    matrices = {
+        "X": (None, adata.X),
+        **{f"layers[{name!r}]": (name, adata.layers[name]) for name in _layer_names(adata)},
+    }
     if adata.raw is not None and RAW not in adata.layers:
         matrices["raw.X"] = (RAW, adata.raw.X)
 

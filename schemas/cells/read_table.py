@@ -84,7 +84,7 @@ def _parse(
             if not lengths_checked and (frame.shape[1] != layout.n_fields or frame.iloc[:, -1].isna().any()):
                 _raise_if_ragged(path, layout, limits)
                 lengths_checked = True
-            names.append(frame[0].to_numpy(dtype=object))
+            names.append(np.array([name[1:] for name in frame[0]], dtype=object))
             if layout.text_header is not None:
                 texts.append(frame[1].to_numpy(dtype=object))
             values = frame.iloc[:, layout.first_value :]
@@ -102,7 +102,7 @@ def _frames(lines: TextIO, path: Path, layout: TableLayout, limits: ReadLimits) 
             lines,
             sep=layout.delimiter,
             header=None,
-            converters={0: str},
+            converters={0: _kept},
             dtype=None if layout.text_header is None else {1: object},
             chunksize=max(VALUES_AT_ONCE // layout.n_fields, 1),
             low_memory=False,
@@ -115,6 +115,11 @@ def _frames(lines: TextIO, path: Path, layout: TableLayout, limits: ReadLimits) 
         cause = " ".join(str(error).split())
         found = "a quotation mark that is never closed" if "EOF inside string" in cause else cause
         raise invalid_table(path, "rows of equal length", found) from error
+
+
+def _kept(name: str) -> str:
+    """A name as it is written, behind a sign: else pandas from 3 on takes `NA`, say, for a missing one."""
+    return "=" + name
 
 
 def _numbers(values: pd.DataFrame, path: Path, layout: TableLayout, row_names: np.ndarray, n_read: int) -> np.ndarray:

@@ -168,7 +168,9 @@ def pack_frame(frame: pd.DataFrame) -> Message:
         facts.append({"name": str(name), "kind": kind, "arrays": len(parts)})
         arrays += parts
     names = None if index.name is None else str(index.name)
-    return Message({"columns": facts, "rows": len(frame), "index_name": names}, tuple(arrays))
+    names_kind = _text_kind(frame.columns.dtype)
+    header = {"columns": facts, "names": names_kind, "rows": len(frame), "index_name": names}
+    return Message(header, tuple(arrays))
 
 
 def _pack_column(values: pd.Series) -> tuple[str, list[np.ndarray]]:
@@ -176,6 +178,8 @@ def _pack_column(values: pd.Series) -> tuple[str, list[np.ndarray]]:
     if isinstance(dtype, pd.CategoricalDtype):
         codes = values.cat.codes.to_numpy()
         kind = "ordered" if dtype.ordered else "categories"
+        if _text_kind(dtype.categories.dtype) == "str":
+            kind += " of str"
         return kind, [codes.astype(np.int32), *_pack_text(dtype.categories.to_series())]
     if isinstance(dtype, np.dtype) and dtype.kind in "iufb":
         array = values.to_numpy()
@@ -184,7 +188,12 @@ def _pack_column(values: pd.Series) -> tuple[str, list[np.ndarray]]:
         return "numbers", [array.astype(array.dtype.newbyteorder("="), copy=False)]
     if pd.api.types.is_numeric_dtype(dtype):  # pandas' own, which know missing values
         return "numbers", [values.to_numpy(dtype=np.float64, na_value=np.nan)]
-    return "text", _pack_text(values)
+    return _text_kind(dtype), _pack_text(values)
+
+
+def _text_kind(dtype: Any) -> str:
+    """`str`: the text of pandas from 3 on, of which a missing one is nan. `text`: objects."""
+    return "str" if isinstance(dtype, pd.StringDtype) and dtype.na_value is not pd.NA else "text"
 
 
 def _pack_text(values: pd.Series) -> list[np.ndarray]:
@@ -214,10 +223,12 @@ def unpack_frame(message: Message) -> pd.DataFrame:
         unpacked.append((entry["name"], values))
     if arrays:
         raise BrokenMessageError("arrays that belong to no column")
-    index = pd.Index(unpacked[0][1], name=index_name)
-    names = [name for name, _ in unpacked[1:]]
-    frame = pd.DataFrame(dict(enumerate(values for _, values in unpacked[1:])), index=index)
-    frame.columns = pd.Index(names, dtype=object)
+    first = unpacked[0][1]
+    index = pd.Index(first, dtype=first.dtype, name=index_name)
+    names = np.array([name for name, _ in unpacked[1:]], dtype=object)
+    frame = pd.DataFrame(dict(enumerate(values for _, values in unpacked[1:])), index=pd.RangeIndex(n_rows))
+    frame.index = index
+    frame.columns = pd.Index(_text_series(names, message.facts.get("names")))
     return frame
 
 
@@ -225,17 +236,26 @@ def _unpack_column(kind: object, arrays: list[np.ndarray]) -> Any:
     match kind:
         case "numbers" if arrays:
             return arrays.pop(0)
-        case "text":
-            return _unpack_text(arrays)
-        case "categories" | "ordered" if arrays:
+        case "text" | "str":
+            return _text_series(_unpack_text(arrays), kind)
+        case "categories" | "ordered" | "categories of str" | "ordered of str" if arrays:
             codes, categories = arrays.pop(0), _unpack_text(arrays)
             if codes.dtype != np.int32 or (len(codes) and not -1 <= codes.min() <= codes.max() < len(categories)):
                 raise BrokenMessageError("codes without a category")
             if len(set(categories)) < len(categories) or None in set(categories):
                 raise BrokenMessageError("categories that come twice")
-            return pd.Categorical.from_codes(codes, categories=pd.Index(categories), ordered=kind == "ordered")
+            index = pd.Index(_text_series(categories, "str" if kind.endswith("str") else "text"))
+            return pd.Categorical.from_codes(codes, categories=index, ordered=kind.startswith("ordered"))
         case _:
             raise BrokenMessageError("a column of an unknown kind")
+
+
+def _text_series(values: np.ndarray, kind: object) -> pd.Series:
+    """Text with the dtype that it had: pandas from 3 on would make `str` of objects, and nan of None."""
+    try:
+        return pd.Series(values, dtype="str" if kind == "str" else object)
+    except UnicodeEncodeError as error:  # half a surrogate pair, which `str` does not hold
+        raise BrokenMessageError("text that is not Unicode") from error
 
 
 def _unpack_text(arrays: list[np.ndarray]) -> np.ndarray:
