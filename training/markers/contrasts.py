@@ -7,7 +7,7 @@ import numpy as np
 
 from cellmark.schemas.errors import Finding, ParameterError
 
-from .donor_spread import MIN_DONORS, Design
+from .moderated_interval import MIN_DONORS, Design
 
 ALL_OTHERS = "all others"
 NO_DONORS = "no donors were named: cells of one donor are not independent, so no interval can be had from them"

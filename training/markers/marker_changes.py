@@ -8,7 +8,7 @@ import pandas as pd
 
 from .change_verdict import ChangeRules
 from .contrasts import NO_DONORS, Contrast
-from .donor_spread import MIN_DONORS, Spread, donor_spread, enough_donors
+from .moderated_interval import MIN_DONORS, Spread, donor_spread, enough_donors
 
 NUMBERS = (
     "type", "gene", "log2_fold_change_reference", "log2_fold_change_condition", "change", "variance",

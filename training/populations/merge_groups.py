@@ -6,8 +6,7 @@ from itertools import combinations
 import numpy as np
 import scipy.sparse as sp
 
-from ..markers.marker_statistics import group_means
-from ..markers.type_auc import type_auc
+from ..markers.marker_statistics import group_means, type_auc
 
 MIN_AUC, MIN_LOG2_FOLD_CHANGE = 0.8, 1.0
 """A gene tells two groups apart that is at least twice as high in one, and alone tells their cells so well."""

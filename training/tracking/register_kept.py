@@ -13,7 +13,7 @@ from cellmark.schemas.tracking import registry_tags as tags
 from cellmark.schemas.tracking.tracking_uri import tracking_uri
 
 from ..config_checks import is_model_name
-from ..evaluation.flat_metrics import flat_metrics
+from ..evaluation.evaluate import flat_metrics
 from ..figures.evaluation_files import evaluation_metrics
 from ..figures.trust_files import trust_metrics
 from .open_run import ending, open_client, quiet_logs, refusals, start_run, store_refusals

@@ -14,7 +14,7 @@ from cellmark.schemas.tracking import registry_tags as tags
 from cellmark.schemas.tracking.tracking_uri import public_uri, tracking_uri
 
 from ..config import TrainingConfig
-from ..evaluation.flat_metrics import flat_metrics, per_type_frame
+from ..evaluation.evaluate import flat_metrics, per_type_frame
 from ..figures.evaluation_files import evaluation_metrics, evaluation_tables
 from ..figures.trust_files import trust_metrics, trust_tables
 from ..listener import Listener

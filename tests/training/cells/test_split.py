@@ -194,3 +194,12 @@ def test_without_a_test_share_all_cells_are_for_training_and_validation() -> Non
     one = split_cells(codes, np.full(42, "a"), test_share=0.0, seed=0)
     assert len(one.test) == 0
     assert 0 < len(one.validation) < 10
+
+
+def test_networks_are_judged_on_the_test_part_or_else_on_validation_cells() -> None:
+    codes = np.repeat([0, 1], 50)
+    with_test, without = (split_cells(codes, None, test_share=share, seed=0) for share in (0.2, 0.0))
+    part, rows = with_test.unseen
+    assert (part, rows.tolist()) == ("test", with_test.test.tolist())
+    part, rows = without.unseen
+    assert (part, rows.tolist()) == ("validation", without.validation.tolist())

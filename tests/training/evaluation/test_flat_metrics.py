@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from cellmark.training.evaluation.evaluate import evaluate
-from cellmark.training.evaluation.flat_metrics import flat_metrics, metric_names, per_type_frame
+from cellmark.training.evaluation.evaluate import evaluate, flat_metrics, metric_names, per_type_frame
 
 TYPES = ("B cell", "CD4+ T cell", "CD4- T cell")
 

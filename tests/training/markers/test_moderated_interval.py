@@ -3,8 +3,13 @@ import pytest
 from scipy import stats
 from scipy.special import polygamma
 
-from cellmark.training.markers.donor_spread import donor_spread
-from cellmark.training.markers.moderated_interval import MIN_GENES, inverse_trigamma, moderated_interval, variance_prior
+from cellmark.training.markers.moderated_interval import (
+    MIN_GENES,
+    donor_spread,
+    inverse_trigamma,
+    moderated_interval,
+    variance_prior,
+)
 
 
 @pytest.mark.parametrize("design", ["independent", "paired"])

@@ -2,7 +2,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.metrics import roc_auc_score
 
-from cellmark.training.markers.type_auc import type_auc
+from cellmark.training.markers.marker_statistics import type_auc
 
 
 def test_equals_scikit_learn() -> None:
