@@ -27,6 +27,7 @@ import scipy.sparse as sp
 import torch
 from trust import DONORS
 
+from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.drift.drift_report import DriftReport
 from cellmark.schemas.drift.drift_words import verdict
 from cellmark.schemas.errors import InputError
@@ -67,7 +68,7 @@ class Bench:
         adata.write_h5ad(path)
         size = LIBRARY_SIZE if LIBRARY_SIZE in adata.obs else None
         try:
-            report = drift_of_file(annotator, path, library_size=size, trusted=True)
+            report = drift_of_file(annotator, path, ReadingOptions(library_size=size), trusted=True)
         except InputError as refused:
             codes = [finding.code for finding in refused.findings]
             self.rows.append({"input": given, "model": annotator.source.name, "severity": "refused",

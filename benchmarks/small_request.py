@@ -15,13 +15,14 @@ from starlette.testclient import TestClient
 
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.read import open_cells
+from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.serving import Annotator
 from cellmark.serving.app import make_app
 from cellmark.serving.http import uploads
 
 
-def read_directly(path: Path, *, layer: str | None, recover_counts: bool, rules: Any) -> CellSource:
-    return open_cells(path, layer=layer, recover_counts=recover_counts)
+def read_directly(path: Path, reading: ReadingOptions, *, rules: Any) -> CellSource:
+    return open_cells(path, reading)
 
 
 def main() -> None:

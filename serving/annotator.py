@@ -9,20 +9,21 @@ import pandas as pd
 
 from cellmark.schemas.calls.called_cells import CalledCells
 from cellmark.schemas.cells.cell_source import CellSource, RowChunk
+from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
 from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
 from cellmark.schemas.columns import UNS_KEY
-from cellmark.schemas.genes.gene_panel import check_share
-from cellmark.schemas.genes.panel_evidence import check_attribution_share
 
 from .models.model_source import ModelSource, open_model
 from .scoring.answer_facts import AnswerFacts
 from .scoring.as_source import as_source
 from .scoring.attribute import DEFAULT_TOP, Question
+from .scoring.call_options import NO_FLOORS, PLAIN_CALLS, CallOptions, Floors
 from .scoring.call_rules import CallRules
 from .scoring.called_cells import gather_called_cells
 from .scoring.calls_frame import calls_frame, check_same_cells, copy_calls
 from .scoring.explain_cells import explain_cells
-from .scoring.majority import Over, Vote
+from .scoring.fit_input import fit_input
+from .scoring.majority import Over
 from .scoring.markers import select_markers
 from .scoring.score import score
 from .scoring.session import Device, ModelSession
@@ -42,10 +43,8 @@ class Annotator:
         min_panel_share: float | None = None,
         min_attribution_share: float | None = None,
     ) -> None:
-        self.min_panel_share = source.bundle.manifest.panel.min_share if min_panel_share is None else min_panel_share
-        check_share(self.min_panel_share)
-        check_attribution_share(min_attribution_share, source.bundle.panel.evidence)
-        self.min_attribution_share = min_attribution_share
+        self.floors = Floors(min_panel_share=min_panel_share, min_attribution_share=min_attribution_share)
+        self.floors.check(source.bundle)
         self.source = source
         self.session = session
         self.bundle = source.bundle
@@ -78,30 +77,15 @@ class Annotator:
     def check(
         self,
         cells: "AnnData | CellSource",
+        reading: ReadingOptions = AS_IT_IS,
         *,
-        layer: str | None = None,
-        library_size: str | np.ndarray | pd.Series | None = None,
-        recover_counts: bool = False,
-        min_panel_share: float | None = None,
-        min_attribution_share: float | None = None,
+        floors: Floors = NO_FLOORS,
     ) -> CheckedCells:
         """The input, aligned to the panel. Raises `InputError` with all that is visible without reading the values.
 
-        `min_panel_share`, `min_attribution_share`: floors for this input, in place of the annotator's.
+        `floors`: of this input, in place of the annotator's.
         """
-        share = self.min_panel_share if min_panel_share is None else min_panel_share
-        mass = self.min_attribution_share if min_attribution_share is None else min_attribution_share
-        check_share(share)
-        check_attribution_share(mass, self.bundle.panel.evidence)
-        return CheckedCells(
-            as_source(cells, layer=layer, recover_counts=recover_counts),
-            self.bundle.panel,
-            library_size=library_size,
-            n_genes_trained=self.bundle.manifest.n_genes_measured,
-            min_share=share,
-            min_mass=mass,
-            library_range=self.bundle.library_size_range,
-        )
+        return fit_input(self.bundle, as_source(cells, reading), reading, floors=floors.or_else(self.floors))
 
     def annotate(
         self,
@@ -136,12 +120,15 @@ class Annotator:
         types that some cell has, in the model's order. `frame.attrs["cellmark"]` says which model and how the input
         fitted. Raises `InputError` with all problems of the input.
         """
-        rules = self.rules(label_set_error)
+        options = CallOptions(probabilities=probabilities, label_set_error=label_set_error, over=over)
+        self.rules(label_set_error)
         if copy_to is not None:
             check_same_cells(cells.obs.index.astype(str), copy_to.obs_names)
-        checked = self.check(cells, layer=layer, library_size=library_size, recover_counts=recover_counts)
-        vote = None if over is None else Vote(checked.source, checked.cell_ids, over)
-        frame = self.call(checked, rules=rules, probabilities=probabilities, on_progress=on_progress)
+        checked = self.check(
+            cells, ReadingOptions(layer=layer, library_size=library_size, recover_counts=recover_counts)
+        )
+        vote = options.vote(checked)
+        frame = self.call(checked, options, on_progress=on_progress)
         if vote is not None:
             frame = vote.add_to(frame)
         if copy_to is not None:
@@ -151,18 +138,17 @@ class Annotator:
     def call(
         self,
         checked: CheckedCells,
+        options: CallOptions = PLAIN_CALLS,
         *,
-        rules: CallRules | None = None,
-        probabilities: bool = False,
         observe: Callable[[RowChunk, PreparedChunk], None] | None = None,
         on_progress: Callable[[int], None] = lambda n_cells: None,
     ) -> pd.DataFrame:
-        """As `annotate`, of an input that has passed `check`. `rules`: see `rules`; `observe` sees every chunk of it,
-        in order.
+        """As `annotate`, of an input that has passed `check`; `options.vote` comes after it. `observe` sees every chunk
+        of the input, in order.
         """
-        rules = rules or self.rules()
+        rules = self.rules(options.label_set_error)
         calls = score(
-            checked, self.session, rules=rules, keep_probabilities=probabilities, observe=observe,
+            checked, self.session, rules=rules, keep_probabilities=options.probabilities, observe=observe,
             on_progress=on_progress,
         )  # fmt: skip
         frame = calls_frame(calls, checked.cell_ids, self.cell_types, rules)
@@ -200,7 +186,9 @@ class Annotator:
         """
         question = Question(target, against, top)
         question.check(self.session)
-        checked = self.check(cells, layer=layer, library_size=library_size, recover_counts=recover_counts)
+        checked = self.check(
+            cells, ReadingOptions(layer=layer, library_size=library_size, recover_counts=recover_counts)
+        )
         return self.explain_checked(checked, question, on_progress=on_progress)
 
     def explain_checked(
@@ -228,7 +216,9 @@ class Annotator:
         `above`: a novelty to go by in place of the model's threshold; `donor`: a column of `obs`; `seed`: of the draw
         of called cells, where a type has more than 2,000. Raises as `annotate`, and `ModelError` (`NOVELTY_MISSING`).
         """
-        checked = self.check(cells, layer=layer, library_size=library_size, recover_counts=recover_counts)
+        checked = self.check(
+            cells, ReadingOptions(layer=layer, library_size=library_size, recover_counts=recover_counts)
+        )
         return gather_called_cells(self, checked, above=above, donor=donor, seed=seed, on_progress=on_progress)
 
     def markers(self, cell_type: str | None = None, *, top: int | None = None) -> pd.DataFrame:

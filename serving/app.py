@@ -69,21 +69,18 @@ def make_app(model: Annotator | ServedModel, settings: ServiceSettings | None = 
 
     def annotate(annotator: Annotator, body: Body, options: AnnotateOptions) -> bytes:
         with open_body(body, options, settings) as cells:
-            answer = answers.annotate(
-                annotator, cells, probabilities=options.probabilities, label_set_error=options.label_set_error,
-                floors=options,
-            )  # fmt: skip
+            answer = answers.annotate(annotator, cells, options.calls, floors=options.floors)
             return checked(AnnotateAnswer, answer)
 
     def attribute(annotator: Annotator, body: Body, options: AttributeOptions) -> bytes:
         with open_body(body, options, settings) as cells:
             question = Question(options.target, options.against, options.top)
-            return checked(AttributeAnswer, answers.attribute(annotator, cells, question, floors=options))
+            return checked(AttributeAnswer, answers.attribute(annotator, cells, question, floors=options.floors))
 
     def validate(annotator: Annotator, body: Body, options: ValidateOptions) -> bytes:
         try:
             with open_body(body, options, settings) as cells:
-                answer = answers.validate(annotator, cells, folder=body.folder, floors=options)
+                answer = answers.validate(annotator, cells, folder=body.folder, floors=options.floors)
         except InputError as error:
             answer = answers.unreadable(annotator, error)
         return checked(ValidateAnswer, write_json(answer))

@@ -6,6 +6,7 @@ from pathlib import Path
 from ..errors import Finding, ParameterError, ReadError
 from .cell_source import CellSource
 from .read_limits import NO_LIMITS, ReadLimits
+from .reading_options import AS_IT_IS, ReadingOptions
 
 TABLES = (".csv", ".tsv", ".txt")
 READ = ".h5ad, .zarr, .h5 (10x), a 10x matrix folder, " + ", ".join(TABLES) + " (also .gz)"
@@ -13,22 +14,19 @@ READ = ".h5ad, .zarr, .h5 (10x), a 10x matrix folder, " + ", ".join(TABLES) + " 
 
 def open_cells(
     path: str | os.PathLike[str],
+    reading: ReadingOptions = AS_IT_IS,
     *,
-    layer: str | None = None,
-    genes_by_cells: bool = False,
-    recover_counts: bool = False,
     limits: ReadLimits = NO_LIMITS,
 ) -> CellSource:
     """The cells of a file or folder; use it in a `with` block.
 
-    `layer`: for `.h5ad` and `.zarr`, None for `X`, `raw` for `raw.X`, else a layer's name. `genes_by_cells`: for
-    tables, whether genes are rows. `recover_counts`: compute the counts that normalised values were made of. `limits`:
-    how large the input may be, by its headers. The file is read by this process: for one that nobody vouches for, see
-    `serving/reader/open_apart.py`. Raises `ReadError` with what is wrong and what mends it, `ParameterError` for an
-    argument that the format does not have, and `CountsError` for values that no counts can be recovered from.
+    `limits`: how large the input may be, by its headers. The file is read by this process: for
+    one that nobody vouches for, see `serving/reader/open_apart.py`. Raises `ReadError` with what is wrong and its
+    remedy, `ParameterError` for an option that the format does not have, and `CountsError` for values that no counts
+    can be recovered from.
     """
-    source = _open(Path(path), layer, genes_by_cells, limits)
-    if not recover_counts:
+    source = _open(Path(path), reading.layer, reading.genes_by_cells, limits)
+    if not reading.recover_counts:
         return source
     from .recover_counts import recover_source
 

@@ -5,9 +5,13 @@ from typing import Annotated
 
 import typer
 
+from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
+
+from ..scoring.call_options import NO_FLOORS, CallOptions, Floors
 from . import options as cli_options
 
 
+@cli_options.takes_groups
 def annotate(
     data: Annotated[
         list[Path],
@@ -28,12 +32,8 @@ def annotate(
             help="Output: a .h5ad, .csv or .parquet file, or a folder (end a new one with /).",
         ),
     ],
-    layer: cli_options.Layer = None,
-    library_size: cli_options.LibrarySize = None,
-    genes_by_cells: cli_options.GenesByCells = False,
-    recover_counts: cli_options.RecoverCounts = False,
-    min_panel_share: cli_options.MinPanelShare = None,
-    min_attribution_share: cli_options.MinAttributionShare = None,
+    reading: ReadingOptions = AS_IT_IS,
+    floors: Floors = NO_FLOORS,
     trusted: cli_options.Trusted = False,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Add one column of probabilities per cell type to tables.")
@@ -124,32 +124,28 @@ def annotate(
     if resolution is not None and not over_computed:
         raise typer.BadParameter("it needs --over-computed.", param_hint="--resolution")
     clusters = ComputedClusters(resolution=resolution) if over_computed else over
+    calls = CallOptions(probabilities=probabilities, label_set_error=label_set_error, over=clusters)
     is_batch = len(data) > 1 or is_folder
     if is_batch and trusted:
         raise ParameterError(
             Finding("PARAMETER_INVALID", "trusted", "one input", "a batch, of which one file must not stop the others",
                     "Omit --trusted, or annotate the file by itself.")
         )  # fmt: skip
-    reading = {"layer": layer, "genes_by_cells": genes_by_cells, "recover_counts": recover_counts}
     if not is_batch:
         require_input(data[0])
         if data_docs is not None:
             refuse_used(data_docs)
         check_output(target, force=force)
     annotator = load_annotator(
-        model, device=device, trusted=trusted, min_panel_share=min_panel_share,
-        min_attribution_share=min_attribution_share, distilled=distilled,
+        model, device=device, trusted=trusted, floors=floors, distilled=distilled,
     )  # fmt: skip
     if is_batch:
         n_failed = annotate_batch(
-            annotator, data, target, format=batch_format, library_size=library_size, reading=reading,
-            probabilities=probabilities, label_set_error=label_set_error, over=clusters, data_docs=data_docs,
-            force=force,
+            annotator, data, target, reading, calls, format=batch_format, data_docs=data_docs, force=force,
         )  # fmt: skip
         raise typer.Exit(1 if n_failed else 0)
     frame, _ = annotate_file(
-        annotator, data[0], target, library_size=library_size, reading=reading, probabilities=probabilities,
-        label_set_error=label_set_error, over=clusters, data_docs=data_docs, trusted=trusted, force=force,
+        annotator, data[0], target, reading, calls, data_docs=data_docs, trusted=trusted, force=force,
     )  # fmt: skip
     show_notes(Finding(**note) for note in frame.attrs["cellmark"]["notes"])
     show_calls(frame, target)

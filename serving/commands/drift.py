@@ -5,12 +5,16 @@ from typing import Annotated, Literal
 
 import typer
 
+from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
+
+from ..scoring.call_options import NO_FLOORS, Floors
 from . import options as cli_options
 
 EXIT_DRIFTED = 3
 """Differs from 1 (a refused input) and 2 (a wrong command line)."""
 
 
+@cli_options.takes_groups
 def drift(
     data: Annotated[
         Path,
@@ -29,12 +33,8 @@ def drift(
             "--distill.",
         ),
     ] = False,
-    layer: cli_options.Layer = None,
-    library_size: cli_options.LibrarySize = None,
-    genes_by_cells: cli_options.GenesByCells = False,
-    recover_counts: cli_options.RecoverCounts = False,
-    min_panel_share: cli_options.MinPanelShare = None,
-    min_attribution_share: cli_options.MinAttributionShare = None,
+    reading: ReadingOptions = AS_IT_IS,
+    floors: Floors = NO_FLOORS,
     trusted: cli_options.Trusted = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the report as JSON to standard output.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Output file of the report: .html or .json.")] = None,
@@ -109,13 +109,11 @@ def drift(
         report = drift_of_calls(source, data, distilled=distilled, trusted=trusted)
     else:
         annotator = load_annotator(
-            model, device=device, trusted=trusted, min_panel_share=min_panel_share,
-            min_attribution_share=min_attribution_share, distilled=distilled,
+            model, device=device, trusted=trusted, floors=floors, distilled=distilled,
         )  # fmt: skip
         read_profile(annotator.bundle, distilled=distilled)
-        reading = {"layer": layer, "genes_by_cells": genes_by_cells, "recover_counts": recover_counts}
         source = annotator.source
-        report = drift_of_file(annotator, data, library_size=library_size, reading=reading, trusted=trusted)
+        report = drift_of_file(annotator, data, reading, trusted=trusted)
     text = json.dumps(plain_report(report), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if out is not None:
         page = render_drift(report) if out.suffix == ".html" else text

@@ -4,9 +4,13 @@ from typing import Annotated
 
 import typer
 
+from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
+
+from ..scoring.call_options import NO_FLOORS, Floors
 from . import options as cli_options
 
 
+@cli_options.takes_groups
 def explain(
     data: cli_options.Data,
     model: cli_options.Model,
@@ -23,12 +27,8 @@ def explain(
             help="Explain why the target type and not this one. second: the second best type of each cell.",
         ),
     ] = None,
-    layer: cli_options.Layer = None,
-    library_size: cli_options.LibrarySize = None,
-    genes_by_cells: cli_options.GenesByCells = False,
-    recover_counts: cli_options.RecoverCounts = False,
-    min_panel_share: cli_options.MinPanelShare = None,
-    min_attribution_share: cli_options.MinAttributionShare = None,
+    reading: ReadingOptions = AS_IT_IS,
+    floors: Floors = NO_FLOORS,
     trusted: cli_options.Trusted = False,
     device: cli_options.Device = "cpu",
     force: cli_options.Force = False,
@@ -44,8 +44,8 @@ def explain(
     from cellmark.schemas.cells.read import require_input
     from cellmark.schemas.columns import UNS_KEY
 
+    from ..files.open_checked import open_checked
     from ..outputs.write_calls import TABLES, check_not_input, check_output, write_table
-    from ..reader.open_apart import open_source
     from ..scoring.attribute import Question
     from ..terminal.progress import cell_progress
     from ..terminal.show import show_frame, show_notes
@@ -55,17 +55,14 @@ def explain(
     check_not_input(out, [data])
     require_input(data)
     annotator = load_annotator(
-        model, device=device, trusted=trusted, min_panel_share=min_panel_share,
-        min_attribution_share=min_attribution_share,
+        model, device=device, trusted=trusted, floors=floors,
     )  # fmt: skip
     question = Question(target, against, top)
     question.check(annotator.session)
-    reading = {"layer": layer, "genes_by_cells": genes_by_cells, "recover_counts": recover_counts}
-    with open_source(data, reading, trusted=trusted) as source:
-        checked = annotator.check(source, library_size=library_size)
+    with open_checked(annotator, data, reading, trusted=trusted) as checked:
         show_notes(checked.notes)
         seen = checked.notes
-        with cell_progress("Explaining", source.n_obs) as advance:
+        with cell_progress("Explaining", checked.source.n_obs) as advance:
             frame = annotator.explain_checked(checked, question, on_progress=advance)
         show_notes(note for note in checked.notes if note not in seen)
     facts = {

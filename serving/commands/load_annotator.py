@@ -2,6 +2,7 @@
 
 from ..annotator import Annotator
 from ..reader.reader_server import start_reader
+from ..scoring.call_options import Floors
 from ..terminal.progress import waiting
 from .options import device_of
 
@@ -11,8 +12,7 @@ def load_annotator(
     *,
     device: str,
     trusted: bool,
-    min_panel_share: float | None = None,
-    min_attribution_share: float | None = None,
+    floors: Floors,
     distilled: bool = False,
 ) -> Annotator:
     """The annotator that a command was asked for. Arguments as of its options; raises as `Annotator.load`.
@@ -24,6 +24,6 @@ def load_annotator(
         start_reader()
     with waiting(f"Loading {model}"):
         return Annotator.load(
-            model, device=wanted, min_panel_share=min_panel_share, min_attribution_share=min_attribution_share,
-            distilled=distilled,
+            model, device=wanted, distilled=distilled, min_panel_share=floors.min_panel_share,
+            min_attribution_share=floors.min_attribution_share,
         )  # fmt: skip

@@ -5,9 +5,13 @@ from typing import Annotated
 
 import typer
 
+from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
+
+from ..scoring.call_options import NO_FLOORS, Floors
 from . import options as cli_options
 
 
+@cli_options.takes_groups
 def novel(
     data: cli_options.Data,
     model: cli_options.Model,
@@ -59,12 +63,8 @@ def novel(
         ),
     ] = None,
     top: Annotated[int, typer.Option("--top", help="Number of markers shown per population.")] = 10,
-    layer: cli_options.Layer = None,
-    library_size: cli_options.LibrarySize = None,
-    genes_by_cells: cli_options.GenesByCells = False,
-    recover_counts: cli_options.RecoverCounts = False,
-    min_panel_share: cli_options.MinPanelShare = None,
-    min_attribution_share: cli_options.MinAttributionShare = None,
+    reading: ReadingOptions = AS_IT_IS,
+    floors: Floors = NO_FLOORS,
     trusted: cli_options.Trusted = False,
     out: Annotated[
         Path | None,
@@ -110,9 +110,9 @@ def novel(
     from cellmark.schemas.atomic_output import refuse_existing
     from cellmark.schemas.cells.read import require_input
 
+    from ..files.open_checked import open_checked
     from ..outputs.write_calls import TABLES, check_format, check_not_input, check_output
     from ..outputs.write_populations import write_population_cells, write_populations
-    from ..reader.open_apart import open_source
     from ..scoring.called_cells import gather_called_cells
     from ..scoring.training_steps import load_training_step
     from ..terminal.progress import cell_progress, waiting
@@ -137,14 +137,11 @@ def novel(
     if figures is not None:
         refuse_existing(figures, force=force)
     annotator = load_annotator(
-        model, device=device, trusted=trusted, min_panel_share=min_panel_share,
-        min_attribution_share=min_attribution_share,
+        model, device=device, trusted=trusted, floors=floors,
     )  # fmt: skip
-    reading = {"layer": layer, "genes_by_cells": genes_by_cells, "recover_counts": recover_counts}
     may_write = cells_out is not None and cells_out.suffix == ".h5ad"
-    with open_source(data, reading, trusted=trusted, may_write=may_write) as source:
-        checked = annotator.check(source, library_size=library_size)
-        with cell_progress("Annotating", source.n_obs) as advance:
+    with open_checked(annotator, data, reading, trusted=trusted, may_write=may_write) as checked:
+        with cell_progress("Annotating", checked.source.n_obs) as advance:
             called = gather_called_cells(
                 annotator, checked, above=above, donor=donor, seed=seed, on_progress=advance
             )  # fmt: skip
@@ -153,7 +150,7 @@ def novel(
             found = search.find(called, on_step=say)
         show_notes(found.findings)
         if cells_out is not None:
-            write_population_cells(found, called, cells_out, source=source, origin=data, force=force)
+            write_population_cells(found, called, cells_out, source=checked.source, origin=data, force=force)
     if out is not None:
         write_populations(found, out, top=top, force=force)
     if figures is not None:

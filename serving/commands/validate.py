@@ -5,20 +5,15 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from .options import (
-    Data,
-    GenesByCells,
-    Layer,
-    LibrarySize,
-    MinAttributionShare,
-    MinPanelShare,
-    RecoverCounts,
-    Trusted,
-)
+from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
+
+from ..scoring.call_options import NO_FLOORS, Floors
+from .options import Data, Trusted, takes_groups
 
 TRAINING = "Labelled cells"
 
 
+@takes_groups
 def validate(
     data: Data,
     model: Annotated[
@@ -38,12 +33,8 @@ def validate(
             "(CELLxGENE's schema).",
         ),
     ] = "query",
-    layer: Layer = None,
-    library_size: LibrarySize = None,
-    genes_by_cells: GenesByCells = False,
-    recover_counts: RecoverCounts = False,
-    min_panel_share: MinPanelShare = None,
-    min_attribution_share: MinAttributionShare = None,
+    reading: ReadingOptions = AS_IT_IS,
+    floors: Floors = NO_FLOORS,
     label: Annotated[
         str | None,
         typer.Option("--label", help="Column of obs with cell types. [train: cell_type]", rich_help_panel=TRAINING),
@@ -79,13 +70,11 @@ def validate(
     from ..terminal.progress import waiting
     from ..terminal.show import show_findings
 
-    of_models = {"--model": model, "--data-docs": data_docs, "--min-panel-share": min_panel_share,
-                 "--min-attribution-share": min_attribution_share}  # fmt: skip
+    of_models = {"--model": model, "--data-docs": data_docs, "--min-panel-share": floors.min_panel_share,
+                 "--min-attribution-share": floors.min_attribution_share}  # fmt: skip
     _check_options(profile, of_models, {"--label": label, "--donor": donor}, model)
     if not trusted:
         start_reader()
-    reading: dict[str, Any] = {"layer": layer, "library_size": library_size, "genes_by_cells": genes_by_cells,
-                               "recover_counts": recover_counts, "trusted": trusted}  # fmt: skip
     with waiting(f"Checking {data}"):
         report: Any
         if model is not None:
@@ -93,17 +82,20 @@ def validate(
             from ..models.model_source import open_model
 
             report = validate_path(
-                open_model(model).bundle,
-                data,
-                min_panel_share=min_panel_share,
-                min_attribution_share=min_attribution_share,
-                data_docs=data_docs,
-                **reading,
+                open_model(model).bundle, data, reading, floors=floors, data_docs=data_docs, trusted=trusted
             )
         else:
             from ..files.validate import check_path
 
-            report = check_path(data, profile=profile, label=label, donor=donor, min_cells=min_cells, **reading)
+            report = check_path(
+                data,
+                reading,
+                profile=profile,
+                label=label,
+                donor=donor,
+                min_cells=min_cells,
+                trusted=trusted,
+            )
     if json_output:
         typer.echo(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))
     elif report.findings:

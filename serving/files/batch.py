@@ -1,12 +1,13 @@
 """A batch of inputs: one output each and a summary; a broken input does not stop the others."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from cellmark.schemas.atomic_output import refuse_existing, unwritable, whole_file
+from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
 from cellmark.schemas.columns import CELL_TYPE, CONFIDENCE, UNASSIGNED, UNS_KEY
 from cellmark.schemas.errors import CellmarkError, Finding, ParameterError
 from cellmark.schemas.quality.data_docs import refuse_used
@@ -15,7 +16,7 @@ from cellmark.schemas.quality.quality_report import QualityReport
 from ..annotator import Annotator
 from ..outputs.docs_index import write_docs_index
 from ..outputs.write_calls import FORMATS, check_not_input, check_output
-from ..scoring.majority import Over
+from ..scoring.call_options import PLAIN_CALLS, CallOptions
 from ..terminal.show import show_batch, show_notes, show_outcome
 from .annotate_file import annotate_file
 
@@ -43,26 +44,23 @@ def annotate_batch(
     annotator: Annotator,
     inputs: Sequence[Path],
     folder: Path,
+    reading: ReadingOptions = AS_IT_IS,
+    calls: CallOptions = PLAIN_CALLS,
     *,
     format: str = "parquet",  # noqa: A002
-    library_size: str | None = None,
-    reading: Mapping[str, Any] | None = None,
-    probabilities: bool = False,
     data_docs: Path | None = None,
-    label_set_error: float | None = None,
-    over: Over | None = None,
     trusted: bool = False,
     force: bool = False,
 ) -> int:
     """Annotate every input into `folder` and write `summary.csv` there; returns how many inputs failed.
 
-    `reading`: arguments of `open_cells`. Each input is also compared with the bundle's Great Expectations suites; what
+    Each input is also compared with the bundle's Great Expectations suites; what
     is unlike the training data is a warning in the summary's column `quality`. `data_docs`: a new folder for Great
     Expectations' HTML pages, one folder in it for each input and an `index.html`. `trusted`: read the files in this
     process (see `open_apart`). Raises `OutputError` and `ParameterError` before any work when the outputs cannot be
     written.
     """
-    annotator.rules(label_set_error)
+    annotator.rules(calls.label_set_error)
     targets = output_names(inputs, folder, format=format)
     refuse_existing(folder / SUMMARY, force=force)
     check_not_input(folder / SUMMARY, inputs)
@@ -85,12 +83,9 @@ def annotate_batch(
                 annotator,
                 path,
                 target,
-                library_size,
-                reading or {},
-                probabilities=probabilities,
+                reading,
+                calls,
                 data_docs=None if data_docs is None else data_docs / target.stem,
-                label_set_error=label_set_error,
-                over=over,
                 trusted=trusted,
                 force=force,
             )
@@ -140,13 +135,10 @@ def _annotate(
     annotator: Annotator,
     path: Path,
     target: Path,
-    library_size: str | None,
-    reading: Mapping[str, Any],
+    reading: ReadingOptions,
+    calls: CallOptions,
     *,
-    probabilities: bool,
     data_docs: Path | None,
-    label_set_error: float | None,
-    over: Over | None,
     trusted: bool,
     force: bool,
 ) -> dict[str, Any]:
@@ -154,11 +146,8 @@ def _annotate(
         annotator,
         path,
         target,
-        library_size=library_size,
-        reading=reading,
-        probabilities=probabilities,
-        label_set_error=label_set_error,
-        over=over,
+        reading,
+        calls,
         with_quality=True,
         data_docs=data_docs,
         trusted=trusted,

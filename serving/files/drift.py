@@ -1,6 +1,5 @@
 """New cells beside the held-out cells of a model's training: from a file of cells, or from calls made before."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cellmark.schemas.cells.cell_source import RowChunk
+from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
 from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
 from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, CONFIDENCE, NOVELTY, UNASSIGNED
 from cellmark.schemas.drift.compare_cells import compare_cells
@@ -19,9 +19,9 @@ from cellmark.schemas.reference_profile import BEST, UNASSIGNED_CELL, read_profi
 
 from ..annotator import Annotator
 from ..models.model_source import ModelSource
-from ..reader.open_apart import open_source
 from ..reader.read_calls import read_calls
 from ..terminal.progress import cell_progress
+from .open_checked import open_checked
 
 
 class DriftWatch:
@@ -60,9 +60,8 @@ class DriftWatch:
 def drift_of_file(
     annotator: Annotator,
     path: Path,
+    reading: ReadingOptions = AS_IT_IS,
     *,
-    library_size: str | None = None,
-    reading: Mapping[str, Any] | None = None,
     trusted: bool = False,
 ) -> DriftReport:
     """Annotate the cells of a file and compare them with the model's profile.
@@ -73,10 +72,9 @@ def drift_of_file(
     bundle = annotator.bundle
     distilled = annotator.session.distilled
     profile = read_profile(bundle, distilled=distilled)
-    with open_source(path, reading, trusted=trusted) as source:
-        checked = annotator.check(source, library_size=library_size)
+    with open_checked(annotator, path, reading, trusted=trusted) as checked:
         watch = DriftWatch(checked)
-        with cell_progress(path.name, source.n_obs) as advance:
+        with cell_progress(path.name, checked.source.n_obs) as advance:
             calls = annotator.call(checked, observe=watch.see, on_progress=advance)
         facts = annotator.facts(checked)
     cells = cells_of_calls(calls)

@@ -1,24 +1,23 @@
 """All findings of an input at once: what would be refused, and what is unlike the training data."""
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.read_anndata import RAW
+from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
 from cellmark.schemas.checks.check_matrix import MatrixWatch
-from cellmark.schemas.checks.checked_cells import ROWS_TO_REFUSE, CheckedCells
+from cellmark.schemas.checks.checked_cells import ROWS_TO_REFUSE
 from cellmark.schemas.checks.checks import CheckReport, Profile, check_cells, gravest_first
 from cellmark.schemas.errors import Finding, InputError, ParameterError
-from cellmark.schemas.genes.gene_panel import check_share
-from cellmark.schemas.genes.panel_evidence import check_attribution_share
 from cellmark.schemas.quality.quality_report import QualityReport
 
 from ..reader.open_apart import describe_h5ad, open_source
+from ..scoring.call_options import NO_FLOORS, Floors
+from ..scoring.fit_input import fit_input
 from ..scoring.quality import QualityWatch
 
 ALIKE = 0.9
@@ -47,13 +46,9 @@ class ValidationReport(CheckReport):
 def validate_path(
     bundle: Bundle,
     path: Path,
+    reading: ReadingOptions = AS_IT_IS,
     *,
-    layer: str | None = None,
-    library_size: str | None = None,
-    genes_by_cells: bool = False,
-    recover_counts: bool = False,
-    min_panel_share: float | None = None,
-    min_attribution_share: float | None = None,
+    floors: Floors = NO_FLOORS,
     data_docs: Path | None = None,
     trusted: bool = False,
 ) -> ValidationReport:
@@ -61,13 +56,10 @@ def validate_path(
 
     `trusted`: read it in this process (see `open_apart`).
     """
-    reading = {"layer": layer, "genes_by_cells": genes_by_cells, "recover_counts": recover_counts}
     try:
         with open_source(path, reading, trusted=trusted) as source:
-            return validate_cells(
-                bundle, source, library_size=library_size, min_panel_share=min_panel_share,
-                min_attribution_share=min_attribution_share, data_docs=data_docs,
-            )  # fmt: skip
+            opened = ReadingOptions(library_size=reading.library_size)
+            return validate_cells(bundle, source, opened, floors=floors, data_docs=data_docs)
     except InputError as error:
         return ValidationReport(None, None, error.findings)
 
@@ -75,29 +67,16 @@ def validate_path(
 def validate_cells(
     bundle: Bundle,
     source: CellSource,
+    reading: ReadingOptions = AS_IT_IS,
     *,
-    library_size: str | np.ndarray | None = None,
-    min_panel_share: float | None = None,
-    min_attribution_share: float | None = None,
+    floors: Floors = NO_FLOORS,
     data_docs: Path | None = None,
 ) -> ValidationReport:
-    """Everything there is to say of cells. `library_size`, `data_docs`: as in `CheckedCells` and `run_expectations`.
-
-    `min_panel_share`, `min_attribution_share`: floors in place of the model's own.
+    """Everything there is to say of opened cells. `floors`: in place of the model's own; `data_docs`: as in
+    `run_expectations`.
     """
-    check_attribution_share(min_attribution_share, bundle.panel.evidence)
-    if min_panel_share is not None:
-        check_share(min_panel_share)
     try:
-        checked = CheckedCells(
-            source,
-            bundle.panel,
-            library_size=library_size,
-            n_genes_trained=bundle.manifest.n_genes_measured,
-            min_share=bundle.manifest.panel.min_share if min_panel_share is None else min_panel_share,
-            min_mass=min_attribution_share,
-            library_range=bundle.library_size_range,
-        )
+        checked = fit_input(bundle, source, reading, floors=floors)
         watch, matrix = QualityWatch(checked), MatrixWatch(source, checked.genes.symbols)
         for chunk in source.chunks(ROWS_TO_REFUSE):
             prepared = checked.prepare(chunk)
@@ -109,22 +88,19 @@ def validate_cells(
     except InputError as error:
         return ValidationReport(source.n_obs, source.n_vars, gravest_first((*error.findings, *source.notes)))
     quality = watch.compare(bundle, data_docs=data_docs)
-    summed = library_size is None and source.n_vars < ALIKE * bundle.manifest.n_genes_measured
+    summed = reading.library_size is None and source.n_vars < ALIKE * bundle.manifest.n_genes_measured
     findings = gravest_first((*quality.to_findings(), *checked.notes, *matrix.findings(summed=summed)))
     return ValidationReport(source.n_obs, source.n_vars, findings, quality=quality)
 
 
 def check_path(
     path: Path,
+    reading: ReadingOptions = AS_IT_IS,
     *,
     profile: Profile = "query",
     label: str | None = None,
     donor: str | None = None,
     min_cells: int = 10,
-    layer: str | None = None,
-    library_size: str | None = None,
-    genes_by_cells: bool = False,
-    recover_counts: bool = False,
     trusted: bool = False,
 ) -> CheckReport:
     """Everything there is to say of a file without a model; arguments as in `check_cells` and `validate_path`.
@@ -136,18 +112,17 @@ def check_path(
             Finding("PARAMETER_INVALID", "profile", "an .h5ad for publish", path.name,
                     "Write one first: adata.write_h5ad(...).")
         )  # fmt: skip
-    how = {"layer": layer, "genes_by_cells": genes_by_cells, "recover_counts": recover_counts}
     wanted: dict[str, Any] = {"profile": profile, "label": label, "donor": donor, "min_cells": min_cells,
-                              "library_size": library_size}  # fmt: skip
+                              "library_size": reading.library_size}  # fmt: skip
     try:
         with ExitStack() as opened:
-            source = opened.enter_context(open_source(path, how, trusted=trusted))
+            source = opened.enter_context(open_source(path, reading, trusted=trusted))
             if profile != "publish":
                 return check_cells(source, **wanted)
             facts = describe_h5ad(path, source)
             var = source.var
-            if facts.has_raw and layer is None:
-                source = opened.enter_context(open_source(path, {**how, "layer": RAW}, trusted=trusted))
+            if facts.has_raw and reading.layer is None:
+                source = opened.enter_context(open_source(path, replace(reading, layer=RAW), trusted=trusted))
             return check_cells(source, **wanted, facts=facts, var=var)
     except InputError as error:
         return CheckReport(None, None, gravest_first(error.findings), profile)

@@ -9,6 +9,7 @@ import pandas as pd
 from cellmark.schemas.api.request_cells import RequestCells
 from cellmark.schemas.api.strict_json import write_json
 from cellmark.schemas.cells.cell_source import RowChunk
+from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.checks.checked_cells import ROWS_TO_REFUSE, CheckedCells, PreparedChunk
 from cellmark.schemas.columns import CALL_COLUMNS, CELL_ID, LABEL_SET
 from cellmark.schemas.errors import InputError
@@ -17,16 +18,15 @@ from cellmark.schemas.genes.fit_genes import fit_genes
 from ..annotator import Annotator
 from ..files.validate import ValidationReport, validate_cells
 from ..scoring.attribute import EXPLAIN_VALUES, Explained, Question, attribute_cells, explanation_frame
+from ..scoring.call_options import NO_FLOORS, PLAIN_CALLS, CallOptions, Floors
 from ..scoring.label_sets import set_lists
 from ..scoring.markers import select_markers
 from ..scoring.score import in_order
-from .options import InputOptions
 from .problems import without_path
 
 MOST_MISSING = 50
 """Names of genes that were not measured which an answer gives; their number is always given."""
 BLOCK_ROWS = 5000
-DEFAULT_OPTIONS = InputOptions()
 PROBABILITY = "probability:"
 GENE_COLUMNS = ("rank", "gene", "attribution", "counts", "log1p_norm", "baseline", "direction")
 
@@ -34,17 +34,16 @@ GENE_COLUMNS = ("rank", "gene", "attribution", "counts", "log1p_norm", "baseline
 def annotate(
     annotator: Annotator,
     cells: RequestCells,
+    options: CallOptions = PLAIN_CALLS,
     *,
-    probabilities: bool,
-    label_set_error: float | None = None,
-    floors: InputOptions = DEFAULT_OPTIONS,
+    floors: Floors = NO_FLOORS,
 ) -> bytes:
     """The answer of `POST /annotate`. Raises `InputError` with all problems of the input, and `ParameterError` for an
     error rate that the model was not calibrated for. `floors`: the request's.
     """
-    rules = annotator.rules(label_set_error)
+    rules = annotator.rules(options.label_set_error)
     checked = check(annotator, cells, floors)
-    frame = annotator.call(checked, rules=rules, probabilities=probabilities)
+    frame = annotator.call(checked, options)
     starts = range(0, len(frame), BLOCK_ROWS)
     blocks = (_call_rows(frame.iloc[start : start + BLOCK_ROWS], annotator.cell_types) for start in starts)
     facts = {
@@ -55,9 +54,7 @@ def annotate(
     return _with_rows(facts, "cells", blocks)
 
 
-def attribute(
-    annotator: Annotator, cells: RequestCells, question: Question, *, floors: InputOptions = DEFAULT_OPTIONS
-) -> bytes:
+def attribute(annotator: Annotator, cells: RequestCells, question: Question, *, floors: Floors = NO_FLOORS) -> bytes:
     """The answer of `POST /attribute`. Raises as `annotate`, and `ModelError` or `ParameterError` for the question."""
     question.check(annotator.session)
     checked = check(annotator, cells, floors)
@@ -66,20 +63,18 @@ def attribute(
 
 
 def validate(
-    annotator: Annotator, cells: RequestCells, *, folder: str = "", floors: InputOptions = DEFAULT_OPTIONS
+    annotator: Annotator, cells: RequestCells, *, folder: str = "", floors: Floors = NO_FLOORS
 ) -> dict[str, Any]:
     """The answer of `POST /validate`. The first one imports Great Expectations, which takes seconds.
 
     `folder`: where an upload lies, to be taken out of the findings.
     """
     source = cells.source
-    share, mass = floors.min_panel_share, floors.min_attribution_share
     report = validate_cells(
         annotator.bundle,
         source,
-        library_size=cells.library_size,
-        min_panel_share=annotator.min_panel_share if share is None else share,
-        min_attribution_share=annotator.min_attribution_share if mass is None else mass,
+        ReadingOptions(library_size=cells.library_size),
+        floors=floors.or_else(annotator.floors),
     )
     findings = (*cells.findings, *without_path(report.findings, folder))
     quality = None if cells.findings else report.quality
@@ -135,16 +130,12 @@ def markers_json(annotator: Annotator, table: pd.DataFrame) -> dict[str, Any]:
     return {**model_name(annotator), "markers": plain.to_dict(orient="records")}
 
 
-def check(annotator: Annotator, cells: RequestCells, floors: InputOptions = DEFAULT_OPTIONS) -> CheckedCells:
+def check(annotator: Annotator, cells: RequestCells, floors: Floors = NO_FLOORS) -> CheckedCells:
     """The input, aligned. Raises `InputError` with what was wrong in the request, its cells and their values."""
     findings = list(cells.findings)
     try:
-        checked = annotator.check(
-            cells.source,
-            library_size=cells.library_size,
-            min_panel_share=floors.min_panel_share,
-            min_attribution_share=floors.min_attribution_share,
-        )
+        reading = ReadingOptions(library_size=cells.library_size)
+        checked = annotator.check(cells.source, reading, floors=floors)
         if findings:
             for _ in checked.chunks(ROWS_TO_REFUSE):
                 pass

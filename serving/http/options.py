@@ -6,9 +6,11 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cellmark.schemas.api.request_findings import printable
+from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.errors import Finding, ParameterError
 
 from ..scoring.attribute import DEFAULT_TOP
+from ..scoring.call_options import CallOptions, Floors
 
 Options = TypeVar("Options", bound="RouteOptions")
 
@@ -42,6 +44,16 @@ class InputOptions(RouteOptions):
         "the model's.",
     )
 
+    @property
+    def reading(self) -> ReadingOptions:
+        """How to read the cells."""
+        return ReadingOptions(layer=self.layer, library_size=self.library_size, recover_counts=self.recover_counts)
+
+    @property
+    def floors(self) -> Floors:
+        """What the input must have of the model's genes."""
+        return Floors(min_panel_share=self.min_panel_share, min_attribution_share=self.min_attribution_share)
+
 
 class ValidateOptions(InputOptions):
     """Options of `POST /validate`."""
@@ -55,6 +67,11 @@ class AnnotateOptions(InputOptions):
         default=None,
         description="Error rate of the label sets, one that the model was calibrated for. Default: the model's.",
     )
+
+    @property
+    def calls(self) -> CallOptions:
+        """How calls are made."""
+        return CallOptions(probabilities=self.probabilities, label_set_error=self.label_set_error)
 
 
 class AttributeOptions(InputOptions):

@@ -43,7 +43,7 @@ def open_body(body: Body, options: InputOptions, settings: ServiceSettings) -> I
             with open_npz_apart(path, name=body.name, recover_counts=options.recover_counts, rules=rules) as source:
                 yield RequestCells(source, source.library_size)
             return
-        with open_apart(path, layer=options.layer, recover_counts=options.recover_counts, rules=rules) as source:
+        with open_apart(path, options.reading, rules=rules) as source:
             yield RequestCells(source, options.library_size)
     except CellmarkError as error:
         raise type(error)(*without_path(error.findings, body.folder)) from error

@@ -13,6 +13,7 @@ from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.check_folder import refuse_links_out
 from cellmark.schemas.cells.read import open_cells, refuse_special, require_input
 from cellmark.schemas.cells.reading import reading as reading_file
+from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
 
 from .reader_cells import ReaderCells
 from .reader_messages import unpack_frame
@@ -26,10 +27,8 @@ UNPACKS_TO = 10
 
 def open_apart(
     path: str | os.PathLike[str],
+    reading: ReadingOptions = AS_IT_IS,
     *,
-    layer: str | None = None,
-    genes_by_cells: bool = False,
-    recover_counts: bool = False,
     rules: ReadingRules | None = None,
     may_write: bool = False,
 ) -> ReaderCells:
@@ -39,9 +38,8 @@ def open_apart(
     it may, and `INPUT_TOO_LARGE` for what is beyond the limits. `may_write`: calls are to be written into a copy of
     the file. Close the source after use: the process ends then.
     """
-    location = Path(path)
-    question = {"layer": layer, "genes_by_cells": genes_by_cells, "recover_counts": recover_counts}
-    return _open(location, question, rules or ReadingRules.from_environment(), may_write=may_write)
+    question = {"reading": reading.for_opening()}
+    return _open(Path(path), question, rules or ReadingRules.from_environment(), may_write=may_write)
 
 
 def open_npz_apart(path: Path, *, name: str, recover_counts: bool = False, rules: ReadingRules) -> ReaderCells:
@@ -71,15 +69,15 @@ def calls_apart(path: Path, *, rules: ReadingRules | None = None) -> pd.DataFram
 
 def open_source(
     path: str | os.PathLike[str],
-    reading: Mapping[str, Any] | None = None,
+    reading: ReadingOptions = AS_IT_IS,
     *,
     trusted: bool = False,
     may_write: bool = False,
 ) -> CellSource:
-    """The cells of a file: by `open_cells` where it is trusted, else by `open_apart`. `reading`: arguments of both."""
+    """The cells of a file: by `open_cells` where it is trusted, else by `open_apart`."""
     if trusted:
-        return open_cells(path, **(reading or {}))
-    return open_apart(path, may_write=may_write, **(reading or {}))
+        return open_cells(path, reading)
+    return open_apart(path, reading, may_write=may_write)
 
 
 def describe_h5ad(path: Path, source: CellSource) -> AnndataFacts:

@@ -20,6 +20,7 @@ from cellmark.schemas.cells.cell_source import CellSource, RowChunk
 from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.cells.read_limits import ReadLimits
 from cellmark.schemas.cells.reading import reading
+from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.cells.recover_counts import recover_source
 from cellmark.schemas.cells.stored_matrix import BLOCK_VALUES, native, slice_rows
 from cellmark.schemas.errors import CellmarkError
@@ -102,8 +103,7 @@ class OpenFile:
             if cells.library_size is not None:
                 extra = (np.asarray(cells.library_size, dtype=np.float64),)
         else:
-            reading = {name: facts[name] for name in ("layer", "genes_by_cells", "recover_counts")}
-            self.source = open_cells(self.path, **reading, limits=limits)
+            self.source = open_cells(self.path, ReadingOptions(**facts["reading"]), limits=limits)
         source = self.source
         organism = source.uns.get("organism")
         return Message(

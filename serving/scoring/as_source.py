@@ -3,20 +3,21 @@
 from typing import TYPE_CHECKING
 
 from cellmark.schemas.cells.cell_source import CellSource
+from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def as_source(cells: "AnnData | CellSource", *, layer: str | None = None, recover_counts: bool = False) -> CellSource:
-    """A cell source of an AnnData; a source is returned as it is. `recover_counts`: see `open_cells`."""
+def as_source(cells: "AnnData | CellSource", reading: ReadingOptions = AS_IT_IS) -> CellSource:
+    """A cell source of an AnnData; a source is returned as it is, or with its counts recovered."""
     if isinstance(cells, CellSource):
         source = cells
     else:
         from cellmark.schemas.cells.read_anndata import cells_from_anndata
 
-        source = cells_from_anndata(cells, layer=layer)
-    if not recover_counts:
+        source = cells_from_anndata(cells, layer=reading.layer)
+    if not reading.recover_counts:
         return source
     from cellmark.schemas.cells.recover_counts import recover_source
 

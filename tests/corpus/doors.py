@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from cellmark.schemas.bundle import Bundle
+from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.error_codes import CODES
 from cellmark.schemas.errors import CellmarkError
 from cellmark.serving import Annotator
@@ -34,7 +35,7 @@ def is_upload(path: Path) -> bool:
 
 def python_door(annotator: Annotator, path: Path, options: Mapping[str, str], *, trusted: bool) -> frozenset[str]:
     """`Annotator.annotate` of a source, opened directly (`trusted`) or apart."""
-    reading = {"layer": options.get("layer"), "recover_counts": "recover_counts" in options}
+    reading = ReadingOptions(layer=options.get("layer"), recover_counts="recover_counts" in options)
     try:
         with open_source(path, reading, trusted=trusted) as source:
             annotator.annotate(source, library_size=options.get("library_size"))
@@ -56,9 +57,13 @@ def validate_door(run: Callable[..., Any], model: Path, path: Path, options: Map
 
 def report_door(model: Bundle, path: Path, options: Mapping[str, str]) -> frozenset[str]:
     """`validate_path`, which the command `validate` calls."""
-    reading = {"layer": options.get("layer"), "recover_counts": "recover_counts" in options}
+    reading = ReadingOptions(
+        layer=options.get("layer"),
+        library_size=options.get("library_size"),
+        recover_counts="recover_counts" in options,
+    )
     try:
-        report = validate_path(model, path, library_size=options.get("library_size"), **reading)
+        report = validate_path(model, path, reading)
     except CellmarkError as error:  # what is wrong with the question, not with the file
         return of_findings([finding.to_dict() for finding in error.findings])
     if report.valid:

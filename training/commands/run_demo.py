@@ -17,6 +17,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from cellmark.schemas.atomic_output import unwritable, whole_file
 from cellmark.schemas.cells.read import open_cells
+from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_ID, CELL_TYPE, CONFIDENCE, UNASSIGNED
 from cellmark.schemas.errors import Finding, SetupError
 from cellmark.schemas.tracking.tracking_uri import DATABASE, VARIABLE, sqlite_uri
@@ -46,7 +47,7 @@ def load_demo_cells() -> ad.AnnData:
     """
     path = find_demo_file()
     # scanpy's file has an old layout, about which anndata warns at length; people cannot do anything about it.
-    with warnings.catch_warnings(action="ignore"), open_cells(path, layer="raw") as shipped:
+    with warnings.catch_warnings(action="ignore"), open_cells(path, ReadingOptions(layer="raw")) as shipped:
         scaled = shipped.load().astype(np.float64)
     n_counts = shipped.obs["n_counts"].to_numpy(dtype=np.float64)
     scaled.data = np.rint(np.expm1(scaled.data) * np.repeat(n_counts, np.diff(scaled.indptr)) / 1e4)

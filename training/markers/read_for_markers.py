@@ -8,6 +8,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from cellmark.schemas.cells.read import open_cells
+from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.errors import Finding, ParameterError
 from cellmark.schemas.normalization import normalize
 
@@ -55,7 +56,7 @@ def read_for_markers(
             Finding("PARAMETER_INVALID", "min_cells", "at least 2", str(min_cells),
                     "Raise --min-cells: one cell has no spread.")
         )  # fmt: skip
-    with open_cells(data, layer=layer, genes_by_cells=genes_by_cells) as source:
+    with open_cells(data, ReadingOptions(layer=layer, genes_by_cells=genes_by_cells)) as source:
         conditions = None if by is None else _conditions(source.obs, by)
         cells = read_labelled(source, label=label, donor=donor, library_size=library_size, min_cells=min_cells)
         if conditions is not None:

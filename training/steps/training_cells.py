@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from cellmark.schemas.cells.read import open_cells
+from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.errors import Finding, LabelError
 from cellmark.schemas.genes.gene_panel import GenePanel
 from cellmark.schemas.normalization import normalize
@@ -58,7 +59,7 @@ def prepare_training_cells(config: TrainingConfig, listener: Listener) -> Traini
     check_independent(config)
     ontology = CellOntology() if config.ontology is not None else None
     terms = read_ontology_map(config.ontology, ontology) if config.ontology is not None and ontology is not None else {}
-    with open_cells(config.data, layer=config.layer, genes_by_cells=config.genes_by_cells) as source:
+    with open_cells(config.data, ReadingOptions(layer=config.layer, genes_by_cells=config.genes_by_cells)) as source:
         cells = read_labelled(
             source,
             label=config.label,

@@ -15,6 +15,7 @@ import scipy.sparse as sp
 
 from cellmark.schemas.cells.cell_source import MemoryCells
 from cellmark.schemas.cells.read import open_cells
+from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.errors import CellmarkError, ParameterError, ReadError
 
 
@@ -84,7 +85,7 @@ def test_the_published_columns_of_a_table_and_of_an_anndata_agree(new_cells: ad.
 
 def test_genes_by_cells_must_be_said(new_cells: ad.AnnData, tmp_path: Path) -> None:
     new_cells.to_df().astype(int).T.to_csv(tmp_path / "cells.csv", index_label="gene")
-    with open_cells(tmp_path / "cells.csv", genes_by_cells=True) as cells:
+    with open_cells(tmp_path / "cells.csv", ReadingOptions(genes_by_cells=True)) as cells:
         np.testing.assert_array_equal(cells.load().toarray(), new_cells.X.toarray())
     with pytest.raises(ReadError, match="--genes-by-cells") as raised:
         open_cells(tmp_path / "cells.csv")
@@ -149,10 +150,10 @@ def test_what_is_no_hdf5_is_refused(name: str, tmp_path: Path) -> None:
 def test_an_argument_that_the_format_does_not_have_is_refused(new_cells: ad.AnnData, tmp_path: Path) -> None:
     for kind in (".h5", ".csv", ""):
         with pytest.raises(ParameterError, match="--layer"):
-            open_cells(write(kind, tmp_path, new_cells), layer="counts")
+            open_cells(write(kind, tmp_path, new_cells), ReadingOptions(layer="counts"))
     for kind in (".h5ad", ".h5"):
         with pytest.raises(ParameterError, match="--genes-by-cells"):
-            open_cells(write(kind, tmp_path, new_cells), genes_by_cells=True)
+            open_cells(write(kind, tmp_path, new_cells), ReadingOptions(genes_by_cells=True))
 
 
 def test_errors_survive_the_way_between_processes(tmp_path: Path) -> None:

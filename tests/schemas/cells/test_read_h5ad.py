@@ -16,6 +16,7 @@ from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.cells.read_anndata import cells_from_anndata
 from cellmark.schemas.cells.read_h5ad import open_h5ad
+from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.errors import ReadError
 
 MATRICES = [sp.csr_matrix, sp.csc_matrix, np.asarray, sp.csr_array]
@@ -385,5 +386,5 @@ def test_an_empty_value_in_place_of_raw_is_no_raw(tmp_path: Path) -> None:
         assert (source.load().toarray() == np.eye(3)).all()
         assert source.others == ()
     with pytest.raises(ReadError) as raised:
-        open_cells(tmp_path / "cells.h5ad", layer="raw")
+        open_cells(tmp_path / "cells.h5ad", ReadingOptions(layer="raw"))
     assert raised.value.code == "LAYER_UNKNOWN"

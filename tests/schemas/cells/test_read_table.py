@@ -10,6 +10,7 @@ import pytest
 
 from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.cells.read_table import VALUES_AT_ONCE, read_table
+from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.errors import ReadError
 
 SMALL = "cell_id,CD3D,LYZ,MS4A1\nc1,0,1,2\nc2,3,0,0\n"
@@ -24,7 +25,7 @@ def written(folder: Path, text: str, name: str = "table.csv") -> Path:
 
 def refused(path: Path, *, genes_by_cells: bool = False) -> ReadError:
     with pytest.raises(ReadError) as raised:
-        open_cells(path, genes_by_cells=genes_by_cells)
+        open_cells(path, ReadingOptions(genes_by_cells=genes_by_cells))
     return raised.value
 
 
@@ -44,7 +45,7 @@ def test_real_cells_come_back_from_a_table_either_way_round(
     frame = slice_of_pbmc.to_df().astype(int)
     frame = frame.T if genes_by_cells else frame
     frame.to_csv(tmp_path / name, sep="," if "csv" in name.lower() else "\t")
-    cells = open_cells(tmp_path / name, genes_by_cells=genes_by_cells)
+    cells = open_cells(tmp_path / name, ReadingOptions(genes_by_cells=genes_by_cells))
     assert (cells.load() != slice_of_pbmc.X).nnz == 0
     assert list(cells.cell_ids) == list(slice_of_pbmc.obs_names)
     assert list(cells.var_names) == list(slice_of_pbmc.var_names)

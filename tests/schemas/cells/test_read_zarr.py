@@ -17,6 +17,7 @@ import zarr
 
 from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.cells.read_zarr import read_zarr
+from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.errors import ReadError
 
 
@@ -67,7 +68,7 @@ def test_every_matrix_of_a_folder_is_read(zarr_format: int, matrix: Callable[[An
         ("counts", adata.layers["counts"], adata.var),
         ("raw", adata.raw.X, adata.raw.var),
     ):
-        with open_cells(path, layer=layer) as cells:
+        with open_cells(path, ReadingOptions(layer=layer)) as cells:
             dense = X.toarray() if sp.issparse(X) else X
             np.testing.assert_array_equal(cells.load().toarray(), dense)
             assert cells.load().dtype == dense.dtype

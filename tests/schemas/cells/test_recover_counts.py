@@ -10,6 +10,7 @@ import scipy.sparse as sp
 
 from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.cells.read_anndata import cells_from_anndata
+from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.cells.recover_counts import recover_counts, recover_source
 from cellmark.schemas.errors import CountsError, InputError
 from cellmark.serving.annotator import Annotator
@@ -121,7 +122,7 @@ def log_file(drawn: sp.csr_matrix, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def test_a_file_is_recovered_chunk_by_chunk(log_file: Path, drawn: sp.csr_matrix) -> None:
-    with open_cells(log_file, recover_counts=True) as source:
+    with open_cells(log_file, ReadingOptions(recover_counts=True)) as source:
         pieces = [chunk.X for chunk in source.chunks(37)]
         np.testing.assert_array_equal(sp.vstack(pieces).toarray(), drawn.toarray())
         np.testing.assert_array_equal(source.take(np.array([3, 50])).toarray(), drawn[[3, 50]].toarray())

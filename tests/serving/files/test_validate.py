@@ -11,6 +11,7 @@ from cellmark.schemas.cells.read_anndata import cells_from_anndata
 from cellmark.schemas.errors import InputError, ParameterError
 from cellmark.serving.annotator import Annotator
 from cellmark.serving.files.validate import validate_cells, validate_path
+from cellmark.serving.scoring.call_options import Floors
 
 
 def test_good_cells_are_valid_and_compared_with_the_training_data(tiny_bundle: Bundle, new_file: Path) -> None:
@@ -86,4 +87,4 @@ def test_floors_out_of_their_range_are_refused(tiny_bundle: Bundle, new_cells: a
     cells = cells_from_anndata(new_cells[:3].copy())
     for floors in ({"min_panel_share": 7.0}, {"min_panel_share": float("nan")}, {"min_attribution_share": -1.0}):
         with pytest.raises(ParameterError, match=next(iter(floors))):
-            validate_cells(tiny_bundle, cells, **floors)  # type: ignore[arg-type]
+            validate_cells(tiny_bundle, cells, floors=Floors(**floors))

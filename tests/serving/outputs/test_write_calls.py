@@ -19,6 +19,7 @@ import scipy.sparse as sp
 from anndata.tests.helpers import assert_equal
 
 from cellmark.schemas.bundle import Bundle
+from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.columns import UNS_KEY
 from cellmark.schemas.errors import OutputError
 from cellmark.serving.annotator import Annotator
@@ -90,7 +91,7 @@ def test_an_h5ad_keeps_everything_else_as_it_is_stored(
 ) -> None:
     path, out = tmp_path / "in.h5ad", tmp_path / "out.h5ad"
     rich_cells.write_h5ad(path, compression="gzip")
-    frame, _ = annotate_file(annotator, path, out, reading={"layer": "counts"})
+    frame, _ = annotate_file(annotator, path, out, ReadingOptions(layer="counts"))
 
     before, after = ({name: rest for name, *rest in elements(file)} for file in (path, out))
     added = [name for name in after if name not in before]
@@ -192,7 +193,7 @@ def test_a_file_from_before_anndata_0_7_keeps_embeddings_and_graphs(
 def test_the_h5ad_of_a_zarr_store_holds_all_of_it(annotator: Annotator, rich_cells: ad.AnnData, tmp_path: Path) -> None:
     path, out = tmp_path / "in.zarr", tmp_path / "out.h5ad"
     rich_cells.write_zarr(path)
-    annotate_file(annotator, path, out, reading={"layer": "counts"})
+    annotate_file(annotator, path, out, ReadingOptions(layer="counts"))
     read = ad.read_h5ad(out)
     assert list(read.obs.columns) == [*rich_cells.obs.columns, *REQUIRED_COLUMNS]
     read.obs = read.obs[list(rich_cells.obs.columns)]

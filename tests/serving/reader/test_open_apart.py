@@ -20,6 +20,7 @@ import scipy.sparse as sp
 
 from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.cells.read_limits import ReadLimits
+from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.errors import CountsError, ParameterError, ReadError
 from cellmark.serving.reader import reader_server as reader_server_module
 from cellmark.serving.reader.open_apart import open_apart
@@ -79,7 +80,8 @@ def equal(ours: Any, theirs: Any) -> bool:
 
 @pytest.mark.parametrize("layer", [None, "doubled", "raw"])
 def test_cells_are_those_that_direct_reading_gives(h5ad: Path, layer: str | None) -> None:
-    with open_apart(h5ad, layer=layer) as apart, open_cells(h5ad, layer=layer) as direct:
+    reading = ReadingOptions(layer=layer)
+    with open_apart(h5ad, reading) as apart, open_cells(h5ad, reading) as direct:
         assert equal(apart.load(), direct.load())
         assert equal(apart.take(np.array([3, 7, 39])), direct.take(np.array([3, 7, 39])))
         assert (apart.name, apart.counts_from, apart.uns) == (direct.name, direct.counts_from, direct.uns)
@@ -133,10 +135,10 @@ def test_a_table_a_folder_and_a_store_are_read_too(tmp_path: Path) -> None:
     some_cells().write_zarr(tmp_path / "cells.zarr")
     with open_apart(tmp_path / "cells.csv") as source:
         assert (source.load().toarray() == counts).all()
-    with open_apart(tmp_path / "turned.csv.gz", genes_by_cells=True) as source:
+    with open_apart(tmp_path / "turned.csv.gz", ReadingOptions(genes_by_cells=True)) as source:
         assert (source.load().toarray() == counts).all()
         assert list(source.cell_ids) == list(frame.index)
-    with open_apart(tmp_path / "cells.zarr", layer="doubled") as source:
+    with open_apart(tmp_path / "cells.zarr", ReadingOptions(layer="doubled")) as source:
         assert equal(source.load(), some_cells().layers["doubled"])
 
 
@@ -144,12 +146,12 @@ def test_counts_are_recovered_as_in_direct_reading(tmp_path: Path) -> None:
     counts = sp.csr_matrix(np.random.default_rng(0).poisson(2, (60, 50)).astype(np.float32))
     per = sp.csr_matrix(counts.multiply(1e4 / counts.sum(axis=1)))
     ad.AnnData(per.log1p()).write_h5ad(tmp_path / "cells.h5ad")
-    with open_apart(tmp_path / "cells.h5ad", recover_counts=True) as source:
+    with open_apart(tmp_path / "cells.h5ad", ReadingOptions(recover_counts=True)) as source:
         assert equal(source.load(), counts)
         assert [note.code for note in source.notes] == ["COUNTS_RECOVERED"]
     ad.AnnData(sp.csr_matrix(np.random.default_rng(0).normal(size=(60, 50)))).write_h5ad(tmp_path / "scaled.h5ad")
     with pytest.raises(CountsError):
-        open_apart(tmp_path / "scaled.h5ad", recover_counts=True)
+        open_apart(tmp_path / "scaled.h5ad", ReadingOptions(recover_counts=True))
 
 
 def test_errors_are_those_of_direct_reading(h5ad: Path, tmp_path: Path) -> None:
@@ -164,9 +166,9 @@ def test_errors_are_those_of_direct_reading(h5ad: Path, tmp_path: Path) -> None:
     ]
     for path, reading in attempts:
         with pytest.raises((ReadError, ParameterError)) as ours:
-            open_apart(path, **reading)
+            open_apart(path, ReadingOptions(**reading))
         with pytest.raises((ReadError, ParameterError)) as theirs:
-            open_cells(path, **reading)
+            open_cells(path, ReadingOptions(**reading))
         assert type(ours.value) is type(theirs.value)
         assert ours.value.findings == theirs.value.findings
     assert reader_server().readers() == []
