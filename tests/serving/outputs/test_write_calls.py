@@ -25,6 +25,7 @@ from cellmark.schemas.errors import OutputError
 from cellmark.serving.annotator import Annotator
 from cellmark.serving.files.annotate_file import annotate_file
 from cellmark.serving.outputs.reserve_space import reserve_space
+from cellmark.serving.scoring.call_options import CallOptions
 
 REQUIRED_COLUMNS = [
     "cellmark_cell_type",
@@ -217,7 +218,7 @@ def test_a_table_holds_the_frame_and_facts_lie_beside_it(
     annotator: Annotator, new_file: Path, tmp_path: Path, suffix: str
 ) -> None:
     out = tmp_path / f"calls{suffix}"
-    frame, _ = annotate_file(annotator, new_file, out, probabilities=True)
+    frame, _ = annotate_file(annotator, new_file, out, calls=CallOptions(probabilities=True))
     read = pd.read_csv(out) if suffix == ".csv" else pd.read_parquet(out)
     types = annotator.cell_types
     assert list(read.columns) == ["cell_id", *REQUIRED_COLUMNS, *(f"probability:{name}" for name in types)]
