@@ -1,1 +1,1 @@
-"""The contract between training and serving: what cells, models and answers look like."""
+"""The core that both worlds share: how files become cells, what is checked, what a bundle holds, what an error says."""

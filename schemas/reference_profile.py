@@ -18,7 +18,7 @@ from .manifest.manifest_section import Section
 from .manifest.verify_bundle import content_error
 
 LEVELS = tuple(number / 20 for number in range(1, 20))
-"""Of the quantiles: 5, 10, ... 95 %."""
+"""Levels of the quantiles: 5, 10, ... 95 %."""
 LOW, MIDDLE, HIGH = 0, 9, 18
 """Places in `LEVELS` of 5, 50 and 95 %."""
 FEWEST_CELLS = 20
@@ -57,7 +57,7 @@ class CellsProfile(Section):
         return self.n_cells if self.n_asked is None else self.n_asked
 
     def quantiles(self, measure: str) -> np.ndarray | None:
-        """Of one of `MEASURES`, float64 [levels]."""
+        """Quantiles of one of `MEASURES`, float64 [levels]."""
         values: list[float] | None = getattr(self, measure)
         return None if values is None else np.asarray(values, dtype=np.float64)
 

@@ -1,4 +1,4 @@
-"""Libraries that report their use to their makers are told not to, before they are imported.
+"""Switches usage reports of libraries off, before they are imported.
 
 onnxruntime's builds (1.29 and later) send, among other things, a model's file name and hashes of its graph, and write
 an identifier to disk; BentoML, MLflow and Great Expectations report too. Cells and models are nobody else's business,

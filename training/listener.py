@@ -1,4 +1,4 @@
-"""Who hears of a training run while it happens."""
+"""Who is notified of a training run while it happens."""
 
 from typing import TYPE_CHECKING
 

@@ -12,13 +12,13 @@ from .tuning.tune_settings import TuneSettings
 DEFAULT_TRIALS = 0
 """Trials of the preset `default`."""
 TRIAL_PATIENCE = 10
-"""Of both: it saves much and left the winner of every search measured as it was (docs/tuning.md)."""
+"""In both presets: it saves much and never changed the winner of a search (docs/methods/tuning.md)."""
 DEFAULT_MEMBERS = 5
 
 
 @dataclass(frozen=True)
 class Preset:
-    """Settings that go together; each can be given apart as well. `max_genes`: None for all that pass the filter."""
+    """Settings that go together; each can also be given by itself. `max_genes`: None for all that pass the filter."""
 
     max_genes: int | None = 2000
     n_members: int = DEFAULT_MEMBERS
@@ -55,7 +55,7 @@ PRESETS = {"default": DEFAULT, "published": PUBLISHED}
 
 
 def preset(name: str) -> Preset:
-    """Raises `ParameterError` for a name that is none."""
+    """Raises `ParameterError` for an unknown name."""
     if name not in PRESETS:
         raise ParameterError(
             Finding("PARAMETER_INVALID", "preset", " or ".join(PRESETS), repr(name), "Name one of them.")

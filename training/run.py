@@ -1,4 +1,4 @@
-"""One training run from labelled cells to a proven bundle, told from top to bottom."""
+"""One training run, from labelled cells to a proven bundle, from top to bottom."""
 
 from pathlib import Path
 

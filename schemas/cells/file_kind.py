@@ -1,4 +1,4 @@
-"""What a file is that is not what its name says: told from its first bytes, so that the message names the mistake."""
+"""What a file really is, by its first bytes, when it is not what its name says: the message then names the mistake."""
 
 from pathlib import Path
 

@@ -63,7 +63,7 @@ def find_layout(
 ) -> TableLayout:
     """The layout of a table, from its first rows. Raises `ReadError`: nothing in it, another separator.
 
-    `check_width` is told the number of columns before any other row is read, and may refuse it.
+    `check_width` gets the number of columns before any other row is read, and may refuse it.
     """
     start = lines.tell()
     first_line = "\n"

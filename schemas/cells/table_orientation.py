@@ -27,7 +27,7 @@ N_FEW = 10
 def names_swapped(
     *, gene_names: Sequence[str], cell_ids: Sequence[str], rows_are: str = "", genes_in_rows: bool = False
 ) -> bool:
-    """Whether what was taken for genes are cells, and the other way round.
+    """Whether the supposed genes are cells, and the reverse.
 
     `rows_are`: the header of the column of row names, which often says what rows are. `genes_in_rows`: where the genes
     were taken from. Several signs must agree unless one is beyond doubt: barcodes, Ensembl ids, genes of the

@@ -147,7 +147,7 @@ TWINS = (
     ("LABEL_LOOKALIKES", as_seen, "look alike and are not the same characters"),
     ("LABEL_CASE_TWINS", as_meant, "differ in case or underscores alone"),
 )
-"""Code, key and words of each way in which one type is written twice; a pair is told by the first that joins it."""
+"""Code, key and words of each way in which one type is written twice; a pair is reported by the first that joins it."""
 
 
 def _twins(labels: LabelNames, where: str) -> Iterable[Finding]:

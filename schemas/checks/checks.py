@@ -174,7 +174,7 @@ def check_cells(
 def _published(source: CellSource, facts: AnndataFacts, var: pd.DataFrame) -> list[Finding]:
     """What the schema asks for beside counts and ids; the values are read once more, whatever was wrong with them."""
     watch, n_values = IdenticalCells(), 0
-    with suppress(InputError):  # it was told by who read them first
+    with suppress(InputError):  # whoever read them first reported it
         for chunk in source.chunks(ROWS_TO_REFUSE):
             watch.see(chunk)
             n_values += chunk.X.nnz

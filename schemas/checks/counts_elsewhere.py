@@ -40,7 +40,7 @@ BEFORE = {
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """`state` of the refused values, in words (`text`), and what mends it (`remedy`)."""
+    """`state` of the refused values, in words (`text`), and what fixes it (`remedy`)."""
 
     state: ExpressionState
     text: str
@@ -64,7 +64,7 @@ def look_at(
 
 
 def remedy(source: CellSource, state: ExpressionState) -> str:
-    """What mends values of this state: another matrix of the input, the way back, or an earlier matrix."""
+    """What fixes values of this state: another matrix of the input, the way back, or an earlier matrix."""
     others = other_states(source)
     for other, found in others:
         if found.name == "counts":

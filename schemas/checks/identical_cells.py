@@ -19,7 +19,7 @@ class IdenticalCells:
         self._n_copies = 0
 
     def see(self, chunk: RowChunk) -> None:
-        """The next cells. Empty ones are passed over: they are told apart by their own finding."""
+        """The next cells. Empty ones are skipped: they have a finding of their own."""
         X = chunk.X if chunk.X.has_sorted_indices else chunk.X.sorted_indices()
         indices, data, ends = X.indices.astype(np.int64), X.data.astype(np.float64), X.indptr
         for row in range(X.shape[0]):

@@ -1,4 +1,4 @@
-"""Which columns of `obs` may hold cell types or donors: told by their names and by what is in them."""
+"""Which columns of `obs` may hold cell types or donors, by their names and their values."""
 
 import difflib
 import re
@@ -20,7 +20,7 @@ TYPE_WORD = re.compile(
 )
 MOST_TYPES = 500
 MOST_OF_CELLS = 1 / 3
-"""A column with more values than this share of the cells tells cells apart, not types."""
+"""A column with more values than this share of the cells numbers cells, not types."""
 ENOUGH_TYPES = 0.3
 N_LIKELY = 3
 N_LOOKED_AT = 200

@@ -25,7 +25,7 @@ HEAVY_TAIL = 15.0
 
 
 def judge_negative(X: sp.csr_matrix) -> ExpressionState:
-    """Of values below zero: scaled gene by gene, or residuals of a model of depth."""
+    """The kind of values below zero: scaled gene by gene, or residuals of a model of depth."""
     genes = X[:, _some_genes(X.shape[1])].toarray()
     if len(genes) < FEWEST_CELLS:
         return ExpressionState("unknown", "scaled values or residuals", "unknown")
@@ -45,7 +45,7 @@ def judge_negative(X: sp.csr_matrix) -> ExpressionState:
 
 
 def judge_without_steps(X: sp.csr_matrix) -> ExpressionState:
-    """Of values of at least 0 that are not multiples of one step in each cell."""
+    """The kind of values of at least 0 that are not multiples of one step in each cell."""
     data = X.data
     filled = len(data) / (X.shape[0] * X.shape[1])
     largest = float(data.max())

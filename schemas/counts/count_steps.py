@@ -32,7 +32,7 @@ MOST_IN_SMALLEST = 6
 """The smallest value of a cell is taken to be at most this many counts."""
 
 FITTED_UP_TO = 50
-"""Steps of a value in the first fit: float32 logarithms of larger counts lose the digits that tell steps apart."""
+"""Steps of a value in the first fit: float32 logarithms of larger counts lose the digits that separate steps."""
 
 REFINED_UP_TO = 1000
 

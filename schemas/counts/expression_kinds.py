@@ -40,7 +40,7 @@ ROUND_TOTAL = 1e-4
 class ExpressionState:
     """What values are. `text`: as in "X looks like ...". `confidence`: `certain` where the values themselves prove it,
     `likely` where their distribution speaks for it. `transform`: what was done last. `per`: the total that cells were
-    brought to, None when it cannot be told. `factor`: what counts were multiplied by. `part`: of a mixture, the state
+    brought to, None when it is unknown. `factor`: what counts were multiplied by. `part`: of a mixture, the state
     of the cells that are not counts.
     """
 

@@ -1,4 +1,4 @@
-"""What the values of a matrix are: raw counts, or what was made of them, told from a sample of its cells."""
+"""What the values of a matrix are: raw counts, or what was made of them, judged by a sample of its cells."""
 
 from dataclasses import replace
 
@@ -45,7 +45,7 @@ def detect_state(X: sp.csr_matrix) -> ExpressionState:
 
 
 def _kinds(X: sp.csr_matrix) -> np.ndarray:
-    """Of each cell, `whole`, `fractional` or `negative`: str [cells]."""
+    """`whole`, `fractional` or `negative` for each cell: str [cells]."""
     starts = X.indptr[:-1]
     whole = np.logical_and.reduceat(X.data == np.rint(X.data), starts)
     smallest = np.minimum.reduceat(X.data, starts)
@@ -100,7 +100,7 @@ def _whole_state(X: sp.csr_matrix) -> ExpressionState:
 
 
 def _stepped_state(X: sp.csr_matrix, transform: Transform, steps: CountSteps) -> ExpressionState:
-    """Of values that are whole numbers of a step in every cell, once `transform` is undone."""
+    """The kind of values that are whole numbers of a step in every cell, once `transform` is undone."""
     low, middle, high = np.quantile(steps.step, [0.05, 0.5, 0.95])
     total = constant_total(INVERSES[transform].undo(X.data), X.indptr)
     same_step = high <= low * (1 + SAME_STEP)

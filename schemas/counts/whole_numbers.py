@@ -63,7 +63,7 @@ COUNTS = WholeNumbers("counts")
 def judge_whole_numbers(X: sp.csr_matrix) -> WholeNumbers:
     """`X`: CSR, sampled cells x genes, whole numbers of at least 0, never changed. Cheap: a few passes over the values.
 
-    What cannot be told (few cells, few genes) passes as counts.
+    What cannot be decided (few cells, few genes) passes as counts.
     """
     found = _judge(X)
     if found.kind == "counts" or X.has_canonical_format:

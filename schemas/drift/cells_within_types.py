@@ -18,7 +18,7 @@ class CellsWithinTypes:
         self.rows = {name: np.flatnonzero(of_type == name) for name in profile.cell_types}
 
     def values(self, measure: str, name: str) -> np.ndarray | None:
-        """Of the cells of one type; None where there are none."""
+        """The measure for the cells of one type; None where there are none."""
         return measured(self.cells.iloc[self.rows[name]], measure)
 
     def medians(self, measure: str) -> list[tuple[int, float, float]]:

@@ -220,7 +220,7 @@ def _outside(
     if n_cells < FEWEST_CELLS or share is None or strange is None or known.unassigned is None:
         return None
     if reference.n_answers < FEWEST_CELLS:
-        # Rare types are refused more often than others, how much more is not known: only the flagrant is told.
+        # Rare types are refused more often than others, how much more is not known: only the flagrant is reported.
         return True if share > MOST else None
     excess, expected = share - known.unassigned, 1 - LEVELS[HIGH]
     is_strange = strange > MOST and beyond_chance(strange, expected, n_cells=n_cells, n_expected=reference.n_answers)

@@ -1,4 +1,4 @@
-"""How far training donors lie apart: each donor's cells beside those of the others, as new cells would be."""
+"""How far training donors differ: each donor's cells beside those of the others, as new cells would be."""
 
 from collections.abc import Sequence
 

@@ -23,7 +23,7 @@ MOST = 0.8
 SOME = 0.1
 """Share from which on a second kind or organism makes a list mixed."""
 LEAST_KNOWN = 0.3
-"""Share of symbols that must be known before their organism is told."""
+"""Share of symbols that must be known before their organism is stated."""
 SPELLED = 0.3
 """Share of names in the very spelling of one organism alone, from which on the spelling tells the organism."""
 FEWEST_STRANGE = 10

@@ -23,7 +23,7 @@ from .name_digest import NameList
 from .resolve_gene_names import DATE, NO_WAY, SPELLING, WAYS, ResolvedNames, resolve_gene_names
 
 _ORDER = {ENSEMBL: 0, ENTREZ: 0, SYMBOL: 0, SPELLING: 1, PREVIOUS: 2, DATE: 3, ALIAS: 4}
-"""Of two names for one gene, the better way wins."""
+"""The better way wins when two names stand for one gene."""
 _SUMMED = (ENSEMBL, ENTREZ, SYMBOL, PREVIOUS)
 """Ways by which several names may mean one gene: several ids of one symbol, genes that were merged since."""
 

@@ -36,7 +36,7 @@ class PanelEvidence:
         return float(self.shares[measured].sum() / self.shares.sum())
 
     def type_masses(self, measured: np.ndarray) -> np.ndarray:
-        """Of each type's own mass, float64 [types]; 1 for a type without any."""
+        """Share of each type's own mass, float64 [types]; 1 for a type without any."""
         totals = self.per_type.sum(axis=1)
         there = self.per_type[:, measured].sum(axis=1)
         return np.asarray(np.divide(there, totals, out=np.ones_like(totals), where=totals > 0))

@@ -1,4 +1,4 @@
-"""Which gene of an organism each name stands for: by symbol, id, previous symbol, alias, or mended spelling."""
+"""Which gene of an organism each name stands for: by symbol, id, previous symbol, alias, or corrected spelling."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -140,7 +140,7 @@ def _forbidden_numbers(given: np.ndarray, place: np.ndarray, table: GeneTable) -
 def _take(
     table: GeneTable, rows: np.ndarray, place: np.ndarray, gene: np.ndarray, way: np.ndarray, *, spelled: bool = False
 ) -> None:
-    """Note what the table says of the names in `rows`. `spelled`: a symbol was found only by mending the name."""
+    """Note what the table says of the names in `rows`. `spelled`: a symbol was found only by correcting the name."""
     gene[rows] = table.gene[place[rows]]
     kinds = table.kind[place[rows]]
     way[rows] = np.where(kinds == SYMBOL, np.uint8(SPELLING), kinds) if spelled else kinds

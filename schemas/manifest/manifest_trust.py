@@ -8,7 +8,7 @@ from pydantic import Field
 from .manifest_section import Section
 
 Folds = Literal["donors", "cells"]
-"""What was held out in turn: whole donors, or cells at random within types where there are no donors."""
+"""What the cross-validation holds out: whole donors, or random cells within types where there are no donors."""
 
 
 class ReliabilityBin(Section):
@@ -72,7 +72,7 @@ class LeftOutCells(NamedTuple):
 
 
 class NoveltyEntry(Section):
-    """The output `novelty`, larger is stranger, and the threshold above which a cell stays unassigned.
+    """The output `novelty`, larger is more novel, and the threshold above which a cell stays unassigned.
 
     `false_refusal_rate`: what the threshold was set to, on `n_cells` cells of held-out folds, without `unused_folds`,
     whose networks could not learn types of many cells; `test_refusal_rate`: what it gave in the test part. `left_out`:

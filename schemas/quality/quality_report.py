@@ -73,7 +73,7 @@ class QualityReport:
         return tuple(check for check in self.checks if not check.success)
 
     def to_findings(self) -> list[Finding]:
-        """A warning for each expectation that was not met: unusual input is told, not refused."""
+        """A warning for each expectation that was not met: unusual input is reported, not refused."""
         return [
             Finding(
                 "QUALITY_UNEXPECTED",
@@ -148,7 +148,7 @@ def observed_in_words(kind: str, column: str | None, details: dict[str, Any], ta
 
 
 def number_in_words(value: Any) -> str:
-    """Counts as whole numbers with thousands set apart, fractions with up to four digits."""
+    """Counts as whole numbers with thousands separators, fractions with up to four digits."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
         return str(value)
     value = float(value)

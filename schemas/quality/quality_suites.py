@@ -64,7 +64,7 @@ def make_expectations(
 
 def _column_expectations(column: str, values: np.ndarray) -> list[dict[str, Any]]:
     is_fraction = column.endswith("_fraction")
-    # A cell without mitochondrial counts is no fault of a cell; a whole sample without them is told by its median.
+    # A cell without mitochondrial counts is no fault of a cell; a whole sample without them shows in its median.
     cell = cell_range(values, is_fraction=is_fraction, open_below=column == "mitochondrial_fraction")
     median = median_range(values, is_fraction=is_fraction)
     n = len(values)

@@ -1,4 +1,4 @@
-"""Held-out cells in the plane of the network's embedding, three times: by label, by call, by confidence."""
+"""A UMAP of held-out cells, from the network's embedding, three times: by label, by call, by confidence."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ MOST_NAMES = 14
 CONFIDENCES = ((0.0, "below 0.5", "#7F2704"), (0.5, "0.5 to 0.8", "#D55E00"), (0.8, "0.8 to 0.95", "#F0A860"),
                (0.95, "0.95 and above", "#A9C6DC"))  # fmt: skip
 SHAPES = ("m-2.2-2.2h4.4v4.4h-4.4z", "m0-3l2.8 5h-5.6z", "m0 3l2.8-5h-5.6z", "m0-3l3 3-3 3-3-3z")
-"""Of types beyond the first eight, whose points are round."""
+"""Marks of types beyond the first eight, whose points are round."""
 UNASSIGNED = -1
 LARGER = 'transform="translate(-3.5 -3.5) scale(1.5)"'
 
@@ -114,7 +114,7 @@ def _names(svg: Svg, where: np.ndarray, labels: np.ndarray, cell_types: Sequence
 
 
 def legend(cell_types: Sequence[str], cells: pd.DataFrame) -> list[dict[str, object]]:
-    """Of every type: number, name, cells shown, and its mark as a picture."""
+    """Number, name, cells shown and mark (as a picture) of every type."""
     sizes = cells["label"].value_counts()
     rows: list[dict[str, object]] = []
     for code, name in enumerate(cell_types):

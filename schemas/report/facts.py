@@ -29,7 +29,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class ReportFacts:
-    """`markers`, `genes`: the bundle's tables. `cell_map`: held-out cells in the plane. None: the bundle has none.
+    """`markers`, `genes`: the bundle's tables. `cell_map`: the UMAP of held-out cells. None: the bundle has none.
 
     `name`: what commands call the model by. `reference`: what held-out cells looked like.
     """

@@ -192,7 +192,7 @@ def trust_facts(facts: ReportFacts) -> dict[str, Any]:
 
 
 def _distilled(facts: ReportFacts) -> list[tuple[str, str, str]]:
-    """Of the second annotator: measure, value and source."""
+    """Measure, value and source of each number of the second annotator."""
     entry, measured = facts.manifest.distilled, facts.manifest.metrics.get("distilled")
     if entry is None or not measured:
         return []

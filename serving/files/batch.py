@@ -112,7 +112,7 @@ def annotate_batch(
 
 
 def output_names(inputs: Sequence[Path], folder: Path, *, format: str) -> list[Path]:  # noqa: A002
-    """One output per input, named after it; inputs of the same name are told apart by a number."""
+    """One output per input, named after it; inputs of the same name get a number."""
     suffix = f".{format.removeprefix('.')}"
     if suffix not in FORMATS:
         raise ParameterError(

@@ -42,7 +42,7 @@ class ServedModel:
         return thread
 
     def load(self, settings: ServiceSettings) -> None:
-        """Load the model; what goes wrong is logged and told by `get`."""
+        """Load the model; what goes wrong is logged and reported by `get`."""
         try:
             self._annotator = load_annotator(settings)
         except CellmarkError as error:

@@ -1,4 +1,4 @@
-"""The words by which people name a model in MLflow, taken apart."""
+"""The ways in which people name a model in MLflow, parsed."""
 
 import re
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class RunUri:
 
 
 def parse_model_uri(uri: str) -> VersionUri | RunUri:
-    """Take a URI apart. Raises `RegistryError` (`MODEL_UNKNOWN`) when it has another form."""
+    """Parse a URI. Raises `RegistryError` (`MODEL_UNKNOWN`) when it has another form."""
     if found := re.fullmatch(r"models:/([^/@]+)@([\w-]+)", uri):
         return VersionUri(found[1], alias=found[2])
     if found := re.fullmatch(rf"models:/([^/@]+)/(\d+|{LATEST})", uri):

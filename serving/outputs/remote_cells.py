@@ -10,7 +10,7 @@ from cellmark.schemas.cells.cell_source import CellSource
 
 
 class RemoteCells(CellSource):
-    """Cells of another process, which also writes outputs: this one never opens a file that nobody vouches for."""
+    """Cells of another process, which also writes outputs: this one never opens an untrusted file."""
 
     @abstractmethod
     def write_into(self, draft: Path, frame: pd.DataFrame, uns: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Opening a file that nobody vouches for: another process reads it, which can be killed."""
+"""Opening an untrusted file: a separate process reads it, which can be killed."""
 
 import os
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """What a reader process and the process that asks it say to each other: JSON, and arrays as plain bytes.
 
-A reader has opened a file that nobody vouches for, so nothing it says is trusted: there is no pickle, every size and
+A reader has opened an untrusted file, so nothing it says is trusted: there is no pickle, every size and
 type is checked before memory is taken for it, and of a finding only plain text is kept.
 """
 

@@ -11,7 +11,7 @@ from .reader_process import ReaderBudget
 
 PREFIX = "CELLMARK_"
 SHARE_OF_MEMORY = 0.8
-"""Of the machine's memory, that a file of the user's own may take."""
+"""Share of the machine's memory that a file of the user's own may take."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,5 +59,5 @@ class ComputedClusters:
 
 
 def resolution_for(n_cells: int) -> float:
-    """Of Leiden, by the number of cells."""
+    """Resolution of Leiden, by the number of cells."""
     return next((resolution for below, resolution in RESOLUTIONS if n_cells < below), 30.0)

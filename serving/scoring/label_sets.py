@@ -30,7 +30,7 @@ def set_column(sets: np.ndarray | None, n_cells: int, cell_types: Sequence[str])
 
 def set_lists(column: pd.Series, cell_types: Sequence[str]) -> list[list[str] | None]:
     """The types of each cell's set, None where the model has no sets. `column`: as `set_column` gives it."""
-    # The longest first, so that a type whose own name holds the separator is not taken for two.
+    # The longest first, so that a type whose own name holds the separator does not count as two.
     pattern = re.compile("|".join(map(re.escape, sorted(cell_types, key=len, reverse=True))))
     lists: list[list[str] | None] = [pattern.findall(text) for text in column.cat.categories]
     return [lists[code] if code >= 0 else None for code in column.cat.codes]

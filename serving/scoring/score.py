@@ -63,8 +63,8 @@ def score(
 
     Rows are read in this thread, in file order; checking, aligning and scoring run in `workers` threads (default: the
     machine's cores, at most 8) on chunks that fit the caches. `observe` sees every chunk, in order, in this thread;
-    `on_progress` hears of finished cells. `rules`: for label sets and coarse calls. Raises `InputError` with all
-    problems of the values, after the last row: no input that fails gets a call.
+    `on_progress` gets the number of finished cells. `rules`: for label sets and coarse calls. Raises `InputError` with
+    all problems of the values, after the last row: no input that fails gets a call.
     """
     n_obs, panel_size = checked.source.n_obs, len(checked.match.measured)
     best, second = np.zeros(n_obs, dtype=np.int32), np.zeros(n_obs, dtype=np.int32)

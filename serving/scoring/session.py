@@ -20,7 +20,7 @@ PROVIDERS: dict[str, tuple[str, dict[str, str]]] = {
     "cuda": ("CUDAExecutionProvider", {"use_tf32": "0"}),
 }
 OUTPUTS = ("logits", "probabilities", "energy", "embedding")
-"""Of the annotator, in format 1; later versions may have more."""
+"""Outputs of the annotator in format 1; later versions may have more."""
 
 
 class ModelSession:

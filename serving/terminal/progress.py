@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def cell_progress(description: str, n_cells: int) -> Iterator[Callable[[int], None]]:
-    """A bar over cells; yields the function that hears of finished ones. Silent where there is no terminal."""
+    """A progress bar over cells; yields the function that takes the number of finished ones. Silent off a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

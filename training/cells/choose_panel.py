@@ -53,7 +53,7 @@ def expressed_genes(
 
 
 def type_separation(log1p_norm: sp.csr_matrix, codes: np.ndarray, *, min_cells: int = 2) -> np.ndarray:
-    """How far a gene sets any one type apart from all others, [genes].
+    """How far a gene separates any one type from all others, [genes].
 
     `log1p_norm`: CSR, cells x genes, normalised expression. `codes`: int [cells]. For each type the difference between
     its mean and the mean of the other types' means, over the gene's pooled standard deviation within types (plus a
@@ -95,7 +95,7 @@ def choose_panel(
 ) -> np.ndarray:
     """Columns of the panel's genes, in file order, int [panel genes].
 
-    All genes that pass `expressed_genes`; of more than `max_genes` those that set types apart best
+    All genes that pass `expressed_genes`; of more than `max_genes` those that separate types best
     (`type_separation`). `counts` and `log1p_norm`: CSR, training cells x genes.
     """
     expressed = np.flatnonzero(expressed_genes(counts, library_size, codes))

@@ -20,7 +20,7 @@ class Steps:
 
     @contextmanager
     def step(self, name: str, *, total: int | None = None) -> Iterator[Callable[[int], None]]:
-        """A step of `total` parts, None where they are not known; yields the function that hears of finished parts."""
+        """A step of `total` parts, None where they are not known; yields the function to call with finished parts."""
         began = monotonic()
         bar = Progress(
             TextColumn("  {task.description}", markup=False), BarColumn(), TimeElapsedColumn(),

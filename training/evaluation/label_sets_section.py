@@ -18,7 +18,7 @@ from .out_of_fold import OutOfFold
 ERROR_RATES = (0.01, 0.05)
 DEFAULT_ERROR_RATE = 0.01
 FLATTENING = 4.0
-"""Of the probabilities that sets are drawn by, chosen on training donors held out in turn (docs/trust.md)."""
+"""Flattening of the probabilities that sets are drawn by, chosen on training donors (docs/methods/trust.md)."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def fit_set_thresholds(
     `donors`: int [cells], numbers of the donors (or groups of them) that were held out together. Cells of one donor are
     no draw from those of another, so each donor by itself must keep the promise: no threshold is above what any one
     donor's cells give together, of too few cells the smallest probability. On donors that took no part in the fit this
-    covered .991 of pancreatic cells at 1 %, without it .984 (docs/trust.md).
+    covered .991 of pancreatic cells at 1 %, without it .984 (docs/methods/trust.md).
     """
     n_types = probabilities.shape[1]
     of_label = probabilities[np.arange(len(codes)), codes]

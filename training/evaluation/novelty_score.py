@@ -6,7 +6,7 @@
 3. that of the logits, both Mahalanobis with the covariance that the types share (Lee et al. 2018, arXiv:1807.03888).
 
 Each is a logarithm, brought to mean 0 and standard deviation 1 on training cells; the score is their mean. Why these:
-docs/trust.md. All constants are kept as arrays, so that the graph computes it with ordinary operators.
+docs/methods/trust.md. All constants are kept as arrays, so that the graph computes it with ordinary operators.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ LEAST_DISTANCE, LEAST_ENTROPY = 1e-3, 1e-4
 left for the entropy.
 """
 SHRINKAGE = 0.1
-"""Of the shared covariance towards a sphere, so that directions with next to no variance do not rule."""
+"""Shrinkage of the shared covariance towards a sphere, so that directions with next to no variance do not rule."""
 N_CELLS = 10_000
 
 
@@ -56,7 +56,7 @@ class NoveltyScore:
     scales: np.ndarray
 
     def of(self, member_logits: np.ndarray, embedding: np.ndarray) -> np.ndarray:
-        """Novelty, larger is stranger, [cells]. `member_logits`: members x cells x types; `embedding`: cells x d."""
+        """Novelty, larger is more novel, [cells]. `member_logits`: members x cells x types; `embedding`: cells x d."""
         views = _views(self.embedding, self.logits, member_logits, embedding)
         return np.asarray(((views - self.means) / self.scales).mean(axis=1))
 

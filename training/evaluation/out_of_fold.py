@@ -26,7 +26,7 @@ MOST_LEARNED = 0.95
 
 @dataclass(frozen=True)
 class FoldPlan:
-    """What is held out in turn. `names`: of the folds, donors or numbers; `fold_of`: int [cells], number of the fold
+    """The folds of a cross-validation. `names`: donors, or numbers; `fold_of`: int [cells], number of the fold
     in which a cell is held out, -1 for a cell that takes no part.
     """
 

@@ -119,8 +119,8 @@ def annotator_graph(
 
     `members`: networks whose logits are averaged. `baselines`: x0, float32 [genes], ln(1 + counts per 10,000).
     `embedding_mean` [units] and `embedding_components` [d, units]: a PCA of the members' last hidden layers side by
-    side. `energy` is -logsumexp(logits), larger is stranger. `temperature` divides the logits that `probabilities` are
-    made of. Without `novelty`, the constants of that score, the graph has no such output.
+    side. `energy` is -logsumexp(logits), larger is more novel. `temperature` divides the logits that `probabilities`
+    are made of. Without `novelty`, the constants of that score, the graph has no such output.
     """
     _check_members(members, baselines)
     graph = GraphWriter()

@@ -83,7 +83,7 @@ def _mark(axes: "Axes", x: object, y: object, verdict: str) -> "list[Line2D]":
 
 
 def _draw(axes: "Axes", rows: pd.DataFrame, *, limit: float, n_lines: int) -> None:
-    """One panel. `n_lines`: of the highest panel beside it, so that lines are equally far apart in all."""
+    """One panel. `n_lines`: of the highest panel beside it, so that lines are equally spaced in all."""
     labels = []
     for place, row in enumerate(rows.to_dict("records")):
         if pd.isna(row["gene_symbol"]):

@@ -33,7 +33,7 @@ GAP = 2.0
 def place_labels(
     anchors: np.ndarray, sizes: np.ndarray, *, width: float, height: float, steps: int = STEPS
 ) -> tuple[np.ndarray, bool]:
-    """Centres of labels as near to `anchors` as they get by moving apart, [labels, 2], and whether none overlap.
+    """Centres of labels as near to `anchors` as they get without overlap, [labels, 2], and whether none overlap.
 
     All in pixels: `anchors`, [labels, 2], in a frame of `width` x `height`, which labels stay in; `sizes`: width and
     height of each, [labels, 2]. Two labels that overlap part along the axis that takes the shorter way.
@@ -72,7 +72,7 @@ def embedding_figure(
     part: str = "",
     seed: int = 0,
 ) -> "Figure":
-    """A sample of cells in the plane, left by label and right by call, where wrong calls are crossed.
+    """A UMAP of a sample of cells, left by label and right by call, where wrong calls are crossed.
 
     `embedding`: [cells, d]; `codes`, `calls`: int [cells], numbers of `cell_types`. `method`: see `plane`. Of more than
     `at_most` cells the same number of each type is drawn, as far as it has them. `part`: what cells these are, for the

@@ -34,7 +34,7 @@ class ChangeRules:
     alpha: float = 0.05
 
     def is_marker(self, log2_fold_change: np.ndarray, fraction: np.ndarray) -> np.ndarray:
-        """Of each gene, bool [genes]."""
+        """The rule's answer for each gene, bool [genes]."""
         found: np.ndarray = (log2_fold_change >= self.min_log2_fold_change) & (fraction >= self.min_fraction)
         return found
 

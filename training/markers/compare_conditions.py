@@ -110,7 +110,7 @@ def compare_conditions(
     `x`: CSR, cells x genes, ln(1 + counts per 10,000); `codes`: int [cells], numbers of `cell_types`; `conditions`,
     `donors`: str [cells]. `chosen`: bool [types, genes], the genes to look at; without it those that are candidates
     (`ChangeRules.is_candidate`), of which the table keeps the markers of either side. A donor counts for a type with
-    at least `min_cells` cells of it. `on_progress` hears of the number of genes done.
+    at least `min_cells` cells of it. `on_progress` is called with the number of genes done.
 
     Within a contrast and type, decided changes come first, then undecided ones, then what is kept; larger ones first.
     A type that one side lacks has one row with the verdict `not compared`, and is no part of the rest of the other

@@ -174,7 +174,7 @@ def allowed_markers(
     *,
     on_finding: Callable[[Finding], None],
 ) -> np.ndarray:
-    """Which of these genes may be markers, bool [genes]; `on_finding` hears of what a list names in vain."""
+    """Which of these genes may be markers, bool [genes]; `on_finding` is called with what a list names in vain."""
     chosen = select(symbols, gene_ids, include=settings.include_genes, exclude=settings.exclude_genes)
     for finding in chosen.findings:
         on_finding(finding)

@@ -1,4 +1,4 @@
-"""How genes are ordered within a cell type: what sets it apart beyond doubt, weighted by what the network uses."""
+"""How genes are ordered within a cell type: what separates it beyond doubt, weighted by what the network uses."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ STANDARD_ERRORS = 2.0
 """How many standard errors are taken off a difference of means before it counts."""
 ATTRIBUTION_POWER = 0.25
 ATTRIBUTION_QUANTILE = 0.99
-"""Of a type's absolute attributions: the unit in which the others are weighed."""
+"""Quantile of a type's absolute attributions: the unit in which the others are weighed."""
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ SMALLEST_UNIT = 1e-6
 class Augmentation:
     """What is done to cells in training, drawn anew for every cell at every pass.
 
-    `share`: of the cells that are thinned, and, drawn apart, of those that lose genes; 0 for neither. `least_counts`:
-    of a thinned cell's counts, the smallest share that is left (log-uniform between it and 1; 1 for no thinning).
+    `share`: of the cells that are thinned, and, drawn independently, of those that lose genes; 0 for neither.
+    `least_counts`: of a thinned cell's counts, the smallest share that is left (log-uniform between it and 1; 1 for
+    no thinning).
     `most_missing`: of a cell's genes, the largest share that is lost (uniform between 0 and it; 0 for none).
     """
 

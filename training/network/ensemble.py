@@ -21,7 +21,7 @@ DROPOUTS = (1.0, 0.9, 1.1)
 """Factors around the settings chosen: the published grid (Zhang et al. 2026, bbag223), the middle first."""
 MAX_DROPOUT = 0.95
 MAX_WEIGHTS = 2**25
-"""Of members trained together: with gradients, moments and best epochs 0.7 GB."""
+"""Parameters of members trained together: with gradients, moments and best epochs 0.7 GB."""
 
 
 def mean_gate(classifiers: Sequence[Classifier]) -> np.ndarray | None:

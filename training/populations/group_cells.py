@@ -28,7 +28,7 @@ def components(x: sp.csr_matrix, *, seed: int) -> np.ndarray:
 
     counted = np.bincount(x.indices, minlength=x.shape[1]) >= MIN_CELLS_OF_GENE
     adata = AnnData(x[:, counted])
-    # The flavor's own logarithm is not taken again: it is told here that one was.
+    # The flavor's own logarithm is not taken again: this states that one was.
     adata.uns["log1p"] = {"base": None}
     sc.pp.highly_variable_genes(adata, n_top_genes=min(N_GENES, adata.n_vars))
     variable = int(adata.var["highly_variable"].sum())

@@ -1,4 +1,4 @@
-"""Groups that too few genes tell apart are one: Leiden divides what is uniform as well."""
+"""Groups that differ in too few genes are joined: Leiden divides what is uniform as well."""
 
 from collections.abc import Callable, Sequence
 from itertools import combinations
@@ -42,7 +42,7 @@ def merge_groups(
 
 
 def genes_apart(one: sp.csr_matrix, other: sp.csr_matrix) -> int:
-    """How many genes tell two groups of cells apart. `one`, `other`: CSR, cells x genes, ln(1 + counts per 10,000)."""
+    """How many genes differ between two groups. `one`, `other`: CSR, cells x genes, ln(1 + counts per 10,000)."""
     x = sp.vstack([one, other], format="csr")
     codes = np.repeat([0, 1], [one.shape[0], other.shape[0]])
     linear = sp.csr_matrix((np.expm1(x.data.astype(np.float64)), x.indices, x.indptr), shape=x.shape)
@@ -55,7 +55,7 @@ def genes_apart(one: sp.csr_matrix, other: sp.csr_matrix) -> int:
 
 
 def types_apart(x: sp.csr_matrix, types: Sequence[np.ndarray], *, seed: int) -> float:
-    """How many genes tell two known types apart, the median over pairs of types; NaN for fewer than two.
+    """How many genes differ between two known types, the median over pairs of types; NaN for fewer than two.
 
     `x`: as in `merge_groups`; `types`: numbers of the cells of each. At most `PER_TYPE` cells of a type are looked at,
     and `MOST_PAIRS` pairs, drawn by `seed`.

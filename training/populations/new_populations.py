@@ -1,4 +1,4 @@
-"""New populations: the cells that a model left unassigned, grouped, described and told from every called type."""
+"""New populations: the cells that a model left unassigned, grouped, described and compared with every called type."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -64,7 +64,7 @@ class PopulationSearch:
             object.__setattr__(self, name, gene_list(given) if isinstance(given, str) else tuple(given))
 
     def find(self, cells: CalledCells, *, on_step: Callable[[str], None] = lambda step: None) -> NewPopulations:
-        """The populations among unassigned cells. `cells`: of `Annotator.called_cells`; `on_step` hears what is done.
+        """The populations among unassigned cells. `cells`: of `Annotator.called_cells`; `on_step` gets a step's name.
 
         Raises `ParameterError` for lists of genes that leave none.
         """

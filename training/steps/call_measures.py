@@ -1,4 +1,4 @@
-"""How far calls can be trusted, from cells held out in turn: temperature, label sets, novelty.
+"""How far calls can be trusted, by cross-validation: temperature, label sets, novelty.
 
 Of any networks that have folds: the registered ensemble, or its distilled pupil.
 """

@@ -27,7 +27,7 @@ def describe_reference(
     each fold, by that fold's networks, and the test part, by the annotator itself.
 
     Where whole donors were held out, the test part alone tells confidence, novelty and unassigned cells if it has
-    enough of them: networks of a fold learned from fewer donors, and are stranger to a new one than the annotator is.
+    enough of them: networks of a fold learned from fewer donors, and find a new one more novel than the annotator does.
     Where no fold could be judged, the test part, or else the validation part, tells everything. `held_out`, `trust`: of
     networks made as the annotator's.
     """

@@ -1,4 +1,4 @@
-"""Held-out cells as the exported model sees them, in the plane: for the report's map, without ids or counts."""
+"""A UMAP of held-out cells as the exported model sees them: for the report's map, without ids or counts."""
 
 import numpy as np
 import onnx

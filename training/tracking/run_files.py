@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 MIN_TEST_CELLS = 300
-"""With fewer test cells than this all cells are shown in the plane."""
+"""With fewer test cells than this, the UMAP shows all cells."""
 
 
 def figures_of(model: "TrainedModel") -> dict[str, bytes]:

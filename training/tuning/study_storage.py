@@ -26,7 +26,7 @@ FACTS = "cellmark"
 """The study's attribute that says what its trials depend on."""
 HEARTBEAT_SECONDS = 10
 GRACE_SECONDS = 60
-"""After so long without a sign a trial of another machine is taken for lost."""
+"""After so long without a sign a trial of another machine counts as lost."""
 WAIT_SECONDS = 60
 """How long a writer waits for others in a SQLite file; seconds to connect to a server are fewer."""
 
