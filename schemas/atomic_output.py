@@ -9,9 +9,10 @@ from pathlib import Path
 from .errors import Finding, OutputError
 
 
-def refuse_existing(path: Path, *, force: bool) -> None:
+def refuse_existing(path: Path, *, force: bool | None) -> None:
     """Raise `OutputError`: `OUTPUT_EXISTS` when `path` is there and `force` is not given (a link that leads nowhere is
-    there as well), `OUTPUT_UNWRITABLE` when nothing can ever be there, as with a name that is too long.
+    there as well), `OUTPUT_UNWRITABLE` when nothing can ever be there, as with a name that is too long. `force`: None
+    where the caller has no such option.
     """
     try:
         os.lstat(path)
@@ -22,12 +23,13 @@ def refuse_existing(path: Path, *, force: bool) -> None:
     if not force:
         raise OutputError(
             Finding("OUTPUT_EXISTS", str(path), "a new output", "one that already exists",
+                    "Name another output, or remove this one." if force is None else
                     "Name another output, or replace this one with --force.")
         )  # fmt: skip
 
 
 @contextmanager
-def whole_file(path: Path, *, force: bool = False) -> Iterator[Path]:
+def whole_file(path: Path, *, force: bool | None = None) -> Iterator[Path]:
     """A temporary path with the same suffix, beside `path`, that is moved there when the block ends well.
 
     Raises `OutputError` when `path` exists (and `force` is not given) or cannot be written.
@@ -54,7 +56,7 @@ def whole_file(path: Path, *, force: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
+def whole_folder(path: Path, *, force: bool | None = None) -> Iterator[Path]:
     """An empty folder beside `path` that takes its place when the block ends well, and vanishes when it does not.
 
     Raises `OutputError` when `path` exists (and `force` is not given) or cannot be written.

@@ -16,7 +16,7 @@ CODES: dict[str, CodeMeaning] = {
     "FILE_UNREADABLE": CodeMeaning(422, "the input is incomplete, damaged, or not in the format that its name says"),
     "FILE_FORMAT_UNKNOWN": CodeMeaning(415, "cellmark cannot read files with this extension"),
     "INPUT_TOO_LARGE": CodeMeaning(413, "more cells, genes, values or unpacked bytes than the limits allow"),
-    "NOT_ANNDATA": CodeMeaning(422, "an HDF5 or zarr store that is not an AnnData"),
+    "NOT_ANNDATA": CodeMeaning(422, "an object, or an HDF5 or zarr store, that is not an AnnData"),
     "LAYER_UNKNOWN": CodeMeaning(422, "the layer asked for is not in the file"),
     "TABLE_TRANSPOSED": CodeMeaning(422, "a table that looks like genes x cells"),
     "TABLE_INVALID": CodeMeaning(422, "a table with cells that are not numbers, or rows of unequal length"),

@@ -34,7 +34,7 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
     when a graph does not answer as the network does. Nothing is left in `folder` on failure.
     """
     torch_device(config.device)  # better now than after minutes of reading
-    refuse_existing(folder, force=False)
+    refuse_existing(folder, force=None)
     seed, device = config.seed, config.device
     prepared = prepare_training_cells(config, listener)
     cells, data = prepared.cells, prepared.data

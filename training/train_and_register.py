@@ -39,7 +39,7 @@ def train_and_register(
     """
     for folder in (bundle_folder, config.figures):
         if folder is not None:
-            refuse_existing(folder, force=False)
+            refuse_existing(folder, force=None)
     with (
         tempfile.TemporaryDirectory(prefix="cellmark-") as scratch,
         Terminal(max_epochs=config.fit.max_epochs) as screen,

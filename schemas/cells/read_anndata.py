@@ -21,8 +21,10 @@ RAW = "raw"
 def cells_from_anndata(adata: "AnnData", *, layer: str | None = None, name: str = "adata") -> MemoryCells:
     """The cells of an AnnData. `layer`: None for `X`, `raw` for `adata.raw`, else a layer.
 
-    Views, backed objects, dense arrays, CSR and CSC are taken. Raises `ReadError`: an unknown layer, no values.
+    Views, backed objects, dense arrays, CSR, CSC and dask arrays (which are computed) are taken. Raises `ReadError`:
+    something else than an AnnData, an unknown layer, no values.
     """
+    _check_kind(adata)
     if layer is None:
         X, var, counts_from = adata.X, adata.var, "X"
     elif layer == RAW and RAW not in adata.layers:
@@ -46,6 +48,23 @@ def cells_from_anndata(adata: "AnnData", *, layer: str | None = None, name: str 
 
 def _layer_names(adata: "AnnData") -> list[str]:
     return [name for name in adata.layers if name is not None]  # from anndata 0.13 on, None is the key of `X`
+
+
+def _check_kind(adata: object) -> None:
+    """Raise `ReadError` for a MuData, of which one modality holds the RNA, and for anything else without `X`."""
+    if hasattr(adata, "X") and hasattr(adata, "layers") and not hasattr(adata, "mod"):
+        return
+    kind, modalities = type(adata).__name__, list(getattr(adata, "mod", ()))
+    rna = next((name for name in modalities if "rna" in name.lower() or "gex" in name.lower()), "rna")
+    raise ReadError(
+        Finding(
+            code="NOT_ANNDATA",
+            where="adata",
+            expected="an AnnData",
+            found=f"a {kind} of {', '.join(map(repr, modalities))}" if modalities else f"a {kind}",
+            remedy=f"Take the RNA modality out: adata = mdata.mod[{rna!r}]" if modalities else "Pass an AnnData.",
+        )
+    )
 
 
 def _other_matrices(adata: "AnnData", opened: str) -> tuple[OtherMatrix, ...]:
@@ -93,11 +112,13 @@ def to_csr(X: Any, where: str) -> sp.csr_matrix:
     """
     if hasattr(X, "to_memory"):
         X = X.to_memory()
+    elif hasattr(X, "compute"):
+        X = X.compute()
     values = X if sp.issparse(X) else np.asarray(X)
     if values.dtype.kind not in "fiub" or values.ndim != 2:
         raise ReadError(
             Finding("MATRIX_INVALID", where, "a matrix of numbers, cells x genes",
-                    f"{values.dtype} {values.shape}", _mend_type(values.dtype))
+                    f"{values.dtype} {values.shape}", _mend_type(values.dtype, where))
         )  # fmt: skip
     if not sp.issparse(X):
         return sp.csr_matrix(native(values))
@@ -109,10 +130,12 @@ def to_csr(X: Any, where: str) -> sp.csr_matrix:
     return sp.csr_matrix(X)
 
 
-def _mend_type(dtype: np.dtype[Any]) -> str:
+def _mend_type(dtype: np.dtype[Any], where: str) -> str:
     if dtype.kind == "c":
         return "Provide the raw counts: complex numbers are not counts."
-    return "Convert it: adata.X = scipy.sparse.csr_matrix(adata.X.astype('float32'))."
+    if where == "raw.X":
+        return "Convert it: adata = adata.raw.to_adata(); adata.X = adata.X.astype('float32')"
+    return f"Convert it: adata.{where} = adata.{where}.astype('float32')"
 
 
 def _check_structure(X: Any, where: str) -> None:

@@ -82,8 +82,10 @@ class CheckedCells:
         min_share: float = MIN_PANEL_SHARE,
         min_mass: float | None = None,
         library_range: tuple[float, float] | None = None,
+        to_train: bool = False,
     ) -> None:
         self.source = source
+        self._to_train = to_train
         self.genes = fit_genes(panel, source)
         self.match: GeneMatch = self.genes.match
         self.cell_ids = source.cell_ids
@@ -183,11 +185,12 @@ class CheckedCells:
         sample = self._samples[0] if len(self._samples) == 1 else sp.vstack(self._samples, format="csr")
         if problems.n_cells_changed:
             offenders = np.array(problems.offenders)
-            looks = look_at(self.source, sample, offenders=offenders, n_wrong=problems.n_cells_changed)
+            looks = look_at(self.source, sample, offenders=offenders, n_wrong=problems.n_cells_changed,
+                            to_train=self._to_train)  # fmt: skip
             return list(problems.findings(where, looks_like=looks.text, remedy=looks.remedy))
         found = list(problems.findings(where))
         odd = problems.n_nan or problems.n_infinite or problems.n_large
-        return found if odd else [*found, *whole_findings(self.source, sample)]
+        return found if odd else [*found, *whole_findings(self.source, sample, to_train=self._to_train)]
 
     def chunks(self, n_rows: int) -> Iterator[AlignedCells]:
         """All cells in order, at most `n_rows` at a time; raises `InputError` at the end when something was wrong."""

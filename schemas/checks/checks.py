@@ -155,7 +155,9 @@ def check_cells(
     matrix = MatrixWatch(source)
     turned = transposed_findings(source)
     try:
-        checked = CheckedCells(source, own_panel(source), library_size=library_size, min_share=0.0)
+        checked = CheckedCells(
+            source, own_panel(source), library_size=library_size, min_share=0.0, to_train=profile == "train"
+        )
         for chunk in source.chunks(ROWS_TO_REFUSE):
             prepared = checked.prepare(chunk)
             checked.record(prepared)

@@ -13,8 +13,9 @@ from ..errors import CellmarkError
 
 RECOVER = (
     "The counts can be recovered exactly: --recover-counts with annotate, explain and validate, recover_counts=True in "
-    "Python and over HTTP, or adata.X = recover_counts(adata.X).counts (from cellmark.schemas.cells.recover_counts)."
+    "Python and over HTTP."
 )
+RECOVER_FILE = "The counts can be recovered exactly. In Python, before training on the new file: {code}"
 USUAL_NAMES = ("counts", "raw", "raw_counts")
 HAND_IN = "Provide raw counts: name the layer that holds them with --layer (layer= in Python)."
 BEFORE = {
@@ -48,10 +49,16 @@ class Looks:
 
 
 def look_at(
-    source: CellSource, sample: sp.csr_matrix, *, offenders: np.ndarray | None = None, n_wrong: int = 0
+    source: CellSource,
+    sample: sp.csr_matrix,
+    *,
+    offenders: np.ndarray | None = None,
+    n_wrong: int = 0,
+    to_train: bool = False,
 ) -> Looks:
     """`sample`: CSR, cells drawn from all of `source`. `offenders`: ids of a few of the `n_wrong` cells whose values
-    are no counts, which a sample may miss.
+    are no counts, which a sample may miss. `to_train`: a training reads the cells, and cannot
+    recover counts itself.
     """
     if offenders is not None and len(offenders):
         rows = np.flatnonzero(np.isin(source.cell_ids, offenders))
@@ -60,22 +67,35 @@ def look_at(
     if state.name == "mixed" and state.part is not None:
         text = f"{n_wrong} of {source.n_obs} cells look like {state.part.text}, the others like whole counts"
         state = replace(state, text=text)
-    return Looks(state, state.text if state.name == "mixed" else f"this looks like {state.text}", remedy(source, state))
+    return Looks(state, state.text if state.name == "mixed" else f"this looks like {state.text}",
+                 remedy(source, state, to_train=to_train))  # fmt: skip
 
 
-def remedy(source: CellSource, state: ExpressionState) -> str:
+def remedy(source: CellSource, state: ExpressionState, *, to_train: bool = False) -> str:
     """What fixes values of this state: another matrix of the input, the way back, or an earlier matrix."""
     others = other_states(source)
     for other, found in others:
         if found.name == "counts":
             return f"Raw counts are in {other.where}: {_opened_by(other)}."
     if state.recoverable:
-        return RECOVER
+        return RECOVER_FILE.format(code=recovering_code(source.counts_from)) if to_train else RECOVER
     for other, found in others:
+        if found.recoverable and to_train:
+            return f"{other.where} holds {found.text}. {RECOVER_FILE.format(code=recovering_code(other.where))}"
         if found.recoverable:
             how = f"{_opened_by(other)}, with --recover-counts (recover_counts=True)"
             return f"{other.where} holds {found.text}, from which counts can be recovered exactly: {how}."
     return BEFORE.get(state.name, HAND_IN)
+
+
+def recovering_code(where: str) -> str:
+    """Lines of Python that put the counts behind a matrix of `adata`, such as `layers['log']`, into `X` of a file."""
+    taken = "adata = adata.raw.to_adata(); " if where == "raw.X" else ""
+    matrix = "adata.X" if where == "raw.X" else f"adata.{where}"
+    return (
+        "from cellmark.schemas.cells.recover_counts import recover_counts; "
+        f"{taken}adata.X = recover_counts({matrix}).counts; adata.write_h5ad('counts.h5ad')"
+    )
 
 
 def _opened_by(other: OtherMatrix) -> str:

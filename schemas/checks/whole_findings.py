@@ -8,15 +8,15 @@ from ..errors import Finding
 from .counts_elsewhere import look_at
 
 
-def whole_findings(source: CellSource, sample: sp.csr_matrix) -> tuple[Finding, ...]:
-    """`sample`: CSR, cells drawn from all of `source`, whole numbers of at least 0.
+def whole_findings(source: CellSource, sample: sp.csr_matrix, *, to_train: bool = False) -> tuple[Finding, ...]:
+    """`sample`: CSR, cells drawn from all of `source`, whole numbers of at least 0. `to_train`: see `look_at`.
 
     An error where the values themselves rule counts out; a warning where depth was taken out, since the cells can still
     be told apart, and a sample of unusual cells could look so.
     """
     if judge_whole_numbers(sample).kind == "counts":
         return ()
-    looks = look_at(source, sample)
+    looks = look_at(source, sample, to_train=to_train)
     if looks.state.name == "counts":
         return ()
     is_warning = looks.state.name == "depth_corrected"

@@ -85,7 +85,7 @@ def read_labelled(
         raise LabelError(*errors, *value_errors(source, panel, library_size=library_size))
     if transposed_findings(source):
         raise InputError(*value_errors(source, panel, library_size=library_size))
-    checked = CheckedCells(source, panel, library_size=library_size, min_share=0.0)
+    checked = CheckedCells(source, panel, library_size=library_size, min_share=0.0, to_train=True)
     cells = checked.load()
     # A file may store a value in parts, or zeros: a logarithm of the parts, or a digest of the zeros, would be wrong.
     cells.counts.sum_duplicates()

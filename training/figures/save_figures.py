@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def save_figures(figures: "Mapping[str, Figure | bytes]", folder: Path, *, force: bool = False) -> None:
+def save_figures(figures: "Mapping[str, Figure | bytes]", folder: Path, *, force: bool | None = None) -> None:
     """Write each figure as `<name>.png` into a new folder: all of them, or nothing.
 
     `figures`: by name; bytes are those of a PNG. Raises `OutputError` when `folder` exists (and `force` is not given)
