@@ -222,7 +222,7 @@ def test_the_first_error_is_told_when_mlflow_cannot_be(mlflow_store: str, config
     with pytest.raises(ZeroDivisionError) as caught, open_tracker(config):  # noqa: PT012
         database.write_bytes(b"")
         raise ZeroDivisionError
-    assert "could not be told" in " ".join(caught.value.__notes__)
+    assert "could not be notified" in " ".join(caught.value.__notes__)
 
 
 def test_under_mlflow_run_its_run_is_continued(
