@@ -2,19 +2,31 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from cellmark.schemas.errors import ParameterError
+from pydantic import AfterValidator, Field
+
+from cellmark.schemas.errors import Finding, ParameterError
 
 from .choices import Device, EvaluationLevel
-from .config_checks import problems_of
 from .markers.marker_settings import MarkerSettings
 from .network.fit import FitSettings
 from .presets import DEFAULT
+from .setting_bounds import Advice, AtLeast1, ShareAboveZero, problem, problems_in
 from .tuning.tune_settings import TuneSettings
 
 LONGEST_LIST = 20
 """Genes that are named one by one among the parameters."""
+
+
+def model_name(name: str) -> str:
+    """Raises `ValueError` for a name that MLflow does not take for a registered model, or a model URI cannot hold."""
+    if not name or set(name) & set('/:@.%"\\') or name != name.strip():
+        raise ValueError("not a model's name")
+    return name
+
+
+NAME_ADVICE = Advice("Use letters, digits, - and _.", 'a name without / : @ . % " or \\')
 
 
 @dataclass(frozen=True)
@@ -42,8 +54,12 @@ class TrainingConfig:
     label: str = "cell_type"
     donor: str | None = None
     hold_out: tuple[str, ...] = ()
-    test_share: float = 0.2
-    name: str = "cellmark"
+    test_share: Annotated[
+        float,
+        Field(ge=0, le=0.5, allow_inf_nan=False),
+        Advice("Give a share such as 0.2; 0 for no test part.", "from 0 to 0.5"),
+    ] = 0.2
+    name: Annotated[str, AfterValidator(model_name), NAME_ADVICE] = "cellmark"
     layer: str | None = None
     library_size: str | None = None
     genes_by_cells: bool = False
@@ -53,15 +69,15 @@ class TrainingConfig:
     test_library_size: str | None = None
     test_labels: Path | None = None
     ontology: Path | None = None
-    min_cells: int = 10
-    max_genes: int | None = DEFAULT.max_genes
-    min_panel_share: float = 0.5
-    seed: int = 0
+    min_cells: Annotated[int, Field(ge=3), Advice("Three parts need three cells of every type.")] = 10
+    max_genes: Annotated[int, Field(ge=2), Advice(expected="at least 2, or 0 for all")] | None = DEFAULT.max_genes
+    min_panel_share: Annotated[ShareAboveZero, Advice("Give a share such as 0.5.")] = 0.5
+    seed: Annotated[int, Field(ge=0, lt=2**32), Advice("Give another seed.", "a whole number from 0 to 2**32 - 1")] = 0
     device: Device = "cpu"
     preset: str = "default"
     fit: FitSettings = DEFAULT.fit
     tune: TuneSettings = DEFAULT.tune
-    n_members: int = DEFAULT.n_members
+    n_members: AtLeast1 = DEFAULT.n_members
     markers: MarkerSettings = DEFAULT.markers
     distill: bool = False
     evaluate: EvaluationLevel = "fast"
@@ -69,9 +85,40 @@ class TrainingConfig:
     cell_map: bool = True
 
     def __post_init__(self) -> None:
-        problems = problems_of(self)
+        problems = [
+            *problems_in(self),
+            *self._conflicts(),
+            *problems_in(self.fit),
+            *problems_in(self.fit.shape),
+            *problems_in(self.tune, prefix="tune."),
+            *problems_in(self.tune.space, prefix="tune.space."),
+            *problems_in(self.markers, prefix="markers."),
+        ]
         if problems:
             raise ParameterError(*problems)
+
+    def _conflicts(self) -> list[Finding]:
+        """Settings that do not go together."""
+        of_test = ("test_label", "test_labels", "test_layer", "test_library_size")
+        found = [
+            problem(name, "an independent file as well", repr(getattr(self, name)), "Name the file with --test.")
+            for name in of_test
+            if getattr(self, name) is not None and self.test_data is None
+        ]
+        if self.test_share == 0 and self.hold_out:
+            found.append(problem("hold_out", "no test donors with a test share of 0", repr(self.hold_out),
+                                 "Omit one of the two."))  # fmt: skip
+        if self.hold_out and self.donor is None:
+            found.append(problem("hold_out", "a donor column as well", repr(self.hold_out),
+                                 "Name the column with --donor."))  # fmt: skip
+        if self.tune.study_name is not None and self.tune.study is None:
+            found.append(problem("tune.study_name", "a study as well", repr(self.tune.study_name),
+                                 "Name its file or database with --study."))  # fmt: skip
+        both = sorted(set(self.markers.include_genes) & set(self.markers.exclude_genes))
+        if both:
+            found.append(problem("markers.exclude_genes", "genes that are not to be included as well",
+                                 ", ".join(both[:5]), "Take them out of one of the two lists."))  # fmt: skip
+        return found
 
     def parameters(self) -> dict[str, Any]:
         """Everything that shaped the model, flat, without paths of this machine."""

@@ -105,6 +105,25 @@ def test_a_gene_cannot_be_included_and_excluded() -> None:
         TrainingConfig(data=DATA, markers=MarkerSettings(include_genes=("CD3E", "CD4"), exclude_genes=("CD3E",)))
 
 
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"min_cells": 2}, "min_cells: expected at least 3; found 2. Three parts need three cells of every type."),
+        ({"max_genes": 1}, "max_genes: expected at least 2, or 0 for all; found 1. Raise it."),
+        ({"min_panel_share": 0.0}, "min_panel_share: expected above 0, at most 1; found 0.0. Give a share"),
+        ({"fit": FitSettings(max_epochs=0)}, "max_epochs: expected at least 1; found 0. Raise it."),
+        ({"fit": FitSettings(most_missing=1.0)}, "most_missing: expected at least 0, below 1; found 1.0."),
+        ({"fit": FitSettings(balance="some")}, "balance: expected weights or upsample or none; found 'some'."),
+        ({"device": "tpu"}, "device: expected cpu or cuda; found 'tpu'. Name one of them."),
+        ({"seed": "3"}, "seed: expected a whole number from 0 to 2**32 - 1; found '3'."),
+    ],
+)  # fmt: skip
+def test_bounds_are_said_in_words(wrong: dict[str, object], words: str) -> None:
+    with pytest.raises(ParameterError) as caught:
+        TrainingConfig(data=DATA, **wrong)  # type: ignore[arg-type]
+    assert words in str(caught.value)
+
+
 def test_all_wrong_settings_are_named_at_once() -> None:
     with pytest.raises(ParameterError) as caught:
         TrainingConfig(data=DATA, min_cells=0, seed=-1, fit=FitSettings(max_epochs=0))

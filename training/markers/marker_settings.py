@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ..choices import BaselineKind, Ranking
+from ..setting_bounds import AtLeast0, AtLeast1
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,8 @@ class MarkerSettings:
 
     ranking: Ranking = "evidence"
     baseline: BaselineKind = "mean"
-    n_permutations: int = 1000
-    n_bootstraps: int = 50
-    n_candidates: int = 50
+    n_permutations: AtLeast1 = 1000
+    n_bootstraps: AtLeast0 = 50
+    n_candidates: AtLeast1 = 50
     include_genes: tuple[str, ...] = ()
     exclude_genes: tuple[str, ...] = ()

@@ -1,18 +1,26 @@
 """The network: linear layers with BatchNorm, ReLU and dropout on standardised ln(1 + counts per 10,000)."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import nn
+
+from ..setting_bounds import Advice, AtLeast1, BelowOne
 
 
 @dataclass(frozen=True)
 class NetworkShape:
     """`hidden_units`: size of each hidden layer, first to last. `dropout`: share of units silenced in training."""
 
-    hidden_units: tuple[int, ...] = (256,)
-    dropout: float = 0.25
+    hidden_units: Annotated[
+        tuple[AtLeast1, ...],
+        Field(min_length=1),
+        Advice("Give sizes such as 256.", "one hidden layer or more, of 1 unit or more"),
+    ] = (256,)
+    dropout: Annotated[BelowOne, Advice("Give a share such as 0.25.")] = 0.25
 
 
 class Classifier(nn.Module):

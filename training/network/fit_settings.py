@@ -1,8 +1,11 @@
 """How a network is fitted: everything but the cells and the seed."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import Field
+
+from ..setting_bounds import Advice, AtLeast0, AtLeast1, BelowOne, NotNegative, Positive, ShareAboveZero
 from .classifier import NetworkShape
 
 Balance = Literal["weights", "upsample", "none"]
@@ -35,19 +38,23 @@ class FitSettings:
     """
 
     shape: NetworkShape = field(default_factory=NetworkShape)
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    batch_size: int = 64
-    max_epochs: int = 60
-    patience: int = 10
-    noise: float = 1.0
+    learning_rate: Annotated[Positive, Advice("Give a rate such as 0.001.")] = 1e-3
+    weight_decay: Annotated[NotNegative, Advice("Give a value such as 0.0001.")] = 1e-4
+    batch_size: Annotated[int, Field(ge=2), Advice("Raise it: BatchNorm needs two cells.")] = 64
+    max_epochs: AtLeast1 = 60
+    patience: AtLeast1 = 10
+    noise: Annotated[NotNegative, Advice("Give a standard deviation such as 1.")] = 1.0
     balance: Balance = "weights"
     standardize: bool = True
     optimizer: Optimizer = "adamw"
     schedule: Schedule = "cosine"
-    warmup_steps: int = 0
+    warmup_steps: AtLeast0 = 0
     stop: Stop = "validation_loss"
-    gate_penalty: float = 0.0
-    augmented: float = 0.5
-    least_counts: float = 0.1
-    most_missing: float = 0.5
+    gate_penalty: Annotated[NotNegative, Advice("Give a value such as 0.001, or 0 for none.")] = 0.0
+    augmented: Annotated[
+        float,
+        Field(ge=0, le=1, allow_inf_nan=False),
+        Advice("Give a share of cells such as 0.5, or 0 for none.", "from 0 to 1"),
+    ] = 0.5
+    least_counts: Annotated[ShareAboveZero, Advice("Give a share of counts such as 0.1.")] = 0.1
+    most_missing: Annotated[BelowOne, Advice("Give a share of genes such as 0.5.")] = 0.5

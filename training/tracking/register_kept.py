@@ -12,10 +12,11 @@ from cellmark.schemas.manifest.bundle_files import MODEL_CARD, REPORT
 from cellmark.schemas.tracking import registry_tags as tags
 from cellmark.schemas.tracking.tracking_uri import tracking_uri
 
-from ..config_checks import is_model_name
+from ..config import NAME_ADVICE, model_name
 from ..evaluation.evaluate import flat_metrics
 from ..figures.evaluation_files import evaluation_metrics
 from ..figures.trust_files import trust_metrics
+from ..setting_bounds import problem
 from .open_run import ending, open_client, quiet_logs, refusals, start_run, store_refusals
 from .register import RegisteredVersion, register_bundle
 from .run_record import RunRecord
@@ -42,16 +43,10 @@ def register_kept(
     """
     bundle = Bundle.open(folder)
     name = bundle.manifest.name if name is None else name
-    if not is_model_name(name):
-        raise ParameterError(
-            Finding(
-                code="PARAMETER_INVALID",
-                where="--name",
-                expected='a name without / : @ . % " or \\',
-                found=repr(name),
-                remedy="Use letters, digits, - and _.",
-            )
-        )
+    try:
+        model_name(name)
+    except ValueError as error:
+        raise ParameterError(problem("--name", NAME_ADVICE.expected, repr(name), NAME_ADVICE.remedy)) from error
     uri = tracking_uri(uri)
     on_step("Opening MLflow")
     client = open_client(uri)

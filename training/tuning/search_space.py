@@ -1,14 +1,29 @@
 """Where tuning looks: ranges of a network's shape, learning rate and noise."""
 
-import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator
 
 from ..network.classifier import NetworkShape
 from ..network.fit import FitSettings
+from ..setting_bounds import Advice, AtLeast1, BelowOne, NotNegative, Positive
 
 if TYPE_CHECKING:
     import optuna
+
+
+def _in_order(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] > bounds[1]:
+        raise ValueError("the lower bound is the higher one")
+    return bounds
+
+
+def _range(limits: str) -> Advice:
+    return Advice("Give two values, the lower one first.", f"the lowest and the highest value, {limits}")
+
+
+IN_ORDER = AfterValidator(_in_order)
 
 
 @dataclass(frozen=True)
@@ -19,11 +34,11 @@ class SearchSpace:
     in `FitSettings`. The defaults are those published (Zhang et al. 2026, bbag223).
     """
 
-    n_layers: tuple[int, int] = (1, 3)
-    units: tuple[int, int] = (256, 512)
-    dropout: tuple[float, float] = (0.2, 0.3)
-    learning_rate: tuple[float, float] = (1e-5, 1e-3)
-    noise: tuple[float, float] = (1.0, 1.0)
+    n_layers: Annotated[tuple[AtLeast1, AtLeast1], IN_ORDER, _range("at least 1")] = (1, 3)
+    units: Annotated[tuple[AtLeast1, AtLeast1], IN_ORDER, _range("at least 1")] = (256, 512)
+    dropout: Annotated[tuple[BelowOne, BelowOne], IN_ORDER, _range("from 0 to below 1")] = (0.2, 0.3)
+    learning_rate: Annotated[tuple[Positive, Positive], IN_ORDER, _range("above 0")] = (1e-5, 1e-3)
+    noise: Annotated[tuple[NotNegative, NotNegative], IN_ORDER, _range("at least 0")] = (1.0, 1.0)
 
     def suggest(self, trial: "optuna.Trial", base: FitSettings) -> FitSettings:
         """`base` with values that the trial's sampler draws from this space."""
@@ -61,8 +76,3 @@ def drawn_values(settings: FitSettings) -> dict[str, Any]:
 def is_drawn(values: dict[str, Any]) -> bool:
     """Whether a trial's values are complete: one that was killed early may lack some."""
     return "noise" in values  # the last one drawn
-
-
-def is_range(low: float, high: float, *, lowest: float, highest: float = math.inf) -> bool:
-    """Whether both bounds are finite, in order and within `lowest` and `highest`; NaN is not."""
-    return lowest <= low <= high <= highest and high < math.inf

@@ -1,8 +1,10 @@
 """How a network's settings are searched for."""
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from ..choices import Metric, Pruner
+from ..setting_bounds import Advice, AtLeast0, AtLeast1, NotBlank, Positive
 from .search_space import SearchSpace
 
 
@@ -23,15 +25,15 @@ class TuneSettings:
     database, None for memory. `study_name`: by default of the model's name and of all that trials depend on.
     """
 
-    n_trials: int = 0
-    max_epochs: int = 50
+    n_trials: AtLeast0 = 0
+    max_epochs: AtLeast1 = 50
     metric: Metric = "accuracy"
     pruner: Pruner = "median"
-    prune_after: int = 0
-    patience: int | None = None
+    prune_after: AtLeast0 = 0
+    patience: Annotated[AtLeast1 | None, Advice(expected="at least 1, or none")] = None
     plain: bool = False
     base_first: bool = True
-    time_budget: float | None = None
-    study: str | None = None
-    study_name: str | None = None
+    time_budget: Annotated[Positive | None, Advice("Give a number of seconds, such as 600.", "seconds above 0")] = None
+    study: Annotated[NotBlank | None, Advice("Give one, or none.", "a file or URL")] = None
+    study_name: Annotated[NotBlank | None, Advice("Give one, or none.", "a name")] = None
     space: SearchSpace = field(default_factory=SearchSpace)
