@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+
+import psutil
 
 from cellmark.schemas.errors import Finding, ReadError
 
@@ -196,15 +197,15 @@ def _unreadable(name: str, expected: str, found: str, instead: str = "") -> Find
 def _memory_of(pid: int) -> int | None:
     """Resident bytes of a process, None where the system does not say."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError, ValueError):
+        return int(psutil.Process(pid).memory_info().rss)
+    except (psutil.Error, OSError):
         return None
 
 
 def _seconds_of(pid: int) -> float | None:
     """Processor time of a process, None where the system does not say."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    except (OSError, IndexError, ValueError):
+        used = psutil.Process(pid).cpu_times()
+    except (psutil.Error, OSError):
         return None
+    return float(used.user + used.system)

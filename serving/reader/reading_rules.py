@@ -4,6 +4,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
+import psutil
+
 from cellmark.schemas.cells.read_limits import ReadLimits
 from cellmark.schemas.errors import Finding, ParameterError
 
@@ -56,4 +58,4 @@ class ReadingRules:
 
 def most_memory() -> int:
     """Bytes that the reader of a file of the user's own may take by default."""
-    return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * SHARE_OF_MEMORY)
+    return int(psutil.virtual_memory().total * SHARE_OF_MEMORY)
