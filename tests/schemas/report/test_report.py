@@ -448,7 +448,7 @@ def test_what_becomes_of_unknown_types_is_said_as_it_was_measured() -> None:
     facts = replace(facts, manifest=facts.manifest.model_copy(update={"novelty": untried}))
     assert tiles(facts)[3]["value"] is None
     assert "3.0 % of known cells stay unassigned" in tiles(facts)[3]["detail"]
-    assert "some of such cells stay unassigned" in Page(render_report(facts)).text
+    assert "some of these cells stay unassigned" in Page(render_report(facts)).text
 
 
 def test_a_rival_that_did_better_is_told_before_use() -> None:
