@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from broken import Broken, broken, cells, cells_json, csr_arrays, json_file, npz_file, text_file
+
+from corpus.broken import Broken, broken, cells, cells_json, csr_arrays, json_file, npz_file, text_file
 
 INVALID, UNREADABLE, MATRIX = "REQUEST_INVALID", "FILE_UNREADABLE", "MATRIX_INVALID"
 

@@ -8,7 +8,8 @@ from typing import Any
 import anndata as ad
 import h5py
 import numpy as np
-from broken import Broken, broken, cells, text_file, write_csc_h5ad, write_dense_h5ad, write_h5ad, write_tenx
+
+from corpus.broken import Broken, broken, cells, text_file, write_csc_h5ad, write_dense_h5ad, write_h5ad, write_tenx
 
 Edit = Callable[[h5py.File], None]
 ARCHIVES = Path(__file__).resolve().parents[1] / "archives"

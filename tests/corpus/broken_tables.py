@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from broken import SYMBOLS, Broken, broken, cells, dense, text_file, write_csv, write_h5ad, write_zarr
+
+from corpus.broken import SYMBOLS, Broken, broken, cells, dense, text_file, write_csv, write_h5ad, write_zarr
 
 TABLE, UNREADABLE = "TABLE_INVALID", "FILE_UNREADABLE"
 HEADER = "," + ",".join(SYMBOLS)

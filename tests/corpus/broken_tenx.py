@@ -7,8 +7,9 @@ from typing import Any
 
 import h5py
 import numpy as np
-from broken import N_CELLS, SYMBOLS, Broken, broken, cells, text_file, write_folder, write_h5ad, write_tenx
-from broken_h5ad import attribute, claimed, computed, linked, put, without
+
+from corpus.broken import N_CELLS, SYMBOLS, Broken, broken, cells, text_file, write_folder, write_h5ad, write_tenx
+from corpus.broken_h5ad import attribute, claimed, computed, linked, put, without
 
 UNREADABLE = "FILE_UNREADABLE"
 

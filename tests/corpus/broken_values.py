@@ -8,7 +8,8 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from broken import (
+
+from corpus.broken import (
     SYMBOLS,
     Broken,
     broken,

@@ -5,11 +5,11 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
-from broken import N_PANEL, SYMBOLS
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.genes.gene_panel import GenePanel
 from cellmark.schemas.manifest.seal_bundle import write_manifest
+from corpus.broken import N_PANEL, SYMBOLS
 
 ARCHIVED = Path(__file__).resolve().parents[1] / "archives" / "v1"
 

@@ -3,8 +3,6 @@
 The doors: Python (read directly and apart), `cellmark validate`, `cellmark annotate` as a batch, `POST /annotate`.
 """
 
-import importlib
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,10 +16,10 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.serving import Annotator
 from cellmark.serving.app import make_app
 from cellmark.serving.http.settings import ServiceSettings
-from fixtures.places import TESTS
+from corpus import broken, broken_bodies, broken_h5ad, broken_tables, broken_tenx, broken_values, doors
+from corpus.corpus_model import human_model
 
-CORPUS = TESTS / "corpus"
-PARTS = ("broken_values", "broken_h5ad", "broken_tenx", "broken_bodies", "broken_tables")
+PARTS = (broken_values, broken_h5ad, broken_tenx, broken_bodies, broken_tables)
 LOCAL_ONLY = frozenset({"FILE_FORMAT_UNKNOWN"})
 """What the service says of a table, which it does not take."""
 
@@ -32,22 +30,14 @@ ONE_IN = 8
 calls.
 """
 
-sys.path.insert(0, str(CORPUS))
-try:
-    ENTRIES = [entry for part in PARTS for entry in importlib.import_module(part).entries()]
-    doors: Any = importlib.import_module("doors")
-    broken: Any = importlib.import_module("broken")
-    human_model: Any = importlib.import_module("corpus_model").human_model
-finally:
-    sys.path.remove(str(CORPUS))
+ENTRIES = [entry for part in PARTS for entry in part.entries()]
 
 pytestmark = pytest.mark.filterwarnings("ignore::anndata.ImplicitModificationWarning", "ignore:.*names are not unique")
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    bundle: Bundle = human_model(tmp_path_factory.mktemp("model") / "bundle")
-    return bundle
+    return human_model(tmp_path_factory.mktemp("model") / "bundle")
 
 
 @pytest.fixture(scope="module")

@@ -3,16 +3,21 @@
 `make fuzz` runs 20,000 cases, and schemathesis for longer; CI one minute of them.
 """
 
-import importlib
 import json
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import fuzz_outcome
+import mutate
 import numpy as np
 import pytest
+from fuzz_case import make_case
+from fuzz_outcome import fault_of_answer
+from run import READER_SHARE
+from running_service import Usage
+from sound_inputs import sound_inputs
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.error_codes import CODES
@@ -23,17 +28,6 @@ from fixtures.places import TESTS
 FUZZ = TESTS / "fuzz"
 MIB = 1024**2
 FINDING = {"code": "FILE_UNREADABLE", "where": "X", "expected": "a", "found": "b", "remedy": "c", "examples": []}
-
-
-@pytest.fixture
-def load(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Imports a module of the harness, which is a program and no package."""
-    monkeypatch.syspath_prepend(str(FUZZ))
-
-    def load(name: str) -> ModuleType:
-        return importlib.import_module(name)
-
-    return load
 
 
 @pytest.mark.fuzz
@@ -65,25 +59,22 @@ def test_every_answer_is_one_that_the_openapi_document_promises(tiny_bundle: Bun
     assert f"Tested: {operations - 1}" in run.stdout
 
 
-def test_a_case_is_the_same_each_time(load: Any, tmp_path: Path) -> None:
+def test_a_case_is_the_same_each_time(tmp_path: Path) -> None:
     genes = tuple(f"GENE{number}" for number in range(20))
-    inputs = load("sound_inputs").sound_inputs(genes, tmp_path)
+    inputs = sound_inputs(genes, tmp_path)
     assert [one.kind for one in inputs].count("h5ad") == 5
-    make = load("fuzz_case").make_case
-    first = [make(inputs, number, seed=3) for number in range(60)]
-    assert [make(inputs, number, seed=3) for number in range(60)] == first
+    first = [make_case(inputs, number, seed=3) for number in range(60)]
+    assert [make_case(inputs, number, seed=3) for number in range(60)] == first
     assert len({case.content for case in first}) == 60
     assert not {case.content for case in first} & {one.content for one in inputs}
 
 
-def test_files_of_every_kind_are_read_without_the_service_too(load: Any, tmp_path: Path) -> None:
-    inputs = load("sound_inputs").sound_inputs(("GENE0", "GENE1"), tmp_path)
-    share = load("run").READER_SHARE
-    assert {number % len(inputs) for number in range(0, 2000, share)} == set(range(len(inputs)))
+def test_files_of_every_kind_are_read_without_the_service_too(tmp_path: Path) -> None:
+    inputs = sound_inputs(("GENE0", "GENE1"), tmp_path)
+    assert {number % len(inputs) for number in range(0, 2000, READER_SHARE)} == set(range(len(inputs)))
 
 
-def test_every_mutation_of_bytes_changes_something_within_bounds(load: Any) -> None:
-    mutate = load("mutate")
+def test_every_mutation_of_bytes_changes_something_within_bounds() -> None:
     content = bytes(range(256)) * 8
     for how in set(mutate.BYTES):
         made = [how(content, np.random.default_rng(number)) for number in range(30)]
@@ -112,31 +103,29 @@ def test_every_mutation_of_bytes_changes_something_within_bounds(load: Any) -> N
     ],
 )  # fmt: skip
 def test_answers_that_must_not_be_are_seen(
-    load: Any, status: int, media_type: str, body: dict[str, Any], fault: str | None
+    status: int, media_type: str, body: dict[str, Any], fault: str | None
 ) -> None:
-    ask = load("fuzz_outcome").fault_of_answer
-    found = ask("/annotate", status, media_type, json.dumps(body).encode(), frozenset(CODES))
+    found = fault_of_answer("/annotate", status, media_type, json.dumps(body).encode(), frozenset(CODES))
     assert found is None if fault is None else fault in found
 
 
-def test_an_answer_with_nan_in_it_is_seen(load: Any) -> None:
-    ask = load("fuzz_outcome").fault_of_answer
-    assert "NaN" in ask("/annotate", 200, "application/json", b'{"cells": NaN}', frozenset(CODES))
+def test_an_answer_with_nan_in_it_is_seen() -> None:
+    assert "NaN" in fault_of_answer("/annotate", 200, "application/json", b'{"cells": NaN}', frozenset(CODES))
 
 
-def test_a_run_is_judged_by_time_memory_files_and_processes(load: Any) -> None:
-    outcome = load("fuzz_outcome")
-    usage = load("running_service").Usage
+def test_a_run_is_judged_by_time_memory_files_and_processes() -> None:
 
     def judge(*outcomes: Any, growth: float = 0.0, files: int = 0, **more: Any) -> tuple[str, ...]:
-        used = [usage(n, int(500 * MIB * (1 + growth * n / 99)), 40 + files * n // 99, 3) for n in range(100)]
-        faults: tuple[str, ...] = outcome.judge(outcomes, used, limit=25, **{"crashed": [], "left": [], **more}).faults
+        used = [Usage(n, int(500 * MIB * (1 + growth * n / 99)), 40 + files * n // 99, 3) for n in range(100)]
+        faults: tuple[str, ...] = fuzz_outcome.judge(
+            outcomes, used, limit=25, **{"crashed": [], "left": [], **more}
+        ).faults
         return faults
 
-    good = outcome.Outcome(1, "h5ad", "flip_bits", "422", ("FILE_UNREADABLE",), 0.1, None)
+    good = fuzz_outcome.Outcome(1, "h5ad", "flip_bits", "422", ("FILE_UNREADABLE",), 0.1, None)
     assert judge(good, growth=0.05) == ()
-    assert "took 30.0 s" in judge(good, outcome.Outcome(2, "h5", "repeat", "200", (), 30.0, None))[0]
-    assert "status 500" in judge(outcome.Outcome(2, "h5", "repeat", "500", (), 1.0, "status 500"))[0]
+    assert "took 30.0 s" in judge(good, fuzz_outcome.Outcome(2, "h5", "repeat", "200", (), 30.0, None))[0]
+    assert "status 500" in judge(fuzz_outcome.Outcome(2, "h5", "repeat", "500", (), 1.0, "status 500"))[0]
     assert "memory grew" in judge(good, growth=0.4)[0]
     assert "open files grew" in judge(good, files=100)[0]
     assert "are gone" in judge(good, crashed=[17])[0]
