@@ -5,9 +5,11 @@ service with the variables that the Dockerfile sets, and sends it JSON and a fil
 cells, so the expected probabilities are those that training wrote down. Writes only to a temporary folder.
 """
 
+import importlib
 import importlib.metadata
 import json
 import os
+import pkgutil
 import re
 import shlex
 import socket
@@ -50,6 +52,7 @@ STOP_S = 30
 def main() -> None:
     bundle = Path(sys.argv[1]).resolve()
     look_at_what_is_installed()
+    import_every_module()
     with tempfile.TemporaryDirectory(prefix="cellmark-serving-") as scratch:
         folder = Path(scratch)
         cells, expected = golden_cells(bundle)
@@ -68,6 +71,20 @@ def look_at_what_is_installed() -> None:
     check(location.is_relative_to(ENVIRONMENT), f"cellmark is installed, not linked to {location}")
     n_bytes = sum(file.stat(follow_symlinks=False).st_size for file in ENVIRONMENT.rglob("*") if file.is_file())
     say(f"no torch; {len(installed)} distributions, {n_bytes / 1e6:,.0f} MB installed, runtime {runtimes[0]}")
+
+
+def import_every_module() -> None:
+    """A room that pyproject.toml's `packages` lacks is missing from the wheel; an editable installation hides that."""
+    names = ["cellmark.schemas", "cellmark.serving"]
+    for name in list(names):
+        names += [module.name for module in pkgutil.walk_packages(importlib.import_module(name).__path__, f"{name}.")]
+    for name in names:
+        importlib.import_module(name)
+    wheel = importlib.metadata.files("cellmark") or []
+    packed = {".".join(file.with_suffix("").parts) for file in wheel if file.suffix == ".py"}
+    packed = {name.removesuffix(".__init__") for name in packed if not name.startswith("cellmark.training")}
+    check(set(names) == packed, f"modules of the wheel that were not imported: {sorted(packed - set(names))}")
+    say(f"imported all {len(names)} modules of schemas and serving")
 
 
 def golden_cells(bundle: Path) -> tuple[ad.AnnData, pd.DataFrame]:
