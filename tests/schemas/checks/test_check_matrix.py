@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.cells.cell_source import MemoryCells
 from cellmark.schemas.cells.read_anndata import cells_from_anndata
+from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.checks.check_matrix import MatrixWatch, deep_outliers
 from cellmark.schemas.checks.checked_cells import CheckedCells
 from cellmark.schemas.checks.checks import check_anndata
@@ -312,6 +313,6 @@ def test_calls_of_deep_cells_come_with_the_warning_and_are_the_same(tiny_bundle:
     assert "LIBRARY_SIZE_UNUSUAL" not in [note.code for note in checked.notes]
     new = new_cells.copy()
     new.obs["total"] = 100 * np.asarray(new.X.sum(axis=1)).ravel()
-    checked = annotator.check(new, library_size="total")
+    checked = annotator.check(new, ReadingOptions(library_size="total"))
     list(checked.chunks(50))
     assert [note.code for note in checked.notes] == ["LIBRARY_SIZE_UNUSUAL"]
