@@ -1,6 +1,6 @@
 """BentoML without its time limit on requests, which keeps about 5 kB of every request until that time has passed.
 
-Its timer is never cancelled (1.4.39), and holds the request's trace and context for as long as the longest request may
+Its timer is never cancelled (1.4.40), and holds the request's trace and context for as long as the longest request may
 take: for a limit of a day, gigabytes on a busy service. It cannot be switched off by a setting. How long to wait is the
 client's to say, and the reading of files has limits of its own.
 """

@@ -11,8 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-import torch
-from captum.attr import DeepLift
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.cells.read_anndata import cells_from_anndata
@@ -24,6 +22,8 @@ from cellmark.serving.scoring import score as score_module
 from fixtures.places import ARCHIVES
 
 if TYPE_CHECKING:
+    import torch
+
     from cellmark.training.run import TrainedModel
 
 pytestmark = pytest.mark.filterwarnings("ignore:Setting forward, backward hooks:UserWarning")
@@ -42,14 +42,17 @@ def trained_annotator(trained: "TrainedModel") -> Annotator:
     return Annotator.load(trained.bundle.folder)
 
 
-def panel_expression(annotator: Annotator, cells: ad.AnnData, library_size: np.ndarray | None = None) -> torch.Tensor:
+def panel_expression(annotator: Annotator, cells: ad.AnnData, library_size: np.ndarray | None = None) -> "torch.Tensor":
     """ln(1 + counts per 10,000) of the panel by AnnData's own indexing and NumPy."""
+    torch = pytest.importorskip("torch")
     totals = np.asarray(cells.X.sum(axis=1)).ravel() if library_size is None else library_size
     dense = cells[:, list(annotator.bundle.panel.symbols)].X.toarray().astype(np.float64)
     return torch.as_tensor(np.log1p(dense / totals[:, None] * 1e4), dtype=torch.float32)
 
 
-def torch_probabilities(trained: "TrainedModel", x: torch.Tensor) -> np.ndarray:
+def torch_probabilities(trained: "TrainedModel", x: "torch.Tensor") -> np.ndarray:
+    import torch
+
     with torch.no_grad():
         logits = torch.stack([classifier(x) for classifier in trained.fitted.classifiers]).mean(dim=0)
         probabilities: np.ndarray = torch.softmax(logits / trained.bundle.manifest.temperature, dim=1).numpy()
@@ -240,6 +243,9 @@ def numbers(annotator: Annotator, types: pd.Series) -> list[int]:
 def attributions_by_captum(
     annotator: Annotator, trained: "TrainedModel", cells: ad.AnnData, target: list[int]
 ) -> pd.DataFrame:
+    import torch
+    from captum.attr import DeepLift
+
     x = panel_expression(annotator, cells).double().requires_grad_()
     baselines = torch.as_tensor(annotator.bundle.genes["baseline"].to_numpy(), dtype=torch.float64).expand_as(x)
     of_members = [

@@ -290,6 +290,8 @@ def test_parts_that_do_not_fit_together_are_refused(
 ) -> None:
     path = write(tmp_path / "cells.h5ad", drawn(matrix))
     with h5py.File(path, "a") as file:
+        if isinstance(file[name], h5py.Group):  # text as anndata 0.13 writes it: values, and a mask
+            name += "/values"
         old, attributes = file[name][()], dict(file[name].attrs)
         changed = change(old) if not (name == "X/indices" and matrix is sp.csc_matrix) else change(old + 0)
         if name == "X/indices" and matrix is sp.csc_matrix:

@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anndata as ad
 import numpy as np
@@ -17,8 +17,10 @@ from cellmark.schemas.manifest.manifest import MANIFEST_NAME
 from cellmark.schemas.manifest.seal_bundle import write_manifest
 from cellmark.schemas.quality.quality_table import find_mitochondrial
 from cellmark.schemas.reference_profile import MIDDLE, read_profile
-from cellmark.training.run import TrainedModel
 from fixtures.places import ARCHIVES
+
+if TYPE_CHECKING:
+    from cellmark.training.run import TrainedModel
 
 ARCHIVE = ARCHIVES / "v1"
 
@@ -34,7 +36,7 @@ def measure(report: dict[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
-def test_training_writes_what_held_out_cells_look_like(trained: TrainedModel, tiny_cells: ad.AnnData) -> None:
+def test_training_writes_what_held_out_cells_look_like(trained: "TrainedModel", tiny_cells: ad.AnnData) -> None:
     """Every cell was held out once, in a fold or in the test part."""
     profile = read_profile(trained.bundle)
     X = tiny_cells.X.toarray()

@@ -17,8 +17,10 @@ from cellmark.schemas.calls.new_populations import MARKER_COLUMNS
 from cellmark.schemas.columns import CALL_COLUMNS, CELL_TYPE, COARSE_COLUMNS, NEW_POPULATION, NOVELTY, UNASSIGNED
 from cellmark.schemas.errors import ModelError, ParameterError
 from cellmark.serving.annotator import Annotator
-from cellmark.training.populations.new_populations import PopulationSearch
 from fixtures.places import ARCHIVES
+
+pytest.importorskip("torch")
+from cellmark.training.populations.new_populations import PopulationSearch
 
 Cellmark = Callable[..., Any]
 ARCHIVE = ARCHIVES / "v1"

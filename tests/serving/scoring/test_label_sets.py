@@ -9,7 +9,13 @@ from cellmark.schemas.manifest.flattened import flattened
 from cellmark.schemas.manifest.manifest_trust import LabelSetsEntry
 from cellmark.serving.scoring.call_rules import packed_sets
 from cellmark.serving.scoring.label_sets import set_column, set_lists
-from cellmark.training.evaluation.label_sets_section import fit_set_thresholds, label_sets, label_sets_section
+
+pytest.importorskip("torch")
+from cellmark.training.evaluation.label_sets_section import (
+    fit_set_thresholds,
+    label_sets,
+    label_sets_section,
+)
 from fixtures.drawn_folds import draw, folds_of
 
 
