@@ -39,7 +39,7 @@ OTHER_RUNTIME := $(if $(filter gpu,$(RUNTIME)),onnxruntime,onnxruntime-gpu)
 # Programs started by tests and by the demo (mlflow starts uvicorn) are looked up on PATH.
 WITH_PATH := PATH="$(if $(filter /%,$(VENV)),,$(CURDIR)/)$(BIN):$$PATH"
 
-.PHONY: help demo test fuzz check format build constraints clean distclean
+.PHONY: help demo test quick fuzz check format build constraints clean distclean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -50,6 +50,9 @@ demo: $(STAMP)-run  ## Install, then train, register, serve and explain on real 
 
 test: $(STAMP)-test  ## Install the test extra, then run the suite
 	$(WITH_PATH) $(BIN)/python -m pytest $(TEST_ARGS)
+
+quick: $(STAMP)-test  ## The tests that start no process, no server and no training: a minute and a half
+	$(WITH_PATH) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quick -n 2 --dist worksteal $(TEST_ARGS)
 
 fuzz: $(STAMP)-test  ## 20,000 mutated files and bodies, and requests made of the OpenAPI document, against a running service
 	$(WITH_PATH) $(BIN)/python tests/fuzz/run.py $(FUZZ_ARGS)

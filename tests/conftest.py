@@ -17,7 +17,8 @@ import pytest
 from hypothesis import settings
 
 from cellmark.schemas.bundle import Bundle
-from fixtures.places import ARCHIVES, SHARED
+from fixtures.places import ARCHIVES, SHARED, TESTS
+from fixtures.quick_guard import QuickGuard
 from fixtures.quiet_listener import QuietListener
 from fixtures.synthetic_cells import draw_cells
 
@@ -33,6 +34,39 @@ os.environ["CELLMARK_DEBUG"] = "1"
 # A busy machine is no fault of the code under test.
 settings.register_profile("cellmark", deadline=None)
 settings.load_profile("cellmark")
+
+WHOLE_MARKS = ("slow", "gpu", "fuzz", "chromium", "postgres")
+"""Marks of tests that `make quick` omits."""
+WHOLE = tuple(line for line in (TESTS / "whole.txt").read_text().splitlines() if line and not line.startswith("#"))
+"""Folders, files and tests that it omits as well."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--quick", action="store_true", help="only tests that start no process, no server and no training (make quick)"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # The controller of pytest-xdist starts processes and runs no test.
+    if config.getoption("quick") and not (
+        config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
+    ):
+        config.pluginmanager.register(QuickGuard())
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With `--quick`, leave out what is marked and whatever needs the fixture `trained`."""
+    if not config.getoption("quick"):
+        return
+    whole = [item for item in items if is_whole(item)]
+    config.hook.pytest_deselected(items=whole)
+    items[:] = [item for item in items if not is_whole(item)]
+
+
+def is_whole(item: pytest.Item) -> bool:
+    marked = any(item.get_closest_marker(name) for name in WHOLE_MARKS)
+    return marked or "trained" in getattr(item, "fixturenames", ()) or item.nodeid.split("[")[0].startswith(WHOLE)
 
 
 @pytest.fixture(scope="session")
