@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import Finding, OutputError
+from .errors import OutputError
 
 
 def refuse_existing(path: Path, *, force: bool | None) -> None:
@@ -21,11 +21,15 @@ def refuse_existing(path: Path, *, force: bool | None) -> None:
     except OSError as error:
         raise unwritable(path, error) from error
     if not force:
-        raise OutputError(
-            Finding("OUTPUT_EXISTS", str(path), "a new output", "one that already exists",
-                    "Name another output, or remove this one." if force is None else
-                    "Name another output, or replace this one with --force.")
-        )  # fmt: skip
+        raise OutputError.of(
+            "OUTPUT_EXISTS",
+            where=str(path),
+            expected="a new output",
+            found="one that already exists",
+            remedy="Name another output, or remove this one."
+            if force is None
+            else "Name another output, or replace this one with --force.",
+        )
 
 
 @contextmanager
@@ -77,7 +81,10 @@ def whole_folder(path: Path, *, force: bool | None = None) -> Iterator[Path]:
 
 def unwritable(path: Path, error: OSError) -> OutputError:
     """What the operating system refused, as ours."""
-    return OutputError(
-        Finding("OUTPUT_UNWRITABLE", str(path), "a place that can be written", error.strerror or str(error),
-                "Check the disk and the permissions of the folder.")
-    )  # fmt: skip
+    return OutputError.of(
+        "OUTPUT_UNWRITABLE",
+        where=str(path),
+        expected="a place that can be written",
+        found=error.strerror or str(error),
+        remedy="Check the disk and the permissions of the folder.",
+    )

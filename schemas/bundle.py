@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .errors import BundleError, Finding, ModelError
+from .errors import BundleError, ModelError
 from .genes.gene_panel import GenePanel
 from .genes.panel_evidence import PanelEvidence
 from .manifest.bundle_files import ATTRIBUTION_SHARE, EXPECTATIONS, GENES, MARKERS
@@ -36,10 +36,13 @@ class Bundle:
         """
         root = Path(folder)
         if not os.path.isdir(root):  # Path.is_dir raises for a folder that may not be looked into
-            raise ModelError(
-                Finding("MODEL_UNKNOWN", str(root), "a bundle folder or a models:/ URI", "no such folder",
-                        "Check the path, or list registered models with `cellmark models list`.")
-            )  # fmt: skip
+            raise ModelError.of(
+                "MODEL_UNKNOWN",
+                where=str(root),
+                expected="a bundle folder or a models:/ URI",
+                found="no such folder",
+                remedy="Check the path, or list registered models with `cellmark models list`.",
+            )
         return cls(root, verify_folder(root))
 
     def path(self, name: str) -> Path:
@@ -120,10 +123,13 @@ class Bundle:
         """Number of a cell type among the graphs' outputs. Raises `ModelError` when the model has no such type."""
         names = self.manifest.cell_type_names
         if cell_type not in names:
-            raise ModelError(
-                Finding("CELL_TYPE_UNKNOWN", where, "one of the model's cell types", repr(cell_type),
-                        "Name one of: " + ", ".join(names) + ".")
-            )  # fmt: skip
+            raise ModelError.of(
+                "CELL_TYPE_UNKNOWN",
+                where=where,
+                expected="one of the model's cell types",
+                found=repr(cell_type),
+                remedy="Name one of: " + ", ".join(names) + ".",
+            )
         return names.index(cell_type)
 
 

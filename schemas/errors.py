@@ -20,8 +20,8 @@ An error carries one or more findings, so that all problems of an input come at 
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import KW_ONLY, asdict, dataclass
+from typing import Any, Literal, NotRequired, Self, TypedDict, Unpack
 
 from .error_codes import CODES
 
@@ -37,6 +37,7 @@ class Finding:
     """
 
     code: str
+    _: KW_ONLY
     where: str
     expected: str
     found: str
@@ -56,6 +57,17 @@ class Finding:
         return {**asdict(self), "examples": list(self.examples)}
 
 
+class FindingFields(TypedDict):
+    """What a finding says besides its code, as keywords of `CellmarkError.of`."""
+
+    where: str
+    expected: str
+    found: str
+    remedy: str
+    severity: NotRequired[Severity]
+    examples: NotRequired[tuple[str, ...]]
+
+
 class CellmarkError(Exception):
     """Base of all errors that cellmark raises on purpose. `findings`: at least one, the gravest first."""
 
@@ -64,6 +76,11 @@ class CellmarkError(Exception):
             raise ValueError("an error needs at least one finding")
         self.findings = findings
         super().__init__("\n".join(str(finding) for finding in findings))
+
+    @classmethod
+    def of(cls, code: str, **finding: Unpack[FindingFields]) -> Self:
+        """An error of one finding; the arguments are those of `Finding`."""
+        return cls(Finding(code, **finding))
 
     @property
     def code(self) -> str:
@@ -128,6 +145,11 @@ class OutputError(CellmarkError):
 
 class ParameterError(CellmarkError):
     """An argument is outside its range."""
+
+    @classmethod
+    def not_a_choice(cls, where: str, *, choices: str, found: str) -> Self:
+        """A value that is none of the `choices`, which are given in words."""
+        return cls.of("PARAMETER_INVALID", where=where, expected=choices, found=found, remedy="Name one of them.")
 
 
 class SetupError(CellmarkError):

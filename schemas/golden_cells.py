@@ -63,10 +63,13 @@ def read_golden(bundle: Bundle) -> GoldenCells:
             names = tuple(map(str, arrays["cell_types"].reshape(-1))) if "cell_types" in arrays else None
             golden = GoldenCells(counts, arrays["library_size"], arrays["probabilities"], arrays["attributions"], names)
     except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise BundleError(
-            Finding("BUNDLE_CONTENT_INVALID", GOLDEN_CELLS, "golden cells as plain arrays", str(error),
-                    "Fetch or export the bundle again.")
-        ) from error  # fmt: skip
+        raise BundleError.of(
+            "BUNDLE_CONTENT_INVALID",
+            where=GOLDEN_CELLS,
+            expected="golden cells as plain arrays",
+            found=str(error),
+            remedy="Fetch or export the bundle again.",
+        ) from error
     shapes = (len(golden.library_size), len(bundle.panel)), (len(golden.library_size), len(bundle.manifest.cell_types))
     if golden.counts.shape != shapes[0] or golden.attributions.shape != shapes[0]:
         raise _unfit()
@@ -85,15 +88,13 @@ def compare_golden(golden: GoldenCells, probabilities: np.ndarray, attributions:
     # Written so that NaN fails.
     if off <= PROBABILITY_TOLERANCE and attribution_off <= ATTRIBUTION_TOLERANCE:
         return
-    raise ModelError(
-        Finding(
-            "GOLDEN_CELLS_MISMATCH",
-            GOLDEN_CELLS,
-            f"probabilities within {PROBABILITY_TOLERANCE} and attributions within {ATTRIBUTION_TOLERANCE}",
-            f"differences of {off:.3g} and {attribution_off:.3g}",
-            "This machine's onnxruntime computes the model differently: use the version that the bundle names, "
-            "or another device.",
-        )
+    raise ModelError.of(
+        "GOLDEN_CELLS_MISMATCH",
+        where=GOLDEN_CELLS,
+        expected=f"probabilities within {PROBABILITY_TOLERANCE} and attributions within {ATTRIBUTION_TOLERANCE}",
+        found=f"differences of {off:.3g} and {attribution_off:.3g}",
+        remedy="This machine's onnxruntime computes the model differently: use the version that the bundle names, "
+        "or another device.",
     )
 
 
@@ -117,7 +118,10 @@ def compare_names(golden: GoldenCells, cell_types: list[str]) -> None:
 
 
 def _unfit() -> BundleError:
-    return BundleError(
-        Finding("BUNDLE_CONTENT_INVALID", GOLDEN_CELLS, "arrays that fit the panel and the types", "other shapes",
-                "Fetch or export the bundle again.")
-    )  # fmt: skip
+    return BundleError.of(
+        "BUNDLE_CONTENT_INVALID",
+        where=GOLDEN_CELLS,
+        expected="arrays that fit the panel and the types",
+        found="other shapes",
+        remedy="Fetch or export the bundle again.",
+    )

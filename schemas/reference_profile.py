@@ -12,7 +12,7 @@ from pydantic import model_validator
 
 from .bundle import Bundle
 from .canonical_json import canonical_json
-from .errors import Finding, ModelError
+from .errors import ModelError
 from .manifest.bundle_files import DISTILLED_PROFILE, REFERENCE_PROFILE
 from .manifest.manifest_section import Section
 from .manifest.verify_bundle import content_error
@@ -176,10 +176,13 @@ def read_profile(bundle: Bundle, *, distilled: bool = False) -> ReferenceProfile
         found = "one without it: made by an earlier version, or without cells held out"
         if distilled:
             found = "one without it: made without --distill, or by an earlier version"
-        raise ModelError(
-            Finding("PROFILE_MISSING", "model", f"a bundle with {name}", found,
-                    "Train the model again: cellmark train writes what held-out cells look like.")
-        )  # fmt: skip
+        raise ModelError.of(
+            "PROFILE_MISSING",
+            where="model",
+            expected=f"a bundle with {name}",
+            found=found,
+            remedy="Train the model again: cellmark train writes what held-out cells look like.",
+        )
     try:
         return ReferenceProfile.model_validate_json(bundle.path(name).read_bytes())
     except (OSError, ValueError) as error:

@@ -148,9 +148,13 @@ class Annotator:
         """
         rules = self.rules(options.label_set_error)
         calls = score(
-            checked, self.session, rules=rules, keep_probabilities=options.probabilities, observe=observe,
+            checked,
+            self.session,
+            rules=rules,
+            keep_probabilities=options.probabilities,
+            observe=observe,
             on_progress=on_progress,
-        )  # fmt: skip
+        )
         frame = calls_frame(calls, checked.cell_ids, self.cell_types, rules)
         facts = self.facts(checked).to_dict()
         trust = {"novelty_threshold": rules.novelty_threshold, "label_set_error": rules.error_rate}

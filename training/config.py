@@ -106,18 +106,34 @@ class TrainingConfig:
             if getattr(self, name) is not None and self.test_data is None
         ]
         if self.test_share == 0 and self.hold_out:
-            found.append(problem("hold_out", "no test donors with a test share of 0", repr(self.hold_out),
-                                 "Omit one of the two."))  # fmt: skip
+            found.append(
+                problem(
+                    "hold_out", "no test donors with a test share of 0", repr(self.hold_out), "Omit one of the two."
+                )
+            )
         if self.hold_out and self.donor is None:
-            found.append(problem("hold_out", "a donor column as well", repr(self.hold_out),
-                                 "Name the column with --donor."))  # fmt: skip
+            found.append(
+                problem("hold_out", "a donor column as well", repr(self.hold_out), "Name the column with --donor.")
+            )
         if self.tune.study_name is not None and self.tune.study is None:
-            found.append(problem("tune.study_name", "a study as well", repr(self.tune.study_name),
-                                 "Name its file or database with --study."))  # fmt: skip
+            found.append(
+                problem(
+                    "tune.study_name",
+                    "a study as well",
+                    repr(self.tune.study_name),
+                    "Name its file or database with --study.",
+                )
+            )
         both = sorted(set(self.markers.include_genes) & set(self.markers.exclude_genes))
         if both:
-            found.append(problem("markers.exclude_genes", "genes that are not to be included as well",
-                                 ", ".join(both[:5]), "Take them out of one of the two lists."))  # fmt: skip
+            found.append(
+                problem(
+                    "markers.exclude_genes",
+                    "genes that are not to be included as well",
+                    ", ".join(both[:5]),
+                    "Take them out of one of the two lists.",
+                )
+            )
         return found
 
     def parameters(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
-from cellmark.schemas.errors import Finding, ParameterError
+from cellmark.schemas.errors import ParameterError
 
 from .cells.cli_numbers import whole_numbers
 from .network.fit import FitSettings
@@ -57,6 +57,8 @@ def _ranges(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
         except ValueError:
             expected = f"NAME=LOW,HIGH, NAME being one of {', '.join(names)}"
             remedy = "Give a range such as learning_rate=1e-4,1e-2, and whole numbers for n_layers and units."
-            raise ParameterError(Finding("PARAMETER_INVALID", "space", expected, repr(text), remedy)) from None
+            raise ParameterError.of(
+                "PARAMETER_INVALID", where="space", expected=expected, found=repr(text), remedy=remedy
+            ) from None
         ranges[name] = (low, high)
     return ranges

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from cellmark.schemas.errors import Finding, ParameterError
+from cellmark.schemas.errors import ParameterError
 
 from .markers.marker_settings import MarkerSettings
 from .network.fit import FitSettings
@@ -57,7 +57,5 @@ PRESETS = {"default": DEFAULT, "published": PUBLISHED}
 def preset(name: str) -> Preset:
     """Raises `ParameterError` for an unknown name."""
     if name not in PRESETS:
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", "preset", " or ".join(PRESETS), repr(name), "Name one of them.")
-        )
+        raise ParameterError.not_a_choice("preset", choices=" or ".join(PRESETS), found=repr(name))
     return PRESETS[name]

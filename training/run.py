@@ -68,9 +68,16 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
         distilled = distill_and_prove(fitted, held_out, explained.baselines, prepared, config)
 
     evaluated = evaluate_training(
-        config, prepared, fitted, held_out, trust=trust, explained=explained, graphs=graphs, distilled=distilled,
+        config,
+        prepared,
+        fitted,
+        held_out,
+        trust=trust,
+        explained=explained,
+        graphs=graphs,
+        distilled=distilled,
         listener=listener,
-    )  # fmt: skip
+    )
 
     cell_map = None
     if config.cell_map:

@@ -47,15 +47,18 @@ def _check_members(archive: zipfile.ZipFile, name: str, limits: ReadLimits) -> N
     others = [key for key in keys if key not in (*REQUIRED, *OPTIONAL)]
     if missing or others or len(set(keys)) < len(keys) or not all(member.endswith(".npy") for member in members):
         lacks = f"no {', '.join(missing)}" if missing else f"{len(keys)} arrays, {len(others)} of them others"
-        raise ReadError(Finding("MATRIX_INVALID", name, EXPECTED, lacks, REMEDY))
+        raise ReadError.of("MATRIX_INVALID", where=name, expected=EXPECTED, found=lacks, remedy=REMEDY)
     if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in archive.infolist()):
         raise _unreadable(name, "an array compressed in another way than NumPy's")
     unpacked = sum(info.file_size for info in archive.infolist())
     if unpacked > limits.max_unpacked_bytes:
-        raise RequestError(
-            Finding("REQUEST_TOO_LARGE", name, f"arrays of at most {limits.max_unpacked_bytes:,} bytes",
-                    f"{unpacked:,} bytes", "Send the cells in several requests.")
-        )  # fmt: skip
+        raise RequestError.of(
+            "REQUEST_TOO_LARGE",
+            where=name,
+            expected=f"arrays of at most {limits.max_unpacked_bytes:,} bytes",
+            found=f"{unpacked:,} bytes",
+            remedy="Send the cells in several requests.",
+        )
 
 
 def _check_headers(archive: zipfile.ZipFile, name: str, limits: ReadLimits) -> None:
@@ -75,13 +78,24 @@ def _check_headers(archive: zipfile.ZipFile, name: str, limits: ReadLimits) -> N
         lengths[key] = math.prod(shape)
         if len(shape) != 1 or dtype.hasobject or dtype.kind not in kinds:
             expected = f"one dimension of {IN_WORDS[kinds]}"
-            findings.append(Finding("MATRIX_INVALID", f"{name}: {key}", expected, f"{dtype} {shape}", REMEDY))
+            findings.append(
+                Finding(
+                    "MATRIX_INVALID", where=f"{name}: {key}", expected=expected, found=f"{dtype} {shape}", remedy=REMEDY
+                )
+            )
         elif math.prod(shape) * dtype.itemsize != left:
             raise _unreadable(name, f"{key} that declares {shape[0]} values of {dtype} and holds {left} bytes")
         elif kinds == "U" and dtype.itemsize > 4 * LONGEST_NAME:
             expected = f"names of at most {LONGEST_NAME} characters"
-            findings.append(Finding("MATRIX_INVALID", f"{name}: {key}", expected, f"room for {dtype.itemsize // 4}",
-                                    REMEDY))  # fmt: skip
+            findings.append(
+                Finding(
+                    "MATRIX_INVALID",
+                    where=f"{name}: {key}",
+                    expected=expected,
+                    found=f"room for {dtype.itemsize // 4}",
+                    remedy=REMEDY,
+                )
+            )
     if findings:
         raise ReadError(*findings)
     limits.check(name, cells=lengths["cell_ids"], genes=lengths["genes"], nonzeros=lengths["data"])
@@ -97,9 +111,15 @@ def _native(values: np.ndarray) -> np.ndarray:
 def _check_positions(arrays: dict[str, Any], name: str) -> None:
     for key in ("indptr", "indices"):
         if arrays[key].dtype.kind == "u" and len(arrays[key]) and arrays[key].max() >= 2**63:
-            raise ReadError(Finding("MATRIX_INVALID", f"{name}: {key}", "numbers below 2^63", "larger ones", REMEDY))
+            raise ReadError.of(
+                "MATRIX_INVALID",
+                where=f"{name}: {key}",
+                expected="numbers below 2^63",
+                found="larger ones",
+                remedy=REMEDY,
+            )
         arrays[key] = arrays[key].astype(np.int64)
 
 
 def _unreadable(name: str, found: str) -> ReadError:
-    return ReadError(Finding("FILE_UNREADABLE", name, EXPECTED, found, REMEDY))
+    return ReadError.of("FILE_UNREADABLE", where=name, expected=EXPECTED, found=found, remedy=REMEDY)

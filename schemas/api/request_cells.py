@@ -50,8 +50,11 @@ def csr_cells(
     n_obs, n_vars = len(cell_ids), len(genes)
     findings = list(_csr_findings(n_obs, n_vars, indptr, indices, data, name))
     if library_sizes is not None and len(library_sizes) != n_obs:
-        findings.append(_misfit(f"{name}: library_sizes", f"one value for each of the {n_obs} cells",
-                                f"{len(library_sizes)} values"))  # fmt: skip
+        findings.append(
+            _misfit(
+                f"{name}: library_sizes", f"one value for each of the {n_obs} cells", f"{len(library_sizes)} values"
+            )
+        )
     if findings:
         raise ReadError(*findings)
     X = sp.csr_matrix((data, indices.astype(np.int64), indptr.astype(np.int64)), shape=(n_obs, n_vars))
@@ -83,9 +86,14 @@ def check_names(names: dict[str, Sequence[str] | np.ndarray]) -> None:
             "".join(values).encode()
         except UnicodeEncodeError:
             findings.append(
-                Finding("REQUEST_INVALID", where, "Unicode text", "half of a surrogate pair (\\ud800 to \\udfff)",
-                        "Write the names in UTF-8.")
-            )  # fmt: skip
+                Finding(
+                    "REQUEST_INVALID",
+                    where=where,
+                    expected="Unicode text",
+                    found="half of a surrogate pair (\\ud800 to \\udfff)",
+                    remedy="Write the names in UTF-8.",
+                )
+            )
     if findings:
         raise RequestError(*findings)
 
@@ -109,5 +117,10 @@ def _csr_findings(
 
 
 def _misfit(where: str, expected: str, found: str) -> Finding:
-    return Finding("MATRIX_INVALID", where, expected, found,
-                   "Send indptr, indices and data of a CSR matrix, cells x genes, as SciPy holds it.")  # fmt: skip
+    return Finding(
+        "MATRIX_INVALID",
+        where=where,
+        expected=expected,
+        found=found,
+        remedy="Send indptr, indices and data of a CSR matrix, cells x genes, as SciPy holds it.",
+    )

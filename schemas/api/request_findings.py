@@ -37,18 +37,23 @@ def request_findings(errors: Iterable[Mapping[str, Any]]) -> list[Finding]:
     findings = [
         Finding(
             "REQUEST_INVALID",
-            places[0] if len(places) == 1 else pattern,
-            EXPECTED.get(kind, "a value as documented"),
-            found if len(places) == 1 else f"{found}, in {len(places)} places",
-            "Omit the field." if kind == "extra_forbidden" else "GET /openapi.json describes the body.",
+            where=places[0] if len(places) == 1 else pattern,
+            expected=EXPECTED.get(kind, "a value as documented"),
+            found=found if len(places) == 1 else f"{found}, in {len(places)} places",
+            remedy="Omit the field." if kind == "extra_forbidden" else "GET /openapi.json describes the body.",
             examples=() if len(places) == 1 else tuple(places[:N_EXAMPLES]),
         )
         for (pattern, kind, found), places in grouped.items()
     ]
     if len(findings) > MOST_FINDINGS:
         rest = len(findings) - MOST_FINDINGS
-        last = Finding("REQUEST_INVALID", "body", "a body as documented", f"{rest} more kinds of mistakes",
-                       "Fix the others first.")  # fmt: skip
+        last = Finding(
+            "REQUEST_INVALID",
+            where="body",
+            expected="a body as documented",
+            found=f"{rest} more kinds of mistakes",
+            remedy="Fix the others first.",
+        )
         findings = [*findings[:MOST_FINDINGS], last]
     return findings
 

@@ -65,10 +65,12 @@ def cells_from_json(value: Any) -> RequestCells:
     """
     if not isinstance(value, dict) or ("cells" in value) == ("indptr" in value or "cell_ids" in value):
         found = "a body that is neither, or both" if isinstance(value, dict) else "no JSON object"
-        raise RequestError(
-            Finding(
-                "REQUEST_INVALID", JSON_BODY, FORMS, found, "Send one of the two forms; GET /openapi.json has both."
-            )
+        raise RequestError.of(
+            "REQUEST_INVALID",
+            where=JSON_BODY,
+            expected=FORMS,
+            found=found,
+            remedy="Send one of the two forms; GET /openapi.json has both.",
         )
     try:
         if "cells" in value:
@@ -99,16 +101,26 @@ def _cells(body: CellsRequest) -> RequestCells:
     findings: list[Finding] = []
     if len(column) < len(genes):
         findings.append(
-            Finding("REQUEST_INVALID", "genes", "each gene once", f"{len(genes) - len(column)} names that come again",
-                    "Name every gene measured once.")
-        )  # fmt: skip
+            Finding(
+                "REQUEST_INVALID",
+                where="genes",
+                expected="each gene once",
+                found=f"{len(genes) - len(column)} names that come again",
+                remedy="Name every gene measured once.",
+            )
+        )
     unknown = [name for name in keys if name not in column]
     if unknown:
         findings.append(
-            Finding("GENE_UNKNOWN_KEY", "cells[*].counts", "only genes that `genes` names", f"{len(unknown)} others",
-                    "Add them to `genes`, which lists all genes measured, or omit `genes`.", "error",
-                    tuple(unknown[:N_EXAMPLES]))
-        )  # fmt: skip
+            Finding(
+                "GENE_UNKNOWN_KEY",
+                where="cells[*].counts",
+                expected="only genes that `genes` names",
+                found=f"{len(unknown)} others",
+                remedy="Add them to `genes`, which lists all genes measured, or omit `genes`.",
+                examples=tuple(unknown[:N_EXAMPLES]),
+            )
+        )
         column |= dict.fromkeys(unknown, -1)
     sizes, size_findings = _library_sizes(cells)
     X = _matrix(cells, column, len(genes))
@@ -135,7 +147,12 @@ def _library_sizes(cells: list[CellCounts]) -> tuple[np.ndarray | None, tuple[Fi
         return np.array(given, dtype=np.float64), ()
     without = tuple(cell.cell_id for cell in cells if cell.library_size is None)
     return None, (
-        Finding("LIBRARY_SIZE_INVALID", "cells[*].library_size", "a library size for every cell, or for none",
-                f"{len(given)} of {len(cells)} cells with one", "Give the total count of the others too.", "error",
-                without[:N_EXAMPLES]),
-    )  # fmt: skip
+        Finding(
+            "LIBRARY_SIZE_INVALID",
+            where="cells[*].library_size",
+            expected="a library size for every cell, or for none",
+            found=f"{len(given)} of {len(cells)} cells with one",
+            remedy="Give the total count of the others too.",
+            examples=without[:N_EXAMPLES],
+        ),
+    )

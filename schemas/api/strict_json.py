@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from ..errors import Finding, RequestError
+from ..errors import RequestError
 
 N_EXAMPLES = 5
 LONGEST_INTEGER = 400
@@ -38,10 +38,14 @@ def parse_json(body: bytes) -> Any:
     except _NumberError as error:
         raise _invalid("finite JSON numbers", str(error)) from None
     if repeated:
-        raise RequestError(
-            Finding("REQUEST_INVALID", "body", "each name once in an object", f"{len(repeated)} names more than once",
-                    "Add the counts up, or rename one.", "error", tuple(repeated)[:N_EXAMPLES])
-        )  # fmt: skip
+        raise RequestError.of(
+            "REQUEST_INVALID",
+            where="body",
+            expected="each name once in an object",
+            found=f"{len(repeated)} names more than once",
+            remedy="Add the counts up, or rename one.",
+            examples=tuple(repeated)[:N_EXAMPLES],
+        )
     return value
 
 
@@ -65,6 +69,10 @@ def _short_int(digits: str) -> int:
 
 
 def _invalid(expected: str, found: str) -> RequestError:
-    return RequestError(
-        Finding("REQUEST_INVALID", "body", expected, found, "See the examples in /openapi.json, or the README.")
+    return RequestError.of(
+        "REQUEST_INVALID",
+        where="body",
+        expected=expected,
+        found=found,
+        remedy="See the examples in /openapi.json, or the README.",
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..errors import Finding, GeneOverlapError, LabelError, ParameterError
+from ..errors import GeneOverlapError, LabelError, ParameterError
 from ..genes.mangled_gene_names import ensembl_id, genome_prefix
 from ..manifest.marker_table import marker_table
 
@@ -34,10 +34,14 @@ def to_rank_genes_groups(
     order = list(pd.unique(table["cell_type"])) if groups is None else list(groups)
     unknown = sorted(set(order) - set(table["cell_type"]))
     if unknown or not order:
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", "groups", "cell types of the marker table", ", ".join(unknown) or "none",
-                    "Name cell types of the model.", "error", _examples(table["cell_type"]))
-        )  # fmt: skip
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where="groups",
+            expected="cell types of the marker table",
+            found=", ".join(unknown) or "none",
+            remedy="Name cell types of the model.",
+            examples=_examples(table["cell_type"]),
+        )
     ranked = table.sort_values("rank", kind="stable", na_position="last")
     rows = {str(name): ranked[ranked["cell_type"] == name] for name in order}
     length = min(*(len(of_type) for of_type in rows.values()), len(table) if n_genes is None else n_genes)
@@ -64,9 +68,10 @@ def to_rank_genes_groups(
         if column in table and table[column].notna().any():
             frame = shown.pivot(index="gene_symbol", columns="cell_type", values=column)  # noqa: PD010
             layout[name] = pd.DataFrame(
-                frame[order].to_numpy(dtype=np.float64), index=frame.index.astype(str).to_numpy(dtype=object),
+                frame[order].to_numpy(dtype=np.float64),
+                index=frame.index.astype(str).to_numpy(dtype=object),
                 columns=np.array(order, dtype=object),
-            )  # fmt: skip
+            )
     return layout
 
 
@@ -79,25 +84,35 @@ def rows_for(table: pd.DataFrame, *, obs: pd.DataFrame, var_names: Sequence[str]
     """
     if groupby not in obs:
         columns = ", ".join(map(str, obs.columns)) or "no columns"
-        raise LabelError(
-            Finding("LABEL_COLUMN_UNKNOWN", "groupby", "a column of obs with cell types",
-                    f"{groupby!r}, where obs has {columns}", "Name the column of cell types with --groupby.")
-        )  # fmt: skip
+        raise LabelError.of(
+            "LABEL_COLUMN_UNKNOWN",
+            where="groupby",
+            expected="a column of obs with cell types",
+            found=f"{groupby!r}, where obs has {columns}",
+            remedy="Name the column of cell types with --groupby.",
+        )
     kept = table[table["cell_type"].isin(set(obs[groupby].astype(str)))]
     types, genes = _examples(table["cell_type"]), _examples(table["gene_symbol"])
     if kept.empty:
-        raise LabelError(
-            Finding("LABEL_COLUMN_UNKNOWN", f"obs[{groupby!r}]", f"cell types of the markers: {', '.join(types)}",
-                    "none of them", "Name the column of cell types with --groupby.", "error", _examples(obs[groupby]))
-        )  # fmt: skip
+        raise LabelError.of(
+            "LABEL_COLUMN_UNKNOWN",
+            where=f"obs[{groupby!r}]",
+            expected=f"cell types of the markers: {', '.join(types)}",
+            found="none of them",
+            remedy="Name the column of cell types with --groupby.",
+            examples=_examples(obs[groupby]),
+        )
     kept = kept.assign(gene_symbol=_own_names(kept, var_names))
     kept = kept[kept["gene_symbol"].notna()]
     if kept.empty:
-        raise GeneOverlapError(
-            Finding("NO_GENES_SHARED", "var_names", f"gene symbols such as {', '.join(genes[:3])}",
-                    f"{len(var_names)} names of which none is in the marker table",
-                    "Name the genes as the training data did.", "error", tuple(map(str, var_names[:N_EXAMPLES])))
-        )  # fmt: skip
+        raise GeneOverlapError.of(
+            "NO_GENES_SHARED",
+            where="var_names",
+            expected=f"gene symbols such as {', '.join(genes[:3])}",
+            found=f"{len(var_names)} names of which none is in the marker table",
+            remedy="Name the genes as the training data did.",
+            examples=tuple(map(str, var_names[:N_EXAMPLES])),
+        )
     return kept
 
 
@@ -139,11 +154,13 @@ def from_rank_genes_groups(adata: "AnnData", *, key: str = KEY) -> pd.DataFrame:
     """
     found = adata.uns.get(key)
     if not isinstance(found, Mapping) or "names" not in found or found["names"].dtype.names is None:
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", f"uns[{key!r}]", "the answer of sc.tl.rank_genes_groups",
-                    "nothing" if found is None else "something else",
-                    "Run sc.tl.rank_genes_groups first, or name its key_added.")
-        )  # fmt: skip
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where=f"uns[{key!r}]",
+            expected="the answer of sc.tl.rank_genes_groups",
+            found="nothing" if found is None else "something else",
+            remedy="Run sc.tl.rank_genes_groups first, or name its key_added.",
+        )
     method = str(found["params"]["method"]).removeprefix(METHOD_PREFIX)
     tables = []
     for name in found["names"].dtype.names:
@@ -167,10 +184,16 @@ def from_rank_genes_groups(adata: "AnnData", *, key: str = KEY) -> pd.DataFrame:
         direction = np.where(sign > 0, "positive", "negative")
         tables.append(
             pd.DataFrame(
-                {"cell_type": name, "rank": np.arange(1, len(genes) + 1), "gene_symbol": genes.to_numpy(),
-                 "ranking": method, "direction": direction, **columns}
+                {
+                    "cell_type": name,
+                    "rank": np.arange(1, len(genes) + 1),
+                    "gene_symbol": genes.to_numpy(),
+                    "ranking": method,
+                    "direction": direction,
+                    **columns,
+                }
             )
-        )  # fmt: skip
+        )
     table = pd.concat(tables, ignore_index=True)
     return marker_table(**{str(name): column for name, column in table.items()})
 

@@ -82,11 +82,15 @@ def facts_of_h5ad(path: Path) -> AnndataFacts:
             {key: _text(uns[key]) for key in keys},
             tuple(_embedding(name, obsm[name]) for name in names),
             tuple(
-                StoredValues(where, str((element["data"] if isinstance(element, h5py.Group) else element).dtype),
-                             _stored_layout(element))
-                for where, element in matrices if element is not None
+                StoredValues(
+                    where,
+                    str((element["data"] if isinstance(element, h5py.Group) else element).dtype),
+                    _stored_layout(element),
+                )
+                for where, element in matrices
+                if element is not None
             ),
-        )  # fmt: skip
+        )
 
 
 def _text(element: Any) -> str | None:

@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from ..errors import Finding, ReadError
+from ..errors import ReadError
 
 MOST_FILES = 5_000_000
 MOST_LEVELS = 64
@@ -39,8 +39,11 @@ def refuse_links_out(folder: Path) -> int:
 
 def _unsafe(folder: Path, found: str, path: str) -> ReadError:
     inside = os.path.relpath(path, os.path.realpath(folder))[:200]
-    return ReadError(
-        Finding("FILE_UNREADABLE", str(folder), "plain files inside the folder", found,
-                "Copy what it points to into the folder. On the command line --trusted reads your own data as it is.",
-                "error", (inside,))
-    )  # fmt: skip
+    return ReadError.of(
+        "FILE_UNREADABLE",
+        where=str(folder),
+        expected="plain files inside the folder",
+        found=found,
+        remedy="Copy what it points to into the folder. On the command line --trusted reads your own data as it is.",
+        examples=(inside,),
+    )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import h5py
 
-from ..errors import Finding, ReadError
+from ..errors import ReadError
 
 MOST_COMPRESSED = 1100
 """Deflate makes values at most 1,032 times smaller; a dataset that claims more is damaged, or meant to fill memory."""
@@ -47,7 +47,11 @@ def check_hdf5(file: h5py.File, path: Path, *, most_objects: int = MOST_OBJECTS)
         if claimed > SMALL:
             raise ValueError(f"{name} and those before it claim values, far more than are stored")
     if outside:
-        raise ReadError(
-            Finding("FILE_UNREADABLE", str(path), "values inside the file itself", "links to other files",
-                    "Write the data into one file.", "error", tuple(outside[:5]))
-        )  # fmt: skip
+        raise ReadError.of(
+            "FILE_UNREADABLE",
+            where=str(path),
+            expected="values inside the file itself",
+            found="links to other files",
+            remedy="Write the data into one file.",
+            examples=tuple(outside[:5]),
+        )

@@ -5,7 +5,7 @@ import io
 from pathlib import Path
 from typing import IO, Any
 
-from ..errors import Finding, ReadError
+from ..errors import ReadError
 
 
 class _LimitedStream(io.RawIOBase):
@@ -34,15 +34,21 @@ class _LimitedStream(io.RawIOBase):
         view[: len(block)] = block
         self._read += len(block)
         if self._read > self._most:
-            raise ReadError(
-                Finding("INPUT_TOO_LARGE", str(self._path), f"at most {self._most:,} bytes unpacked", "more",
-                        "Divide it into files of fewer cells, or raise CELLMARK_MAX_UNPACKED_BYTES.")
-            )  # fmt: skip
+            raise ReadError.of(
+                "INPUT_TOO_LARGE",
+                where=str(self._path),
+                expected=f"at most {self._most:,} bytes unpacked",
+                found="more",
+                remedy="Divide it into files of fewer cells, or raise CELLMARK_MAX_UNPACKED_BYTES.",
+            )
         if self._is_text and b"\0" in block:
-            raise ReadError(
-                Finding("TABLE_INVALID", str(self._path), "text in UTF-8", "zero bytes, which text does not contain",
-                        "Write the table as UTF-8 (UTF-16 is not read), or check that the file is a table.")
-            )  # fmt: skip
+            raise ReadError.of(
+                "TABLE_INVALID",
+                where=str(self._path),
+                expected="text in UTF-8",
+                found="zero bytes, which text does not contain",
+                remedy="Write the table as UTF-8 (UTF-16 is not read), or check that the file is a table.",
+            )
         return len(block)
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from ..errors import Finding, ParameterError, ReadError
+from ..errors import ParameterError, ReadError
 from .cell_source import CellSource
 from .read_limits import NO_LIMITS, ReadLimits
 from .reading_options import AS_IT_IS, ReadingOptions
@@ -67,38 +67,55 @@ def _open(location: Path, layer: str | None, genes_by_cells: bool, limits: ReadL
             return read_tenx_folder(location, limits=limits)
         case _:
             what = "a folder without matrix.mtx" if location.is_dir() else f"the extension {suffix or 'none'!r}"
-            raise ReadError(
-                Finding("FILE_FORMAT_UNKNOWN", str(location), f"one of {READ}", what,
-                        "Unpack it first: only tables are read compressed." if suffix == ".gz" else
-                        "Give the file the extension of what it is, or convert it with anndata.")
-            )  # fmt: skip
+            raise ReadError.of(
+                "FILE_FORMAT_UNKNOWN",
+                where=str(location),
+                expected=f"one of {READ}",
+                found=what,
+                remedy="Unpack it first: only tables are read compressed."
+                if suffix == ".gz"
+                else "Give the file the extension of what it is, or convert it with anndata.",
+            )
 
 
 def require_input(path: Path) -> None:
     """Raise `ReadError` (`FILE_NOT_FOUND`) when there is nothing at `path`: worth knowing before a model is loaded."""
     if not os.path.exists(path):  # Path.exists raises for a folder that may not be looked into
-        raise ReadError(
-            Finding("FILE_NOT_FOUND", str(path), "a file or folder of cells", "nothing there", "Check the path.")
+        raise ReadError.of(
+            "FILE_NOT_FOUND",
+            where=str(path),
+            expected="a file or folder of cells",
+            found="nothing there",
+            remedy="Check the path.",
         )
 
 
 def refuse_special(path: Path) -> None:
     """Raise `ReadError` for what is neither a file nor a folder: a pipe would be waited for without end."""
     if not (path.is_file() or path.is_dir()):
-        raise ReadError(
-            Finding("FILE_UNREADABLE", str(path), "a regular file or a folder", "a pipe, a socket or a device",
-                    "Save its content as a file first.")
-        )  # fmt: skip
+        raise ReadError.of(
+            "FILE_UNREADABLE",
+            where=str(path),
+            expected="a regular file or a folder",
+            found="a pipe, a socket or a device",
+            remedy="Save its content as a file first.",
+        )
 
 
 def _check_arguments(location: Path, suffix: str, layer: str | None, genes_by_cells: bool) -> None:
     if layer is not None and suffix not in (".h5ad", ".zarr"):
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", "layer", "an .h5ad or .zarr, which have layers", location.name,
-                    "Omit --layer for this input.")
-        )  # fmt: skip
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where="layer",
+            expected="an .h5ad or .zarr, which have layers",
+            found=location.name,
+            remedy="Omit --layer for this input.",
+        )
     if genes_by_cells and suffix not in TABLES:
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", "genes_by_cells", "a table (.csv or .tsv)", location.name,
-                    "Omit --genes-by-cells for this input.")
-        )  # fmt: skip
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where="genes_by_cells",
+            expected="a table (.csv or .tsv)",
+            found=location.name,
+            remedy="Omit --genes-by-cells for this input.",
+        )

@@ -36,8 +36,12 @@ def cells_from_anndata(adata: "AnnData", *, layer: str | None = None, name: str 
     else:
         raise unknown_layer(layer, [*_layer_names(adata), *([RAW] if adata.raw is not None else [])])
     if X is None:
-        raise ReadError(
-            Finding("MATRIX_INVALID", counts_from, "a matrix of counts", "none", "Name the layer that holds them.")
+        raise ReadError.of(
+            "MATRIX_INVALID",
+            where=counts_from,
+            expected="a matrix of counts",
+            found="none",
+            remedy="Name the layer that holds them.",
         )
     organism = adata.uns.get("organism")
     _check_structure(X, counts_from)
@@ -116,10 +120,13 @@ def to_csr(X: Any, where: str) -> sp.csr_matrix:
         X = X.compute()
     values = X if sp.issparse(X) else np.asarray(X)
     if values.dtype.kind not in "fiub" or values.ndim != 2:
-        raise ReadError(
-            Finding("MATRIX_INVALID", where, "a matrix of numbers, cells x genes",
-                    f"{values.dtype} {values.shape}", _mend_type(values.dtype, where))
-        )  # fmt: skip
+        raise ReadError.of(
+            "MATRIX_INVALID",
+            where=where,
+            expected="a matrix of numbers, cells x genes",
+            found=f"{values.dtype} {values.shape}",
+            remedy=_mend_type(values.dtype, where),
+        )
     if not sp.issparse(X):
         return sp.csr_matrix(native(values))
     if X.format in ("csr", "csc", "coo"):
@@ -145,10 +152,13 @@ def _check_structure(X: Any, where: str) -> None:
     try:
         check_compressed(X)
     except ValueError as error:
-        raise ReadError(
-            Finding("MATRIX_INVALID", where, "a sparse matrix whose parts fit together", str(error),
-                    "Build it again from its source. X.check_format() shows the fault.")
-        ) from error  # fmt: skip
+        raise ReadError.of(
+            "MATRIX_INVALID",
+            where=where,
+            expected="a sparse matrix whose parts fit together",
+            found=str(error),
+            remedy="Build it again from its source. X.check_format() shows the fault.",
+        ) from error
 
 
 def check_compressed(X: Any) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from ..errors import Finding, ReadError
+from ..errors import ReadError
 from .cell_source import CellSource, MemoryCells, OtherMatrix, RowChunk
 from .check_hdf5 import check_hdf5
 from .file_kind import file_kind
@@ -32,10 +32,13 @@ def open_h5ad(path: Path, *, layer: str | None = None, limits: ReadLimits = NO_L
     """
     with reading(path, EXPECTED):
         if not h5py.is_hdf5(path):
-            raise ReadError(
-                Finding("FILE_UNREADABLE", str(path), EXPECTED, f"{file_kind(path)}, not HDF5",
-                        "Check that the file is complete, and that its extension is right.")
-            )  # fmt: skip
+            raise ReadError.of(
+                "FILE_UNREADABLE",
+                where=str(path),
+                expected=EXPECTED,
+                found=f"{file_kind(path)}, not HDF5",
+                remedy="Check that the file is complete, and that its extension is right.",
+            )
         file = h5py.File(path, "r")
         try:
             return open_cells_of(file, path, layer=layer, limits=limits)
@@ -61,8 +64,12 @@ def open_cells_of(file: h5py.File, path: Path, *, layer: str | None, limits: Rea
         return _old_layout(file, path, layer, limits)
     element, var_key, counts_from = _find_matrix(file, layer)
     if element is None:
-        raise ReadError(
-            Finding("MATRIX_INVALID", counts_from, "a matrix of counts", "none", "Name the layer that holds them.")
+        raise ReadError.of(
+            "MATRIX_INVALID",
+            where=counts_from,
+            expected="a matrix of counts",
+            found="none",
+            remedy="Name the layer that holds them.",
         )
     _check_sizes(element, file["obs"], file[var_key], path, limits)
     obs, var = read_elem(file["obs"]), read_elem(file[var_key])

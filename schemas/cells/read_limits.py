@@ -26,10 +26,16 @@ class ReadLimits:
             ("nonzeros", nonzeros, self.max_nonzeros, "Divide it into files of fewer cells"),
         )
         findings = [
-            Finding("INPUT_TOO_LARGE", where, f"at most {most:,} {_words(name)}", f"{number:,}",
-                    f"{remedy}, or raise CELLMARK_MAX_{name.upper()}.")
-            for name, number, most, remedy in declared if number > most
-        ]  # fmt: skip
+            Finding(
+                "INPUT_TOO_LARGE",
+                where=where,
+                expected=f"at most {most:,} {_words(name)}",
+                found=f"{number:,}",
+                remedy=f"{remedy}, or raise CELLMARK_MAX_{name.upper()}.",
+            )
+            for name, number, most, remedy in declared
+            if number > most
+        ]
         if findings:
             raise ReadError(*findings)
 

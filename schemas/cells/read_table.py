@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from ..errors import Finding, ReadError
+from ..errors import ReadError
 from .cell_source import MemoryCells
 from .open_limited import open_limited
 from .read_limits import NO_LIMITS, ReadLimits
@@ -176,12 +176,18 @@ def _check_orientation(path: Path, layout: TableLayout, row_names: np.ndarray, *
         remedy = "If it is genes x cells, say --genes-by-cells (genes_by_cells=True in Python)."
     if swapped:
         examples = (*(f"row {name!r}" for name in rows[:2]), *(f"column {name!r}" for name in layout.names[:2]))
-        raise ReadError(Finding("TABLE_TRANSPOSED", str(path), expected, found, remedy, "error", examples))
+        raise ReadError.of(
+            "TABLE_TRANSPOSED", where=str(path), expected=expected, found=found, remedy=remedy, examples=examples
+        )
 
 
 def _check_names(path: Path, row_names: np.ndarray, layout: TableLayout) -> None:
     """Raise `ReadError` for a table without names: its values stand where the names should be."""
     for where, names in (("first column", row_names), ("header", np.array(layout.names, dtype=object))):
         if len(set(names)) < len(names) and all(is_number(str(name)) for name in names):
-            raise invalid_table(path, f"names in the {where}", "numbers that repeat",
-                                "Write the table with its cell ids and its gene names.")  # fmt: skip
+            raise invalid_table(
+                path,
+                f"names in the {where}",
+                "numbers that repeat",
+                "Write the table with its cell ids and its gene names.",
+            )

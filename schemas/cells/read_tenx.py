@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from ..errors import Finding, ReadError
+from ..errors import ReadError
 from .cell_source import MemoryCells
 from .check_hdf5 import MOST_COMPRESSED, check_hdf5
 from .file_kind import file_kind
@@ -60,8 +60,12 @@ def _version_2(file: h5py.File, path: Path, limits: ReadLimits) -> MemoryCells:
         inside = ", ".join(list(file)[:5]) or "nothing"
         raise not_anndata(path, f"HDF5 that is not 10x either; it holds {inside}")
     if len(genomes) > 1:
-        raise _unreadable(path, "a 10x file of one genome", f"{len(genomes)} genomes: {', '.join(genomes)}",
-                          "Write the cells of one of them into a file of their own.")  # fmt: skip
+        raise _unreadable(
+            path,
+            "a 10x file of one genome",
+            f"{len(genomes)} genomes: {', '.join(genomes)}",
+            "Write the cells of one of them into a file of their own.",
+        )
     group = file[genomes[0]]
     _check_sizes(group, path, limits)
     var = {"gene_ids": _text(group, "genes")}
@@ -193,10 +197,13 @@ def _tenx_cells(
     frame = pd.DataFrame(var, index=pd.Index(names, dtype=object))
     types = frame.get("feature_types")
     if types is not None and len(types) and not (types == GENE_EXPRESSION).any():
-        raise ReadError(
-            Finding("NO_GENES", str(path), f"features of type {GENE_EXPRESSION}", f"only {', '.join(types.unique())}",
-                    "Provide the file that holds the gene expression of these cells.")
-        )  # fmt: skip
+        raise ReadError.of(
+            "NO_GENES",
+            where=str(path),
+            expected=f"features of type {GENE_EXPRESSION}",
+            found=f"only {', '.join(types.unique())}",
+            remedy="Provide the file that holds the gene expression of these cells.",
+        )
     is_gene, notes = gene_features(frame)
     if is_gene is not None:
         X, frame = X[:, np.flatnonzero(is_gene)], frame[is_gene]
@@ -212,4 +219,4 @@ def _tenx_cells(
 
 
 def _unreadable(path: Path, expected: str, found: str, remedy: str) -> ReadError:
-    return ReadError(Finding("FILE_UNREADABLE", str(path), expected, found, remedy))
+    return ReadError.of("FILE_UNREADABLE", where=str(path), expected=expected, found=found, remedy=remedy)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from ..errors import Finding, ReadError
+from ..errors import ReadError
 from .cell_source import MemoryCells, OtherMatrix
 from .read_anndata import RAW, cells_from_anndata, check_compressed, memory_cells, to_csr
 from .read_limits import NO_LIMITS, ReadLimits
@@ -27,10 +27,13 @@ def read_zarr(path: Path, *, layer: str | None = None, limits: ReadLimits = NO_L
         try:
             root = zarr.open_group(path, mode="r")
         except FileNotFoundError as error:
-            raise ReadError(
-                Finding("FILE_UNREADABLE", str(path), EXPECTED, "a folder that is not a zarr group",
-                        "Check that the folder was copied whole.")
-            ) from error  # fmt: skip
+            raise ReadError.of(
+                "FILE_UNREADABLE",
+                where=str(path),
+                expected=EXPECTED,
+                found="a folder that is not a zarr group",
+                remedy="Check that the folder was copied whole.",
+            ) from error
         if not {"obs", "var"} <= set(root):
             raise not_anndata(path, f"zarr that holds {', '.join(list(root)[:5]) or 'nothing'}")
         _refuse_pickles(root, path)
@@ -50,8 +53,12 @@ def _read(root: Any, path: Path, layer: str | None, limits: ReadLimits) -> Memor
 
     element, var_group, counts_from = _find_matrix(root, layer)
     if element is None:
-        raise ReadError(
-            Finding("MATRIX_INVALID", counts_from, "a matrix of counts", "none", "Name the layer that holds them.")
+        raise ReadError.of(
+            "MATRIX_INVALID",
+            where=counts_from,
+            expected="a matrix of counts",
+            found="none",
+            remedy="Name the layer that holds them.",
         )
     _check_sizes(element, root["obs"], var_group, path, limits)
     for part in (element, root["obs"], var_group):
@@ -172,7 +179,11 @@ def _refuse_pickles(root: Any, path: Path) -> None:
         if isinstance(member, zarr.Array) and "pickle" in str(member.metadata.to_dict()).lower():
             pickled.append(name)
     if pickled:
-        raise ReadError(
-            Finding("FILE_UNREADABLE", str(path), "arrays of numbers and text", "arrays of pickled objects",
-                    "Write the AnnData again with adata.write_zarr(...).", "error", tuple(pickled[:5]))
-        )  # fmt: skip
+        raise ReadError.of(
+            "FILE_UNREADABLE",
+            where=str(path),
+            expected="arrays of numbers and text",
+            found="arrays of pickled objects",
+            remedy="Write the AnnData again with adata.write_zarr(...).",
+            examples=tuple(pickled[:5]),
+        )

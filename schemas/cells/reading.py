@@ -35,27 +35,36 @@ def reading(path: Path, expected: str) -> Iterator[None]:
         # h5py, zarr, anndata and pandas raise OSError, KeyError, ValueError, TypeError, RuntimeError and types of
         # their own for a damaged file; whichever it is, the file cannot be read.
         cause = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ReadError(
-            Finding("FILE_UNREADABLE", str(path), expected, f"something that cannot be read ({cause})",
-                    "Check that the file is complete, and write it again from its source.")
-        ) from error  # fmt: skip
+        raise ReadError.of(
+            "FILE_UNREADABLE",
+            where=str(path),
+            expected=expected,
+            found=f"something that cannot be read ({cause})",
+            remedy="Check that the file is complete, and write it again from its source.",
+        ) from error
 
 
 def unknown_layer(layer: str, there: list[str]) -> ReadError:
     """The error of a layer that a file does not have. `there`: those that it has."""
     listed = ", ".join(there) or "none"
-    return ReadError(
-        Finding("LAYER_UNKNOWN", "layer", f"a layer of the input (there are: {listed})", repr(layer),
-                "Name one of them with --layer (layer= in Python), or omit it to use X.")
-    )  # fmt: skip
+    return ReadError.of(
+        "LAYER_UNKNOWN",
+        where="layer",
+        expected=f"a layer of the input (there are: {listed})",
+        found=repr(layer),
+        remedy="Name one of them with --layer (layer= in Python), or omit it to use X.",
+    )
 
 
 def not_anndata(path: Path, found: str) -> ReadError:
     """The error of a store that holds something else."""
-    return ReadError(
-        Finding("NOT_ANNDATA", str(path), "an AnnData (X, obs and var)", found,
-                "Write one with adata.write_h5ad(...), or give the file the extension of what it is.")
-    )  # fmt: skip
+    return ReadError.of(
+        "NOT_ANNDATA",
+        where=str(path),
+        expected="an AnnData (X, obs and var)",
+        found=found,
+        remedy="Write one with adata.write_h5ad(...), or give the file the extension of what it is.",
+    )
 
 
 def gene_features(var: pd.DataFrame) -> tuple[np.ndarray | None, tuple[Finding, ...]]:
@@ -71,12 +80,22 @@ def gene_features(var: pd.DataFrame) -> tuple[np.ndarray | None, tuple[Finding, 
     is_gene = (types.isna() | (types == GENE_EXPRESSION)).to_numpy()
     if len(types) and types.isin(BESIDE_GENES).all():
         counted = ", ".join(f"{number} {name}" for name, number in types.value_counts().items())
-        raise ReadError(
-            Finding("FEATURES_NOT_GENES", "var['feature_types']", GENE_EXPRESSION, counted,
-                    "Provide the part of the experiment that counted genes.")
-        )  # fmt: skip
+        raise ReadError.of(
+            "FEATURES_NOT_GENES",
+            where="var['feature_types']",
+            expected=GENE_EXPRESSION,
+            found=counted,
+            remedy="Provide the part of the experiment that counted genes.",
+        )
     if is_gene.all() or not (types == GENE_EXPRESSION).any():
         return None, ()
     counted = ", ".join(f"{number} {name}" for name, number in types[~is_gene].value_counts().items())
-    note = Finding("FEATURES_DROPPED", "var['feature_types']", GENE_EXPRESSION, counted, "They were ignored.", "info")
+    note = Finding(
+        "FEATURES_DROPPED",
+        where="var['feature_types']",
+        expected=GENE_EXPRESSION,
+        found=counted,
+        remedy="They were ignored.",
+        severity="info",
+    )
     return is_gene, (note,)

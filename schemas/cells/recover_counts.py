@@ -96,17 +96,27 @@ def recover_source(source: CellSource) -> CellSource:
     sample = source.take(rows)
     state = detect_state(sample)
     if state.name == "counts":
-        note = Finding("COUNTS_RECOVERED", source.counts_from, "values to recover counts from", "raw counts",
-                       "They are used as they are: --recover-counts (recover_counts=True) can be omitted.",
-                       "info")  # fmt: skip
+        note = Finding(
+            "COUNTS_RECOVERED",
+            where=source.counts_from,
+            expected="values to recover counts from",
+            found="raw counts",
+            remedy="They are used as they are: --recover-counts (recover_counts=True) can be omitted.",
+            severity="info",
+        )
         return RecoveredCells(source, None, note)
     _require_recoverable(state, source.counts_from)
     recovered = recover_counts(sample, state=state, cell_ids=source.cell_ids[rows])
     residue = max(recovered.residue, 1e-6)
     proof = f"in {len(rows)} sampled cells no value is farther than {residue:.1g} from a whole count"
-    note = Finding("COUNTS_RECOVERED", source.counts_from, "raw counts", state.text,
-                   f"Counts were recovered from it, as asked; {proof}, and any cell beyond {MOST_RESIDUE} is refused.",
-                   "info")  # fmt: skip
+    note = Finding(
+        "COUNTS_RECOVERED",
+        where=source.counts_from,
+        expected="raw counts",
+        found=state.text,
+        remedy=f"Counts were recovered from it, as asked; {proof}, and any cell beyond {MOST_RESIDUE} is refused.",
+        severity="info",
+    )
     return RecoveredCells(source, state, note)
 
 
@@ -121,8 +131,12 @@ class RecoveredCells(CellSource):
     def __post_init__(self) -> None:
         inner = self.source
         self.name, self.var_names, self.obs, self.var, self.uns = (
-            inner.name, inner.var_names, inner.obs, inner.var, getattr(inner, "uns", {}),
-        )  # fmt: skip
+            inner.name,
+            inner.var_names,
+            inner.obs,
+            inner.var,
+            getattr(inner, "uns", {}),
+        )
         self.counts_from = inner.counts_from if self.state is None else f"{inner.counts_from}, counts recovered"
         self.notes = (*inner.notes, self.note)
         self.others = inner.others
@@ -151,4 +165,6 @@ def _require_recoverable(state: ExpressionState, where: str) -> None:
 def _not_recoverable(where: str, state: ExpressionState, what: str, examples: tuple[str, ...]) -> CountsError:
     found = f"{state.text}; {what}" if what else state.text
     expected = "counts per N, their logarithm or root, or a multiple of counts, in every cell"
-    return CountsError(Finding("COUNTS_NOT_RECOVERABLE", where, expected, found, HAND_IN, "error", examples))
+    return CountsError.of(
+        "COUNTS_NOT_RECOVERABLE", where=where, expected=expected, found=found, remedy=HAND_IN, examples=examples
+    )

@@ -97,8 +97,12 @@ def _delimiter(first_line: str, path: Path) -> str:
         return likely[0] if likely else "\t"
     expected = "," if suffix == ".csv" else "\t"
     if expected not in there and there:
-        raise invalid_table(path, f"fields separated by {SEPARATORS[expected]}", SEPARATORS[there[0]],
-                            "Write the table again, commas for .csv and tabs for .tsv.")  # fmt: skip
+        raise invalid_table(
+            path,
+            f"fields separated by {SEPARATORS[expected]}",
+            SEPARATORS[there[0]],
+            "Write the table again, commas for .csv and tabs for .tsv.",
+        )
     return expected
 
 
@@ -121,12 +125,24 @@ def invalid_table(path: Path, expected: str, found: str, remedy: str = "") -> Re
     remedy = remedy or (
         "Keep one header of gene names, cell ids in the first column, at most one column of text after it, and numbers."
     )
-    return ReadError(Finding("TABLE_INVALID", str(path), expected, found, remedy))
+    return ReadError.of("TABLE_INVALID", where=str(path), expected=expected, found=found, remedy=remedy)
 
 
 def no_cells(path: Path) -> Finding:
-    return Finding("NO_CELLS", str(path), "at least one cell", "none", "Check how the table was written.")
+    return Finding(
+        "NO_CELLS",
+        where=str(path),
+        expected="at least one cell",
+        found="none",
+        remedy="Check how the table was written.",
+    )
 
 
 def no_genes(path: Path) -> Finding:
-    return Finding("NO_GENES", str(path), "at least one gene", "none", "Check how the table was written.")
+    return Finding(
+        "NO_GENES",
+        where=str(path),
+        expected="at least one gene",
+        found="none",
+        remedy="Check how the table was written.",
+    )

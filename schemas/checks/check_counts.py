@@ -60,11 +60,25 @@ class CountsProblems:
         found: list[Finding] = []
 
         def add(code: str, kind: str, expected: str, text: str, remedy: str) -> None:
-            found.append(Finding(code, counts_from, expected, text, remedy, "error", tuple(self.cells.get(kind, ()))))
+            found.append(
+                Finding(
+                    code,
+                    where=counts_from,
+                    expected=expected,
+                    found=text,
+                    remedy=remedy,
+                    examples=tuple(self.cells.get(kind, ())),
+                )
+            )
 
         if self.n_nan:
-            add("COUNTS_NAN", "nan", "a count for every gene", f"{self.n_nan} missing values (NaN)",
-                "Leave out genes that were not measured; a gene without counts is 0.")  # fmt: skip
+            add(
+                "COUNTS_NAN",
+                "nan",
+                "a count for every gene",
+                f"{self.n_nan} missing values (NaN)",
+                "Leave out genes that were not measured; a gene without counts is 0.",
+            )
         if self.n_infinite:
             add("COUNTS_INFINITE", "infinite", "finite counts", f"{self.n_infinite} infinite values", raw)
         if self.n_negative:
@@ -78,15 +92,29 @@ class CountsProblems:
             )
         if self.n_fractional:
             looks = looks_like or f"this looks {'log-normalised' if self.largest < 20 else 'normalised or corrected'}"
-            add("COUNTS_NOT_WHOLE", "fractional", "raw counts, that is whole numbers",
+            add(
+                "COUNTS_NOT_WHOLE",
+                "fractional",
+                "raw counts, that is whole numbers",
                 f"{self.n_fractional} values that are not whole (largest {self.largest:.4g}): {looks}",
-                raw)  # fmt: skip
+                raw,
+            )
         if self.n_large:
-            add("COUNTS_TOO_LARGE", "large", f"counts up to {LARGEST_COUNT}",
-                f"{self.n_large} values above it (largest {self.largest:.4g})", raw)  # fmt: skip
+            add(
+                "COUNTS_TOO_LARGE",
+                "large",
+                f"counts up to {LARGEST_COUNT}",
+                f"{self.n_large} values above it (largest {self.largest:.4g})",
+                raw,
+            )
         if self.n_empty:
-            add("CELL_EMPTY", "empty", "at least one count in every cell", f"{self.n_empty} cells without any",
-                "Take these cells out; nothing can be said of them.")  # fmt: skip
+            add(
+                "CELL_EMPTY",
+                "empty",
+                "at least one count in every cell",
+                f"{self.n_empty} cells without any",
+                "Take these cells out; nothing can be said of them.",
+            )
         return tuple(found)
 
 

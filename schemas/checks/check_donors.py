@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import Finding, Severity
-from .check_labels import N_EXAMPLES, numbered
+from .label_names import N_EXAMPLES, numbered
 from .label_text import as_meant, brief, shown
 from .likely_columns import columns_in_words, likely_donors
 
@@ -33,10 +33,15 @@ def donor_findings(
     found: list[Finding] = []
     if missing.any():
         found.append(
-            Finding("DONOR_MISSING", where, "a donor for every cell", f"{int(missing.sum())} cells without",
-                    "Fill the column, remove these cells, or omit --donor.", "error",
-                    tuple(map(str, obs.index[missing][:N_EXAMPLES])))
-        )  # fmt: skip
+            Finding(
+                "DONOR_MISSING",
+                where=where,
+                expected="a donor for every cell",
+                found=f"{int(missing.sum())} cells without",
+                remedy="Fill the column, remove these cells, or omit --donor.",
+                examples=tuple(map(str, obs.index[missing][:N_EXAMPLES])),
+            )
+        )
     if len(names) == 0:
         return tuple(found)
     grave: Severity = "error" if held_out else "warning"
@@ -59,52 +64,74 @@ def type_findings(
     spread = (table > 0).sum(axis=1)
     if large.sum() > 1 and (spread[large] == 1).all() and ((table[large] > 0).sum(axis=0) <= 1).all():
         yield Finding(
-            "DONOR_DOUBTFUL", where, "donors with several cell types each", "one donor for each type, and the reverse",
-            "Name the column of donors. Where each donor has one type only, donor and type cannot be separated.", grave,
-            tuple(brief(str(name)) for name in donors[:N_EXAMPLES]),
-        )  # fmt: skip
+            "DONOR_DOUBTFUL",
+            where=where,
+            expected="donors with several cell types each",
+            found="one donor for each type, and the reverse",
+            remedy="Name the column of donors. Where each donor has one type only, donor and type cannot be separated.",
+            severity=grave,
+            examples=tuple(brief(str(name)) for name in donors[:N_EXAMPLES]),
+        )
         return
     single = np.flatnonzero(large & (spread == 1))
     if len(single):
         of_donor = [(str(types[number]), str(donors[table[number].argmax()])) for number in single]
         listed = [f"{brief(name)} ({brief(donor)})" for name, donor in of_donor]
         yield Finding(
-            "TYPE_ONE_DONOR", where, "every cell type in at least two donors",
-            f"{len(single)} in one alone: {', '.join(listed[:10])}{' and more' if len(listed) > 10 else ''}",
-            "How well they are found in another donor cannot be measured; add donors, or omit --donor to split "
-            "by cells.", "warning",
-        )  # fmt: skip
+            "TYPE_ONE_DONOR",
+            where=where,
+            expected="every cell type in at least two donors",
+            found=f"{len(single)} in one alone: {', '.join(listed[:10])}{' and more' if len(listed) > 10 else ''}",
+            remedy="How well they are found in another donor cannot be measured; add donors, or omit --donor to split "
+            "by cells.",
+            severity="warning",
+        )
 
 
 def _unknown(obs: pd.DataFrame, donor: str) -> Finding:
     likely = likely_donors(obs, donor)
     there = f"{donor!r}, where obs has {columns_in_words(obs)}"
     return Finding(
-        "DONOR_COLUMN_UNKNOWN", "donor", "a column of obs",
-        there if donor not in obs.columns else f"several called {donor!r}",
-        (f"Name the column of donors, --donor {' or --donor '.join(map(repr, likely))}, or omit it."
-         if likely and donor not in obs.columns else "Name the column of donors with --donor, or omit it."),
-    )  # fmt: skip
+        "DONOR_COLUMN_UNKNOWN",
+        where="donor",
+        expected="a column of obs",
+        found=there if donor not in obs.columns else f"several called {donor!r}",
+        remedy=f"Name the column of donors, --donor {' or --donor '.join(map(repr, likely))}, or omit it."
+        if likely and donor not in obs.columns
+        else "Name the column of donors with --donor, or omit it.",
+    )
 
 
 def _number_findings(names: np.ndarray, n_cells: int, where: str, grave: Severity) -> Iterable[Finding]:
     if len(names) == 1:
         yield Finding(
-            "DONOR_ONE", where, "at least two donors, one of them to be held out", f"one: {shown(str(names[0]))}",
-            "Omit --donor to split by cells, or name the column that holds the donors.", grave,
-        )  # fmt: skip
+            "DONOR_ONE",
+            where=where,
+            expected="at least two donors, one of them to be held out",
+            found=f"one: {shown(str(names[0]))}",
+            remedy="Omit --donor to split by cells, or name the column that holds the donors.",
+            severity=grave,
+        )
     elif len(names) == n_cells:
         yield Finding(
-            "DONOR_DOUBTFUL", where, "donors with many cells each", f"as many donors as cells ({n_cells})",
-            "Name the column of donors: this one numbers cells.", grave,
-            tuple(brief(str(name)) for name in names[:N_EXAMPLES]),
-        )  # fmt: skip
+            "DONOR_DOUBTFUL",
+            where=where,
+            expected="donors with many cells each",
+            found=f"as many donors as cells ({n_cells})",
+            remedy="Name the column of donors: this one numbers cells.",
+            severity=grave,
+            examples=tuple(brief(str(name)) for name in names[:N_EXAMPLES]),
+        )
     elif len(names) * FEW_CELLS > n_cells:
         yield Finding(
-            "DONOR_DOUBTFUL", where, "donors with many cells each", f"{len(names)} donors of {n_cells} cells",
-            "Name the column of donors: this one seems to number cells.", "warning",
-            tuple(brief(str(name)) for name in names[:N_EXAMPLES]),
-        )  # fmt: skip
+            "DONOR_DOUBTFUL",
+            where=where,
+            expected="donors with many cells each",
+            found=f"{len(names)} donors of {n_cells} cells",
+            remedy="Name the column of donors: this one seems to number cells.",
+            severity="warning",
+            examples=tuple(brief(str(name)) for name in names[:N_EXAMPLES]),
+        )
 
 
 def _twins(names: np.ndarray, where: str) -> Iterable[Finding]:
@@ -115,8 +142,11 @@ def _twins(names: np.ndarray, where: str) -> Iterable[Finding]:
     twins = [group for group in groups.values() if len(group) > 1]
     if twins:
         yield Finding(
-            "DONOR_DOUBTFUL", where, "one spelling of each donor",
-            f"{len(twins)} that differ in spaces, case, underscores or look-alike characters alone",
-            "Give them one name where they are one: else the same donor is trained on and held out.", "warning",
-            tuple(" = ".join(map(shown, group)) for group in twins[:N_EXAMPLES]),
-        )  # fmt: skip
+            "DONOR_DOUBTFUL",
+            where=where,
+            expected="one spelling of each donor",
+            found=f"{len(twins)} that differ in spaces, case, underscores or look-alike characters alone",
+            remedy="Give them one name where they are one: else the same donor is trained on and held out.",
+            severity="warning",
+            examples=tuple(" = ".join(map(shown, group)) for group in twins[:N_EXAMPLES]),
+        )

@@ -68,51 +68,77 @@ class MatrixWatch:
         if not self._n_repeated:
             return []
         return [
-            Finding("ENTRIES_DUPLICATED", self._source.counts_from, "one value for each cell and gene",
-                    f"{self._n_repeated} values stored in several parts",
-                    "The parts are summed, as SciPy does; adata.X.sum_duplicates() stores the sums.", "warning")
-        ]  # fmt: skip
+            Finding(
+                "ENTRIES_DUPLICATED",
+                where=self._source.counts_from,
+                expected="one value for each cell and gene",
+                found=f"{self._n_repeated} values stored in several parts",
+                remedy="The parts are summed, as SciPy does; adata.X.sum_duplicates() stores the sums.",
+                severity="warning",
+            )
+        ]
 
     def _genes(self) -> list[Finding]:
         empty = self._in_cells == 0
         if self._source.n_obs < ENOUGH_CELLS or not empty.any() or empty.mean() < MOST_EMPTY:
             return []
         return [
-            Finding("GENES_EMPTY", "var_names", "genes with a count in some cell",
-                    f"{int(empty.sum())} of {len(empty)} without any",
-                    "Nothing needs to be done: zero counts are a measurement. Check how the file was joined if you "
-                    "expected others.", "info", tuple(map(str, self._source.var_names[empty][:N_EXAMPLES])))
-        ]  # fmt: skip
+            Finding(
+                "GENES_EMPTY",
+                where="var_names",
+                expected="genes with a count in some cell",
+                found=f"{int(empty.sum())} of {len(empty)} without any",
+                remedy="Nothing needs to be done: zero counts are a measurement. Check how the file was joined if you "
+                "expected others.",
+                severity="info",
+                examples=tuple(map(str, self._source.var_names[empty][:N_EXAMPLES])),
+            )
+        ]
 
     def _cells(self) -> list[Finding]:
         found = []
         n_cells = self._source.n_obs
         if n_cells == 1:
             found.append(
-                Finding("CELL_ONE", self._source.name, "several cells", "one",
-                        "Nothing needs to be done. Whether values are counts was judged from this cell alone.", "info")
-            )  # fmt: skip
+                Finding(
+                    "CELL_ONE",
+                    where=self._source.name,
+                    expected="several cells",
+                    found="one",
+                    remedy="Nothing needs to be done. Whether values are counts was judged from this cell alone.",
+                    severity="info",
+                )
+            )
         ids = self._source.cell_ids
         if self._shares:
             dying = np.concatenate(self._shares) > MOST_MITOCHONDRIAL
             if dying.sum() > MANY_CELLS * n_cells:
                 found.append(
-                    Finding("CELLS_MITOCHONDRIAL", self._source.counts_from,
-                            f"few cells with over {MOST_MITOCHONDRIAL:.0%} of their counts from mitochondria",
-                            f"{int(dying.sum())} of {n_cells}",
-                            "Remove dying cells: sc.pp.calculate_qc_metrics, then adata = adata[keep].", "warning",
-                            tuple(map(str, ids[dying][:N_EXAMPLES])))
-                )  # fmt: skip
+                    Finding(
+                        "CELLS_MITOCHONDRIAL",
+                        where=self._source.counts_from,
+                        expected=f"few cells with over {MOST_MITOCHONDRIAL:.0%} of their counts from mitochondria",
+                        found=f"{int(dying.sum())} of {n_cells}",
+                        remedy="Remove dying cells: sc.pp.calculate_qc_metrics, then adata = adata[keep].",
+                        severity="warning",
+                        examples=tuple(map(str, ids[dying][:N_EXAMPLES])),
+                    )
+                )
         totals = np.concatenate(self._totals) if self._totals else np.zeros(0)
         outliers = deep_outliers(totals) if n_cells >= ENOUGH_CELLS else np.zeros(n_cells, dtype=bool)
         if outliers.any():
             found.append(
-                Finding("CELLS_LIKE_DOUBLETS", self._source.counts_from, "totals of single cells",
-                        f"{int(outliers.sum())} of {n_cells} cells far above the others (over "
-                        f"{totals[~outliers].max():.0f}; the median is {np.median(totals):.0f})",
-                        "They may be doublets, or large cells: look at them with a detector such as "
-                        "sc.pp.scrublet.", "info", tuple(map(str, ids[outliers][:N_EXAMPLES])))
-            )  # fmt: skip
+                Finding(
+                    "CELLS_LIKE_DOUBLETS",
+                    where=self._source.counts_from,
+                    expected="totals of single cells",
+                    found=f"{int(outliers.sum())} of {n_cells} cells far above the others (over "
+                    f"{totals[~outliers].max():.0f}; the median is {np.median(totals):.0f})",
+                    remedy="They may be doublets, or large cells: look at them with a detector such as sc.pp.scrublet.",
+                    severity="info",
+                    examples=tuple(map(str, ids[outliers][:N_EXAMPLES])),
+                )
+            )
         return found
 
 
@@ -133,7 +159,13 @@ def subset_findings(source: CellSource) -> tuple[Finding, ...]:
         return ()
     why = "all marked highly_variable" if is_marked else "fewer than a whole transcriptome has"
     return (
-        Finding("GENES_SUBSET", "var_names", "all genes that were measured", f"{source.n_vars} genes, {why}",
-                "Provide the file from before genes were taken out, or name the column of each cell's total count: "
-                "--library-size OBS_COLUMN (library_size=).", "warning"),
-    )  # fmt: skip
+        Finding(
+            "GENES_SUBSET",
+            where="var_names",
+            expected="all genes that were measured",
+            found=f"{source.n_vars} genes, {why}",
+            remedy="Provide the file from before genes were taken out, or name the column of each cell's total count: "
+            "--library-size OBS_COLUMN (library_size=).",
+            severity="warning",
+        ),
+    )

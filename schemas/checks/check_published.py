@@ -28,24 +28,34 @@ TOO_GENERAL = ("CL:0000255", "CL:0000257", "CL:0000548")
 FIELDS: dict[str, tuple[str, str]] = {
     "assay_ontology_term_id": (r"EFO:\d{7}", "a term of EFO, such as EFO:0009922 for 10x 3' v3"),
     "cell_type_ontology_term_id": (
-        r"(CL:\d{7}|(WBbt|ZFA|FBbt):\d{7,8}|unknown)", "a term of the Cell Ontology, such as CL:0000236, or unknown"),
+        r"(CL:\d{7}|(WBbt|ZFA|FBbt):\d{7,8}|unknown)",
+        "a term of the Cell Ontology, such as CL:0000236, or unknown",
+    ),
     "development_stage_ontology_term_id": (
         r"((HsapDv|MmusDv|UBERON|ZFS|WBls|FBdv):\d{7,8}|unknown)",
-        "a term of HsapDv (human), MmusDv (mouse) or another stage ontology, or unknown"),
+        "a term of HsapDv (human), MmusDv (mouse) or another stage ontology, or unknown",
+    ),
     "disease_ontology_term_id": (
-        r"(PATO:0000461|MONDO:\d{7})", "PATO:0000461 (normal), or terms of MONDO in ascending order joined by ' || '"),
+        r"(PATO:0000461|MONDO:\d{7})",
+        "PATO:0000461 (normal), or terms of MONDO in ascending order joined by ' || '",
+    ),
     "donor_id": (r".*\S.*", "a name for each donor"),
     "is_primary_data": (r"(True|False)", "True or False, as bool"),
     "self_reported_ethnicity_ontology_term_id": (
         r"(HANCESTRO:\d{4}|unknown|na)",
-        "terms of HANCESTRO in ascending order joined by ' || ', unknown, or na for another organism than human"),
+        "terms of HANCESTRO in ascending order joined by ' || ', unknown, or na for another organism than human",
+    ),
     "sex_ontology_term_id": (
-        r"(PATO:0000383|PATO:0000384|PATO:0001340|unknown)", "PATO:0000383 (female), PATO:0000384 (male) or unknown"),
+        r"(PATO:0000383|PATO:0000384|PATO:0001340|unknown)",
+        "PATO:0000383 (female), PATO:0000384 (male) or unknown",
+    ),
     "suspension_type": (r"(cell|nucleus|na)", "cell, nucleus or na"),
     "tissue_ontology_term_id": (
-        r"((UBERON|CL|WBbt|ZFA|FBbt):\d{7,8})", "a term of UBERON, such as UBERON:0000178 for blood"),
+        r"((UBERON|CL|WBbt|ZFA|FBbt):\d{7,8})",
+        "a term of UBERON, such as UBERON:0000178 for blood",
+    ),
     "tissue_type": (r"(tissue|organoid|cell culture)", "tissue, organoid or cell culture"),
-}  # fmt: skip
+}
 """What `obs` must have: the form of each value, and how to say it."""
 SEVERAL = ("disease_ontology_term_id", "self_reported_ethnicity_ontology_term_id")
 UNS = {
@@ -84,10 +94,12 @@ def _missing_fields(obs: pd.DataFrame, var: pd.DataFrame, facts: AnndataFacts) -
             first = names[0]
             form = FIELDS[first][1] if where == "obs" else UNS.get(first, "False, and True for genes zeroed in X")
             yield Finding(
-                "SCHEMA_FIELD_MISSING", where, f"the {n_needed} fields of {SCHEMA}" if n_needed > 1 else first,
-                f"{len(names)} missing: {', '.join(names)}",
-                f"Add them: adata.{where}[{first!r}] = ... ({form}).",
-            )  # fmt: skip
+                "SCHEMA_FIELD_MISSING",
+                where=where,
+                expected=f"the {n_needed} fields of {SCHEMA}" if n_needed > 1 else first,
+                found=f"{len(names)} missing: {', '.join(names)}",
+                remedy=f"Add them: adata.{where}[{first!r}] = ... ({form}).",
+            )
 
 
 def _values(obs: pd.DataFrame, name: str, organism: str) -> Iterable[Finding]:
@@ -98,8 +110,13 @@ def _values(obs: pd.DataFrame, name: str, organism: str) -> Iterable[Finding]:
     if name == "is_primary_data":
         if not pd.api.types.is_bool_dtype(values.dtype):
             column = f"adata.obs[{name!r}]"
-            yield _invalid(name, "True or False, as bool", "values of another type",
-                           f"{column} = {column}.astype(str).str.lower() == 'true'.", ())  # fmt: skip
+            yield _invalid(
+                name,
+                "True or False, as bool",
+                "values of another type",
+                f"{column} = {column}.astype(str).str.lower() == 'true'.",
+                (),
+            )
         return
     form, words = _form(name, organism)
     n_missing = int(values.isna().sum())
@@ -108,13 +125,23 @@ def _values(obs: pd.DataFrame, name: str, organism: str) -> Iterable[Finding]:
     if n_missing or wrong:
         n_cells = n_missing + int(distinct.isin(wrong).sum())
         unknown = "'unknown'" if "unknown" in form else "the right term"
-        yield _invalid(name, words, f"{n_cells} cells with another value" + (f", {n_missing} of them without any" if
-                       n_missing else ""), f"Replace them: adata.obs[{name!r}] = adata.obs[{name!r}].replace({{...}}), "
-                       f"or {unknown} where it is not known.", tuple(map(shown, wrong[:N_EXAMPLES])))  # fmt: skip
+        yield _invalid(
+            name,
+            words,
+            f"{n_cells} cells with another value" + (f", {n_missing} of them without any" if n_missing else ""),
+            f"Replace them: adata.obs[{name!r}] = adata.obs[{name!r}].replace({{...}}), "
+            f"or {unknown} where it is not known.",
+            tuple(map(shown, wrong[:N_EXAMPLES])),
+        )
     general = sorted(set(distinct) & set(TOO_GENERAL)) if name == "cell_type_ontology_term_id" else []
     if general:
-        yield _invalid(name, "terms that name a cell type", "terms for any cell", "Use a narrower term, or unknown.",
-                       tuple(general))  # fmt: skip
+        yield _invalid(
+            name,
+            "terms that name a cell type",
+            "terms for any cell",
+            "Use a narrower term, or unknown.",
+            tuple(general),
+        )
 
 
 def _form(name: str, organism: str) -> tuple[str, str]:
@@ -137,7 +164,9 @@ def _fits(text: str, form: str, *, several: bool) -> bool:
 
 
 def _invalid(name: str, expected: str, found: str, remedy: str, examples: tuple[str, ...]) -> Finding:
-    return Finding("SCHEMA_VALUE_INVALID", f"obs[{name!r}]", expected, found, remedy, "error", examples)
+    return Finding(
+        "SCHEMA_VALUE_INVALID", where=f"obs[{name!r}]", expected=expected, found=found, remedy=remedy, examples=examples
+    )
 
 
 def _uns_values(facts: AnndataFacts) -> Iterable[Finding]:
@@ -145,8 +174,13 @@ def _uns_values(facts: AnndataFacts) -> Iterable[Finding]:
     for key, form in forms.items():
         if key in facts.uns and not re.fullmatch(form, facts.uns[key] or ""):
             found = shown(facts.uns[key] or "") if facts.uns[key] is not None else "something other than text"
-            yield Finding("SCHEMA_VALUE_INVALID", f"uns[{key!r}]", UNS[key], found,
-                          f"Set it: adata.uns[{key!r}] = '...'.")  # fmt: skip
+            yield Finding(
+                "SCHEMA_VALUE_INVALID",
+                where=f"uns[{key!r}]",
+                expected=UNS[key],
+                found=found,
+                remedy=f"Set it: adata.uns[{key!r}] = '...'.",
+            )
 
 
 def _gene_ids(var: pd.DataFrame, var_names: np.ndarray, organism: str) -> Iterable[Finding]:
@@ -159,15 +193,25 @@ def _gene_ids(var: pd.DataFrame, var_names: np.ndarray, organism: str) -> Iterab
             if versioned > len(wrong) / 2
             else f"Name genes by their ids: {_ids_of(var)}."
         )
-        yield Finding("SCHEMA_GENE_IDS", "var_names", "Ensembl ids without version, of the organism of uns",
-                      f"{len(wrong)} of {len(var_names)} other names", mend, "error",
-                      tuple(shown(name) for name in wrong[:N_EXAMPLES]))  # fmt: skip
+        yield Finding(
+            "SCHEMA_GENE_IDS",
+            where="var_names",
+            expected="Ensembl ids without version, of the organism of uns",
+            found=f"{len(wrong)} of {len(var_names)} other names",
+            remedy=mend,
+            examples=tuple(shown(name) for name in wrong[:N_EXAMPLES]),
+        )
     names = pd.Index(np.asarray(var_names, dtype=object))
     if not names.is_unique:
         repeated = names[names.duplicated()].unique()
-        yield Finding("SCHEMA_GENE_IDS", "var_names", "each gene once", f"{len(repeated)} that occur more than once",
-                      "Sum or remove the copies.", "error", tuple(shown(str(name)) for name in
-                                                                    repeated[:N_EXAMPLES]))  # fmt: skip
+        yield Finding(
+            "SCHEMA_GENE_IDS",
+            where="var_names",
+            expected="each gene once",
+            found=f"{len(repeated)} that occur more than once",
+            remedy="Sum or remove the copies.",
+            examples=tuple(shown(str(name)) for name in repeated[:N_EXAMPLES]),
+        )
 
 
 def _ids_of(var: pd.DataFrame) -> str:
@@ -182,9 +226,13 @@ def _embeddings(n_cells: int, facts: AnndataFacts) -> Iterable[Finding]:
     named = [embedding for embedding in facts.embeddings if EMBEDDING.fullmatch(embedding.name)]
     if not named:
         there = ", ".join(brief(embedding.name) for embedding in facts.embeddings[:N_EXAMPLES]) or "none"
-        yield Finding("SCHEMA_EMBEDDING_INVALID", "obsm", "an embedding called X_ and a name, such as X_umap", there,
-                      "Compute one: sc.tl.umap(adata), or rename it: "
-                      "adata.obsm['X_umap'] = adata.obsm.pop('umap').")  # fmt: skip
+        yield Finding(
+            "SCHEMA_EMBEDDING_INVALID",
+            where="obsm",
+            expected="an embedding called X_ and a name, such as X_umap",
+            found=there,
+            remedy="Compute one: sc.tl.umap(adata), or rename it: adata.obsm['X_umap'] = adata.obsm.pop('umap').",
+        )
     for embedding in named:
         is_array = embedding.kind in tuple("fiu")
         faults = [
@@ -199,9 +247,13 @@ def _embeddings(n_cells: int, facts: AnndataFacts) -> Iterable[Finding]:
             if is_fault
         ]
         if faults:
-            yield Finding("SCHEMA_EMBEDDING_INVALID", f"obsm[{brief(embedding.name)!r}]",
-                          "an array of finite numbers, cells x 2 or more", "; ".join(faults),
-                          f"Compute it again, or remove it: del adata.obsm[{brief(embedding.name)!r}].")  # fmt: skip
+            yield Finding(
+                "SCHEMA_EMBEDDING_INVALID",
+                where=f"obsm[{brief(embedding.name)!r}]",
+                expected="an array of finite numbers, cells x 2 or more",
+                found="; ".join(faults),
+                remedy=f"Compute it again, or remove it: del adata.obsm[{brief(embedding.name)!r}].",
+            )
 
 
 def _storage(facts: AnndataFacts, share_of_zeros: float | None) -> Iterable[Finding]:
@@ -210,9 +262,18 @@ def _storage(facts: AnndataFacts, share_of_zeros: float | None) -> Iterable[Find
         return
     place = "adata.raw.X" if counts.where == "raw.X" else "adata.X"
     if counts.dtype != "float32":
-        yield Finding("SCHEMA_MATRIX_STORAGE", counts.where, "raw counts stored as float32", counts.dtype,
-                      f"Convert them: {place}.astype('float32').")  # fmt: skip
+        yield Finding(
+            "SCHEMA_MATRIX_STORAGE",
+            where=counts.where,
+            expected="raw counts stored as float32",
+            found=counts.dtype,
+            remedy=f"Convert them: {place}.astype('float32').",
+        )
     if counts.layout != "csr" and share_of_zeros is not None and share_of_zeros >= 0.5:
-        yield Finding("SCHEMA_MATRIX_STORAGE", counts.where, "CSR for a matrix of which half or more is zero",
-                      f"{counts.layout}, {share_of_zeros:.0%} of it zero",
-                      f"Convert it: scipy.sparse.csr_matrix({place}).")  # fmt: skip
+        yield Finding(
+            "SCHEMA_MATRIX_STORAGE",
+            where=counts.where,
+            expected="CSR for a matrix of which half or more is zero",
+            found=f"{counts.layout}, {share_of_zeros:.0%} of it zero",
+            remedy=f"Convert it: scipy.sparse.csr_matrix({place}).",
+        )

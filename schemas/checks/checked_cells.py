@@ -147,10 +147,13 @@ class CheckedCells:
         """Raise `InputError` when any chunk had a problem. Call it when all chunks were recorded."""
         if self._n_seen != self.source.n_obs:
             # Cells that were never seen must not be answered for.
-            raise ReadError(
-                Finding("FILE_UNREADABLE", self.source.name, f"{self.source.n_obs} cells, as many as it has ids",
-                        f"values of {self._n_seen}", "Write the file again from its source.")
-            )  # fmt: skip
+            raise ReadError.of(
+                "FILE_UNREADABLE",
+                where=self.source.name,
+                expected=f"{self.source.n_obs} cells, as many as it has ids",
+                found=f"values of {self._n_seen}",
+                remedy="Write the file again from its source.",
+            )
         notes = raise_if_refused([*self._recorded_findings(), *self._sizes.findings()])
         self.notes = (*self.notes, *(note for note in notes if note not in self.notes))
 
@@ -169,10 +172,10 @@ class CheckedCells:
             findings.append(
                 Finding(
                     "LIBRARY_SIZE_INVALID",
-                    "library_size",
-                    "at least the sum of the cell's counts",
-                    f"{len(self._library_problems)} cells whose library size is below it",
-                    "Give the total over all genes measured, before any gene was taken out.",
+                    where="library_size",
+                    expected="at least the sum of the cell's counts",
+                    found=f"{len(self._library_problems)} cells whose library size is below it",
+                    remedy="Give the total over all genes measured, before any gene was taken out.",
                     examples=tuple(self._library_problems[:N_EXAMPLES]),
                 )
             )
@@ -185,8 +188,9 @@ class CheckedCells:
         sample = self._samples[0] if len(self._samples) == 1 else sp.vstack(self._samples, format="csr")
         if problems.n_cells_changed:
             offenders = np.array(problems.offenders)
-            looks = look_at(self.source, sample, offenders=offenders, n_wrong=problems.n_cells_changed,
-                            to_train=self._to_train)  # fmt: skip
+            looks = look_at(
+                self.source, sample, offenders=offenders, n_wrong=problems.n_cells_changed, to_train=self._to_train
+            )
             return list(problems.findings(where, looks_like=looks.text, remedy=looks.remedy))
         found = list(problems.findings(where))
         odd = problems.n_nan or problems.n_infinite or problems.n_large
@@ -219,9 +223,25 @@ def size_findings(source: CellSource) -> tuple[Finding, ...]:
     """Errors of an input without cells or without genes."""
     found = []
     if source.n_obs == 0:
-        found.append(Finding("NO_CELLS", source.name, "at least one cell", "none", "Check how the file was subset."))
+        found.append(
+            Finding(
+                "NO_CELLS",
+                where=source.name,
+                expected="at least one cell",
+                found="none",
+                remedy="Check how the file was subset.",
+            )
+        )
     if source.n_vars == 0:
-        found.append(Finding("NO_GENES", source.name, "at least one gene", "none", "Check how the file was subset."))
+        found.append(
+            Finding(
+                "NO_GENES",
+                where=source.name,
+                expected="at least one gene",
+                found="none",
+                remedy="Check how the file was subset.",
+            )
+        )
     return tuple(found)
 
 
@@ -234,10 +254,10 @@ def id_findings(cell_ids: np.ndarray) -> tuple[Finding, ...]:
     return (
         Finding(
             "CELL_ID_DUPLICATE",
-            "cell_id",
-            "a unique id for every cell",
-            f"{len(repeated)} ids that occur more than once",
-            "Make them unique: adata.obs_names_make_unique(), or put the batch before each barcode.",
+            where="cell_id",
+            expected="a unique id for every cell",
+            found=f"{len(repeated)} ids that occur more than once",
+            remedy="Make them unique: adata.obs_names_make_unique(), or put the batch before each barcode.",
             examples=tuple(map(str, repeated[:N_EXAMPLES])),
         ),
     )

@@ -78,9 +78,7 @@ class CheckReport:
 def require_profile(name: str) -> None:
     """Raise `ParameterError` for a profile that there is none of."""
     if name not in PROFILES:
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", "profile", "query, train or publish", repr(name), "Name one of them.")
-        )
+        raise ParameterError.not_a_choice("profile", choices="query, train or publish", found=repr(name))
 
 
 def gravest_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -108,8 +106,13 @@ def check_anndata(
             layer = RAW
         source = cells_from_anndata(adata, layer=layer)
     except InputError as error:
-        told = labelled_findings(adata.obs, label=label or "cell_type", donor=donor, min_cells=min_cells,
-                                 held_out=donor is not None) if profile == "train" else ()  # fmt: skip
+        told = (
+            labelled_findings(
+                adata.obs, label=label or "cell_type", donor=donor, min_cells=min_cells, held_out=donor is not None
+            )
+            if profile == "train"
+            else ()
+        )
         return CheckReport(None, None, gravest_first((*error.findings, *told)), profile)
     return check_cells(
         source,
@@ -143,10 +146,13 @@ def check_cells(
     """
     require_profile(profile)
     if profile == "publish" and facts is None:
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", "facts", "what a published AnnData has beside its cells", "nothing",
-                    "Use check_anndata, or facts_of_h5ad.")
-        )  # fmt: skip
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where="facts",
+            expected="what a published AnnData has beside its cells",
+            found="nothing",
+            remedy="Use check_anndata, or facts_of_h5ad.",
+        )
     found: list[Finding] = []
     if profile == "train" or (profile == "publish" and label is not None):
         found += labelled_findings(
@@ -182,5 +188,7 @@ def _published(source: CellSource, facts: AnndataFacts, var: pd.DataFrame) -> li
             n_values += chunk.X.nnz
     size = source.n_obs * source.n_vars
     zeros = 1 - n_values / size if n_values and size else None
-    return [*published_findings(source.obs, var, source.var_names, facts, share_of_zeros=zeros),
-            *watch.findings(source)]  # fmt: skip
+    return [
+        *published_findings(source.obs, var, source.var_names, facts, share_of_zeros=zeros),
+        *watch.findings(source),
+    ]

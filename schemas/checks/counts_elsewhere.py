@@ -67,8 +67,11 @@ def look_at(
     if state.name == "mixed" and state.part is not None:
         text = f"{n_wrong} of {source.n_obs} cells look like {state.part.text}, the others like whole counts"
         state = replace(state, text=text)
-    return Looks(state, state.text if state.name == "mixed" else f"this looks like {state.text}",
-                 remedy(source, state, to_train=to_train))  # fmt: skip
+    return Looks(
+        state,
+        state.text if state.name == "mixed" else f"this looks like {state.text}",
+        remedy(source, state, to_train=to_train),
+    )
 
 
 def remedy(source: CellSource, state: ExpressionState, *, to_train: bool = False) -> str:

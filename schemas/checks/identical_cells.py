@@ -41,8 +41,12 @@ class IdenticalCells:
             return ()
         ids = source.cell_ids
         return (
-            Finding("CELLS_IDENTICAL", source.counts_from, "cells that differ in their counts",
-                    f"{self._n_copies} cells with exactly the counts of another",
-                    "Remove the copies. They come from joining a file with itself or with a part of it.", "error",
-                    tuple(f"{ids[second]} = {ids[first]}" for first, second in self._pairs)),
-        )  # fmt: skip
+            Finding(
+                "CELLS_IDENTICAL",
+                where=source.counts_from,
+                expected="cells that differ in their counts",
+                found=f"{self._n_copies} cells with exactly the counts of another",
+                remedy="Remove the copies. They come from joining a file with itself or with a part of it.",
+                examples=tuple(f"{ids[second]} = {ids[first]}" for first, second in self._pairs),
+            ),
+        )

@@ -39,11 +39,17 @@ class LibrarySizeWatch:
             return []
         low, high = self._expected
         return [
-            Finding("LIBRARY_SIZE_UNUSUAL", "library_size", f"totals of {low:.0f} to {high:.0f}, as of training cells",
-                    f"{number} of {self._n_cells} cells {word} that",
-                    "Check that these are the totals over all genes measured; cells of another depth are called less "
-                    "reliably.", "warning")
-        ]  # fmt: skip
+            Finding(
+                "LIBRARY_SIZE_UNUSUAL",
+                where="library_size",
+                expected=f"totals of {low:.0f} to {high:.0f}, as of training cells",
+                found=f"{number} of {self._n_cells} cells {word} that",
+                remedy="Check that these are the totals over all genes measured; cells of another depth are "
+                "called less "
+                "reliably.",
+                severity="warning",
+            )
+        ]
 
 
 def summing_findings(source: CellSource, n_genes_trained: int) -> tuple[Finding, ...]:
@@ -53,10 +59,11 @@ def summing_findings(source: CellSource, n_genes_trained: int) -> tuple[Finding,
     return (
         Finding(
             "LIBRARY_SIZE_NEEDED",
-            "library_size",
-            f"library sizes, or at least {MIN_GENES_SHARE:.0%} of the {n_genes_trained} genes that training measured",
-            f"{source.n_vars} genes and no library sizes",
-            "Give each cell's total count over all genes: --library-size OBS_COLUMN, library_size= in Python, "
+            where="library_size",
+            expected=f"library sizes, or at least {MIN_GENES_SHARE:.0%} of the {n_genes_trained} genes that "
+            "training measured",
+            found=f"{source.n_vars} genes and no library sizes",
+            remedy="Give each cell's total count over all genes: --library-size OBS_COLUMN, library_size= in Python, "
             "library_size in JSON.",
         ),
     )
@@ -75,18 +82,23 @@ def given_library_size(
             return None, (
                 Finding(
                     "LIBRARY_SIZE_COLUMN_UNKNOWN",
-                    "library_size",
-                    "a column of obs",
-                    f"{library_size!r}, where obs has {columns}",
-                    "Name the column that holds each cell's total count.",
+                    where="library_size",
+                    expected="a column of obs",
+                    found=f"{library_size!r}, where obs has {columns}",
+                    remedy="Name the column that holds each cell's total count.",
                 ),
             )
         column = source.obs[library_size]
         if isinstance(column, pd.DataFrame):
             return None, (
-                Finding("LIBRARY_SIZE_INVALID", where, "one column of that name", f"{column.shape[1]} columns",
-                        "Rename one of them, or pass the numbers themselves."),
-            )  # fmt: skip
+                Finding(
+                    "LIBRARY_SIZE_INVALID",
+                    where=where,
+                    expected="one column of that name",
+                    found=f"{column.shape[1]} columns",
+                    remedy="Rename one of them, or pass the numbers themselves.",
+                ),
+            )
         values = pd.to_numeric(column.astype(object), errors="coerce").to_numpy(dtype=np.float64)
     else:
         where = "library_size"
@@ -98,9 +110,14 @@ def given_library_size(
         values = pd.to_numeric(given.astype(object), errors="coerce").to_numpy(dtype=np.float64)
         if len(values) != source.n_obs:
             return None, (
-                Finding("LIBRARY_SIZE_INVALID", where, f"one value for each of the {source.n_obs} cells",
-                        f"{len(values)} values", "Give the total count of every cell, in the order of the cells."),
-            )  # fmt: skip
+                Finding(
+                    "LIBRARY_SIZE_INVALID",
+                    where=where,
+                    expected=f"one value for each of the {source.n_obs} cells",
+                    found=f"{len(values)} values",
+                    remedy="Give the total count of every cell, in the order of the cells.",
+                ),
+            )
     # The graphs take float32: what it cannot hold would become infinite.
     wrong = ~((values > 0) & (values <= np.finfo(np.float32).max))
     if not wrong.any():
@@ -108,10 +125,10 @@ def given_library_size(
     return None, (
         Finding(
             "LIBRARY_SIZE_INVALID",
-            where,
-            "positive, finite totals",
-            f"{int(wrong.sum())} cells with a value that is missing, zero, negative or infinite",
-            "Give each cell's total count over all genes measured.",
+            where=where,
+            expected="positive, finite totals",
+            found=f"{int(wrong.sum())} cells with a value that is missing, zero, negative or infinite",
+            remedy="Give each cell's total count over all genes measured.",
             examples=tuple(map(str, source.cell_ids[wrong][:N_EXAMPLES])),
         ),
     )

@@ -33,11 +33,11 @@ def transposed_findings(source: CellSource, panel: GenePanel | None = None) -> t
     return (
         Finding(
             "MATRIX_TRANSPOSED",
-            "obs_names",
-            "cells as rows and genes as columns",
-            f"genes as rows: {len(ids)} x {len(names)}"
+            where="obs_names",
+            expected="cells as rows and genes as columns",
+            found=f"genes as rows: {len(ids)} x {len(names)}"
             + (f", {len(genes)} of the model's genes among the cell ids" if len(genes) else ""),
-            "Transpose it: adata = adata.T.",
+            remedy="Transpose it: adata = adata.T.",
             examples=tuple(map(str, examples[:5])),
         ),
     )

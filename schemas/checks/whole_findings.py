@@ -24,10 +24,10 @@ def whole_findings(source: CellSource, sample: sp.csr_matrix, *, to_train: bool 
     return (
         Finding(
             "COUNTS_ONE_DEPTH" if is_warning else "COUNTS_NOT_RAW",
-            source.counts_from,
-            "raw counts",
-            f"whole numbers that are not counts: {looks.text}{evidence}",
-            looks.remedy,
-            "warning" if is_warning else "error",
+            where=source.counts_from,
+            expected="raw counts",
+            found=f"whole numbers that are not counts: {looks.text}{evidence}",
+            remedy=looks.remedy,
+            severity="warning" if is_warning else "error",
         ),
     )

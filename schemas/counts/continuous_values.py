@@ -50,8 +50,12 @@ def judge_without_steps(X: sp.csr_matrix) -> ExpressionState:
     filled = len(data) / (X.shape[0] * X.shape[1])
     largest = float(data.max())
     if largest <= 1 and _genes_reach_one(X):
-        return ExpressionState("min_max", "values scaled gene by gene to 0 to 1", "likely",
-                               evidence=("the largest value of genes is exactly 1",))  # fmt: skip
+        return ExpressionState(
+            "min_max",
+            "values scaled gene by gene to 0 to 1",
+            "likely",
+            evidence=("the largest value of genes is exactly 1",),
+        )
     if filled >= DENSE:
         evidence = f"{filled:.0%} of all values are above zero"
         return ExpressionState("imputed", "smoothed or imputed values, without zeros", "likely", evidence=(evidence,))
@@ -64,8 +68,12 @@ def judge_without_steps(X: sp.csr_matrix) -> ExpressionState:
             kind: StateName = "total_per" if name == "none" else "transformed_total_per"
             return ExpressionState(kind, text, "certain", transform=name, per=total, evidence=(evidence,))
     if _unit_variance(X):
-        return ExpressionState("scaled", "values divided by each gene's standard deviation", "likely",
-                               evidence=("genes have a standard deviation of 1",))  # fmt: skip
+        return ExpressionState(
+            "scaled",
+            "values divided by each gene's standard deviation",
+            "likely",
+            evidence=("genes have a standard deviation of 1",),
+        )
     tail = largest / float(np.median(data))
     if tail >= HEAVY_TAIL:
         evidence = f"fractions on a linear scale (largest {largest:.4g}, median {np.median(data):.3g})"

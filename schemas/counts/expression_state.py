@@ -111,7 +111,8 @@ def _stepped_state(X: sp.csr_matrix, transform: Transform, steps: CountSteps) ->
             return replace(state, name="counts_transformed", text=log_in_words(transform, "counts"), factor=1.0)
         factor = float(f"{middle:.4g}")
         text = log_in_words(transform, f"counts x {factor:g}")
-        return replace(state, name="counts_times" if transform == "none" else "counts_transformed", text=text,
-                       factor=factor)  # fmt: skip
+        return replace(
+            state, name="counts_times" if transform == "none" else "counts_transformed", text=text, factor=factor
+        )
     text = log_in_words(transform, per_in_words(total))
     return replace(state, name="counts_per" if transform == "none" else "transformed_counts_per", text=text, per=total)

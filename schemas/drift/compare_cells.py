@@ -95,9 +95,15 @@ def _described(name: str, within: CellsWithinTypes) -> Measure:
 def _judged(measure: Measure, effect: float, severity: Severity, n_cells: int) -> Measure:
     few = n_cells < FEWEST_CELLS
     return Measure(
-        measure.name, measure.observed, measure.expected, effect, measure.ks, None if few else severity,
-        measure.is_fault, f"fewer than {FEWEST_CELLS} cells" if few else None,
-    )  # fmt: skip
+        measure.name,
+        measure.observed,
+        measure.expected,
+        effect,
+        measure.ks,
+        None if few else severity,
+        measure.is_fault,
+        f"fewer than {FEWEST_CELLS} cells" if few else None,
+    )
 
 
 def _ratio(name: str, within: CellsWithinTypes, limits: Mapping[str, Limits]) -> Measure:

@@ -51,9 +51,11 @@ def limits_of(profile: ReferenceProfile) -> dict[str, Limits]:
         largest = max(sizes)
         twice = largest**2 if name in RATIOS else 2 * largest
         found[name] = Limits(
-            limits.effect, max(limits.moved, largest), max(limits.far, twice) if largest > limits.moved else limits.far,
+            limits.effect,
+            max(limits.moved, largest),
+            max(limits.far, twice) if largest > limits.moved else limits.far,
             largest,
-        )  # fmt: skip
+        )
     return found
 
 

@@ -19,9 +19,18 @@ from .resolve_gene_names import current_symbols
 
 ID_COLUMNS = ("gene_ids", "gene_id", "ensembl_id", "ensembl_gene_id", "ensembl", "feature_id", "entrez_id", "entrez")
 SYMBOL_COLUMNS = (
-    "feature_name", "gene_symbols", "gene_symbol", "gene_name", "gene_names", "gene_short_name", "symbol", "symbols",
-    "hgnc_symbol", "mgi_symbol", "gene",
-)  # fmt: skip
+    "feature_name",
+    "gene_symbols",
+    "gene_symbol",
+    "gene_name",
+    "gene_names",
+    "gene_short_name",
+    "symbol",
+    "symbols",
+    "hgnc_symbol",
+    "mgi_symbol",
+    "gene",
+)
 """Columns of `var`, in lower case, in which files keep what is not in `var_names`."""
 VAR_NAMES = "var_names"
 

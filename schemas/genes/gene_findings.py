@@ -14,12 +14,12 @@ def mapped_note(where: str, result: MappedGenes) -> Finding:
     lost = f"; {len(result.lost):,} names are in no table" if result.lost else ""
     return Finding(
         "GENES_MAPPED",
-        where,
-        "the model's own names of its genes",
-        f"{len(result.mapped):,} other names of them: {ways}{lost}",
-        f"They were mapped with {RELEASE}; nothing needs to be done.",
-        "info",
-        tuple(f"{name} = {symbol}" for name, symbol, _ in result.mapped[:N_EXAMPLES]),
+        where=where,
+        expected="the model's own names of its genes",
+        found=f"{len(result.mapped):,} other names of them: {ways}{lost}",
+        remedy=f"They were mapped with {RELEASE}; nothing needs to be done.",
+        severity="info",
+        examples=tuple(f"{name} = {symbol}" for name, symbol, _ in result.mapped[:N_EXAMPLES]),
     )
 
 
@@ -27,13 +27,13 @@ def ambiguous_note(where: str, ambiguous: tuple[AmbiguousName, ...]) -> Finding:
     """The warning of names that were left out because they may mean several genes."""
     return Finding(
         "GENES_AMBIGUOUS",
-        where,
-        "names that mean one gene each",
-        f"{len(ambiguous):,} that may mean a gene of the model or another",
-        "They were left out, and the genes count as not measured unless they are there under another name; give "
+        where=where,
+        expected="names that mean one gene each",
+        found=f"{len(ambiguous):,} that may mean a gene of the model or another",
+        remedy="They were left out, and the genes count as not measured unless they are there under another name; give "
         "Ensembl ids or current symbols to have them used.",
-        "warning",
-        tuple(f"{doubt.name} ({' or '.join(doubt.symbols[:3])})" for doubt in ambiguous[:N_EXAMPLES]),
+        severity="warning",
+        examples=tuple(f"{doubt.name} ({' or '.join(doubt.symbols[:3])})" for doubt in ambiguous[:N_EXAMPLES]),
     )
 
 
@@ -41,11 +41,11 @@ def column_note(where: str, n_genes: int) -> Finding:
     """The note of genes that were found by a column of `var`."""
     return Finding(
         "GENE_COLUMN_TAKEN",
-        where,
-        "the model's genes in var_names",
-        f"{n_genes:,} of them in {where}",
-        "They were taken from there; nothing needs to be done.",
-        "info",
+        where=where,
+        expected="the model's genes in var_names",
+        found=f"{n_genes:,} of them in {where}",
+        remedy="They were taken from there; nothing needs to be done.",
+        severity="info",
     )
 
 
@@ -80,4 +80,6 @@ def organism_finding(
         )
     if place != where:
         remedy += f" If {place} is wrong, correct it."
-    return Finding("ORGANISM_MISMATCH", place, f"genes of {model}, as the model's", found, remedy)
+    return Finding(
+        "ORGANISM_MISMATCH", where=place, expected=f"genes of {model}, as the model's", found=found, remedy=remedy
+    )

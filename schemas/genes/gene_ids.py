@@ -14,10 +14,20 @@ from .resolve_gene_names import row_numbers
 Kind = Literal["symbol", "Ensembl", "versioned Ensembl", "Entrez", "mixed", "unknown"]
 MIXED, UNKNOWN = "mixed", "unknown"
 ENSEMBL_SPECIES = {
-    "ENSG": "human", "ENSMUSG": "mouse", "ENSRNOG": "rat", "ENSDARG": "zebrafish", "ENSMMUG": "rhesus macaque",
-    "ENSMFAG": "crab-eating macaque", "ENSSSCG": "pig", "ENSPTRG": "chimpanzee", "ENSCJAG": "marmoset",
-    "ENSGALG": "chicken", "ENSBTAG": "cow", "ENSCAFG": "dog", "ENSOCUG": "rabbit",
-}  # fmt: skip
+    "ENSG": "human",
+    "ENSMUSG": "mouse",
+    "ENSRNOG": "rat",
+    "ENSDARG": "zebrafish",
+    "ENSMMUG": "rhesus macaque",
+    "ENSMFAG": "crab-eating macaque",
+    "ENSSSCG": "pig",
+    "ENSPTRG": "chimpanzee",
+    "ENSCJAG": "marmoset",
+    "ENSGALG": "chicken",
+    "ENSBTAG": "cow",
+    "ENSCAFG": "dog",
+    "ENSOCUG": "rabbit",
+}
 MOST = 0.8
 """Share of the names of one kind from which on a list is said to be of it."""
 SOME = 0.1
@@ -148,8 +158,11 @@ def _kind(shares: dict[str, float]) -> Kind:
     leader = max(shares, key=lambda name: shares[name])
     second = sorted(shares.values())[-2]
     kinds: dict[str, Kind] = {
-        "symbol": "symbol", "Ensembl": "Ensembl", "versioned Ensembl": "versioned Ensembl", "Entrez": "Entrez"
-    }  # fmt: skip
+        "symbol": "symbol",
+        "Ensembl": "Ensembl",
+        "versioned Ensembl": "versioned Ensembl",
+        "Entrez": "Entrez",
+    }
     if shares[leader] < MOST and second >= SOME:
         return "mixed"
     return kinds[leader] if shares[leader] >= LEAST_KNOWN else "unknown"

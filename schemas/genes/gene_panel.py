@@ -22,10 +22,12 @@ MIN_PANEL_SHARE = 0.5
 def check_share(share: float) -> None:
     """Raise `ParameterError` unless a floor is above 0 and at most 1."""
     if not 0 < share <= 1:
-        raise ParameterError(
-            Finding(
-                "PARAMETER_INVALID", "min_panel_share", "above 0, at most 1", str(share), "Give a share such as 0.5."
-            )
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where="min_panel_share",
+            expected="above 0, at most 1",
+            found=str(share),
+            remedy="Give a share such as 0.5.",
         )
 
 
@@ -83,16 +85,13 @@ class GenePanel:
         repeated = pd.Index(self.symbols)
         if not repeated.is_unique:
             names = tuple(repeated[repeated.duplicated()].unique()[:5].astype(str))
-            raise ParameterError(
-                Finding(
-                    "PARAMETER_INVALID",
-                    "symbols",
-                    "unique gene symbols",
-                    "repeated ones",
-                    "Name each once.",
-                    "error",
-                    names,
-                )
+            raise ParameterError.of(
+                "PARAMETER_INVALID",
+                where="symbols",
+                expected="unique gene symbols",
+                found="repeated ones",
+                remedy="Name each once.",
+                examples=names,
             )
 
     def __len__(self) -> int:
@@ -172,10 +171,10 @@ def overlap_findings(
         return (
             Finding(
                 "NO_GENES_SHARED",
-                "var_names",
-                f"gene symbols such as {ours}",
-                f"{len(var_names)} names of which none is among the model's {len(panel)} genes",
-                f"Name the genes as the training data did; the input's begin with {theirs}.",
+                where="var_names",
+                expected=f"gene symbols such as {ours}",
+                found=f"{len(var_names)} names of which none is among the model's {len(panel)} genes",
+                remedy=f"Name the genes as the training data did; the input's begin with {theirs}.",
                 examples=tuple(str(name) for name in var_names[:5]),
             ),
         )
@@ -190,10 +189,11 @@ def overlap_findings(
         return (
             Finding(
                 "TOO_FEW_GENES",
-                "var_names",
-                f"at least {min_share:.0%} of the model's {len(panel)} genes",
-                f"{match.n_matched} of them ({match.share:.1%})",
-                "Provide all genes that were measured, also those without counts, train a model on shared genes, or, "
+                where="var_names",
+                expected=f"at least {min_share:.0%} of the model's {len(panel)} genes",
+                found=f"{match.n_matched} of them ({match.share:.1%})",
+                remedy="Provide all genes that were measured, also those without counts, train a model on "
+                "shared genes, or, "
                 "accepting worse calls, lower the floor with --min-panel-share.",
                 examples=missing,
             ),
@@ -209,11 +209,11 @@ def duplicate_notes(match: GeneMatch) -> tuple[Finding, ...]:
     return (
         Finding(
             "GENES_DUPLICATED",
-            "var_names",
-            "each gene once",
-            f"{len(match.duplicated)} of the model's genes more than once",
-            "Their counts were summed.",
-            "info",
-            match.duplicated[:5],
+            where="var_names",
+            expected="each gene once",
+            found=f"{len(match.duplicated)} of the model's genes more than once",
+            remedy="Their counts were summed.",
+            severity="info",
+            examples=match.duplicated[:5],
         ),
     )

@@ -74,8 +74,9 @@ class GeneTable:
         best, alike = [], {}
         for key, places in groups.items():
             first = [place for place in places if self.kind[place] == self.kind[places].min()]
-            genes = dict.fromkeys(gene for place in first for gene, kind in self.candidates(place)
-                                  if kind == self.kind[place])  # fmt: skip
+            genes = dict.fromkeys(
+                gene for place in first for gene, kind in self.candidates(place) if kind == self.kind[place]
+            )
             best.append(first[0] if len(genes) == 1 else AMBIGUOUS)
             if len(genes) > 1:
                 alike[key] = tuple(genes)

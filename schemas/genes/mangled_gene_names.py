@@ -6,9 +6,17 @@ from collections.abc import Sequence
 import numpy as np
 
 GENOMES = {
-    "hg18": "human", "hg19": "human", "hg38": "human", "grch37": "human", "grch38": "human",
-    "mm9": "mouse", "mm10": "mouse", "mm39": "mouse", "grcm38": "mouse", "grcm39": "mouse",
-}  # fmt: skip
+    "hg18": "human",
+    "hg19": "human",
+    "hg38": "human",
+    "grch37": "human",
+    "grch38": "human",
+    "mm9": "mouse",
+    "mm10": "mouse",
+    "mm39": "mouse",
+    "grcm38": "mouse",
+    "grcm39": "mouse",
+}
 """Names of assemblies that a joint reference puts before its genes: `hg19_MS4A1`, `mm10___Cd79a`."""
 _PREFIX = re.compile(rf"({'|'.join(GENOMES)})[_.-]+(?=.)", re.IGNORECASE)
 _FIRST_TWO = {name[:2] for name in GENOMES}
@@ -18,17 +26,35 @@ _BEFORE_DIGIT = re.compile(r"X(?=\d)")
 _LOOSE = bytes(c if chr(c).isalnum() or c == 10 else ord(".") for c in range(128)) + bytes(range(128, 256))
 
 _MONTHS = {
-    1: ("jan", "january"), 2: ("feb", "february"), 3: ("mar", "march", "mrz", "maerz"), 4: ("apr", "april"),
-    5: ("may", "mai"), 6: ("jun", "june"), 7: ("jul", "july"), 8: ("aug", "august"),
-    9: ("sep", "sept", "september"), 10: ("oct", "october", "okt"), 11: ("nov", "november"),
+    1: ("jan", "january"),
+    2: ("feb", "february"),
+    3: ("mar", "march", "mrz", "maerz"),
+    4: ("apr", "april"),
+    5: ("may", "mai"),
+    6: ("jun", "june"),
+    7: ("jul", "july"),
+    8: ("aug", "august"),
+    9: ("sep", "sept", "september"),
+    10: ("oct", "october", "okt"),
+    11: ("nov", "november"),
     12: ("dec", "december", "dez"),
-}  # fmt: skip
+}
 _MONTH_NUMBER = {name: number for number, names in _MONTHS.items() for name in names}
 _MONTH_BEGINS = {name[:3] for name in _MONTH_NUMBER}
 _STEMS = {
-    1: ("JAN",), 2: ("FEB",), 3: ("MARCH", "MARC", "MAR"), 4: ("APR",), 5: ("MAY",), 6: ("JUN",), 7: ("JUL",),
-    8: ("AUG",), 9: ("SEPT", "SEP"), 10: ("OCT",), 11: ("NOV",), 12: ("DEC",),
-}  # fmt: skip
+    1: ("JAN",),
+    2: ("FEB",),
+    3: ("MARCH", "MARC", "MAR"),
+    4: ("APR",),
+    5: ("MAY",),
+    6: ("JUN",),
+    7: ("JUL",),
+    8: ("AUG",),
+    9: ("SEPT", "SEP"),
+    10: ("OCT",),
+    11: ("NOV",),
+    12: ("DEC",),
+}
 _DAY_MONTH = re.compile(r"(\d{1,2})[-/. ]{1,2}([A-Za-z]{3,9})\.?(?:[-/. ]{1,2}(?:\d{2}|\d{4}))?")
 _MONTH_DAY = re.compile(r"([A-Za-z]{3,9})[-/. ]{1,2}(\d{1,2})(?:[-/., ]{1,2}(?:\d{2}|\d{4}))?")
 _NUMBERS = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(?:\d{4}|\d{2})")

@@ -64,10 +64,11 @@ def evidence_findings(
         return (
             Finding(
                 "GENES_INSUFFICIENT",
-                "var_names",
-                f"genes that carry at least {floor:.1%} of the evidence that calls rest on (the attribution mass)",
-                f"{mass:.1%}, carried by {match.n_matched} of the model's {len(symbols)} genes",
-                "Provide all genes that were measured, also those without counts; these matter most: "
+                where="var_names",
+                expected=f"genes that carry at least {floor:.1%} of the evidence that calls rest on (the "
+                "attribution mass)",
+                found=f"{mass:.1%}, carried by {match.n_matched} of the model's {len(symbols)} genes",
+                remedy="Provide all genes that were measured, also those without counts; these matter most: "
                 + ", ".join(symbols[column] for column in missing)
                 + ". Else train a model on shared genes, or, accepting worse calls, lower the floor with "
                 "--min-attribution-share (min_attribution_share in Python and over HTTP).",
@@ -83,13 +84,14 @@ def evidence_findings(
     return (
         Finding(
             "GENES_THIN_FOR_TYPES",
-            "var_names",
-            f"genes that carry at least {evidence.min_type_mass:.1%} of the evidence for each type",
-            f"less for {', '.join(evidence.cell_types[number] for number in thin)}",
-            "Calls of these types are less certain than the model's measures say, and more of their cells are called "
+            where="var_names",
+            expected=f"genes that carry at least {evidence.min_type_mass:.1%} of the evidence for each type",
+            found=f"less for {', '.join(evidence.cell_types[number] for number in thin)}",
+            remedy="Calls of these types are less certain than the model's measures say, and more of their "
+            "cells are called "
             "otherwise; provide the genes that are missing, if they were measured.",
-            "warning",
-            tuple(_lacking(evidence, symbols, match.measured, number, masses[number]) for number in thin[:5]),
+            severity="warning",
+            examples=tuple(_lacking(evidence, symbols, match.measured, number, masses[number]) for number in thin[:5]),
         ),
     )
 
@@ -104,13 +106,18 @@ def check_attribution_share(share: float | None, evidence: PanelEvidence | None)
     if share is None:
         return
     if not 0 <= share <= 1:
-        raise ParameterError(
-            Finding(
-                "PARAMETER_INVALID", "min_attribution_share", "from 0 to 1", str(share), "Give a share such as 0.6."
-            )
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where="min_attribution_share",
+            expected="from 0 to 1",
+            found=str(share),
+            remedy="Give a share such as 0.6.",
         )
     if evidence is None:
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", "min_attribution_share", "a model that stores its genes' attribution shares",
-                    "a model of an earlier version", "Omit the floor, or train the model again.")
-        )  # fmt: skip
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where="min_attribution_share",
+            expected="a model that stores its genes' attribution shares",
+            found="a model of an earlier version",
+            remedy="Omit the floor, or train the model again.",
+        )

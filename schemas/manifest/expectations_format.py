@@ -84,19 +84,28 @@ def parse_expectations(raw: dict[str, Any]) -> Expectations:
     """Check the content of `expectations.json`. Raises `BundleError` for an unknown version or an unknown content."""
     version = raw.get("format_version")
     if version != FORMAT_VERSION:
-        raise BundleError(
-            Finding("BUNDLE_FORMAT_UNKNOWN", WHERE, f"format_version {FORMAT_VERSION}", repr(version), REMEDY)
+        raise BundleError.of(
+            "BUNDLE_FORMAT_UNKNOWN",
+            where=WHERE,
+            expected=f"format_version {FORMAT_VERSION}",
+            found=repr(version),
+            remedy=REMEDY,
         )
     try:
         return Expectations.model_validate(raw)
     except ValidationError as error:
         raise BundleError(
             *(
-                Finding("BUNDLE_CONTENT_INVALID", f"{WHERE}: {_path(problem['loc'])}", "the documented form",
-                        problem["msg"], REMEDY)
+                Finding(
+                    "BUNDLE_CONTENT_INVALID",
+                    where=f"{WHERE}: {_path(problem['loc'])}",
+                    expected="the documented form",
+                    found=problem["msg"],
+                    remedy=REMEDY,
+                )
                 for problem in error.errors(include_url=False, include_context=False, include_input=False)
             )
-        ) from error  # fmt: skip
+        ) from error
 
 
 def library_size_range(expectations: Expectations) -> tuple[float, float] | None:

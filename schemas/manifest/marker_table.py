@@ -83,6 +83,8 @@ def marker_table(**columns: object) -> pd.DataFrame:
     )
     order = {name: number for number, name in enumerate(table["cell_type"].unique())}
     return table.sort_values(
-        ["cell_type", "rank"], key=lambda column: column.map(order) if column.name == "cell_type" else column,
-        kind="stable", ignore_index=True,
-    )  # fmt: skip
+        ["cell_type", "rank"],
+        key=lambda column: column.map(order) if column.name == "cell_type" else column,
+        kind="stable",
+        ignore_index=True,
+    )

@@ -35,11 +35,13 @@ def verify_folder(root: Path) -> Manifest:
 
 def content_error(where: str, expected: str, found: str) -> BundleError:
     """A file of the bundle that is not of the documented form."""
-    return BundleError(Finding("BUNDLE_CONTENT_INVALID", where, expected, found, DAMAGED))
+    return BundleError.of("BUNDLE_CONTENT_INVALID", where=where, expected=expected, found=found, remedy=DAMAGED)
 
 
 def _invalid_manifest(expected: str, found: str) -> BundleError:
-    return BundleError(Finding("BUNDLE_MANIFEST_INVALID", MANIFEST_NAME, expected, found, DAMAGED))
+    return BundleError.of(
+        "BUNDLE_MANIFEST_INVALID", where=MANIFEST_NAME, expected=expected, found=found, remedy=DAMAGED
+    )
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
@@ -56,10 +58,13 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         raise _invalid_manifest("a JSON object", type(raw).__name__)
     version = raw.get("format_version")
     if type(version) is not int or version != FORMAT_VERSION:
-        raise BundleError(
-            Finding("BUNDLE_FORMAT_UNKNOWN", MANIFEST_NAME, f"format version {FORMAT_VERSION}", f"{version!r}",
-                    "Install a cellmark that knows this format, or export the model again.")
-        )  # fmt: skip
+        raise BundleError.of(
+            "BUNDLE_FORMAT_UNKNOWN",
+            where=MANIFEST_NAME,
+            expected=f"format version {FORMAT_VERSION}",
+            found=f"{version!r}",
+            remedy="Install a cellmark that knows this format, or export the model again.",
+        )
     try:
         canonical = canonical_json(raw)
     except (ValueError, RecursionError) as error:
@@ -67,10 +72,13 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     if canonical != data:
         raise _invalid_manifest("canonical JSON, as cellmark writes it", "another byte form of it")
     if raw.get("manifest_digest") != manifest_digest(raw) or raw.get("bundle_digest") != bundle_digest(raw):
-        raise BundleError(
-            Finding("BUNDLE_DIGEST_MISMATCH", MANIFEST_NAME, "content that matches its own digests",
-                    "other content: the manifest was changed", DAMAGED)
-        )  # fmt: skip
+        raise BundleError.of(
+            "BUNDLE_DIGEST_MISMATCH",
+            where=MANIFEST_NAME,
+            expected="content that matches its own digests",
+            found="other content: the manifest was changed",
+            remedy=DAMAGED,
+        )
     return raw
 
 
@@ -87,10 +95,15 @@ def _path_findings(root: Path, manifest: Manifest) -> list[Finding]:
     unsafe = [name for name in manifest.files if _is_unsafe(root, name)]
     unsafe += [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_symlink()]
     return [
-        Finding("BUNDLE_PATH_UNSAFE", name, "a plain file inside the bundle", "a path or link that leads elsewhere",
-                "Do not use this bundle; fetch it again from where it came.")
+        Finding(
+            "BUNDLE_PATH_UNSAFE",
+            where=name,
+            expected="a plain file inside the bundle",
+            found="a path or link that leads elsewhere",
+            remedy="Do not use this bundle; fetch it again from where it came.",
+        )
         for name in sorted(set(unsafe))
-    ]  # fmt: skip
+    ]
 
 
 def _is_unsafe(root: Path, name: str) -> bool:
@@ -107,7 +120,9 @@ def _is_unsafe(root: Path, name: str) -> bool:
 
 def _missing_findings(root: Path, manifest: Manifest) -> list[Finding]:
     return [
-        Finding("BUNDLE_FILE_MISSING", name, "a file of the bundle", "nothing there", DAMAGED)
+        Finding(
+            "BUNDLE_FILE_MISSING", where=name, expected="a file of the bundle", found="nothing there", remedy=DAMAGED
+        )
         for name in sorted({*REQUIRED, *manifest.files})
         if name not in manifest.files or not (root / name).is_file()
     ]
@@ -116,10 +131,15 @@ def _missing_findings(root: Path, manifest: Manifest) -> list[Finding]:
 def _unlisted_findings(root: Path, manifest: Manifest) -> list[Finding]:
     there = {path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir()}
     return [
-        Finding("BUNDLE_FILE_UNLISTED", name, "only files that the manifest lists", "one that it does not",
-                "Remove the file from the bundle's folder.")
+        Finding(
+            "BUNDLE_FILE_UNLISTED",
+            where=name,
+            expected="only files that the manifest lists",
+            found="one that it does not",
+            remedy="Remove the file from the bundle's folder.",
+        )
         for name in sorted(there - {*manifest.files, MANIFEST_NAME})
-    ]  # fmt: skip
+    ]
 
 
 def _digest_findings(root: Path, manifest: Manifest) -> list[Finding]:
@@ -129,5 +149,5 @@ def _digest_findings(root: Path, manifest: Manifest) -> list[Finding]:
         if actual != listed:
             text = f"{actual.size} bytes with SHA-256 {actual.sha256[:12]}…"
             expected = f"{listed.size} bytes with SHA-256 {listed.sha256[:12]}…"
-            found.append(Finding("BUNDLE_DIGEST_MISMATCH", name, expected, text, DAMAGED))
+            found.append(Finding("BUNDLE_DIGEST_MISMATCH", where=name, expected=expected, found=text, remedy=DAMAGED))
     return found

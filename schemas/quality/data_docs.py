@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..errors import Finding, OutputError
+from ..errors import OutputError
 
 ICON = "favicon.ico"
 
@@ -28,10 +28,12 @@ def site_config(site: Path) -> dict[str, Any]:
 def refuse_used(folder: Path) -> None:
     """Raise `OutputError` (`OUTPUT_EXISTS`) unless `folder` is new or empty: pages never mix with other files."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise OutputError(
-            Finding(
-                "OUTPUT_EXISTS", str(folder), "a folder that is new or empty", "files in it", "Name another folder."
-            )
+        raise OutputError.of(
+            "OUTPUT_EXISTS",
+            where=str(folder),
+            expected="a folder that is new or empty",
+            found="files in it",
+            remedy="Name another folder.",
         )
 
 
@@ -50,10 +52,12 @@ def site_folder(target: Path | None) -> Iterator[Path | None]:
             leave_tutorials_out(site)
             site.replace(target)
     except OSError as error:
-        raise OutputError(
-            Finding(
-                "OUTPUT_UNWRITABLE", str(target), "a folder that can be written", str(error), "Name another folder."
-            )
+        raise OutputError.of(
+            "OUTPUT_UNWRITABLE",
+            where=str(target),
+            expected="a folder that can be written",
+            found=str(error),
+            remedy="Name another folder.",
         ) from error
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..errors import BundleError, Finding
+from ..errors import BundleError
 from ..manifest.expectations_format import REMEDY, WHERE, Suite, parse_expectations
 from .data_docs import site_config, site_folder
 from .quality_report import (
@@ -111,20 +111,23 @@ def _great_expectations(site: Path | None) -> Iterator[tuple[Any, Any]]:
 def _validate(gx: Any, context: Any, source: Any, name: TableName, suite: Suite, table: pd.DataFrame) -> dict[int, Any]:
     """Results by the expectation's number in the suite."""
     wanted = [
-        {"type": entry.type, "kwargs": entry.arguments, "notes": entry.notes, "severity": entry.severity,
-         "meta": {NUMBER: number}}
+        {
+            "type": entry.type,
+            "kwargs": entry.arguments,
+            "notes": entry.notes,
+            "severity": entry.severity,
+            "meta": {NUMBER: number},
+        }
         for number, entry in enumerate(suite.expectations)
-    ]  # fmt: skip
+    ]
     built = gx.ExpectationSuite(name=suite.name, expectations=wanted)
     if len(built.expectations) != len(wanted):  # those that it does not understand are logged and left out
-        raise BundleError(
-            Finding(
-                "BUNDLE_CONTENT_INVALID",
-                f"{WHERE}: suites.{name}",
-                f"{len(wanted)} expectations that great_expectations {gx.__version__} understands",
-                f"{len(built.expectations)} that it does",
-                REMEDY,
-            )
+        raise BundleError.of(
+            "BUNDLE_CONTENT_INVALID",
+            where=f"{WHERE}: suites.{name}",
+            expected=f"{len(wanted)} expectations that great_expectations {gx.__version__} understands",
+            found=f"{len(built.expectations)} that it does",
+            remedy=REMEDY,
         )
     data = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("all")
     definition = gx.ValidationDefinition(name=suite.name, data=data, suite=context.suites.add(built))

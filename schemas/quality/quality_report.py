@@ -77,10 +77,10 @@ class QualityReport:
         return [
             Finding(
                 "QUALITY_UNEXPECTED",
-                check.where,
-                check.expected,
-                check.observed,
-                REMEDIES.get(check.column or "n_cells", "Compare the input with the training data."),
+                where=check.where,
+                expected=check.expected,
+                found=check.observed,
+                remedy=REMEDIES.get(check.column or "n_cells", "Compare the input with the training data."),
                 severity="warning",
             )
             for check in self.failed

@@ -86,14 +86,24 @@ def _sample_expectations(n_genes_trained: int, min_panel_overlap: float) -> list
         one_row,
         *not_null,
         _expectation(between, "An input without cells meets almost anything.", column="n_cells", min_value=1),
-        _expectation(between, f"Half of the {n_genes_trained:,} genes measured in training.", column="n_genes",
-                     min_value=enough_genes),
-        _expectation(between, "Calls rest on the panel's genes.", column="panel_overlap",
-                     min_value=min_panel_overlap, max_value=1.0),
-        _expectation("expect_column_values_to_be_in_set", "The model takes raw counts.", column="whole_numbers",
-                     value_set=[True]),
+        _expectation(
+            between,
+            f"Half of the {n_genes_trained:,} genes measured in training.",
+            column="n_genes",
+            min_value=enough_genes,
+        ),
+        _expectation(
+            between,
+            "Calls rest on the panel's genes.",
+            column="panel_overlap",
+            min_value=min_panel_overlap,
+            max_value=1.0,
+        ),
+        _expectation(
+            "expect_column_values_to_be_in_set", "The model takes raw counts.", column="whole_numbers", value_set=[True]
+        ),
         _expectation("expect_column_values_to_be_in_set", "Counts are finite.", column="finite", value_set=[True]),
-    ]  # fmt: skip
+    ]
 
 
 def _between(kind: str, why: str, column: str, bounds: Bounds, **more: float) -> dict[str, Any]:
@@ -123,4 +133,4 @@ def _require_complete(table: pd.DataFrame, where: str, *, required: set[str]) ->
 
 def _problem(where: str, expected: str, found: str) -> Finding:
     remedy = "Make the tables with schemas/quality/quality_table.py from checked training cells."
-    return Finding("PARAMETER_INVALID", where, expected, found, remedy)
+    return Finding("PARAMETER_INVALID", where=where, expected=expected, found=found, remedy=remedy)

@@ -10,8 +10,12 @@ from .svg import COLOURS, GREY, Svg, clip, n, width_of
 
 SIZE, EDGE = 340, 14
 MOST_NAMES = 14
-CONFIDENCES = ((0.0, "below 0.5", "#7F2704"), (0.5, "0.5 to 0.8", "#D55E00"), (0.8, "0.8 to 0.95", "#F0A860"),
-               (0.95, "0.95 and above", "#A9C6DC"))  # fmt: skip
+CONFIDENCES = (
+    (0.0, "below 0.5", "#7F2704"),
+    (0.5, "0.5 to 0.8", "#D55E00"),
+    (0.8, "0.8 to 0.95", "#F0A860"),
+    (0.95, "0.95 and above", "#A9C6DC"),
+)
 SHAPES = ("m-2.2-2.2h4.4v4.4h-4.4z", "m0-3l2.8 5h-5.6z", "m0 3l2.8-5h-5.6z", "m0-3l3 3-3 3-3-3z")
 """Marks of types beyond the first eight, whose points are round."""
 UNASSIGNED = -1

@@ -68,8 +68,13 @@ def coverage_chart(points: Sequence[CoveragePoint]) -> Markup:
     left = min(left, 0.8)
     frame = Frame(58, 12, WIDTH - 22, HEIGHT - 48, (left, 1.0), (low, 1.0))
     svg = Svg(WIDTH, HEIGHT, "Accuracy of the most confident cells against their share")
-    frame.draw(svg, x_ticks=share_ticks(left), y_ticks=share_ticks(low),
-               x_label="share of cells that keep their call", y_label="accuracy of these")  # fmt: skip
+    frame.draw(
+        svg,
+        x_ticks=share_ticks(left),
+        y_ticks=share_ticks(low),
+        x_label="share of cells that keep their call",
+        y_label="accuracy of these",
+    )
     places = [(frame.x(point.share_called), frame.y(point.accuracy)) for point in points]
     svg.path(places, BLUE, more=THIN)
     for (x, y), point in zip(places, points, strict=True):
@@ -88,8 +93,13 @@ def depth_chart(points: Sequence[DepthPoint]) -> Markup:
     frame = Frame(58, 12, WIDTH - 22, HEIGHT - 48, (0.0, 1.0), (low, 1.0))
     svg = Svg(WIDTH, HEIGHT, "Accuracy and macro-F1 against the share of counts that is left")
     ticks = [(point.share_of_counts, f"{100 * point.share_of_counts:.0f} %") for point in points]
-    frame.draw(svg, x_ticks=ticks, y_ticks=share_ticks(low, percent=False), y_label="macro-F1, accuracy",
-               x_label="counts left of each cell")  # fmt: skip
+    frame.draw(
+        svg,
+        x_ticks=ticks,
+        y_ticks=share_ticks(low, percent=False),
+        y_label="macro-F1, accuracy",
+        x_label="counts left of each cell",
+    )
     for name, colour, style in (("accuracy", ORANGE, DASHED), ("macro_f1", BLUE, THIN)):
         places = [(frame.x(point.share_of_counts), frame.y(getattr(point, name))) for point in points]
         svg.path(places, colour, more=style)
@@ -106,8 +116,13 @@ def partial_panel_chart(points: Sequence[PartialPanelPoint]) -> Markup:
     right = max(0.5, points[-1].share_missing)
     frame = Frame(58, 12, WIDTH - 22, HEIGHT - 48, (0.0, right), (low, 1.0))
     svg = Svg(WIDTH, HEIGHT, "Accuracy and macro-F1 against the share of the panel's genes that is missing")
-    frame.draw(svg, x_ticks=share_ticks(0, right), y_ticks=share_ticks(low, percent=False),
-               y_label="macro-F1, accuracy", x_label="genes of the panel missing")  # fmt: skip
+    frame.draw(
+        svg,
+        x_ticks=share_ticks(0, right),
+        y_ticks=share_ticks(low, percent=False),
+        y_label="macro-F1, accuracy",
+        x_label="genes of the panel missing",
+    )
     for name, colour, style in (("accuracy", ORANGE, DASHED), ("macro_f1", BLUE, THIN)):
         places = [(frame.x(point.share_missing), frame.y(getattr(point, name))) for point in points]
         svg.path(places, colour, more=style)
@@ -127,8 +142,13 @@ def missing_chart(points: Sequence[MissingPoint], *, treatment: str, min_mass: f
     svg = Svg(WIDTH, HEIGHT, "Macro-F1 against the share of evidence that is missing")
     edge = frame.x(1 - min_mass)
     svg.rect(edge, 12, frame.right - edge, frame.bottom - 12, "#EEF1F4", tip="refused")
-    frame.draw(svg, x_ticks=share_ticks(0, right), y_ticks=share_ticks(low, percent=False), y_label="macro-F1",
-               x_label="attribution mass of the genes missing")  # fmt: skip
+    frame.draw(
+        svg,
+        x_ticks=share_ticks(0, right),
+        y_ticks=share_ticks(low, percent=False),
+        y_label="macro-F1",
+        x_label="attribution mass of the genes missing",
+    )
     if frame.right - edge > 50:
         svg.text((edge + frame.right) / 2, 28, "refused", anchor="middle", kind="tick")
     for name, colour in (("at_baseline", BLUE), ("at_zero", ORANGE)):
@@ -155,8 +175,15 @@ def left_out_chart(rows: Sequence[LeftOutType]) -> Markup:
         y = 8 + 22 * (names.index(row.cell_type) + 0.5)
         tip = f"{row.cell_type} without {row.fold}: "
         x = frame.x(row.auroc_of_confidence)
-        svg.rect(x - 3.5, y - 3.5, 7, 7, "none", tip=f"{tip}confidence {row.auroc_of_confidence:.3f}",
-                 more=f' stroke="{ORANGE}"')  # fmt: skip
+        svg.rect(
+            x - 3.5,
+            y - 3.5,
+            7,
+            7,
+            "none",
+            tip=f"{tip}confidence {row.auroc_of_confidence:.3f}",
+            more=f' stroke="{ORANGE}"',
+        )
         detail = f"novelty {row.auroc:.3f}, {row.refused:.0%} of {row.n_unknown:,} unknown cells refused"
         svg.circle(frame.x(row.auroc), y, 4.5, BLUE, tip=tip + detail, more=' fill-opacity=".75"')
     for place, name in enumerate(shown):

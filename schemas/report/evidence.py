@@ -138,8 +138,13 @@ def thin_reasons(evidence: TypeEvidence) -> list[tuple[str, str]]:
     """Why this type is to be taken with care; empty where nothing speaks against it."""
     reasons = []
     if evidence.n_training < FEW_CELLS:
-        reasons.append(("few cells", f"Learned from {count(evidence.n_training, 'cell')}; below {FEW_CELLS} a type's "
-                        "spread is hardly known."))  # fmt: skip
+        reasons.append(
+            (
+                "few cells",
+                f"Learned from {count(evidence.n_training, 'cell')}; below {FEW_CELLS} a type's "
+                "spread is hardly known.",
+            )
+        )
     if evidence.n_donors == 1:
         reasons.append(("one donor", "All its cells come from one donor: nothing is known of other people."))
     tested, tested_on = evidence.tested, evidence.tested_on
@@ -154,8 +159,12 @@ def thin_reasons(evidence: TypeEvidence) -> list[tuple[str, str]]:
     if pd.notna(auc) and auc < WEAK_AUC:
         reasons.append(("weak markers", f"No single gene tells it from the rest (best AUC {auc:.2f})."))
     if pd.notna(stability) and stability < UNSTABLE:
-        reasons.append(("unstable markers", "Its best markers change when cells or donors are drawn anew "
-                        f"(median stability {stability:.2f})."))  # fmt: skip
+        reasons.append(
+            (
+                "unstable markers",
+                f"Its best markers change when cells or donors are drawn anew (median stability {stability:.2f}).",
+            )
+        )
     return reasons
 
 

@@ -64,9 +64,11 @@ def _novelty(facts: ReportFacts) -> dict[str, Any]:
         wrongly = f"{percent(_known_refused(facts))} of known cells stay unassigned"
         return _tile(title, None, f"{wrongly}; for cells of unknown types it was not measured.", "novelty")
     types = count(len({row.cell_type for row in entry.left_out}), "type")
-    detail = (f"AUROC against known cells, 0.5 is chance, mean over types; {unknown.refused:,} of "
-              f"{unknown.n:,} cells of {types} left out of training ({percent(unknown.refused / unknown.n, 0)}) stayed "
-              f"unassigned, and {percent(unknown.known_refused)} of known cells")  # fmt: skip
+    detail = (
+        f"AUROC against known cells, 0.5 is chance, mean over types; {unknown.refused:,} of "
+        f"{unknown.n:,} cells of {types} left out of training ({percent(unknown.refused / unknown.n, 0)}) stayed "
+        f"unassigned, and {percent(unknown.known_refused)} of known cells"
+    )
     sizes = {row.cell_type: entry.left_out_cells(row.cell_type) for row in entry.left_out}
     if few := resting_on_few({name: {"support": cells.n} for name, cells in sizes.items() if cells is not None}):
         detail += f"; the AUROC {few}"
@@ -89,8 +91,10 @@ def _sets(facts: ReportFacts) -> dict[str, Any]:
     of_test = level.test_coverage, level.test_mean_size, level.test_share_of_one
     if on_test(facts) and None not in of_test:
         (coverage, size, single), where = of_test, "the test part"  # type: ignore[assignment]  # none is None
-    detail = (f"hold the label, {percent(1 - level.error_rate, 0)} were aimed at; {size:.2f} types on "
-              f"average, one type for {percent(single, 0)} of cells; on {where}")  # fmt: skip
+    detail = (
+        f"hold the label, {percent(1 - level.error_rate, 0)} were aimed at; {size:.2f} types on "
+        f"average, one type for {percent(single, 0)} of cells; on {where}"
+    )
     return _tile(title, percent(coverage), detail, "label_sets.levels")
 
 
@@ -115,8 +119,10 @@ def _beaten(facts: ReportFacts) -> list[str]:
     if ours is None or theirs is None or theirs.value < ours.value + 0.02:
         return []
     few = resting_on_few(best_scores(facts)[2]["per_type"])
-    return [f"Logistic regression on the same genes did better on the same cells: macro-F1 {score(theirs.value)} "
-            f"against {score(ours.value)}{', which ' + few if few else ''}."]  # fmt: skip
+    return [
+        f"Logistic regression on the same genes did better on the same cells: macro-F1 {score(theirs.value)} "
+        f"against {score(ours.value)}{', which ' + few if few else ''}."
+    ]
 
 
 def warnings(facts: ReportFacts, types: list[TypeEvidence]) -> list[str]:

@@ -7,7 +7,8 @@ from .evidence import best_scores, evidence_of
 from .facts import ReportFacts
 from .headline import tiles, warnings
 from .render import environment
-from .view import commands, lede, score_rows, trust_facts
+from .trust_facts import trust_facts
+from .view import commands, lede, score_rows
 from .words import percent, score
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$!])")
@@ -18,12 +19,28 @@ def render_model_card(facts: ReportFacts) -> str:
     types = evidence_of(facts)
     words, _, scores = best_scores(facts)
     results = [(name, scores[name]) for name in ("accuracy", "macro_f1") if scores.get(name) is not None]
-    text = environment(html=False).get_template("MODEL_CARD.md").render(
-        facts=facts, manifest=facts.manifest, identity=facts.identity, types=types, lede=lede(facts),
-        tiles=tiles(facts), warnings=warnings(facts, types), commands=_safe_commands(facts), results=results,
-        results_on=words, md=markdown, quoted=quoted, scores=score_rows(facts, types)["rows"],
-        trust=trust_facts(facts), percent=percent, score=score,
-    )  # fmt: skip
+    text = (
+        environment(html=False)
+        .get_template("MODEL_CARD.md")
+        .render(
+            facts=facts,
+            manifest=facts.manifest,
+            identity=facts.identity,
+            types=types,
+            lede=lede(facts),
+            tiles=tiles(facts),
+            warnings=warnings(facts, types),
+            commands=_safe_commands(facts),
+            results=results,
+            results_on=words,
+            md=markdown,
+            quoted=quoted,
+            scores=score_rows(facts, types)["rows"],
+            trust=trust_facts(facts),
+            percent=percent,
+            score=score,
+        )
+    )
     return text.rstrip() + "\n"
 
 

@@ -54,9 +54,16 @@ def _donors(profile: ReferenceProfile) -> dict[str, Any]:
     limits = limits_of(profile)
     names = sorted(
         profile.donors,
-        key=lambda donor: -max((judged_size(name, effect) / limits[name].moved
-                                for name, effect in profile.donors[donor].effects.items()), default=0.0),
-    )[:MOST_DONORS]  # fmt: skip
+        key=lambda donor: (
+            -max(
+                (
+                    judged_size(name, effect) / limits[name].moved
+                    for name, effect in profile.donors[donor].effects.items()
+                ),
+                default=0.0,
+            )
+        ),
+    )[:MOST_DONORS]
     names = sorted(names)
     rows = [
         {

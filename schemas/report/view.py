@@ -11,6 +11,7 @@ from .facts import ReportFacts
 from .headline import tiles, warnings
 from .reference import reference_view
 from .svg import COLOURS
+from .trust_facts import trust_facts
 from .type_panels import type_panels
 from .words import count, interval, listed, percent, score
 
@@ -98,8 +99,16 @@ def score_rows(facts: ReportFacts, types: list[TypeEvidence]) -> dict[str, Any]:
         name = f"{evaluation.n_folds} folds over {evaluation.folds}"
         rows.append((name, evaluation.n_cells, evaluation.accuracy, evaluation.macro_f1, "network", "evaluation"))
         if evaluation.baseline_accuracy and evaluation.baseline_macro_f1:
-            rows.append((name, evaluation.n_cells, evaluation.baseline_accuracy, evaluation.baseline_macro_f1,
-                         "logistic regression", "evaluation"))  # fmt: skip
+            rows.append(
+                (
+                    name,
+                    evaluation.n_cells,
+                    evaluation.baseline_accuracy,
+                    evaluation.baseline_macro_f1,
+                    "logistic regression",
+                    "evaluation",
+                )
+            )
     for part, words in (("test", "test part"), ("independent", "independent file"), ("validation", "validation part")):
         measured = manifest.metrics.get(part) or {}
         if not measured.get("n_cells"):
@@ -160,56 +169,6 @@ def _confusions(facts: ReportFacts) -> list[dict[str, Any]]:
     ]
 
 
-def trust_facts(facts: ReportFacts) -> dict[str, Any]:
-    """Pictures and tables of calibration, unknown cells and the second annotator."""
-    manifest = facts.manifest
-    calibration, novelty, evaluation = manifest.calibration, manifest.novelty, manifest.evaluation
-    bins = calibration is not None and calibration.uncalibrated.bins and calibration.calibrated.bins
-    rows: list[dict[str, Any]] = []
-    for name in dict.fromkeys(row.cell_type for row in novelty.left_out) if novelty is not None else ():
-        of_type = [row for row in novelty.left_out if row.cell_type == name]  # type: ignore[union-attr]
-        cells = novelty.left_out_cells(name)  # type: ignore[union-attr]
-        rows.append({
-            "name": name, "folds": len(of_type), "n": sum(row.n_unknown for row in of_type),
-            "auroc": sum(row.auroc for row in of_type) / len(of_type),
-            "confidence": sum(row.auroc_of_confidence for row in of_type) / len(of_type),
-            "refused": cells.refused / cells.n, "known": cells.known_refused,  # type: ignore[union-attr]
-        })  # fmt: skip
-    return {
-        "reliability": curves.reliability_chart(calibration.uncalibrated, calibration.calibrated)
-        if calibration is not None and bins
-        else None,
-        "coverage": curves.coverage_chart(evaluation.confidence)
-        if evaluation is not None and len(evaluation.confidence) > 1
-        else None,
-        "left_out": curves.left_out_chart(novelty.left_out) if novelty is not None and novelty.left_out else None,
-        "left_out_rows": rows,
-        "auroc": novelty.mean_left_out("auroc") if novelty is not None else None,
-        "unknown": novelty.left_out_cells() if novelty is not None else None,
-        "distilled": _distilled(facts),
-        "level": novelty.left_out_level or "full" if novelty is not None else None,
-    }
-
-
-def _distilled(facts: ReportFacts) -> list[tuple[str, str, str]]:
-    """Measure, value and source of each number of the second annotator."""
-    entry, measured = facts.manifest.distilled, facts.manifest.metrics.get("distilled")
-    if entry is None or not measured:
-        return []
-    agreement, on = measured.get("agreement") or {}, f"{measured['n_cells']:,} {measured['part']} cells"
-    rows = [(f"Calls as the ensemble does, {on}", percent(agreement.get("same_call")), "metrics.distilled.agreement")]
-    if entry.calibration is not None:
-        error = entry.calibration.calibrated.expected_calibration_error
-        rows.append(("Calibration error, held-out folds", percent(error), "distilled.calibration"))
-    if entry.novelty is not None:
-        refused = percent(entry.novelty.test_refusal_rate)
-        rows.append(("Known cells of the test part that stay unassigned", refused, "distilled.novelty"))
-    for level in entry.label_sets.levels if entry.label_sets is not None else ():
-        name = f"Label sets at {percent(level.error_rate, 0)}: with the label, held-out folds"
-        rows.append((name, percent(level.coverage), "distilled.label_sets"))
-    return rows
-
-
 def _partial(facts: ReportFacts) -> dict[str, Any]:
     evaluation, overlap = facts.manifest.evaluation, facts.manifest.panel.overlap
     return {
@@ -245,9 +204,11 @@ def _map(facts: ReportFacts) -> dict[str, Any]:
 
 def _data(facts: ReportFacts) -> dict[str, Any]:
     names, summary = facts.manifest.cell_type_names, facts.training
-    cells = summary.cells if summary is not None else {
-        name: {"": n} for name, n in facts.manifest.training_data.cells_per_type.items()
-    }  # fmt: skip
+    cells = (
+        summary.cells
+        if summary is not None
+        else {name: {"": n} for name, n in facts.manifest.training_data.cells_per_type.items()}
+    )
     found: dict[str, Any] = {"donors": tables.donors_chart(cells, names)}
     if summary is not None and summary.library_size:
         found["library_size"] = tables.spread_chart(summary.library_size, names, label="library size")

@@ -8,7 +8,7 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ..errors import Finding, RegistryError
+from ..errors import RegistryError
 from .tracking_uri import VARIABLE, is_server, public_uri, sqlite_path
 
 TIMEOUT = 5.0
@@ -41,7 +41,9 @@ def check_reachable(uri: str, *, create: bool, timeout: float = TIMEOUT) -> None
 def unreachable(uri: str, found: str, *, remedy: str = SET_VARIABLE) -> RegistryError:
     """The error that names a store without the credentials in its URI."""
     expected = "an MLflow tracking server or database that answers"
-    return RegistryError(Finding("REGISTRY_UNREACHABLE", public_uri(uri), expected, found, remedy))
+    return RegistryError.of(
+        "REGISTRY_UNREACHABLE", where=public_uri(uri), expected=expected, found=found, remedy=remedy
+    )
 
 
 def _check_file(path: Path, uri: str, *, create: bool) -> None:

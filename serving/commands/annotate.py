@@ -115,10 +115,13 @@ def annotate(
     target = Path(out)
     is_folder = os.path.isdir(out) or out.endswith(("/", os.sep))
     if len(data) > 1 and not is_folder and target.suffix in FORMATS:
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", "out", f"a folder for the outputs of {len(data)} inputs", repr(out),
-                    "Name a folder, such as -o calls/; --format says what its files are.")
-        )  # fmt: skip
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where="out",
+            expected=f"a folder for the outputs of {len(data)} inputs",
+            found=repr(out),
+            remedy="Name a folder, such as -o calls/; --format says what its files are.",
+        )
     if over is not None and over_computed:
         raise typer.BadParameter("give only one of them.", param_hint="--over, --over-computed")
     if resolution is not None and not over_computed:
@@ -127,25 +130,46 @@ def annotate(
     calls = CallOptions(probabilities=probabilities, label_set_error=label_set_error, over=clusters)
     is_batch = len(data) > 1 or is_folder
     if is_batch and trusted:
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", "trusted", "one input", "a batch, of which one file must not stop the others",
-                    "Omit --trusted, or annotate the file by itself.")
-        )  # fmt: skip
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where="trusted",
+            expected="one input",
+            found="a batch, of which one file must not stop the others",
+            remedy="Omit --trusted, or annotate the file by itself.",
+        )
     if not is_batch:
         require_input(data[0])
         if data_docs is not None:
             refuse_used(data_docs)
         check_output(target, force=force)
     annotator = load_annotator(
-        model, device=device, trusted=trusted, floors=floors, distilled=distilled,
-    )  # fmt: skip
+        model,
+        device=device,
+        trusted=trusted,
+        floors=floors,
+        distilled=distilled,
+    )
     if is_batch:
         n_failed = annotate_batch(
-            annotator, data, target, reading, calls, format=batch_format, data_docs=data_docs, force=force,
-        )  # fmt: skip
+            annotator,
+            data,
+            target,
+            reading,
+            calls,
+            format=batch_format,
+            data_docs=data_docs,
+            force=force,
+        )
         raise typer.Exit(1 if n_failed else 0)
     frame, _ = annotate_file(
-        annotator, data[0], target, reading, calls, data_docs=data_docs, trusted=trusted, force=force,
-    )  # fmt: skip
+        annotator,
+        data[0],
+        target,
+        reading,
+        calls,
+        data_docs=data_docs,
+        trusted=trusted,
+        force=force,
+    )
     show_notes(Finding(**note) for note in frame.attrs["cellmark"]["notes"])
     show_calls(frame, target)

@@ -14,7 +14,7 @@ from typing import Any
 
 import typer
 
-from cellmark.schemas.errors import CellmarkError, Finding, ParameterError
+from cellmark.schemas.errors import CellmarkError, ParameterError
 
 from ..terminal.load_commands import EntryPointCommands
 
@@ -44,7 +44,7 @@ class Commands(EntryPointCommands):
             where = (error.param and error.param.name) or "option"
             offered = found[2].replace("'", "").replace(", ", " or ")
             # Refused as Python refuses the same value, not as a slip of the keyboard.
-            raise ParameterError(Finding("PARAMETER_INVALID", where, offered, found[1], "Name one of them.")) from None
+            raise ParameterError.not_a_choice(where, choices=offered, found=found[1]) from None
 
 
 app = typer.Typer(

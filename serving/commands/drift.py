@@ -109,8 +109,12 @@ def drift(
         report = drift_of_calls(source, data, distilled=distilled, trusted=trusted)
     else:
         annotator = load_annotator(
-            model, device=device, trusted=trusted, floors=floors, distilled=distilled,
-        )  # fmt: skip
+            model,
+            device=device,
+            trusted=trusted,
+            floors=floors,
+            distilled=distilled,
+        )
         read_profile(annotator.bundle, distilled=distilled)
         source = annotator.source
         report = drift_of_file(annotator, data, reading, trusted=trusted)

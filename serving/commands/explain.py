@@ -55,8 +55,11 @@ def explain(
     check_not_input(out, [data])
     require_input(data)
     annotator = load_annotator(
-        model, device=device, trusted=trusted, floors=floors,
-    )  # fmt: skip
+        model,
+        device=device,
+        trusted=trusted,
+        floors=floors,
+    )
     question = Question(target, against, top)
     question.check(annotator.session)
     with open_checked(annotator, data, reading, trusted=trusted) as checked:

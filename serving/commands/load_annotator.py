@@ -24,6 +24,9 @@ def load_annotator(
         start_reader()
     with waiting(f"Loading {model}"):
         return Annotator.load(
-            model, device=wanted, distilled=distilled, min_panel_share=floors.min_panel_share,
+            model,
+            device=wanted,
+            distilled=distilled,
+            min_panel_share=floors.min_panel_share,
             min_attribution_share=floors.min_attribution_share,
-        )  # fmt: skip
+        )

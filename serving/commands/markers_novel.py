@@ -121,9 +121,13 @@ def novel(
     from .load_annotator import load_annotator
 
     search = load_training_step("new_populations")(
-        min_cells=min_cells, resolution=resolution, min_genes=min_genes, include_genes=include_genes or (),
-        exclude_genes=exclude_genes or (), seed=seed,
-    )  # fmt: skip
+        min_cells=min_cells,
+        resolution=resolution,
+        min_genes=min_genes,
+        include_genes=include_genes or (),
+        exclude_genes=exclude_genes or (),
+        seed=seed,
+    )
     if top < 1:
         raise typer.BadParameter("at least 1.", param_hint="--top")
     require_input(data)
@@ -137,14 +141,15 @@ def novel(
     if figures is not None:
         refuse_existing(figures, force=force)
     annotator = load_annotator(
-        model, device=device, trusted=trusted, floors=floors,
-    )  # fmt: skip
+        model,
+        device=device,
+        trusted=trusted,
+        floors=floors,
+    )
     may_write = cells_out is not None and cells_out.suffix == ".h5ad"
     with open_checked(annotator, data, reading, trusted=trusted, may_write=may_write) as checked:
         with cell_progress("Annotating", checked.source.n_obs) as advance:
-            called = gather_called_cells(
-                annotator, checked, above=above, donor=donor, seed=seed, on_progress=advance
-            )  # fmt: skip
+            called = gather_called_cells(annotator, checked, above=above, donor=donor, seed=seed, on_progress=advance)
         show_notes(checked.notes)
         with waiting("Looking at unassigned cells") as say:
             found = search.find(called, on_step=say)

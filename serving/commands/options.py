@@ -112,10 +112,10 @@ def takes_groups(command: Callable[..., None]) -> Callable[..., None]:
 
 def device_of(name: str) -> Literal["cpu", "cuda"]:
     """The device of that name. Raises `ParameterError` for another name."""
-    from cellmark.schemas.errors import Finding, ParameterError
+    from cellmark.schemas.errors import ParameterError
 
     if name == "cpu":
         return "cpu"
     if name == "cuda":
         return "cuda"
-    raise ParameterError(Finding("PARAMETER_INVALID", "device", "cpu or cuda", repr(name), "Name one of them."))
+    raise ParameterError.not_a_choice("device", choices="cpu or cuda", found=repr(name))

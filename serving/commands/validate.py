@@ -70,8 +70,12 @@ def validate(
     from ..terminal.progress import waiting
     from ..terminal.show import show_findings
 
-    of_models = {"--model": model, "--data-docs": data_docs, "--min-panel-share": floors.min_panel_share,
-                 "--min-attribution-share": floors.min_attribution_share}  # fmt: skip
+    of_models = {
+        "--model": model,
+        "--data-docs": data_docs,
+        "--min-panel-share": floors.min_panel_share,
+        "--min-attribution-share": floors.min_attribution_share,
+    }
     _check_options(profile, of_models, {"--label": label, "--donor": donor}, model)
     if not trusted:
         start_reader()
@@ -108,7 +112,7 @@ def validate(
 def _check_options(profile: str, of_models: dict[str, Any], of_labels: dict[str, Any], model: str | None) -> None:
     """Refuse options that the profile, or the lack of a model, would leave without effect."""
     from cellmark.schemas.checks.checks import require_profile
-    from cellmark.schemas.errors import Finding, ParameterError
+    from cellmark.schemas.errors import ParameterError
 
     require_profile(profile)
     if profile == "query":
@@ -119,6 +123,10 @@ def _check_options(profile: str, of_models: dict[str, Any], of_labels: dict[str,
         idle = [name for name, value in of_models.items() if value is not None]
         mend = "Omit it: a model is asked only of cells to annotate."
     if idle:
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", idle[0], f"an option of --profile {profile}", ", ".join(idle), mend)
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where=idle[0],
+            expected=f"an option of --profile {profile}",
+            found=", ".join(idle),
+            remedy=mend,
         )

@@ -115,9 +115,7 @@ def output_names(inputs: Sequence[Path], folder: Path, *, format: str) -> list[P
     """One output per input, named after it; inputs of the same name get a number."""
     suffix = f".{format.removeprefix('.')}"
     if suffix not in FORMATS:
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", "format", "parquet, csv or h5ad", repr(format), "Name one of them.")
-        )
+        raise ParameterError.not_a_choice("format", choices="parquet, csv or h5ad", found=repr(format))
     taken = {Path(SUMMARY).stem}
     names = []
     for path in inputs:

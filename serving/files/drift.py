@@ -13,7 +13,7 @@ from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, CONFIDENCE, NOVE
 from cellmark.schemas.drift.compare_cells import compare_cells
 from cellmark.schemas.drift.drift_report import DriftReport, PanelFacts
 from cellmark.schemas.drift.expected_detection import expected_detection
-from cellmark.schemas.errors import Finding, InputError
+from cellmark.schemas.errors import InputError
 from cellmark.schemas.quality.quality_table import QualityAccumulator, find_mitochondrial
 from cellmark.schemas.reference_profile import BEST, UNASSIGNED_CELL, read_profile
 
@@ -87,9 +87,12 @@ def drift_of_file(
         facts.attribution_share,
     )
     return compare_cells(
-        cells, profile, panel=panel, notes=[str(note) for note in facts.notes],
+        cells,
+        profile,
+        panel=panel,
+        notes=[str(note) for note in facts.notes],
         facts=_facts(annotator.source, path, "counts", distilled=distilled),
-    )  # fmt: skip
+    )
 
 
 def drift_of_calls(source: ModelSource, path: Path, *, distilled: bool = False, trusted: bool = False) -> DriftReport:
@@ -110,22 +113,30 @@ def drift_of_calls(source: ModelSource, path: Path, *, distilled: bool = False, 
         notes.append("The file does not say which model made its calls.")
     by_second = facts.get("distilled") is True
     if digest is not None and distilled and not by_second:
-        raise _calls_of_another(path, f"calls of the second annotator of {source.bundle.digest[:12]}",
-                                "those of the first one", "Omit --distilled.")  # fmt: skip
+        raise _calls_of_another(
+            path,
+            f"calls of the second annotator of {source.bundle.digest[:12]}",
+            "those of the first one",
+            "Omit --distilled.",
+        )
     distilled = distilled or by_second
     profile = read_profile(source.bundle, distilled=distilled)
     strangers = set(frame[BEST_CELL_TYPE].astype(str)) - set(profile.cell_types)
     if (digest is not None and digest != source.bundle.digest) or strangers:
         made_by = f"those of {digest[:12]}" if digest is not None else f"types such as {sorted(strangers)[0]!r}"
-        raise _calls_of_another(path, f"calls of the model {source.bundle.digest[:12]}", made_by,
-                                "Name the model that made them, or give the cells themselves.")  # fmt: skip
+        raise _calls_of_another(
+            path,
+            f"calls of the model {source.bundle.digest[:12]}",
+            made_by,
+            "Name the model that made them, or give the cells themselves.",
+        )
     return compare_cells(
         cells_of_calls(frame), profile, notes=notes, facts=_facts(source, path, "calls", distilled=distilled)
     )
 
 
 def _calls_of_another(path: Path, expected: str, found: str, remedy: str) -> InputError:
-    return InputError(Finding("CALLS_OF_ANOTHER_MODEL", str(path), expected, found, remedy))
+    return InputError.of("CALLS_OF_ANOTHER_MODEL", where=str(path), expected=expected, found=found, remedy=remedy)
 
 
 def cells_of_calls(frame: pd.DataFrame) -> pd.DataFrame:

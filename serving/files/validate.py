@@ -12,7 +12,7 @@ from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
 from cellmark.schemas.checks.check_matrix import MatrixWatch
 from cellmark.schemas.checks.checked_cells import ROWS_TO_REFUSE
 from cellmark.schemas.checks.checks import CheckReport, Profile, check_cells, gravest_first
-from cellmark.schemas.errors import Finding, InputError, ParameterError
+from cellmark.schemas.errors import InputError, ParameterError
 from cellmark.schemas.quality.quality_report import QualityReport
 
 from ..reader.open_apart import describe_h5ad, open_source
@@ -108,12 +108,20 @@ def check_path(
     Raises `ParameterError` for a `publish` of anything but an `.h5ad`, which is what the field publishes.
     """
     if profile == "publish" and path.suffix.lower() != ".h5ad":
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", "profile", "an .h5ad for publish", path.name,
-                    "Write one first: adata.write_h5ad(...).")
-        )  # fmt: skip
-    wanted: dict[str, Any] = {"profile": profile, "label": label, "donor": donor, "min_cells": min_cells,
-                              "library_size": reading.library_size}  # fmt: skip
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where="profile",
+            expected="an .h5ad for publish",
+            found=path.name,
+            remedy="Write one first: adata.write_h5ad(...).",
+        )
+    wanted: dict[str, Any] = {
+        "profile": profile,
+        "label": label,
+        "donor": donor,
+        "min_cells": min_cells,
+        "library_size": reading.library_size,
+    }
     try:
         with ExitStack() as opened:
             source = opened.enter_context(open_source(path, reading, trusted=trusted))

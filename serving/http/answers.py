@@ -94,8 +94,14 @@ def validate(
 
 def unreadable(annotator: Annotator, error: InputError) -> dict[str, Any]:
     """The answer of `POST /validate` for an input that cannot be read as cells."""
-    unknown = ("library_size_source", "genes_source", "genes_matched", "genes_missing", "missing_genes",
-               "attribution_share")  # fmt: skip
+    unknown = (
+        "library_size_source",
+        "genes_source",
+        "genes_matched",
+        "genes_missing",
+        "missing_genes",
+        "attribution_share",
+    )
     report = ValidationReport(None, None, error.findings)
     return {**model_name(annotator), **_without_profile(report), **dict.fromkeys(unknown)}
 

@@ -2,7 +2,7 @@
 
 import socket
 
-from cellmark.schemas.errors import Finding, SetupError
+from cellmark.schemas.errors import SetupError
 
 
 def free_address(host: str, port: int) -> str:
@@ -13,8 +13,11 @@ def free_address(host: str, port: int) -> str:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
-        raise SetupError(
-            Finding("SERVICE_FAILED", f"{host}:{port}", "an address of this machine whose port is free",
-                    error.strerror or str(error), "Name another --host or --port, or stop what listens there.")
-        ) from error  # fmt: skip
+        raise SetupError.of(
+            "SERVICE_FAILED",
+            where=f"{host}:{port}",
+            expected="an address of this machine whose port is free",
+            found=error.strerror or str(error),
+            remedy="Name another --host or --port, or stop what listens there.",
+        ) from error
     return str(address[0])

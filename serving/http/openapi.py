@@ -22,23 +22,56 @@ from .options import AnnotateOptions, AttributeOptions, MarkersOptions, ModelOpt
 from .settings import ServiceSettings
 
 ANSWERS: tuple[type[BaseModel], ...] = (
-    AnnotateAnswer, AttributeAnswer, ValidateAnswer, ModelAnswer, MarkersAnswer, Problem,
-)  # fmt: skip
+    AnnotateAnswer,
+    AttributeAnswer,
+    ValidateAnswer,
+    ModelAnswer,
+    MarkersAnswer,
+    Problem,
+)
 REQUESTS: tuple[type[BaseModel], ...] = (CellsRequest, CsrRequest)
 
 INPUT_CODES = (
-    "REQUEST_INVALID", "REQUEST_TOO_LARGE", "MEDIA_TYPE_UNSUPPORTED", "FILE_FORMAT_UNKNOWN", "FILE_UNREADABLE",
-    "INPUT_TOO_LARGE", "SERVICE_FAILED",
-    "NOT_ANNDATA", "LAYER_UNKNOWN", "NO_CELLS", "NO_GENES", "MATRIX_INVALID", "CELL_ID_DUPLICATE", "CELL_EMPTY",
-    "MATRIX_TRANSPOSED", "FEATURES_NOT_GENES",
-    "COUNTS_NEGATIVE", "COUNTS_NAN", "COUNTS_INFINITE", "COUNTS_NOT_WHOLE", "COUNTS_TOO_LARGE", "COUNTS_NOT_RAW",
-    "COUNTS_NOT_RECOVERABLE", "LIBRARY_SIZE_NEEDED", "LIBRARY_SIZE_INVALID", "LIBRARY_SIZE_COLUMN_UNKNOWN",
-    "NO_GENES_SHARED", "TOO_FEW_GENES", "GENES_INSUFFICIENT", "ORGANISM_MISMATCH", "GENE_UNKNOWN_KEY",
+    "REQUEST_INVALID",
+    "REQUEST_TOO_LARGE",
+    "MEDIA_TYPE_UNSUPPORTED",
+    "FILE_FORMAT_UNKNOWN",
+    "FILE_UNREADABLE",
+    "INPUT_TOO_LARGE",
+    "SERVICE_FAILED",
+    "NOT_ANNDATA",
+    "LAYER_UNKNOWN",
+    "NO_CELLS",
+    "NO_GENES",
+    "MATRIX_INVALID",
+    "CELL_ID_DUPLICATE",
+    "CELL_EMPTY",
+    "MATRIX_TRANSPOSED",
+    "FEATURES_NOT_GENES",
+    "COUNTS_NEGATIVE",
+    "COUNTS_NAN",
+    "COUNTS_INFINITE",
+    "COUNTS_NOT_WHOLE",
+    "COUNTS_TOO_LARGE",
+    "COUNTS_NOT_RAW",
+    "COUNTS_NOT_RECOVERABLE",
+    "LIBRARY_SIZE_NEEDED",
+    "LIBRARY_SIZE_INVALID",
+    "LIBRARY_SIZE_COLUMN_UNKNOWN",
+    "NO_GENES_SHARED",
+    "TOO_FEW_GENES",
+    "GENES_INSUFFICIENT",
+    "ORGANISM_MISMATCH",
+    "GENE_UNKNOWN_KEY",
     "PARAMETER_INVALID",
-)  # fmt: skip
+)
 VALIDATE_CODES = (
-    "REQUEST_INVALID", "REQUEST_TOO_LARGE", "MEDIA_TYPE_UNSUPPORTED", "PARAMETER_INVALID", "SERVICE_FAILED",
-)  # fmt: skip
+    "REQUEST_INVALID",
+    "REQUEST_TOO_LARGE",
+    "MEDIA_TYPE_UNSUPPORTED",
+    "PARAMETER_INVALID",
+    "SERVICE_FAILED",
+)
 ALWAYS = ("INTERNAL_ERROR",)
 NEEDS_MODEL = ("SERVICE_NOT_READY", *ALWAYS)
 
@@ -58,8 +91,12 @@ def openapi_document(settings: ServiceSettings) -> dict[str, Any]:
     """The document. Its limits are those of `settings`."""
     return {
         "openapi": "3.1.0",
-        "info": {"title": "cellmark", "version": version("cellmark"), "description": DESCRIPTION,
-                 "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
+        "info": {
+            "title": "cellmark",
+            "version": version("cellmark"),
+            "description": DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
         "tags": [
             {"name": "cells", "description": "Routes that take cells."},
             {"name": "model", "description": "What is known of the model."},
@@ -67,7 +104,7 @@ def openapi_document(settings: ServiceSettings) -> dict[str, Any]:
         ],
         "paths": _paths(settings),
         "components": {"schemas": _schemas()},
-    }  # fmt: skip
+    }
 
 
 def _schemas() -> dict[str, Any]:
@@ -106,28 +143,48 @@ def _paths(settings: ServiceSettings) -> dict[str, Any]:
     ready = {"200": plain("The model has passed its self-test."), **refusals(("SERVICE_NOT_READY",))}
     return {
         "/annotate": post("annotate", "Name the type of every cell", AnnotateOptions, AnnotateAnswer, INPUT_CODES),
-        "/attribute": post("attribute", "Show the genes behind each call", AttributeOptions, AttributeAnswer,
-                           explain_codes),
-        "/validate": post("validate", "Tell everything that is wrong or unusual about an input", ValidateOptions,
-                          ValidateAnswer, VALIDATE_CODES),
-        "/model": get("model", "What the model is and how well it did", facts, parameters=parameters(ModelOptions),
-                      **model),
+        "/attribute": post(
+            "attribute", "Show the genes behind each call", AttributeOptions, AttributeAnswer, explain_codes
+        ),
+        "/validate": post(
+            "validate",
+            "Tell everything that is wrong or unusual about an input",
+            ValidateOptions,
+            ValidateAnswer,
+            VALIDATE_CODES,
+        ),
+        "/model": get(
+            "model", "What the model is and how well it did", facts, parameters=parameters(ModelOptions), **model
+        ),
         "/markers": get("markers", "The model's marker genes", markers, parameters=parameters(MarkersOptions), **model),
-        "/report": get("report", "The model's report, a page for people", {
-            "200": {"description": "The page.", "content": {"text/html": {"schema": {"type": "string"}}}},
-            **refusals(("REPORT_MISSING", "PARAMETER_INVALID", *NEEDS_MODEL))}, **model),
+        "/report": get(
+            "report",
+            "The model's report, a page for people",
+            {
+                "200": {"description": "The page.", "content": {"text/html": {"schema": {"type": "string"}}}},
+                **refusals(("REPORT_MISSING", "PARAMETER_INVALID", *NEEDS_MODEL)),
+            },
+            **model,
+        ),
         "/livez": get("livez", "The server runs", {"200": plain("It does.")}, **server),
         "/healthz": get("healthz", "The same as /livez", {"200": plain("It does.")}, **server),
         "/readyz": get("readyz", "The model can be asked", ready, **server),
         "/metrics": get("metrics", "Metrics for Prometheus", {"200": plain("BentoML's metrics.")}, **server),
         "/openapi.json": get("openapi", "This document", {**document, **refusals(ALWAYS)}, **server),
-        "/docs.json": get("docs", "This document, where BentoML's tools look for it", {**document, **refusals(ALWAYS)},
-                          **server),
+        "/docs.json": get(
+            "docs", "This document, where BentoML's tools look for it", {**document, **refusals(ALWAYS)}, **server
+        ),
         "/schema.json": get("schema", "BentoML's list of routes", json_document("BentoML's list."), **server),
-        "/": get("landing", "A page to try the service out", {
-            "200": {"description": "The page.", "content": {"text/html": {"schema": {"type": "string"}}}},
-            **refusals(ALWAYS)}, **server),
-    }  # fmt: skip
+        "/": get(
+            "landing",
+            "A page to try the service out",
+            {
+                "200": {"description": "The page.", "content": {"text/html": {"schema": {"type": "string"}}}},
+                **refusals(ALWAYS),
+            },
+            **server,
+        ),
+    }
 
 
 def json_document(description: str) -> dict[str, Any]:

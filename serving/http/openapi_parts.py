@@ -52,8 +52,9 @@ def parameters(options: type[BaseModel]) -> list[dict[str, Any]]:
     listed = []
     for name, schema in _properties(options).items():
         kept = {key: value for key, value in schema.items() if key != "description"}
-        listed.append({"name": name, "in": "query", "required": False, "description": schema["description"],
-                       "schema": kept})  # fmt: skip
+        listed.append(
+            {"name": name, "in": "query", "required": False, "description": schema["description"], "schema": kept}
+        )
     return listed
 
 

@@ -132,4 +132,4 @@ def parse_options(
 
 
 def _invalid(name: str, expected: str, found: str, remedy: str) -> Finding:
-    return Finding("PARAMETER_INVALID", printable(name), expected, found, remedy)
+    return Finding("PARAMETER_INVALID", where=printable(name), expected=expected, found=found, remedy=remedy)

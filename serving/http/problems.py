@@ -60,20 +60,45 @@ def of_status(status: int, path: str, method: str) -> CellmarkError:
     where = printable(f"{method} {path}")
     match status:
         case 404:
-            finding = Finding("ROUTE_UNKNOWN", where, "a route of the service", "another path",
-                              "GET /openapi.json lists all routes.")  # fmt: skip
+            finding = Finding(
+                "ROUTE_UNKNOWN",
+                where=where,
+                expected="a route of the service",
+                found="another path",
+                remedy="GET /openapi.json lists all routes.",
+            )
         case 405:
-            finding = Finding("METHOD_NOT_ALLOWED", where, "a method that the header Allow names", method,
-                              "GET /openapi.json lists the methods of every route.")  # fmt: skip
+            finding = Finding(
+                "METHOD_NOT_ALLOWED",
+                where=where,
+                expected="a method that the header Allow names",
+                found=method,
+                remedy="GET /openapi.json lists the methods of every route.",
+            )
         case 503:
-            finding = Finding("SERVICE_NOT_READY", where, "a service that is ready", "one that is not",
-                              "Ask again in a moment.")  # fmt: skip
+            finding = Finding(
+                "SERVICE_NOT_READY",
+                where=where,
+                expected="a service that is ready",
+                found="one that is not",
+                remedy="Ask again in a moment.",
+            )
         case _ if 400 <= status < 500:
-            finding = Finding("REQUEST_INVALID", where, "a request as documented", f"one refused with status {status}",
-                              "GET /openapi.json describes every route.")  # fmt: skip
+            finding = Finding(
+                "REQUEST_INVALID",
+                where=where,
+                expected="a request as documented",
+                found=f"one refused with status {status}",
+                remedy="GET /openapi.json describes every route.",
+            )
         case _:
-            finding = Finding("INTERNAL_ERROR", where, "an answer", "an internal error of cellmark",
-                              "Report it with the service's log; nothing is wrong with the request.")  # fmt: skip
+            finding = Finding(
+                "INTERNAL_ERROR",
+                where=where,
+                expected="an answer",
+                found="an internal error of cellmark",
+                remedy="Report it with the service's log; nothing is wrong with the request.",
+            )
     return RequestError(finding)
 
 

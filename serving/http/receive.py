@@ -14,7 +14,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from cellmark.schemas.api.request_findings import printable
-from cellmark.schemas.errors import Finding, RequestError
+from cellmark.schemas.errors import RequestError
 
 from .settings import ServiceSettings
 
@@ -81,11 +81,14 @@ def media_type_of(request: Request) -> str:
     elif encoding.lower() != "identity":
         found = f"Content-Encoding: {printable(encoding)}"
     if found is not None:
-        raise RequestError(
-            Finding("MEDIA_TYPE_UNSUPPORTED", "Content-Type", "one of " + ", ".join(MEDIA_TYPES), found,
-                    "Name the body's form in the header Content-Type, and send it uncompressed (an .npz or .h5ad is "
-                    "compressed by itself).")
-        )  # fmt: skip
+        raise RequestError.of(
+            "MEDIA_TYPE_UNSUPPORTED",
+            where="Content-Type",
+            expected="one of " + ", ".join(MEDIA_TYPES),
+            found=found,
+            remedy="Name the body's form in the header Content-Type, and send it uncompressed (an .npz or .h5ad is "
+            "compressed by itself).",
+        )
     return media_type
 
 
@@ -149,13 +152,20 @@ async def _write(stream: AsyncGenerator[bytes, None], path: Path) -> None:
 
 
 def _too_large(limit: int) -> RequestError:
-    return RequestError(
-        Finding("REQUEST_TOO_LARGE", "body", f"at most {limit:,} bytes", "more",
-                "Send fewer cells at a time, or send them as .npz or .h5ad, which are smaller than JSON.")
-    )  # fmt: skip
+    return RequestError.of(
+        "REQUEST_TOO_LARGE",
+        where="body",
+        expected=f"at most {limit:,} bytes",
+        found="more",
+        remedy="Send fewer cells at a time, or send them as .npz or .h5ad, which are smaller than JSON.",
+    )
 
 
 def _broken_form(expected: str, found: str) -> RequestError:
-    return RequestError(
-        Finding("REQUEST_INVALID", "body", expected, found, f"curl -F {FILE_FIELD}=@cells.h5ad sends such a form.")
+    return RequestError.of(
+        "REQUEST_INVALID",
+        where="body",
+        expected=expected,
+        found=found,
+        remedy=f"curl -F {FILE_FIELD}=@cells.h5ad sends such a form.",
     )

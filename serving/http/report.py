@@ -1,7 +1,7 @@
 """The report that a bundle carries, as the service hands it out."""
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.errors import Finding, ModelError
+from cellmark.schemas.errors import ModelError
 from cellmark.schemas.manifest.bundle_files import REPORT
 
 REPORT_HEADERS = {
@@ -15,8 +15,11 @@ REPORT_HEADERS = {
 def read_report(bundle: Bundle) -> bytes:
     """The bytes of `report.html`. Raises `ModelError` (`REPORT_MISSING`) when the bundle has none."""
     if REPORT not in bundle.manifest.files:
-        raise ModelError(
-            Finding("REPORT_MISSING", "model", f"a bundle with {REPORT}", "one without it, as earlier versions made",
-                    "Write it from the bundle: cellmark report --model MODEL -o report.html.")
-        )  # fmt: skip
+        raise ModelError.of(
+            "REPORT_MISSING",
+            where="model",
+            expected=f"a bundle with {REPORT}",
+            found="one without it, as earlier versions made",
+            remedy="Write it from the bundle: cellmark report --model MODEL -o report.html.",
+        )
     return bundle.path(REPORT).read_bytes()

@@ -32,7 +32,13 @@ class ServedModel:
             return self._annotator
         found = "it is being loaded" if self._error is None else "it could not be loaded"
         remedy = "Ask again in a moment; /readyz says when." if self._error is None else "See the other findings."
-        waiting = Finding("SERVICE_NOT_READY", "model", "a model that has passed its self-test", found, remedy)
+        waiting = Finding(
+            "SERVICE_NOT_READY",
+            where="model",
+            expected="a model that has passed its self-test",
+            found=found,
+            remedy=remedy,
+        )
         raise RequestError(waiting, *(self._error.findings if self._error else ()))
 
     def start(self, settings: ServiceSettings) -> threading.Thread:
@@ -51,18 +57,25 @@ class ServedModel:
         except Exception:
             # Whatever it was, the process has to stay alive and say that it is not ready.
             logger.exception("The model cannot be served")
-            self._error = RequestError(
-                Finding("INTERNAL_ERROR", "model", "a model", "an internal error of cellmark", "See the service's log.")
+            self._error = RequestError.of(
+                "INTERNAL_ERROR",
+                where="model",
+                expected="a model",
+                found="an internal error of cellmark",
+                remedy="See the service's log.",
             )
 
 
 def load_annotator(settings: ServiceSettings) -> Annotator:
     """The model of the settings, under the name that they give it. Raises as `Annotator.load`, and `ParameterError`."""
     if settings.model is None:
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", "CELLMARK_MODEL", "a bundle folder or an MLflow URI", "nothing",
-                    "Start the service with `cellmark serve --model MODEL`, or set CELLMARK_MODEL.")
-        )  # fmt: skip
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where="CELLMARK_MODEL",
+            expected="a bundle folder or an MLflow URI",
+            found="nothing",
+            remedy="Start the service with `cellmark serve --model MODEL`, or set CELLMARK_MODEL.",
+        )
     refuse_telemetry()
     source = open_model(settings.model)
     named = replace(source, name=settings.model_name or source.name, version=settings.model_version or source.version)

@@ -101,4 +101,6 @@ class ServiceSettings:
 
 def _invalid(name: str, expected: str, found: str) -> Finding:
     variable = PREFIX + name.upper()
-    return Finding("PARAMETER_INVALID", variable, expected, found, f"Set {variable}: {MEANINGS[name]}.")
+    return Finding(
+        "PARAMETER_INVALID", where=variable, expected=expected, found=found, remedy=f"Set {variable}: {MEANINGS[name]}."
+    )

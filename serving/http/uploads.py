@@ -63,25 +63,37 @@ def _with_extension(path: Path, rules: ReadingRules) -> Path:
     if path.suffix.lower() in EXTENSIONS:
         return path.rename(path.with_suffix(path.suffix.lower()))
     if path.suffix:
-        raise ReadError(
-            Finding("FILE_FORMAT_UNKNOWN", path.name, ACCEPTED, f"the extension {path.suffix!r}",
-                    "Give the file the extension of what it is.")
-        )  # fmt: skip
+        raise ReadError.of(
+            "FILE_FORMAT_UNKNOWN",
+            where=path.name,
+            expected=ACCEPTED,
+            found=f"the extension {path.suffix!r}",
+            remedy="Give the file the extension of what it is.",
+        )
     with path.open("rb") as file:
         start = file.read(8)
     if start.startswith(b"PK"):
         return path.rename(path.with_suffix(".npz"))
     if start != b"\x89HDF\r\n\x1a\n":
-        raise ReadError(
-            Finding("FILE_UNREADABLE", path.name, ACCEPTED, file_kind(path),
-                    "Check that the whole file was sent: curl needs --data-binary, not -d.")
-        )  # fmt: skip
+        raise ReadError.of(
+            "FILE_UNREADABLE",
+            where=path.name,
+            expected=ACCEPTED,
+            found=file_kind(path),
+            remedy="Check that the whole file was sent: curl needs --data-binary, not -d.",
+        )
     return path.rename(path.with_suffix(".h5" if is_tenx(path, rules=rules) else ".h5ad"))
 
 
 def _no_file_options(options: InputOptions, form: str) -> None:
     findings = [
-        Finding("PARAMETER_INVALID", name, "an uploaded .h5ad, which has layers and obs columns", form, remedy)
+        Finding(
+            "PARAMETER_INVALID",
+            where=name,
+            expected="an uploaded .h5ad, which has layers and obs columns",
+            found=form,
+            remedy=remedy,
+        )
         for name, value, remedy in (
             ("layer", options.layer, "Omit it for this input."),
             ("library_size", options.library_size, "Send the numbers themselves with the cells."),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.errors import BundleError, Finding, OutputError
+from cellmark.schemas.errors import BundleError, OutputError
 
 VARIABLE = "CELLMARK_CACHE"
 REMEDY = f"Set {VARIABLE} to a folder that can be written."
@@ -26,7 +26,9 @@ def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
             return Path(given.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "cellmark" / "Cache"
         return Path(given.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cellmark"
     except RuntimeError as error:
-        raise OutputError(Finding("OUTPUT_UNWRITABLE", "cache", "a home folder", str(error), REMEDY)) from error
+        raise OutputError.of(
+            "OUTPUT_UNWRITABLE", where="cache", expected="a home folder", found=str(error), remedy=REMEDY
+        ) from error
 
 
 def cached_bundle(manifest_digest: str, download: Callable[[Path], None], *, folder: Path | None = None) -> Path:
@@ -36,10 +38,13 @@ def cached_bundle(manifest_digest: str, download: Callable[[Path], None], *, fol
     cache cannot be written, `BundleError` when what was downloaded is damaged or another bundle.
     """
     if not re.fullmatch(r"[0-9a-f]{64}", manifest_digest):
-        raise BundleError(
-            Finding("BUNDLE_MANIFEST_INVALID", "manifest_digest", "64 hexadecimal digits", repr(manifest_digest)[:80],
-                    "Register the model again.")
-        )  # fmt: skip
+        raise BundleError.of(
+            "BUNDLE_MANIFEST_INVALID",
+            where="manifest_digest",
+            expected="64 hexadecimal digits",
+            found=repr(manifest_digest)[:80],
+            remedy="Register the model again.",
+        )
     place = (folder or cache_folder()) / "bundles" / manifest_digest
     if _is_whole(place, manifest_digest):
         return place
@@ -47,8 +52,12 @@ def cached_bundle(manifest_digest: str, download: Callable[[Path], None], *, fol
         place.parent.mkdir(parents=True, exist_ok=True)
         scratch = tempfile.TemporaryDirectory(prefix=".fetch-", dir=place.parent)
     except OSError as error:
-        raise OutputError(
-            Finding("OUTPUT_UNWRITABLE", str(place.parent), "a cache that can be written", str(error), REMEDY)
+        raise OutputError.of(
+            "OUTPUT_UNWRITABLE",
+            where=str(place.parent),
+            expected="a cache that can be written",
+            found=str(error),
+            remedy=REMEDY,
         ) from error
     with scratch as name:
         draft = Path(name) / "bundle"
@@ -56,10 +65,13 @@ def cached_bundle(manifest_digest: str, download: Callable[[Path], None], *, fol
         download(draft)
         found = Bundle.open(draft).manifest.manifest_digest
         if found != manifest_digest:
-            raise BundleError(
-                Finding("BUNDLE_DIGEST_MISMATCH", "manifest.json", f"digest {manifest_digest[:12]}…", f"{found[:12]}…",
-                        "The bundle was replaced while it was fetched; try again.")
-            )  # fmt: skip
+            raise BundleError.of(
+                "BUNDLE_DIGEST_MISMATCH",
+                where="manifest.json",
+                expected=f"digest {manifest_digest[:12]}…",
+                found=f"{found[:12]}…",
+                remedy="The bundle was replaced while it was fetched; try again.",
+            )
         _move_in(draft, place, manifest_digest)
     return place
 

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from cellmark.schemas.atomic_output import whole_file, whole_folder
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.errors import BundleError, Finding, OutputError, ReadError
+from cellmark.schemas.errors import BundleError, OutputError, ReadError
 from cellmark.schemas.manifest.manifest import MANIFEST_NAME
 
 LARGEST_BUNDLE = 4 * 1024**3
@@ -24,10 +24,13 @@ def export_bundle(bundle: Bundle, out: Path, *, force: bool = False) -> None:
     """Write a verified bundle to a `.tar` (the same bundle gives the same bytes), or copy it to a folder."""
     names = [MANIFEST_NAME, *sorted(bundle.manifest.files)]
     if out.suffix in COMPRESSED:
-        raise OutputError(
-            Finding("OUTPUT_FORMAT_UNKNOWN", str(out), "a .tar file or a new folder", repr(out.suffix),
-                    "Name a .tar, and compress it afterwards if need be.")
-        )  # fmt: skip
+        raise OutputError.of(
+            "OUTPUT_FORMAT_UNKNOWN",
+            where=str(out),
+            expected="a .tar file or a new folder",
+            found=repr(out.suffix),
+            remedy="Name a .tar, and compress it afterwards if need be.",
+        )
     if out.suffix != ".tar":
         _spare_other_folders(out)
         with whole_folder(out, force=force) as draft:
@@ -53,7 +56,9 @@ def import_bundle(path: Path, out: Path, *, force: bool = False) -> Bundle:
     """
     if not os.path.isfile(path):
         what = "a folder: a bundle needs no import" if os.path.isdir(path) else "nothing there"
-        raise ReadError(Finding("FILE_NOT_FOUND", str(path), "a .tar of a bundle", what, "Check the path."))
+        raise ReadError.of(
+            "FILE_NOT_FOUND", where=str(path), expected="a .tar of a bundle", found=what, remedy="Check the path."
+        )
     _spare_other_folders(out)
     with whole_folder(out, force=force) as draft:
         try:
@@ -71,20 +76,26 @@ def import_bundle(path: Path, out: Path, *, force: bool = False) -> Bundle:
 
 
 def _odd_archive(path: Path, found: str) -> BundleError:
-    return BundleError(
-        Finding("BUNDLE_CONTENT_INVALID", str(path), "an archive from `cellmark bundle export`", found,
-                "Fetch the archive again.")
-    )  # fmt: skip
+    return BundleError.of(
+        "BUNDLE_CONTENT_INVALID",
+        where=str(path),
+        expected="an archive from `cellmark bundle export`",
+        found=found,
+        remedy="Fetch the archive again.",
+    )
 
 
 def _opened(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
     except OSError as error:
-        raise ReadError(
-            Finding("FILE_UNREADABLE", str(path), "a .tar of a bundle", error.strerror or str(error),
-                    "Check the permissions of the file.")
-        ) from error  # fmt: skip
+        raise ReadError.of(
+            "FILE_UNREADABLE",
+            where=str(path),
+            expected="a .tar of a bundle",
+            found=error.strerror or str(error),
+            remedy="Check the permissions of the file.",
+        ) from error
 
 
 def _spare_other_folders(out: Path) -> None:
@@ -92,10 +103,13 @@ def _spare_other_folders(out: Path) -> None:
     replaceable = os.path.isdir(out) and (os.path.isfile(out / MANIFEST_NAME) or not os.listdir(out))
     if replaceable or not os.path.lexists(out):
         return
-    raise OutputError(
-        Finding("OUTPUT_EXISTS", str(out), "a new folder, or a bundle to replace", "something else that exists",
-                "Name another folder.")
-    )  # fmt: skip
+    raise OutputError.of(
+        "OUTPUT_EXISTS",
+        where=str(out),
+        expected="a new folder, or a bundle to replace",
+        found="something else that exists",
+        remedy="Name another folder.",
+    )
 
 
 def _unpack(archive: tarfile.TarFile, folder: Path) -> None:
@@ -104,16 +118,22 @@ def _unpack(archive: tarfile.TarFile, folder: Path) -> None:
         parts = PurePosixPath(member.name)
         unsafe = parts.is_absolute() or ".." in parts.parts or "\\" in member.name or not member.isreg()
         if unsafe:
-            raise BundleError(
-                Finding("BUNDLE_PATH_UNSAFE", member.name, "plain files inside the bundle", "a path or link elsewhere",
-                        "Do not use this archive; fetch it again from where it came.")
-            )  # fmt: skip
+            raise BundleError.of(
+                "BUNDLE_PATH_UNSAFE",
+                where=member.name,
+                expected="plain files inside the bundle",
+                found="a path or link elsewhere",
+                remedy="Do not use this archive; fetch it again from where it came.",
+            )
         total += member.size
         if total > LARGEST_BUNDLE or number >= MOST_FILES:
-            raise BundleError(
-                Finding("BUNDLE_CONTENT_INVALID", member.name, f"at most {LARGEST_BUNDLE} bytes in {MOST_FILES} files",
-                        "more", "This is not a bundle.")
-            )  # fmt: skip
+            raise BundleError.of(
+                "BUNDLE_CONTENT_INVALID",
+                where=member.name,
+                expected=f"at most {LARGEST_BUNDLE} bytes in {MOST_FILES} files",
+                found="more",
+                remedy="This is not a bundle.",
+            )
         content = archive.extractfile(member)
         target = folder / member.name
         target.parent.mkdir(parents=True, exist_ok=True)

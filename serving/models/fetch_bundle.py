@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from cellmark.schemas.errors import BundleError, Finding, RegistryError
+from cellmark.schemas.errors import BundleError, RegistryError
 from cellmark.schemas.manifest.manifest import MANIFEST_NAME
 from cellmark.schemas.tracking import registry_tags as tags
 from cellmark.schemas.tracking.tracking_uri import public_uri
@@ -48,10 +48,13 @@ def fetch_bundle(model: str, *, uri: str | None = None) -> FetchedBundle:
     folder = _bring(client, location, model)
     registered = (version.tags or {}).get(tags.MANIFEST_DIGEST)
     if registered is not None and registered != _manifest_digest(folder / MANIFEST_NAME):
-        raise BundleError(
-            Finding("BUNDLE_DIGEST_MISMATCH", model, f"the manifest of digest {registered[:12]}… that was registered",
-                    "another one among the version's artifacts", "Register the model again.")
-        )  # fmt: skip
+        raise BundleError.of(
+            "BUNDLE_DIGEST_MISMATCH",
+            where=model,
+            expected=f"the manifest of digest {registered[:12]}… that was registered",
+            found="another one among the version's artifacts",
+            remedy="Register the model again.",
+        )
     return FetchedBundle(folder, version.name, str(version.version))
 
 
@@ -59,10 +62,13 @@ def run_location(client: "MlflowClient", wanted: RunUri) -> str:
     """Where the artifacts lie that a URI means. Raises `RegistryError` (`RUN_UNKNOWN`) when there is no such run."""
     run = ask(client, lambda: client.get_run(wanted.run_id))
     if run is None:
-        raise RegistryError(
-            Finding("RUN_UNKNOWN", f"runs:/{wanted.run_id}", f"a run tracked at {public_uri(client.tracking_uri)}",
-                    "none of that id", "Check the id and MLFLOW_TRACKING_URI.")
-        )  # fmt: skip
+        raise RegistryError.of(
+            "RUN_UNKNOWN",
+            where=f"runs:/{wanted.run_id}",
+            expected=f"a run tracked at {public_uri(client.tracking_uri)}",
+            found="none of that id",
+            remedy="Check the id and MLFLOW_TRACKING_URI.",
+        )
     return f"{run.info.artifact_uri}/{wanted.path}"
 
 
@@ -108,14 +114,20 @@ def _manifest_digest(path: Path) -> str:
     try:
         return str(json.loads(path.read_bytes())["manifest_digest"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise BundleError(
-            Finding("BUNDLE_MANIFEST_INVALID", MANIFEST_NAME, "JSON with a digest", "something else",
-                    "Register the model again.")
-        ) from error  # fmt: skip
+        raise BundleError.of(
+            "BUNDLE_MANIFEST_INVALID",
+            where=MANIFEST_NAME,
+            expected="JSON with a digest",
+            found="something else",
+            remedy="Register the model again.",
+        ) from error
 
 
 def _without_bundle(model: str, location: str, found: str) -> RegistryError:
-    return RegistryError(
-        Finding("MODEL_UNKNOWN", model, f"a cellmark bundle at {public_uri(location)}", found,
-                "Name a version that cellmark registered, on a machine that can reach its artifacts.")
-    )  # fmt: skip
+    return RegistryError.of(
+        "MODEL_UNKNOWN",
+        where=model,
+        expected=f"a cellmark bundle at {public_uri(location)}",
+        found=found,
+        remedy="Name a version that cellmark registered, on a machine that can reach its artifacts.",
+    )

@@ -41,11 +41,13 @@ def find_model(client: "MlflowClient", name: str) -> RegisteredModel:
         return RegisteredModel(model.name, aliases, model.description or "")
     with refusals(client.tracking_uri):
         known = [entry.name for entry in client.search_registered_models(max_results=MOST_LISTED)]
-    raise RegistryError(
-        Finding("MODEL_UNKNOWN", f"models:/{name}", f"a model registered at {public_uri(client.tracking_uri)}",
-                f"none of that name; registered are: {', '.join(known) or 'none'}",
-                "Check the name and MLFLOW_TRACKING_URI; `cellmark models list` lists all.")
-    )  # fmt: skip
+    raise RegistryError.of(
+        "MODEL_UNKNOWN",
+        where=f"models:/{name}",
+        expected=f"a model registered at {public_uri(client.tracking_uri)}",
+        found=f"none of that name; registered are: {', '.join(known) or 'none'}",
+        remedy="Check the name and MLFLOW_TRACKING_URI; `cellmark models list` lists all.",
+    )
 
 
 def find_restored(client: "MlflowClient", name: str, on_note: Callable[[Finding], None]) -> RegisteredModel:
@@ -71,11 +73,13 @@ def find_version(client: "MlflowClient", wanted: VersionUri) -> "ModelVersion":
         number = model.aliases.get(wanted.alias)
         if number is None:
             known = ", ".join(f"{alias} (version {there})" for alias, there in sorted(model.aliases.items()))
-            raise RegistryError(
-                Finding("ALIAS_MISSING", f"models:/{wanted.name}@{wanted.alias}", f"an alias of {wanted.name}",
-                        f"none of that name; its aliases are: {known or 'none'}",
-                        f"Name one of these or a version; `cellmark models show {wanted.name}` lists them.")
-            )  # fmt: skip
+            raise RegistryError.of(
+                "ALIAS_MISSING",
+                where=f"models:/{wanted.name}@{wanted.alias}",
+                expected=f"an alias of {wanted.name}",
+                found=f"none of that name; its aliases are: {known or 'none'}",
+                remedy=f"Name one of these or a version; `cellmark models show {wanted.name}` lists them.",
+            )
     versions: list[ModelVersion] = []
     if number != LATEST:
         version = ask(client, lambda: client.get_model_version(wanted.name, str(number)))
@@ -85,11 +89,13 @@ def find_version(client: "MlflowClient", wanted: VersionUri) -> "ModelVersion":
     if number == LATEST and versions:
         return versions[-1]
     listed = ", ".join(str(entry.version) for entry in versions[-MOST_LISTED:])
-    raise RegistryError(
-        Finding("MODEL_UNKNOWN", f"models:/{wanted.name}/{number}", f"a version of {wanted.name}",
-                f"none of that number; its versions are: {listed or 'none'}",
-                f"Name one of these; `cellmark models show {wanted.name}` shows more about them.")
-    )  # fmt: skip
+    raise RegistryError.of(
+        "MODEL_UNKNOWN",
+        where=f"models:/{wanted.name}/{number}",
+        expected=f"a version of {wanted.name}",
+        found=f"none of that number; its versions are: {listed or 'none'}",
+        remedy=f"Name one of these; `cellmark models show {wanted.name}` shows more about them.",
+    )
 
 
 def versions_of(client: "MlflowClient", name: str | None = None) -> "list[ModelVersion]":

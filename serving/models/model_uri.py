@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from cellmark.schemas.errors import Finding, RegistryError
+from cellmark.schemas.errors import RegistryError
 
 LATEST = "latest"
 FORMS = "models:/NAME@ALIAS, models:/NAME/VERSION, models:/NAME/latest or runs:/RUN_ID/PATH"
@@ -38,4 +38,4 @@ def parse_model_uri(uri: str) -> VersionUri | RunUri:
             return RunUri(found[1], "/".join(parts))
     bare = re.fullmatch(r"models:/([^/@]+)/?", uri)
     remedy = f"Say which version, such as models:/{bare[1]}@champion." if bare else "Write it in one of these forms."
-    raise RegistryError(Finding("MODEL_UNKNOWN", "model", FORMS, repr(uri), remedy))
+    raise RegistryError.of("MODEL_UNKNOWN", where="model", expected=FORMS, found=repr(uri), remedy=remedy)

@@ -82,19 +82,34 @@ def _check(version: str | None, alias: str | None, to: str) -> None:
     problems = []
     if version is not None and alias is not None:
         problems.append(
-            Finding("PARAMETER_INVALID", "version", "a version or an alias of it", f"both, {version} and {alias}",
-                    "Omit one of them.")
-        )  # fmt: skip
+            Finding(
+                "PARAMETER_INVALID",
+                where="version",
+                expected="a version or an alias of it",
+                found=f"both, {version} and {alias}",
+                remedy="Omit one of them.",
+            )
+        )
     if version is not None and not re.fullmatch(r"[1-9]\d*", version):
         problems.append(
-            Finding("PARAMETER_INVALID", "version", "a whole number above 0", repr(version),
-                    "`cellmark models show` lists the versions.")
-        )  # fmt: skip
+            Finding(
+                "PARAMETER_INVALID",
+                where="version",
+                expected="a whole number above 0",
+                found=repr(version),
+                remedy="`cellmark models show` lists the versions.",
+            )
+        )
     if not re.fullmatch(r"[\w-]+", to) or re.fullmatch(r"[vV]\d+|latest", to):
         problems.append(
-            Finding("PARAMETER_INVALID", "to", "an alias of letters, digits, - and _, unlike v1 and latest", repr(to),
-                    "Name another alias, such as champion.")
-        )  # fmt: skip
+            Finding(
+                "PARAMETER_INVALID",
+                where="to",
+                expected="an alias of letters, digits, - and _, unlike v1 and latest",
+                found=repr(to),
+                remedy="Name another alias, such as champion.",
+            )
+        )
     if problems:
         raise ParameterError(*problems)
 

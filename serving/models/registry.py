@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from cellmark.schemas.errors import Finding, RegistryError, SetupError
+from cellmark.schemas.errors import RegistryError, SetupError
 from cellmark.schemas.tracking.reach_tracking import check_reachable
 from cellmark.schemas.tracking.tracking_uri import public_uri, quiet_mlflow, tracking_uri
 
@@ -66,10 +66,13 @@ def refusals(uri: str) -> Iterator[None]:
         yield
     except (MlflowException, SQLAlchemyError, RequestException) as error:
         found = first_line(error).replace(uri, public_uri(uri))
-        raise RegistryError(
-            Finding("REGISTRY_REFUSED", public_uri(uri), "MLflow to answer", found[:LONGEST_REFUSAL],
-                    "Check MLFLOW_TRACKING_URI, your credentials and your rights there.")
-        ) from error  # fmt: skip
+        raise RegistryError.of(
+            "REGISTRY_REFUSED",
+            where=public_uri(uri),
+            expected="MLflow to answer",
+            found=found[:LONGEST_REFUSAL],
+            remedy="Check MLFLOW_TRACKING_URI, your credentials and your rights there.",
+        ) from error
 
 
 def download(client: "MlflowClient", location: str, folder: Path) -> Path:
@@ -98,16 +101,22 @@ def _store(location: str, expected: str) -> Iterator[None]:
     except ImportError as error:
         scheme = location.partition(":")[0]
         package = CLIENTS.get(scheme, error.name or "the client of this artifact store")
-        raise SetupError(
-            Finding("EXTRA_MISSING", public_uri(location), f"a Python client for {scheme} artifacts", str(error),
-                    f"pip install {package}")
-        ) from error  # fmt: skip
+        raise SetupError.of(
+            "EXTRA_MISSING",
+            where=public_uri(location),
+            expected=f"a Python client for {scheme} artifacts",
+            found=str(error),
+            remedy=f"pip install {package}",
+        ) from error
     except Exception as error:
         # Every artifact store raises types of its own SDK; all mean that this cannot be had from it.
-        raise RegistryError(
-            Finding("REGISTRY_REFUSED", public_uri(location), expected,
-                    first_line(error)[:LONGEST_REFUSAL], "Check the artifact store and your rights there.")
-        ) from error  # fmt: skip
+        raise RegistryError.of(
+            "REGISTRY_REFUSED",
+            where=public_uri(location),
+            expected=expected,
+            found=first_line(error)[:LONGEST_REFUSAL],
+            remedy="Check the artifact store and your rights there.",
+        ) from error
 
 
 def first_line(error: BaseException) -> str:

@@ -20,7 +20,7 @@ from cellmark.schemas.columns import (
     TYPES_KEY,
     UNS_KEY,
 )
-from cellmark.schemas.errors import Finding, OutputError
+from cellmark.schemas.errors import OutputError
 
 from .copy_file import copy_file
 from .remote_cells import RemoteCells
@@ -38,10 +38,13 @@ def check_format(path: Path, formats: Sequence[str]) -> None:
     """Raise `OutputError` when the name of an output ends in none of `formats`."""
     if path.suffix not in formats:
         names = ", ".join(formats[:-1]) + " or " + formats[-1]
-        raise OutputError(
-            Finding("OUTPUT_FORMAT_UNKNOWN", str(path), f"a name that ends in {names}",
-                    repr(path.suffix) if path.suffix else "no extension", "Give the output one of these extensions.")
-        )  # fmt: skip
+        raise OutputError.of(
+            "OUTPUT_FORMAT_UNKNOWN",
+            where=str(path),
+            expected=f"a name that ends in {names}",
+            found=repr(path.suffix) if path.suffix else "no extension",
+            remedy="Give the output one of these extensions.",
+        )
 
 
 def check_output(path: Path, *, force: bool, formats: Sequence[str] = FORMATS) -> None:
@@ -61,10 +64,13 @@ def check_not_input(path: Path, inputs: Iterable[Path], *, origin: Path | None =
         if path.suffix == ".h5ad" and other == origin:
             continue
         if os.path.exists(path) and os.path.exists(other) and os.path.samefile(path, other):
-            raise OutputError(
-                Finding("OUTPUT_EXISTS", str(path), "another file than the inputs", "an input, which would be lost",
-                        "Name another output.")
-            )  # fmt: skip
+            raise OutputError.of(
+                "OUTPUT_EXISTS",
+                where=str(path),
+                expected="another file than the inputs",
+                found="an input, which would be lost",
+                remedy="Name another output.",
+            )
 
 
 def facts_path(table: Path) -> Path:

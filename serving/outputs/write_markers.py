@@ -10,7 +10,7 @@ from cellmark.schemas.atomic_output import whole_file
 from cellmark.schemas.calls.scanpy_layout import KEY, rows_for, to_rank_genes_groups
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.read import require_input
-from cellmark.schemas.errors import Finding, ReadError
+from cellmark.schemas.errors import ReadError
 
 from .copy_file import copy_file
 from .remote_cells import RemoteCells
@@ -24,10 +24,13 @@ def check_cells(path: Path) -> None:
     """Raise `ReadError` when the file that markers are to be written into is not there or no `.h5ad`."""
     require_input(path)
     if path.suffix.lower() != ".h5ad":
-        raise ReadError(
-            Finding("FILE_FORMAT_UNKNOWN", str(path), "an .h5ad, which can hold markers beside cells",
-                    repr(path.suffix) if path.suffix else "no extension", "Write the cells as .h5ad first.")
-        )  # fmt: skip
+        raise ReadError.of(
+            "FILE_FORMAT_UNKNOWN",
+            where=str(path),
+            expected="an .h5ad, which can hold markers beside cells",
+            found=repr(path.suffix) if path.suffix else "no extension",
+            remedy="Write the cells as .h5ad first.",
+        )
 
 
 def write_markers_into(

@@ -9,7 +9,7 @@ from cellmark.schemas.cells.open_limited import open_limited
 from cellmark.schemas.cells.read_limits import ReadLimits
 from cellmark.schemas.cells.reading import reading
 from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, CONFIDENCE, NOVELTY
-from cellmark.schemas.errors import Finding, ReadError
+from cellmark.schemas.errors import ReadError
 
 NEEDED = (CELL_TYPE, BEST_CELL_TYPE, CONFIDENCE, NOVELTY)
 TABLES = (".parquet", ".csv")
@@ -71,9 +71,13 @@ def _read_csv(path: Path, limits: ReadLimits) -> pd.DataFrame:
         _check_columns(path, header.count(b",") + 1)
         file.seek(0)
         frame = pd.read_csv(
-            file, usecols=lambda name: name in NEEDED, keep_default_na=False, na_values=[""],
-            nrows=min(limits.max_cells + 1, MOST_ROWS), dtype={CELL_TYPE: str, BEST_CELL_TYPE: str},
-        )  # fmt: skip
+            file,
+            usecols=lambda name: name in NEEDED,
+            keep_default_na=False,
+            na_values=[""],
+            nrows=min(limits.max_cells + 1, MOST_ROWS),
+            dtype={CELL_TYPE: str, BEST_CELL_TYPE: str},
+        )
         limits.check(str(path), cells=len(frame))
         return frame
 
@@ -93,4 +97,4 @@ def _check_bytes(path: Path, n_bytes: int, limits: ReadLimits) -> None:
 
 
 def _too_large(path: Path, expected: str, found: str, remedy: str) -> ReadError:
-    return ReadError(Finding("INPUT_TOO_LARGE", str(path), expected, found, remedy))
+    return ReadError.of("INPUT_TOO_LARGE", where=str(path), expected=expected, found=found, remedy=remedy)

@@ -9,7 +9,7 @@ import pandas as pd
 from cellmark.schemas.cells.read import refuse_special, require_input
 from cellmark.schemas.cells.read_limits import NO_LIMITS
 from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, CONFIDENCE, NOVELTY
-from cellmark.schemas.errors import Finding, ReadError
+from cellmark.schemas.errors import ReadError
 
 from ..outputs.write_calls import facts_path
 from .call_tables import EXPECTED, LONGEST_HEADER, NEEDED, TABLES, read_call_table
@@ -67,7 +67,10 @@ def _facts_beside(path: Path) -> dict[str, Any]:
 
 
 def _no_calls(path: Path, found: str) -> ReadError:
-    return ReadError(
-        Finding("FILE_UNREADABLE", str(path), EXPECTED, found,
-                "Annotate the cells again, or give the cells themselves.")
-    )  # fmt: skip
+    return ReadError.of(
+        "FILE_UNREADABLE",
+        where=str(path),
+        expected=EXPECTED,
+        found=found,
+        remedy="Annotate the cells again, or give the cells themselves.",
+    )

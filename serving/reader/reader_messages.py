@@ -136,7 +136,9 @@ def _finding(entry: object) -> Finding:
     code, where, expected, found, remedy = (entry[name][:LONGEST_TEXT] for name in names[:-1])
     try:
         shown = tuple(text[:LONGEST_TEXT] for text in examples[:MOST_EXAMPLES])
-        return Finding(code, where, expected, found, remedy, entry["severity"], shown)
+        return Finding(
+            code, where=where, expected=expected, found=found, remedy=remedy, severity=entry["severity"], examples=shown
+        )
     except ValueError as error:
         raise BrokenMessageError("a finding of an unknown code") from error
 

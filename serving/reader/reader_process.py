@@ -161,16 +161,24 @@ class Reader:
 
     def _over_time(self) -> ReadError:
         return ReadError(
-            _unreadable(self.name, f"a file that is read within {self.seconds:.0f} s", "a reader that had not finished",
-                        "If the file is sound, raise CELLMARK_READ_SECONDS")
-        )  # fmt: skip
+            _unreadable(
+                self.name,
+                f"a file that is read within {self.seconds:.0f} s",
+                "a reader that had not finished",
+                "If the file is sound, raise CELLMARK_READ_SECONDS",
+            )
+        )
 
     def _over_memory(self) -> ReadError:
         most = f"{self.budget.memory_bytes / 1024**2:,.0f} MiB"
         return ReadError(
-            _unreadable(self.name, f"a file that is read with {most} of memory", "one that takes more",
-                        "If the file is sound, raise CELLMARK_READER_MEMORY_BYTES")
-        )  # fmt: skip
+            _unreadable(
+                self.name,
+                f"a file that is read with {most} of memory",
+                "one that takes more",
+                "If the file is sound, raise CELLMARK_READER_MEMORY_BYTES",
+            )
+        )
 
     def close(self) -> dict[str, Any]:
         """Kill the reader; tell how it ended the first time."""
@@ -191,7 +199,7 @@ def _unreadable(name: str, expected: str, found: str, instead: str = "") -> Find
     remedy = "Check that the file is complete, and write it again from its source."
     if instead:
         remedy += f" {instead}, or on the command line read it with --trusted."
-    return Finding("FILE_UNREADABLE", name, expected, found, remedy)
+    return Finding("FILE_UNREADABLE", where=name, expected=expected, found=found, remedy=remedy)
 
 
 def _memory_of(pid: int) -> int | None:

@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import Any
 
-from cellmark.schemas.errors import Finding, SetupError
+from cellmark.schemas.errors import SetupError
 
 from .reader_messages import BrokenMessageError, Message, pack, receive_message
 from .reader_process import Reader, ReaderBudget
@@ -149,7 +149,9 @@ class ReaderServer:
 
 def _not_started(found: str, remedy: str) -> SetupError:
     expected = "a process that reads files"
-    return SetupError(Finding("SERVICE_FAILED", "reader", expected, f"one that does not start ({found})", remedy))
+    return SetupError.of(
+        "SERVICE_FAILED", where="reader", expected=expected, found=f"one that does not start ({found})", remedy=remedy
+    )
 
 
 _server = ReaderServer()

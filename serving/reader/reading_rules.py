@@ -38,9 +38,14 @@ class ReadingRules:
             if not text.isascii() or not text.isdigit() or len(text) > 15 or int(text) < 1:
                 variable = PREFIX + name.upper()
                 findings.append(
-                    Finding("PARAMETER_INVALID", variable, "a whole number of at least 1", repr(text[:40]),
-                            f"Set {variable} to such a number, or unset it.")
-                )  # fmt: skip
+                    Finding(
+                        "PARAMETER_INVALID",
+                        where=variable,
+                        expected="a whole number of at least 1",
+                        found=repr(text[:40]),
+                        remedy=f"Set {variable} to such a number, or unset it.",
+                    )
+                )
                 return default
             return int(text)
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from cellmark.schemas.checks.checked_cells import AlignedCells
 from cellmark.schemas.columns import EXPLANATION_COLUMNS
-from cellmark.schemas.errors import Finding, ParameterError
+from cellmark.schemas.errors import ParameterError
 from cellmark.schemas.normalization import COUNTS_PER, dense_counts
 
 from .score import best_two
@@ -38,13 +38,20 @@ class Question:
         if self.against is not None and self.against != SECOND:
             bundle.check_cell_type(self.against, where="against")
         if self.target is not None and self.target == self.against:
-            raise ParameterError(
-                Finding("PARAMETER_INVALID", "against", "another type than target", repr(self.against),
-                        "Name two different types, or omit one.")
-            )  # fmt: skip
+            raise ParameterError.of(
+                "PARAMETER_INVALID",
+                where="against",
+                expected="another type than target",
+                found=repr(self.against),
+                remedy="Name two different types, or omit one.",
+            )
         if self.top < 1:
-            raise ParameterError(
-                Finding("PARAMETER_INVALID", "top", "at least 1", str(self.top), "Ask for one gene or more.")
+            raise ParameterError.of(
+                "PARAMETER_INVALID",
+                where="top",
+                expected="at least 1",
+                found=str(self.top),
+                remedy="Ask for one gene or more.",
             )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cellmark.schemas.errors import Finding, ParameterError
+from cellmark.schemas.errors import ParameterError
 from cellmark.schemas.manifest.coarse_calls import coarse_members
 from cellmark.schemas.manifest.flattened import flattened
 from cellmark.schemas.manifest.manifest import Manifest
@@ -45,10 +45,13 @@ class CallRules:
             level = next((one for one in sets.levels if abs(one.error_rate - wanted) < 1e-9), None)
         if error_rate is not None and level is None:
             known = ", ".join(f"{one.error_rate:g}" for one in sets.levels) if sets is not None else ""
-            raise ParameterError(
-                Finding("PARAMETER_INVALID", "label_set_error", known or "a model with label sets", f"{error_rate:g}",
-                        "Name one of the error rates that the model was calibrated for, or omit it.")
-            )  # fmt: skip
+            raise ParameterError.of(
+                "PARAMETER_INVALID",
+                where="label_set_error",
+                expected=known or "a model with label sets",
+                found=f"{error_rate:g}",
+                remedy="Name one of the error rates that the model was calibrated for, or omit it.",
+            )
         return cls(
             novelty_threshold=None if novelty is None else novelty.threshold,
             set_thresholds=None if level is None else np.array(level.thresholds, dtype=np.float32),

@@ -11,7 +11,7 @@ from cellmark.schemas.calls.called_cells import CalledCells
 from cellmark.schemas.cells.cell_source import CellSource, RowChunk
 from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
 from cellmark.schemas.columns import BEST_CELL_TYPE, NOVELTY
-from cellmark.schemas.errors import Finding, ModelError, ParameterError
+from cellmark.schemas.errors import ModelError, ParameterError
 
 from ..models.model_source import ModelSource
 from .call_rules import CallRules
@@ -56,10 +56,13 @@ def gather_called_cells(
     """
     threshold = annotator.rules().novelty_threshold
     if threshold is None:
-        raise ModelError(
-            Finding("NOVELTY_MISSING", annotator.source.name, "a model with a novelty threshold",
-                    "one that calls every cell", "Train it again with this version.")
-        )  # fmt: skip
+        raise ModelError.of(
+            "NOVELTY_MISSING",
+            where=annotator.source.name,
+            expected="a model with a novelty threshold",
+            found="one that calls every cell",
+            remedy="Train it again with this version.",
+        )
     threshold = threshold if above is None else above
     donors = None if donor is None else _column(checked.source, donor)
     sizes = np.zeros(checked.source.n_obs, dtype=np.float32)
@@ -114,8 +117,9 @@ def _take(source: CellSource, rows: np.ndarray, gene: np.ndarray, n_genes: int) 
     """Counts of some cells: CSR, float32, cells x `n_genes`. `gene`: the number of each gene of the source, of which
     several may be one.
     """
-    joined = sp.csr_matrix((np.ones(len(gene), dtype=np.float32), (np.arange(len(gene)), gene)),
-                           shape=(len(gene), n_genes))  # fmt: skip
+    joined = sp.csr_matrix(
+        (np.ones(len(gene), dtype=np.float32), (np.arange(len(gene)), gene)), shape=(len(gene), n_genes)
+    )
     pieces = [sp.csr_matrix((0, n_genes), dtype=np.float32)]
     for chunk in source.chunks(ROWS):
         first, last = np.searchsorted(rows, [chunk.start, chunk.start + chunk.X.shape[0]])
@@ -130,8 +134,14 @@ def _take(source: CellSource, rows: np.ndarray, gene: np.ndarray, n_genes: int) 
 
 def _gene_ids(source: CellSource, first: np.ndarray) -> tuple[str | None, ...]:
     """Ensembl ids of the genes, from the file's own column or names; None where it has none."""
-    for values in (*(source.var[name] for name in ("gene_ids", "ensembl_id", "feature_id", "gene_id")
-                     if name in source.var.columns), source.var_names):  # fmt: skip
+    for values in (
+        *(
+            source.var[name]
+            for name in ("gene_ids", "ensembl_id", "feature_id", "gene_id")
+            if name in source.var.columns
+        ),
+        source.var_names,
+    ):
         texts = np.asarray(values).astype(str)
         if np.char.startswith(texts, "ENS").mean() > 0.5:
             return tuple(text if text.startswith("ENS") else None for text in texts[first])
@@ -141,10 +151,9 @@ def _gene_ids(source: CellSource, first: np.ndarray) -> tuple[str | None, ...]:
 def _column(source: CellSource, name: str) -> np.ndarray:
     if source.obs.columns.tolist().count(name) != 1:
         columns = ", ".join(map(str, source.obs.columns[:10])) or "no columns"
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", "donor", "one column of obs with donors or samples",
-                    f"{name!r}, where obs has {columns}", "Name one of them.")
-        )  # fmt: skip
+        raise ParameterError.not_a_choice(
+            "donor", choices="one column of obs with donors or samples", found=f"{name!r}, where obs has {columns}"
+        )
     values: np.ndarray = (
         source.obs[name].astype(object).where(source.obs[name].notna(), "unknown").astype(str).to_numpy()
     )

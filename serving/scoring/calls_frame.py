@@ -19,7 +19,7 @@ from cellmark.schemas.columns import (
     TYPES_KEY,
     UNASSIGNED,
 )
-from cellmark.schemas.errors import Finding, ParameterError
+from cellmark.schemas.errors import ParameterError
 
 from .call_rules import CallRules
 from .label_sets import set_column
@@ -73,11 +73,13 @@ def _present(codes: np.ndarray, names: pd.Index) -> pd.Categorical:
 def check_same_cells(theirs: pd.Index, ours: pd.Index) -> None:
     """Raise `ParameterError` unless an AnnData to write to has the cells that are annotated, in any order."""
     if len(theirs) != len(ours) or not theirs.isin(ours).all():
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", "copy_to", "an AnnData with the cells that are annotated",
-                    f"{len(ours)} cells, {int(theirs.isin(ours).sum())} of them among the {len(theirs)} annotated",
-                    "Pass the AnnData that is annotated, or a copy of it.")
-        )  # fmt: skip
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where="copy_to",
+            expected="an AnnData with the cells that are annotated",
+            found=f"{len(ours)} cells, {int(theirs.isin(ours).sum())} of them among the {len(theirs)} annotated",
+            remedy="Pass the AnnData that is annotated, or a copy of it.",
+        )
 
 
 def copy_calls(frame: pd.DataFrame, adata: "AnnData") -> None:

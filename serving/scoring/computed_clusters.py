@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cellmark.schemas.cells.cell_source import CellSource
-from cellmark.schemas.errors import Finding, InputError, ParameterError
+from cellmark.schemas.errors import InputError, ParameterError
 
 from .training_steps import load_clusters_step
 
@@ -31,19 +31,25 @@ class ComputedClusters:
 
     def __post_init__(self) -> None:
         if self.resolution is not None and not 0.01 <= self.resolution <= 100:
-            raise ParameterError(
-                Finding("PARAMETER_INVALID", "resolution", "from 0.01 to 100", f"{self.resolution:g}",
-                        "Omit it for one by the number of cells.")
-            )  # fmt: skip
+            raise ParameterError.of(
+                "PARAMETER_INVALID",
+                where="resolution",
+                expected="from 0.01 to 100",
+                found=f"{self.resolution:g}",
+                remedy="Omit it for one by the number of cells.",
+            )
         load_clusters_step()
 
     def check(self, n_cells: int) -> None:
         """Raise `InputError` (`INPUT_TOO_LARGE`) for more cells than are clustered at once."""
         if n_cells > MOST_CELLS:
-            raise InputError(
-                Finding("INPUT_TOO_LARGE", "clusters", f"at most {MOST_CELLS:,} cells to cluster", f"{n_cells:,}",
-                        "Cluster them where there is memory, and name the column with --over.")
-            )  # fmt: skip
+            raise InputError.of(
+                "INPUT_TOO_LARGE",
+                where="clusters",
+                expected=f"at most {MOST_CELLS:,} cells to cluster",
+                found=f"{n_cells:,}",
+                remedy="Cluster them where there is memory, and name the column with --over.",
+            )
 
     def of(self, source: CellSource) -> pd.Series:
         """The cluster of each cell, in order, `0` the largest. `source`: cells whose values have passed the checks; all

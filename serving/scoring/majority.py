@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike
 
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.columns import CALL_COLUMNS, CELL_TYPE, CLUSTER, CONFIDENCE, MAJORITY_CELL_TYPE, MAJORITY_SHARE
-from cellmark.schemas.errors import Finding, ParameterError
+from cellmark.schemas.errors import ParameterError
 
 from .computed_clusters import ComputedClusters
 
@@ -85,8 +85,11 @@ def clusters_of(obs: pd.DataFrame, cell_ids: np.ndarray, over: str | ArrayLike) 
     if isinstance(over, str):
         if obs.columns.tolist().count(over) != 1:
             columns = ", ".join(map(str, obs.columns[:10])) or "no columns"
-            raise _wrong("one column of obs with clusters, such as leiden", f"{over!r}, where obs has {columns}",
-                         "Name one of them, or have them computed: --over-computed, ComputedClusters().")  # fmt: skip
+            raise _wrong(
+                "one column of obs with clusters, such as leiden",
+                f"{over!r}, where obs has {columns}",
+                "Name one of them, or have them computed: --over-computed, ComputedClusters().",
+            )
         clusters = obs[over]
     else:
         clusters = over if isinstance(over, pd.Series) else pd.Series(np.asarray(over).ravel())
@@ -94,12 +97,15 @@ def clusters_of(obs: pd.DataFrame, cell_ids: np.ndarray, over: str | ArrayLike) 
             places = over.index.get_indexer(pd.Index(cell_ids))
             clusters = over.iloc[places] if (places >= 0).all() else over
         if len(clusters) != len(cell_ids):
-            raise _wrong(f"a cluster for each of {len(cell_ids)} cells", f"{len(clusters)} values",
-                         "Give one value a cell, by id or in the order of the cells.")  # fmt: skip
+            raise _wrong(
+                f"a cluster for each of {len(cell_ids)} cells",
+                f"{len(clusters)} values",
+                "Give one value a cell, by id or in the order of the cells.",
+            )
     if len(cell_ids) and clusters.isna().all():
         raise _wrong("clusters of cells", "no value at all", "Name a column of clusters.")
     return clusters
 
 
 def _wrong(expected: str, found: str, remedy: str) -> ParameterError:
-    return ParameterError(Finding("PARAMETER_INVALID", "over", expected, found, remedy))
+    return ParameterError.of("PARAMETER_INVALID", where="over", expected=expected, found=found, remedy=remedy)

@@ -5,7 +5,7 @@ import os
 import pandas as pd
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.errors import Finding, ParameterError
+from cellmark.schemas.errors import ParameterError
 
 from ..models.model_source import open_model
 
@@ -19,7 +19,9 @@ def select_markers(
     and `ParameterError`, also where the model's table has no negative markers.
     """
     if top is not None and top < 1:
-        raise ParameterError(Finding("PARAMETER_INVALID", "top", "at least 1", str(top), "Ask for one rank or more."))
+        raise ParameterError.of(
+            "PARAMETER_INVALID", where="top", expected="at least 1", found=str(top), remedy="Ask for one rank or more."
+        )
     table = _of_type(bundle, cell_type)
     rank = "negative_rank" if negative else "rank"
     if negative:
@@ -82,7 +84,10 @@ def _of_type(bundle: Bundle, cell_type: str | None) -> pd.DataFrame:
 def _require(bundle: Bundle, column: str, what: str, *, option: str) -> None:
     """Bundles from before a column existed, and rankings that do not fill it, have none of `what`."""
     if column not in bundle.markers or not bundle.markers[column].notna().any():
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", option, f"a model whose marker table has {what}",
-                    f"none in {bundle.manifest.name}", "Train it again with this version, or omit the option.")
-        )  # fmt: skip
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where=option,
+            expected=f"a model whose marker table has {what}",
+            found=f"none in {bundle.manifest.name}",
+            remedy="Train it again with this version, or omit the option.",
+        )

@@ -75,9 +75,10 @@ def score(
     novelty = np.zeros(n_obs, dtype=np.float32) if "novelty" in session.output_names else None
     sets = np.zeros((n_obs, (n_types + 7) // 8), dtype=np.uint8) if rules.set_thresholds is not None else None
     coarse, coarse_probability = (
-        (np.zeros(n_obs, dtype=np.int32), np.zeros(n_obs, dtype=np.float32)) if rules.members is not None
+        (np.zeros(n_obs, dtype=np.int32), np.zeros(n_obs, dtype=np.float32))
+        if rules.members is not None
         else (None, None)
-    )  # fmt: skip
+    )
 
     def work(chunk: RowChunk) -> tuple[RowChunk, PreparedChunk]:
         prepared = checked.prepare(chunk)

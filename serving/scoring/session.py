@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.errors import Finding, ModelError, ParameterError, SetupError
+from cellmark.schemas.errors import ModelError, ParameterError, SetupError
 from cellmark.schemas.golden_cells import compare_golden, compare_names, read_golden
 from cellmark.schemas.manifest.bundle_files import ANNOTATOR, DISTILLED, EXPLAINER
 from cellmark.schemas.normalization import dense_counts
@@ -55,12 +55,13 @@ class ModelSession:
         shape = [value.shape[1] for value in self._annotator.get_inputs() if value.name == "counts"]
         outputs = {value.name: value.shape for value in self._annotator.get_outputs()}
         if shape != [panel_size] or not set(OUTPUTS) <= set(outputs) or outputs["probabilities"][1] != n_types:
-            raise ModelError(
-                Finding("BUNDLE_CONTENT_INVALID", ANNOTATOR,
-                        f"{panel_size} genes, {n_types} types and {', '.join(OUTPUTS)}, as the manifest and format 1",
-                        f"a graph of {shape} genes that gives {', '.join(outputs)}",
-                        "Fetch or export the bundle again.")
-            )  # fmt: skip
+            raise ModelError.of(
+                "BUNDLE_CONTENT_INVALID",
+                where=ANNOTATOR,
+                expected=f"{panel_size} genes, {n_types} types and {', '.join(OUTPUTS)}, as the manifest and format 1",
+                found=f"a graph of {shape} genes that gives {', '.join(outputs)}",
+                remedy="Fetch or export the bundle again.",
+            )
         self.output_names = tuple(outputs)
         if self_test:
             self.self_test()
@@ -107,12 +108,14 @@ class ModelSession:
 def check_settings(device: str, threads: int) -> None:
     """Raise `ParameterError` on a device or a number of threads that cannot be."""
     if device not in PROVIDERS:
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", "device", " or ".join(PROVIDERS), repr(device), "Name one of them.")
-        )
+        raise ParameterError.not_a_choice("device", choices=" or ".join(PROVIDERS), found=repr(device))
     if threads < 0:
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", "threads", "0 or more", str(threads), "0 takes all cores, 1 is a good start.")
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where="threads",
+            expected="0 or more",
+            found=str(threads),
+            remedy="0 takes all cores, 1 is a good start.",
         )
 
 
@@ -129,24 +132,33 @@ def check_runtime() -> str:
         except importlib.metadata.PackageNotFoundError:
             continue
     if not found:
-        raise SetupError(
-            Finding("RUNTIME_MISSING", "onnxruntime", "onnxruntime or onnxruntime-gpu", "neither",
-                    "pip install 'cellmark[cpu]', or 'cellmark[gpu]' on a machine with an NVIDIA GPU.")
-        )  # fmt: skip
+        raise SetupError.of(
+            "RUNTIME_MISSING",
+            where="onnxruntime",
+            expected="onnxruntime or onnxruntime-gpu",
+            found="neither",
+            remedy="pip install 'cellmark[cpu]', or 'cellmark[gpu]' on a machine with an NVIDIA GPU.",
+        )
     if len(found) > 1:
-        raise SetupError(
-            Finding("RUNTIME_CONFLICT", "onnxruntime", "one of onnxruntime and onnxruntime-gpu", "both, in one folder",
-                    "pip uninstall -y onnxruntime onnxruntime-gpu, then install 'cellmark[cpu]' or 'cellmark[gpu]'.")
-        )  # fmt: skip
+        raise SetupError.of(
+            "RUNTIME_CONFLICT",
+            where="onnxruntime",
+            expected="one of onnxruntime and onnxruntime-gpu",
+            found="both, in one folder",
+            remedy="pip uninstall -y onnxruntime onnxruntime-gpu, then install 'cellmark[cpu]' or 'cellmark[gpu]'.",
+        )
     return found[0]
 
 
 def _distilled(bundle: Bundle) -> str:
     if DISTILLED not in bundle.manifest.files:
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", "distilled", f"a model with {DISTILLED}", "a model without a second annotator",
-                    "Train with --distill, or omit --distilled.")
-        )  # fmt: skip
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where="distilled",
+            expected=f"a model with {DISTILLED}",
+            found="a model without a second annotator",
+            remedy="Train with --distill, or omit --distilled.",
+        )
     return DISTILLED
 
 
@@ -166,13 +178,19 @@ def _open_graph(bundle: Bundle, name: str, device: Device, threads: int) -> Any:
         session = ort.InferenceSession(str(bundle.path(name)), options, providers=[(wanted, settings)])
     except Exception as error:
         # onnxruntime raises types of its own that it does not export; all mean that the graph cannot be loaded.
-        raise ModelError(
-            Finding("BUNDLE_CONTENT_INVALID", name, "a graph that onnxruntime loads", str(error).splitlines()[0],
-                    "Fetch or export the bundle again.")
-        ) from error  # fmt: skip
+        raise ModelError.of(
+            "BUNDLE_CONTENT_INVALID",
+            where=name,
+            expected="a graph that onnxruntime loads",
+            found=str(error).splitlines()[0],
+            remedy="Fetch or export the bundle again.",
+        ) from error
     if wanted not in session.get_providers():
-        raise SetupError(
-            Finding("DEVICE_UNAVAILABLE", "device", f"a working {device} device", f"only {session.get_providers()}",
-                    "Use --device cpu, or install 'cellmark[gpu]' on a machine with an NVIDIA GPU and its driver.")
-        )  # fmt: skip
+        raise SetupError.of(
+            "DEVICE_UNAVAILABLE",
+            where="device",
+            expected=f"a working {device} device",
+            found=f"only {session.get_providers()}",
+            remedy="Use --device cpu, or install 'cellmark[gpu]' on a machine with an NVIDIA GPU and its driver.",
+        )
     return session

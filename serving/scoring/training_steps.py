@@ -4,7 +4,7 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import Any
 
-from cellmark.schemas.errors import Finding, SetupError
+from cellmark.schemas.errors import SetupError
 
 TRAINING_STEPS = "cellmark.training_steps"
 TRAINING_NEEDS = ("torch", "onnx", "sklearn", "mlflow")
@@ -29,10 +29,13 @@ def load_clusters_step() -> Any:
     """
     missing = [package for package in CLUSTERS_NEED if find_spec(package) is None]
     if missing:
-        raise SetupError(
-            Finding("EXTRA_MISSING", "clusters", "the extra clusters", f"no {', '.join(missing)}",
-                    f"Install it with: {INSTALL_CLUSTERS}")
-        )  # fmt: skip
+        raise SetupError.of(
+            "EXTRA_MISSING",
+            where="clusters",
+            expected="the extra clusters",
+            found=f"no {', '.join(missing)}",
+            remedy=f"Install it with: {INSTALL_CLUSTERS}",
+        )
     return _step("clusters")
 
 
@@ -49,6 +52,10 @@ def missing_training() -> list[str]:
 def needs_training(name: str) -> SetupError:
     """The error of a step or command of training on a machine without the extra."""
     found = f"no {', '.join(missing_training())}" if missing_training() else "an installation without it"
-    return SetupError(
-        Finding("EXTRA_MISSING", name, "the training extra", found, f"Install it with: {INSTALL_TRAINING}")
+    return SetupError.of(
+        "EXTRA_MISSING",
+        where=name,
+        expected="the training extra",
+        found=found,
+        remedy=f"Install it with: {INSTALL_TRAINING}",
     )

@@ -10,8 +10,17 @@ from cellmark.schemas import errors
 from cellmark.schemas.error_codes import CODES
 from cellmark.schemas.errors import CellmarkError, Finding, InputError, LabelError, raise_if_refused
 
-NAN = Finding("COUNTS_NAN", "X", "counts", "2 missing values", "Take them out.", examples=("AAAC-1", "AAAG-1"))
-NOTE = Finding("GENES_DUPLICATED", "var_names", "each gene once", "3 twice", "Summed.", "info")
+NAN = Finding(
+    "COUNTS_NAN",
+    where="X",
+    expected="counts",
+    found="2 missing values",
+    remedy="Take them out.",
+    examples=("AAAC-1", "AAAG-1"),
+)
+NOTE = Finding(
+    "GENES_DUPLICATED", where="var_names", expected="each gene once", found="3 twice", remedy="Summed.", severity="info"
+)
 
 
 def test_every_code_has_a_status_of_an_error_and_a_meaning() -> None:
@@ -23,7 +32,7 @@ def test_every_code_has_a_status_of_an_error_and_a_meaning() -> None:
 
 def test_a_finding_of_an_undocumented_code_cannot_be_made() -> None:
     with pytest.raises(ValueError, match="error_codes"):
-        Finding("COUNTS_STRANGE", "X", "counts", "strange ones", "Look.")
+        Finding("COUNTS_STRANGE", where="X", expected="counts", found="strange ones", remedy="Look.")
 
 
 def test_a_message_names_where_expected_found_remedy_examples_and_code() -> None:

@@ -651,7 +651,10 @@ def test_answers_carry_the_name_and_version_of_the_registry(tiny_bundle: Bundle)
 
 
 def test_the_gravest_problem_gives_the_status_and_all_are_listed() -> None:
-    findings = [Finding("BUNDLE_DIGEST_MISMATCH", str(number), "a", "b", "c") for number in range(200)]
+    findings = [
+        Finding("BUNDLE_DIGEST_MISMATCH", where=str(number), expected="a", found="b", remedy="c")
+        for number in range(200)
+    ]
     response = problem(BundleError(*findings))
     body = json.loads(bytes(response.body))
     assert (response.status_code, body["status"], body["code"]) == (409, 409, "BUNDLE_DIGEST_MISMATCH")

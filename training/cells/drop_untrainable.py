@@ -40,11 +40,14 @@ def drop_untrainable(cells: LabelledCells, split: Split, *, min_cells: int) -> t
     needed = [part for part, before in zip(parts, (True, True, len(split.test)), strict=True) if before]
     if kept_types.sum() < 2 or not all(len(part) for part in needed):
         sizes = ", ".join(f"{len(part)} for {name}" for name, part in zip(_PARTS, parts, strict=True))
-        raise LabelError(
-            Finding("SPLIT_IMPOSSIBLE", "label", "two types or more with cells to train, validate and test on",
-                    f"{int(kept_types.sum())} types with enough training cells; cells: {sizes}",
-                    "Hold out other donors, or omit --donor to split by cells.", "error", tuple(lost)[:5])
-        )  # fmt: skip
+        raise LabelError.of(
+            "SPLIT_IMPOSSIBLE",
+            where="label",
+            expected="two types or more with cells to train, validate and test on",
+            found=f"{int(kept_types.sum())} types with enough training cells; cells: {sizes}",
+            remedy="Hold out other donors, or omit --donor to split by cells.",
+            examples=tuple(lost)[:5],
+        )
     if kept.all():
         return cells, split
     listed = ", ".join(
@@ -53,12 +56,15 @@ def drop_untrainable(cells: LabelledCells, split: Split, *, min_cells: int) -> t
         if name in lost
     )
     note = Finding(
-        "CELL_TYPES_DROPPED", "donor",
-        f"{min_cells} cells of each type, or half of a smaller one, without the donors held out", listed,
-        "These types were removed from the model and from all measures: a handful of cells, weighted like a whole "
+        "CELL_TYPES_DROPPED",
+        where="donor",
+        expected=f"{min_cells} cells of each type, or half of a smaller one, without the donors held out",
+        found=listed,
+        remedy="These types were removed from the model and from all measures: a handful of cells, weighted "
+        "like a whole "
         "type, would spoil the calls of the others. To keep them, hold out other donors or lower --min-cells.",
-        "warning",
-    )  # fmt: skip
+        severity="warning",
+    )
     rows = np.flatnonzero(kept)
     # Where each cell that is kept stands among those that are.
     place = np.cumsum(kept) - 1

@@ -59,5 +59,10 @@ def harmonize(
 
 
 def _finding(expected: str, found: str) -> Finding:
-    return Finding("PARAMETER_INVALID", "test_labels", expected, found,
-                   "Give a CSV file such as: from,to / CD4 T,T cell / CD8 T,T cell.")  # fmt: skip
+    return Finding(
+        "PARAMETER_INVALID",
+        where="test_labels",
+        expected=expected,
+        found=found,
+        remedy="Give a CSV file such as: from,to / CD4 T,T cell / CD8 T,T cell.",
+    )

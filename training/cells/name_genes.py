@@ -69,13 +69,15 @@ def name_genes(source: CellSource) -> CellSource:
     left = f"; {n_left:,} ids have no symbol and stay" if n_left else ""
     note = Finding(
         "GENES_MAPPED",
-        VAR_NAMES,
-        "symbols of genes",
-        f"{len(changed):,} other names: {', '.join(f'{count:,} {way}' for way, count in ways.most_common())}{left}",
-        f"The model names its genes by these symbols, with {RELEASE} where the file has none, and keeps their Ensembl "
+        where=VAR_NAMES,
+        expected="symbols of genes",
+        found=f"{len(changed):,} other names: "
+        f"{', '.join(f'{count:,} {way}' for way, count in ways.most_common())}{left}",
+        remedy=f"The model names its genes by these symbols, with {RELEASE} where the file has none, and "
+        "keeps their Ensembl "
         "ids; nothing needs to be done.",
-        "info",
-        tuple(f"{names.names[number]} = {symbols[number]}" for number in changed[:N_EXAMPLES]),
+        severity="info",
+        examples=tuple(f"{names.names[number]} = {symbols[number]}" for number in changed[:N_EXAMPLES]),
     )
     ids = [ensembl_id(name) if is_named_so else None for (_, name), is_named_so in zip(bare, listed_ids, strict=True)]
     return NamedCells(source, symbols.astype(str), np.array([given[0] if given else "" for given in ids]), note)

@@ -45,8 +45,14 @@ def _umap(values: np.ndarray, first: np.ndarray, seed: int) -> np.ndarray:
         generator = np.random.default_rng(seed)
         start = first / scale * 3 + generator.normal(0, 1e-2, first.shape)  # of equal cells each at its own place
         mapper = UMAP(
-            n_neighbors=n_neighbors, min_dist=MIN_DIST, n_epochs=N_EPOCHS, init=start.astype(np.float32),
-            precomputed_knn=(indices, distances), force_approximation_algorithm=True, random_state=seed, n_jobs=1,
-        )  # fmt: skip
+            n_neighbors=n_neighbors,
+            min_dist=MIN_DIST,
+            n_epochs=N_EPOCHS,
+            init=start.astype(np.float32),
+            precomputed_knn=(indices, distances),
+            force_approximation_algorithm=True,
+            random_state=seed,
+            n_jobs=1,
+        )
         found: np.ndarray = mapper.fit_transform(values)
     return found.astype(np.float32)

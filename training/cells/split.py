@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from cellmark.schemas.errors import Finding, LabelError
+from cellmark.schemas.errors import LabelError
 
 ENOUGH = 10
 """Cells of a type that are enough to train on, whatever share of them is held out."""
@@ -92,10 +92,13 @@ def split_by_donor(
     names = np.unique(donors)
     unknown = [donor for donor in hold_out if donor not in names]
     if unknown:
-        raise LabelError(
-            Finding("HOLD_OUT_UNKNOWN", "hold_out", "donors of the data: " + ", ".join(map(str, names[:10])),
-                    ", ".join(unknown), "Name donors as they stand in the donor column.")
-        )  # fmt: skip
+        raise LabelError.of(
+            "HOLD_OUT_UNKNOWN",
+            where="hold_out",
+            expected="donors of the data: " + ", ".join(map(str, names[:10])),
+            found=", ".join(unknown),
+            remedy="Name donors as they stand in the donor column.",
+        )
     generator = np.random.default_rng(seed)
     notes: list[str] = []
     if no_test:
@@ -104,16 +107,20 @@ def split_by_donor(
         covered = [int((np.bincount(codes[donors == name]) >= ENOUGH).sum()) for name in names]
         hold_out = [str(_draw_donor(names, codes, donors, generator, keep_share=1 / 2, worth=np.array(covered)))]
         of_types = f"{covered[names.tolist().index(hold_out[0])]} of {len(np.unique(codes))} types"
-        notes.append(f"test donor {hold_out[0]} has {ENOUGH} cells or more of {of_types}, drawn by seed {seed} where "
-                     "several have as many; choose donors with --hold-out")  # fmt: skip
+        notes.append(
+            f"test donor {hold_out[0]} has {ENOUGH} cells or more of {of_types}, drawn by seed {seed} where "
+            "several have as many; choose donors with --hold-out"
+        )
     is_test = np.isin(donors, list(hold_out))
     rest = np.setdiff1d(names, list(hold_out))
     if len(rest) == 0 or (len(names) < 2 and not no_test):
-        raise LabelError(
-            Finding("SPLIT_IMPOSSIBLE", "donor", "at least two donors, one of them not held out",
-                    f"{len(names)} donors, {len(rest)} of them for training",
-                    "Hold out fewer donors, or omit --donor to split by cells.")
-        )  # fmt: skip
+        raise LabelError.of(
+            "SPLIT_IMPOSSIBLE",
+            where="donor",
+            expected="at least two donors, one of them not held out",
+            found=f"{len(names)} donors, {len(rest)} of them for training",
+            remedy="Hold out fewer donors, or omit --donor to split by cells.",
+        )
     is_validation = np.zeros(len(codes), dtype=bool)
     donor = None
     if len(rest) >= 3:
@@ -127,10 +134,13 @@ def split_by_donor(
             if len(cells) > 1:
                 is_validation[cells[: max(1, round(validation_share * len(cells)))]] = True
         if not is_validation.any():
-            raise LabelError(
-                Finding("SPLIT_IMPOSSIBLE", "donor", "a type with two cells or more among the training donors",
-                        f"one cell each in {', '.join(map(str, rest[:10]))}", "Hold out fewer donors, or other ones.")
-            )  # fmt: skip
+            raise LabelError.of(
+                "SPLIT_IMPOSSIBLE",
+                where="donor",
+                expected="a type with two cells or more among the training donors",
+                found=f"one cell each in {', '.join(map(str, rest[:10]))}",
+                remedy="Hold out fewer donors, or other ones.",
+            )
     return Split(
         "donor",
         seed,
@@ -172,7 +182,10 @@ def _draw_donor(
 
 def _need_three(n_cells: int, what: str) -> None:
     if n_cells < 3:
-        raise LabelError(
-            Finding("SPLIT_IMPOSSIBLE", "label", "at least three cells of every type", f"{n_cells} of {what}",
-                    "Raise --min-cells to remove rare types, or provide more cells.")
-        )  # fmt: skip
+        raise LabelError.of(
+            "SPLIT_IMPOSSIBLE",
+            where="label",
+            expected="at least three cells of every type",
+            found=f"{n_cells} of {what}",
+            remedy="Raise --min-cells to remove rare types, or provide more cells.",
+        )

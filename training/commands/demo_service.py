@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from cellmark.schemas.errors import Finding, SetupError
+from cellmark.schemas.errors import SetupError
 
 START_SECONDS = 120
 STOP_SECONDS = 20
@@ -62,12 +62,20 @@ def post_file(address: str, route: str, path: Path, **parameters: str | int) -> 
             file = {"file": (path.name, handle)}
             answer = httpx.post(f"{address}/{route}", files=file, data={**parameters}, timeout=120, trust_env=False)
     except httpx.TransportError as error:
-        raise SetupError(
-            Finding("SERVICE_FAILED", route, "an answer", f"none ({error!r})", "See the log of the service.")
+        raise SetupError.of(
+            "SERVICE_FAILED",
+            where=route,
+            expected="an answer",
+            found=f"none ({error!r})",
+            remedy="See the log of the service.",
         ) from error
     if answer.status_code != httpx.codes.OK:
-        raise SetupError(
-            Finding("SERVICE_FAILED", route, "an answer", f"{answer.status_code}: {answer.text[:500]}", "See the log.")
+        raise SetupError.of(
+            "SERVICE_FAILED",
+            where=route,
+            expected="an answer",
+            found=f"{answer.status_code}: {answer.text[:500]}",
+            remedy="See the log.",
         )
     body: dict[str, Any] = answer.json()
     return body
@@ -93,7 +101,10 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", address: str, log: Pat
             pass
         time.sleep(0.3)
     tail = log.read_text(errors="replace")[-800:]
-    raise SetupError(
-        Finding("SERVICE_FAILED", "service", f"ready within {START_SECONDS} s", f"not ready; its log ends: {tail}",
-                f"See {log}.")
-    )  # fmt: skip
+    raise SetupError.of(
+        "SERVICE_FAILED",
+        where="service",
+        expected=f"ready within {START_SECONDS} s",
+        found=f"not ready; its log ends: {tail}",
+        remedy=f"See {log}.",
+    )

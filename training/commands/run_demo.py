@@ -19,7 +19,7 @@ from cellmark.schemas.atomic_output import unwritable, whole_file
 from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_ID, CELL_TYPE, CONFIDENCE, UNASSIGNED
-from cellmark.schemas.errors import Finding, SetupError
+from cellmark.schemas.errors import SetupError
 from cellmark.schemas.tracking.tracking_uri import DATABASE, VARIABLE, sqlite_uri
 
 from ..config import TrainingConfig
@@ -70,10 +70,13 @@ def find_demo_file() -> Path:
     for folder in (spec.submodule_search_locations or []) if spec is not None else []:
         if (Path(folder) / FILE).is_file():
             return Path(folder) / FILE
-    raise SetupError(
-        Finding("EXTRA_MISSING", "scanpy", f"scanpy with {FILE.name}", "none",
-                "Install the training extra: pip install 'cellmark[train,cpu]'")
-    )  # fmt: skip
+    raise SetupError.of(
+        "EXTRA_MISSING",
+        where="scanpy",
+        expected=f"scanpy with {FILE.name}",
+        found="none",
+        remedy="Install the training extra: pip install 'cellmark[train,cpu]'",
+    )
 
 
 def run_demo(folder: Path, *, seed: int = 0, console: Console | None = None) -> None:

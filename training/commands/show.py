@@ -21,8 +21,10 @@ def trust_lines(manifest: Manifest) -> list[str]:
     if evaluation is not None:
         beside = evaluation.baseline_macro_f1
         rival = f"; logistic regression {beside.value:.3f}" if beside is not None else ""
-        lines.append(f"Cross-validation over {evaluation.folds}: accuracy {evaluation.accuracy.value:.3f}, "
-                     f"macro-F1 {evaluation.macro_f1.value:.3f}{rival}")  # fmt: skip
+        lines.append(
+            f"Cross-validation over {evaluation.folds}: accuracy {evaluation.accuracy.value:.3f}, "
+            f"macro-F1 {evaluation.macro_f1.value:.3f}{rival}"
+        )
         if few := resting_on_few(evaluation.per_type):
             lines.append(f"This macro-F1 {few}.")
         if evaluation.hardly_learned:
@@ -36,12 +38,16 @@ def trust_lines(manifest: Manifest) -> list[str]:
         unknown = novelty.left_out_cells()
         if unknown is not None:
             types = sorted({row.cell_type for row in novelty.left_out})
-            lines[-1] += (f", {unknown.refused:,} of {unknown.n:,} cells of types that a network was not shown "
-                          f"({', '.join(types)})")  # fmt: skip
+            lines[-1] += (
+                f", {unknown.refused:,} of {unknown.n:,} cells of types that a network was not shown "
+                f"({', '.join(types)})"
+            )
     if manifest.label_sets is not None and manifest.label_sets.levels:
         level = manifest.label_sets.levels[0]
-        lines.append(f"Label sets at {level.error_rate:.0%}: {level.coverage:.1%} hold the label, "
-                     f"{level.mean_size:.2f} types on average")  # fmt: skip
+        lines.append(
+            f"Label sets at {level.error_rate:.0%}: {level.coverage:.1%} hold the label, "
+            f"{level.mean_size:.2f} types on average"
+        )
     return lines
 
 

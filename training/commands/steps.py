@@ -23,9 +23,13 @@ class Steps:
         """A step of `total` parts, None where they are not known; yields the function to call with finished parts."""
         began = monotonic()
         bar = Progress(
-            TextColumn("  {task.description}", markup=False), BarColumn(), TimeElapsedColumn(),
-            console=self._console, transient=True, disable=not self._console.is_terminal,
-        )  # fmt: skip
+            TextColumn("  {task.description}", markup=False),
+            BarColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
         if not self._console.is_terminal:
             self._console.print(f"{name} …", markup=False, soft_wrap=True)
         with bar:

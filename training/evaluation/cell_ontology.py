@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from cellmark.schemas.errors import Finding, SetupError
+from cellmark.schemas.errors import SetupError
 
 INSTALL = "pip install 'cellmark[ontology]'"
 
@@ -15,10 +15,13 @@ class CellOntology:
         try:
             from cellxgene_ontology_guide.ontology_parser import OntologyParser
         except ImportError:
-            raise SetupError(
-                Finding("EXTRA_MISSING", "ontology", "the ontology extra", "no cellxgene-ontology-guide",
-                        f"Install it: {INSTALL}")
-            ) from None  # fmt: skip
+            raise SetupError.of(
+                "EXTRA_MISSING",
+                where="ontology",
+                expected="the ontology extra",
+                found="no cellxgene-ontology-guide",
+                remedy=f"Install it: {INSTALL}",
+            ) from None
         schema = OntologyParser().cxg_schema
         self._terms: dict[str, dict[str, Any]] = schema.ontology("CL")
         self.version = str(schema.supported_ontologies["CL"]["version"])

@@ -60,8 +60,14 @@ def evaluate(labels: np.ndarray, calls: np.ndarray, cell_types: Sequence[str]) -
     labels, calls = labels[known], calls[known]
     numbers = np.arange(len(cell_types))
     if len(labels) == 0:
-        return {"n_cells": 0, "n_unknown_cells": int((~known).sum()), "accuracy": None, "macro_f1": None,
-                "per_type": {}, "confusion": []}  # fmt: skip
+        return {
+            "n_cells": 0,
+            "n_unknown_cells": int((~known).sum()),
+            "accuracy": None,
+            "macro_f1": None,
+            "per_type": {},
+            "confusion": [],
+        }
     precision, recall, f1, support = precision_recall_fscore_support(labels, calls, labels=numbers, zero_division=0.0)
     present = support > 0
     return {

@@ -96,10 +96,14 @@ def some_left_out(given: TypesOut, plan: FoldPlan) -> list[dict[str, Any]]:
         names = [cell_types[code] for code in drawn]
         if found:
             return [
-                {"cell_type": cell_types[code], "fold": plan.names[number], **row,
-                 "together": [name for name in names if name != cell_types[code]]}
+                {
+                    "cell_type": cell_types[code],
+                    "fold": plan.names[number],
+                    **row,
+                    "together": [name for name in names if name != cell_types[code]],
+                }
                 for code, row in found.items()
-            ]  # fmt: skip
+            ]
     return []
 
 

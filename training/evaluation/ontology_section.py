@@ -42,12 +42,19 @@ def read_ontology_map(path: Path, ontology: CellOntology) -> dict[str, str | Non
                 elif label in found:
                     wrong.append(_finding("each label once", f"{label!r} again in line {number}"))
                 elif term and term not in ontology:
-                    wrong.append(_finding("terms of the Cell Ontology, such as CL:0000084",
-                                          f"{term!r} for {label!r} in line {number}"))  # fmt: skip
+                    wrong.append(
+                        _finding(
+                            "terms of the Cell Ontology, such as CL:0000084", f"{term!r} for {label!r} in line {number}"
+                        )
+                    )
                 elif term and ontology.is_deprecated(term):
                     instead = ontology.replacement(term)
-                    wrong.append(_finding(f"terms in use; take {instead}" if instead else "terms in use",
-                                          f"{term} for {label!r}, which is deprecated"))  # fmt: skip
+                    wrong.append(
+                        _finding(
+                            f"terms in use; take {instead}" if instead else "terms in use",
+                            f"{term} for {label!r}, which is deprecated",
+                        )
+                    )
                 found.setdefault(label, term or None)
     except OSError as error:
         raise ParameterError(_finding("a file that can be read", error.strerror or str(error))) from None
@@ -65,16 +72,28 @@ def unmapped_notes(cell_types: Sequence[str], terms: Mapping[str, str | None]) -
     notes = []
     if without:
         notes.append(
-            Finding("ONTOLOGY_INCOMPLETE", "ontology", "a term for every type",
-                    "1 type without" if len(without) == 1 else f"{len(without)} types without",
-                    "They stay, marked by an empty id, and enter no coarse call but their own.", "info",
-                    tuple(without[:5]))
-        )  # fmt: skip
+            Finding(
+                "ONTOLOGY_INCOMPLETE",
+                where="ontology",
+                expected="a term for every type",
+                found="1 type without" if len(without) == 1 else f"{len(without)} types without",
+                remedy="They stay, marked by an empty id, and enter no coarse call but their own.",
+                severity="info",
+                examples=tuple(without[:5]),
+            )
+        )
     if unused:
         notes.append(
-            Finding("ONTOLOGY_INCOMPLETE", "ontology", "labels of the data", f"{len(unused)} others",
-                    "Check their spelling.", "warning", tuple(unused[:5]))
-        )  # fmt: skip
+            Finding(
+                "ONTOLOGY_INCOMPLETE",
+                where="ontology",
+                expected="labels of the data",
+                found=f"{len(unused)} others",
+                remedy="Check their spelling.",
+                severity="warning",
+                examples=tuple(unused[:5]),
+            )
+        )
     return notes
 
 
@@ -144,5 +163,10 @@ def _depth(term: str, ontology: CellOntology) -> tuple[int, str]:
 
 
 def _finding(expected: str, found: str) -> Finding:
-    return Finding("PARAMETER_INVALID", "ontology", expected, found,
-                   "Write one with `cellmark ontology DATA --label COLUMN -o map.csv` and edit it.")  # fmt: skip
+    return Finding(
+        "PARAMETER_INVALID",
+        where="ontology",
+        expected=expected,
+        found=found,
+        remedy="Write one with `cellmark ontology DATA --label COLUMN -o map.csv` and edit it.",
+    )

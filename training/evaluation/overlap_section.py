@@ -51,9 +51,15 @@ def overlap_section(
         for number, classifiers in enumerate(held_out.classifiers)
     ]
     lost = lose_genes(
-        folds, x, codes, baselines=baselines, shares=shares, shares_per_type=shares_per_type,
-        orders=draw_orders(shares, generator), masses=MASSES,
-    )  # fmt: skip
+        folds,
+        x,
+        codes,
+        baselines=baselines,
+        shares=shares,
+        shares_per_type=shares_per_type,
+        orders=draw_orders(shares, generator),
+        masses=MASSES,
+    )
     mass, at_baseline = lost.mass_missing.mean(axis=0), macro_f1_of(lost.at_baseline).mean(axis=0)
     genes, at_zero = lost.genes_missing.mean(axis=0), macro_f1_of(lost.at_zero).mean(axis=0)
     return {

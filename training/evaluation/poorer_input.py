@@ -71,8 +71,9 @@ def confidence_curve(probabilities: np.ndarray, codes: np.ndarray) -> list[dict[
     for share in SHARES_CALLED:
         lowest = np.quantile(confidence, 1 - share)
         called = confidence >= lowest
-        points.append({"confidence": float(lowest), "share_called": float(called.mean()),
-                       "accuracy": float(right[called].mean())})  # fmt: skip
+        points.append(
+            {"confidence": float(lowest), "share_called": float(called.mean()), "accuracy": float(right[called].mean())}
+        )
     return points
 
 

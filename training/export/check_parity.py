@@ -9,7 +9,7 @@ import onnx
 import scipy.sparse as sp
 import torch
 
-from cellmark.schemas.errors import ExportError, Finding
+from cellmark.schemas.errors import ExportError
 from cellmark.schemas.normalization import dense_counts, normalize
 
 from ..evaluation.novelty_score import NoveltyScore, member_outputs
@@ -169,7 +169,10 @@ def _attribution_difference(
 
 
 def _failed(where: str, expected: str, found: str) -> ExportError:
-    return ExportError(
-        Finding("PARITY_FAILED", where, expected, found,
-                "The model was not exported. Train again, or report this with the versions of torch and onnxruntime.")
-    )  # fmt: skip
+    return ExportError.of(
+        "PARITY_FAILED",
+        where=where,
+        expected=expected,
+        found=found,
+        remedy="The model was not exported. Train again, or report this with the versions of torch and onnxruntime.",
+    )

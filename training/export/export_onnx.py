@@ -181,9 +181,10 @@ def _novelty(graph: GraphWriter, member_logits: Sequence[str], score: NoveltySco
         # (log v - mean) / scale / 3, so that the sum of the three is their mean.
         weight = 1 / (3 * score.scales[number])
         scaled = graph.add(
-            "Mul", [graph.add("Log", [some], f"log_view_{number}"), graph.scalar(f"weight_{number}", weight)],
+            "Mul",
+            [graph.add("Log", [some], f"log_view_{number}"), graph.scalar(f"weight_{number}", weight)],
             f"scaled_view_{number}",
-        )  # fmt: skip
+        )
         views.append(scaled)
     shift = -float((score.means / score.scales).mean())
     total = graph.add("Sum", views, "sum_of_views")

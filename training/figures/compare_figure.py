@@ -59,8 +59,15 @@ def compare_figure(table: pd.DataFrame, *, top: int = 5) -> "Figure":
     if handles:
         with_interval = any(rows["change_low"].notna().any() for rows in panels)
         what = "line: interval over donors, cut at the frame" if with_interval else "no intervals: they take donors"
-        figure.legend(handles=handles, title=what, loc="outside lower center", ncols=len(handles), frameon=False,
-                      fontsize=8, title_fontsize=8)  # fmt: skip
+        figure.legend(
+            handles=handles,
+            title=what,
+            loc="outside lower center",
+            ncols=len(handles),
+            frameon=False,
+            fontsize=8,
+            title_fontsize=8,
+        )
     return figure
 
 
@@ -103,7 +110,8 @@ def _draw(axes: "Axes", rows: pd.DataFrame, *, limit: float, n_lines: int) -> No
     for label, gene in zip(axes.get_yticklabels(), rows["gene_symbol"], strict=True):
         label.set_fontweight("bold" if pd.isna(gene) else "normal")
     axes.tick_params(axis="y", length=0)
-    axes.set(xlim=(-limit, limit), ylim=(max(n_lines, 1) - 0.5, -0.5),
-             xlabel="change of log2 fold change, type against rest")  # fmt: skip
+    axes.set(
+        xlim=(-limit, limit), ylim=(max(n_lines, 1) - 0.5, -0.5), xlabel="change of log2 fold change, type against rest"
+    )
     axes.annotate("log2FC", (1.01, 1.0), xycoords="axes fraction", va="bottom", fontsize=7, color=GREY)
     plain(axes)

@@ -99,9 +99,15 @@ def embedding_figure(
     right.scatter(
         where[wrong, 0], where[wrong, 1], s=max(14.0, 1.5 * size), marker="x", color="black", linewidths=0.8, zorder=9
     )
-    figure.legend(handles=_legend(left, names, styles, labels), loc="outside right center", frameon=False,
-                  fontsize=8 if n_types <= 24 else 7, ncols=columns, title="number, cell type (cells shown)",
-                  title_fontsize=8)  # fmt: skip
+    figure.legend(
+        handles=_legend(left, names, styles, labels),
+        loc="outside right center",
+        frameon=False,
+        fontsize=8 if n_types <= 24 else 7,
+        ncols=columns,
+        title="number, cell type (cells shown)",
+        title_fontsize=8,
+    )
     figure.draw_without_rendering()  # where panels lie, in pixels
     figure.set_layout_engine("none")
     # A type stands where the cells are that are called so rightly; a few wrong calls may lie anywhere.
@@ -124,9 +130,15 @@ def _points(axes: "Axes", where: np.ndarray, of_panel: np.ndarray, styles: Seque
         if sizes[code]:
             cells = where[of_panel == code]
             axes.scatter(
-                cells[:, 0], cells[:, 1], s=max(3 * size, 26) if rare else size, marker=style.shape,
-                color=style.colour, edgecolors="black" if rare else "none", linewidths=0.5, zorder=2 + layer / 100,
-            )  # fmt: skip
+                cells[:, 0],
+                cells[:, 1],
+                s=max(3 * size, 26) if rare else size,
+                marker=style.shape,
+                color=style.colour,
+                edgecolors="black" if rare else "none",
+                linewidths=0.5,
+                zorder=2 + layer / 100,
+            )
 
 
 def _legend(axes: "Axes", names: Sequence[str], styles: Sequence[TypeStyle], labels: np.ndarray) -> list[Any]:
@@ -148,10 +160,18 @@ def _write(axes: "Axes", where: np.ndarray, of_panel: np.ndarray, names: Sequenc
 
     present = np.unique(of_panel[of_panel >= 0])
     texts = [
-        axes.text(0, 0, names[code], ha="center", va="center", fontsize=8, zorder=10,
-                  path_effects=[withStroke(linewidth=2.5, foreground="white")])
+        axes.text(
+            0,
+            0,
+            names[code],
+            ha="center",
+            va="center",
+            fontsize=8,
+            zorder=10,
+            path_effects=[withStroke(linewidth=2.5, foreground="white")],
+        )
         for code in present
-    ]  # fmt: skip
+    ]
     extents = [text.get_window_extent() for text in texts]
     sizes = np.array([[extent.width, extent.height] for extent in extents]).reshape(-1, 2)
     pixels = axes.transData.transform(where)

@@ -9,9 +9,15 @@ from pydantic import BaseModel
 from cellmark.schemas.manifest.manifest_evaluation import EvaluationEntry
 
 ESTIMATES = (
-    "accuracy", "macro_f1", "baseline_accuracy", "baseline_macro_f1", "test_accuracy", "test_macro_f1",
-    "test_baseline_accuracy", "test_baseline_macro_f1",
-)  # fmt: skip
+    "accuracy",
+    "macro_f1",
+    "baseline_accuracy",
+    "baseline_macro_f1",
+    "test_accuracy",
+    "test_macro_f1",
+    "test_baseline_accuracy",
+    "test_baseline_macro_f1",
+)
 MEASURES = ("accuracy", "macro_f1")
 
 

@@ -49,8 +49,15 @@ def confusion_figure(confusion: Sequence[Sequence[int]], cell_types: Sequence[st
     small = 9 if len(names) <= 12 else 6
     for row, column in zip(*np.nonzero(counts), strict=True):
         dark = shares[row, column] > 0.55
-        axes.text(column, row, f"{counts[row, column]:.0f}", ha="center", va="center", fontsize=small,
-                  color="white" if dark else "black")  # fmt: skip
+        axes.text(
+            column,
+            row,
+            f"{counts[row, column]:.0f}",
+            ha="center",
+            va="center",
+            fontsize=small,
+            color="white" if dark else "black",
+        )
     axes.set(xlabel="called cell type", ylabel="label", title=f"Calls on {counts.sum():,.0f} {part} cells")
     figure.colorbar(image, ax=axes, shrink=0.7, label="share of the label's cells")
     return figure
@@ -94,8 +101,15 @@ def learning_figure(
             numbers = [epoch.number for epoch in of_member]
             axes.plot(numbers, [getattr(epoch, measure) for epoch in of_member], color=colour, linewidth=0.6, alpha=0.4)
         numbers = [epoch.number for epoch in epochs]
-        axes.plot(numbers, [getattr(epoch, measure) for epoch in epochs], line, color=colour, label=name,
-                  linewidth=2.0 if several else 1.5, **mark)  # fmt: skip
+        axes.plot(
+            numbers,
+            [getattr(epoch, measure) for epoch in epochs],
+            line,
+            color=colour,
+            label=name,
+            linewidth=2.0 if several else 1.5,
+            **mark,
+        )
     loss.set(xlabel="epoch", ylabel="weighted cross-entropy", title="Loss")
     loss.set_ylim(bottom=0)
     quality.set(xlabel="epoch", ylabel="accuracy, macro-F1", title="Validation cells", ylim=(0, 1.02))
@@ -130,13 +144,25 @@ def markers_figure(markers: pd.DataFrame, *, top: int = 5) -> "Figure":
         place = cell_types.index(name)
         axes.fill_between([place - 0.5, place + 0.5], start - 0.5, end - 0.5, color=PALE, linewidth=0, zorder=0)
     dots = axes.scatter(
-        columns.ravel(), rows.ravel(), s=2 + 75 * fraction.ravel(), c=relative.ravel(), cmap=EXPRESSION, vmin=0, vmax=1,
-        edgecolors=GREY, linewidths=0.3,
-    )  # fmt: skip
+        columns.ravel(),
+        rows.ravel(),
+        s=2 + 75 * fraction.ravel(),
+        c=relative.ravel(),
+        cmap=EXPRESSION,
+        vmin=0,
+        vmax=1,
+        edgecolors=GREY,
+        linewidths=0.3,
+    )
     label_axis(axes.xaxis, short(cell_types), rotation=90)
     label_axis(axes.yaxis, short(genes))
-    axes.set(xlim=(-0.6, len(cell_types) - 0.4), ylim=(len(genes) - 0.4, -0.6), xlabel="cell type", ylabel="gene",
-             title=top_title(best))  # fmt: skip
+    axes.set(
+        xlim=(-0.6, len(cell_types) - 0.4),
+        ylim=(len(genes) - 0.4, -0.6),
+        xlabel="cell type",
+        ylabel="gene",
+        title=top_title(best),
+    )
     figure.colorbar(dots, ax=axes, shrink=0.5, label="mean ln(1 + counts per 10,000), share of the gene's largest")
     sizes = [axes.scatter([], [], s=2 + 75 * share, color=GREY, label=f"{share:.0%}") for share in (0.1, 0.5, 1.0)]
     figure.legend(

@@ -51,13 +51,19 @@ def contribution_figure(markers: pd.DataFrame, *, top: int = 5) -> "Figure":
     axes.hlines([end - 0.5 for *_, end in groups[:-1]], -0.5, len(cell_types) - 0.5, color=PALE, linewidth=0.5)
     label_axis(axes.xaxis, short(cell_types), rotation=90)
     axes.set_yticks(range(len(best)), labels=short(list(best["gene_symbol"])), fontsize=7)
-    axes.set(xlabel="cell type, over its correctly called cells", ylabel="gene",
-             title=f"{top_title(best)}: contributions")  # fmt: skip
+    axes.set(
+        xlabel="cell type, over its correctly called cells", ylabel="gene", title=f"{top_title(best)}: contributions"
+    )
     figure.colorbar(
-        image, ax=axes, location="bottom", shrink=0.6, aspect=40, pad=0.02,
+        image,
+        ax=axes,
+        location="bottom",
+        shrink=0.6,
+        aspect=40,
+        pad=0.02,
         extend="both" if known.max(initial=0) > limit else "neither",
         label="mean contribution to the type's logit (multiplier x expression)",
-    )  # fmt: skip
+    )
     return figure
 
 

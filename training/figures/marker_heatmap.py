@@ -53,15 +53,23 @@ def heatmap_figure(
     figure = new_figure(max(6.0, 0.3 * len(present) + 4.4), 0.145 * len(best) + 1.9 + length(ticks))
     axes = figure.add_subplot()
     drawn = axes.imshow(
-        np.clip(image / largest, 0, 1), cmap=CELLS, vmin=0, vmax=1, aspect="auto", interpolation="nearest",
+        np.clip(image / largest, 0, 1),
+        cmap=CELLS,
+        vmin=0,
+        vmax=1,
+        aspect="auto",
+        interpolation="nearest",
         extent=(-0.5, len(present) - 0.5, len(best) - 0.5, -0.5),
-    )  # fmt: skip
+    )
     label_axis(axes.xaxis, ticks, rotation=90)
     axes.set_yticks(range(len(best)), labels=short(list(best["gene_symbol"])), fontsize=7)
     groups = group_edges(best)
     right = axes.secondary_yaxis("right")
-    right.set_yticks([(start + end - 1) / 2 for _, start, end in groups], labels=short([name for name, *_ in groups]),
-                     fontsize=8 if len(groups) <= 20 else 7)  # fmt: skip
+    right.set_yticks(
+        [(start + end - 1) / 2 for _, start, end in groups],
+        labels=short([name for name, *_ in groups]),
+        fontsize=8 if len(groups) <= 20 else 7,
+    )
     right.tick_params(length=0)
     axes.annotate(
         "markers of", (1, 1), (4, 4), xycoords="axes fraction", textcoords="offset points", fontsize=8, color=GREY
@@ -70,10 +78,15 @@ def heatmap_figure(
     axes.vlines(np.arange(len(present) - 1) + 0.5, -0.5, len(best) - 0.5, color=GREY, linewidth=0.5)
     axes.set(xlabel="cell type (cells)", ylabel="gene", title=f"{top_title(best)}, cell by cell")
     figure.colorbar(
-        drawn, ax=axes, location="bottom", shrink=0.6, aspect=40, pad=0.02,
+        drawn,
+        ax=axes,
+        location="bottom",
+        shrink=0.6,
+        aspect=40,
+        pad=0.02,
         label=f"ln(1 + counts per 10,000), share of the gene's {PERCENTILE}th percentile\n"
         f"up to {PER_TYPE} cells of each type, drawn by chance",
-    )  # fmt: skip
+    )
     return figure
 
 

@@ -78,9 +78,13 @@ def violin_figure(
     label_axis(axes.xaxis, names, rotation=90)
     axes.set_yticks(range(n_genes), labels=short(list(best["gene_symbol"])), fontsize=8 if n_genes <= 30 else 7)
     axes.tick_params(axis="y", length=0)
-    axes.set(xlim=(-0.5, n_types - 0.5), ylim=(n_genes - 0.5, -0.5), xlabel="cell type",
-             ylabel="gene, from 0 to the value on the right: ln(1 + counts per 10,000)",
-             title=f"{top_title(best)} in all types")  # fmt: skip
+    axes.set(
+        xlim=(-0.5, n_types - 0.5),
+        ylim=(n_genes - 0.5, -0.5),
+        xlabel="cell type",
+        ylabel="gene, from 0 to the value on the right: ln(1 + counts per 10,000)",
+        title=f"{top_title(best)} in all types",
+    )
     axes.text(n_types - 0.4, -0.75, "largest", va="bottom", fontsize=7, color=GREY, clip_on=False)
     handles = [
         *axes.fill([], [], color=ORANGE, label="the type that the gene marks"),

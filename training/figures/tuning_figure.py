@@ -31,8 +31,16 @@ def tuning_figure(trials: pd.DataFrame, *, metric: str, best_number: int | None)
         axes.step(np.append(numbers, last), np.append(best, best[-1]), where="post", color=ORANGE, label="best so far")
     if best_number is not None:
         (value,) = trials.loc[trials["number"] == best_number, "value"]
-        axes.plot([best_number], [value], "o", color="none", markeredgecolor=ORANGE, markersize=12, markeredgewidth=1.5,
-                  label=f"chosen: trial {best_number} ({value:.3f})")  # fmt: skip
+        axes.plot(
+            [best_number],
+            [value],
+            "o",
+            color="none",
+            markeredgecolor=ORANGE,
+            markersize=12,
+            markeredgewidth=1.5,
+            label=f"chosen: trial {best_number} ({value:.3f})",
+        )
     axes.set(xlabel="trial", ylabel=f"{METRICS[metric]} on validation cells", title=f"Search over {len(trials)} trials")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))

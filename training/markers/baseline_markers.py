@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cellmark.schemas.errors import Finding, LabelError, ParameterError, SetupError
+from cellmark.schemas.errors import LabelError, ParameterError, SetupError
 from cellmark.schemas.manifest.marker_table import marker_table
 
 from ..cells.membership import membership
@@ -23,8 +23,15 @@ from ..choices import Method
 
 METHODS: tuple[Method, ...] = get_args(Method)
 STATISTICS = (
-    "mean_in", "mean_out", "fraction_in", "fraction_out", "log2_fold_change", "auc", "cohens_d", "donor_fraction",
-)  # fmt: skip
+    "mean_in",
+    "mean_out",
+    "fraction_in",
+    "fraction_out",
+    "log2_fold_change",
+    "auc",
+    "cohens_d",
+    "donor_fraction",
+)
 """What the table takes of `marker_statistics`; p-values are the method's own."""
 INSTALL_COSG = "pip install 'cellmark[rivals]'"
 
@@ -59,11 +66,13 @@ def baseline_markers(
     name = check_method(method)
     sizes = np.bincount(codes, minlength=len(cell_types))
     if len(cell_types) < 2 or sizes.min() < 2:
-        raise LabelError(
-            Finding("LABEL_ONE_CLASS", "codes", "at least two cell types with two cells each",
-                    ", ".join(f"{cell_type} ({size})" for cell_type, size in zip(cell_types, sizes, strict=True)),
-                    "Remove smaller types with --min-cells 2.")
-        )  # fmt: skip
+        raise LabelError.of(
+            "LABEL_ONE_CLASS",
+            where="codes",
+            expected="at least two cell types with two cells each",
+            found=", ".join(f"{cell_type} ({size})" for cell_type, size in zip(cell_types, sizes, strict=True)),
+            remedy="Remove smaller types with --min-cells 2.",
+        )
     scores = score_genes(x, codes, n_types=len(cell_types), method=name)
     more_in = _more_in(x, codes, len(cell_types))
     own = {"p_value": scores.p_value, "p_value_adj": scores.p_value_adj}
@@ -89,14 +98,15 @@ def baseline_markers(
 def check_method(method: str) -> Method:
     """The method of that name. Raises `ParameterError` for another, `SetupError` (`EXTRA_MISSING`) without COSG."""
     if method not in METHODS:
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", "method", f"one of {', '.join(METHODS)}", repr(method), "Name one of them.")
-        )
+        raise ParameterError.not_a_choice("method", choices=f"one of {', '.join(METHODS)}", found=repr(method))
     if method == "cosg" and find_spec("cosg") is None:
-        raise SetupError(
-            Finding("EXTRA_MISSING", "method", "the package cosg, which ranks by this method", "no such package",
-                    f"Install it with: {INSTALL_COSG}")
-        )  # fmt: skip
+        raise SetupError.of(
+            "EXTRA_MISSING",
+            where="method",
+            expected="the package cosg, which ranks by this method",
+            found="no such package",
+            remedy=f"Install it with: {INSTALL_COSG}",
+        )
     return method
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cellmark.schemas.errors import Finding, ParameterError
+from cellmark.schemas.errors import ParameterError
 
 from .moderated_interval import MIN_DONORS, Design
 
@@ -65,16 +65,15 @@ def plan_contrasts(samples: Samples, *, reference: str | None) -> list[Contrast]
     """
     names = list(dict.fromkeys(samples.conditions))
     if len(names) < 2:
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", "by", "a column with at least two conditions", f"only {', '.join(names)}",
-                    "Name another column with --by.")
-        )  # fmt: skip
-    if reference is not None and reference not in names:
-        raise ParameterError(
-            Finding(
-                "PARAMETER_INVALID", "reference", f"one of {', '.join(names)}", repr(reference), "Name one of them."
-            )
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where="by",
+            expected="a column with at least two conditions",
+            found=f"only {', '.join(names)}",
+            remedy="Name another column with --by.",
         )
+    if reference is not None and reference not in names:
+        raise ParameterError.not_a_choice("reference", choices=f"one of {', '.join(names)}", found=repr(reference))
     if reference is None and len(names) == 2:
         reference = names[0]
     return [_contrast(samples, name, reference) for name in names if name != reference]

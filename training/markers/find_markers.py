@@ -97,9 +97,16 @@ def find_markers(
         cells.x, cells.codes, n_types=n_types, donors=cells.donors, n_permutations=settings.n_permutations, seed=seed
     )
     stability = marker_stability(
-        members, cells.x, baselines, cells.codes, cells.calls, donors=cells.donors, allowed=genes.allowed,
-        n_draws=settings.n_bootstraps, seed=seed,
-    )  # fmt: skip
+        members,
+        cells.x,
+        baselines,
+        cells.codes,
+        cells.calls,
+        donors=cells.donors,
+        allowed=genes.allowed,
+        n_draws=settings.n_bootstraps,
+        seed=seed,
+    )
     combinations = minimal_combination(
         cells.x,
         cells.codes,
@@ -123,9 +130,14 @@ def find_markers(
     if genes.gate is not None:
         columns["gate"] = np.tile(genes.gate, (n_types, 1))
     return _table(
-        columns, ranks=ranks, negative=negative, apart=apart, genes=genes,
-        cell_types=cell_types, ranking=settings.ranking,
-    )  # fmt: skip
+        columns,
+        ranks=ranks,
+        negative=negative,
+        apart=apart,
+        genes=genes,
+        cell_types=cell_types,
+        ranking=settings.ranking,
+    )
 
 
 def _test_contributions(
@@ -147,9 +159,16 @@ def _test_contributions(
     if not is_ranking:
         return test, Scores(np.full(shape, np.nan), np.zeros(shape, dtype=int), np.full(shape, np.nan))
     ranking = published_ranking(
-        found, codes, counts=cells.counts, count_codes=cells.codes, n_types=n_types, columns=cells.columns,
-        n_candidates=settings.n_candidates, seed=seed, test=test,
-    )  # fmt: skip
+        found,
+        codes,
+        counts=cells.counts,
+        count_codes=cells.codes,
+        n_types=n_types,
+        columns=cells.columns,
+        n_candidates=settings.n_candidates,
+        seed=seed,
+        test=test,
+    )
     return test, Scores(ranking.marker_score, np.maximum(ranking.rank, 0), ranking.fold_level)
 
 

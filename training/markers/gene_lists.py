@@ -52,10 +52,13 @@ def gene_list(text: str) -> tuple[str, ...]:
         is_file = os.sep in part or "/" in part or part.lower().endswith(FILE_SUFFIXES)
         entries += read_gene_list(Path(part)) if is_file else [part] if part else []
     if not entries:
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", "genes", f"genes, a file of them, or {', '.join(BUILT_IN)}", repr(text),
-                    "Name at least one gene, or omit the option.")
-        )  # fmt: skip
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where="genes",
+            expected=f"genes, a file of them, or {', '.join(BUILT_IN)}",
+            found=repr(text),
+            remedy="Name at least one gene, or omit the option.",
+        )
     return tuple(dict.fromkeys(entries))
 
 
@@ -64,8 +67,12 @@ def read_gene_list(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError as error:
-        raise ReadError(
-            Finding("FILE_NOT_FOUND", str(path), "a file of genes", "nothing there", "Check the path.")
+        raise ReadError.of(
+            "FILE_NOT_FOUND",
+            where=str(path),
+            expected="a file of genes",
+            found="nothing there",
+            remedy="Check the path.",
         ) from error
     except (OSError, ValueError) as error:
         raise _unreadable(path, getattr(error, "strerror", None) or "bytes that are not UTF-8 text") from error
@@ -100,15 +107,14 @@ def select(
     allowed = (included if include else np.ones(len(symbols), dtype=bool)) & ~excluded
     if not allowed.any():
         examples = unknown_included or tuple(include) or tuple(exclude)
-        raise ParameterError(
-            Finding(
-                "PARAMETER_INVALID",
-                "include_genes" if include else "exclude_genes",
-                f"lists that leave at least one of the {len(symbols)} genes, such as {', '.join(gene_symbols[:3])}",
-                "none left",
-                "Name genes as the data do, by symbol or Ensembl id, or shorten the other list.",
-                examples=examples[:N_EXAMPLES],
-            )
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where="include_genes" if include else "exclude_genes",
+            expected=f"lists that leave at least one of the {len(symbols)} genes, such as "
+            f"{', '.join(gene_symbols[:3])}",
+            found="none left",
+            remedy="Name genes as the data do, by symbol or Ensembl id, or shorten the other list.",
+            examples=examples[:N_EXAMPLES],
         )
     return GeneSelection(
         allowed,
@@ -150,21 +156,24 @@ def _unmatched(where: str, unknown: tuple[str, ...], n_entries: int, severity: S
     return (
         Finding(
             "GENE_LIST_UNMATCHED",
-            where,
-            "genes that can be ranked: of the panel, named as in the data",
-            f"{len(unknown)} of {n_entries} entries that are not",
-            "They were ignored. Check their spelling, or that the panel's filter kept them.",
-            severity,
-            unknown[:N_EXAMPLES],
+            where=where,
+            expected="genes that can be ranked: of the panel, named as in the data",
+            found=f"{len(unknown)} of {n_entries} entries that are not",
+            remedy="They were ignored. Check their spelling, or that the panel's filter kept them.",
+            severity=severity,
+            examples=unknown[:N_EXAMPLES],
         ),
     )
 
 
 def _unreadable(path: Path, found: str) -> ReadError:
-    return ReadError(
-        Finding("FILE_UNREADABLE", str(path), "a text file with one gene a line", found,
-                "Write one symbol or Ensembl id a line; behind # is a comment.")
-    )  # fmt: skip
+    return ReadError.of(
+        "FILE_UNREADABLE",
+        where=str(path),
+        expected="a text file with one gene a line",
+        found=found,
+        remedy="Write one symbol or Ensembl id a line; behind # is a comment.",
+    )
 
 
 def allowed_markers(

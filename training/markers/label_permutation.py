@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cellmark.schemas.errors import Finding, ParameterError
+from cellmark.schemas.errors import ParameterError
 
 CHUNK_VALUES = 2**23
 """Values of a membership matrix and of its product (32 MB each): as many permutations at once as fit."""
@@ -45,10 +45,12 @@ def permuted_sums(
     same codes and seed see the same permutations, whatever the genes.
     """
     if n_permutations < 1:
-        raise ParameterError(
-            Finding(
-                "PARAMETER_INVALID", "n_permutations", "at least 1", str(n_permutations), "Give a number such as 1000."
-            )
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where="n_permutations",
+            expected="at least 1",
+            found=str(n_permutations),
+            remedy="Give a number such as 1000.",
         )
     n_cells = len(codes)
     types = np.arange(n_types, dtype=np.min_scalar_type(n_types))[None, :, None]

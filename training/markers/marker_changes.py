@@ -11,10 +11,22 @@ from .contrasts import NO_DONORS, Contrast
 from .moderated_interval import MIN_DONORS, Spread, donor_spread, enough_donors
 
 NUMBERS = (
-    "type", "gene", "log2_fold_change_reference", "log2_fold_change_condition", "change", "variance",
-    "df", "scale", "change_in_type", "change_in_rest", "fraction_reference", "fraction_condition", "n_donors_reference",
-    "n_donors_condition", "reason",
-)  # fmt: skip
+    "type",
+    "gene",
+    "log2_fold_change_reference",
+    "log2_fold_change_condition",
+    "change",
+    "variance",
+    "df",
+    "scale",
+    "change_in_type",
+    "change_in_rest",
+    "fraction_reference",
+    "fraction_condition",
+    "n_donors_reference",
+    "n_donors_condition",
+    "reason",
+)
 """Columns of a frame of changes: `type` and `gene` are numbers, `variance`, `df` and `scale` as of `donor_spread`, all
 else as in `change_table`."""
 

@@ -10,7 +10,7 @@ import pandas as pd
 from cellmark.schemas.atomic_output import whole_file
 from cellmark.schemas.calls.scanpy_layout import KEY, to_rank_genes_groups
 from cellmark.schemas.cells.read import require_input
-from cellmark.schemas.errors import Finding, GeneOverlapError, LabelError, OutputError, ParameterError, ReadError
+from cellmark.schemas.errors import GeneOverlapError, LabelError, OutputError, ParameterError, ReadError
 
 TABLES = (".csv", ".parquet")
 
@@ -28,19 +28,25 @@ def chosen_markers(
         rows = rows[rows["direction"] != "negative"]
     rows = rows[rows["cell_type"].isin(cell_types)]
     if rows.empty:
-        raise LabelError(
-            Finding("LABEL_COLUMN_UNKNOWN", "markers", f"cell types such as {', '.join(list(cell_types)[:3])}",
-                    "none of them in the marker table", "Take a table of markers of these types, or another label.",
-                    "error", tuple(pd.unique(table["cell_type"])[:5]))
-        )  # fmt: skip
+        raise LabelError.of(
+            "LABEL_COLUMN_UNKNOWN",
+            where="markers",
+            expected=f"cell types such as {', '.join(list(cell_types)[:3])}",
+            found="none of them in the marker table",
+            remedy="Take a table of markers of these types, or another label.",
+            examples=tuple(pd.unique(table["cell_type"])[:5]),
+        )
     numbers = {name: number for number, name in enumerate(gene_symbols)}
     rows = rows[rows["gene_symbol"].isin(numbers)]
     if rows.empty:
-        raise GeneOverlapError(
-            Finding("NO_GENES_SHARED", "markers", f"gene symbols such as {', '.join(list(gene_symbols)[:3])}",
-                    "none of the markers among them", "Name the genes as the cells do.", "error",
-                    tuple(pd.unique(table["gene_symbol"])[:5]))
-        )  # fmt: skip
+        raise GeneOverlapError.of(
+            "NO_GENES_SHARED",
+            where="markers",
+            expected=f"gene symbols such as {', '.join(list(gene_symbols)[:3])}",
+            found="none of the markers among them",
+            remedy="Name the genes as the cells do.",
+            examples=tuple(pd.unique(table["gene_symbol"])[:5]),
+        )
     chosen = np.zeros((len(cell_types), len(gene_symbols)), dtype=bool)
     codes = rows["cell_type"].map({name: code for code, name in enumerate(cell_types)}).to_numpy(dtype=int)
     chosen[codes, rows["gene_symbol"].map(numbers).to_numpy(dtype=int)] = True
@@ -51,10 +57,13 @@ def check_suffix(path: Path, suffixes: Sequence[str]) -> None:
     """Raise `OutputError` when the name of an output ends in none of `suffixes`."""
     if path.suffix not in suffixes:
         names = ", ".join(suffixes[:-1]) + " or " + suffixes[-1] if len(suffixes) > 1 else suffixes[0]
-        raise OutputError(
-            Finding("OUTPUT_FORMAT_UNKNOWN", str(path), f"a name that ends in {names}",
-                    repr(path.suffix) if path.suffix else "no extension", "Give the output one of these extensions.")
-        )  # fmt: skip
+        raise OutputError.of(
+            "OUTPUT_FORMAT_UNKNOWN",
+            where=str(path),
+            expected=f"a name that ends in {names}",
+            found=repr(path.suffix) if path.suffix else "no extension",
+            remedy="Give the output one of these extensions.",
+        )
 
 
 def check_not_input(out: Path, data: Path) -> None:
@@ -63,15 +72,21 @@ def check_not_input(out: Path, data: Path) -> None:
     """
     if out.suffix == ".h5ad":  # a copy that keeps all that is there may take its place
         if data.suffix.lower() != ".h5ad":
-            raise ParameterError(
-                Finding("PARAMETER_INVALID", "out", "an .h5ad as input too, of which a copy is written", data.name,
-                        "Write a .csv or .parquet instead.")
-            )  # fmt: skip
+            raise ParameterError.of(
+                "PARAMETER_INVALID",
+                where="out",
+                expected="an .h5ad as input too, of which a copy is written",
+                found=data.name,
+                remedy="Write a .csv or .parquet instead.",
+            )
     elif out.exists() and data.exists() and out.samefile(data):
-        raise OutputError(
-            Finding("OUTPUT_EXISTS", str(out), "another file than the input", "the input, which would be lost",
-                    "Name another output.")
-        )  # fmt: skip
+        raise OutputError.of(
+            "OUTPUT_EXISTS",
+            where=str(out),
+            expected="another file than the input",
+            found="the input, which would be lost",
+            remedy="Name another output.",
+        )
 
 
 def write_table(table: pd.DataFrame, out: Path, *, force: bool = False) -> None:
@@ -114,22 +129,31 @@ def read_marker_file(path: Path) -> pd.DataFrame:
     """
     require_input(path)
     if path.suffix not in TABLES:
-        raise ReadError(
-            Finding("FILE_FORMAT_UNKNOWN", str(path), "a marker table, .csv or .parquet", repr(path.suffix or "none"),
-                    "Write one with `cellmark markers rank DATA -o markers.csv`.")
-        )  # fmt: skip
+        raise ReadError.of(
+            "FILE_FORMAT_UNKNOWN",
+            where=str(path),
+            expected="a marker table, .csv or .parquet",
+            found=repr(path.suffix or "none"),
+            remedy="Write one with `cellmark markers rank DATA -o markers.csv`.",
+        )
     try:
         table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, low_memory=False)
     except (OSError, ValueError) as error:  # pyarrow's and pandas' parsers raise kinds of ValueError
-        raise ReadError(
-            Finding("FILE_UNREADABLE", str(path), "a marker table", str(error).splitlines()[0][:200],
-                    "Write it again.")
-        ) from error  # fmt: skip
+        raise ReadError.of(
+            "FILE_UNREADABLE",
+            where=str(path),
+            expected="a marker table",
+            found=str(error).splitlines()[0][:200],
+            remedy="Write it again.",
+        ) from error
     missing = [name for name in ("cell_type", "gene_symbol", "rank") if name not in table]
     if missing:
-        raise ReadError(
-            Finding("TABLE_INVALID", str(path), "the columns cell_type, gene_symbol and rank",
-                    f"no {', '.join(missing)}", "Take a table of `cellmark markers rank`, or a bundle's markers.")
-        )  # fmt: skip
+        raise ReadError.of(
+            "TABLE_INVALID",
+            where=str(path),
+            expected="the columns cell_type, gene_symbol and rank",
+            found=f"no {', '.join(missing)}",
+            remedy="Take a table of `cellmark markers rank`, or a bundle's markers.",
+        )
     kept = [name for name in ("cell_type", "gene_symbol", "rank", "ranking", "direction") if name in table]
     return table[kept].astype({"cell_type": str, "gene_symbol": str})

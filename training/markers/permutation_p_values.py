@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import false_discovery_control
 
-from cellmark.schemas.errors import Finding, LabelError, ParameterError
+from cellmark.schemas.errors import LabelError, ParameterError
 
 from ..cells.membership import membership
 from .label_permutation import gene_blocks, permuted_sums, standardize
@@ -42,13 +42,20 @@ def permutation_test(
     sizes = np.bincount(codes, minlength=n_types)
     present = np.flatnonzero(sizes)
     if len(contributions) != len(codes):
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", "contributions", f"{len(codes)} rows, as many as codes",
-                    str(len(contributions)), "Take the rows of the same cells.")
-        )  # fmt: skip
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where="contributions",
+            expected=f"{len(codes)} rows, as many as codes",
+            found=str(len(contributions)),
+            remedy="Take the rows of the same cells.",
+        )
     if len(present) < 2:
-        raise LabelError(
-            Finding("LABEL_ONE_CLASS", "codes", "cells of at least two types", str(len(present)), "Add other cells.")
+        raise LabelError.of(
+            "LABEL_ONE_CLASS",
+            where="codes",
+            expected="cells of at least two types",
+            found=str(len(present)),
+            remedy="Add other cells.",
         )
     codes = np.searchsorted(present, codes)
     sizes = sizes[present, None]
@@ -62,9 +69,13 @@ def permutation_test(
         varying = np.flatnonzero(sd > 0)
         reached = np.zeros(len(varying))
         for sums in permuted_sums(
-            standardized[:, varying].astype(np.float32), codes, n_types=len(present), n_permutations=n_permutations,
-            seed=seed, strata=strata,
-        ):  # fmt: skip
+            standardized[:, varying].astype(np.float32),
+            codes,
+            n_types=len(present),
+            n_permutations=n_permutations,
+            seed=seed,
+            strata=strata,
+        ):
             permuted = (sums / sizes).var(axis=1)
             reached += (permuted >= t[varying] * (1 - TIE)).sum(axis=0)
         at_least[genes] = n_permutations

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.cells.reading_options import ReadingOptions
-from cellmark.schemas.errors import Finding, ParameterError
+from cellmark.schemas.errors import ParameterError
 from cellmark.schemas.normalization import normalize
 
 from ..cells.choose_panel import choose_panel
@@ -52,10 +52,13 @@ def read_for_markers(
     Raises as `open_cells` and `read_labelled`, and `ParameterError` for `by` and `min_cells`.
     """
     if min_cells < 2:
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", "min_cells", "at least 2", str(min_cells),
-                    "Raise --min-cells: one cell has no spread.")
-        )  # fmt: skip
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where="min_cells",
+            expected="at least 2",
+            found=str(min_cells),
+            remedy="Raise --min-cells: one cell has no spread.",
+        )
     with open_cells(data, ReadingOptions(layer=layer, genes_by_cells=genes_by_cells)) as source:
         conditions = None if by is None else _conditions(source.obs, by)
         cells = read_labelled(source, label=label, donor=donor, library_size=library_size, min_cells=min_cells)
@@ -68,10 +71,13 @@ def read_for_markers(
 def panel_genes(found: MarkerCells, *, max_genes: int | None) -> np.ndarray:
     """The genes that training would choose from these cells, bool [genes]; see `choose_panel`."""
     if max_genes is not None and max_genes < 2:
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", "max_genes", "at least 2, or 0 for all that types express", str(max_genes),
-                    "Correct --max-genes.")
-        )  # fmt: skip
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where="max_genes",
+            expected="at least 2, or 0 for all that types express",
+            found=str(max_genes),
+            remedy="Correct --max-genes.",
+        )
     counts = found.cells.counts[:, found.genes]
     columns = choose_panel(counts, found.cells.library_size, found.x, found.cells.codes, max_genes=max_genes)
     kept = np.zeros(len(found.genes), dtype=bool)
@@ -87,16 +93,22 @@ def keep_genes(found: MarkerCells, kept: np.ndarray) -> MarkerCells:
 def _conditions(obs: pd.DataFrame, by: str) -> np.ndarray:
     if by not in obs.columns:
         columns = ", ".join(map(str, obs.columns)) or "no columns"
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", "by", "a column of obs", f"{by!r}, where obs has {columns}",
-                    "Name the column of conditions with --by.")
-        )  # fmt: skip
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where="by",
+            expected="a column of obs",
+            found=f"{by!r}, where obs has {columns}",
+            remedy="Name the column of conditions with --by.",
+        )
     conditions = np.char.strip(obs[by].astype(object).where(obs[by].notna(), "").astype(str).to_numpy(dtype=str))
     empty = conditions == ""
     if empty.any():
-        raise ParameterError(
-            Finding("PARAMETER_INVALID", f"obs[{by!r}]", "a condition for every cell",
-                    f"{int(empty.sum())} cells without", "Remove these cells first.", "error",
-                    tuple(map(str, obs.index[empty][:5])))
-        )  # fmt: skip
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where=f"obs[{by!r}]",
+            expected="a condition for every cell",
+            found=f"{int(empty.sum())} cells without",
+            remedy="Remove these cells first.",
+            examples=tuple(map(str, obs.index[empty][:5])),
+        )
     return conditions

@@ -32,9 +32,15 @@ class Classifier(nn.Module):
     """
 
     def __init__(
-        self, n_genes: int, n_types: int, shape: NetworkShape, *, mean: np.ndarray, scale: np.ndarray,
+        self,
+        n_genes: int,
+        n_types: int,
+        shape: NetworkShape,
+        *,
+        mean: np.ndarray,
+        scale: np.ndarray,
         gated: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self.mean: torch.Tensor
         self.scale: torch.Tensor

@@ -5,17 +5,20 @@ from contextlib import contextmanager
 
 import torch
 
-from cellmark.schemas.errors import Finding, SetupError
+from cellmark.schemas.errors import SetupError
 
 
 def torch_device(name: str) -> torch.device:
     """The device. Raises `SetupError` (`DEVICE_UNAVAILABLE`) for a CUDA that is not there: no silent CPU."""
     if name == "cuda" and not torch.cuda.is_available():
         build = torch.version.cuda or "none: this torch is a CPU build"
-        raise SetupError(
-            Finding("DEVICE_UNAVAILABLE", "device", "a working cuda device", f"none (CUDA of torch: {build})",
-                    "Use --device cpu, or install a CUDA build of torch on a machine with an NVIDIA GPU.")
-        )  # fmt: skip
+        raise SetupError.of(
+            "DEVICE_UNAVAILABLE",
+            where="device",
+            expected="a working cuda device",
+            found=f"none (CUDA of torch: {build})",
+            remedy="Use --device cpu, or install a CUDA build of torch on a machine with an NVIDIA GPU.",
+        )
     return torch.device(name)
 
 

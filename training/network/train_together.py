@@ -25,9 +25,15 @@ CHUNK = 1024
 def shared(settings: FitSettings) -> tuple[object, ...]:
     """What members must have in common to be trained together."""
     return (
-        settings.shape.hidden_units, settings.batch_size, settings.noise, settings.balance, settings.standardize,
-        settings.optimizer, settings.gate_penalty, Augmentation.of(settings),
-    )  # fmt: skip
+        settings.shape.hidden_units,
+        settings.batch_size,
+        settings.noise,
+        settings.balance,
+        settings.standardize,
+        settings.optimizer,
+        settings.gate_penalty,
+        Augmentation.of(settings),
+    )
 
 
 @one_thread()
@@ -62,8 +68,11 @@ def train_together(
     judging = judging_weights(weights, codes[validation], balance=common.balance)
     judged = Objective(codes, type_weights=judging, teacher=data.teacher, device=on_device)
     poorer = PoorerCells(
-        dense, Augmentation.of(common), baseline=mean_of_types(x[train], codes[train], data.n_types), seed=seed,
-    )  # fmt: skip
+        dense,
+        Augmentation.of(common),
+        baseline=mean_of_types(x[train], codes[train], data.n_types),
+        seed=seed,
+    )
     noise = Noise(common.noise, batch_size=common.batch_size, n_genes=x.shape[1], n_cells=len(cells), device=on_device)
     targets = torch.as_tensor(codes[validation], dtype=torch.long)
     active = list(range(len(members)))

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 import numpy as np
 import scipy.sparse as sp
 
-from cellmark.schemas.errors import Finding, SetupError
+from cellmark.schemas.errors import SetupError
 from cellmark.schemas.normalization import normalize, row_sums
 
 from .merge_groups import by_size
@@ -63,9 +63,13 @@ def leiden_groups(points: np.ndarray, *, resolution: float, seed: int) -> np.nda
     adata = AnnData(obsm={"X_pca": points}, obs={"row": np.arange(len(points))})
     n_neighbors = min(N_NEIGHBORS, len(points) - 1)
     sc.pp.neighbors(
-        adata, n_neighbors=n_neighbors, use_rep="X_pca", method="gauss", random_state=seed,
+        adata,
+        n_neighbors=n_neighbors,
+        use_rep="X_pca",
+        method="gauss",
+        random_state=seed,
         transformer="sklearn" if len(points) <= EXACT else None,
-    )  # fmt: skip
+    )
     sc.tl.leiden(adata, resolution=resolution, flavor="igraph", n_iterations=2, directed=False, random_state=seed)
     groups: np.ndarray = adata.obs["leiden"].to_numpy(dtype=int)
     return groups
@@ -74,7 +78,10 @@ def leiden_groups(points: np.ndarray, *, resolution: float, seed: int) -> np.nda
 def require_igraph(where: str) -> None:
     """Raise `SetupError` (`EXTRA_MISSING`) where igraph, which the extra `clusters` brings, is not installed."""
     if find_spec("igraph") is None:
-        raise SetupError(
-            Finding("EXTRA_MISSING", where, "the package igraph, which groups cells", "no such package",
-                    f"Install it with: {INSTALL}")
-        )  # fmt: skip
+        raise SetupError.of(
+            "EXTRA_MISSING",
+            where=where,
+            expected="the package igraph, which groups cells",
+            found="no such package",
+            remedy=f"Install it with: {INSTALL}",
+        )

@@ -24,13 +24,12 @@ from .merge_groups import by_size, merge_groups, types_apart
 from .mixture import nearest_mixture
 from .population_facts import MANY_MARKERS, alike_facts, cell_quality, origin_facts, quality_facts, warnings_of
 from .population_markers import population_markers
+from .population_notes import MIN_CALLED, few_findings, lacking_types, left_out
 
 SHARE_APART, MIN_GENES = 0.2, 10
 """Two groups are two when at least this share of the genes tell them apart that tell two called types apart, and at
 least so many. Deep counts and types that are far apart make both numbers large. docs/markers.md says how it was
 chosen."""
-MIN_CALLED = 5
-"""Called cells of a type that it takes to compare with it."""
 N_TOP = 5
 
 
@@ -69,12 +68,10 @@ class PopulationSearch:
         Raises `ParameterError` for lists of genes that leave none.
         """
         cells = _counted_genes(cells)
-        selection = select(
-            cells.gene_symbols, cells.gene_ids, include=self.include_genes, exclude=self.exclude_genes
-        )  # fmt: skip
+        selection = select(cells.gene_symbols, cells.gene_ids, include=self.include_genes, exclude=self.exclude_genes)
         rows = np.flatnonzero(cells.unassigned)
         codes = np.full(len(cells.best), -1)
-        findings = [*selection.findings, *_few_findings(len(rows), cells, self.min_cells)]
+        findings = [*selection.findings, *few_findings(len(rows), cells, self.min_cells)]
         if len(rows) < 2 * self.min_cells:
             return _result(cells, codes, [], [], findings)
         x = normalize(cells.counts, cells.library_size)
@@ -89,8 +86,8 @@ class PopulationSearch:
         groups = merge_groups(x[rows], groups, min_genes=min_genes)
         codes[rows] = _large_groups(groups, points[rows], min_cells=self.min_cells)
         if n_left := int((codes[rows] < 0).sum()):
-            findings.append(_left_out(n_left, self.min_cells))
-        findings += _lacking_types(cells, compared)
+            findings.append(left_out(n_left, self.min_cells))
+        findings += lacking_types(cells, compared)
         alike = cells_alike(points, codes, ~cells.unassigned, n_populations=int(codes.max()) + 1)
         populations, tables = [], []
         for number, like in enumerate(alike):
@@ -214,39 +211,6 @@ def _large_groups(groups: np.ndarray, points: np.ndarray, *, min_cells: int) -> 
     inside = np.flatnonzero(codes >= 0)
     codes[inside] = by_size(codes[inside])
     return codes
-
-
-def _few_findings(n_unassigned: int, cells: CalledCells, min_cells: int) -> tuple[Finding, ...]:
-    if n_unassigned == 0:
-        return (
-            Finding("NOVEL_CELLS_NONE", "novelty", f"cells with a novelty above {cells.threshold:.2f}",
-                    f"none among {cells.n_cells:,}", "All cells are called: there is nothing to group.", "info"),
-        )  # fmt: skip
-    if n_unassigned >= 2 * min_cells:
-        return ()
-    remedy = (
-        "Look at them one by one, pool several samples in one file, or include cells with a lower novelty (--above)."
-    )
-    return (
-        Finding("NOVEL_CELLS_FEW", "novelty", f"at least {2 * min_cells} unassigned cells, to group them",
-                f"{n_unassigned} among {cells.n_cells:,}", remedy, "info"),
-    )  # fmt: skip
-
-
-def _left_out(n_cells: int, min_cells: int) -> Finding:
-    return Finding("NOVEL_CELLS_FEW", "min_cells", f"groups of at least {min_cells} cells",
-                   f"{n_cells} cells in smaller ones", "They are in no population.", "info")  # fmt: skip
-
-
-def _lacking_types(cells: CalledCells, compared: list[int]) -> tuple[Finding, ...]:
-    lacking = [name for code, name in enumerate(cells.cell_types) if code not in compared]
-    if not lacking:
-        return ()
-    remedy = "Markers may be shared with these types: a file that holds them too would tell."
-    return (
-        Finding("CALLED_CELLS_FEW", "calls", f"at least {MIN_CALLED} called cells of every type, to compare with",
-                f"fewer of {len(lacking)} types", remedy, "info" if compared else "warning", tuple(lacking[:5])),
-    )  # fmt: skip
 
 
 def _enough_apart(of_types: float) -> int:

@@ -41,9 +41,13 @@ def population_figures(found: NewPopulations, cells: CalledCells, *, seed: int =
     columns = pd.Index(cells.gene_symbols).get_indexer(pd.Index(genes))
     x = normalize(cells.counts[kept], cells.library_size[kept])[:, columns]
     return marker_figures(
-        _table(best, x, codes[kept], names, genes), x, codes[kept], cell_types=names, gene_symbols=genes,
+        _table(best, x, codes[kept], names, genes),
+        x,
+        codes[kept],
+        cell_types=names,
+        gene_symbols=genes,
         seed=seed,
-    )  # fmt: skip
+    )
 
 
 def _table(best: pd.DataFrame, x: sp.csr_matrix, codes: np.ndarray, names: list[str], genes: list[str]) -> pd.DataFrame:

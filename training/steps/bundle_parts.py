@@ -44,9 +44,12 @@ def bundle_parts(run: Chapters) -> BundleParts:
     prepared, cells, split = run.prepared, run.prepared.cells, run.prepared.split
     train, x = split.train, prepared.x[split.train]
     drawn = draw_golden_counts(
-        prepared.counts[train], cells.library_size[train], cells.codes[train], len(cells.cell_types),
+        prepared.counts[train],
+        cells.library_size[train],
+        cells.codes[train],
+        len(cells.cell_types),
         seed=run.config.seed,
-    )  # fmt: skip
+    )
     return BundleParts(
         annotator=run.graphs.annotator,
         explainer=run.graphs.explainer,

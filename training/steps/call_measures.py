@@ -59,9 +59,13 @@ def measure_calls(
     temperature = 1.0 if calibration is None else calibration["temperature"]
     probabilities = softmax(logits / np.float32(temperature), axis=1)
     label_sets = label_sets_section(
-        held_out, cells.codes, cells.cell_types, temperature=temperature, test=split.test,
+        held_out,
+        cells.codes,
+        cells.cell_types,
+        temperature=temperature,
+        test=split.test,
         test_probabilities=probabilities[split.test],
-    )  # fmt: skip
+    )
     score, embedding = score_of(classifiers, x, cells.codes, split.train)
     fold_novelty = novelty_of_folds(held_out, x, cells.codes)
     novelty = novelty_section(

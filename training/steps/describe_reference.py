@@ -61,9 +61,12 @@ def describe_reference(
     if cells.donors is None:
         return profile
     donors = compare_donors(
-        table, cells.donors[rows], cells.cell_types, counted=cells.counts[rows][:, columns],
+        table,
+        cells.donors[rows],
+        cells.cell_types,
+        counted=cells.counts[rows][:, columns],
         labels=np.array(cells.cell_types)[cells.codes[rows]],
-    )  # fmt: skip
+    )
     return profile.model_copy(update={"donors": donors})
 
 

@@ -49,16 +49,15 @@ def _opened(config: TrainingConfig) -> Iterator[tuple[CellSource, str | None]]:
     with open_cells(config.test_data, ReadingOptions(layer=layer, genes_by_cells=config.genes_by_cells)) as source:
         raise_if_refused(label_column_findings(source.obs, config.test_label or config.label), LabelError)
         if sizes is not None and sizes not in source.obs.columns:
-            raise InputError(
-                Finding(
-                    "LIBRARY_SIZE_COLUMN_UNKNOWN",
-                    "test_library_size",
-                    f"a column of library sizes in {config.test_data.name}"
-                    + (", as in the training data" if config.library_size else ""),
-                    f"no column {sizes!r}; obs has {', '.join(map(str, source.obs.columns)) or 'no columns'}",
-                    "Name the column with --test-library-size, or add one with each cell's total count over all genes "
-                    "that were measured.",
-                )
+            raise InputError.of(
+                "LIBRARY_SIZE_COLUMN_UNKNOWN",
+                where="test_library_size",
+                expected=f"a column of library sizes in {config.test_data.name}"
+                + (", as in the training data" if config.library_size else ""),
+                found=f"no column {sizes!r}; obs has {', '.join(map(str, source.obs.columns)) or 'no columns'}",
+                remedy="Name the column with --test-library-size, or add one with each cell's total count "
+                "over all genes "
+                "that were measured.",
             )
         yield source, sizes
 
@@ -84,12 +83,15 @@ def fit_independent(config: TrainingConfig, cells: LabelledCells, panel: GenePan
     none = len(others) == len(names)
     n_others = int(sizes[codes < 0].sum())
     finding = Finding(
-        "LABELS_NOT_SHARED", "test_label", f"labels that are types of the model, such as {', '.join(types[:3])}",
-        "none of them" if none else f"others for {n_others:,} of {sizes.sum():,} cells, which enter no measure",
-        "Map both to the same names with --test-labels map.csv (from,to)."
+        "LABELS_NOT_SHARED",
+        where="test_label",
+        expected=f"labels that are types of the model, such as {', '.join(types[:3])}",
+        found="none of them" if none else f"others for {n_others:,} of {sizes.sum():,} cells, which enter no measure",
+        remedy="Map both to the same names with --test-labels map.csv (from,to)."
         + ("" if none else " Nothing needs to be done for types that the model does not know."),
-        "error" if none else "warning", tuple(others[:5].tolist()),
-    )  # fmt: skip
+        severity="error" if none else "warning",
+        examples=tuple(others[:5].tolist()),
+    )
     return raise_if_refused([finding], LabelError)
 
 
@@ -133,8 +135,11 @@ def evaluate_independent(
     codes, called, names = harmonize(labels, np.concatenate(calls), cells.cell_types, label_map)
     mapped: dict[str, Any] = {}
     if label_map:
-        mapped = {"cell_types": list(names), "label_map": label_map,
-                  "unused_in_label_map": unused(np.unique(labels).tolist(), cells.cell_types, label_map)}  # fmt: skip
+        mapped = {
+            "cell_types": list(names),
+            "label_map": label_map,
+            "unused_in_label_map": unused(np.unique(labels).tolist(), cells.cell_types, label_map),
+        }
     accuracy, macro_f1 = intervals(codes[codes >= 0], called[codes >= 0], len(names), seed=config.seed)
     return {
         **evaluate(codes, called, names),

@@ -33,9 +33,16 @@ def leave_types_out(
 ) -> dict[str, Any]:
     """The fields `left_out` and `left_out_level` of `NoveltyEntry`. `plan`: the folds of the registered model."""
     given = TypesOut(
-        cells.counts, cells.library_size, cells.codes, cells.donors, cells.cell_types, members, config.max_genes,
-        config.seed, config.device,
-    )  # fmt: skip
+        cells.counts,
+        cells.library_size,
+        cells.codes,
+        cells.donors,
+        cells.cell_types,
+        members,
+        config.max_genes,
+        config.seed,
+        config.device,
+    )
     if config.evaluate == "full":
         rows = left_out_types(given, plan, on_step=lambda name: listener.step(f"Leaving out {name}"))
     else:

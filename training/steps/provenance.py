@@ -21,8 +21,11 @@ def _commit_of(checkout: Path) -> str | None:
     try:
         asked = subprocess.run(  # noqa: S603
             ["git", "-C", str(checkout), "rev-parse", "HEAD"],  # noqa: S607
-            capture_output=True, text=True, check=False, timeout=10,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=10,
+        )
     except (OSError, subprocess.TimeoutExpired):
         # A machine without git, or with a hanging one: the commit is a courtesy, no reason to lose the model.
         return None

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 
 from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.cells.reading_options import ReadingOptions
-from cellmark.schemas.errors import Finding, LabelError
+from cellmark.schemas.errors import LabelError
 from cellmark.schemas.genes.gene_panel import GenePanel
 from cellmark.schemas.normalization import normalize
 
@@ -84,10 +84,13 @@ def prepare_training_cells(config: TrainingConfig, listener: Listener) -> Traini
         counts, library_size, normalize(counts, library_size), cells.codes[split.train], max_genes=config.max_genes
     )
     if len(columns) < 2:
-        raise LabelError(
-            Finding("PANEL_EMPTY", "data", "genes that at least one type expresses", f"{len(columns)} genes",
-                    "Check that the counts are raw and that the labels belong to the cells.")
-        )  # fmt: skip
+        raise LabelError.of(
+            "PANEL_EMPTY",
+            where="data",
+            expected="genes that at least one type expresses",
+            found=f"{len(columns)} genes",
+            remedy="Check that the counts are raw and that the labels belong to the cells.",
+        )
     panel = GenePanel(tuple(np.array(cells.gene_symbols)[columns]))
     gene_ids = tuple(np.array(cells.gene_ids, dtype=object)[columns])
     for finding in fit_independent(config, cells, panel):

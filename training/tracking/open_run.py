@@ -73,10 +73,12 @@ def continue_run(client: "MlflowClient", run_id: str) -> "Run":
         run = client.get_run(run_id)
     except MlflowException as error:
         found = f"{run_id!r}, which MLflow does not know"
-        raise RegistryError(Finding("RUN_UNKNOWN", "MLFLOW_RUN_ID", expected, found, remedy)) from error
+        raise RegistryError.of(
+            "RUN_UNKNOWN", where="MLFLOW_RUN_ID", expected=expected, found=found, remedy=remedy
+        ) from error
     if run.info.status not in ("RUNNING", "SCHEDULED") or run.info.lifecycle_stage != "active":
         found = f"{run_id!r}, which is {run.info.status.lower()} ({run.info.lifecycle_stage})"
-        raise RegistryError(Finding("RUN_UNKNOWN", "MLFLOW_RUN_ID", expected, found, remedy))
+        raise RegistryError.of("RUN_UNKNOWN", where="MLFLOW_RUN_ID", expected=expected, found=found, remedy=remedy)
     return run
 
 

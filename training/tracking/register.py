@@ -185,8 +185,11 @@ def _check_arrived(client: "MlflowClient", run_id: str, wanted: set[str]) -> Non
                 there.add(entry.path.removeprefix(f"{MODEL_FOLDER}/"))
     missing = sorted(wanted - there)
     if missing:
-        raise RegistryError(
-            Finding("REGISTRY_REFUSED", "artifacts", f"all {len(wanted)} files of the model in the artifact store",
-                    f"{len(missing)} missing", "Check the artifact store and its rights, then train again.",
-                    examples=tuple(missing[:5]))
-        )  # fmt: skip
+        raise RegistryError.of(
+            "REGISTRY_REFUSED",
+            where="artifacts",
+            expected=f"all {len(wanted)} files of the model in the artifact store",
+            found=f"{len(missing)} missing",
+            remedy="Check the artifact store and its rights, then train again.",
+            examples=tuple(missing[:5]),
+        )

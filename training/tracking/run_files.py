@@ -55,9 +55,13 @@ def _figures_of_cells(model: "TrainedModel") -> "dict[str, Figure]":
     enough = len(split.test) >= MIN_TEST_CELLS
     rows = split.test if enough else np.arange(cells.n_obs)
     figures["embedding"] = embedding_figure(
-        embed(model.members, x[rows], *model.embedding), cells.codes[rows], model.calls[rows],
-        cell_types=cells.cell_types, part="test" if enough else "", seed=seed,
-    )  # fmt: skip
+        embed(model.members, x[rows], *model.embedding),
+        cells.codes[rows],
+        model.calls[rows],
+        cell_types=cells.cell_types,
+        part="test" if enough else "",
+        seed=seed,
+    )
     return figures
 
 
@@ -66,8 +70,11 @@ def write_figures(model: "TrainedModel", folder: Path) -> None:
     from ..figures.save_figures import save_figures
 
     files = {**figures_of(model), **tuning_files(model.tuned)}
-    names = {name.removesuffix(".png").removeprefix("figures/").replace("/", "_"): name for name in files
-             if name.endswith(".png")}  # fmt: skip
+    names = {
+        name.removesuffix(".png").removeprefix("figures/").replace("/", "_"): name
+        for name in files
+        if name.endswith(".png")
+    }
     save_figures({short: files[name] for short, name in names.items()}, folder)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cellmark.schemas.errors import Finding, ParameterError, SetupError
+from cellmark.schemas.errors import ParameterError, SetupError
 from cellmark.schemas.tracking.tracking_uri import public_uri
 
 from ..network.fit import FitSettings
@@ -84,10 +84,13 @@ def open_study(settings: TuneSettings, *, name: str, facts: dict[str, str]) -> "
         study.set_user_attr(FACTS, facts)
     elif known != facts:
         other = [key for key in facts if (known or {}).get(key) != facts[key]]
-        raise ParameterError(
-            Finding("STUDY_MISMATCH", "study_name", f"a study of the same {', '.join(other)}", repr(study_name),
-                    "Give another --study-name, or omit it: the default name covers everything that trials depend on.")
-        )  # fmt: skip
+        raise ParameterError.of(
+            "STUDY_MISMATCH",
+            where="study_name",
+            expected=f"a study of the same {', '.join(other)}",
+            found=repr(study_name),
+            remedy="Give another --study-name, or omit it: the default name covers everything that trials depend on.",
+        )
     return study
 
 
@@ -126,10 +129,13 @@ def _open_storage(url: str) -> "optuna.storages.RDBStorage":
                 raise
             time.sleep(0.2 * (attempt + 1))
         except ImportError as error:
-            raise SetupError(
-                Finding("EXTRA_MISSING", "study", "the driver of this database", _first_line(error, url),
-                        "Install it; for PostgreSQL: pip install 'cellmark[train,postgres]'.")
-            ) from error  # fmt: skip
+            raise SetupError.of(
+                "EXTRA_MISSING",
+                where="study",
+                expected="the driver of this database",
+                found=_first_line(error, url),
+                remedy="Install it; for PostgreSQL: pip install 'cellmark[train,postgres]'.",
+            ) from error
         except RuntimeError as error:
             # Tables of another version of Optuna.
             raise _unreachable(url, _first_line(error, url)) from error
@@ -137,10 +143,13 @@ def _open_storage(url: str) -> "optuna.storages.RDBStorage":
 
 
 def _unreachable(study: str | None, found: str) -> SetupError:
-    return SetupError(
-        Finding("STUDY_UNREACHABLE", public_uri(study or "memory"), "a SQLite file or a database that Optuna can use",
-                found, "Check the path or URL of --study, its folder, your rights there and that the server runs.")
-    )  # fmt: skip
+    return SetupError.of(
+        "STUDY_UNREACHABLE",
+        where=public_uri(study or "memory"),
+        expected="a SQLite file or a database that Optuna can use",
+        found=found,
+        remedy="Check the path or URL of --study, its folder, your rights there and that the server runs.",
+    )
 
 
 def _first_line(error: BaseException, study: str | None) -> str:

@@ -123,8 +123,21 @@ def trials_frame(study: "optuna.Study") -> pd.DataFrame:
                 "repeated": int(claim.removeprefix("again ")) if claim.startswith("again ") else None,
             }
         )
-    columns = ["number", "state", "value", "validation_loss", "best_epoch", "n_epochs", "seconds", "hidden_units",
-               "dropout", "learning_rate", "noise", "reason", "repeated"]  # fmt: skip
+    columns = [
+        "number",
+        "state",
+        "value",
+        "validation_loss",
+        "best_epoch",
+        "n_epochs",
+        "seconds",
+        "hidden_units",
+        "dropout",
+        "learning_rate",
+        "noise",
+        "reason",
+        "repeated",
+    ]
     frame = pd.DataFrame(rows, columns=columns)
     return frame.astype({"best_epoch": "Int64", "repeated": "Int64", "value": float, "validation_loss": float})
 

@@ -237,9 +237,13 @@ def _unfinished(done: int, settings: TuneSettings, *, found_one: bool) -> Findin
     used = "the best of them is used" if found_one else "the settings given are used"
     again = "run the same command again to go on" if settings.study else "keep the trials with --study to go on later"
     return Finding(
-        "TUNING_UNFINISHED", "time_budget", f"{settings.n_trials} trials within {settings.time_budget:g} s",
-        f"{done} when time was up; {used}", f"Allow more time, or {again}.", severity="warning",
-    )  # fmt: skip
+        "TUNING_UNFINISHED",
+        where="time_budget",
+        expected=f"{settings.n_trials} trials within {settings.time_budget:g} s",
+        found=f"{done} when time was up; {used}",
+        remedy=f"Allow more time, or {again}.",
+        severity="warning",
+    )
 
 
 @contextmanager

@@ -202,7 +202,11 @@ def test_chunks_with_problems_are_never_handed_out() -> None:
 
 def test_notes_of_reader_and_duplicate_genes_are_kept_and_do_not_refuse() -> None:
     cells = source(names=["B", "A", "A", "D", "C", "Y"])
-    cells.notes = (Finding("FEATURES_DROPPED", "var", "genes", "2 antibodies", "Left out.", "info"),)
+    cells.notes = (
+        Finding(
+            "FEATURES_DROPPED", where="var", expected="genes", found="2 antibodies", remedy="Left out.", severity="info"
+        ),
+    )
     checked = CheckedCells(cells, PANEL)
     assert [note.code for note in checked.notes] == ["FEATURES_DROPPED", "GENES_DUPLICATED"]
     assert checked.load().counts[0].toarray().tolist() == [[2 + 3, 1, 0, 0]]

@@ -241,7 +241,7 @@ def test_nothing_passes_for_a_profile_that_there_is_none_of(tiny_cells: ad.AnnDa
 
 def test_findings_come_once_and_the_gravest_first() -> None:
     def finding(severity: Any, where: str) -> Finding:
-        return Finding("CELL_EMPTY", where, "a", "b", "c", severity)
+        return Finding("CELL_EMPTY", where=where, expected="a", found="b", remedy="c", severity=severity)
 
     given = [
         finding("info", "1"),

@@ -160,7 +160,7 @@ def test_a_frame_whose_parts_do_not_fit_is_refused(message: Message) -> None:
 
 
 def test_an_error_comes_back_as_itself() -> None:
-    finding = Finding("COUNTS_NEGATIVE", "X", "counts", "-1", "Mend it.", "error", ("c1",))
+    finding = Finding("COUNTS_NEGATIVE", where="X", expected="counts", found="-1", remedy="Mend it.", examples=("c1",))
     error = unpack_error(sent(Message(pack_error(CountsError(finding)))).facts)
     assert type(error) is CountsError
     assert error.findings == (finding,)
@@ -169,12 +169,30 @@ def test_an_error_comes_back_as_itself() -> None:
 @pytest.mark.parametrize(
     "facts",
     [
-        {"error": "SystemExit", "findings": [Finding("NO_CELLS", "", "", "", "").to_dict()]},
+        {
+            "error": "SystemExit",
+            "findings": [Finding("NO_CELLS", where="", expected="", found="", remedy="").to_dict()],
+        },
         {"error": "ReadError", "findings": []},
         {"error": "ReadError", "findings": [{"code": "NO_CELLS"}]},
-        {"error": "ReadError", "findings": [{**Finding("NO_CELLS", "", "", "", "").to_dict(), "code": "NOT_A_CODE"}]},
-        {"error": "ReadError", "findings": [{**Finding("NO_CELLS", "", "", "", "").to_dict(), "examples": [1]}]},
-        {"error": "ReadError", "findings": [{**Finding("NO_CELLS", "", "", "", "").to_dict(), "severity": "fatal"}]},
+        {
+            "error": "ReadError",
+            "findings": [
+                {**Finding("NO_CELLS", where="", expected="", found="", remedy="").to_dict(), "code": "NOT_A_CODE"}
+            ],
+        },
+        {
+            "error": "ReadError",
+            "findings": [
+                {**Finding("NO_CELLS", where="", expected="", found="", remedy="").to_dict(), "examples": [1]}
+            ],
+        },
+        {
+            "error": "ReadError",
+            "findings": [
+                {**Finding("NO_CELLS", where="", expected="", found="", remedy="").to_dict(), "severity": "fatal"}
+            ],
+        },
     ],
 )
 def test_an_error_that_is_none_is_refused(facts: dict[str, Any]) -> None:
@@ -183,7 +201,11 @@ def test_an_error_that_is_none_is_refused(facts: dict[str, Any]) -> None:
 
 
 def test_long_texts_of_a_finding_are_cut() -> None:
-    told = {**Finding("NO_CELLS", "", "", "", "").to_dict(), "found": "x" * 10**6, "examples": ["y" * 10**6] * 50}
+    told = {
+        **Finding("NO_CELLS", where="", expected="", found="", remedy="").to_dict(),
+        "found": "x" * 10**6,
+        "examples": ["y" * 10**6] * 50,
+    }
     (finding,) = unpack_findings([told])
     assert len(finding.found) <= 4000
     assert len(finding.examples) <= 10

@@ -13,7 +13,14 @@ from cellmark.training.network.fit import Epoch, FitSettings
 from cellmark.training.tracking.listeners import Several, Terminal
 from cellmark.training.tuning.trial import Trial
 
-NOTE = Finding("CELL_TYPES_DROPPED", "cell_type", "10 cells", "2 of 'T [naive]'", "More cells.", severity="warning")
+NOTE = Finding(
+    "CELL_TYPES_DROPPED",
+    where="cell_type",
+    expected="10 cells",
+    found="2 of 'T [naive]'",
+    remedy="More cells.",
+    severity="warning",
+)
 CELLS: Any = SimpleNamespace(n_obs=10, cell_types=("a", "b"), gene_symbols=("g",) * 7)
 SPLIT: Any = SimpleNamespace(
     train=np.arange(6), validation=np.arange(2), test=np.arange(2), strategy="donors", notes=("by [chance]: d1",)

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from cellmark.training.run import TrainedModel
 
-NOTE = Finding("FEATURES_DROPPED", "data", "genes", "peaks", "Nothing to do.", severity="info")
+NOTE = Finding(
+    "FEATURES_DROPPED", where="data", expected="genes", found="peaks", remedy="Nothing to do.", severity="info"
+)
 
 
 @pytest.fixture
@@ -175,7 +177,9 @@ def test_an_independent_file_is_an_input_as_well(
 
 
 def test_a_failed_run_says_so_and_why(mlflow_store: str, config: TrainingConfig) -> None:
-    finding = Finding("LABEL_ONE_CLASS", "label", "two types", "one", "Name another column.")
+    finding = Finding(
+        "LABEL_ONE_CLASS", where="label", expected="two types", found="one", remedy="Name another column."
+    )
     with pytest.raises(LabelError), open_tracker(config) as tracker:  # noqa: PT012
         tracker.step("Reading cells")
         raise LabelError(finding)
