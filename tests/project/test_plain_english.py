@@ -48,7 +48,9 @@ def texts() -> Iterator[tuple[str, str]]:
                 for keyword in node.keywords:
                     if keyword.arg in ("help", "description"):
                         yield from ((at, text) for text in words(keyword.value))
-            elif isinstance(node, ast.Call) and (named(node) == "Finding" or named(node).endswith("Error")):
+            elif isinstance(node, ast.Call) and (
+                named(node) in ("Finding", "of", "not_a_choice") or named(node).endswith("Error")
+            ):
                 yield from ((at, text) for text in words(node))
             elif isinstance(node, ast.FunctionDef) and "/commands/" in f"/{place}":
                 yield at, ast.get_docstring(node) or ""

@@ -44,12 +44,12 @@ OPTIONS = {name: {text for one in command.params for text in (*one.opts, *one.se
 
 
 def texts_of_findings() -> list[tuple[str, str]]:
-    """Module and text of every string that a `Finding(...)` is made with."""
+    """Module and text of every string that a `Finding(...)`, or an error of one (`SomeError.of(...)`), is made with."""
     found = []
     for path in sorted(path for world in WORLDS for path in (ROOT / world).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            name = getattr(node, "func", None) if isinstance(node, ast.Call) else None
-            if isinstance(name, ast.Name) and name.id == "Finding":
+            name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            if name == "Finding" or name.endswith(("Error.of", "Error.not_a_choice")):
                 found += [
                     (str(path.relative_to(ROOT)), part.value)
                     for part in ast.walk(node)
