@@ -66,7 +66,7 @@ check: $(STAMP)-check  ## Format, lint, types, import rules, Dockerfile
 	$(BIN)/hadolint Dockerfile
 	@for script in .ci/run .ci/*.sh; do bash -n "$$script"; done
 
-format: $(STAMP)-check  ## Format the sources and mend what the linter can
+format: $(STAMP)-check  ## Format the sources and fix what the linter can
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 

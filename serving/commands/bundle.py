@@ -21,6 +21,7 @@ bundle = typer.Typer(
     help="Verify a bundle, register it, or move it as one file to a site without a registry.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode="markdown",
 )
 
 
@@ -69,7 +70,7 @@ def import_command(
     out: Annotated[Path, typer.Option("--out", "-o", help="New folder for the bundle.")],
     force: Force = False,
 ) -> None:
-    """Unpack an exported bundle and verify it; an archive that fails leaves nothing behind.
+    """Unpack an exported bundle and verify it. An archive that fails leaves nothing behind.
 
     Example: `cellmark bundle import pbmc.tar -o ./pbmc-bundle`
     """

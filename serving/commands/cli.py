@@ -58,11 +58,12 @@ app = typer.Typer(
 
 
 @app.callback(invoke_without_command=True)
-def cellmark(show_version: bool = typer.Option(False, "--version", help="Print the version and leave.")) -> None:
+def cellmark(show_version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
     """Cell-type models for single-cell RNA-seq: train, register, serve and explain them.
 
-    Try it on real cells with `cellmark demo`. MODEL is a bundle folder or an MLflow URI: `models:/pbmc@champion`, say.
-    `MLFLOW_TRACKING_URI` tells where the registry is (default: a SQLite file in the working folder).
+    Try it on real cells with `cellmark demo`. MODEL is a bundle folder or an MLflow URI such as
+    `models:/pbmc@champion`. `MLFLOW_TRACKING_URI` says where the registry is (default: a SQLite file in the working
+    folder).
     """
     if show_version:
         typer.echo(f"cellmark {version('cellmark')}")

@@ -66,6 +66,11 @@ def test_links_lead_to_files_and_headings(page: Path) -> None:
         assert not anchor or anchor in anchors(target), f"{target.name}#{anchor}"
 
 
+@pytest.mark.parametrize("page", [*FRONT, *PAGES], ids=name)
+def test_no_merge_conflict_was_committed(page: Path) -> None:
+    assert re.search(r"[<>]{7} ", text_of(page)) is None
+
+
 def test_every_room_is_named_by_the_architecture() -> None:
     rooms = {
         str(folder.parent.relative_to(ROOT)) for world in WORLDS for folder in (ROOT / world).glob("*/__init__.py")
