@@ -21,7 +21,15 @@ from .manifest.verify_bundle import content_error, verify_folder
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle. Make one with `Bundle.open`; constructing it directly verifies nothing."""
+    """A verified bundle. Make one with `Bundle.open`; constructing it directly verifies nothing.
+
+    Parameters
+    ----------
+    folder
+        Where its files lie.
+    manifest
+        What `manifest.json` in it says.
+    """
 
     folder: Path
     manifest: Manifest
@@ -116,7 +124,7 @@ class Bundle:
         """Where library sizes of training cells lie; None where the expectations do not say."""
         try:
             return library_size_range(parse_expectations(self.expectations))
-        except BundleError:  # who compares an input with them is told; calls do not need them
+        except BundleError:  # comparing an input with them reports it; calls do not need them
             return None
 
     def check_cell_type(self, cell_type: str, *, where: str = "cell_type") -> int:

@@ -62,13 +62,23 @@ class Annotator:
         min_attribution_share: float | None = None,
         distilled: bool = False,
     ) -> "Annotator":
-        """The model behind a bundle folder or an MLflow URI (`models:/pbmc@champion`, `models:/pbmc/3`).
+        """Load a model. Digests are verified first, then the golden cells are run.
 
-        Digests are verified first, then the golden cells are run. `min_panel_share`: share of the panel that an input
-        must have measured, in place of the model's own floor; `min_attribution_share`: share of the attribution mass
-        that the measured genes must carry, likewise. `distilled`: call with the model's second annotator, one
-        network in place of the ensemble, where training made one; its agreement stands in the manifest's metrics.
-        Explanations stay the ensemble's. `open_model` and `ModelSession` say what is raised.
+        `open_model` and `ModelSession` say what is raised.
+
+        Parameters
+        ----------
+        model
+            A bundle folder or an MLflow URI (`models:/pbmc@champion`, `models:/pbmc/3`).
+        device, threads
+            Where onnxruntime computes, and with how many threads.
+        min_panel_share
+            Share of the panel that an input must have measured, in place of the model's own floor.
+        min_attribution_share
+            Share of the attribution mass that the measured genes must carry, in place of the model's own floor.
+        distilled
+            Call with the model's second annotator, one network in place of the ensemble, where training made one. Its
+            agreement stands in the manifest's metrics. Explanations stay the ensemble's.
         """
         source = open_model(model)
         session = ModelSession(source.bundle, device=device, threads=threads, distilled=distilled)
@@ -100,25 +110,40 @@ class Annotator:
         copy_to: "AnnData | None" = None,
         on_progress: Callable[[int], None] = lambda n_cells: None,
     ) -> pd.DataFrame:
-        """The call of every cell, indexed by cell id.
-
-        `cells`: raw counts in `X`, or in `layer` (`raw` for `adata.raw`); never changed. `library_size`: name of an
-        `obs` column, an array [cells], or None to sum over the input's genes. `recover_counts`: compute
-        the counts that normalised values were made of, where that is exact. `label_set_error`: error rate of the label
-        sets, one of those that the model was calibrated for. `over`: clusters to vote over, an `obs` column, a value
-        for each cell (a series by cell id and anything else in their order), or `ComputedClusters()`; adds
-        `cellmark_majority_cell_type`, `cellmark_majority_share`, and `cellmark_cluster` where they were computed.
-        `copy_to`: an AnnData with the same cells, whose `obs` and `uns` (`cellmark` and
-        the colours of types) are to be written (pass `adata` itself to change it).
+        """Call every cell. The frame returned is indexed by cell id.
 
         Columns: `cellmark_cell_type` (`unassigned` where the novelty is above the model's threshold),
         `cellmark_best_cell_type`, `cellmark_confidence` (probability of the best type),
         `cellmark_second_cell_type`, `cellmark_margin` (first minus second probability), `cellmark_novelty` (larger is
-        stranger), `cellmark_label_set` (types joined by " | "), `cellmark_coarse_cell_type` and
-        `cellmark_coarse_probability` (both only of a model with an ontology), and with `probabilities` one
-        `probability:<type>` each. What a model has no measure of is empty. Columns of types are categorical, with the
-        types that some cell has, in the model's order. `frame.attrs["cellmark"]` says which model and how the input
-        fitted. Raises `InputError` with all problems of the input.
+        more novel), `cellmark_label_set` (types joined by " | "), `cellmark_coarse_cell_type` and
+        `cellmark_coarse_probability` (both only of a model with an ontology). What a model has no measure of is empty.
+        Columns of types are categorical, with the types that some cell has, in the model's order.
+        `frame.attrs["cellmark"]` says which model and how the input fitted. Raises `InputError` with all problems of
+        the input.
+
+        Parameters
+        ----------
+        cells
+            Raw counts, never changed.
+        layer
+            Where the counts are, by default `X`; `raw` for `adata.raw`.
+        library_size
+            Name of an `obs` column, an array [cells], or None to sum over the input's genes.
+        recover_counts
+            Compute the counts that normalised values were made of, where that is exact.
+        probabilities
+            Add a column `probability:<type>` for each type.
+        label_set_error
+            Error rate of the label sets, one of those that the model was calibrated for.
+        over
+            Clusters to vote over: an `obs` column, a value for each cell (a series by cell id, anything else in their
+            order), or `ComputedClusters()`. Adds `cellmark_majority_cell_type`, `cellmark_majority_share`, and
+            `cellmark_cluster` where they were computed.
+        copy_to
+            An AnnData with the same cells, whose `obs` and `uns` (`cellmark` and the colours of types) are to be
+            written. Pass `adata` itself to change it.
+        on_progress
+            Is called after each chunk with its number of cells.
         """
         options = CallOptions(probabilities=probabilities, label_set_error=label_set_error, over=over)
         self.rules(label_set_error)
@@ -180,13 +205,23 @@ class Annotator:
         recover_counts: bool = False,
         on_progress: Callable[[int], None] = lambda n_cells: None,
     ) -> pd.DataFrame:
-        """The `top` genes behind each call, by absolute attribution, signed: one row per cell and gene.
+        """List the genes behind each call, by absolute attribution, signed: one row per cell and gene.
 
-        `target`: the type to explain, by default each cell's call. `against`: another type or `second`, for "why this
-        and not that". Columns: `cell_id`, `cell_type` (the call), `target`, `against`, `rank`, `gene`, `attribution`
-        (of the logit), `counts`, `log1p_norm`, `baseline` (ln(1 + counts per 10,000)), `direction` (such as `absent,
-        for`), `convergence_delta` (what is left of completeness, per cell). Raises as `annotate`, and `ModelError` on
-        an unknown type.
+        Columns: `cell_id`, `cell_type` (the call), `target`, `against`, `rank`, `gene`, `attribution` (of the logit),
+        `counts`, `log1p_norm`, `baseline` (ln(1 + counts per 10,000)), `direction` (such as `absent, for`),
+        `convergence_delta` (what is left of completeness, per cell). Raises as `annotate`, and `ModelError` on an
+        unknown type.
+
+        Parameters
+        ----------
+        cells, layer, library_size, recover_counts, on_progress
+            As in `annotate`.
+        target
+            The type to explain, by default each cell's call.
+        against
+            Another type or `second`, for "why this and not that".
+        top
+            Genes for each cell.
         """
         question = Question(target, against, top)
         question.check(self.session)

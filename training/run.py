@@ -30,8 +30,17 @@ __all__ = ["Listener", "TrainedModel", "train"]
 def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedModel:
     """Train, evaluate, export and prove a model; write its bundle to `folder`, which must not exist.
 
+    Parameters
+    ----------
+    config
+        The data and all settings.
+    folder
+        A new folder for the bundle; nothing is left in it on failure.
+    listener
+        Is notified of steps, epochs and findings.
+
     Raises `InputError` or `LabelError` for data that cannot be used, `OutputError` when `folder` exists, `ExportError`
-    when a graph does not answer as the network does. Nothing is left in `folder` on failure.
+    when a graph does not answer as the network does.
     """
     torch_device(config.device)  # better now than after minutes of reading
     refuse_existing(folder, force=None)

@@ -69,7 +69,7 @@ def _checks(settings: type[Any]) -> dict[str, tuple[TypeAdapter[Any], Advice]]:
 
 
 def _metadata(hint: Any) -> list[Any]:
-    """Of a type and, as in `Annotated[int, ...] | None`, of its parts, the outermost first."""
+    """Metadata of a type and, as in `Annotated[int, ...] | None`, of its parts, the outermost first."""
     own = list(getattr(hint, "__metadata__", ()))
     return [*own, *(one for part in get_args(hint) if get_origin(hint) is not Literal for one in _metadata(part))]
 

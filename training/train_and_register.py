@@ -29,13 +29,28 @@ class RegisteredModel:
 def train_and_register(
     config: TrainingConfig, *, bundle_folder: Path | None = None, uri: str | None = None
 ) -> RegisteredModel:
-    """Train under an MLflow run and register a version; `bundle_folder`: a new folder for a copy of the bundle.
-    `uri`: where MLflow is, by default as `schemas/tracking/tracking_uri.py` says.
+    """Train under an MLflow run and register a version.
 
-    Raises as `train` does, `RegistryError` when MLflow does not answer, and `OutputError` when `bundle_folder` or the
-    folder for figures exists.
     A failed run is marked so in MLflow, registers nothing and leaves no bundle. A finished model that could not be
     registered leaves its bundle (see `tracking/keep_bundle.py`), which the error names.
+
+    Parameters
+    ----------
+    config
+        The data and all settings.
+    bundle_folder
+        A new folder for a copy of the bundle.
+    uri
+        Where MLflow is, by default as `schemas/tracking/tracking_uri.py` says.
+
+    Raises
+    ------
+    RegistryError
+        When MLflow does not answer.
+    OutputError
+        When `bundle_folder` or the folder for figures exists.
+    InputError, LabelError, ExportError
+        As `train` does.
     """
     for folder in (bundle_folder, config.figures):
         if folder is not None:

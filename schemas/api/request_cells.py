@@ -23,7 +23,7 @@ class RequestCells:
 
     `library_size`: an array [cells], the name of an obs column, or None to sum. `genes_source`: `keys` where the genes
     measured are the union of the cells' keys, `genes` where the input names them. `findings`: errors that did not keep
-    the cells from being read, to be told with all others.
+    the cells from being read, to be reported with all others.
     """
 
     source: CellSource

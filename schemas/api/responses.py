@@ -44,7 +44,7 @@ class Problem(Answer):
 
 
 class ModelName(Answer):
-    """Which model answered. `model_version`: of the registry, null for a bare bundle."""
+    """The model that answered. `model_version`: of the registry, null for a bare bundle."""
 
     model: str
     model_version: str | None
@@ -52,7 +52,7 @@ class ModelName(Answer):
 
 
 class InputFacts(ModelName):
-    """Which model answered, and how the input fitted it.
+    """The model that answered, and how the input fitted it.
 
     `library_size_source`: `given` with the request, or `summed` over the input's genes. `genes_source`: `keys` where
     the union of the cells' keys counts as measured, `genes` where the input names its genes. `missing_genes`: the first

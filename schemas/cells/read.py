@@ -18,12 +18,27 @@ def open_cells(
     *,
     limits: ReadLimits = NO_LIMITS,
 ) -> CellSource:
-    """The cells of a file or folder; use it in a `with` block.
+    """Open the cells of a file or folder; use it in a `with` block.
 
-    `limits`: how large the input may be, by its headers. The file is read by this process: for
-    one that nobody vouches for, see `serving/reader/open_apart.py`. Raises `ReadError` with what is wrong and its
-    remedy, `ParameterError` for an option that the format does not have, and `CountsError` for values that no counts
-    can be recovered from.
+    The file is read by this process: for an untrusted one see `serving/reader/open_apart.py`.
+
+    Parameters
+    ----------
+    path
+        A file or folder in one of the formats of `READ`.
+    reading
+        How the input is to be understood: its layer, whether a table's rows are genes, whether to recover counts.
+    limits
+        How large the input may be, by its headers.
+
+    Raises
+    ------
+    ReadError
+        With what is wrong and its remedy.
+    ParameterError
+        For an option that the format does not have.
+    CountsError
+        For values that no counts can be recovered from.
     """
     source = _open(Path(path), reading.layer, reading.genes_by_cells, limits)
     if not reading.recover_counts:

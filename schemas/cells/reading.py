@@ -68,7 +68,7 @@ def not_anndata(path: Path, found: str) -> ReadError:
 
 
 def gene_features(var: pd.DataFrame) -> tuple[np.ndarray | None, tuple[Finding, ...]]:
-    """Which rows of `var` are genes, bool [features], by the column `feature_types` of 10x and CELLxGENE files.
+    """Rows of `var` that are genes, bool [features], by the column `feature_types` of 10x and CELLxGENE files.
 
     None when all are, or the file does not say; otherwise with a note that counts what is left out. Raises `ReadError`
     when all are of a kind that is measured beside genes.

@@ -54,7 +54,7 @@ class CountsProblems:
         self, counts_from: str, *, looks_like: str | None = None, remedy: str | None = None
     ) -> tuple[Finding, ...]:
         """One error per kind of problem. `counts_from`: where the values came from, such as `X`. `looks_like`,
-        `remedy`: what negative and fractional values turned out to be, and what mends it.
+        `remedy`: what negative and fractional values turned out to be, and what fixes it.
         """
         raw = remedy or "Provide raw counts: name the layer that holds them with --layer (layer= in Python)."
         found: list[Finding] = []

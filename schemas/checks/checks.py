@@ -96,8 +96,29 @@ def check_anndata(
     library_size: str | None = None,
     min_cells: int = 10,
 ) -> CheckReport:
-    """The report of an AnnData, which stays as it is. Arguments as in `check_cells`; `layer`: as in every reader, by
-    default `raw` for `publish` where there is one.
+    """Report on an AnnData, which stays as it is; raises nothing for what is wrong with its cells.
+
+    Parameters
+    ----------
+    adata
+        The cells to look at.
+    profile
+        `query` for cells to annotate, `train` for labelled ones, `publish` for CELLxGENE's schema.
+    layer
+        Where the counts are, `raw` for `adata.raw`; by default `X`, and for `publish` `raw` where there is one.
+    label
+        Column of cell types, `cell_type` by default for `train`; labels of a `publish` are looked at when it is given.
+    donor
+        Column whose donors are to be held out.
+    library_size
+        Column of library sizes; by default they are summed over the input's genes.
+    min_cells
+        Cells that a type needs.
+
+    Raises
+    ------
+    ParameterError
+        For another profile.
     """
     require_profile(profile)
     try:

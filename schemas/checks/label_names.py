@@ -119,7 +119,7 @@ def _twins(labels: LabelNames, where: str) -> Iterable[Finding]:
         if not twins:
             continue
         mended = {name: names[0] for names in twins for name in names[1:]}
-        # Of labels that were told to be one, the commonest stands for them.
+        # The most frequent of labels that were found to be one stands for them.
         told = [name for name in told if name not in mended]
         pairs = ", ".join(f"{old!a}: {new!a}" for old, new in list(mended.items())[:N_EXAMPLES])
         yield Finding(

@@ -1,4 +1,4 @@
-"""Which columns of `obs` may hold cell types or donors, by their names and their values."""
+"""Columns of `obs` that may hold cell types or donors, by their names and their values."""
 
 import difflib
 import re

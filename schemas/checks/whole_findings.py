@@ -12,7 +12,7 @@ def whole_findings(source: CellSource, sample: sp.csr_matrix, *, to_train: bool 
     """`sample`: CSR, cells drawn from all of `source`, whole numbers of at least 0. `to_train`: see `look_at`.
 
     An error where the values themselves rule counts out; a warning where depth was taken out, since the cells can still
-    be told apart, and a sample of unusual cells could look so.
+    be distinguished, and a sample of unusual cells could look so.
     """
     if judge_whole_numbers(sample).kind == "counts":
         return ()

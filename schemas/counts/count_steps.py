@@ -61,7 +61,7 @@ class CountSteps:
 
     @property
     def share_close(self) -> float:
-        """Of all different values of all cells, that of those that are whole numbers of steps."""
+        """Share of the distinct values of all cells that are whole numbers of steps."""
         return float(self.n_close.sum() / max(self.n_telling.sum(), 1))
 
 
@@ -90,7 +90,7 @@ def find_steps(values: np.ndarray, indptr: np.ndarray) -> CountSteps:
 
 
 def _different(values: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Which entries are the first of their value in their row, the row's smallest value left out: bool [entries]."""
+    """Whether an entry is the first of its value in its row, bool [entries]. The row's smallest value is left out."""
     rows = np.repeat(np.arange(len(lengths)), lengths)
     order = np.lexsort((values, rows))
     ordered = values[order]

@@ -1,4 +1,4 @@
-"""Which cells stand for an input: drawn from all of it, since the first ones may be unlike the rest."""
+"""The cells that stand for an input: drawn from all of it, since the first ones may be unlike the rest."""
 
 import numpy as np
 import scipy.sparse as sp

@@ -34,8 +34,8 @@ from .drift_report import (
 )
 
 MOST = 0.5
-"""Of a type's cells: more strange than this, or unassigned where the profile has few cells of the type, is outside the
-training range.
+"""Share of a type's cells: a type with more novel ones, or more unassigned ones where the profile has few cells of the
+type, is outside the training range.
 """
 
 
@@ -220,7 +220,7 @@ def _cell_types(within: CellsWithinTypes) -> tuple[TypeDrift, ...]:
 def _outside(
     n_cells: int, reference: CellsProfile, known: CellsProfile, share: float | None, strange: float | None
 ) -> bool | None:
-    """Whether a type's cells are outside the training range. `known`: the profile that tells how many stay unassigned;
+    """Whether a type's cells are outside the training range. `known`: the profile that says how many stay unassigned;
     `share`: of them; `strange`: beyond what 95 % of held-out cells reach.
     """
     if n_cells < FEWEST_CELLS or share is None or strange is None or known.unassigned is None:

@@ -23,7 +23,7 @@ PANEL_OVERLAP = "panel_overlap"
 def compare_donors(
     cells: pd.DataFrame, donors: np.ndarray, cell_types: Sequence[str], *, counted: sp.csr_matrix, labels: np.ndarray
 ) -> dict[str, DonorEffects]:
-    """Of each donor with enough cells, while the others have enough too; empty for fewer than two donors.
+    """Effects of each donor with enough cells, while the others have enough too; empty for fewer than two donors.
 
     `cells`: held-out cells, columns as in `describe_cells`; `donors`, `labels`: str [cells]; `counted`: CSR, cells x
     panel genes, what is above zero is counted. Expected detection rates are those of the other donors' cells by label.

@@ -96,7 +96,7 @@ def detect_listed_names(listed: NameList) -> DetectedNames:
 
 
 class _Symbols:
-    """Which of the symbols either organism has: exactly so (current and previous ones), and in any spelling."""
+    """The symbols that each organism has: exactly so (current and previous ones), and in any spelling."""
 
     def __init__(self, symbols: np.ndarray) -> None:
         keys = loose_keys(symbols)

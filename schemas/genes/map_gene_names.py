@@ -1,4 +1,4 @@
-"""Which gene of a panel each name of an input means, where it is not the panel's own name for it."""
+"""The gene of a panel that each name of an input means, where it is not the panel's own name for it."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -207,7 +207,7 @@ def _bare_id(name: str) -> str:
 
 
 def _best(choices: list[tuple[int, int, int]]) -> tuple[list[tuple[int, int, int]], list[tuple[int, int]]]:
-    """Of the names for each panel gene those of the best way, all of them or, where only one can be right, none."""
+    """The names for each panel gene by the best way: all of them or, where only one can be right, none."""
     by_column: dict[int, list[tuple[int, int, int]]] = {}
     for choice in choices:
         by_column.setdefault(choice[1], []).append(choice)

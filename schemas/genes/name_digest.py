@@ -43,7 +43,7 @@ class NameList:
 
 
 def _digest_of_block(names: np.ndarray) -> bytes:
-    """Of NumPy's text, which has equally many characters for each name, filled up with zeros."""
+    """Digest of NumPy's text, which has equally many characters for each name, filled up with zeros."""
     characters = np.ascontiguousarray(names, dtype=names.dtype.newbyteorder("=")).view(np.uint32)
     # Names of genes are ASCII: a quarter of the bytes to digest.
     plain = characters.astype(np.uint8) if characters.max() < 128 else characters

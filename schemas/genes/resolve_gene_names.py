@@ -1,4 +1,4 @@
-"""Which gene of an organism each name stands for: by symbol, id, previous symbol, alias, or corrected spelling."""
+"""The gene of an organism that each name stands for: by symbol, id, previous symbol, alias, or corrected spelling."""
 
 from dataclasses import dataclass
 from functools import lru_cache

@@ -8,7 +8,7 @@ from .manifest_ontology import OntologyTerm
 
 
 def coarse_members(cell_types: Sequence[str], terms: Sequence[OntologyTerm]) -> np.ndarray:
-    """Which types each choice holds, float32, types x (types + terms): every type by itself, then the terms."""
+    """The types that each choice holds, float32, types x (types + terms): every type by itself, then the terms."""
     members = np.zeros((len(cell_types), len(cell_types) + len(terms)), dtype=np.float32)
     np.fill_diagonal(members, 1)
     places = {name: place for place, name in enumerate(cell_types)}

@@ -64,7 +64,7 @@ class LeftOutType(Section):
 
 
 class LeftOutCells(NamedTuple):
-    """Of `n` cells of types left out, `refused` stayed unassigned; `known_refused`: share of the known cells."""
+    """`n`: cells of types left out; `refused`: those unassigned; `known_refused`: share of the known cells."""
 
     refused: int
     n: int
@@ -91,7 +91,7 @@ class NoveltyEntry(Section):
     left_out_level: Literal["fast", "full"] | None = None
 
     def mean_left_out(self, field: str) -> float | None:
-        """Of a field of `left_out` the mean over types, each the mean over its folds; None where none was left out."""
+        """Mean of a field of `left_out` over types, each the mean over its folds; None where none was left out."""
         by_type: dict[str, list[float]] = {}
         for row in self.left_out:
             by_type.setdefault(row.cell_type, []).append(getattr(row, field))
@@ -142,7 +142,7 @@ class LabelSetsEntry(Section):
 
 
 class DistilledEntry(Section):
-    """Of the second annotator, one network that learned the ensemble's answers: what is said of the ensemble above,
+    """The second annotator, one network that learned the ensemble's answers: what is said of the ensemble above,
     measured in the same way, each fold's network having learned that fold's answers.
     """
 

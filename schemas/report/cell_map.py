@@ -58,7 +58,7 @@ def map_panels(cells: pd.DataFrame, cell_types: Sequence[str], *, threshold: flo
 
 
 def is_unassigned(cells: pd.DataFrame, threshold: float | None) -> np.ndarray:
-    """Which cells the service would leave unassigned."""
+    """Whether the service would leave a cell unassigned, bool [cells]."""
     if threshold is None or "novelty" not in cells:
         return np.zeros(len(cells), dtype=bool)
     novelty = pd.to_numeric(cells["novelty"], errors="coerce").to_numpy(dtype=float)

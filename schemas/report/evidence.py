@@ -42,7 +42,7 @@ class TypeEvidence:
 
 
 Scores = tuple[str, str, dict[str, Any]]
-"""Of some cells: in words which, their place in the manifest, and what `evaluate` gave."""
+"""Scores of some cells: which cells, in words; their place in the manifest; and what `evaluate` gave."""
 
 
 def best_scores(facts: ReportFacts) -> Scores:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from markupsafe import Markup, escape
 
 BLUE, ORANGE, GREEN, GREY, INK, LINE = "#0072B2", "#D55E00", "#00785A", "#5B6670", "#1B2733", "#D5DCE2"
-"""Of Okabe and Ito where it is data; the green is darkened to be read on white."""
+"""The palette of Okabe and Ito where it is data; the green is darkened to be read on white."""
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#332288", "#7A4E1D")
-"""As in the pictures of a training: far apart with any kind of colour blindness."""
+"""As in the pictures of a training: distinct with any kind of colour blindness."""
 STEPS = 12
 LETTER = 0.64
 """Mean width of a letter, of the font's size."""

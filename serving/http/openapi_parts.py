@@ -91,7 +91,7 @@ def cells_body(options: type[BaseModel], settings: ServiceSettings) -> dict[str,
 
 
 def _properties(options: type[BaseModel], *, defaults: bool = True) -> dict[str, Any]:
-    """Schemas of the options. One that may be left away is never null: a query has no such value."""
+    """Schemas of the options. One that may be omitted is never null: a query has no such value."""
     properties: dict[str, Any] = options.model_json_schema()["properties"]
     return {name: _without_null(schema, defaults=defaults) for name, schema in properties.items()}
 

@@ -1,4 +1,4 @@
-"""Which version of which registered model is meant; who asks for one that is not there learns what is."""
+"""Finds the version of a registered model that is meant; an error names the versions that exist."""
 
 from collections.abc import Callable
 from contextlib import suppress

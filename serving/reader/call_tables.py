@@ -25,7 +25,7 @@ MOST_COLUMNS = 20_000
 def read_call_table(path: Path, limits: ReadLimits) -> pd.DataFrame:
     """Those of the columns `NEEDED` that a table has, one row per cell, text and numbers as they stand.
 
-    Raises `ReadError`: `INPUT_TOO_LARGE` for more rows or bytes than `limits`, or more columns than calls have, told by
+    Raises `ReadError`: `INPUT_TOO_LARGE` for more rows or bytes than `limits`, or more columns than calls have, by
     the headers where there are any; `FILE_UNREADABLE` for what is no table.
     """
     with reading(path, EXPECTED):

@@ -73,7 +73,7 @@ def _coarse(manifest: Manifest) -> dict[str, Any]:
 
 
 def packed_sets(probabilities: np.ndarray, thresholds: np.ndarray, *, flattening: float = 1.0) -> np.ndarray:
-    """Which types each cell's set holds, as bits, uint8, cells x ceil(types / 8).
+    """The types that each cell's set holds, as bits, uint8, cells x ceil(types / 8).
 
     `probabilities`: cells x types; `thresholds`: [types], of these after `flattening`. Types that reach their
     threshold, and always the best one: a set is never empty.

@@ -1,4 +1,4 @@
-"""Which genes the network looks at, from training cells only."""
+"""Chooses the genes that the network looks at, from training cells only."""
 
 import numpy as np
 import scipy.sparse as sp
@@ -8,7 +8,7 @@ from cellmark.schemas.normalization import COUNTS_PER
 from .membership import membership
 
 THRESHOLD, PERCENTILE = 0.01, 80.0
-"""Of the filter as published: counts per 10,000, and the share of a type's cells below it in percent."""
+"""Bounds of the filter as published: counts per 10,000, and the share of a type's cells below it in percent."""
 
 
 def expressed_genes(

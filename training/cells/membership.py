@@ -1,4 +1,4 @@
-"""Which cells are of which type, as a matrix: its product with cells x genes is the sum over each type's cells."""
+"""The cells' types as a matrix: its product with cells x genes is the sum over each type's cells."""
 
 import numpy as np
 import scipy.sparse as sp

@@ -61,7 +61,7 @@ def fit_set_thresholds(
 
 
 def label_sets(probabilities: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """Which types each cell's set holds, bool, cells x types: those that reach their threshold, and always the best."""
+    """The types in each cell's set, bool, cells x types: those that reach their threshold, and always the best."""
     found = probabilities >= thresholds
     found[np.arange(len(found)), probabilities.argmax(axis=1)] = True
     return np.asarray(found)
@@ -134,7 +134,7 @@ def _level(
 def _measured(
     probabilities: np.ndarray, codes: np.ndarray, held_out: OutOfFold, fold_of: np.ndarray, rate: float
 ) -> dict[str, Any]:
-    """Of each fold's cells, with thresholds of the other folds."""
+    """Coverage and sizes of the sets of each fold's cells, with thresholds of the other folds."""
     found, per_fold = np.ones_like(probabilities, dtype=bool), {}
     for number, name in enumerate(held_out.plan.names):
         inside = fold_of == number

@@ -69,10 +69,10 @@ class OutOfFold:
         return np.asarray(cells[self.learned[self.plan.fold_of[cells], codes[cells]]])
 
     def like_the_registered(self, codes: np.ndarray) -> np.ndarray:
-        """Which folds' networks resemble the registered model, bool [folds]: they learned types that hold
+        """Whether a fold's networks resemble the registered model, bool [folds]: they learned types that hold
         `MOST_LEARNED` of all cells. All of them where none did.
 
-        A model that lacks types finds the other ones strange too: of a pancreatic donor without whom three of eleven
+        A model that lacks types finds the other ones novel too: of a pancreatic donor without whom three of eleven
         types could not be learned, 18 % of the cells lay above a threshold that other donors set to 2 %.
         """
         there = np.bincount(codes[self.plan.cells], minlength=self.learned.shape[1])
@@ -121,7 +121,7 @@ def fit_out_of_fold(
     `plan` takes the place of the division in `data`. `members`: as for `fit_ensemble`, of which the first
     `MOST_MEMBERS` are fitted. A stratified tenth of a fold's training cells settles when its networks stop. A
     type of which nearly all cells lie in a fold is not learned by that fold's networks: see `learnable`. `on_fold`
-    hears of each.
+    is called after each.
     """
     members, codes, n_types = members[:MOST_MEMBERS], data.codes, data.n_types
     learned = np.array([learnable(codes, plan, number, n_types, min_cells) for number in range(len(plan.names))])
@@ -142,7 +142,7 @@ def fit_out_of_fold(
 
 
 def learnable(codes: np.ndarray, plan: FoldPlan, number: int, n_types: int, min_cells: int) -> np.ndarray:
-    """Which types the networks of a fold can learn from the other folds, bool [types].
+    """Whether the networks of a fold can learn a type from the other folds, bool [types].
 
     As the registered model leaves out types of too few cells (`drop_untrainable`), so do the folds.
     """

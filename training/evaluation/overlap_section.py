@@ -13,8 +13,8 @@ from .overlap_curve import LostGenes, lose_genes
 
 MASSES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 N_DRAWS = 3
-"""Of each kind: genes at random, and genes in proportion to their shares, since at the same mass the loss of important
-genes costs more (docs/benchmarks.md)."""
+"""Draws of each kind: genes at random, and genes in proportion to their shares, since at the same mass the loss of
+important genes costs more (docs/benchmarks.md)."""
 MAX_CELLS = 2_000
 TOLERANCE = 0.05
 """Macro-F1 that missing genes may cost before an input is refused, and F1 of a type before it is named."""

@@ -194,7 +194,7 @@ def _novelty(graph: GraphWriter, member_logits: Sequence[str], score: NoveltySco
 def _nearest(graph: GraphWriter, values: str, space: Whitened, name: str) -> str:
     """Squared distance from the nearest type's mean, [cells].
 
-    |z|^2 - 2 z m + |m|^2 of whitened values z finds the nearest mean, but its terms cancel: of types far apart float32
+    |z|^2 - 2 z m + |m|^2 of whitened values z finds the nearest mean, but its terms cancel: for distant types float32
     leaves no digit of a small distance. So the distance itself is |z - m|^2, of that mean alone.
     """
     axis = graph.constant("types_axis", np.array([1], dtype=np.int64))

@@ -15,7 +15,7 @@ DPI = 130
 LONGEST_LABEL = 32
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#332288", "#7A4E1D")
-"""Of Okabe and Ito, without black and yellow; indigo of Tol; brown. Far apart with any kind of colour blindness too."""
+"""Okabe and Ito without black and yellow, indigo of Tol, brown: distinct with any kind of colour blindness too."""
 SHAPES = ("o", "^", "s", "P", "v", "D", "X", "*")
 
 

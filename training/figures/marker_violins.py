@@ -20,7 +20,7 @@ PER_TYPE, MOST_CELLS = 300, 12_000
 FEWEST = 8
 """Cells below which a type's cells are points: a density would make up most of what it shows."""
 WIDTH, HEIGHT = 0.9, 0.85
-"""Of a violin, as shares of its place."""
+"""Width and height of a violin, as shares of its place."""
 POINTS = 48
 
 

@@ -1,4 +1,4 @@
-"""Which markers a condition gains or loses, type by type, with donors as the units of inference.
+"""Markers that a condition gains or loses, type by type, with donors as the units of inference.
 
 The steps: means per donor and type (`pseudobulk`); how specific each gene is for each type within each donor
 (`specificity`), where the other types weigh the same, so that a shift of composition is no change; the difference of

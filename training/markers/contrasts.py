@@ -1,4 +1,4 @@
-"""Which donors are compared with which, and by what design."""
+"""The donors that are compared with each other, and the design."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

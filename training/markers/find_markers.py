@@ -47,7 +47,7 @@ class MarkerCells:
 
 @dataclass(frozen=True)
 class PanelGenes:
-    """Of the panel, in its order. `allowed`: bool, which may be ranked; `gate`: a learned gate's weights, or None."""
+    """The panel's genes, in its order. `allowed`: bool, may be ranked; `gate`: a learned gate's weights, or None."""
 
     symbols: Sequence[str]
     ids: Sequence[str | None]

@@ -1,4 +1,4 @@
-"""Which genes may be markers: lists by symbol, by Ensembl id, from a file, or built in. The network sees all genes."""
+"""Genes that may be markers: lists by symbol, by Ensembl id, from a file, or built in. The network sees all genes."""
 
 import os
 import re
@@ -90,7 +90,7 @@ def select(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
 ) -> GeneSelection:
-    """Which genes may be ranked: those of `include` (all where it is empty) without those of `exclude`.
+    """The genes that may be ranked: those of `include` (all where it is empty) without those of `exclude`.
 
     Entries are symbols, Ensembl ids (their version does not count) or names of `BUILT_IN`, whatever their case, so that
     lists of human symbols also serve for mouse genes of the same name. Raises `ParameterError` when no gene is left.
@@ -128,7 +128,7 @@ def select(
 def _members(
     symbols: list[str], places: dict[str, list[int]], entries: Sequence[str]
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Which genes the entries name, bool [genes], and the entries that name neither a gene nor a list."""
+    """Genes that the entries name, bool [genes], and the entries that name neither a gene nor a list."""
     named = np.zeros(len(symbols), dtype=bool)
     unknown = []
     for entry in entries:
@@ -183,7 +183,7 @@ def allowed_markers(
     *,
     on_finding: Callable[[Finding], None],
 ) -> np.ndarray:
-    """Which of these genes may be markers, bool [genes]; `on_finding` is called with what a list names in vain."""
+    """Whether a gene may be a marker, bool [genes]; `on_finding` is called with what a list names in vain."""
     chosen = select(symbols, gene_ids, include=settings.include_genes, exclude=settings.exclude_genes)
     for finding in chosen.findings:
         on_finding(finding)

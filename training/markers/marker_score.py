@@ -92,7 +92,7 @@ def _coefficient_sum(own: np.ndarray, to_own: np.ndarray, other: np.ndarray, to_
 
 @dataclass(frozen=True)
 class ScoredMarkers:
-    """Of one type, best first: `genes`, int; `fold_level`, 2.0 to 1.2 or NaN; `marker_score`, NaN where not scored."""
+    """Markers of one type, best first: `genes`, int; `fold_level`, 2.0 to 1.2 or NaN; `marker_score`, NaN: unscored."""
 
     genes: np.ndarray
     fold_level: np.ndarray

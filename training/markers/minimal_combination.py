@@ -30,7 +30,7 @@ class SortedGene:
     cells: np.ndarray
 
     def cells_above(self, threshold: float) -> np.ndarray:
-        """Which cells lie above, bool [cells] in their own order."""
+        """Whether a cell lies above, bool [cells] in their own order."""
         above = np.zeros(len(self.cells), dtype=bool)
         above[self.cells[np.searchsorted(self.values, threshold, side="right") :]] = True
         return above

@@ -47,7 +47,7 @@ class Augmentation:
         return np.where(generator.random(n_cells) < self.share, drawn, 1.0)
 
     def missing(self, shape: tuple[int, int], generator: np.random.Generator) -> np.ndarray:
-        """Which genes each cell loses, bool, cells x genes."""
+        """The genes that each cell loses, bool, cells x genes."""
         n_cells, _ = shape
         lost = generator.uniform(0, self.most_missing, n_cells) * (generator.random(n_cells) < self.share)
         drawn: np.ndarray = generator.random(shape, dtype=np.float32) < lost[:, None].astype(np.float32)

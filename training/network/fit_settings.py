@@ -32,8 +32,8 @@ class FitSettings:
 
     `gate_penalty`: strength of the gene gate's L1 penalty; 0 for no gate.
 
-    `augmented`: share of the cells of a batch that are thinned to fewer counts and, drawn apart, of those that lose
-    genes; 0 for neither. `least_counts`: smallest share of a thinned cell's counts that is left. `most_missing`:
+    `augmented`: share of the cells of a batch that are thinned to fewer counts and, drawn separately, of those that
+    lose genes; 0 for neither. `least_counts`: smallest share of a thinned cell's counts that is left. `most_missing`:
     largest share of the genes that is lost to a cell. See `Augmentation`.
     """
 

@@ -7,7 +7,7 @@ from torch.nn import functional
 from .fit_settings import Balance
 
 TEMPERATURE = 2.0
-"""Of teacher and pupil while the pupil learns: raises what the teacher says of the types that it does not call."""
+"""Softens teacher and pupil while the pupil learns: raises what the teacher says of the types that it does not call."""
 
 
 PRIOR_CELLS = 10
@@ -22,8 +22,8 @@ def type_weights(codes: np.ndarray, *, n_types: int, balance: Balance) -> np.nda
 
     In inverse proportion to the type's size, also where cells are drawn (`upsample`): judged by other cells, a network
     is to be judged as it was trained. With `weights` a type of n < `FULL_CELLS` cells counts n / `FULL_CELLS`: two
-    cells that weigh as much as a whole type would steer the network (docs/benchmarks.md). Of types without cells as if
-    they had one.
+    cells that weigh as much as a whole type would steer the network (docs/benchmarks.md). Types without cells count
+    as if they had one.
     """
     if balance == "none":
         return np.ones(n_types)

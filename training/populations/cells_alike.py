@@ -4,8 +4,8 @@ import numpy as np
 
 N_NEIGHBORS = 15
 SHARE = 0.5
-"""Of the share of neighbours that the population's own cells have in it, in the median: another cell that has as much
-is like them."""
+"""Factor on the median share of neighbours in the population that its own cells have: another cell with at least that
+much is like them."""
 
 
 def cells_alike(points: np.ndarray, codes: np.ndarray, asked: np.ndarray, *, n_populations: int) -> list[np.ndarray]:

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from ..markers.marker_statistics import group_means, type_auc
 
 MIN_AUC, MIN_LOG2_FOLD_CHANGE = 0.8, 1.0
-"""A gene tells two groups apart that is at least twice as high in one, and alone tells their cells so well."""
+"""A gene distinguishes two groups if it is at least twice as high in one and has this AUC between their cells."""
 PER_TYPE, MOST_PAIRS = 100, 60
 """Cells of a known type, and pairs of types, that are looked at."""
 
@@ -21,8 +21,8 @@ def merge_groups(
     min_genes: int,
     on_progress: Callable[[int], None] = lambda n_pairs: None,
 ) -> np.ndarray:
-    """Number of the group of each cell, int [cells], largest first: the two groups that the fewest genes tell apart are
-    joined, again and again, until `min_genes` or more tell any two apart.
+    """Number of the group of each cell, int [cells], largest first: the two groups that the fewest genes distinguish
+    are joined, again and again, until `min_genes` or more distinguish any two.
 
     `x`: CSR, cells x genes, ln(1 + counts per 10,000); `groups`: int [cells].
     """

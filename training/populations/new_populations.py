@@ -27,8 +27,8 @@ from .population_markers import population_markers
 from .population_notes import MIN_CALLED, few_findings, lacking_types, left_out
 
 SHARE_APART, MIN_GENES = 0.2, 10
-"""Two groups are two when at least this share of the genes tell them apart that tell two called types apart, and at
-least so many. Deep counts and types that are far apart make both numbers large. docs/markers.md says how it was
+"""Two groups are two when at least this share of the genes that distinguish two called types distinguish them, and
+at least so many. Deep counts and distant types make both numbers large. docs/markers.md says how it was
 chosen."""
 N_TOP = 5
 
@@ -38,8 +38,8 @@ class PopulationSearch:
     """How unassigned cells are grouped and their genes ranked.
 
     Groups come from the expression of all genes, not from the network: Leiden at `resolution`, too fine on purpose, on
-    principal components of all cells; then groups are joined until `min_genes` genes tell any two apart: by default
-    `SHARE_APART` of those that tell two called types apart, the median over pairs. Groups of fewer
+    principal components of all cells; then groups are joined until `min_genes` genes distinguish any two: by default
+    `SHARE_APART` of those that distinguish two called types, the median over pairs. Groups of fewer
     than `min_cells` cells are left out, and fewer than twice as many unassigned cells are not grouped at all.
     `include_genes`, `exclude_genes`: which genes may be markers, as of `gene_lists.select`, or a text as of
     `gene_list`. The same cells and `seed` give the same groups. Raises `ParameterError` for a setting outside its range

@@ -20,7 +20,7 @@ MANY_MARKERS = 10
 
 @dataclass(frozen=True)
 class CellQuality:
-    """Of each cell: `library_size`, `genes_detected`, `mitochondrial_share` (NaN where not measured), float [cells]."""
+    """Float [cells]: `library_size`, `genes_detected`, `mitochondrial_share` (NaN where not measured)."""
 
     library_size: np.ndarray
     genes_detected: np.ndarray

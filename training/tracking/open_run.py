@@ -86,7 +86,7 @@ def continue_run(client: "MlflowClient", run_id: str) -> "Run":
 def ending(client: "MlflowClient", run_id: str) -> Iterator[None]:
     """Ends the run with the block: FINISHED, FAILED on an error, KILLED when interrupted or terminated.
 
-    Raises nothing of its own when MLflow cannot be told of an error.
+    Raises nothing of its own when MLflow cannot be notified of an error.
     """
     try:
         with terminable():

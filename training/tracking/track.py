@@ -270,7 +270,7 @@ def open_tracker(
         try:
             yield tracker
         except BaseException:
-            # The last epochs tell most of a run that ended early; should MLflow refuse, the first error is told.
+            # The last epochs say most about a run that ended early; should MLflow refuse, the first error is reported.
             with suppress(RegistryError):
                 tracker.send_epochs()
             raise

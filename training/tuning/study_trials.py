@@ -35,7 +35,7 @@ def rank(study: "optuna.Study", number: int) -> int:
 
 
 def draw_seed(study: "optuna.Study", number: int, seed: int) -> int:
-    """Of the sampler for trial `number`.
+    """Seed of the sampler for trial `number`.
 
     It goes by the trial's rank: a study that was killed and resumed draws what it would have drawn otherwise. A trial
     that was given up changes it, or the same values would be drawn again.

@@ -1,4 +1,4 @@
-"""Which process works on something that several share, and whether it is still there."""
+"""The process that works on something that several share, and whether it still runs."""
 
 from pathlib import Path
 
