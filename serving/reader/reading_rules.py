@@ -2,9 +2,13 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, field, fields
+from dataclasses import dataclass as plain_dataclass
+from typing import Annotated, Any, Self
 
 import psutil
+from pydantic import Field, ModelWrapValidatorHandler, TypeAdapter, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
 
 from cellmark.schemas.cells.read_limits import ReadLimits
 from cellmark.schemas.errors import Finding, ParameterError
@@ -12,11 +16,15 @@ from cellmark.schemas.errors import Finding, ParameterError
 from .reader_process import ReaderBudget
 
 PREFIX = "CELLMARK_"
+MIB = 1024**2
 SHARE_OF_MEMORY = 0.8
 """Share of the machine's memory that a file of the user's own may take."""
+Count = Annotated[int, Field(ge=1, le=10**15)]
+OTHER_KINDS = {"literal_error": "cpu or cuda", "string_type": "text"}
+"""What is expected where it is no count, by pydantic's name of the error."""
 
 
-@dataclass(frozen=True, slots=True)
+@plain_dataclass(frozen=True, slots=True)
 class ReadingRules:
     """`limits`: of what the headers declare. `budget`: of the process."""
 
@@ -28,37 +36,59 @@ class ReadingRules:
         """The rules of the command line and of batches: those of the variables that the service reads as well, by
         default wider ones. Raises `ParameterError`.
         """
+        wider = {**asdict(ReadLimits()), "reader_memory_bytes": most_memory()}
+        return ReadingSettings.from_environment(environment, **wider).reading_rules
+
+
+@dataclass(frozen=True)
+class ReadingSettings:
+    """Settings of reading; the variable of `max_cells` is `CELLMARK_MAX_CELLS`, and so on. The defaults are those of
+    the service. Raises `ParameterError` with all that is wrong.
+    """
+
+    max_cells: Count = Field(default=1_000_000, description="most cells of a file")
+    max_genes: Count = Field(default=500_000, description="most genes (features) of a file")
+    max_nonzeros: Count = Field(
+        default=500_000_000, description="most values in a file's matrix; of a dense one all count"
+    )
+    max_unpacked_bytes: Count = Field(default=2048 * MIB, description="largest .npz, unpacked")
+    read_seconds: Count = Field(
+        default=5, description="processor time that reading a file may take, and one second more for every MiB of it"
+    )
+    reader_memory_bytes: Count = Field(default=4096 * MIB, description="memory that reading a file may take")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None, **defaults: Any) -> Self:
+        """Settings of `CELLMARK_...` variables; an empty one counts as not set."""
         given = os.environ if environment is None else environment
-        findings: list[Finding] = []
+        texts = {entry.name: given.get(PREFIX + entry.name.upper(), "").strip() for entry in fields(cls)}
+        return cls(**{**defaults, **{name: text for name, text in texts.items() if text}})
 
-        def number(name: str, default: int) -> int:
-            text = given.get(PREFIX + name.upper(), "").strip()
-            if not text:
-                return default
-            if not text.isascii() or not text.isdigit() or len(text) > 15 or int(text) < 1:
-                variable = PREFIX + name.upper()
-                findings.append(
-                    Finding(
-                        "PARAMETER_INVALID",
-                        where=variable,
-                        expected="a whole number of at least 1",
-                        found=repr(text[:40]),
-                        remedy=f"Set {variable} to such a number, or unset it.",
-                    )
-                )
-                return default
-            return int(text)
+    @model_validator(mode="wrap")
+    @classmethod
+    def _check(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(values)
+        except ValidationError as error:
+            raise ParameterError(*(cls._finding(problem) for problem in error.errors())) from None
 
-        limits = ReadLimits(
-            **{entry.name: number(entry.name, getattr(ReadLimits(), entry.name)) for entry in fields(ReadLimits)}
+    @classmethod
+    def _finding(cls, problem: Mapping[str, Any]) -> Finding:
+        name = str(problem["loc"][0])
+        meaning = TypeAdapter(cls).json_schema()["properties"][name]["description"]
+        return Finding(
+            "PARAMETER_INVALID",
+            where=PREFIX + name.upper(),
+            expected=OTHER_KINDS.get(problem["type"], "a whole number from 1 to 10^15"),
+            found=repr(str(problem["input"])[:40]),
+            remedy=f"Set {PREFIX}{name.upper()}: {meaning}.",
         )
-        budget = ReaderBudget(
-            seconds=number("read_seconds", int(ReaderBudget().seconds)),
-            memory_bytes=number("reader_memory_bytes", most_memory()),
-        )
-        if findings:
-            raise ParameterError(*findings)
-        return cls(limits, budget)
+
+    @property
+    def reading_rules(self) -> ReadingRules:
+        """How far the reading of a file may go."""
+        limits = ReadLimits(self.max_cells, self.max_genes, self.max_nonzeros, self.max_unpacked_bytes)
+        return ReadingRules(limits, ReaderBudget(self.read_seconds, memory_bytes=self.reader_memory_bytes))
 
 
 def most_memory() -> int:
