@@ -95,7 +95,7 @@ def annotate(
     One input: OUT is an .h5ad (a copy with new columns in obs), a .csv or a .parquet (both with a .json of facts).
 
     Several inputs, or a folder as OUT (end a new one with /): one output per input, and a summary.csv. A refused input
-    does not stop the others. The exit status is then 1.
+    does not stop the others, but makes the exit status 1.
 
     Example: `cellmark annotate new.h5ad --model models:/pbmc@champion -o calls.parquet`
     """

@@ -95,8 +95,8 @@ def novel(
     Cells are annotated first. The unassigned ones are clustered by the expression of all genes, not by the network,
     which sees only what its own types differ in. A group is a *population* when it has at least --min-cells
     cells and differs from every other group in at least --min-genes genes. Its markers are higher than in *each* called
-    type of the file, beyond doubt. *next* is the called type with the largest mean. Markers may lie outside the model's
-    panel.
+    type of the file, by more than two standard errors. *next* is the called type with the largest mean. Markers may lie
+    outside the model's panel.
 
     A population may be a new type, a state, or no type at all: shallow or dying cells, doublets, or known cells that
     were not recognised. Warnings say what speaks for that. Finding no population is a valid result: exit status 0.

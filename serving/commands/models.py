@@ -21,7 +21,7 @@ def list_(as_json: Json = False) -> None:
 
     `MLFLOW_TRACKING_URI` names the registry. Default: mlflow.db in the working folder.
 
-    cellmark models list
+    Example: `cellmark models list`
     """
     from ..models.list_models import list_models
     from ..terminal.progress import waiting
@@ -48,9 +48,9 @@ def show(
     A bare name lists versions with their aliases, measures and who promoted them. A URI or a folder opens that bundle
     and shows its cell types, data, measures and digests.
 
-    cellmark models show pbmc
+    Example: `cellmark models show pbmc`
 
-    cellmark models show models:/pbmc@champion
+    Example: `cellmark models show models:/pbmc@champion`
     """
     from pathlib import Path
 
@@ -98,9 +98,9 @@ def promote(
     The version is tagged with who promoted it, when, and from which version. To go back, promote the old version by its
     number.
 
-    cellmark models promote pbmc
+    Example: `cellmark models promote pbmc`
 
-    cellmark models promote pbmc --version 3
+    Example: `cellmark models promote pbmc --version 3`
     """
     from dataclasses import asdict
 

@@ -26,9 +26,8 @@ def serve(
 ) -> None:
     """Serve a model over HTTP: annotate cells, explain calls, validate input, list markers.
 
-    cellmark serve --model models:/pbmc@champion
-
-    curl -F file=@new.h5ad http://127.0.0.1:3000/annotate
+    Example: `cellmark serve --model models:/pbmc@champion`, then
+    `curl -F file=@new.h5ad http://127.0.0.1:3000/annotate`
 
     The model is verified and tested before the server starts. A separate process reads uploaded files, within
     CELLMARK_READ_SECONDS, CELLMARK_READER_MEMORY_BYTES, CELLMARK_MAX_CELLS, CELLMARK_MAX_GENES and

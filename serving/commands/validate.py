@@ -60,9 +60,11 @@ def validate(
     Errors are what annotate, train or a portal would refuse. With --model, warnings also come from Great Expectations:
     cells or samples unlike the training data.
 
-    Examples: `cellmark validate new.h5ad --model models:/pbmc@champion`,
-    `cellmark validate labelled.h5ad --profile train --label cell_type --donor donor`,
-    `cellmark validate reference.h5ad --profile publish`
+    Example: `cellmark validate new.h5ad --model models:/pbmc@champion`
+
+    Example: `cellmark validate labelled.h5ad --profile train --label cell_type --donor donor`
+
+    Example: `cellmark validate reference.h5ad --profile publish`
     """
     import json
 

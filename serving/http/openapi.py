@@ -99,7 +99,7 @@ def openapi_document(settings: ServiceSettings) -> dict[str, Any]:
         },
         "tags": [
             {"name": "cells", "description": "Routes that take cells."},
-            {"name": "model", "description": "What is known of the model."},
+            {"name": "model", "description": "What is known about the model."},
             {"name": "server", "description": "For balancers, monitoring and browsers."},
         ],
         "paths": _paths(settings),
@@ -148,7 +148,7 @@ def _paths(settings: ServiceSettings) -> dict[str, Any]:
         ),
         "/validate": post(
             "validate",
-            "Tell everything that is wrong or unusual about an input",
+            "Report everything that is wrong or unusual about an input",
             ValidateOptions,
             ValidateAnswer,
             VALIDATE_CODES,
@@ -166,9 +166,9 @@ def _paths(settings: ServiceSettings) -> dict[str, Any]:
             },
             **model,
         ),
-        "/livez": get("livez", "The server runs", {"200": plain("It does.")}, **server),
-        "/healthz": get("healthz", "The same as /livez", {"200": plain("It does.")}, **server),
-        "/readyz": get("readyz", "The model can be asked", ready, **server),
+        "/livez": get("livez", "Whether the server is alive", {"200": plain("The server is alive.")}, **server),
+        "/healthz": get("healthz", "The same as /livez", {"200": plain("The server is alive.")}, **server),
+        "/readyz": get("readyz", "Whether the model is ready to answer", ready, **server),
         "/metrics": get("metrics", "Metrics for Prometheus", {"200": plain("BentoML's metrics.")}, **server),
         "/openapi.json": get("openapi", "This document", {**document, **refusals(ALWAYS)}, **server),
         "/docs.json": get(

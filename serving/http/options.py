@@ -29,19 +29,21 @@ class InputOptions(RouteOptions):
     )
     library_size: str | None = Field(
         default=None,
-        description="Uploaded .h5ad: obs column with each cell's total count over all genes. Default: their sum.",
+        description="Uploaded .h5ad: obs column with each cell's total count over all genes. Default: the sum over the "
+        "file's genes.",
     )
     recover_counts: bool = Field(
         default=False,
-        description="Compute the raw counts that normalised values were made of; refused where that is not exact.",
+        description="Compute raw counts from normalised values. Refused where the result would not be exact.",
     )
     min_panel_share: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        default=None, description="Share of the model's genes that the input must have. Default: the model's."
+        default=None,
+        description="Smallest share (0 to 1) of the model's genes that the input must have. Default: the model's.",
     )
     min_attribution_share: Annotated[float, Field(ge=0, le=1)] | None = Field(
         default=None,
-        description="Share of the model's attribution mass that the input's genes must carry; 0 for no floor. Default: "
-        "the model's.",
+        description="Smallest share (0 to 1) of the model's attribution mass that the input's genes must carry. 0 "
+        "turns the limit off. Default: the model's.",
     )
 
     @property
@@ -62,10 +64,10 @@ class ValidateOptions(InputOptions):
 class AnnotateOptions(InputOptions):
     """Options of `POST /annotate`."""
 
-    probabilities: bool = Field(default=False, description="Give the probability of every cell type too.")
+    probabilities: bool = Field(default=False, description="Also give the probability of every cell type.")
     label_set_error: float | None = Field(
         default=None,
-        description="Error rate of the label sets, one that the model was calibrated for. Default: the model's.",
+        description="Error rate of the label sets. Choose one that the model was calibrated for. Default: the model's.",
     )
 
     @property
@@ -78,27 +80,30 @@ class AttributeOptions(InputOptions):
     """Options of `POST /attribute`."""
 
     top: Annotated[int, Field(ge=1)] = Field(
-        default=DEFAULT_TOP, description="Genes of each cell, by absolute attribution."
+        default=DEFAULT_TOP, description="Number of genes per cell, by absolute attribution."
     )
-    target: str | None = Field(default=None, description="Cell type to explain. Default: the called one.")
+    target: str | None = Field(default=None, description="Cell type to explain. Default: each cell's call.")
     against: str | None = Field(
-        default=None, description="Another cell type, or `second` for the second best: why this and not that."
+        default=None,
+        description="Explain why the target and not this cell type. `second`: the second best type of each cell.",
     )
 
 
 class ModelOptions(RouteOptions):
     """Options of `GET /model`."""
 
-    genes: bool = Field(default=False, description="Give the names of the model's genes too.")
+    genes: bool = Field(default=False, description="Also give the names of the model's genes.")
 
 
 class MarkersOptions(RouteOptions):
     """Options of `GET /markers`."""
 
-    cell_type: str | None = Field(default=None, description="Only this cell type.")
-    top: Annotated[int, Field(ge=1)] | None = Field(default=None, description="Only the first ranks of each cell type.")
+    cell_type: str | None = Field(default=None, description="Show the markers of this cell type only.")
+    top: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="Number of markers per cell type. Default: all."
+    )
     format: Literal["json", "csv"] | None = Field(
-        default=None, description="In place of the header Accept, which otherwise decides; JSON by default."
+        default=None, description="Format of the answer. Default: the one that the header Accept prefers, else JSON."
     )
 
 
