@@ -30,7 +30,7 @@ def verify(
     model: Annotated[str, typer.Argument(help="Bundle folder or MLflow URI.")],
     run: Annotated[bool, typer.Option("--run/--no-run", help="Also run the self-test on the golden cells.")] = True,
 ) -> None:
-    """Check every digest, then run the golden cells.
+    """Check the digest of every file, then run the model's self-test on its golden cells.
 
     Example: `cellmark bundle verify ./pbmc-bundle`
     """

@@ -26,7 +26,11 @@ def list_markers(
     ctx: typer.Context,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="Bundle folder or MLflow URI (models:/pbmc@champion, models:/pbmc/3)."),
+        typer.Option(
+            "--model",
+            "-m",
+            help="Bundle folder or MLflow URI (models:/pbmc@champion, models:/pbmc/3). Needed without a subcommand.",
+        ),
     ] = None,
     cell_type: Annotated[
         str | None, typer.Option("--cell-type", help="Show the markers of this cell type only.")

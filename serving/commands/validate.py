@@ -37,7 +37,11 @@ def validate(
     floors: Floors = NO_FLOORS,
     label: Annotated[
         str | None,
-        typer.Option("--label", help="Column of obs with cell types. [train: cell_type]", rich_help_panel=TRAINING),
+        typer.Option(
+            "--label",
+            help="Column of obs with the cell types. Default with --profile train: cell_type.",
+            rich_help_panel=TRAINING,
+        ),
     ] = None,
     donor: Annotated[
         str | None,

@@ -7,7 +7,7 @@ import typer
 
 from .. import choices
 
-NET, SEARCH, MARKERS, OUT = "The networks", "The search for their settings", "Markers", "What is kept"
+NET, SEARCH, MARKERS, OUT = "Networks", "Search for settings", "Markers", "Outputs"
 """Groups of options in the help."""
 
 Name = Annotated[str, typer.Option("--name", help="Name of the registered model. Every training adds a version.")]
