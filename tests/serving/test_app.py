@@ -530,7 +530,8 @@ def test_messages_about_a_file_use_its_own_name_and_no_path_of_the_server(
 
 def test_a_path_of_the_server_is_taken_out_wherever_a_message_has_it() -> None:
     texts = ["/tmp/x/a.h5ad", "a file like /tmp/x/b", "open('/tmp/x/a.h5ad') failed", "see /tmp/x/c"]
-    (finding,) = without_path([Finding("FILE_UNREADABLE", *texts)], "/tmp/x/")
+    said = dict(zip(("where", "expected", "found", "remedy"), texts, strict=True))
+    (finding,) = without_path([Finding("FILE_UNREADABLE", **said)], "/tmp/x/")
     assert "/tmp/x" not in str(finding)
     assert (finding.where, finding.found) == ("a.h5ad", "open('a.h5ad') failed")
 
