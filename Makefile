@@ -48,8 +48,8 @@ help:  ## This list
 demo: $(STAMP)-run  ## Install, then train, register, serve and explain on real cells
 	$(WITH_PATH) $(BIN)/cellmark demo $(FOLDER) $(DEMO_ARGS)
 
-test: $(STAMP)-test  ## Install the test extra, then run the suite
-	$(WITH_PATH) $(BIN)/python -m pytest $(TEST_ARGS)
+test: $(STAMP)-test  ## Install the test extra, then run the suite, in two processes
+	$(WITH_PATH) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(TEST_ARGS)
 
 quick: $(STAMP)-test  ## The tests that start no process, no server and no training: a minute and a half
 	$(WITH_PATH) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quick -n 2 --dist worksteal $(TEST_ARGS)

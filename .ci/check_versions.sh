@@ -38,4 +38,4 @@ grep -E '^[A-Za-z0-9]' "$scratch/$newest.txt" | grep -vE '^(torch|triton|captum|
 "$UV" pip install --quiet --python "$scratch/venv/bin/python" --no-deps --only-binary :all: --requirement "$scratch/without_torch.txt"
 "$UV" pip install --quiet --python "$scratch/venv/bin/python" --no-deps --editable .
 echo "Tests that need no torch, on $("$python" --version):"
-PATH="$scratch/venv/bin:$PATH" "$scratch/venv/bin/python" -m pytest -q -p no:cacheprovider --timeout 120 "${tests[@]}"
+PATH="$scratch/venv/bin:$PATH" "$scratch/venv/bin/python" -m pytest -q -W default -p no:cacheprovider --timeout 120 "${tests[@]}"

@@ -206,7 +206,7 @@ def test_facts_of_a_file_are_those_of_its_anndata(tmp_path: Path) -> None:
 def test_faults_of_labels_and_values_come_together_in_training(tiny_cells: ad.AnnData) -> None:
     adata = tiny_cells.copy()
     adata.X.data[0] = 0.5
-    adata.obs["cell_type"] = adata.obs["cell_type"].replace({"NK cell": "unassigned"})
+    adata.obs["cell_type"] = adata.obs["cell_type"].cat.rename_categories({"NK cell": "unassigned"})
     report = check_anndata(adata, profile="train", label="cell_type", donor="nobody")
     assert set(report.codes) == {"LABEL_RESERVED", "DONOR_COLUMN_UNKNOWN", "COUNTS_NOT_WHOLE"}
     assert report.summary("it") == "it would be refused: 3 errors."
