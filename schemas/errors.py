@@ -148,7 +148,7 @@ class ParameterError(CellmarkError):
 
     @classmethod
     def not_a_choice(cls, where: str, *, choices: str, found: str) -> Self:
-        """A value that is none of the `choices`, which are given in words."""
+        """A value outside a fixed list. `choices`: the list in words, such as "cpu or cuda"."""
         return cls.of("PARAMETER_INVALID", where=where, expected=choices, found=found, remedy="Name one of them.")
 
 

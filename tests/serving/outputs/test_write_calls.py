@@ -36,7 +36,7 @@ REQUIRED_COLUMNS = [
     "cellmark_novelty",
     "cellmark_label_set",
 ]
-"""Of a model without an ontology."""
+"""What a model without an ontology leaves out."""
 
 
 @pytest.fixture(scope="module")
