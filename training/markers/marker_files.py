@@ -67,8 +67,8 @@ def check_suffix(path: Path, suffixes: Sequence[str]) -> None:
 
 
 def check_not_input(out: Path, data: Path) -> None:
-    """Raise `OutputError` when a table would replace the cells, `ParameterError` when an `.h5ad` is to be a copy of an
-    input that is none.
+    """Raise `OutputError` when a table would replace the cells, `ParameterError` when an `.h5ad` output is asked for
+    and the input, which it would copy, is not one.
     """
     if out.suffix == ".h5ad":  # a copy that keeps all that is there may take its place
         if data.suffix.lower() != ".h5ad":
