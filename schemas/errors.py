@@ -50,8 +50,9 @@ class Finding:
             raise ValueError(f"{self.code} is not a documented code: add it to schemas/error_codes.py")
 
     def __str__(self) -> str:
-        examples = f" (for example {', '.join(self.examples)})" if self.examples else ""
-        return f"{self.where}: expected {self.expected}; found {self.found}{examples}. {self.remedy} [{self.code}]"
+        """The problem, what to do about it, a few offenders."""
+        examples = f" For example: {', '.join(self.examples)}." if self.examples else ""
+        return f"{self.where}: expected {self.expected}; found {self.found}. {self.remedy}{examples} [{self.code}]"
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "examples": list(self.examples)}

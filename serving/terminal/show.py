@@ -90,10 +90,11 @@ def show_findings(findings: Iterable[Finding], title: str) -> None:
     for column in ("severity", "where", "what and remedy"):
         table.add_column(column, overflow="fold")
     for finding in findings:
-        examples = f" (for example {', '.join(finding.examples[:3])})" if finding.examples else ""
+        examples = f"\nFor example: {', '.join(finding.examples[:3])}." if finding.examples else ""
         text = Text.assemble(
-            f"expected {finding.expected}; found {finding.found}{examples}.\n",
+            f"expected {finding.expected}; found {finding.found}.\n",
             (finding.remedy, "bold"),
+            examples,
             (f"\n{finding.code}", "dim"),
         )
         table.add_row(Text(finding.severity, style=STYLES[finding.severity]), Text(finding.where), text)

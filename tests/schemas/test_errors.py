@@ -37,7 +37,7 @@ def test_a_finding_of_an_undocumented_code_cannot_be_made() -> None:
 
 def test_a_message_names_where_expected_found_remedy_examples_and_code() -> None:
     assert str(NAN) == (
-        "X: expected counts; found 2 missing values (for example AAAC-1, AAAG-1). Take them out. [COUNTS_NAN]"
+        "X: expected counts; found 2 missing values. Take them out. For example: AAAC-1, AAAG-1. [COUNTS_NAN]"
     )
 
 
