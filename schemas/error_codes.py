@@ -63,7 +63,9 @@ CODES: dict[str, CodeMeaning] = {
     "GENES_EMPTY": CodeMeaning(422, "more than half of the genes have no count in any cell (a note)"),
     "GENES_SUBSET": CodeMeaning(422, "the file has only variable genes and no library sizes (a warning)"),
     "FEATURES_NOT_GENES": CodeMeaning(422, "no feature of the input is gene expression"),
-    "FEATURES_DROPPED": CodeMeaning(422, "features other than gene expression were ignored (a note)"),
+    "FEATURES_DROPPED": CodeMeaning(422, "features that are no genes were left out (a note)"),
+    "FEATURES_KEPT": CodeMeaning(422, "features that are no genes were counted, as in the model's training (a note)"),
+    "FEATURE_TYPES_UNKNOWN": CodeMeaning(422, "types of features in words of which none is known"),
     "QUALITY_UNEXPECTED": CodeMeaning(422, "a quality measure unlike the training data's (a warning)"),
     # training data
     "LABEL_COLUMN_UNKNOWN": CodeMeaning(422, "the obs column of labels does not exist"),

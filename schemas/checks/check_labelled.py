@@ -33,7 +33,7 @@ def value_errors(source: CellSource, panel: GenePanel, *, library_size: str | No
     turned = transposed_findings(source)
     try:
         checked = CheckedCells(source, panel, library_size=library_size, min_share=0.0, to_train=True)
-        for chunk in source.chunks(ROWS_TO_REFUSE):
+        for chunk in checked.source.chunks(ROWS_TO_REFUSE):
             checked.record(checked.prepare(chunk))
         checked.finish()
     except InputError as error:

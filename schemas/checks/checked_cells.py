@@ -18,6 +18,7 @@ from ..genes.gene_panel import MIN_PANEL_SHARE, GeneMatch, GenePanel, duplicate_
 from ..normalization import row_sums
 from .check_counts import N_EXAMPLES, CountsProblems, check_counts
 from .counts_elsewhere import look_at
+from .counts_of_genes import FEATURE_RULE, counts_of_genes
 from .library_size import (
     LibrarySizeSource,
     LibrarySizeWatch,
@@ -65,6 +66,8 @@ class CheckedCells:
     that do not fit, library sizes that are missing or impossible. The values are then read too, so that all problems
     come together. Otherwise problems of the values are raised by `finish`, when the last chunk was seen.
 
+    `given`: the source as handed in; `source`: its genes, by `feature_rule` (see `counts_of_genes`). Read chunks from
+    the latter.
     `library_size`: None (sum over the input's genes), the name of an `obs` column, an array [cells], or a series of it
     indexed by cell id.
     `library_range`: where training's library sizes lie, None where it is not known: other ones are a warning.
@@ -83,8 +86,10 @@ class CheckedCells:
         min_mass: float | None = None,
         library_range: tuple[float, float] | None = None,
         to_train: bool = False,
+        feature_rule: int | None = FEATURE_RULE,
     ) -> None:
-        self.source = source
+        self.given = source
+        self.source = source = counts_of_genes(source, rule=feature_rule)
         self._to_train = to_train
         self.genes = fit_genes(panel, source)
         self.match: GeneMatch = self.genes.match
@@ -110,7 +115,9 @@ class CheckedCells:
         findings += [*id_findings(self.cell_ids), *library_findings]
         if _refuses(findings):
             findings += self._value_findings()
-        self.notes: tuple[Finding, ...] = raise_if_refused([*source.notes, *findings, *duplicate_notes(self.match)])
+        self.notes: tuple[Finding, ...] = raise_if_refused(
+            dict.fromkeys([*source.notes, *findings, *duplicate_notes(self.match)])
+        )
 
     def prepare(self, chunk: RowChunk) -> PreparedChunk:
         """Check and align one chunk. Changes nothing, so chunks may be prepared by several threads at once."""

@@ -18,6 +18,7 @@ from .check_labelled import labelled_findings, own_panel, without_consequences
 from .check_matrix import MatrixWatch
 from .check_published import published_findings
 from .checked_cells import ROWS_TO_REFUSE, CheckedCells
+from .counts_of_genes import counts_of_genes
 from .identical_cells import IdenticalCells
 from .orientation import transposed_findings
 
@@ -179,13 +180,14 @@ def check_cells(
         found += labelled_findings(
             source.obs, label=label or "cell_type", donor=donor, min_cells=min_cells, held_out=donor is not None
         )
+    given, source = source, counts_of_genes(source)
     matrix = MatrixWatch(source)
     turned = transposed_findings(source)
     try:
         checked = CheckedCells(
             source, own_panel(source), library_size=library_size, min_share=0.0, to_train=profile == "train"
         )
-        for chunk in source.chunks(ROWS_TO_REFUSE):
+        for chunk in checked.source.chunks(ROWS_TO_REFUSE):
             prepared = checked.prepare(chunk)
             checked.record(prepared)
             if prepared.cells is not None:
@@ -196,7 +198,7 @@ def check_cells(
         found += [*without_consequences(error.findings, turned), *source.notes]
     found += [finding for finding in turned if finding.code not in {there.code for there in found}]
     if profile == "publish" and facts is not None:
-        found += _published(source, facts, source.var if var is None else var)
+        found += _published(given, facts, given.var if var is None else var)
     return CheckReport(source.n_obs, source.n_vars, gravest_first(found), profile)
 
 

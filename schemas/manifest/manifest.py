@@ -114,7 +114,9 @@ class ParityEntry(Section):
 
 
 class Manifest(Section):
-    """All that is known of a bundle. Null: not measured."""
+    """All that is known of a bundle. Null: not measured. `feature_rule`: version of the rule that left out what is no
+    gene, null for a model that was trained on all features.
+    """
 
     format_version: int
     bundle_digest: str
@@ -128,6 +130,7 @@ class Manifest(Section):
     cell_types: list[CellTypeEntry]
     organism: str | None = None
     n_genes_measured: int
+    feature_rule: int | None = None
     panel: PanelEntry
     normalization: NormalizationEntry
     baseline_kind: str

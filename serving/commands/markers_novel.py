@@ -155,7 +155,7 @@ def novel(
             found = search.find(called, on_step=say)
         show_notes(found.findings)
         if cells_out is not None:
-            write_population_cells(found, called, cells_out, source=checked.source, origin=data, force=force)
+            write_population_cells(found, called, cells_out, source=checked.given, origin=data, force=force)
     if out is not None:
         write_populations(found, out, top=top, force=force)
     if figures is not None:

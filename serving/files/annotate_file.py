@@ -51,5 +51,5 @@ def annotate_file(
             with waiting("Voting over clusters"):
                 frame = vote.add_to(frame)
         report = watch.compare(annotator.bundle, data_docs=data_docs) if watch is not None else None
-        write_calls(frame, out, source=checked.source, origin=path, force=force)
+        write_calls(frame, out, source=checked.given, origin=path, force=force)
     return frame, report

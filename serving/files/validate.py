@@ -77,8 +77,8 @@ def validate_cells(
     """
     try:
         checked = fit_input(bundle, source, reading, floors=floors)
-        watch, matrix = QualityWatch(checked), MatrixWatch(source, checked.genes.symbols)
-        for chunk in source.chunks(ROWS_TO_REFUSE):
+        watch, matrix = QualityWatch(checked), MatrixWatch(checked.source, checked.genes.symbols)
+        for chunk in checked.source.chunks(ROWS_TO_REFUSE):
             prepared = checked.prepare(chunk)
             checked.record(prepared)
             watch.see(chunk, prepared)
@@ -88,9 +88,9 @@ def validate_cells(
     except InputError as error:
         return ValidationReport(source.n_obs, source.n_vars, gravest_first((*error.findings, *source.notes)))
     quality = watch.compare(bundle, data_docs=data_docs)
-    summed = reading.library_size is None and source.n_vars < ALIKE * bundle.manifest.n_genes_measured
+    summed = reading.library_size is None and checked.source.n_vars < ALIKE * bundle.manifest.n_genes_measured
     findings = gravest_first((*quality.to_findings(), *checked.notes, *matrix.findings(summed=summed)))
-    return ValidationReport(source.n_obs, source.n_vars, findings, quality=quality)
+    return ValidationReport(source.n_obs, checked.source.n_vars, findings, quality=quality)
 
 
 def check_path(

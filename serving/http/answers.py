@@ -11,6 +11,7 @@ from cellmark.schemas.api.strict_json import write_json
 from cellmark.schemas.cells.cell_source import RowChunk
 from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.checks.checked_cells import ROWS_TO_REFUSE, CheckedCells, PreparedChunk
+from cellmark.schemas.checks.counts_of_genes import counts_of_genes
 from cellmark.schemas.columns import CALL_COLUMNS, CELL_ID, LABEL_SET
 from cellmark.schemas.errors import InputError
 from cellmark.schemas.genes.fit_genes import fit_genes
@@ -78,8 +79,9 @@ def validate(
     )
     findings = (*cells.findings, *without_path(report.findings, folder))
     quality = None if cells.findings else report.quality
-    report = ValidationReport(source.n_obs, source.n_vars, findings, quality=quality)
-    match, evidence = fit_genes(annotator.bundle.panel, source).match, annotator.bundle.panel.evidence
+    report = ValidationReport(source.n_obs, report.n_genes, findings, quality=quality)
+    genes = counts_of_genes(source, rule=annotator.bundle.manifest.feature_rule)
+    match, evidence = fit_genes(annotator.bundle.panel, genes).match, annotator.bundle.panel.evidence
     return {
         **model_name(annotator),
         **_without_profile(report),

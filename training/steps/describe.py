@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cellmark.schemas.canonical_json import sha256
+from cellmark.schemas.checks.counts_of_genes import FEATURE_RULE
 from cellmark.schemas.quality.quality_suites import make_expectations
 from cellmark.schemas.quality.quality_table import QualityAccumulator, find_mitochondrial
 
@@ -37,6 +38,7 @@ def describe_data(cells: LabelledCells, split: Split) -> dict[str, Any]:
         },
         "organism": cells.organism,
         "n_genes_measured": cells.n_genes_measured,
+        "feature_rule": FEATURE_RULE,
     }
 
 
