@@ -23,9 +23,8 @@ from cellmark.training.cells.split import split_cells
 from cellmark.training.network.fit import Epoch, FitSettings
 from cellmark.training.network.fit_data import FitData
 from cellmark.training.presets import preset
-from cellmark.training.tuning.trial import Trial
 from cellmark.training.tuning.tune import Tuned, tune
-from cellmark.training.tuning.tune_settings import TuneSettings
+from cellmark.training.tuning.tune_settings import Trial, TuneSettings
 
 PATIENCES = (None, 3, 5, 10)
 PRUNE_AFTER = (None, 0, 5, 10)

@@ -8,8 +8,7 @@ from cellmark.schemas.errors import ParameterError
 
 from .cells.cli_numbers import whole_numbers
 from .network.fit import FitSettings
-from .tuning.search_space import SearchSpace
-from .tuning.tune_settings import TuneSettings
+from .tuning.tune_settings import SearchSpace, TuneSettings
 
 Settings = TypeVar("Settings", bound=Any)
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:  # a listener needs no torch
     from .cells.labelled_cells import LabelledCells
     from .cells.split import Split
     from .network.fit_result import Epoch
-    from .tuning.trial import Trial
+    from .tuning.tune_settings import Trial
 
 
 class Listener:

@@ -16,8 +16,7 @@ from cellmark.training.markers.marker_settings import MarkerSettings
 from cellmark.training.network.classifier import NetworkShape
 from cellmark.training.network.fit import FitSettings
 from cellmark.training.presets import preset
-from cellmark.training.tuning.search_space import SearchSpace
-from cellmark.training.tuning.tune_settings import TuneSettings
+from cellmark.training.tuning.tune_settings import SearchSpace, TuneSettings
 
 DATA = Path("/somewhere/of/mine/cells.h5ad")
 

@@ -8,7 +8,7 @@ import pytest
 from cellmark.schemas.errors import ParameterError
 from cellmark.training.config import TrainingConfig
 from cellmark.training.presets import DEFAULT, PRESETS, PUBLISHED, preset
-from cellmark.training.tuning.search_space import SearchSpace
+from cellmark.training.tuning.tune_settings import SearchSpace
 
 DATA = Path("cells.h5ad")
 

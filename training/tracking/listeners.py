@@ -12,7 +12,7 @@ from ..cells.labelled_cells import LabelledCells
 from ..cells.split import Split
 from ..listener import Listener
 from ..network.fit import Epoch
-from ..tuning.trial import Trial
+from ..tuning.tune_settings import Trial
 
 METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
 STYLES = {"error": "bold red", "warning": "yellow", "info": "dim"}

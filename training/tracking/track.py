@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ..cells.split import Split
     from ..network.fit import Epoch
     from ..run import TrainedModel
-    from ..tuning.trial import Trial
+    from ..tuning.tune_settings import Trial
 
 SECONDS_BETWEEN_EPOCHS = 3.0
 METRICS_PER_CALL = 500

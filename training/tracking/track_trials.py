@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ..network.fit import Epoch
-from ..tuning.trial import Trial
+from ..tuning.tune_settings import Trial
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

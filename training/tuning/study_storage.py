@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import optuna
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import SQLAlchemyError
 
 from cellmark.schemas.errors import ParameterError, SetupError
 from cellmark.schemas.tracking.tracking_uri import public_uri
@@ -18,9 +20,6 @@ from cellmark.schemas.tracking.tracking_uri import public_uri
 from ..network.fit import FitSettings
 from ..network.fit_data import FitData
 from .tune_settings import TuneSettings
-
-if TYPE_CHECKING:
-    import optuna
 
 FACTS = "cellmark"
 """The study's attribute that says what its trials depend on."""
@@ -62,21 +61,18 @@ def default_study_name(name: str, facts: dict[str, str]) -> str:
     return f"{name}-{hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:10]}"
 
 
-def open_study(settings: TuneSettings, *, name: str, facts: dict[str, str]) -> "optuna.Study":
+def open_study(settings: TuneSettings, *, name: str, facts: dict[str, str]) -> optuna.Study:
     """The study, made if it is not there yet. `name`: of the model.
 
     Raises `ParameterError` (`STUDY_MISMATCH`) when a study of the name given is about something else, `SetupError`
     (`STUDY_UNREACHABLE`) when its storage cannot be used.
     """
-    import optuna
-
-    if settings.study is None:
-        return optuna.create_study(direction="maximize", pruner=optuna.pruners.NopPruner())
-    study_name = settings.study_name or default_study_name(name, facts)
+    pruner = optuna.pruners.MedianPruner(n_warmup_steps=settings.prune_after)
     study = optuna.create_study(
-        storage=_open_storage(storage_url(settings.study)),
-        study_name=study_name,
+        storage=settings.study and _open_storage(storage_url(settings.study)),
+        study_name=settings.study and (settings.study_name or default_study_name(name, facts)),
         direction="maximize",
+        pruner=optuna.pruners.NopPruner() if settings.pruner == "none" else pruner,
         load_if_exists=True,
     )
     known = study.user_attrs.get(FACTS)
@@ -88,7 +84,7 @@ def open_study(settings: TuneSettings, *, name: str, facts: dict[str, str]) -> "
             "STUDY_MISMATCH",
             where="study_name",
             expected=f"a study of the same {', '.join(other)}",
-            found=repr(study_name),
+            found=repr(study.study_name),
             remedy="Give another --study-name, or omit it: the default name covers everything that trials depend on.",
         )
     return study
@@ -97,27 +93,19 @@ def open_study(settings: TuneSettings, *, name: str, facts: dict[str, str]) -> "
 @contextmanager
 def study_errors(study: str | None) -> Iterator[None]:
     """What Optuna and its database raise, as ours. `study`: as in `TuneSettings`."""
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
-
     try:
         yield
     except (SQLAlchemyError, StorageInternalError) as error:
-        raise _unreachable(study, _first_line(error.__cause__ or error, study)) from error
+        raise _unreachable(study, error.__cause__ or error) from error
 
 
-def _open_storage(url: str) -> "optuna.storages.RDBStorage":
+def _open_storage(url: str) -> optuna.storages.RDBStorage:
     """Tables are made in an empty database; when several processes do so at once, all but one are refused at first."""
-    import optuna
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
-
+    arguments: dict[str, object] = {"pool_pre_ping": True}
     if url.startswith("sqlite"):
-        arguments: dict[str, object] = {"connect_args": {"timeout": WAIT_SECONDS}}
-    else:
-        arguments = {"pool_pre_ping": True}
-        if url.startswith("postgresql"):
-            arguments["connect_args"] = {"connect_timeout": 10}
+        arguments = {"connect_args": {"timeout": WAIT_SECONDS}}
+    elif url.startswith("postgresql"):
+        arguments["connect_args"] = {"connect_timeout": 10}
     for attempt in range(5):
         try:
             return optuna.storages.RDBStorage(
@@ -136,18 +124,17 @@ def _open_storage(url: str) -> "optuna.storages.RDBStorage":
                 found=_first_line(error, url),
                 remedy="Install it; for PostgreSQL: pip install 'cellmark[train,postgres]'.",
             ) from error
-        except RuntimeError as error:
-            # Tables of another version of Optuna.
-            raise _unreachable(url, _first_line(error, url)) from error
+        except RuntimeError as error:  # tables of another version of Optuna
+            raise _unreachable(url, error) from error
     raise AssertionError("not reached")
 
 
-def _unreachable(study: str | None, found: str) -> SetupError:
+def _unreachable(study: str | None, error: BaseException) -> SetupError:
     return SetupError.of(
         "STUDY_UNREACHABLE",
         where=public_uri(study or "memory"),
         expected="a SQLite file or a database that Optuna can use",
-        found=found,
+        found=_first_line(error, study),
         remedy="Check the path or URL of --study, its folder, your rights there and that the server runs.",
     )
 

@@ -4,36 +4,34 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field, replace
+from typing import NoReturn, Protocol
 
+import optuna
 import pandas as pd
 
 from cellmark.schemas.errors import Finding
 
 from ..network.fit import Epoch, FitSettings, fit
 from ..network.fit_data import FitData
-from .search_space import drawn_values
 from .study_storage import open_study, study_errors, study_facts
 from .study_trials import (
+    BEGUN,
+    DONE,
     OUT_OF_TIME,
     SURPLUS,
     best_trial,
+    count,
     draw_seed,
     enqueue_first,
     is_surplus,
-    n_begun,
-    n_done,
     repeat_unfinished,
+    this_process,
     trials_frame,
 )
-from .trial import Trial
-from .tune_settings import TuneSettings
-from .worker_process import this_process
+from .tune_settings import Trial, TrialState, TuneSettings, drawn_values
 
-if TYPE_CHECKING:
-    import optuna
-
+STATES: dict[str, TrialState] = {"COMPLETE": "complete", "PRUNED": "pruned"}
 SECONDS_BETWEEN_LOOKS = 1.0
 """While trials of other processes are waited for."""
 
@@ -87,38 +85,25 @@ def tune(
     again; those of other processes are waited for. Raises `ParameterError` or `SetupError` for a study that cannot be
     used.
     """
-    facts = study_facts(data, base=base, settings=settings, seed=seed)
-    ends = time.monotonic() + settings.time_budget if settings.time_budget else float("inf")
+    ends = time.monotonic() + (settings.time_budget or float("inf"))
     with study_errors(settings.study), _quiet():
-        study = open_study(settings, name=name, facts=facts)
-        study.pruner = _pruner(settings)
+        study = open_study(settings, name=name, facts=study_facts(data, base=base, settings=settings, seed=seed))
         if settings.base_first and settings.space.contains(base):
             enqueue_first(study, drawn_values(base))
-        while time.monotonic() < ends:
+        while count(study, DONE) < settings.n_trials and time.monotonic() < ends:
             repeat_unfinished(study)
-            if n_begun(study) < settings.n_trials:
-                _run_trial(
-                    study,
-                    data,
-                    base=base,
-                    settings=settings,
-                    seed=seed,
-                    device=device,
-                    ends=ends,
-                    listener=listener,
-                )
-            elif n_done(study) < settings.n_trials:
-                time.sleep(min(SECONDS_BETWEEN_LOOKS, max(ends - time.monotonic(), 0)))
+            if count(study, BEGUN) < settings.n_trials:
+                _Attempt(study, data, base, settings, seed, device, ends).run(listener)
             else:
-                break
+                time.sleep(min(SECONDS_BETWEEN_LOOKS, max(ends - time.monotonic(), 0)))
         best = best_trial(study)
-        if n_done(study) < settings.n_trials:
-            listener.note(_unfinished(n_done(study), settings, found_one=best is not None))
+        if count(study, DONE) < settings.n_trials:
+            listener.note(_unfinished(count(study, DONE), settings, found_one=best is not None))
         return Tuned(
-            settings=base if best is None else settings.space.suggest(_fixed(best.params), base),
+            settings=settings.space.suggest(optuna.trial.FixedTrial(best.params), base) if best else base,
             trials=trials_frame(study),
-            best_number=None if best is None else best.number,
-            best_value=None if best is None else best.value,
+            best_number=best.number if best else None,
+            best_value=best.value if best else None,
             metric=settings.metric,
             study_name=study.study_name if settings.study else None,
         )
@@ -133,104 +118,86 @@ def trial_settings(base: FitSettings, settings: TuneSettings) -> FitSettings:
     return of_trial
 
 
-def _run_trial(
-    study: "optuna.Study",
-    data: FitData,
-    *,
-    base: FitSettings,
-    settings: TuneSettings,
-    seed: int,
-    device: str,
-    ends: float,
-    listener: TuneListener,
-) -> None:
-    """Run one trial and tell the listener how it ended."""
-    import optuna
+@dataclass
+class _Attempt:
+    """One trial as this process runs it. `finished`: all that is left is to record it in the study."""
 
-    began, clock = time.time(), time.monotonic()
-    epochs: list[Epoch] = []
-    number = -1
+    study: optuna.Study
+    data: FitData
+    base: FitSettings
+    settings: TuneSettings
+    seed: int
+    device: str
+    ends: float
+    epochs: list[Epoch] = field(default_factory=list)
+    number: int = -1
     drawn: FitSettings | None = None
-    finished = False
+    finished: bool = False
 
-    def objective(trial: "optuna.Trial") -> float:
-        nonlocal number, drawn, finished
-        number = trial.number
-        if is_surplus(study, number, settings.n_trials):
-            trial.set_user_attr("reason", SURPLUS)
-            finished = True
-            raise _Cut(SURPLUS)
+    def run(self, listener: TuneListener) -> None:
+        """Run the trial and notify the listener of how it ended."""
+        began, clock = time.time(), time.monotonic()
+        try:
+            self.study.optimize(self._objective, n_trials=1, catch=(_Cut,))
+        except ValueError:
+            # Another process failed this one's trial, which is begun again: no reason to end the search.
+            if not self.finished or self.study.trials[self.number].state.name != "FAIL":
+                raise
+            self.drawn = None
+        finally:
+            if self.drawn is not None:
+                ended, best = self.study.trials[self.number], best_trial(self.study)
+                listener.trial(
+                    Trial(
+                        number=self.number,
+                        n_done=count(self.study, DONE),
+                        n_trials=self.settings.n_trials,
+                        state=STATES.get(ended.state.name, "failed"),
+                        value=ended.value,
+                        best_value=best.value if best else None,
+                        metric=self.settings.metric,
+                        settings=self.drawn,
+                        epochs=tuple(self.epochs),
+                        began=began,
+                        seconds=time.monotonic() - clock,
+                        reason=ended.user_attrs.get("reason"),
+                    )
+                )
+
+    def _objective(self, trial: optuna.Trial) -> float:
+        self.number = trial.number
+        if is_surplus(self.study, trial.number, self.settings.n_trials):
+            self._cut(trial, SURPLUS)
         trial.set_user_attr("process", this_process())
         # Neither what other trials drew nor the version of Optuna changes what is drawn at random.
-        study.sampler = optuna.samplers.TPESampler(
-            seed=draw_seed(study, number, seed), multivariate=False, constant_liar=True
+        self.study.sampler = optuna.samplers.TPESampler(
+            seed=draw_seed(self.study, trial.number, self.seed), multivariate=False, constant_liar=True
         )
-        drawn = settings.space.suggest(trial, trial_settings(base, settings))
+        self.drawn = self.settings.space.suggest(trial, trial_settings(self.base, self.settings))
 
         def on_epoch(epoch: Epoch) -> None:
-            nonlocal finished
-            epochs.append(epoch)
-            trial.report(_value(epoch, settings), epoch.number)
-            if time.monotonic() > ends:
-                trial.set_user_attr("reason", OUT_OF_TIME)
-                raise _Cut(OUT_OF_TIME)
-            if epoch.number < settings.max_epochs and trial.should_prune():
-                finished = True  # what is left is to tell the study, as for a trial that ran to its end
+            self.epochs.append(epoch)
+            trial.report(self._value(epoch), epoch.number)
+            if time.monotonic() > self.ends:
+                self._cut(trial, OUT_OF_TIME)
+            if epoch.number < self.settings.max_epochs and trial.should_prune():
+                self.finished = True
                 raise optuna.TrialPruned
 
-        fitted = fit(data, settings=drawn, seed=seed, device=device, on_epoch=on_epoch)
+        fitted = fit(self.data, settings=self.drawn, seed=self.seed, device=self.device, on_epoch=on_epoch)
         kept = fitted.epochs[fitted.best_epoch - 1]
         trial.set_user_attr("validation_loss", kept.validation_loss)
         trial.set_user_attr("best_epoch", fitted.best_epoch)
-        finished = True
-        return _value(kept, settings)
+        self.finished = True
+        return self._value(kept)
 
-    try:
-        study.optimize(objective, n_trials=1, catch=(_Cut,))
-    except ValueError:
-        # Another process failed this one's trial, which is begun again: no reason to end the search.
-        if not finished or study.trials[number].state.name != "FAIL":
-            raise
-        drawn = None
-    finally:
-        ended = next((trial for trial in study.get_trials(deepcopy=False) if trial.number == number), None)
-        if ended is not None and drawn is not None:
-            best = best_trial(study)
-            state = ended.state.name.lower()
-            listener.trial(
-                Trial(
-                    number=number,
-                    n_done=n_done(study),
-                    n_trials=settings.n_trials,
-                    state=state if state in ("complete", "pruned") else "failed",
-                    value=ended.value,
-                    best_value=best.value if best else None,
-                    metric=settings.metric,
-                    settings=drawn,
-                    epochs=tuple(epochs),
-                    began=began,
-                    seconds=time.monotonic() - clock,
-                    reason=ended.user_attrs.get("reason"),
-                )
-            )
+    def _cut(self, trial: optuna.Trial, reason: str) -> NoReturn:
+        self.finished = reason == SURPLUS
+        trial.set_user_attr("reason", reason)
+        raise _Cut(reason)
 
-
-def _value(epoch: Epoch, settings: TuneSettings) -> float:
-    return epoch.validation_macro_f1 if settings.metric == "macro_f1" else epoch.validation_accuracy
-
-
-def _fixed(values: dict[str, object]) -> "optuna.Trial":
-    import optuna
-
-    return optuna.trial.FixedTrial(values)
-
-
-def _pruner(settings: TuneSettings) -> "optuna.pruners.BasePruner":
-    import optuna
-
-    if settings.pruner == "none":
-        return optuna.pruners.NopPruner()
-    return optuna.pruners.MedianPruner(n_warmup_steps=settings.prune_after)
+    def _value(self, epoch: Epoch) -> float:
+        return epoch.validation_macro_f1 if self.settings.metric == "macro_f1" else epoch.validation_accuracy
 
 
 def _unfinished(done: int, settings: TuneSettings, *, found_one: bool) -> Finding:
@@ -249,8 +216,6 @@ def _unfinished(done: int, settings: TuneSettings, *, found_one: bool) -> Findin
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Optuna writes a line for every trial, and warns of what is experimental; listeners tell what matters."""
-    import optuna
-
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:

@@ -11,7 +11,7 @@ from cellmark.schemas.errors import Finding
 from cellmark.training.listener import Listener
 from cellmark.training.network.fit import Epoch, FitSettings
 from cellmark.training.tracking.listeners import Several, Terminal
-from cellmark.training.tuning.trial import Trial
+from cellmark.training.tuning.tune_settings import Trial
 
 NOTE = Finding(
     "CELL_TYPES_DROPPED",

@@ -8,8 +8,8 @@ from mlflow import MlflowClient
 
 from cellmark.training.network.fit import Epoch, FitSettings
 from cellmark.training.tracking.track_trials import track_trial, trial_metrics, tuning_metrics
-from cellmark.training.tuning.trial import Trial
 from cellmark.training.tuning.tune import Tuned
+from cellmark.training.tuning.tune_settings import Trial
 
 
 def trial(state: Any, *, value: float | None = 0.5, n_epochs: int = 3, reason: str | None = None) -> Trial:

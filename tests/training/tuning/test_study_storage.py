@@ -16,8 +16,8 @@ from cellmark.schemas.errors import ParameterError, SetupError
 from cellmark.training.network.fit import fit
 from cellmark.training.tuning import study_storage
 from cellmark.training.tuning import tune as tune_module
-from cellmark.training.tuning.search_space import SearchSpace
 from cellmark.training.tuning.study_storage import storage_url
+from cellmark.training.tuning.tune_settings import SearchSpace
 from fixtures import search_in_a_process
 from fixtures.places import FIXTURES
 

@@ -11,9 +11,8 @@ from cellmark.training.network.classifier import NetworkShape
 from cellmark.training.network.fit import FitSettings, fit
 from cellmark.training.network.fit_data import FitData
 from cellmark.training.tuning import tune as tune_module
-from cellmark.training.tuning.search_space import SearchSpace
 from cellmark.training.tuning.tune import trial_settings
-from cellmark.training.tuning.tune_settings import TuneSettings
+from cellmark.training.tuning.tune_settings import SearchSpace, TuneSettings
 from fixtures import search_in_a_process
 
 PROGRAM = vars(search_in_a_process)
