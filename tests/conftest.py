@@ -48,6 +48,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell starts what runs in the background with SIGINT ignored, and every program that a test starts and
+    # interrupts would inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # The controller of pytest-xdist starts processes and runs no test.
     if config.getoption("quick") and not (
         config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
