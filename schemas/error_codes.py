@@ -24,6 +24,7 @@ CODES: dict[str, CodeMeaning] = {
     "NO_CELLS": CodeMeaning(422, "the input has no cells"),
     "NO_GENES": CodeMeaning(422, "the input has no genes"),
     "MATRIX_INVALID": CodeMeaning(422, "matrix, cell ids and gene names do not fit together"),
+    "MATRIX_TURNED": CodeMeaning(422, "a matrix file has cells as rows, and was read that way (a note)"),
     "MATRIX_TRANSPOSED": CodeMeaning(422, "the matrix is transposed: genes as rows, cells as columns"),
     "ENTRIES_DUPLICATED": CodeMeaning(422, "values of a sparse matrix that are stored in several parts (a warning)"),
     "CELL_ID_DUPLICATE": CodeMeaning(422, "two cells have the same id"),

@@ -5,11 +5,10 @@ from pathlib import Path
 
 from ..errors import ParameterError, ReadError
 from .cell_source import CellSource
+from .matrix_files import SHOWN, folders_with_matrix, is_matrix
 from .read_limits import NO_LIMITS, ReadLimits
+from .reading import READ, TABLES
 from .reading_options import AS_IT_IS, ReadingOptions
-
-TABLES = (".csv", ".tsv", ".txt")
-READ = ".h5ad, .zarr, .h5 (10x), a 10x matrix folder, " + ", ".join(TABLES) + " (also .gz)"
 
 
 def open_cells(
@@ -76,11 +75,20 @@ def _open(location: Path, layer: str | None, genes_by_cells: bool, limits: ReadL
             from .read_zarr import read_zarr
 
             return read_zarr(location, layer=layer, limits=limits)
-        case _ if location.is_dir() and any(location.glob("matrix.mtx*")):
-            from .read_tenx import read_tenx_folder
+        case _ if is_matrix(location) if location.is_file() else any(location.glob("*.mtx*")):
+            from .read_matrix_folder import read_matrix_folder
 
-            return read_tenx_folder(location, limits=limits)
+            return read_matrix_folder(location, limits=limits)
         case _:
+            if location.is_dir() and (inside := folders_with_matrix(location)):
+                raise ReadError.of(
+                    "FILE_FORMAT_UNKNOWN",
+                    where=str(location),
+                    expected="the folder of one matrix",
+                    found=f"a folder without matrix.mtx that has {len(inside)} such folders in it",
+                    remedy=f"Give one of them ({inside[0]}); several make a batch.",
+                    examples=tuple(map(str, inside[:SHOWN])),
+                )
             what = "a folder without matrix.mtx" if location.is_dir() else f"the extension {suffix or 'none'!r}"
             raise ReadError.of(
                 "FILE_FORMAT_UNKNOWN",

@@ -1,27 +1,25 @@
-"""10x Genomics output: the `.h5` of Cell Ranger (version 2, version 3 and later), and the folder with `matrix.mtx`."""
+"""10x Genomics output: the `.h5` of Cell Ranger (version 2, version 3 and later), also as CellBender writes it."""
 
+import re
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from ..errors import ReadError
+from ..errors import Finding, ReadError
 from .cell_source import MemoryCells
-from .check_hdf5 import MOST_COMPRESSED, check_hdf5
+from .check_hdf5 import check_hdf5
 from .file_kind import file_kind
-from .open_limited import open_limited
 from .read_limits import NO_LIMITS, ReadLimits
 from .reading import GENE_EXPRESSION, gene_features, not_anndata, reading
 
 EXPECTED_H5 = "a 10x Genomics file (.h5)"
-EXPECTED_FOLDER = "a 10x matrix folder (matrix.mtx, barcodes.tsv, features.tsv or genes.tsv; also .gz)"
-LONGEST_LINE = 4096
-"""Bytes of a line in the header of a Matrix Market file."""
-MOST_TEXT = 4 * 1024**3
-"""Bytes of a list of features or barcodes."""
+RAW = re.compile(r"^raw$|raw(?=_(feature|gene)_bc_matri)|(?<=_)un(?=filtered$)")
+"""In a part of a path: all barcodes, with cells or without."""
+FEW_COUNTS = 20
+"""Counts of a barcode below which it holds no cell, in a matrix that is said to be of all barcodes."""
 VERSION_2 = {"barcodes", "data", "genes", "gene_names", "indices", "indptr", "shape"}
 
 
@@ -44,12 +42,15 @@ def read_tenx_h5(path: Path, *, limits: ReadLimits = NO_LIMITS) -> MemoryCells:
 def _version_3(file: h5py.File, path: Path, limits: ReadLimits) -> MemoryCells:
     matrix = file["matrix"]
     _check_sizes(matrix, path, limits)
-    features = matrix["features"]
-    var: dict[str, np.ndarray] = {"gene_ids": _text(features, "gene_id" if "gene_id" in features else "id")}
-    var["feature_types"] = _text(features, "feature_type")
-    if "genome" in features:
-        var["genome"] = _text(features, "genome")
-    return _tenx_cells(_matrix(matrix), _text(matrix, "barcodes"), _text(features, "name"), var, path, EXPECTED_H5)
+    # CellBender keeps version 2's names of genes, and writes no feature types where its input had none.
+    features, name, gene_id = matrix.get("features"), "name", "id"
+    if features is None and "gene_names" in matrix:
+        features, name, gene_id = matrix, "gene_names", "genes"
+    elif features is not None and "gene_id" in features:
+        gene_id = "gene_id"
+    columns = {"gene_ids": gene_id, "feature_types": "feature_type", "genome": "genome"}
+    var = {column: _text(features, of) for column, of in columns.items() if of == gene_id or of in features}
+    return matrix_cells(_matrix(matrix), _text(matrix, "barcodes"), _text(features, name), var, path)
 
 
 def _version_2(file: h5py.File, path: Path, limits: ReadLimits) -> MemoryCells:
@@ -69,7 +70,7 @@ def _version_2(file: h5py.File, path: Path, limits: ReadLimits) -> MemoryCells:
     group = file[genomes[0]]
     _check_sizes(group, path, limits)
     var = {"gene_ids": _text(group, "genes")}
-    return _tenx_cells(_matrix(group), _text(group, "barcodes"), _text(group, "gene_names"), var, path, EXPECTED_H5)
+    return matrix_cells(_matrix(group), _text(group, "barcodes"), _text(group, "gene_names"), var, path)
 
 
 def _check_sizes(group: h5py.Group, path: Path, limits: ReadLimits) -> None:
@@ -120,78 +121,19 @@ def _text(group: h5py.Group, name: str) -> np.ndarray:
     return text
 
 
-def read_tenx_folder(path: Path, *, limits: ReadLimits = NO_LIMITS) -> MemoryCells:
-    """The cells of a folder as Cell Ranger (version 2, 3 and later) and STARsolo write it.
-
-    `var_names` are symbols, `var["gene_ids"]` the ids of the first column. Features that are not gene expression are
-    left out, with a note. Raises `ReadError`: a file missing, damaged, or of another length than the matrix.
-    """
-    from scipy.io import mmread
-
-    with reading(path, EXPECTED_FOLDER):
-        matrix_file = _find(path, "matrix.mtx")
-        features_file, barcodes_file = _find(path, "features.tsv", "genes.tsv"), _find(path, "barcodes.tsv")
-        n_features, n_cells, n_values = _declared(matrix_file)
-        limits.check(str(path), cells=n_cells, genes=n_features, nonzeros=n_values)
-        features, barcodes = _columns(features_file, limits), _columns(barcodes_file, limits)
-        X: Any = mmread(matrix_file)
-        if X.dtype.kind not in "fiub":
-            raise ValueError(f"a matrix of {X.dtype}")
-        expected = len(features), len(barcodes)
-        if X.shape != expected:
-            raise ValueError(
-                f"a matrix of {X.shape[0]} x {X.shape[1]} where {features_file.name} has {expected[0]} lines and "
-                f"{barcodes_file.name} has {expected[1]}"
-            )
-        var = {"gene_ids": features[0].to_numpy(dtype=object)}
-        if features.shape[1] > 2:
-            var["feature_types"] = features[2].to_numpy(dtype=object)
-        names = features[1 if features.shape[1] > 1 else 0].to_numpy(dtype=object)
-        ids = barcodes[0].to_numpy(dtype=object)
-        return _tenx_cells(sp.csr_matrix(X.T), ids, names, var, path, EXPECTED_FOLDER)
-
-
-def _find(folder: Path, *names: str) -> Path:
-    """The first of the files that is there, plain or compressed."""
-    for name in names:
-        for candidate in (folder / name, folder / f"{name}.gz"):
-            if candidate.is_file():
-                return candidate
-    raise _unreadable(folder, EXPECTED_FOLDER, f"no {' or '.join(names)} in it", "Put the folder's files together.")
-
-
-def _declared(file: Path) -> tuple[int, int, int]:
-    """Features, cells and values as the header of a Matrix Market file declares them."""
-    with open_limited(file, 1024**3) as stream:
-        first = stream.readline(LONGEST_LINE).split()
-        line = b"%"
-        while line.startswith(b"%"):
-            line = stream.readline(LONGEST_LINE)
-    sizes = [int(size) for size in line.split()]
-    if len(first) < 3 or len(sizes) not in (2, 3) or min(sizes) < 0:
-        raise ValueError(f"{file.name} has no header of a Matrix Market file")
-    n_values = sizes[2] if len(sizes) == 3 else sizes[0] * sizes[1]
-    # A value takes two bytes or more, and deflate makes them at most 1,032 times smaller.
-    if n_values * 2 > file.stat().st_size * (MOST_COMPRESSED if file.suffix == ".gz" else 1) + LONGEST_LINE:
-        raise ValueError(f"{file.name} says that it holds {n_values} values, far more than are stored")
-    return sizes[0], sizes[1], n_values
-
-
-def _columns(file: Path, limits: ReadLimits) -> pd.DataFrame:
-    """The first three columns of a table without header, as text; a gene called NA stays one. Columns are numbered."""
-    with open_limited(file, min(limits.max_unpacked_bytes, MOST_TEXT)) as stream:
-        text = stream.read().decode()
-    # Places of a gene on its chromosome may follow, and not every line has them.
-    rows = [line.rstrip("\r").split("\t")[:3] for line in text.split("\n") if line.strip()]
-    if len({len(row) for row in rows}) > 1:
-        raise ValueError(f"{file.name} has lines of unequal length")
-    return pd.DataFrame(rows, columns=range(len(rows[0]) if rows else 1), dtype=object)
-
-
-def _tenx_cells(
-    X: sp.csr_matrix, barcodes: np.ndarray, names: np.ndarray, var: dict[str, np.ndarray], path: Path, expected: str
+def matrix_cells(
+    X: sp.csr_matrix,
+    barcodes: np.ndarray,
+    names: np.ndarray,
+    var: dict[str, np.ndarray],
+    path: Path,
+    *,
+    obs: dict[str, np.ndarray] | None = None,
+    notes: tuple[Finding, ...] = (),
 ) -> MemoryCells:
-    """A source of the features that are genes. `X`: CSR, cells x features."""
+    """A source of the features that are genes. `X`: CSR, cells x features. Raises `ReadError` for a matrix of mostly
+    empty barcodes, `ValueError` for parts that do not fit together.
+    """
     if X.shape != (len(barcodes), len(names)) or any(len(column) != len(names) for column in var.values()):
         raise ValueError(f"a matrix of {X.shape[0]} cells where {len(barcodes)} barcodes and {len(names)} features are")
     frame = pd.DataFrame(var, index=pd.Index(names, dtype=object))
@@ -204,17 +146,42 @@ def _tenx_cells(
             found=f"only {', '.join(types.unique())}",
             remedy="Provide the file that holds the gene expression of these cells.",
         )
-    is_gene, notes = gene_features(frame)
+    is_gene, dropped = gene_features(frame)
     if is_gene is not None:
         X, frame = X[:, np.flatnonzero(is_gene)], frame[is_gene]
+    _refuse_empty_droplets(X, path)
     return MemoryCells(
         X,
         frame.index.to_numpy(dtype=object).astype(str),
-        pd.DataFrame(index=pd.Index(barcodes, dtype=object)),
+        pd.DataFrame(obs, index=pd.Index(barcodes, dtype=object)),
         name=path.name,
         counts_from="matrix",
-        notes=notes,
+        notes=(*notes, *dropped),
         var=frame,
+    )
+
+
+def _refuse_empty_droplets(X: sp.csr_matrix, path: Path) -> None:
+    """Raise `ReadError` for a matrix of all barcodes, as `raw_feature_bc_matrix`, of which most hold no cell."""
+    whole = path.absolute()
+    raw = next((part for part in whole.parts[:-4:-1] if RAW.search(part)), "")
+    totals = np.asarray(X.sum(axis=1)).ravel()
+    few = int((totals < (FEW_COUNTS if raw else 1)).sum())
+    if few * 2 <= len(totals):
+        return
+    twin = Path(
+        *(RAW.sub("" if "unfiltered" in part else "filtered", part) if part == raw else part for part in whole.parts)
+    )
+    raise ReadError.of(
+        "CELL_EMPTY",
+        where=str(path),
+        expected="a matrix of cells",
+        found=f"{few:,} of {len(totals):,} barcodes with {f'fewer than {FEW_COUNTS}' if raw else 'no'} counts: "
+        "droplets without a cell",
+        remedy=f"Use the filtered matrix of the same run: {twin}."
+        if twin != whole and twin.exists()
+        else "Use the matrix of the same run that holds cells only: filtered_feature_bc_matrix (Cell Ranger), "
+        "Gene/filtered (STARsolo), DGE_filtered (Parse), counts_filtered (kb).",
     )
 
 

@@ -9,6 +9,8 @@ import pandas as pd
 
 from ..errors import CellmarkError, Finding, ReadError
 
+TABLES = (".csv", ".tsv", ".txt")
+READ = ".h5ad, .zarr, .h5 (10x), a 10x matrix folder, " + ", ".join(TABLES) + " (also .gz)"
 GENE_EXPRESSION = "Gene Expression"
 BESIDE_GENES = (
     "Antibody Capture",

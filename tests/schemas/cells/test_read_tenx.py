@@ -14,7 +14,8 @@ import scipy.io
 import scipy.sparse as sp
 
 from cellmark.schemas.cells.read import open_cells
-from cellmark.schemas.cells.read_tenx import read_tenx_folder, read_tenx_h5
+from cellmark.schemas.cells.read_matrix_folder import read_matrix_folder
+from cellmark.schemas.cells.read_tenx import read_tenx_h5
 from cellmark.schemas.errors import ReadError
 
 SYMBOLS = ["MS4A1", "CD79A", "NA", "LYZ", "LYZ", "CD3_TotalSeqB", "guide-1"]
@@ -95,6 +96,24 @@ def test_an_h5_of_either_version_is_read_as_scanpy_reads_it(write: Any, tmp_path
 
 
 @pytest.mark.parametrize("version", [2, 3])
+def test_cellbenders_output_without_feature_types_is_read(version: int, tmp_path: Path) -> None:
+    """It keeps what its input had: of version 2, `genes` and `gene_names` beside the matrix."""
+    expected = read_tenx_h5(write_version_3(tmp_path / "expected.h5", ["Gene Expression"] * 7))
+    path = write_version_3(tmp_path / "cells_filtered.h5")
+    with h5py.File(path, "a") as file:
+        if version == 2:
+            file["matrix/genes"], file["matrix/gene_names"] = file["matrix/features/id"], file["matrix/features/name"]
+            del file["matrix/features"]
+        else:
+            del file["matrix/features/feature_type"], file["matrix/features/genome"]
+        file["droplet_latents/cell_probability"] = np.ones(8)
+    cells = open_cells(path)
+    assert (cells.load() != expected.X).nnz == 0
+    assert list(cells.var_names) == SYMBOLS
+    assert list(cells.var["gene_ids"]) == IDS
+
+
+@pytest.mark.parametrize("version", [2, 3])
 def test_a_folder_of_either_version_is_read_as_scanpy_reads_it(version: int, tmp_path: Path) -> None:
     scanpy = pytest.importorskip("scanpy")
     folder = write_folder(tmp_path / "filtered", version=version)
@@ -109,7 +128,10 @@ def test_a_folder_of_either_version_is_read_as_scanpy_reads_it(version: int, tmp
 
 
 def test_the_h5_and_the_folder_of_one_run_hold_the_same_cells(tmp_path: Path) -> None:
-    h5, folder = read_tenx_h5(write_version_3(tmp_path / "cells.h5")), read_tenx_folder(write_folder(tmp_path / "run"))
+    h5, folder = (
+        read_tenx_h5(write_version_3(tmp_path / "cells.h5")),
+        read_matrix_folder(write_folder(tmp_path / "run")),
+    )
     assert (h5.X != folder.X).nnz == 0
     assert list(h5.var_names) == list(folder.var_names)
     assert list(h5.cell_ids) == list(folder.cell_ids)
@@ -227,14 +249,14 @@ def test_a_folder_with_a_file_missing_is_refused_naming_it(missing: str, tmp_pat
     folder = write_folder(tmp_path / "run")
     (folder / missing).unlink()
     with pytest.raises(ReadError, match=missing.removesuffix(".gz")):
-        read_tenx_folder(folder)
+        read_matrix_folder(folder)
 
 
 def test_a_folder_whose_files_are_of_different_runs_is_refused(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "run", version=2)
     (folder / "barcodes.tsv").write_text("A-1\nC-1\n")
     with pytest.raises(ReadError, match=r"5 x 8 where genes.tsv has 5 lines and barcodes.tsv has 2"):
-        read_tenx_folder(folder)
+        read_matrix_folder(folder)
 
 
 @pytest.mark.parametrize("version", [2, 3])
@@ -245,5 +267,5 @@ def test_a_truncated_matrix_of_a_folder_is_refused(version: int, tmp_path: Path)
     for length in (0, 10, len(whole) // 2, len(whole) - 12):
         file.write_bytes(whole[:length])
         with pytest.raises(ReadError) as raised:
-            read_tenx_folder(folder)
+            read_matrix_folder(folder)
         assert raised.value.code == "FILE_UNREADABLE"
