@@ -13,10 +13,9 @@ import pandas as pd
 from .errors import BundleError, ModelError
 from .genes.gene_panel import GenePanel
 from .genes.panel_evidence import PanelEvidence
-from .manifest.bundle_files import ATTRIBUTION_SHARE, EXPECTATIONS, GENES, MARKERS
+from .manifest.bundle_files import ATTRIBUTION_SHARE, EXPECTATIONS, GENES, MARKERS, content_error, verify_folder
 from .manifest.expectations_format import library_size_range, parse_expectations
 from .manifest.manifest import Manifest
-from .manifest.verify_bundle import content_error, verify_folder
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,9 @@ import pandas as pd
 from pydantic import model_validator
 
 from .bundle import Bundle
-from .canonical_json import canonical_json
 from .errors import ModelError
-from .manifest.bundle_files import DISTILLED_PROFILE, REFERENCE_PROFILE
-from .manifest.manifest_section import Section
-from .manifest.verify_bundle import content_error
+from .manifest.bundle_files import DISTILLED_PROFILE, REFERENCE_PROFILE, content_error
+from .manifest.manifest_section import Section, canonical_json
 
 LEVELS = tuple(number / 20 for number in range(1, 20))
 """Levels of the quantiles: 5, 10, ... 95 %."""

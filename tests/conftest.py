@@ -144,9 +144,8 @@ def full_markers(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The archived bundle with a marker table that lacks nothing: drawn numbers, five negative markers a type, and its
     first two genes as its minimal combination.
     """
-    from cellmark.schemas.manifest.bundle_files import MARKERS
+    from cellmark.schemas.manifest.bundle_files import MARKERS, write_manifest
     from cellmark.schemas.manifest.marker_table import COLUMNS, marker_table
-    from cellmark.schemas.manifest.seal_bundle import write_manifest
 
     folder = tmp_path_factory.mktemp("markers") / "bundle"
     shutil.copytree(ARCHIVES / "v1", folder)

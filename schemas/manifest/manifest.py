@@ -4,11 +4,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from ..canonical_json import canonical_json, sha256
-from .manifest_evaluation import EvaluationEntry
+from .manifest_evaluation import EvaluationEntry, OverlapEntry
 from .manifest_ontology import OntologyEntry
-from .manifest_overlap import OverlapEntry
-from .manifest_section import Section
+from .manifest_section import Section, canonical_json, sha256
 from .manifest_trust import CalibrationEntry, DistilledEntry, LabelSetsEntry, NoveltyEntry
 
 FORMAT_VERSION = 1

@@ -3,6 +3,7 @@
 from statistics import fmean
 from typing import Literal, NamedTuple
 
+import numpy as np
 from pydantic import Field
 
 from .manifest_section import Section
@@ -150,3 +151,13 @@ class DistilledEntry(Section):
     calibration: CalibrationEntry | None = None
     novelty: NoveltyEntry | None = None
     label_sets: LabelSetsEntry | None = None
+
+
+def flattened(probabilities: np.ndarray, flattening: float) -> np.ndarray:
+    """Probabilities to the power of 1 / `flattening`, each cell's with sum 1: the softmax at that many times the
+    temperature. `probabilities`: cells x types; 1 leaves them as they are.
+    """
+    if flattening == 1:
+        return probabilities
+    powers = probabilities ** probabilities.dtype.type(1 / flattening)
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))

@@ -4,8 +4,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..canonical_json import canonical_json
-from .manifest_section import Section
+from .manifest_section import Section, canonical_json
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 FEWEST_CELLS = 5

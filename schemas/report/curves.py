@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from ..manifest.manifest_evaluation import CoveragePoint, DepthPoint, FoldResult, PartialPanelPoint
-from ..manifest.manifest_overlap import MissingPoint
+from ..manifest.manifest_evaluation import CoveragePoint, DepthPoint, FoldResult, MissingPoint, PartialPanelPoint
 from ..manifest.manifest_trust import CalibrationScore, LeftOutType
 from .axes import Frame, floor_of, share_ticks
 from .svg import BLUE, GREY, ORANGE, Svg, clip, width_of

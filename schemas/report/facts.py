@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ..bundle import Bundle, read_optional_table
-from ..manifest.bundle_files import CELL_MAP, REFERENCE_PROFILE, TRAINING_SUMMARY
+from ..manifest.bundle_files import CELL_MAP, REFERENCE_PROFILE, TRAINING_SUMMARY, content_error
 from ..manifest.manifest import Manifest
 from ..manifest.training_summary import TrainingSummary
-from ..manifest.verify_bundle import content_error
 from ..reference_profile import ReferenceProfile, read_profile
 
 

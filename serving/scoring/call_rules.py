@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from cellmark.schemas.errors import ParameterError
-from cellmark.schemas.manifest.coarse_calls import coarse_members
-from cellmark.schemas.manifest.flattened import flattened
 from cellmark.schemas.manifest.manifest import Manifest
+from cellmark.schemas.manifest.manifest_ontology import coarse_members
+from cellmark.schemas.manifest.manifest_trust import flattened
 
 
 @dataclass(frozen=True)

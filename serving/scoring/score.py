@@ -11,7 +11,7 @@ import numpy as np
 
 from cellmark.schemas.cells.cell_source import RowChunk
 from cellmark.schemas.checks.checked_cells import AlignedCells, CheckedCells, PreparedChunk
-from cellmark.schemas.manifest.coarse_calls import coarse_calls
+from cellmark.schemas.manifest.manifest_ontology import coarse_calls
 from cellmark.schemas.normalization import dense_counts
 
 from .call_rules import CallRules, packed_sets

@@ -8,7 +8,7 @@ import pandas as pd
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.genes.gene_panel import GenePanel
-from cellmark.schemas.manifest.seal_bundle import write_manifest
+from cellmark.schemas.manifest.bundle_files import write_manifest
 from corpus.broken import N_PANEL, SYMBOLS
 
 ARCHIVED = Path(__file__).resolve().parents[1] / "archives" / "v1"

@@ -13,12 +13,11 @@ import pandas as pd
 import pytest
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.canonical_json import canonical_json
 from cellmark.schemas.errors import BundleError, ModelError
-from cellmark.schemas.manifest import seal_bundle, verify_bundle
-from cellmark.schemas.manifest.bundle_files import REQUIRED
+from cellmark.schemas.manifest import bundle_files
+from cellmark.schemas.manifest.bundle_files import REQUIRED, write_manifest
 from cellmark.schemas.manifest.manifest import MANIFEST_NAME, seal
-from cellmark.schemas.manifest.seal_bundle import write_manifest
+from cellmark.schemas.manifest.manifest_section import canonical_json
 
 OPTIONAL = (
     "markers.csv",
@@ -259,7 +258,7 @@ def test_fields_that_this_version_does_not_know_are_no_trouble(folder: Path) -> 
 
 def test_a_huge_manifest_is_refused_before_it_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with (folder / MANIFEST_NAME).open("r+b") as file:
-        file.truncate(verify_bundle.LARGEST_MANIFEST + 1)
+        file.truncate(bundle_files.LARGEST_MANIFEST + 1)
     monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("was read"))
     assert set(refused(folder)) == {"BUNDLE_MANIFEST_INVALID"}
 
@@ -286,7 +285,7 @@ def test_a_file_that_cannot_be_read_is_refused(folder: Path, monkeypatch: pytest
     def fail(*arguments: object) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(seal_bundle, "file_digest", fail)
+    monkeypatch.setattr(bundle_files, "file_digest", fail)
     assert set(refused(folder)) == {"BUNDLE_CONTENT_INVALID"}
 
 

@@ -22,7 +22,7 @@ from starlette.testclient import TestClient
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.columns import CALL_COLUMNS
 from cellmark.schemas.errors import BundleError, Finding
-from cellmark.schemas.manifest.seal_bundle import write_manifest
+from cellmark.schemas.manifest.bundle_files import write_manifest
 from cellmark.serving import Annotator
 from cellmark.serving.app import make_app
 from cellmark.serving.http import answers

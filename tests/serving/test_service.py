@@ -25,8 +25,7 @@ import pytest
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.columns import CALL_COLUMNS
-from cellmark.schemas.manifest.bundle_files import GOLDEN_CELLS
-from cellmark.schemas.manifest.seal_bundle import write_manifest
+from cellmark.schemas.manifest.bundle_files import GOLDEN_CELLS, write_manifest
 from cellmark.serving import Annotator
 from cellmark.serving.http.settings import ServiceSettings
 from fixtures.places import ARCHIVES, ROOT

@@ -17,10 +17,10 @@ import torch
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.canonical_json import sha256
 from cellmark.schemas.errors import CellmarkError, Finding, InputError, LabelError, OutputError, ReadError
 from cellmark.schemas.manifest.bundle_files import GENES, MARKERS
 from cellmark.schemas.manifest.manifest import MANIFEST_NAME
+from cellmark.schemas.manifest.manifest_section import sha256
 from cellmark.schemas.normalization import normalize
 from cellmark.serving import Annotator
 from cellmark.training.config import TrainingConfig

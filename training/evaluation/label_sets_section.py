@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
-from cellmark.schemas.manifest.flattened import flattened
-from cellmark.schemas.manifest.manifest_trust import LabelSetsEntry
+from cellmark.schemas.manifest.manifest_trust import LabelSetsEntry, flattened
 
 from .calibration_section import cross_calibrated
 from .out_of_fold import OutOfFold

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.canonical_json import sha256
 from cellmark.schemas.checks.counts_of_genes import FEATURE_RULE
+from cellmark.schemas.manifest.manifest_section import sha256
 from cellmark.schemas.quality.quality_suites import make_expectations
 from cellmark.schemas.quality.quality_table import QualityAccumulator, find_mitochondrial
 

@@ -7,9 +7,8 @@ from typing import Any
 from cellmark.schemas.atomic_output import whole_folder
 from cellmark.schemas.golden_cells import write_golden
 from cellmark.schemas.manifest import bundle_files as files
-from cellmark.schemas.manifest.bundle_files import MODEL_CARD, REPORT
+from cellmark.schemas.manifest.bundle_files import MODEL_CARD, REPORT, draft_manifest, write_manifest
 from cellmark.schemas.manifest.manifest import Manifest
-from cellmark.schemas.manifest.seal_bundle import draft_manifest, write_manifest
 from cellmark.schemas.report.facts import ReportFacts
 from cellmark.schemas.report.model_card import render_model_card
 from cellmark.schemas.report.render import render_report

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellmark.schemas.canonical_json import canonical_json
 from cellmark.schemas.errors import ParameterError
 from cellmark.schemas.manifest.expectations_format import parse_expectations
+from cellmark.schemas.manifest.manifest_section import canonical_json
 from cellmark.schemas.quality.quality_suites import make_expectations
 from cellmark.schemas.quality.quality_table import sample_quality
 

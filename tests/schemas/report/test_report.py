@@ -241,7 +241,7 @@ def test_the_command_writes_page_and_card_and_refuses_to_overwrite(
 
 
 def test_a_summary_of_another_form_is_refused(tiny_bundle: Bundle, tmp_path: Path) -> None:
-    from cellmark.schemas.manifest.seal_bundle import write_manifest
+    from cellmark.schemas.manifest.bundle_files import write_manifest
 
     folder = tmp_path / "bundle"
     shutil.copytree(tiny_bundle.folder, folder)

@@ -12,9 +12,8 @@ import pytest
 import scipy.sparse as sp
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.manifest.bundle_files import REFERENCE_PROFILE
+from cellmark.schemas.manifest.bundle_files import REFERENCE_PROFILE, write_manifest
 from cellmark.schemas.manifest.manifest import MANIFEST_NAME
-from cellmark.schemas.manifest.seal_bundle import write_manifest
 from cellmark.schemas.quality.quality_table import find_mitochondrial
 from cellmark.schemas.reference_profile import MIDDLE, read_profile
 from fixtures.places import ARCHIVES

@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
-from cellmark.schemas.manifest.flattened import flattened
-from cellmark.schemas.manifest.manifest_trust import LabelSetsEntry
+from cellmark.schemas.manifest.manifest_trust import LabelSetsEntry, flattened
 from cellmark.serving.scoring.call_rules import packed_sets
 from cellmark.serving.scoring.label_sets import set_column, set_lists
 

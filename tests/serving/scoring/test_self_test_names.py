@@ -10,8 +10,7 @@ import pytest
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import ModelError
 from cellmark.schemas.golden_cells import read_golden, write_golden
-from cellmark.schemas.manifest.bundle_files import GOLDEN_CELLS
-from cellmark.schemas.manifest.seal_bundle import write_manifest
+from cellmark.schemas.manifest.bundle_files import GOLDEN_CELLS, write_manifest
 from cellmark.serving import Annotator
 from fixtures.places import ARCHIVES
 

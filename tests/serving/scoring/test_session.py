@@ -14,9 +14,8 @@ import pytest
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import ModelError, ParameterError, SetupError
-from cellmark.schemas.manifest.bundle_files import ANNOTATOR, EXPLAINER, GOLDEN_CELLS
+from cellmark.schemas.manifest.bundle_files import ANNOTATOR, EXPLAINER, GOLDEN_CELLS, write_manifest
 from cellmark.schemas.manifest.manifest import MANIFEST_NAME
-from cellmark.schemas.manifest.seal_bundle import write_manifest
 from cellmark.serving.scoring.session import ModelSession, check_runtime
 
 

@@ -10,8 +10,7 @@ from scipy.special import softmax
 from typer.testing import CliRunner
 
 from cellmark.schemas.errors import ParameterError
-from cellmark.schemas.manifest.coarse_calls import coarse_calls, coarse_members
-from cellmark.schemas.manifest.manifest_ontology import OntologyEntry, OntologyTerm
+from cellmark.schemas.manifest.manifest_ontology import OntologyEntry, OntologyTerm, coarse_calls, coarse_members
 from cellmark.serving import Annotator
 from cellmark.serving.commands.cli import app
 from cellmark.training.config import TrainingConfig

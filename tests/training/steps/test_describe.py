@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from cellmark.schemas.canonical_json import sha256
+from cellmark.schemas.manifest.manifest_section import sha256
 from cellmark.training.steps.describe import describe_data, describe_part, frame_of_calls, quality_tables, split_frame
 
 if TYPE_CHECKING:
