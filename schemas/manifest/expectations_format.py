@@ -109,7 +109,7 @@ def parse_expectations(raw: dict[str, Any]) -> Expectations:
 
 
 def library_size_range(expectations: Expectations) -> tuple[float, float] | None:
-    """Where library sizes of single cells lie, widened as `quality_bounds` says; None where nothing is expected."""
+    """Where library sizes of single cells lie, widened as `quality_suites` says; None where nothing is expected."""
     for expected in expectations.suites.cells.expectations:
         low, high = expected.kwargs.min_value, expected.kwargs.max_value
         is_range = expected.type == "expect_column_values_to_be_between"

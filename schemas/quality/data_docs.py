@@ -1,14 +1,19 @@
-"""Great Expectations' Data Docs: its own HTML pages about one input, in a folder that appears whole or not at all.
+"""Great Expectations' Data Docs: its own HTML pages about one input, in a folder that appears whole or not at all; and the
+first page of a batch's, which names every input and links to them.
 
 The pages name no cell. A browser loads their styles from the internet; without a network they are plain but complete.
 """
 
+import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+
+from markupsafe import Markup
 
 from ..errors import OutputError
 
@@ -70,3 +75,33 @@ def leave_tutorials_out(site: Path) -> None:
     for picture in (static / "images").glob("*"):
         if picture.name != ICON:
             picture.unlink()
+
+
+PAGE = Markup("""<!DOCTYPE html>
+<html lang="en"><meta charset="utf-8"><title>Quality of the inputs</title>
+<style>body {{ font: 1rem/1.5 sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }}
+td, th {{ padding: .3rem 1rem .3rem 0; text-align: left; vertical-align: top }}</style>
+<h1>Quality of the inputs</h1>
+<table><thead><tr><th>Input<th>Cells<th>Quality<th>Pages</thead><tbody>
+{rows}
+</tbody></table></html>
+""")
+ROW = Markup("<tr><td>{input}<td>{cells}<td>{quality}<td>{pages}")
+LINK = Markup('<a href="{href}">Great Expectations</a>')
+
+
+def write_docs_index(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write `index.html` into `folder`. `rows`: of the batch's summary; their `data_docs` lie below `folder`."""
+    lines = Markup("\n").join(_row(folder, row) for row in rows)
+    (folder / "index.html").write_text(PAGE.format(rows=lines), encoding="utf-8")
+
+
+def _row(folder: Path, row: Mapping[str, Any]) -> Markup:
+    docs = row.get("data_docs")
+    href = quote(Path(os.path.relpath(docs, folder)).as_posix()) if docs else None
+    return ROW.format(
+        input=row["input"],
+        cells=row.get("n_cells", ""),
+        quality=row.get("quality") or f"refused: {row['codes']}",
+        pages=LINK.format(href=href) if href else "",
+    )

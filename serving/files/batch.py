@@ -10,11 +10,10 @@ from cellmark.schemas.atomic_output import refuse_existing, unwritable, whole_fi
 from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
 from cellmark.schemas.columns import CELL_TYPE, CONFIDENCE, UNASSIGNED, UNS_KEY
 from cellmark.schemas.errors import CellmarkError, Finding, ParameterError
-from cellmark.schemas.quality.data_docs import refuse_used
+from cellmark.schemas.quality.data_docs import refuse_used, write_docs_index
 from cellmark.schemas.quality.quality_report import QualityReport
 
 from ..annotator import Annotator
-from ..outputs.docs_index import write_docs_index
 from ..outputs.write_calls import FORMATS, check_not_input, check_output
 from ..scoring.call_options import PLAIN_CALLS, CallOptions
 from ..terminal.show import show_batch, show_notes, show_outcome

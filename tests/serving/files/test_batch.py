@@ -11,9 +11,9 @@ import pytest
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import OutputError, ParameterError
+from cellmark.schemas.quality.data_docs import write_docs_index
 from cellmark.serving.annotator import Annotator
 from cellmark.serving.files.batch import SUMMARY_COLUMNS, annotate_batch, output_names
-from cellmark.serving.outputs.docs_index import write_docs_index
 from fixtures.places import ARCHIVES
 
 
