@@ -1,4 +1,6 @@
-"""New cells by their most probable type, beside the held-out cells of that type."""
+"""New cells by their most probable type, beside the held-out cells of that type, and how often genes are expected in them."""
+
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -67,3 +69,19 @@ def beyond_chance(observed: float, expected: float, *, n_cells: int, n_expected:
     pooled = (observed * n_cells + expected * n_expected) / max(n_cells + n_expected, 1)
     variance = pooled * (1 - pooled) * (1 / max(n_cells, 1) + 1 / max(n_expected, 1))
     return abs(observed - expected) > STANDARD_ERRORS * float(np.sqrt(variance))
+
+
+def expected_detection(genes: pd.DataFrame, markers: pd.DataFrame, shares: Mapping[str, float]) -> np.ndarray:
+    """Float64 [genes], from training cells. `genes`, `markers`: the bundle's tables; `shares`: of each type, summing
+    to 1. A gene that the marker table does not tell for every type takes its share of all training cells.
+    """
+    overall = genes["fraction_expressing"].to_numpy(dtype=np.float64)
+    if not {"cell_type", "gene_symbol", "fraction_in"} <= set(markers.columns):
+        return overall
+    per_type = markers.drop_duplicates(["cell_type", "gene_symbol"]).pivot_table(
+        index="gene_symbol", columns="cell_type", values="fraction_in", observed=True
+    )
+    names = [name for name, share in shares.items() if share > 0]
+    told = per_type.reindex(index=genes["gene_symbol"], columns=names).to_numpy(dtype=np.float64)
+    composed = told @ np.array([shares[name] for name in names], dtype=np.float64)
+    return np.where(np.isfinite(composed), composed, overall)

@@ -22,15 +22,19 @@ from ..reference_profile import (
     measured,
 )
 from .cells_within_types import CellsWithinTypes, beyond_chance, ks_distance
-from .drift_limits import LIMITS, Limits, judged_size, limits_of, severity_of
 from .drift_report import (
+    LIMITS,
     ORDER,
     DriftReport,
     GeneDrift,
+    Limits,
     Measure,
     PanelFacts,
     Severity,
     TypeDrift,
+    judged_size,
+    limits_of,
+    severity_of,
 )
 
 MOST = 0.5

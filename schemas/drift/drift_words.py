@@ -3,8 +3,7 @@
 from typing import Any
 
 from ..reference_profile import RATIOS
-from .drift_limits import LIMITS, judged_size
-from .drift_report import ORDER, DriftReport, Measure
+from .drift_report import LIMITS, ORDER, DriftReport, Measure, judged_size
 
 NAMES = {
     "library_size": "library size",

@@ -1,4 +1,4 @@
-"""The manifest's sections on evaluation: folds, intervals, a linear baseline, shallow input, and input that lacks genes."""
+"""The manifest's sections on evaluation: folds, intervals, a linear baseline, shallow input, missing genes."""
 
 from typing import Any, Literal
 

@@ -1,4 +1,4 @@
-"""The manifest's section on the Cell Ontology: the terms above the model's types, and the coarse calls made with them."""
+"""The manifest's section on the Cell Ontology: terms above the model's types, and coarse calls made with them."""
 
 from collections.abc import Sequence
 

@@ -1,5 +1,5 @@
-"""Great Expectations' Data Docs: its own HTML pages about one input, in a folder that appears whole or not at all; and the
-first page of a batch's, which names every input and links to them.
+"""Great Expectations' Data Docs: its own HTML pages about one input, in a folder that appears whole or not at all;
+and the first page of a batch, which names every input and links to its pages.
 
 The pages name no cell. A browser loads their styles from the internet; without a network they are plain but complete.
 """

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ..drift.drift_limits import judged_size, limits_of
+from ..drift.drift_report import judged_size, limits_of
 from ..drift.drift_words import NAMES, size_in_words
 from ..reference_profile import FEWEST_CELLS, ReferenceProfile
 from . import tables

@@ -10,9 +10,9 @@ from cellmark.schemas.cells.cell_source import RowChunk
 from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
 from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
 from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, CONFIDENCE, NOVELTY, UNASSIGNED
+from cellmark.schemas.drift.cells_within_types import expected_detection
 from cellmark.schemas.drift.compare_cells import compare_cells
 from cellmark.schemas.drift.drift_report import DriftReport, PanelFacts
-from cellmark.schemas.drift.expected_detection import expected_detection
 from cellmark.schemas.errors import InputError
 from cellmark.schemas.quality.quality_table import QualityAccumulator, find_mitochondrial
 from cellmark.schemas.reference_profile import BEST, UNASSIGNED_CELL, read_profile

@@ -9,12 +9,10 @@ import pytest
 from pydantic import ValidationError
 from scipy import stats
 
-from cellmark.schemas.drift.cells_within_types import beyond_chance, ks_distance
+from cellmark.schemas.drift.cells_within_types import beyond_chance, expected_detection, ks_distance
 from cellmark.schemas.drift.compare_cells import compare_cells
-from cellmark.schemas.drift.drift_limits import LIMITS
-from cellmark.schemas.drift.drift_report import DriftReport, PanelFacts
+from cellmark.schemas.drift.drift_report import LIMITS, DriftReport, PanelFacts
 from cellmark.schemas.drift.drift_words import plain_report, verdict
-from cellmark.schemas.drift.expected_detection import expected_detection
 from cellmark.schemas.reference_profile import (
     BEST,
     FEWEST_CELLS,
