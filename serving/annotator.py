@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.calls.called_cells import CalledCells
+from cellmark.schemas.calls.new_populations import CalledCells
 from cellmark.schemas.cells.cell_source import CellSource, RowChunk
 from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
 from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk

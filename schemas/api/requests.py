@@ -16,7 +16,7 @@ from .request_cells import (
     csr_cells,
     memory_source,
 )
-from .request_findings import request_findings
+from .strict_json import request_findings
 
 Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 Number = Annotated[float, Field(allow_inf_nan=False)]

@@ -1,4 +1,4 @@
-"""New cells by their most probable type, beside the held-out cells of that type, and how often genes are expected in them."""
+"""New cells by their most probable type, beside the held-out cells of that type; how often genes are expected there."""
 
 from collections.abc import Mapping
 

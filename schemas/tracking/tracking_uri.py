@@ -1,10 +1,25 @@
-"""Where MLflow's runs and registry are: one rule for training and serving, without importing mlflow."""
+"""Where MLflow's runs and registry are, whether they can be reached, and which experiment runs go to.
 
+One rule for training and serving, without importing mlflow, whose own retries last for minutes.
+"""
+
+import getpass
+import http.client
 import os
 import re
+import socket
+import urllib.error
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
+
+from ..errors import RegistryError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
 
 DATABASE = "mlflow.db"
 ARTIFACTS = "mlartifacts"
@@ -66,3 +81,108 @@ def quiet_mlflow() -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+
+TIMEOUT = 5.0
+"""Seconds that a server or database host has to answer."""
+
+PORTS = {"postgresql": 5432, "postgres": 5432, "mysql": 3306, "mssql": 1433}
+SQLITE_HEADER = b"SQLite format 3\0"
+SET_VARIABLE = f"Check {VARIABLE}, or go to the folder whose mlflow.db holds the models."
+
+
+def check_reachable(uri: str, *, create: bool, timeout: float = TIMEOUT) -> None:
+    """Raise `RegistryError` (`REGISTRY_UNREACHABLE`) when the store behind `uri` cannot answer.
+
+    A tracking server must answer `/health`, a database host must take connections, a SQLite file must be one; `create`:
+    whether a SQLite file that is not there yet is as good. Stores of other kinds are left to mlflow.
+    """
+    database = sqlite_path(uri)
+    scheme = urlsplit(uri).scheme.split("+")[0]
+    if database is not None:
+        _check_file(database, uri, create=create)
+    elif is_server(uri):
+        _ask_server(uri, timeout)
+    elif scheme in PORTS:
+        _connect(uri, PORTS[scheme], timeout)
+    elif scheme in ("", "file"):
+        remedy = f"Set {VARIABLE} to a server or to a database such as sqlite:///mlflow.db."
+        raise unreachable(uri, "a plain folder, which MLflow no longer takes as a store", remedy=remedy)
+
+
+def unreachable(uri: str, found: str, *, remedy: str = SET_VARIABLE) -> RegistryError:
+    """The error that names a store without the credentials in its URI."""
+    expected = "an MLflow tracking server or database that answers"
+    return RegistryError.of(
+        "REGISTRY_UNREACHABLE", where=public_uri(uri), expected=expected, found=found, remedy=remedy
+    )
+
+
+def _check_file(path: Path, uri: str, *, create: bool) -> None:
+    if not path.exists():
+        if not create:
+            raise unreachable(uri, "no such file: nothing was trained or registered here")
+        # SQLite would be asked again and again for more than a minute before it gives up.
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
+        if not os.access(folder, os.W_OK):
+            raise unreachable(uri, "a folder that may not be written", remedy=f"Check permissions, or set {VARIABLE}.")
+        return
+    if not os.access(path, os.R_OK):
+        raise unreachable(uri, "a file that may not be read", remedy="Check its permissions.")
+    if not path.is_file():
+        raise unreachable(uri, "something that is not a file")
+    with path.open("rb") as handle:
+        if handle.read(len(SQLITE_HEADER)) not in (b"", SQLITE_HEADER):
+            raise unreachable(uri, "a file that is not a SQLite database")
+
+
+def _ask_server(uri: str, timeout: float) -> None:
+    # No credentials are sent. Any answer below 500 will do: refusals and certificates are mlflow's to speak of.
+    parts = urlsplit(uri)
+    address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}/health"
+    try:
+        with urllib.request.urlopen(address, timeout=timeout):  # noqa: S310  (the scheme is http or https)
+            return
+    except urllib.error.HTTPError as error:
+        if error.code >= 500:
+            raise unreachable(uri, f"HTTP status {error.code}", remedy="Ask whoever runs the server.") from error
+    except urllib.error.URLError as error:
+        if "CERTIFICATE_VERIFY_FAILED" not in str(error.reason):
+            raise unreachable(uri, f"no answer ({error.reason})") from error
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise unreachable(uri, f"no answer within {timeout:g} s ({error})") from error
+
+
+def _connect(uri: str, default_port: int, timeout: float) -> None:
+    try:
+        parts = urlsplit(uri)
+        if parts.hostname is None:
+            return  # a local socket
+        with socket.create_connection((parts.hostname, parts.port or default_port), timeout=timeout):
+            return
+    except (OSError, ValueError) as error:
+        raise unreachable(uri, f"no answer ({error})") from error
+
+
+def find_experiment(client: "MlflowClient", name: str | None, *, default: str) -> str:
+    """Id of the experiment: `name`, else `MLFLOW_EXPERIMENT_NAME`, else `MLFLOW_EXPERIMENT_ID`, else `default`.
+
+    It is made when missing; of a SQLite store, its files then lie in `mlartifacts` beside the database.
+    """
+    name = name or os.environ.get("MLFLOW_EXPERIMENT_NAME")
+    if name is None and os.environ.get("MLFLOW_EXPERIMENT_ID"):
+        return os.environ["MLFLOW_EXPERIMENT_ID"]
+    name = name or default
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    root = artifact_root(client.tracking_uri)
+    return str(client.create_experiment(name, artifact_location=None if root is None else str(root)))
+
+
+def current_user() -> str:
+    """The user of this process; a container may have no name for it."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "unknown"

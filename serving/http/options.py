@@ -5,7 +5,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cellmark.schemas.api.request_findings import printable
+from cellmark.schemas.api.strict_json import printable
 from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.errors import Finding, ParameterError
 

@@ -9,8 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cellmark.schemas.api.request_findings import printable
-from cellmark.schemas.api.strict_json import write_json
+from cellmark.schemas.api.strict_json import printable, write_json
 from cellmark.schemas.error_codes import CODES
 from cellmark.schemas.errors import CellmarkError, Finding, RequestError
 

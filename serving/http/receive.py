@@ -13,7 +13,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from cellmark.schemas.api.request_findings import printable
+from cellmark.schemas.api.strict_json import printable
 from cellmark.schemas.errors import RequestError
 
 from .settings import ServiceSettings

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cellmark.schemas.errors import Finding, RegistryError
-from cellmark.schemas.tracking.first_champion import restore_champion
-from cellmark.schemas.tracking.registry_tags import CHAMPION
+from cellmark.schemas.tracking.registry_tags import CHAMPION, restore_champion
 from cellmark.schemas.tracking.tracking_uri import public_uri
 
 from .model_uri import LATEST, VersionUri

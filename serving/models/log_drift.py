@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cellmark.schemas.drift.drift_report import ORDER, DriftReport
 from cellmark.schemas.drift.drift_words import verdict
 from cellmark.schemas.tracking import registry_tags as tags
-from cellmark.schemas.tracking.experiment import current_user, find_experiment
+from cellmark.schemas.tracking.tracking_uri import current_user, find_experiment
 
 from .model_source import ModelSource
 from .registry import refusals, upload

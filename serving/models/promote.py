@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from cellmark.schemas.errors import Finding, ParameterError
 from cellmark.schemas.tracking import registry_tags as tags
-from cellmark.schemas.tracking.experiment import current_user
+from cellmark.schemas.tracking.tracking_uri import current_user
 
 from .find_version import find_restored, find_version
 from .model_uri import VersionUri

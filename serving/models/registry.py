@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from cellmark.schemas.errors import RegistryError, SetupError
-from cellmark.schemas.tracking.reach_tracking import check_reachable
-from cellmark.schemas.tracking.tracking_uri import public_uri, quiet_mlflow, tracking_uri
+from cellmark.schemas.tracking.tracking_uri import check_reachable, public_uri, quiet_mlflow, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -6,8 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from cellmark.schemas.atomic_output import whole_file
-from cellmark.schemas.calls.called_cells import CalledCells
-from cellmark.schemas.calls.new_populations import NewPopulations
+from cellmark.schemas.calls.new_populations import CalledCells, NewPopulations
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.columns import NEW_POPULATION
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cellmark.schemas.calls.called_cells import CalledCells
+from cellmark.schemas.calls.new_populations import CalledCells
 from cellmark.schemas.cells.cell_source import CellSource, RowChunk
 from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
 from cellmark.schemas.columns import BEST_CELL_TYPE, NOVELTY

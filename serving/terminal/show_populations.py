@@ -8,8 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cellmark.schemas.calls.called_cells import CalledCells
-from cellmark.schemas.calls.new_populations import NewPopulations
+from cellmark.schemas.calls.new_populations import CalledCells, NewPopulations
 
 from .show_markers import Shown, show_markers
 

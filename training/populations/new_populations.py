@@ -8,8 +8,13 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cellmark.schemas.calls.called_cells import CalledCells
-from cellmark.schemas.calls.new_populations import MARKER_COLUMNS, POPULATION_COLUMNS, NewPopulations, table_of
+from cellmark.schemas.calls.new_populations import (
+    MARKER_COLUMNS,
+    POPULATION_COLUMNS,
+    CalledCells,
+    NewPopulations,
+    table_of,
+)
 from cellmark.schemas.columns import NEW_POPULATION
 from cellmark.schemas.errors import Finding
 from cellmark.schemas.normalization import normalize

@@ -1,6 +1,6 @@
 """What is said of unassigned cells that are too few, and of called types that are too small to compare with."""
 
-from cellmark.schemas.calls.called_cells import CalledCells
+from cellmark.schemas.calls.new_populations import CalledCells
 from cellmark.schemas.errors import Finding
 
 MIN_CALLED = 5

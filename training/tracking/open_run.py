@@ -9,9 +9,14 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from cellmark.schemas.errors import CellmarkError, Finding, RegistryError, SetupError
-from cellmark.schemas.tracking.experiment import current_user, find_experiment
-from cellmark.schemas.tracking.reach_tracking import check_reachable
-from cellmark.schemas.tracking.tracking_uri import is_server, public_uri, quiet_mlflow
+from cellmark.schemas.tracking.tracking_uri import (
+    check_reachable,
+    current_user,
+    find_experiment,
+    is_server,
+    public_uri,
+    quiet_mlflow,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

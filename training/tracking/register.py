@@ -13,7 +13,7 @@ from cellmark.schemas.errors import Finding, RegistryError
 from cellmark.schemas.manifest.bundle_files import ANNOTATOR
 from cellmark.schemas.manifest.manifest import Manifest
 from cellmark.schemas.tracking import registry_tags as tags
-from cellmark.schemas.tracking.first_champion import restore_champion
+from cellmark.schemas.tracking.registry_tags import restore_champion
 
 from .open_run import store_refusals
 

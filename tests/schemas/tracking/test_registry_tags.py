@@ -8,7 +8,7 @@ import pytest
 from mlflow import MlflowClient
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.tracking.first_champion import restore_champion
+from cellmark.schemas.tracking.registry_tags import restore_champion
 from cellmark.training.tracking.register import register_bundle, version_tags
 from fixtures.places import ARCHIVES
 
