@@ -69,17 +69,17 @@ def in_words(measure: Measure) -> str:
         case "mitochondrial_share":
             return f"{name} {_points(measure.effect)} within types (median {_medians(measure, '{:.1%}')})"
         case "panel_overlap":
-            return f"{percent(measure.effect)} of the panel's genes not measured"
+            return f"{short_percent(measure.effect)} of the panel's genes not measured"
         case "detection":
             return f"detection rates {100 * measure.effect:.1f} points off on average"
         case "confidence":
-            return f"{percent(measure.effect)} of cells less confident than 95 % of held-out cells of their type"
+            return f"{short_percent(measure.effect)} of cells less confident than 95 % of held-out cells of their type"
         case "novelty":
-            return f"{percent(measure.effect)} of cells more novel than 95 % of held-out cells of their type"
+            return f"{short_percent(measure.effect)} of cells more novel than 95 % of held-out cells of their type"
         case "unassigned":
-            return f"{percent(measure.observed)} unassigned against {percent(measure.expected)} expected"
+            return f"{short_percent(measure.observed)} unassigned against {short_percent(measure.expected)} expected"
         case _:
-            return f"{percent(measure.effect)} of the cells in other types"
+            return f"{short_percent(measure.effect)} of the cells in other types"
 
 
 def size_in_words(name: str, effect: float) -> str:
@@ -88,10 +88,10 @@ def size_in_words(name: str, effect: float) -> str:
         return f"× {effect:.2f}"
     if name == "mitochondrial_share":
         return f"{100 * effect:+.1f} points"
-    return f"{100 * effect:.1f} points" if name == "detection" else percent(effect)
+    return f"{100 * effect:.1f} points" if name == "detection" else short_percent(effect)
 
 
-def percent(share: float | None) -> str:
+def short_percent(share: float | None) -> str:
     """A share in per cent, as exact as it is worth telling."""
     if share is None:
         return ""
@@ -120,7 +120,7 @@ def _medians(measure: Measure, form: str) -> str:
 def _changed_shares(report: DriftReport) -> str:
     largest = sorted(report.cell_types, key=lambda one: -abs(one.share - one.expected_share))[:MOST_TYPES]
     return ", ".join(
-        f"{one.cell_type} {percent(one.share)} against {percent(one.expected_share)}"
+        f"{one.cell_type} {short_percent(one.share)} against {short_percent(one.expected_share)}"
         for one in largest
         if abs(one.share - one.expected_share) >= 0.01
     )

@@ -6,8 +6,7 @@ from markupsafe import Markup
 
 from ..manifest.manifest_evaluation import CoveragePoint, DepthPoint, FoldResult, MissingPoint, PartialPanelPoint
 from ..manifest.manifest_trust import CalibrationScore, LeftOutType
-from .axes import Frame, floor_of, share_ticks
-from .svg import BLUE, GREY, ORANGE, Svg, clip, width_of
+from .svg import BLUE, GREY, ORANGE, Frame, Svg, clip, floor_of, share_ticks, width_of
 
 WIDTH, HEIGHT = 380, 300
 THIN = ' stroke-width="2"'

@@ -5,8 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from .facts import ReportFacts
-from .words import count, listed, percent
+from .facts import ReportFacts, count, listed, percent
 
 FEW_CELLS = 50
 FEW_TESTED = 20

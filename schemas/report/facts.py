@@ -1,4 +1,4 @@
-"""What a report is made of: the files of one bundle, and what only a finished bundle knows of itself."""
+"""What a report is made of: a bundle's files, what only a finished bundle knows, and how its numbers are written."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ import pandas as pd
 from ..bundle import Bundle, read_optional_table
 from ..manifest.bundle_files import CELL_MAP, REFERENCE_PROFILE, TRAINING_SUMMARY, content_error
 from ..manifest.manifest import Manifest
+from ..manifest.manifest_evaluation import Estimate
 from ..manifest.training_summary import TrainingSummary
 from ..reference_profile import ReferenceProfile, read_profile
 
@@ -68,3 +69,36 @@ def read_summary(bundle: Bundle) -> TrainingSummary | None:
         return TrainingSummary.model_validate_json(bundle.path(TRAINING_SUMMARY).read_bytes())
     except ValueError as error:
         raise content_error(TRAINING_SUMMARY, "a summary of the training data", str(error).splitlines()[0]) from error
+
+
+NOT_MEASURED = "not measured"
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """A share in per cent; `not measured` without one."""
+    return NOT_MEASURED if share is None else f"{100 * share:.{digits}f} %"
+
+
+def score(value: float | None) -> str:
+    """Three decimals; `not measured` without a value."""
+    return NOT_MEASURED if value is None else f"{value:.3f}"
+
+
+def interval(estimate: Estimate | None) -> str:
+    """The 95 % interval in words, empty without one."""
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return ""
+    how = "of" if estimate.value == 1 else "bootstrap over"
+    over = f", {how} {estimate.over}" if estimate.over else ""
+    return f"95 % interval {estimate.low:.3f} to {estimate.high:.3f}{over}"
+
+
+def count(value: int, one: str, many: str | None = None) -> str:
+    """`1 donor`, `1,204 donors`."""
+    return f"{value:,} {one if value == 1 else many or one + 's'}"
+
+
+def listed(names: list[str], most: int = 8) -> str:
+    """Names with commas; how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -3,8 +3,7 @@
 from typing import Any
 
 from .evidence import TypeEvidence, best_scores, resting_on_few
-from .facts import ReportFacts
-from .words import count, interval, listed, percent, score
+from .facts import ReportFacts, count, interval, listed, percent, score
 
 
 def _tile(title: str, value: str | None, detail: str, source: str) -> dict[str, Any]:

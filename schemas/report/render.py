@@ -1,15 +1,25 @@
-"""`report.html` from a bundle's facts: one file, nothing loaded, the same bytes for the same facts."""
+"""The texts for people from a bundle's facts: `report.html`, `MODEL_CARD.md`, and the page of a drift report.
+
+A page is one file and loads nothing; the same facts give the same bytes.
+"""
 
 import base64
 import hashlib
+import json
+import re
 from functools import cache
 from importlib.resources import files
 
 import jinja2
 from markupsafe import Markup
 
-from .facts import ReportFacts
-from .view import make_view
+from ..drift.drift_report import DriftReport
+from ..drift.drift_words import NAMES, donors_in_words, in_words, short_percent, size_in_words, verdict
+from .evidence import best_scores, evidence_of
+from .facts import ReportFacts, percent, score
+from .headline import tiles, warnings
+from .sections import trust_facts
+from .view import commands, lede, make_view, score_rows
 
 TEMPLATES = files("cellmark.schemas.report") / "templates"
 
@@ -45,3 +55,73 @@ def render_report(facts: ReportFacts) -> str:
             script_digest=Markup(f"sha256-{digest}"),  # noqa: S704
         )
     )
+
+
+SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$!])")
+
+
+def render_model_card(facts: ReportFacts) -> str:
+    """The card, Markdown with tables."""
+    types = evidence_of(facts)
+    words, _, scores = best_scores(facts)
+    results = [(name, scores[name]) for name in ("accuracy", "macro_f1") if scores.get(name) is not None]
+    text = (
+        environment(html=False)
+        .get_template("MODEL_CARD.md")
+        .render(
+            facts=facts,
+            manifest=facts.manifest,
+            identity=facts.identity,
+            types=types,
+            lede=lede(facts),
+            tiles=tiles(facts),
+            warnings=warnings(facts, types),
+            commands=_safe_commands(facts),
+            results=results,
+            results_on=words,
+            md=markdown,
+            quoted=quoted,
+            scores=score_rows(facts, types)["rows"],
+            trust=trust_facts(facts),
+            percent=percent,
+            score=score,
+        )
+    )
+    return text.rstrip() + "\n"
+
+
+def markdown(text: object) -> str:
+    """Others' text in a line of Markdown: nothing of it is markup, and it stays in its line."""
+    return SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
+
+
+def quoted(text: object) -> str:
+    """A YAML scalar: JSON's strings are such."""
+    return json.dumps(str(text), ensure_ascii=False)
+
+
+def _safe_commands(facts: ReportFacts) -> dict[str, str]:
+    """A name with a line break or back-ticks must not end the block of code."""
+    return {key: text.replace("```", "'''") for key, text in commands(facts).items()}
+
+
+def render_drift(report: DriftReport) -> str:
+    """The page. All values are escaped: names of types, genes and files are others' text."""
+    page = (
+        environment(html=True)
+        .get_template("drift.html")
+        .render(
+            report=report,
+            verdict=verdict(report),
+            words=in_words,
+            names=NAMES,
+            limits=report.limits,
+            has_donors=any(limits.donors is not None for limits in report.limits.values()),
+            donors=donors_in_words,
+            size=size_in_words,
+            percent=short_percent,
+            style=Markup(read_template("drift.css")),  # noqa: S704  # our own file
+        )
+    )
+    # No line ends between a number and its sign.
+    return page.replace(" %", "\u00a0%").replace("× ", "×\u00a0")

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from .axes import Frame, log_ticks, plain_ticks
-from .svg import BLUE, GREY, Svg, clip, clip_all, n, ramp, width_of
+from .svg import BLUE, GREY, Frame, Svg, clip, clip_all, log_ticks, n, plain_ticks, ramp, width_of
 
 LONGEST = 24
 

@@ -7,13 +7,10 @@ from ..manifest.manifest_evaluation import Estimate
 from . import curves, tables
 from .cell_map import CONFIDENCES, is_unassigned, legend, map_panels
 from .evidence import TypeEvidence, evidence_of
-from .facts import ReportFacts
+from .facts import ReportFacts, count, interval, listed, percent, score
 from .headline import tiles, warnings
-from .reference import reference_view
+from .sections import reference_view, trust_facts, type_panels
 from .svg import COLOURS
-from .trust_facts import trust_facts
-from .type_panels import type_panels
-from .words import count, interval, listed, percent, score
 
 MOST_GENES = 96
 PER_TYPE = 4

@@ -10,8 +10,7 @@ from cellmark.schemas.manifest import bundle_files as files
 from cellmark.schemas.manifest.bundle_files import MODEL_CARD, REPORT, draft_manifest, write_manifest
 from cellmark.schemas.manifest.manifest import Manifest
 from cellmark.schemas.report.facts import ReportFacts
-from cellmark.schemas.report.model_card import render_model_card
-from cellmark.schemas.report.render import render_report
+from cellmark.schemas.report.render import render_model_card, render_report
 
 from .bundle_parts import BundleParts
 

@@ -23,7 +23,7 @@ from cellmark.schemas.reference_profile import (
     ReferenceProfile,
     describe_cells,
 )
-from cellmark.schemas.report.drift_page import render_drift
+from cellmark.schemas.report.render import render_drift
 from fixtures.places import ROOT
 
 DEPTH = {"T cell": 2000.0, "B cell": 3000.0, "Monocyte": 6000.0}

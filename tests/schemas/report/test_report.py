@@ -26,8 +26,7 @@ from cellmark.schemas.manifest.training_summary import summarize_training
 from cellmark.schemas.report.evidence import evidence_of
 from cellmark.schemas.report.facts import read_facts
 from cellmark.schemas.report.headline import tiles, warnings
-from cellmark.schemas.report.model_card import render_model_card
-from cellmark.schemas.report.render import render_report
+from cellmark.schemas.report.render import render_model_card, render_report
 from cellmark.schemas.report.svg import clip_all
 from fixtures import full_report as made
 from fixtures.places import ARCHIVES

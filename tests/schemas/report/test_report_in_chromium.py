@@ -14,8 +14,7 @@ import pytest
 from cellmark.schemas.drift.compare_cells import compare_cells
 from cellmark.schemas.drift.drift_report import PanelFacts
 from cellmark.schemas.reference_profile import BEST, UNASSIGNED_CELL
-from cellmark.schemas.report.drift_page import render_drift
-from cellmark.schemas.report.render import render_report
+from cellmark.schemas.report.render import render_drift, render_report
 from fixtures import full_report as made
 
 if TYPE_CHECKING:
