@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..terminal.load_commands import EntryPointCommands
+from .cli import EntryPointCommands
 from .options import Force, Model
 
 

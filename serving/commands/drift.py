@@ -78,7 +78,7 @@ def drift(
     from cellmark.schemas.cells.read import require_input
     from cellmark.schemas.drift.drift_words import plain_report
     from cellmark.schemas.reference_profile import read_profile
-    from cellmark.schemas.report.drift_page import render_drift
+    from cellmark.schemas.report.render import render_drift
 
     from ..files.drift import drift_of_calls, drift_of_file
     from ..files.drift_in_pipelines import check_experiment, check_fail_on, fails
@@ -88,8 +88,7 @@ def drift(
     from ..outputs.write_calls import check_format, check_not_input
     from ..reader.read_calls import holds_calls
     from ..reader.reader_server import start_reader
-    from ..terminal.progress import waiting
-    from ..terminal.show_drift import show_drift
+    from ..terminal.show import show_drift, waiting
     from .load_annotator import load_annotator
 
     check_fail_on(fail_on)

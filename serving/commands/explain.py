@@ -47,8 +47,7 @@ def explain(
     from ..files.open_checked import open_checked
     from ..outputs.write_calls import TABLES, check_not_input, check_output, write_table
     from ..scoring.attribute import Question
-    from ..terminal.progress import cell_progress
-    from ..terminal.show import show_frame, show_notes
+    from ..terminal.show import cell_progress, show_frame, show_notes
     from .load_annotator import load_annotator
 
     check_output(out, force=force, formats=TABLES)

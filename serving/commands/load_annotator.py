@@ -3,7 +3,7 @@
 from ..annotator import Annotator
 from ..reader.reader_server import start_reader
 from ..scoring.call_options import Floors
-from ..terminal.progress import waiting
+from ..terminal.show import waiting
 from .options import device_of
 
 

@@ -115,9 +115,8 @@ def novel(
     from ..outputs.write_populations import write_population_cells, write_populations
     from ..scoring.called_cells import gather_called_cells
     from ..scoring.training_steps import load_training_step
-    from ..terminal.progress import cell_progress, waiting
-    from ..terminal.show import show_notes
-    from ..terminal.show_populations import show_populations
+    from ..terminal.show import cell_progress, show_notes, waiting
+    from ..terminal.show_markers import show_populations
     from .load_annotator import load_annotator
 
     search = load_training_step("new_populations")(

@@ -24,8 +24,7 @@ def list_(as_json: Json = False) -> None:
     Example: `cellmark models list`
     """
     from ..models.list_models import list_models
-    from ..terminal.progress import waiting
-    from ..terminal.show import show_notes
+    from ..terminal.show import show_notes, waiting
     from ..terminal.show_models import print_json, print_models
 
     notes: list[Finding] = []
@@ -56,8 +55,7 @@ def show(
 
     from ..models.list_models import show_model
     from ..models.model_source import open_model
-    from ..terminal.progress import waiting
-    from ..terminal.show import show_notes
+    from ..terminal.show import show_notes, waiting
     from ..terminal.show_models import print_bundle, print_json, print_model
 
     if model.startswith(("models:/", "runs:/")) or Path(model).is_dir():
@@ -105,8 +103,7 @@ def promote(
     from dataclasses import asdict
 
     from ..models.promote import promote as move
-    from ..terminal.progress import waiting
-    from ..terminal.show import show_notes
+    from ..terminal.show import show_notes, waiting
     from ..terminal.show_models import print_json, print_promotion
 
     notes: list[Finding] = []

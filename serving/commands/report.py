@@ -26,8 +26,7 @@ def report(
     """
     from cellmark.schemas.atomic_output import refuse_existing, whole_file
     from cellmark.schemas.report.facts import read_facts
-    from cellmark.schemas.report.model_card import render_model_card
-    from cellmark.schemas.report.render import render_report
+    from cellmark.schemas.report.render import render_model_card, render_report
 
     from ..models.model_source import open_model
     from ..outputs.write_calls import check_format

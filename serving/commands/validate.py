@@ -73,8 +73,7 @@ def validate(
     import json
 
     from ..reader.reader_server import start_reader
-    from ..terminal.progress import waiting
-    from ..terminal.show import show_findings
+    from ..terminal.show import show_findings, waiting
 
     of_models = {
         "--model": model,

@@ -12,7 +12,7 @@ from ..annotator import Annotator
 from ..outputs.write_calls import check_not_input, check_output, write_calls
 from ..scoring.call_options import PLAIN_CALLS, CallOptions
 from ..scoring.quality import QualityWatch
-from ..terminal.progress import cell_progress, waiting
+from ..terminal.show import cell_progress, waiting
 from .open_checked import open_checked
 
 

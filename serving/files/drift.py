@@ -20,7 +20,7 @@ from cellmark.schemas.reference_profile import BEST, UNASSIGNED_CELL, read_profi
 from ..annotator import Annotator
 from ..models.model_source import ModelSource
 from ..reader.read_calls import read_calls
-from ..terminal.progress import cell_progress
+from ..terminal.show import cell_progress
 from .open_checked import open_checked
 
 

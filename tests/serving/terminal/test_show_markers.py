@@ -4,8 +4,7 @@ import pandas as pd
 import pytest
 
 from cellmark.schemas.manifest.marker_table import marker_table
-from cellmark.serving.terminal.show_markers import COLUMNS, show_markers
-from cellmark.serving.terminal.show_populations import MARKERS
+from cellmark.serving.terminal.show_markers import COLUMNS, MARKERS, show_markers
 
 
 def two_types() -> pd.DataFrame:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import typer
 
+from cellmark.serving.commands.cli import load_command
 from cellmark.serving.scoring.training_steps import TRAINING_NEEDS, missing_training
-from cellmark.serving.terminal.load_commands import load_command
 from fixtures.places import ARCHIVES
 
 ARCHIVE = ARCHIVES / "v1"
