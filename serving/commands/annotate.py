@@ -105,12 +105,11 @@ def annotate(
     from cellmark.schemas.errors import Finding, ParameterError
     from cellmark.schemas.quality.data_docs import refuse_used
 
-    from ..files.annotate_file import annotate_file
+    from ..files.annotate_file import annotate_file, load_annotator
     from ..files.batch import annotate_batch
     from ..outputs.write_calls import FORMATS, check_output
     from ..scoring.computed_clusters import ComputedClusters
     from ..terminal.show import show_calls, show_notes
-    from .load_annotator import load_annotator
 
     target = Path(out)
     is_folder = os.path.isdir(out) or out.endswith(("/", os.sep))

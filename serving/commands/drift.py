@@ -80,8 +80,8 @@ def drift(
     from cellmark.schemas.reference_profile import read_profile
     from cellmark.schemas.report.render import render_drift
 
-    from ..files.drift import drift_of_calls, drift_of_file
-    from ..files.drift_in_pipelines import check_experiment, check_fail_on, fails
+    from ..files.annotate_file import load_annotator
+    from ..files.drift import check_experiment, drift_of_calls, drift_of_file, fails
     from ..models.log_drift import log_drift
     from ..models.model_source import open_model
     from ..models.registry import open_registry
@@ -89,9 +89,7 @@ def drift(
     from ..reader.read_calls import holds_calls
     from ..reader.reader_server import start_reader
     from ..terminal.show import show_drift, waiting
-    from .load_annotator import load_annotator
 
-    check_fail_on(fail_on)
     check_experiment(experiment, log_to_mlflow=log_to_mlflow)
     require_input(data)
     if out is not None:

@@ -44,11 +44,10 @@ def explain(
     from cellmark.schemas.cells.read import require_input
     from cellmark.schemas.columns import UNS_KEY
 
-    from ..files.open_checked import open_checked
+    from ..files.annotate_file import load_annotator, open_checked
     from ..outputs.write_calls import TABLES, check_not_input, check_output, write_table
     from ..scoring.attribute import Question
     from ..terminal.show import cell_progress, show_frame, show_notes
-    from .load_annotator import load_annotator
 
     check_output(out, force=force, formats=TABLES)
     check_not_input(out, [data])

@@ -110,14 +110,13 @@ def novel(
     from cellmark.schemas.atomic_output import refuse_existing
     from cellmark.schemas.cells.read import require_input
 
-    from ..files.open_checked import open_checked
+    from ..files.annotate_file import load_annotator, open_checked
     from ..outputs.write_calls import TABLES, check_format, check_not_input, check_output
     from ..outputs.write_populations import write_population_cells, write_populations
     from ..scoring.called_cells import gather_called_cells
     from ..scoring.training_steps import load_training_step
     from ..terminal.show import cell_progress, show_notes, waiting
     from ..terminal.show_markers import show_populations
-    from .load_annotator import load_annotator
 
     search = load_training_step("new_populations")(
         min_cells=min_cells,

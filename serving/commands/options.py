@@ -108,14 +108,3 @@ def takes_groups(command: Callable[..., None]) -> Callable[..., None]:
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
-
-
-def device_of(name: str) -> Literal["cpu", "cuda"]:
-    """The device of that name. Raises `ParameterError` for another name."""
-    from cellmark.schemas.errors import ParameterError
-
-    if name == "cpu":
-        return "cpu"
-    if name == "cuda":
-        return "cuda"
-    raise ParameterError.not_a_choice("device", choices="cpu or cuda", found=repr(name))

@@ -42,9 +42,8 @@ def serve(
     from ..http.listen import free_address
     from ..http.served_model import load_annotator
     from ..http.settings import ServiceSettings
-    from .options import device_of
 
-    wanted = replace(ServiceSettings.from_environment(), model=model, device=device_of(device), workers=workers)
+    wanted = replace(ServiceSettings.from_environment(), model=model, device=device, workers=workers)
     address = free_address(host, port)
     annotator = load_annotator(wanted)
     source = annotator.source

@@ -1,19 +1,65 @@
-"""One file of cells in, one file of calls out."""
+"""One file of cells in, one file of calls out; and the start that other commands on one file share."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 
 from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
+from cellmark.schemas.checks.checked_cells import CheckedCells
 from cellmark.schemas.quality.data_docs import refuse_used
 from cellmark.schemas.quality.quality_report import QualityReport
 
 from ..annotator import Annotator
 from ..outputs.write_calls import check_not_input, check_output, write_calls
-from ..scoring.call_options import PLAIN_CALLS, CallOptions
+from ..reader.open_apart import open_source
+from ..reader.reader_server import start_reader
+from ..scoring.call_options import PLAIN_CALLS, CallOptions, Floors
 from ..scoring.quality import QualityWatch
+from ..scoring.session import Device
 from ..terminal.show import cell_progress, waiting
-from .open_checked import open_checked
+
+
+@contextmanager
+def open_checked(
+    annotator: Annotator,
+    path: Path,
+    reading: ReadingOptions = AS_IT_IS,
+    *,
+    trusted: bool = False,
+    may_write: bool = False,
+) -> Iterator[CheckedCells]:
+    """The cells of a file, as `Annotator.check` gives them; the file is open within the `with` block.
+
+    `trusted`, `may_write`: see `open_source`. Raises as that and `Annotator.check`.
+    """
+    with open_source(path, reading, trusted=trusted, may_write=may_write) as source:
+        yield annotator.check(source, ReadingOptions(library_size=reading.library_size))
+
+
+def load_annotator(
+    model: str,
+    *,
+    device: Device,
+    trusted: bool,
+    floors: Floors,
+    distilled: bool = False,
+) -> Annotator:
+    """The annotator that a command was asked for. Arguments as of its options; raises as `Annotator.load`.
+
+    Where the input is not `trusted`, the process that is to read it starts first, beside the loading.
+    """
+    if not trusted:
+        start_reader()
+    with waiting(f"Loading {model}"):
+        return Annotator.load(
+            model,
+            device=device,
+            distilled=distilled,
+            min_panel_share=floors.min_panel_share,
+            min_attribution_share=floors.min_attribution_share,
+        )
 
 
 def annotate_file(

@@ -12,8 +12,8 @@ from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
 from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, CONFIDENCE, NOVELTY, UNASSIGNED
 from cellmark.schemas.drift.cells_within_types import expected_detection
 from cellmark.schemas.drift.compare_cells import compare_cells
-from cellmark.schemas.drift.drift_report import DriftReport, PanelFacts
-from cellmark.schemas.errors import InputError
+from cellmark.schemas.drift.drift_report import ORDER, DriftReport, PanelFacts, Severity
+from cellmark.schemas.errors import InputError, ParameterError
 from cellmark.schemas.quality.quality_table import QualityAccumulator, find_mitochondrial
 from cellmark.schemas.reference_profile import BEST, UNASSIGNED_CELL, read_profile
 
@@ -21,7 +21,7 @@ from ..annotator import Annotator
 from ..models.model_source import ModelSource
 from ..reader.read_calls import read_calls
 from ..terminal.show import cell_progress
-from .open_checked import open_checked
+from .annotate_file import open_checked
 
 
 class DriftWatch:
@@ -161,3 +161,24 @@ def _facts(source: ModelSource, path: Path, made_from: str, *, distilled: bool) 
         "bundle_digest": source.bundle.digest,
         **second,
     }
+
+
+def check_experiment(experiment: str | None, *, log_to_mlflow: bool) -> None:
+    """Raise `ParameterError` for an experiment into which nothing would be logged."""
+    if experiment is not None and not log_to_mlflow:
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where="experiment",
+            expected="with --log-to-mlflow",
+            found=repr(experiment),
+            remedy="Add --log-to-mlflow, or omit --experiment.",
+        )
+
+
+def fails(severity: Severity | None, fail_on: str | None) -> bool:
+    """Whether a verdict is at least `fail_on`. One that could not be made, None, fails too: nothing was shown to be as
+    it should.
+    """
+    if fail_on is None:
+        return False
+    return severity is None or ORDER[severity] >= (ORDER["far"] if fail_on == "far" else ORDER["moved"])

@@ -1,4 +1,4 @@
-"""What people see in a terminal: calls, drift, findings, progress. Results go to standard output, remarks to standard error."""
+"""What people see in a terminal. Results go to standard output; notes and progress to standard error."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager

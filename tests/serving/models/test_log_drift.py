@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from mlflow import MlflowClient
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.serving.files.drift_in_pipelines import fails
+from cellmark.serving.files.drift import fails
 
 
 @pytest.fixture
