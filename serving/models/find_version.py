@@ -1,5 +1,6 @@
-"""Finds the version of a registered model that is meant; an error names the versions that exist."""
+"""The ways in which people name a model in MLflow, and the version that is meant; an error names those that exist."""
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,12 +10,48 @@ from cellmark.schemas.errors import Finding, RegistryError
 from cellmark.schemas.tracking.registry_tags import CHAMPION, restore_champion
 from cellmark.schemas.tracking.tracking_uri import public_uri
 
-from .model_uri import LATEST, VersionUri
 from .registry import ask, refusals
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
+
+
+LATEST = "latest"
+FORMS = "models:/NAME@ALIAS, models:/NAME/VERSION, models:/NAME/latest or runs:/RUN_ID/PATH"
+
+
+@dataclass(frozen=True)
+class VersionUri:
+    """`models:/...`: exactly one of `alias` and `version` is set; `version` is a number or `latest`."""
+
+    name: str
+    alias: str | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True)
+class RunUri:
+    """`runs:/...`: a folder among the artifacts of a run."""
+
+    run_id: str
+    path: str
+
+
+def parse_model_uri(uri: str) -> VersionUri | RunUri:
+    """Parse a URI. Raises `RegistryError` (`MODEL_UNKNOWN`) when it has another form."""
+    if found := re.fullmatch(r"models:/([^/@]+)@([\w-]+)", uri):
+        return VersionUri(found[1], alias=found[2])
+    if found := re.fullmatch(rf"models:/([^/@]+)/(\d+|{LATEST})", uri):
+        return VersionUri(found[1], version=found[2])
+    if found := re.fullmatch(r"runs:/([\w-]+)/(.+)", uri):
+        parts = found[2].strip("/").split("/")
+        if not {"", ".", ".."} & set(parts):
+            return RunUri(found[1], "/".join(parts))
+    bare = re.fullmatch(r"models:/([^/@]+)/?", uri)
+    remedy = f"Say which version, such as models:/{bare[1]}@champion." if bare else "Write it in one of these forms."
+    raise RegistryError.of("MODEL_UNKNOWN", where="model", expected=FORMS, found=repr(uri), remedy=remedy)
+
 
 MOST_LISTED = 20
 PAGE = 1000

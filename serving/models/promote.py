@@ -9,8 +9,7 @@ from cellmark.schemas.errors import Finding, ParameterError
 from cellmark.schemas.tracking import registry_tags as tags
 from cellmark.schemas.tracking.tracking_uri import current_user
 
-from .find_version import find_restored, find_version
-from .model_uri import VersionUri
+from .find_version import VersionUri, find_restored, find_version
 from .registry import open_registry, refusals
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from cellmark.schemas.errors import RegistryError
-from cellmark.serving.models.model_uri import RunUri, VersionUri, parse_model_uri
+from cellmark.serving.models.find_version import RunUri, VersionUri, parse_model_uri
 
 
 @pytest.mark.parametrize(
