@@ -112,7 +112,7 @@ def novel(
 
     from ..files.annotate_file import load_annotator, open_checked
     from ..outputs.write_calls import TABLES, check_format, check_not_input, check_output
-    from ..outputs.write_populations import write_population_cells, write_populations
+    from ..outputs.write_markers import write_population_cells, write_populations
     from ..scoring.called_cells import gather_called_cells
     from ..scoring.training_steps import load_training_step
     from ..terminal.show import cell_progress, show_notes, waiting

@@ -1,5 +1,6 @@
-"""The marker table written into a copy of an `.h5ad`, where scanpy's plots look for it."""
+"""Markers on disk: a model's in a copy of an `.h5ad`, where scanpy looks for them; new populations' as a table."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,14 +8,15 @@ import h5py
 import pandas as pd
 
 from cellmark.schemas.atomic_output import whole_file
+from cellmark.schemas.calls.new_populations import CalledCells, NewPopulations
 from cellmark.schemas.calls.scanpy_layout import KEY, rows_for, to_rank_genes_groups
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.read import require_input
+from cellmark.schemas.columns import NEW_POPULATION
 from cellmark.schemas.errors import ReadError
 
-from .copy_file import copy_file
-from .remote_cells import RemoteCells
-from .reserve_space import reserve_space
+from .copy_file import RemoteCells, copy_file, reserve_space
+from .write_calls import write_calls
 
 BYTES_PER_VALUE = 64
 """Room for a gene's name and five numbers of one cell type."""
@@ -76,3 +78,28 @@ def _put(path: Path, key: str, layout: dict[str, Any]) -> None:
         if key in file["uns"]:
             del file["uns"][key]
         write_elem(file["uns"], key, layout)
+
+
+def write_populations(found: NewPopulations, out: Path, *, top: int, force: bool) -> None:
+    """All markers as a `.csv` or `.parquet`; or as `.json` the populations with their first `top` markers."""
+    with whole_file(out, force=force) as draft:
+        if out.suffix == ".json":
+            text = json.dumps(found.to_dict(top=top), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+            draft.write_text(text, encoding="utf-8", newline="\n")
+        elif out.suffix == ".parquet":
+            found.markers.to_parquet(draft, index=False)
+        else:
+            found.markers.to_csv(draft, index=False)
+
+
+def write_population_cells(
+    found: NewPopulations, called: CalledCells, out: Path, *, source: CellSource, origin: Path, force: bool
+) -> None:
+    """The calls of every cell, and its population, as `annotate` writes calls (see `write_calls`)."""
+    frame = called.calls.copy()
+    names = list(found.populations["population"])
+    frame[NEW_POPULATION] = pd.Categorical(
+        found.cells.reindex(frame.index), categories=names
+    ).remove_unused_categories()
+    frame.attrs = called.calls.attrs
+    write_calls(frame, out, source=source, origin=origin, force=force)

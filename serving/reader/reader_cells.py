@@ -14,7 +14,7 @@ from cellmark.schemas.cells.anndata_facts import MOST_EMBEDDINGS, MOST_KEYS, Ann
 from cellmark.schemas.cells.cell_source import OtherMatrix, RowChunk
 from cellmark.schemas.cells.stored_matrix import slice_rows
 
-from ..outputs.remote_cells import RemoteCells
+from ..outputs.copy_file import RemoteCells
 from .reader_messages import BrokenMessageError, Message, is_count, pack_frame, unpack_findings, unpack_frame
 from .reader_process import Reader
 

@@ -24,7 +24,7 @@ from cellmark.schemas.columns import UNS_KEY
 from cellmark.schemas.errors import OutputError
 from cellmark.serving.annotator import Annotator
 from cellmark.serving.files.annotate_file import annotate_file
-from cellmark.serving.outputs.reserve_space import reserve_space
+from cellmark.serving.outputs.copy_file import reserve_space
 from cellmark.serving.scoring.call_options import CallOptions
 
 REQUIRED_COLUMNS = [
