@@ -23,8 +23,7 @@ from cellmark.schemas.errors import InputError
 
 from .annotator import Annotator
 from .http import answers
-from .http.checked_answers import checked
-from .http.landing import landing_page
+from .http.answers import checked
 from .http.openapi import openapi_document
 from .http.options import (
     AnnotateOptions,
@@ -36,12 +35,11 @@ from .http.options import (
     ValidateOptions,
     parse_options,
 )
+from .http.pages import REPORT_HEADERS, landing_page, read_report
 from .http.problems import EXCEPTION_HANDLERS
-from .http.receive import Body, receive
-from .http.report import REPORT_HEADERS, read_report
+from .http.receive import Body, open_body, receive
 from .http.served_model import ServedModel
 from .http.settings import ServiceSettings
-from .http.uploads import open_body
 from .scoring.attribute import Question
 
 Options = TypeVar("Options", bound=InputOptions)

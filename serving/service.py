@@ -10,10 +10,9 @@ import bentoml
 from cellmark.schemas.errors import CellmarkError
 
 from .app import make_app
-from .http.problems import ProblemMiddleware
+from .http.problems import ProblemMiddleware, leave_requests_untimed
 from .http.served_model import ServedModel
 from .http.settings import ServiceSettings
-from .http.untimed_requests import leave_requests_untimed
 from .reader.reader_server import reader_server, start_reader
 
 LONGEST_REQUEST = 24 * 3600

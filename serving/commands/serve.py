@@ -39,9 +39,9 @@ def serve(
     import sys
     from dataclasses import replace
 
-    from ..http.listen import free_address
     from ..http.served_model import load_annotator
     from ..http.settings import ServiceSettings
+    from ..http.start_server import free_address
 
     wanted = replace(ServiceSettings.from_environment(), model=model, device=device, workers=workers)
     address = free_address(host, port)

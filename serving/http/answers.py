@@ -1,10 +1,12 @@
 """What each route answers: cells in, JSON bytes out. Rows are encoded in blocks, so that memory holds little twice."""
 
+import os
 from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from typing import Any
 
 import pandas as pd
+from pydantic import BaseModel
 
 from cellmark.schemas.api.request_cells import RequestCells
 from cellmark.schemas.api.strict_json import write_json
@@ -24,6 +26,18 @@ from ..scoring.label_sets import set_lists
 from ..scoring.markers import select_markers
 from ..scoring.score import in_order
 from .problems import without_path
+
+DEBUG = "CELLMARK_DEBUG"
+
+
+def checked(model: type[BaseModel], answer: bytes) -> bytes:
+    """The same JSON. Where the environment sets `CELLMARK_DEBUG`, raises pydantic's `ValidationError` for an answer
+    that is not as `/openapi.json` says, which the service answers with `INTERNAL_ERROR`.
+    """
+    if os.environ.get(DEBUG, ""):
+        model.model_validate_json(answer, strict=True)
+    return answer
+
 
 MOST_MISSING = 50
 """Names of genes that were not measured which an answer gives; their number is always given."""

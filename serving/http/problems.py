@@ -1,4 +1,4 @@
-"""Refusals as RFC 9457 `application/problem+json`, also those of the server around our routes."""
+"""Refusals as RFC 9457 `application/problem+json`, also those of the server around our routes, without time limit."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -175,3 +175,25 @@ def without_path(findings: Iterable[Finding], prefix: str) -> tuple[Finding, ...
         )
         for finding in findings
     )
+
+
+class UntimedRequests:
+    """Stands in for BentoML's `TimeoutMiddleware`: passes everything on.
+
+    BentoML's timer is never cancelled (1.4.40), and holds about 5 kB of every request for as long as the longest may
+    take: for a limit of a day, gigabytes on a busy service. It cannot be switched off by a setting. How long to wait is
+    the client's to say, and the reading of files has limits of its own.
+    """
+
+    def __init__(self, app: ASGIApp, timeout: float) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
+
+
+def leave_requests_untimed() -> None:
+    """Put `UntimedRequests` in the limit's place, for services that are started in this process from now on."""
+    from bentoml._internal.server.http import traffic
+
+    traffic.TimeoutMiddleware = UntimedRequests
