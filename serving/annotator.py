@@ -86,7 +86,7 @@ class Annotator:
 
     def check(
         self,
-        cells: "AnnData | CellSource",
+        cells: "AnnData | pd.DataFrame | CellSource",
         reading: ReadingOptions = AS_IT_IS,
         *,
         floors: Floors = NO_FLOORS,
@@ -99,7 +99,7 @@ class Annotator:
 
     def annotate(
         self,
-        cells: "AnnData | CellSource",
+        cells: "AnnData | pd.DataFrame | CellSource",
         *,
         layer: str | None = None,
         library_size: str | np.ndarray | pd.Series | None = None,
@@ -124,7 +124,7 @@ class Annotator:
         Parameters
         ----------
         cells
-            Raw counts, never changed.
+            Raw counts, never changed: an AnnData, or a data frame of cells x genes.
         layer
             Where the counts are, by default `X`; `raw` for `adata.raw`.
         library_size
@@ -148,7 +148,8 @@ class Annotator:
         options = CallOptions(probabilities=probabilities, label_set_error=label_set_error, over=over)
         self.rules(label_set_error)
         if copy_to is not None:
-            check_same_cells(cells.obs.index.astype(str), copy_to.obs_names)
+            table = cells if isinstance(cells, pd.DataFrame) else cells.obs
+            check_same_cells(table.index.astype(str), copy_to.obs_names)
         checked = self.check(
             cells, ReadingOptions(layer=layer, library_size=library_size, recover_counts=recover_counts)
         )
@@ -195,7 +196,7 @@ class Annotator:
 
     def explain(
         self,
-        cells: "AnnData | CellSource",
+        cells: "AnnData | pd.DataFrame | CellSource",
         target: str | None = None,
         against: str | None = None,
         top: int = DEFAULT_TOP,
@@ -240,7 +241,7 @@ class Annotator:
 
     def called_cells(
         self,
-        cells: "AnnData | CellSource",
+        cells: "AnnData | pd.DataFrame | CellSource",
         *,
         layer: str | None = None,
         library_size: str | np.ndarray | pd.Series | None = None,

@@ -37,7 +37,7 @@ def transposed_findings(source: CellSource, panel: GenePanel | None = None) -> t
             expected="cells as rows and genes as columns",
             found=f"genes as rows: {len(ids)} x {len(names)}"
             + (f", {len(genes)} of the model's genes among the cell ids" if len(genes) else ""),
-            remedy="Transpose it: adata = adata.T.",
+            remedy="Transpose it: adata = adata.T, or frame = frame.T for a data frame.",
             examples=tuple(map(str, examples[:5])),
         ),
     )

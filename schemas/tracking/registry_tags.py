@@ -13,6 +13,8 @@ CHALLENGER = "challenger"
 
 BUNDLE_FOLDER = "bundle"
 """Subfolder of a version's artifacts that is the bundle."""
+TENSOR_FOLDER = "tensor"
+"""Subfolder that is a model of its own, which takes tensors and needs no cellmark."""
 
 # Tags of a version, written when it is registered.
 BUNDLE_DIGEST = "bundle_digest"

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
 
@@ -9,10 +11,15 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def as_source(cells: "AnnData | CellSource", reading: ReadingOptions = AS_IT_IS) -> CellSource:
-    """A cell source of an AnnData; a source is returned as it is, or with its counts recovered."""
+def as_source(cells: "AnnData | pd.DataFrame | CellSource", reading: ReadingOptions = AS_IT_IS) -> CellSource:
+    """A cell source of an AnnData or a data frame; a source is returned as it is, or with its counts recovered."""
     if isinstance(cells, CellSource):
         source = cells
+    elif isinstance(cells, pd.DataFrame):
+        from cellmark.schemas.cells.read_frame import cells_from_frame
+
+        column = reading.library_size if isinstance(reading.library_size, str) else None
+        source = cells_from_frame(cells, layer=reading.layer, library_size=column)
     else:
         from cellmark.schemas.cells.read_anndata import cells_from_anndata
 

@@ -9,6 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cellmark.schemas.bundle import Bundle
+from cellmark.schemas.columns import (
+    BEST_CELL_TYPE,
+    CALL_COLUMNS,
+    CELL_TYPE,
+    COARSE_CELL_TYPE,
+    COARSE_COLUMNS,
+    LABEL_SET,
+    SECOND_CELL_TYPE,
+)
 from cellmark.schemas.errors import Finding, RegistryError
 from cellmark.schemas.manifest.bundle_files import ANNOTATOR
 from cellmark.schemas.manifest.manifest import Manifest
@@ -24,6 +33,25 @@ if TYPE_CHECKING:
 
 MODEL_FOLDER = "model"
 """Where in a run's artifacts the model lies."""
+LOADER_MODULE = "cellmark_loader"
+LOADER = '''"""Loads this model with the package cellmark, which checks the cells before the model sees them."""
+
+
+def _load_pyfunc(path):
+    try:
+        from cellmark.serving.pyfunc import load_model
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("cellmark"):
+            raise
+        raise ModuleNotFoundError(
+            "this model checks its input with the package cellmark, which is not installed here, or is older than the "
+            "model. Install it: pip install 'cellmark[cpu]'. Without cellmark, load the tensor form, which checks "
+            "nothing: the same address followed by /tensor, such as models:/NAME@ALIAS/tensor.",
+            name=error.name,
+        ) from None
+    return load_model(path)
+'''
+"""Where MLflow finds `_load_pyfunc`: text beside the bundle, so that a machine without cellmark gets a plain answer."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +73,11 @@ class RegisteredVersion:
 
 
 def register_bundle(bundle: Bundle, *, name: str, run_id: str, client: "MlflowClient") -> RegisteredVersion:
-    """Log a bundle to a run as a model of `mlflow.onnx` (with its pyfunc flavor) and register that as a version.
+    """Log a bundle to a run as a model of MLflow (see `write_model`) and register that as a version.
 
-    `model.onnx` is the bundle's annotator, byte by byte; the bundle itself lies in the subfolder `bundle/`. The version
-    carries digests and headline measures as tags and becomes `challenger`; the first of its name also becomes
-    `champion`. Raises `RegistryError` (`REGISTRY_REFUSED`) when something did not arrive; what was registered by then
-    is taken back. The run's artifacts stay.
+    The version carries digests and headline measures as tags and becomes `challenger`; the first of its name also
+    becomes `champion`. Raises `RegistryError` (`REGISTRY_REFUSED`) when something did not arrive; what was registered
+    by then is taken back. The run's artifacts stay.
     """
     with tempfile.TemporaryDirectory(prefix="cellmark-model-") as scratch:
         folder = write_model(bundle, Path(scratch) / MODEL_FOLDER, run_id=run_id)
@@ -80,27 +107,72 @@ def register_bundle(bundle: Bundle, *, name: str, run_id: str, client: "MlflowCl
 
 
 def write_model(bundle: Bundle, folder: Path, *, run_id: str | None = None) -> Path:
-    """The model's folder as `mlflow.onnx` lays it out, with the bundle in it. `folder` must not exist."""
+    """The model's folder as MLflow lays it out. `folder` must not exist.
+
+    Its pyfunc flavor checks cells as cellmark's other doors do, with the bundle in the subfolder `bundle/`. The
+    subfolder `tensor/` is a model of its own, of `mlflow.onnx` and its pyfunc flavor, for machines without cellmark.
+    The onnx flavor of `folder` is the same graph: the bundle's annotator, byte by byte.
+    """
     import mlflow.onnx
+    import mlflow.pyfunc
     import onnx
     from mlflow.models import Model
 
+    digests = {tags.BUNDLE_DIGEST: bundle.digest, tags.MANIFEST_DIGEST: bundle.manifest.manifest_digest}
     graph = onnx.load(bundle.path(ANNOTATOR))
+    model = Model(artifact_path=MODEL_FOLDER, run_id=run_id)
+    with tempfile.TemporaryDirectory(prefix="cellmark-loader-") as scratch:
+        loader = Path(scratch) / f"{LOADER_MODULE}.py"
+        loader.write_text(LOADER, encoding="utf-8")
+        mlflow.pyfunc.save_model(
+            str(folder),
+            loader_module=LOADER_MODULE,
+            code_paths=[str(loader)],
+            mlflow_model=model,
+            pip_requirements=[f"cellmark[cpu]=={importlib.metadata.version('cellmark')}"],
+            metadata=digests,
+        )
+    shutil.copytree(bundle.folder, folder / tags.BUNDLE_FOLDER)
+    tensor = folder / tags.TENSOR_FOLDER
     mlflow.onnx.save_model(
         graph,
-        str(folder),
-        mlflow_model=Model(artifact_path=MODEL_FOLDER, run_id=run_id),
+        str(tensor),
+        mlflow_model=Model(artifact_path=f"{MODEL_FOLDER}/{tags.TENSOR_FOLDER}", run_id=run_id),
         signature=signature_of(graph),
         pip_requirements=model_requirements(),
         onnx_execution_providers=["CPUExecutionProvider"],
-        metadata={tags.BUNDLE_DIGEST: bundle.digest, tags.MANIFEST_DIGEST: bundle.manifest.manifest_digest},
+        metadata={
+            **digests,
+            "genes": list(bundle.panel.symbols),
+            "gene_ids": list(bundle.panel.gene_ids or ()),
+            "cell_types": bundle.manifest.cell_type_names,
+        },
         # By default the weights go to a side file of a random name.
         save_as_external_data=False,
     )
     # mlflow serialises the graph anew; the bundle's own bytes are the ones that its digest is of.
-    shutil.copyfile(bundle.path(ANNOTATOR), folder / "model.onnx")
-    shutil.copytree(bundle.folder, folder / tags.BUNDLE_FOLDER)
+    shutil.copyfile(bundle.path(ANNOTATOR), tensor / "model.onnx")
+    model.flavors["python_function"]["data"] = tags.BUNDLE_FOLDER
+    graph_flavor = dict(Model.load(str(tensor)).flavors["onnx"])
+    model.add_flavor("onnx", **{**graph_flavor, "data": f"{tags.TENSOR_FOLDER}/{graph_flavor['data']}"})
+    model.signature = gated_signature(bundle.manifest)
+    model.save(str(folder / "MLmodel"))
     return folder
+
+
+def gated_signature(manifest: Manifest) -> "ModelSignature":
+    """The columns that come out, and parameters. None for what goes in: a frame may have any genes in any order, and
+    cellmark says more of what is wrong than MLflow's comparison with a schema.
+    """
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+
+    text = {CELL_TYPE, BEST_CELL_TYPE, SECOND_CELL_TYPE, LABEL_SET, COARSE_CELL_TYPE}
+    names = [name for name in CALL_COLUMNS if manifest.ontology is not None or name not in COARSE_COLUMNS]
+    columns = [ColSpec(DataType.string if name in text else DataType.float, name) for name in names]
+    params = [ParamSpec(name, DataType.string, None) for name in ("library_size", "layer")]
+    params.append(ParamSpec("recover_counts", DataType.boolean, False))
+    return ModelSignature(outputs=Schema(columns), params=ParamSchema(params))
 
 
 def signature_of(graph: "onnx.ModelProto") -> "ModelSignature":

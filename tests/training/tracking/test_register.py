@@ -9,6 +9,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
 from cellmark.schemas.bundle import Bundle
+from cellmark.schemas.columns import CALL_COLUMNS, COARSE_COLUMNS
 from cellmark.schemas.errors import RegistryError
 from cellmark.training.config import TrainingConfig
 from cellmark.training.tracking.register import RegisteredVersion, register_bundle, version_tags, write_model
@@ -56,24 +57,63 @@ class FailingClient:
 
 
 def test_the_models_graph_is_the_bundles_byte_by_byte(written: Path, tiny_bundle: Bundle) -> None:
-    assert (written / "model.onnx").read_bytes() == tiny_bundle.path("annotator.onnx").read_bytes()
-    assert not [path for path in written.iterdir() if path.suffix in (".data", ".bin", ".pkl")]
+    assert (written / "tensor" / "model.onnx").read_bytes() == tiny_bundle.path("annotator.onnx").read_bytes()
+
+
+def test_nothing_that_is_logged_is_pickled(written: Path, tiny_bundle: Bundle) -> None:
+    environment = {"MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt"}
+    bundle = {path.relative_to(tiny_bundle.folder) for path in tiny_bundle.folder.rglob("*") if path.is_file()}
+    logged = {path.relative_to(written).as_posix() for path in written.rglob("*") if path.is_file()}
+    assert logged == {
+        *environment,
+        "code/cellmark_loader.py",
+        *(f"tensor/{name}" for name in (*environment, "model.onnx")),
+        *(f"bundle/{name.as_posix()}" for name in bundle),
+    }
+    assert not any("python_model" in Model.load(str(folder)).flavors for folder in (written, written / "tensor"))
 
 
 def test_the_whole_bundle_travels_with_the_model(written: Path, tiny_bundle: Bundle) -> None:
     assert Bundle.open(written / "bundle").manifest == tiny_bundle.manifest
 
 
-def test_both_flavors_point_to_the_same_file_on_the_cpu(written: Path) -> None:
+def test_the_model_itself_is_gated_and_its_onnx_flavor_is_the_graph(written: Path) -> None:
     model = Model.load(str(written))
+    assert set(model.flavors) == {"onnx", "python_function"}
+    assert model.flavors["onnx"]["data"] == "tensor/model.onnx"
+    gated = model.flavors["python_function"]
+    assert (gated["loader_module"], gated["data"]) == ("cellmark_loader", "bundle")
+
+
+def test_the_gated_signature_names_columns_and_parameters_and_lets_any_input_through(written: Path) -> None:
+    signature = Model.load(str(written)).signature
+    assert signature.inputs is None
+    assert signature.outputs.input_names() == [name for name in CALL_COLUMNS if name not in COARSE_COLUMNS]
+    assert {spec.name: spec.default for spec in signature.params} == {
+        "library_size": None,
+        "layer": None,
+        "recover_counts": False,
+    }
+
+
+def test_both_flavors_of_the_tensor_form_point_to_the_same_file_on_the_cpu(written: Path) -> None:
+    model = Model.load(str(written / "tensor"))
     assert set(model.flavors) == {"onnx", "python_function"}
     assert model.flavors["onnx"]["data"] == model.flavors["python_function"]["data"] == "model.onnx"
     assert model.flavors["onnx"]["providers"] == ["CPUExecutionProvider"]
 
 
-def test_the_signature_has_the_tensors_of_the_graph_and_no_column_per_gene(written: Path, tiny_bundle: Bundle) -> None:
+def test_the_tensor_form_carries_the_names_of_genes_and_types(written: Path, tiny_bundle: Bundle) -> None:
+    metadata = Model.load(str(written / "tensor")).metadata
+    assert metadata["genes"] == list(tiny_bundle.panel.symbols)
+    assert metadata["gene_ids"] == list(tiny_bundle.panel.gene_ids or ())
+    assert metadata["cell_types"] == tiny_bundle.manifest.cell_type_names
+    assert metadata["bundle_digest"] == tiny_bundle.digest
+
+
+def test_the_tensor_signature_is_the_graphs_and_has_no_column_per_gene(written: Path, tiny_bundle: Bundle) -> None:
     n_genes, n_types = len(tiny_bundle.panel), len(tiny_bundle.manifest.cell_types)
-    signature = Model.load(str(written)).signature
+    signature = Model.load(str(written / "tensor")).signature
     assert [(spec.name, str(spec.type), spec.shape) for spec in signature.inputs.inputs] == [
         ("counts", "float32", (-1, n_genes)),
         ("library_size", "float32", (-1, 1)),
@@ -84,10 +124,12 @@ def test_the_signature_has_the_tensors_of_the_graph_and_no_column_per_gene(writt
     assert list(outputs) == [value.name for value in graph.output]
 
 
-def test_requirements_are_pinned_and_need_neither_cellmark_nor_torch(written: Path) -> None:
-    lines = (written / "requirements.txt").read_text().splitlines()
+def test_requirements_are_pinned_and_the_tensor_form_needs_neither_cellmark_nor_torch(written: Path) -> None:
+    lines = (written / "tensor" / "requirements.txt").read_text().splitlines()
     assert [line.split("==")[0] for line in lines] == ["mlflow", "onnx", "numpy", "onnxruntime"]
+    lines += (written / "requirements.txt").read_text().splitlines()
     assert all("==" in line for line in lines)
+    assert lines[-1].startswith("cellmark[cpu]==")
 
 
 def test_the_first_version_is_challenger_and_champion_the_next_is_challenger_only(
