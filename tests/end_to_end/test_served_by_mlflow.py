@@ -1,5 +1,6 @@
-"""The registered model answers without cellmark: in `mlflow.pyfunc`, `mlflow.onnx` and `mlflow models serve`."""
+"""The registered model in MLflow's own doors: gated where cellmark is installed, and as tensors without it."""
 
+import contextlib
 import json
 import os
 import signal
@@ -9,10 +10,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 
 from cellmark.schemas.bundle import Bundle
@@ -45,12 +49,28 @@ import mlflow
 import onnxruntime
 
 given = dict(np.load(sys.argv[1]))
-by_pyfunc = mlflow.pyfunc.load_model("models:/tiny@champion").predict(given)
+by_pyfunc = mlflow.pyfunc.load_model("models:/tiny@champion/tensor").predict(given)
 graph = mlflow.onnx.load_model("models:/tiny@champion").SerializeToString()
 session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
 by_onnx = session.run(["probabilities"], given)[0]
 assert not {name for name in sys.modules if name.partition(".")[0] in ("cellmark", "torch")}
 np.savez(sys.argv[2], by_pyfunc=by_pyfunc["probabilities"], by_onnx=by_onnx)
+try:
+    mlflow.pyfunc.load_model("models:/tiny@champion")
+except ModuleNotFoundError as error:
+    print(error)
+"""
+
+GATED = """
+import sys
+import mlflow
+import pandas as pd
+
+counts = pd.read_parquet(sys.argv[1])
+answer = mlflow.pyfunc.load_model("models:/tiny@champion").predict(counts)
+assert not {"torch", "onnx", "optuna", "bentoml", "cellmark.training"} & set(sys.modules)
+assert answer.attrs["cellmark"]["model_version"] == "1"
+answer.to_parquet(sys.argv[2])
 """
 
 
@@ -89,53 +109,91 @@ def test_pyfunc_and_onnx_answer_as_the_annotator_does(
     tmp_path: Path,
 ) -> None:
     np.savez(tmp_path / "given.npz", **tensors)
-    subprocess.run(
+    ran = subprocess.run(
         [sys.executable, "-c", PREDICT, str(tmp_path / "given.npz"), str(tmp_path / "answers.npz")],
-        env=without_cellmark, cwd=tmp_path, check=True,
+        env=without_cellmark, cwd=tmp_path, check=True, capture_output=True, text=True,
     )  # fmt: skip
+    assert "pip install 'cellmark[cpu]'" in ran.stdout
+    assert "models:/NAME@ALIAS/tensor" in ran.stdout
     with np.load(tmp_path / "answers.npz") as answers:
         np.testing.assert_allclose(answers["by_pyfunc"], expected, atol=1e-6)
         np.testing.assert_allclose(answers["by_onnx"], expected, atol=1e-6)
 
 
-def test_mlflow_models_serve_answers_as_the_annotator_does(
+def test_the_model_itself_is_gated_and_needs_no_training_library(
+    registry: str, new_cells: ad.AnnData, tiny_bundle: Bundle, tmp_path: Path
+) -> None:
+    new_cells.to_df().to_parquet(tmp_path / "counts.parquet")
+    subprocess.run(
+        [sys.executable, "-c", GATED, str(tmp_path / "counts.parquet"), str(tmp_path / "calls.parquet")],
+        cwd=tmp_path, check=True,
+    )  # fmt: skip
+    calls = pd.read_parquet(tmp_path / "calls.parquet")
+    pd.testing.assert_frame_equal(calls, Annotator.load(tiny_bundle.folder).annotate(new_cells))
+
+
+def test_mlflow_models_serve_takes_tensors_without_cellmark(
     registry: str,
     without_cellmark: dict[str, str],
     tensors: dict[str, np.ndarray],
     expected: np.ndarray,
     tmp_path: Path,
 ) -> None:
+    with served("models:/tiny@champion/tensor", without_cellmark, tmp_path) as ask:
+        status, answer = ask({"inputs": {name: values.tolist() for name, values in tensors.items()}})
+    assert status == 200
+    np.testing.assert_allclose(np.array(answer["predictions"]["probabilities"]), expected, atol=1e-6)
+
+
+def test_mlflow_models_serve_checks_cells_where_cellmark_is_installed(
+    registry: str, new_cells: ad.AnnData, new_file: Path, tiny_bundle: Bundle, tmp_path: Path
+) -> None:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    frame = new_cells.to_df()
+    calls = Annotator.load(tiny_bundle.folder).annotate(new_cells)
+    with served("models:/tiny@champion", {**os.environ, "PATH": path, "no_proxy": "127.0.0.1"}, tmp_path) as ask:
+        for body in (
+            {"dataframe_split": frame.to_dict(orient="split")},
+            {"inputs": {"genes": list(frame), "counts": frame.to_numpy().tolist()}},
+        ):
+            status, answer = ask(body)
+            assert status == 200
+            assert [row["cellmark_cell_type"] for row in answer["predictions"]] == list(calls["cellmark_cell_type"])
+            assert set(answer["predictions"][0]) == set(calls.columns)
+        status, answer = ask({"dataframe_split": frame.iloc[:, :5].to_dict(orient="split")})
+        assert status == 400
+        assert "[TOO_FEW_GENES]" in answer["stack_trace"]
+        status, answer = ask({"inputs": str(new_file)})
+        assert status == 400
+        assert "[REQUEST_INVALID]" in answer["stack_trace"], "no request has the server open its files"
+
+
+@contextlib.contextmanager
+def served(model: str, environment: dict[str, str], folder: Path) -> Iterator[Callable[[object], tuple[int, Any]]]:
+    """A running `mlflow models serve`, as a function of the body that gives status and answer."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "models",
-        "serve",
-        "-m",
-        "models:/tiny@champion",
-        "--env-manager",
-        "local",
-    ]
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", model, "--env-manager", "local"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command, env=without_cellmark, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True
-        )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def ask(body: object) -> tuple[int, Any]:
+        address, kind = f"http://127.0.0.1:{port}/invocations", {"Content-Type": "application/json"}
         try:
-            wait_for(f"http://127.0.0.1:{port}/ping", process, tmp_path / "log")
-            body = json.dumps({"inputs": {name: values.tolist() for name, values in tensors.items()}}).encode()
-            request = urllib.request.Request(
-                f"http://127.0.0.1:{port}/invocations", body, {"Content-Type": "application/json"}
-            )
-            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-            answer = json.load(opener.open(request, timeout=60))
+            answer = opener.open(urllib.request.Request(address, json.dumps(body).encode(), kind), timeout=60)
+        except urllib.error.HTTPError as refused:
+            answer = refused
+        return answer.status, json.load(answer)
+
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+        try:
+            wait_for(f"http://127.0.0.1:{port}/ping", process, folder / "log")
+            yield ask
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(timeout=30)
-    np.testing.assert_allclose(np.array(answer["predictions"]["probabilities"]), expected, atol=1e-6)
 
 
 def wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
