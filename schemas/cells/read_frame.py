@@ -68,7 +68,7 @@ def _kinds(frame: pd.DataFrame) -> np.ndarray:
     for dtype in set(dtypes):
         if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype):
             kinds[dtypes == dtype] = "c" if pd.api.types.is_complex_dtype(dtype) else "n"
-    for number in np.flatnonzero(dtypes == np.dtype(object)):
+    for number in np.flatnonzero(dtypes == np.dtype(object)).tolist():
         values = frame.iloc[:, number].dropna()
         if len(values) and all(isinstance(value, Number) and not isinstance(value, bool) for value in values):
             kinds[number] = "n"
