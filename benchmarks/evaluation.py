@@ -23,7 +23,7 @@ import torch
 from cellmark.schemas.normalization import normalize, row_sums
 from cellmark.training.cells.choose_panel import choose_panel
 from cellmark.training.cells.split import split_cells
-from cellmark.training.evaluation.linear_baseline import LinearBaseline
+from cellmark.training.evaluation.evaluation_section import LinearBaseline
 from cellmark.training.evaluation.poorer_input import depth_curve, partial_panel_curve
 from cellmark.training.network.contributions import mean_of_types
 from cellmark.training.network.ensemble import fit_ensemble, variations

@@ -25,8 +25,7 @@ from cellmark.training.cells.choose_panel import choose_panel
 from cellmark.training.cells.split import split_cells
 from cellmark.training.evaluation.bootstrap import macro_f1_of
 from cellmark.training.evaluation.out_of_fold import fit_out_of_fold, plan_folds
-from cellmark.training.evaluation.overlap_curve import LostGenes, lose_genes
-from cellmark.training.evaluation.overlap_section import MASSES, draw_orders, overlap_section
+from cellmark.training.evaluation.overlap import MASSES, LostGenes, draw_orders, lose_genes, overlap_section
 from cellmark.training.network.contributions import attribution_shares, mean_of_types, type_means
 from cellmark.training.network.ensemble import fit_ensemble, variations
 from cellmark.training.network.fit import FitSettings, predict_logits

@@ -35,8 +35,7 @@ def ontology(
     from cellmark.schemas.checks.check_labels import label_column_findings
     from cellmark.schemas.errors import LabelError, raise_if_refused
 
-    from ..evaluation.cell_ontology import CellOntology
-    from ..evaluation.suggest_ontology import suggest_terms
+    from ..evaluation.cell_ontology import CellOntology, suggest_terms
     from .show_ontology import show_suggestions
 
     refuse_existing(out, force=force)

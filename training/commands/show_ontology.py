@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..evaluation.suggest_ontology import Suggestion
+from ..evaluation.cell_ontology import Suggestion
 
 
 def show_suggestions(suggestions: Sequence[Suggestion], version: str, out: Path) -> None:

@@ -11,16 +11,26 @@ import torch
 
 from cellmark.schemas.errors import ExportError
 from cellmark.schemas.normalization import dense_counts, normalize
+from cellmark.schemas.telemetry import refuse_telemetry
 
-from ..evaluation.novelty_score import NoveltyScore, member_outputs
+from ..evaluation.novelty import NoveltyScore, member_outputs
 from ..network.classifier import Classifier
 from ..network.contributions import multipliers
 from ..network.fit import predict_logits
-from .graph_session import open_session
+from ..network.folded_network import fold
 
 if TYPE_CHECKING:
+    import onnxruntime
     from onnxruntime import InferenceSession
-from ..network.folded_network import fold
+
+
+def open_session(model: onnx.ModelProto) -> "onnxruntime.InferenceSession":
+    """A session of the graph as it will be written."""
+    refuse_telemetry()
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(model.SerializeToString(deterministic=True), providers=["CPUExecutionProvider"])
+
 
 PROBABILITY_TOLERANCE = 1e-5
 TIE = 2e-5

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from cellmark.schemas.normalization import COUNTS_PER
 
-from ..evaluation.novelty_score import LEAST_DISTANCE, LEAST_ENTROPY, NoveltyScore, Whitened
+from ..evaluation.novelty import LEAST_DISTANCE, LEAST_ENTROPY, NoveltyScore, Whitened
 from ..network.folded_network import FoldedNetwork
 
 OPSET = 20

@@ -6,7 +6,7 @@ from typing import Any
 from cellmark.schemas.normalization import describe_scale
 
 from ..cells.choose_panel import filter_facts
-from ..evaluation.ontology_section import type_entries
+from ..evaluation.cell_ontology import type_entries
 from ..export.draw_golden_cells import KIND
 from .chapters import Chapters
 from .describe import describe_data

@@ -12,8 +12,7 @@ from scipy.special import softmax
 
 from ..evaluation.calibration_section import calibration_section
 from ..evaluation.label_sets_section import label_sets_section
-from ..evaluation.novelty_of_cells import novelty_of, novelty_of_folds, novelty_section, score_of
-from ..evaluation.novelty_score import NoveltyScore
+from ..evaluation.novelty import NoveltyScore, novelty_of, novelty_of_folds, novelty_section, score_of
 from ..evaluation.out_of_fold import OutOfFold
 from ..network.classifier import Classifier
 from .training_cells import TrainingCells

@@ -10,7 +10,7 @@ from cellmark.schemas.reference_profile import BEST, UNASSIGNED_CELL, Part, Refe
 
 from ..cells.labelled_cells import LabelledCells
 from ..evaluation.out_of_fold import OutOfFold
-from ..export.graph_session import open_session
+from ..export.check_parity import open_session
 from .call_measures import CallMeasures
 from .describe import quality_tables
 from .training_cells import TrainingCells

@@ -22,7 +22,7 @@ from ..cells.labelled_cells import LabelledCells
 from ..config import TrainingConfig
 from ..evaluation.bootstrap import intervals
 from ..evaluation.evaluate import evaluate
-from ..export.graph_session import open_session
+from ..export.check_parity import open_session
 
 CHUNK = 2048
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from ..cells.labelled_cells import LabelledCells
 from ..config import TrainingConfig
+from ..evaluation.cell_ontology import ontology_section
 from ..evaluation.evaluate import evaluate
 from ..evaluation.evaluation_section import evaluation_section
 from ..evaluation.left_out_types import TypesOut, left_out_types, some_left_out
-from ..evaluation.ontology_section import ontology_section
 from ..evaluation.out_of_fold import FoldPlan, OutOfFold
-from ..evaluation.overlap_section import overlap_section
+from ..evaluation.overlap import overlap_section
 from ..listener import Listener
 from ..network.fit_settings import FitSettings
 from .call_measures import CallMeasures

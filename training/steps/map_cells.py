@@ -6,7 +6,7 @@ import pandas as pd
 
 from ..cells.draw_cells import draw_cells
 from ..cells.plane import plane
-from ..export.graph_session import open_session
+from ..export.check_parity import open_session
 from .training_cells import TrainingCells
 
 AT_MOST = 4_000

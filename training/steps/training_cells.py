@@ -16,8 +16,7 @@ from ..cells.drop_untrainable import drop_untrainable
 from ..cells.labelled_cells import LabelledCells, read_labelled
 from ..cells.split import Split, split_cells
 from ..config import TrainingConfig
-from ..evaluation.cell_ontology import CellOntology
-from ..evaluation.ontology_section import read_ontology_map, unmapped_notes
+from ..evaluation.cell_ontology import CellOntology, read_ontology_map, unmapped_notes
 from ..listener import Listener
 from ..markers.gene_lists import allowed_markers
 from ..network.fit_data import FitData

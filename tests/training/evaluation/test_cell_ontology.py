@@ -14,15 +14,16 @@ from cellmark.schemas.manifest.manifest_ontology import OntologyEntry, OntologyT
 from cellmark.serving import Annotator
 from cellmark.serving.commands.cli import app
 from cellmark.training.config import TrainingConfig
-from cellmark.training.evaluation.cell_ontology import CellOntology
-from cellmark.training.evaluation.ontology_section import (
+from cellmark.training.evaluation.cell_ontology import (
+    CellOntology,
     common_terms,
     ontology_section,
+    plain,
     read_ontology_map,
+    suggest_terms,
     type_entries,
     unmapped_notes,
 )
-from cellmark.training.evaluation.suggest_ontology import plain, suggest_terms
 from cellmark.training.network.fit import FitSettings
 from cellmark.training.run import train
 from fixtures.drawn_folds import draw, folds_of

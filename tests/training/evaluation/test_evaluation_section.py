@@ -13,8 +13,7 @@ from cellmark.schemas.manifest.manifest_evaluation import Estimate, EvaluationEn
 from cellmark.training.cells.split import Split
 from cellmark.training.config import TrainingConfig
 from cellmark.training.evaluation.calibration_section import fit_temperature
-from cellmark.training.evaluation.evaluation_section import _hardly_learned, evaluation_section
-from cellmark.training.evaluation.linear_baseline import LinearBaseline
+from cellmark.training.evaluation.evaluation_section import LinearBaseline, _hardly_learned, evaluation_section
 from cellmark.training.evaluation.out_of_fold import FoldPlan, OutOfFold, fit_out_of_fold, learnable
 from cellmark.training.figures.evaluation_files import evaluation_metrics, evaluation_tables
 from cellmark.training.listener import Listener

@@ -10,11 +10,19 @@ from scipy.spatial.distance import mahalanobis
 
 from cellmark.schemas.manifest.manifest_trust import LeftOutType
 from cellmark.training.evaluation.left_out_types import TypesOut, left_out_types, some_left_out, without_types
-from cellmark.training.evaluation.novelty_of_cells import novelty_section, novelty_threshold, threshold_cells
-from cellmark.training.evaluation.novelty_score import SHRINKAGE, MemberOutputs, _whiten, fit_novelty, novelty_rows
+from cellmark.training.evaluation.novelty import (
+    SHRINKAGE,
+    MemberOutputs,
+    _whiten,
+    fit_novelty,
+    novelty_rows,
+    novelty_section,
+    novelty_threshold,
+    threshold_cells,
+)
 from cellmark.training.evaluation.out_of_fold import FoldPlan, OutOfFold, learnable
+from cellmark.training.export.check_parity import open_session
 from cellmark.training.export.export_onnx import GraphWriter, _nearest
-from cellmark.training.export.graph_session import open_session
 from cellmark.training.network.classifier import NetworkShape
 from cellmark.training.network.ensemble import variations
 from cellmark.training.network.fit_settings import FitSettings

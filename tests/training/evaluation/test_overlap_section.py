@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from cellmark.training.evaluation.overlap_curve import LostGenes
-from cellmark.training.evaluation.overlap_section import (
+from cellmark.training.evaluation.overlap import (
     HIGHEST,
     LOWEST,
     MASSES,
     N_DRAWS,
+    LostGenes,
     draw_orders,
     floor_of,
     type_curve,

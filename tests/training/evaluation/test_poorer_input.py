@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from cellmark.schemas.normalization import normalize, row_sums
-from cellmark.training.evaluation.linear_baseline import LinearBaseline
+from cellmark.training.evaluation.evaluation_section import LinearBaseline
 from cellmark.training.evaluation.poorer_input import confidence_curve, depth_curve, partial_panel_curve, with_baseline
 
 
