@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.metrics import silhouette_score
 
-from cellmark.training.markers.marker_score import marker_scores, silhouettes
+from cellmark.training.markers.published_ranking import marker_scores, silhouettes
 
 N_TYPES, N_CANDIDATES = 10, 50
 N_FEW, N_COMPARED = 2000, 5

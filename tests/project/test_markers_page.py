@@ -10,9 +10,8 @@ import pytest
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.manifest.marker_table import COLUMNS
-from cellmark.training.markers.gene_lists import BUILT_IN
+from cellmark.training.markers.gene_lists import BUILT_IN, SURFACE_GENES
 from cellmark.training.markers.minimal_combination import N_CANDIDATES, TOLERANCE
-from cellmark.training.markers.surface_genes import SURFACE_GENES
 from fixtures.places import ROOT
 
 PAGE = (ROOT / "docs" / "markers.md").read_text(encoding="utf-8")

@@ -92,9 +92,9 @@ def rank(
     from ..markers.baseline_markers import baseline_markers, check_method
     from ..markers.gene_lists import gene_list, select
     from ..markers.marker_files import TABLES, check_not_input, check_suffix, write_h5ad, write_table
+    from ..markers.marker_ranking import ranking_overlap
     from ..markers.marker_statistics import marker_statistics
     from ..markers.read_for_markers import keep_genes, panel_genes, read_for_markers
-    from ..markers.top_markers import ranking_overlap
     from .show_rankings import show_ranking, show_rankings
     from .steps import Steps
 

@@ -1,13 +1,16 @@
-"""Figures of a training run, from numbers alone; readable with thirty types and for colour-blind readers."""
+"""Figures of a training run, from numbers alone, and their files; readable with thirty types and for colour-blind readers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from ..markers.top_markers import group_edges, top_markers, top_title, types_by_genes
+from cellmark.schemas.atomic_output import whole_folder
+
+from ..markers.marker_ranking import group_edges, top_markers, top_title, types_by_genes
 from .figure_style import (
     BLUE,
     DPI,
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ..network.fit import Epoch
+
 
 MOST_MARKERS = 60
 """Rows of the figure of markers, over all types."""
@@ -176,3 +180,52 @@ def png(figure: "Figure") -> bytes:
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def save_figures(figures: "Mapping[str, Figure | bytes]", folder: Path, *, force: bool | None = None) -> None:
+    """Write each figure as `<name>.png` into a new folder: all of them, or nothing.
+
+    `figures`: by name; bytes are those of a PNG. Raises `OutputError` when `folder` exists (and `force` is not given)
+    or cannot be written.
+    """
+    with whole_folder(folder, force=force) as draft:
+        for name, figure in figures.items():
+            (draft / f"{name}.png").write_bytes(figure if isinstance(figure, bytes) else png(figure))
+
+
+METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
+
+
+def tuning_figure(trials: pd.DataFrame, *, metric: str, best_number: int | None) -> "Figure":
+    """Values of complete and pruned trials, the best so far as a line, and the trial that was chosen.
+
+    `trials`: as `trials_frame` gives. A pruned trial's value is that of its last epoch. Failed ones have none.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    figure = new_figure(7.5, 3.8)
+    axes = figure.add_subplot()
+    complete, pruned = (trials[trials["state"] == state] for state in ("complete", "pruned"))
+    axes.plot(pruned["number"], pruned["value"], "x", color=GREY, markersize=5, label=f"pruned ({len(pruned)})")
+    axes.plot(complete["number"], complete["value"], "o", color=BLUE, markersize=5, label=f"complete ({len(complete)})")
+    if len(complete):
+        numbers, best = complete["number"].to_numpy(), np.maximum.accumulate(complete["value"].to_numpy(dtype=float))
+        last = max(int(trials["number"].max()), int(numbers[-1]))
+        axes.step(np.append(numbers, last), np.append(best, best[-1]), where="post", color=ORANGE, label="best so far")
+    if best_number is not None:
+        (value,) = trials.loc[trials["number"] == best_number, "value"]
+        axes.plot(
+            [best_number],
+            [value],
+            "o",
+            color="none",
+            markeredgecolor=ORANGE,
+            markersize=12,
+            markeredgewidth=1.5,
+            label=f"chosen: trial {best_number} ({value:.3f})",
+        )
+    axes.set(xlabel="trial", ylabel=f"{METRICS[metric]} on validation cells", title=f"Search over {len(trials)} trials")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    plain(axes)
+    return figure

@@ -8,7 +8,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from ..cells.draw_cells import draw_cells
-from ..markers.top_markers import group_edges, top_markers, top_title
+from ..markers.marker_ranking import group_edges, top_markers, top_title
 from .figure_style import BLUE, GREY, ORANGE, PALE, label_axis, length, new_figure, short
 
 if TYPE_CHECKING:

@@ -17,11 +17,10 @@ import scipy.sparse as sp
 
 from cellmark.schemas.manifest.marker_table import MarkerColumn
 
+from ..cells.membership import membership
 from .change_verdict import KEPT, NO_MARKER, NOT_COMPARED, UNDECIDED, ChangeRules
-from .contrasts import NO_DONORS, Contrast, plan_contrasts, take_samples
+from .contrasts import NO_DONORS, Contrast, moderated_interval, plan_contrasts, take_samples
 from .marker_changes import NUMBERS, marker_changes, shared_types
-from .moderated_interval import moderated_interval
-from .pseudobulk import pseudobulk
 
 CHUNK_VALUES = 2**22
 """Values of samples x types x genes that are dense at a time."""
@@ -231,3 +230,42 @@ def _with_facts(rows: pd.DataFrame, contrast: Contrast, cells: np.ndarray) -> pd
         n_cells_reference=cells[contrast.samples(contrast.before)].sum(axis=0)[of_type],
         n_cells_condition=cells[contrast.samples(contrast.after)].sum(axis=0)[of_type],
     )
+
+
+@dataclass(frozen=True)
+class Pseudobulk:
+    """Means over the cells of each sample and type.
+
+    `expression`: CSR, counts per 10,000; `fraction`: CSR, of cells with at least one count. The rows of both are
+    samples x types, the type running fastest; columns are genes. `n_cells`: int [samples, types].
+    """
+
+    expression: sp.csr_matrix
+    fraction: sp.csr_matrix
+    n_cells: np.ndarray
+
+    def log2_means(self, genes: slice) -> np.ndarray:
+        """log2(mean counts per 10,000 + 1), [samples, types, genes]."""
+        dense: np.ndarray = np.log2(self.expression[:, genes].toarray() + 1)
+        return dense.reshape(*self.n_cells.shape, -1)
+
+    def fractions(self, genes: slice) -> np.ndarray:
+        """Fraction of cells expressing, [samples, types, genes]."""
+        dense: np.ndarray = self.fraction[:, genes].toarray()
+        return dense.reshape(*self.n_cells.shape, -1)
+
+
+def pseudobulk(x: sp.csr_matrix, codes: np.ndarray, samples: np.ndarray, *, n_types: int, n_samples: int) -> Pseudobulk:
+    """Means per sample and type; zeros where a sample has no cell of a type.
+
+    `x`: CSR, cells x genes, ln(1 + counts per 10,000); `codes`, `samples`: int [cells]. The mean is taken of counts
+    per 10,000, not of their logarithm: that one rises with the depth of sequencing, this one does not.
+    """
+    rows = samples * n_types + codes
+    sizes = np.bincount(rows, minlength=n_samples * n_types)
+    members = membership(rows, len(sizes))
+    counts = sp.csr_matrix((np.expm1(x.data.astype(np.float64)), x.indices, x.indptr), shape=x.shape)
+    expressed = sp.csr_matrix(((x.data > 0).astype(np.float64), x.indices, x.indptr), shape=x.shape)
+    means = sp.diags(1 / np.maximum(sizes, 1))
+    expression, fraction = (sp.csr_matrix(means @ (members @ of)) for of in (counts, expressed))
+    return Pseudobulk(expression, fraction, sizes.reshape(n_samples, n_types))

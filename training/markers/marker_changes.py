@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 
 from .change_verdict import ChangeRules
-from .contrasts import NO_DONORS, Contrast
-from .moderated_interval import MIN_DONORS, Spread, donor_spread, enough_donors
+from .contrasts import MIN_DONORS, NO_DONORS, Contrast, Spread, donor_spread, enough_donors
 
 NUMBERS = (
     "type",

@@ -1,9 +1,17 @@
-"""How genes are ordered within a cell type: what separates it beyond doubt, weighted by what the network uses."""
+"""How genes are ordered within a cell type, how stable the order is, and the first genes of a marker table.
 
+What separates a type beyond doubt comes first, weighted by what the network uses.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
+
+from ..network.contributions import weighted_attributions
+from ..network.folded_network import FoldedNetwork
 
 SD_FLOOR = 0.5
 """Added to a gene's standard deviation of ln(1 + counts per 10,000): nearly silent genes would win without it."""
@@ -119,3 +127,113 @@ def order_genes(scores: np.ndarray, *, tie_breaker: np.ndarray) -> np.ndarray:
     return np.stack(
         [np.lexsort((np.arange(len(row)), -ties, -row)) for row, ties in zip(scores, tie_breaker, strict=True)]
     )
+
+
+MIN_DONORS = 3
+"""With fewer donors than this cells are drawn: two donors resampled are half the time one."""
+
+
+def draw_weights(codes: np.ndarray, donors: np.ndarray | None, *, n_draws: int, n_types: int, seed: int) -> np.ndarray:
+    """How often each draw takes each cell, float32 [draws, cells].
+
+    With `MIN_DONORS` donors or more whole donors are drawn with replacement, else each type's cells among themselves.
+    """
+    generator = np.random.default_rng(seed)
+    if donors is not None:
+        names, number = np.unique(donors, return_inverse=True)
+        if len(names) >= MIN_DONORS:
+            drawn = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=n_draws)
+            return drawn[:, number].astype(np.float32)
+    weights = np.zeros((n_draws, len(codes)), dtype=np.float32)
+    for code in range(n_types):
+        cells = np.flatnonzero(codes == code)
+        if len(cells):
+            weights[:, cells] = generator.multinomial(len(cells), np.full(len(cells), 1 / len(cells)), size=n_draws)
+    return weights
+
+
+def marker_stability(
+    members: Sequence[FoldedNetwork],
+    x: sp.csr_matrix,
+    baselines: np.ndarray,
+    codes: np.ndarray,
+    calls: np.ndarray,
+    *,
+    donors: np.ndarray | None = None,
+    allowed: np.ndarray | None = None,
+    n_draws: int = 50,
+    top: int = 10,
+    seed: int,
+) -> np.ndarray:
+    """Fraction of draws in which a gene is among the `top` of the ranking `evidence`, [types, genes].
+
+    The networks stay as they are: the draws tell how much the choice hangs on the cells (or donors) at hand, not on
+    how training went. Draws that leave a type without a correctly called cell do not count for it; a type that has
+    none in any draw is NaN. `allowed`: bool [genes], which may be ranked. Other arguments as in `type_means`.
+    """
+    n_types = members[0].n_types
+    weights = draw_weights(codes, donors, n_draws=n_draws, n_types=n_types, seed=seed)
+    attributions, n_called = weighted_attributions(members, x, baselines, codes, calls, weights=weights)
+    scores = evidence_scores(attributions, type_profiles(x, codes, n_types, weights=weights))
+    if allowed is not None:
+        scores = np.where(allowed, scores, -np.inf)
+    top = min(top, scores.shape[-1])
+    best = np.argpartition(-scores, top - 1, axis=-1)[..., :top]
+    selected = np.zeros(scores.shape, dtype=bool)
+    np.put_along_axis(selected, best, True, axis=-1)
+    selected &= scores > 0
+    counted = n_called > 0
+    times = (selected & counted[..., None]).sum(axis=0)
+    n_counted = counted.sum(axis=0)[:, None]
+    return np.where(n_counted > 0, times / np.maximum(n_counted, 1), np.nan)
+
+
+def ranking_overlap(table: pd.DataFrame, *, top: int = 10) -> pd.DataFrame:
+    """Number of genes that two rankings have in common among the first `top` of a type, mean over types.
+
+    `table`: marker tables of several rankings, one below the other. Returns rankings x rankings, in the order in which
+    they first occur; the diagonal is `top`, or less where types have fewer genes.
+    """
+    rankings = list(pd.unique(table["ranking"]))
+    best = table[table["rank"] <= top]
+    sets = {key: set(genes) for key, genes in best.groupby(["ranking", "cell_type"], observed=True)["gene_symbol"]}
+    cell_types = list(pd.unique(table["cell_type"]))
+    shared = [
+        [np.mean([len(sets[one, name] & sets[other, name]) for name in cell_types]) for other in rankings]
+        for one in rankings
+    ]
+    return pd.DataFrame(shared, index=rankings, columns=rankings)
+
+
+def top_markers(markers: pd.DataFrame, *, top: int, most: int) -> pd.DataFrame:
+    """Rows of rank 1 to `top` of each type, types in the table's order; a gene comes once for each type it is of.
+
+    `most`: rows over all types; where there would be more, fewer ranks are shown, at least one. A type without ranks
+    has no rows.
+    """
+    cell_types = pd.unique(markers["cell_type"])
+    top = max(1, min(top, most // max(len(cell_types), 1)))
+    best = markers[(markers["rank"] <= top).fillna(False).astype(bool)]
+    number = pd.Series(range(len(cell_types)), index=cell_types)
+    order = np.lexsort((best["rank"].to_numpy(dtype=int), best["cell_type"].map(number).to_numpy(dtype=int)))
+    return best.iloc[order].reset_index(drop=True)
+
+
+def types_by_genes(markers: pd.DataFrame, column: str, genes: Sequence[str], cell_types: Sequence[str]) -> np.ndarray:
+    """A column of the marker table as [genes, types]; NaN where the table has no value. A gene may come again."""
+    shown = markers[markers["gene_symbol"].isin(list(genes))]
+    wide = shown.pivot_table(index="gene_symbol", columns="cell_type", values=column, observed=True)
+    return wide.reindex(index=list(genes), columns=list(cell_types)).to_numpy(dtype=float)
+
+
+def group_edges(best: pd.DataFrame) -> list[tuple[str, int, int]]:
+    """Type, first row and the row after the last of each type's rows. `best`: as `top_markers` gives."""
+    names = best["cell_type"].to_numpy(dtype=object)
+    starts = [row for row in range(len(names)) if row == 0 or names[row] != names[row - 1]]
+    return [(str(names[start]), start, end) for start, end in zip(starts, [*starts[1:], len(names)], strict=True)]
+
+
+def top_title(best: pd.DataFrame) -> str:
+    """What `top_markers` shows, in words."""
+    top = int(best["rank"].max()) if len(best) else 0
+    return f"Top {top} markers of each type" if top > 1 else "Best marker of each type"

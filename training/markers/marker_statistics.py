@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from scipy.stats import false_discovery_control
 
 from ..cells.membership import membership
-from .label_permutation import gene_blocks, permuted_sums, standardize
+from .permutation_p_values import gene_blocks, permuted_sums, standardize
 
 MIN_CELLS_OF_DONOR = 3
 """A donor counts for a type with at least so many of its cells and so many others."""

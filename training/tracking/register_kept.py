@@ -14,8 +14,7 @@ from cellmark.schemas.tracking.tracking_uri import tracking_uri
 
 from ..config import NAME_ADVICE, model_name
 from ..evaluation.evaluate import flat_metrics
-from ..figures.evaluation_files import evaluation_metrics
-from ..figures.trust_files import trust_metrics
+from ..figures.evaluation_files import evaluation_metrics, trust_metrics
 from ..setting_bounds import problem
 from .open_run import ending, open_client, quiet_logs, refusals, start_run, store_refusals
 from .register import RegisteredVersion, register_bundle

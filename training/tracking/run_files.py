@@ -67,7 +67,7 @@ def _figures_of_cells(model: "TrainedModel") -> "dict[str, Figure]":
 
 def write_figures(model: "TrainedModel", folder: Path) -> None:
     """Keep the run's figures, and the history of its search, in a new folder: all or none of them."""
-    from ..figures.save_figures import save_figures
+    from ..figures.figures import save_figures
 
     files = {**figures_of(model), **tuning_files(model.tuned)}
     names = {
@@ -82,8 +82,7 @@ def tuning_files(tuned: "Tuned | None") -> dict[str, Any]:
     """The search's trials as a table and a figure, by their place among the artifacts; nothing without a search."""
     if tuned is None:
         return {}
-    from ..figures.figures import png
-    from ..figures.tuning_figure import tuning_figure
+    from ..figures.figures import png, tuning_figure
 
     figure = tuning_figure(tuned.trials, metric=tuned.metric, best_number=tuned.best_number)
     return {"tuning/trials.csv": tuned.trials, "tuning/history.png": png(figure)}

@@ -15,8 +15,7 @@ from cellmark.schemas.tracking.tracking_uri import public_uri, tracking_uri
 
 from ..config import TrainingConfig
 from ..evaluation.evaluate import flat_metrics, per_type_frame
-from ..figures.evaluation_files import evaluation_metrics, evaluation_tables
-from ..figures.trust_files import trust_metrics, trust_tables
+from ..figures.evaluation_files import evaluation_metrics, evaluation_tables, trust_metrics, trust_tables
 from ..listener import Listener
 from ..steps.describe import split_frame
 from ..steps.provenance import code_facts, environment_facts

@@ -13,12 +13,17 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from cellmark.schemas.manifest.marker_table import marker_table
-from cellmark.training.figures import marker_heatmap
+from cellmark.training.figures import marker_figures as marker_figures_module
 from cellmark.training.figures.figure_style import BLUE, ORANGE
 from cellmark.training.figures.figures import png
-from cellmark.training.figures.marker_figures import contribution_figure, marker_figures
-from cellmark.training.figures.marker_heatmap import BLOCK, heatmap_figure
-from cellmark.training.figures.marker_violins import HEIGHT, violin_figure
+from cellmark.training.figures.marker_figures import (
+    BLOCK,
+    HEIGHT,
+    contribution_figure,
+    heatmap_figure,
+    marker_figures,
+    violin_figure,
+)
 
 N_GENES = 70
 
@@ -200,7 +205,7 @@ def test_contributions_are_those_of_the_table_around_zero() -> None:
 
 
 def test_a_sample_does_not_depend_on_global_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(marker_heatmap, "PER_TYPE", 5)
+    monkeypatch.setattr(marker_figures_module, "PER_TYPE", 5)
     cells = draw(3, sizes=[50, 50, 50])
     pictures = []
     for state in (0, 1):

@@ -4,8 +4,7 @@ import pytest
 
 from cellmark.schemas.errors import OutputError
 from cellmark.training.figures.figure_style import new_figure
-from cellmark.training.figures.figures import png
-from cellmark.training.figures.save_figures import save_figures
+from cellmark.training.figures.figures import png, save_figures
 
 
 def test_figures_and_bytes_become_files_of_their_names(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 
 from cellmark.schemas.manifest.manifest_ontology import OntologyEntry
 from cellmark.schemas.manifest.manifest_trust import DistilledEntry, LeftOutType
-from cellmark.training.figures.trust_files import trust_metrics, trust_tables
+from cellmark.training.figures.evaluation_files import trust_metrics, trust_tables
 from fixtures import full_report as made
 
 

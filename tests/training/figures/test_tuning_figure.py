@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 
-from cellmark.training.figures.tuning_figure import tuning_figure
+from cellmark.training.figures.figures import tuning_figure
 
 
 def trials(states: list[str], values: list[float]) -> pd.DataFrame:

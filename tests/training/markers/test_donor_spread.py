@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cellmark.training.markers.moderated_interval import Design, donor_spread, enough_donors
+from cellmark.training.markers.contrasts import Design, donor_spread, enough_donors
 
 generator = np.random.default_rng(0)
 BEFORE, AFTER = generator.normal(size=(4, 6)), generator.normal(size=(3, 6)) + 1

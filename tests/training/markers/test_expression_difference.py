@@ -3,7 +3,7 @@ import pytest
 import scipy.sparse as sp
 from scipy import stats
 
-from cellmark.training.markers import label_permutation
+from cellmark.training.markers import permutation_p_values as permutations
 from cellmark.training.markers.marker_statistics import expression_test
 
 
@@ -93,7 +93,7 @@ def test_genes_that_do_not_vary_have_p_one_and_impossible_types_none() -> None:
 def test_blocks_of_genes_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     x, codes = draw_cells()
     expected = expression_test(sp.csr_matrix(x), codes, n_types=3, n_permutations=100, seed=0)
-    monkeypatch.setattr(label_permutation, "BLOCK_VALUES", 400)
+    monkeypatch.setattr(permutations, "BLOCK_VALUES", 400)
     np.testing.assert_array_equal(
         expression_test(sp.csr_matrix(x), codes, n_types=3, n_permutations=100, seed=0), expected
     )

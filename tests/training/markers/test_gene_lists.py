@@ -6,8 +6,7 @@ import anndata as ad
 import pytest
 
 from cellmark.schemas.errors import CellmarkError
-from cellmark.training.markers.gene_lists import BUILT_IN, gene_list, read_gene_list, select
-from cellmark.training.markers.surface_genes import SURFACE_GENES
+from cellmark.training.markers.gene_lists import BUILT_IN, SURFACE_GENES, gene_list, read_gene_list, select
 
 
 def chosen(symbols: str, **lists: list[str]) -> str:

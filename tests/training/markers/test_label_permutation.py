@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from cellmark.schemas.errors import ParameterError
-from cellmark.training.markers import label_permutation
-from cellmark.training.markers.label_permutation import gene_blocks, permuted_labels, permuted_sums, standardize
+from cellmark.training.markers import permutation_p_values as permutations
+from cellmark.training.markers.permutation_p_values import gene_blocks, permuted_labels, permuted_sums, standardize
 
 
 def test_every_permutation_keeps_the_sizes_of_types_within_each_stratum() -> None:
@@ -31,7 +31,7 @@ def test_permutations_are_uniform() -> None:
 def test_sums_are_those_of_the_permuted_types(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = np.random.default_rng(2)
     codes, values = generator.integers(0, 3, 40), generator.normal(size=(40, 5)).astype(np.float32)
-    monkeypatch.setattr(label_permutation, "CHUNK_VALUES", 3 * 40 * 7)
+    monkeypatch.setattr(permutations, "CHUNK_VALUES", 3 * 40 * 7)
     sums = list(permuted_sums(values, codes, n_types=3, n_permutations=20, seed=5))
     assert [len(chunk) for chunk in sums] == [7, 7, 6]
     labels = np.vstack(list(permuted_labels(codes, n_permutations=20, batch=7, seed=5)))
@@ -45,7 +45,7 @@ def test_no_permutation_is_refused() -> None:
 
 
 def test_blocks_cover_all_genes_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(label_permutation, "BLOCK_VALUES", 70)
+    monkeypatch.setattr(permutations, "BLOCK_VALUES", 70)
     assert np.concatenate([np.arange(8)[genes] for genes in gene_blocks(20, 8)]).tolist() == list(range(8))
     assert len(list(gene_blocks(20, 8))) == 3
 

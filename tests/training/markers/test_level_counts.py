@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from cellmark.training.markers.marker_score import level_counts
+from cellmark.training.markers.published_ranking import level_counts
 
 
 @pytest.mark.parametrize("sparse", [True, False])

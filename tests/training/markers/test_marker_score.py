@@ -8,7 +8,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.metrics import silhouette_score
 
-from cellmark.training.markers.marker_score import (
+from cellmark.training.markers.published_ranking import (
     FOLD_LEVELS,
     CountProfiles,
     count_profiles,

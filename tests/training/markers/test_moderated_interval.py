@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 from scipy.special import polygamma
 
-from cellmark.training.markers.moderated_interval import (
+from cellmark.training.markers.contrasts import (
     MIN_GENES,
     donor_spread,
     inverse_trigamma,

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from cellmark.schemas.errors import LabelError, ParameterError
-from cellmark.training.markers import label_permutation
+from cellmark.training.markers import permutation_p_values as permutations
 from cellmark.training.markers.permutation_p_values import permutation_test
 
 
@@ -99,7 +99,7 @@ def test_a_difference_between_donors_alone_is_not_significant_within_donors() ->
 def test_blocks_of_genes_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     values, codes = draw_contributions()
     expected = permutation_test(values, codes, n_types=3, n_permutations=100, seed=0)
-    monkeypatch.setattr(label_permutation, "BLOCK_VALUES", 200)
+    monkeypatch.setattr(permutations, "BLOCK_VALUES", 200)
     found = permutation_test(values, codes, n_types=3, n_permutations=100, seed=0)
     np.testing.assert_array_equal(found.p_value, expected.p_value)
 

@@ -3,7 +3,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from cellmark.schemas.normalization import normalize
-from cellmark.training.markers.pseudobulk import pseudobulk
+from cellmark.training.markers.compare_conditions import pseudobulk
 
 
 def test_means_and_fractions_are_those_of_a_grouped_frame() -> None:

@@ -1,6 +1,6 @@
 import pandas as pd
 
-from cellmark.training.markers.top_markers import ranking_overlap
+from cellmark.training.markers.marker_ranking import ranking_overlap
 
 
 def rows(ranking: str, **genes: str) -> pd.DataFrame:

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import pairwise_distances, silhouette_score
 
-from cellmark.training.markers import marker_score
-from cellmark.training.markers.marker_score import silhouettes
+from cellmark.training.markers import published_ranking
+from cellmark.training.markers.published_ranking import silhouettes
 
 
 def expected_silhouettes(values: np.ndarray, codes: np.ndarray, n_types: int) -> np.ndarray:
@@ -73,5 +73,5 @@ def test_steps_over_types_change_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
     generator = np.random.default_rng(2)
     values, codes = generator.normal(size=(60, 3)), generator.integers(0, 5, 60)
     expected = silhouettes(values, codes, n_types=5)
-    monkeypatch.setattr(marker_score, "AT_ONCE", 100)
+    monkeypatch.setattr(published_ranking, "AT_ONCE", 100)
     np.testing.assert_array_equal(silhouettes(values, codes, n_types=5), expected)

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 
-from cellmark.training.markers.top_markers import group_edges, top_markers, top_title, types_by_genes
+from cellmark.training.markers.marker_ranking import group_edges, top_markers, top_title, types_by_genes
 
 
 def table() -> pd.DataFrame:
