@@ -28,7 +28,7 @@ from cellmark.training.evaluation.poorer_input import depth_curve, partial_panel
 from cellmark.training.network.contributions import mean_of_types
 from cellmark.training.network.ensemble import fit_ensemble, variations
 from cellmark.training.network.fit import FitSettings, predict_logits
-from cellmark.training.network.fit_data import FitData
+from cellmark.training.network.fit_settings import FitData
 
 SEEDS = (0, 1, 2)
 DONORS = ("human1", "human2", "human3", "human4")

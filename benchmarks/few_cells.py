@@ -27,7 +27,7 @@ from cellmark.training.evaluation.out_of_fold import with_validation
 from cellmark.training.network import objective
 from cellmark.training.network.ensemble import fit_ensemble, variations
 from cellmark.training.network.fit import FitSettings, predict_logits
-from cellmark.training.network.fit_data import FitData
+from cellmark.training.network.fit_settings import FitData
 
 DONORS = ("human1", "human2", "human3", "human4")
 MIN_CELLS = 10

@@ -26,11 +26,10 @@ from cellmark.training.cells.choose_panel import choose_panel
 from cellmark.training.cells.split import split_stratified
 from cellmark.training.evaluation.novelty import MemberOutputs, fit_novelty, member_outputs
 from cellmark.training.evaluation.out_of_fold import with_validation
-from cellmark.training.network.embedding import fit_embedding
 from cellmark.training.network.ensemble import fit_ensemble, variations
 from cellmark.training.network.fit import FitSettings
-from cellmark.training.network.fit_data import FitData
-from cellmark.training.network.folded_network import fold
+from cellmark.training.network.fit_settings import FitData
+from cellmark.training.network.folded_network import fit_embedding, fold
 
 DATA = ("pancreas_baron_human", "pbmc3k", "pbmc_facs", "mix5cl_celseq2")
 SUMS = {

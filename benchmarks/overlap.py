@@ -29,7 +29,7 @@ from cellmark.training.evaluation.overlap import MASSES, LostGenes, draw_orders,
 from cellmark.training.network.contributions import attribution_shares, mean_of_types, type_means
 from cellmark.training.network.ensemble import fit_ensemble, variations
 from cellmark.training.network.fit import FitSettings, predict_logits
-from cellmark.training.network.fit_data import FitData
+from cellmark.training.network.fit_settings import FitData
 from cellmark.training.network.folded_network import fold
 
 SETTINGS: tuple[tuple[str, str | None, int], ...] = (

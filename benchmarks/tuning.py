@@ -21,7 +21,7 @@ from cellmark.training.cells.choose_panel import choose_panel
 from cellmark.training.cells.labelled_cells import read_labelled
 from cellmark.training.cells.split import split_cells
 from cellmark.training.network.fit import Epoch, FitSettings
-from cellmark.training.network.fit_data import FitData
+from cellmark.training.network.fit_settings import FitData
 from cellmark.training.presets import preset
 from cellmark.training.tuning.tune import Tuned, tune
 from cellmark.training.tuning.tune_settings import Trial, TuneSettings

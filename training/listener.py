@@ -7,7 +7,7 @@ from cellmark.schemas.errors import Finding
 if TYPE_CHECKING:  # a listener needs no torch
     from .cells.labelled_cells import LabelledCells
     from .cells.split import Split
-    from .network.fit_result import Epoch
+    from .network.fit_settings import Epoch
     from .tuning.tune_settings import Trial
 
 

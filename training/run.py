@@ -9,18 +9,13 @@ from .config import TrainingConfig
 from .evaluation.out_of_fold import fit_out_of_fold, plan_folds
 from .listener import Listener
 from .network.torch_device import torch_device
-from .steps.assemble_manifest import assemble_manifest
-from .steps.bundle_parts import bundle_parts
-from .steps.call_measures import measure_calls
 from .steps.chapters import Chapters
-from .steps.distilled_annotator import distill_and_prove
+from .steps.distilled_annotator import distill_and_prove, export_and_prove
 from .steps.evaluate_training import evaluate_training
-from .steps.explain_training import explain_training
-from .steps.fitted_networks import fit_networks
-from .steps.graphs import export_and_prove
-from .steps.map_cells import map_cells
+from .steps.explain_training import explain_training, map_cells
+from .steps.fitted_networks import fit_networks, measure_calls
 from .steps.training_cells import prepare_training_cells
-from .steps.write_bundle import write_bundle
+from .steps.write_bundle import assemble_manifest, bundle_parts, write_bundle
 from .trained_model import TrainedModel
 from .tuning.tune import tune
 

@@ -5,7 +5,7 @@ import scipy.sparse as sp
 
 from cellmark.schemas.normalization import COUNTS_PER
 
-from .membership import membership
+from .cell_groups import membership
 
 THRESHOLD, PERCENTILE = 0.01, 80.0
 """Bounds of the filter as published: counts per 10,000, and the share of a type's cells below it in percent."""

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from cellmark.schemas.manifest.manifest_evaluation import EvaluationEntry
 
-from ..cells.draw_cells import draw_cells
+from ..cells.cell_groups import draw_cells
 from ..cells.split import Split
 from ..network.batch_inputs import standardization
 from ..network.classifier import Classifier

@@ -14,8 +14,7 @@ from cellmark.schemas.normalization import normalize
 
 from ..cells.choose_panel import choose_panel
 from ..network.ensemble import fit_ensemble, predict_probabilities
-from ..network.fit_data import FitData
-from ..network.fit_settings import FitSettings
+from ..network.fit_settings import FitData, FitSettings
 from .novelty import novelty_of, novelty_of_folds, novelty_threshold, score_of, threshold_cells
 from .out_of_fold import FEWEST_CELLS, MOST_FOLDS, MOST_MEMBERS, FoldPlan, fit_out_of_fold, plan_folds, with_validation
 

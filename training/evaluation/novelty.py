@@ -20,8 +20,7 @@ from scipy.special import softmax
 from cellmark.schemas.manifest.manifest_trust import NoveltyEntry
 
 from ..network.classifier import Classifier
-from ..network.embedding import CHUNK, fit_embedding
-from ..network.folded_network import FoldedNetwork, fold
+from ..network.folded_network import CHUNK, FoldedNetwork, fit_embedding, fold
 from .out_of_fold import OutOfFold
 
 NAME = "mean of doubt, distance in the embedding and distance of the logits"

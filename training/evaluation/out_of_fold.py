@@ -10,8 +10,7 @@ from ..cells.drop_untrainable import enough_cells
 from ..network.classifier import Classifier
 from ..network.ensemble import fit_ensemble
 from ..network.fit import predict_logits
-from ..network.fit_data import FitData
-from ..network.fit_settings import FitSettings
+from ..network.fit_settings import FitData, FitSettings
 
 Folds = Literal["donors", "cells"]
 MOST_FOLDS = 5

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..cells.draw_cells import draw_cells
+from ..cells.cell_groups import draw_cells
 from ..cells.plane import PlaneMethod, plane
 from .figure_style import TypeStyle, new_figure, short, type_styles
 

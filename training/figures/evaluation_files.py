@@ -1,4 +1,4 @@
-"""Flat metrics and tables of the manifest's evaluation and trust, as a run keeps them in MLflow; the report draws them."""
+"""The manifest's evaluation and trust, as a run keeps them in MLflow: flat metrics and tables; the report draws them."""
 
 from collections.abc import Sequence
 from typing import Any

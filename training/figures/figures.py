@@ -1,4 +1,4 @@
-"""Figures of a training run, from numbers alone, and their files; readable with thirty types and for colour-blind readers."""
+"""Figures of a training run and their files, from numbers alone; readable with thirty types and colour-blind."""
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO

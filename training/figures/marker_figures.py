@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from ..cells.draw_cells import draw_cells
+from ..cells.cell_groups import draw_cells
 from ..markers.marker_ranking import group_edges, top_markers, top_title, types_by_genes
 from .figure_style import CELLS, GREY, PALE, SIGNED, label_axis, length, new_figure, short
 from .figures import markers_figure

@@ -18,7 +18,7 @@ import scipy.sparse as sp
 from cellmark.schemas.errors import LabelError, ParameterError, SetupError
 from cellmark.schemas.manifest.marker_table import marker_table
 
-from ..cells.membership import membership
+from ..cells.cell_groups import membership
 from ..choices import Method
 
 METHODS: tuple[Method, ...] = get_args(Method)

@@ -17,7 +17,7 @@ import scipy.sparse as sp
 
 from cellmark.schemas.manifest.marker_table import MarkerColumn
 
-from ..cells.membership import membership
+from ..cells.cell_groups import membership
 from .change_verdict import KEPT, NO_MARKER, NOT_COMPARED, UNDECIDED, ChangeRules
 from .contrasts import NO_DONORS, Contrast, moderated_interval, plan_contrasts, take_samples
 from .marker_changes import NUMBERS, marker_changes, shared_types

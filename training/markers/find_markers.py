@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from cellmark.schemas.manifest.marker_table import marker_table
 
-from ..cells.draw_cells import draw_cells
+from ..cells.cell_groups import draw_cells
 from ..network.contributions import TypeMeans, cell_contributions
 from ..network.folded_network import FoldedNetwork
 from .marker_ranking import absence_scores, evidence_scores, marker_stability, order_genes, separation, type_profiles

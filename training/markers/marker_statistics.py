@@ -7,7 +7,7 @@ import pandas as pd
 import scipy.sparse as sp
 from scipy.stats import false_discovery_control
 
-from ..cells.membership import membership
+from ..cells.cell_groups import membership
 from .permutation_p_values import gene_blocks, permuted_sums, standardize
 
 MIN_CELLS_OF_DONOR = 3

@@ -11,7 +11,7 @@ from scipy.stats import false_discovery_control
 
 from cellmark.schemas.errors import LabelError, ParameterError
 
-from ..cells.membership import membership
+from ..cells.cell_groups import membership
 
 CHUNK_VALUES = 2**23
 """Values of a membership matrix and of its product (32 MB each): as many permutations at once as fit."""

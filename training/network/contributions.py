@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from ..cells.membership import membership
+from ..cells.cell_groups import membership
 from ..choices import BaselineKind
 from .folded_network import FoldedNetwork
 

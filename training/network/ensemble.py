@@ -1,4 +1,4 @@
-"""Several networks around one choice of settings, fitted on the same cells; their logits are averaged."""
+"""Several networks around one choice of settings, whose logits are averaged, and one network that answers as they do."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,11 +10,8 @@ import scipy.sparse as sp
 import torch
 
 from .classifier import Classifier
-from .fit import predict_logits
-from .fit_data import FitData
-from .fit_result import Epoch, FitResult, mean_epoch
-from .fit_settings import FitSettings
-from .train_together import shared, train_together
+from .fit import predict_logits, shared, train_together
+from .fit_settings import Epoch, FitData, FitResult, FitSettings, mean_epoch
 
 LEARNING_RATES = (1.0, 0.7, 1.3, 0.85, 1.15)
 DROPOUTS = (1.0, 0.9, 1.1)
@@ -113,3 +110,50 @@ def _lots(numbers: Sequence[int], members: Sequence[FitSettings], n_genes: int) 
     widths = (n_genes, *members[numbers[0]].shape.hidden_units)
     size = max(1, MAX_WEIGHTS // sum(before * after for before, after in pairwise(widths)))
     return [numbers[start : start + size] for start in range(0, len(numbers), size)]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How near a network's answers are to an ensemble's.
+
+    `same_call`: share of cells that both call the same; `mean_difference`: mean over cells of half the sum of absolute
+    differences of probabilities, so the most by which any set of types differs; `largest_difference`: of any cell.
+    """
+
+    n_cells: int
+    same_call: float
+    mean_difference: float
+    largest_difference: float
+
+
+def distill(
+    members: Sequence[Classifier],
+    data: FitData,
+    *,
+    settings: FitSettings,
+    seed: int,
+    device: str = "cpu",
+) -> Classifier:
+    """Train one network towards the mean of the members' logits; in evaluation mode, on the CPU.
+
+    `data.codes` balance the types and are not learned. The teacher sees cells as they are, the pupil with noise
+    and as `settings` augment them. Where they watch the validation loss, it is that of the pupil against the teacher.
+    """
+    teacher = np.zeros((len(data.codes), data.n_types), dtype=np.float32)
+    for cells in (data.train, data.validation):
+        teacher[cells] = mean_logits(members, data.x, cells).numpy()
+    (result,) = train_together(replace(data, teacher=teacher), members=[settings], seed=seed, device=device)
+    return result.classifier
+
+
+def agreement(pupil: Classifier, members: Sequence[Classifier], x: sp.csr_matrix, cells: np.ndarray) -> Agreement:
+    """Compare a network with the ensemble on `cells`: numbers of rows of `x`, best ones that neither was fitted on."""
+    ours, theirs = (mean_logits(of, x, cells).softmax(dim=1) for of in ([pupil], members))
+    same = ours.argmax(dim=1) == theirs.argmax(dim=1)
+    difference = (ours - theirs).abs().sum(dim=1) / 2
+    return Agreement(len(cells), float(same.float().mean()), float(difference.mean()), float(difference.max()))
+
+
+def mean_logits(members: Sequence[Classifier], x: sp.csr_matrix, cells: np.ndarray) -> torch.Tensor:
+    """Mean over members, `cells` x types, on the CPU."""
+    return torch.stack([predict_logits(member, x, cells) for member in members]).mean(dim=0)

@@ -1,18 +1,152 @@
-"""Fitting one network: batches are slices of a matrix, early stopping watches validation cells."""
+"""Fitting networks: one pass over batches for all that share their cells, their shape and their noise.
 
-from collections.abc import Callable
+Batches are slices of a matrix, early stopping watches validation cells.
+"""
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 
-from .batch_inputs import MIN_SD, standardization
+from .augmentation import Augmentation
+from .batch_inputs import MIN_SD, DenseCells, Noise, PoorerCells, batches, log2_scale, standardization
 from .classifier import Classifier
-from .fit_data import FitData
-from .fit_result import Epoch, FitResult
-from .fit_settings import FitSettings
-from .torch_device import one_thread
-from .train_together import train_together
+from .contributions import mean_of_types
+from .fit_settings import Epoch, FitData, FitResult, FitSettings, mean_epoch, summarize
+from .objective import Objective, judging_weights, type_weights, upsampled
+from .stacked_networks import LearningRate, StackedNetworks, StackedOptimizer, write
+from .torch_device import fast_products, one_thread, torch_device
+
+MIN_GAIN = {"validation_loss": 1e-4, "train_loss": 0.0}
+"""A loss is better when it is less by more than this."""
+CHUNK = 1024
+
+
+def shared(settings: FitSettings) -> tuple[object, ...]:
+    """What members must have in common to be trained together."""
+    return (
+        settings.shape.hidden_units,
+        settings.batch_size,
+        settings.noise,
+        settings.balance,
+        settings.standardize,
+        settings.optimizer,
+        settings.gate_penalty,
+        Augmentation.of(settings),
+    )
+
+
+@one_thread()
+@fast_products()
+def train_together(
+    data: FitData,
+    *,
+    members: Sequence[FitSettings],
+    seed: int,
+    device: str = "cpu",
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+) -> tuple[FitResult, ...]:
+    """Train one network for each of `members`, which have `shared` in common; results in their order.
+
+    A batch's rows are made dense, standardised and given their noise once for all members; weights, dropout, learning
+    rates, the moment to stop and the epoch to keep are each member's own. `on_epoch` hears the mean over the members
+    that are still training.
+    """
+    x, codes, train, validation = data.x, data.codes, data.train, data.validation
+    common, on_device = members[0], torch_device(device)
+    mean, scale = standardization(x[train]) if common.standardize else log2_scale(x.shape[1])
+    classifiers = _new_classifiers(members, data.n_types, mean, scale, seed=seed)
+    networks = StackedNetworks(classifiers, device=on_device)
+    runs = [_Run(settings) for settings in members]
+    optimizer = StackedOptimizer(networks, members)
+    dense = DenseCells(x, mean, scale, on_device)
+    draws, generator = np.random.default_rng(seed), torch.Generator(on_device).manual_seed(seed)
+    weights = type_weights(codes[train], n_types=data.n_types, balance=common.balance)
+    cells = upsampled(train, codes[train], seed=seed) if common.balance == "upsample" else train
+    in_training = np.ones(data.n_types) if common.balance == "upsample" else weights
+    objective = Objective(codes, type_weights=in_training, teacher=data.teacher, device=on_device)
+    judging = judging_weights(weights, codes[validation], balance=common.balance)
+    judged = Objective(codes, type_weights=judging, teacher=data.teacher, device=on_device)
+    poorer = PoorerCells(
+        dense,
+        Augmentation.of(common),
+        baseline=mean_of_types(x[train], codes[train], data.n_types),
+        seed=seed,
+    )
+    noise = Noise(common.noise, batch_size=common.batch_size, n_genes=x.shape[1], n_cells=len(cells), device=on_device)
+    targets = torch.as_tensor(codes[validation], dtype=torch.long)
+    active = list(range(len(members)))
+    for number in range(1, max(settings.max_epochs for settings in members) + 1):
+        order = draws.permutation(cells)
+        noise.draw(generator)
+        totals = torch.zeros(len(active), device=on_device)
+        for batch in batches(order, common.batch_size):
+            logits = networks.logits(noise.added(poorer[batch], draws), generator=generator)
+            losses = objective.losses(logits, batch)
+            optimizer.step(losses, [runs[member].rate.next_step() for member in active])
+            totals += losses.detach() * len(batch)
+        with torch.no_grad():
+            chunks = batches(validation, CHUNK, at_least=0)
+            logits = torch.cat([networks.logits(dense[chunk]) for chunk in chunks], dim=1)
+        train_losses, validation_losses = totals / len(cells), judged.losses(logits, validation)
+        epochs = []
+        for place, member in enumerate(active):
+            losses_of_member = float(train_losses[place]), float(validation_losses[place])
+            epoch = summarize(number, *losses_of_member, logits[place].cpu(), targets)
+            epochs.append(epoch)
+            if runs[member].hear(epoch):
+                runs[member].weights = networks.copy(place)
+        on_epoch(mean_epoch(epochs))
+        going = [place for place, member in enumerate(active) if not runs[member].finished]
+        if not going:
+            break
+        if len(going) < len(active):
+            optimizer.select(going)
+            active = [active[place] for place in going]
+    return tuple(
+        FitResult(write(run.weights, classifier).eval(), tuple(run.epochs), run.best_epoch)
+        for run, classifier in zip(runs, classifiers, strict=True)
+    )
+
+
+class _Run:
+    """One member's way through training."""
+
+    def __init__(self, settings: FitSettings) -> None:
+        self.rate = LearningRate(settings)
+        self.epochs: list[Epoch] = []
+        self.best_epoch = 0
+        self.weights: list[torch.Tensor] = []
+        self._settings = settings
+        self._best = np.inf
+
+    def hear(self, epoch: Epoch) -> bool:
+        """Whether the epoch is the best so far."""
+        self.epochs.append(epoch)
+        self.rate.finish_epoch(epoch.train_loss)
+        loss = getattr(epoch, self._settings.stop)
+        better = self.best_epoch == 0 or loss < self._best - MIN_GAIN[self._settings.stop]
+        if better:
+            self._best, self.best_epoch = loss, epoch.number
+        return better
+
+    @property
+    def finished(self) -> bool:
+        waited = len(self.epochs) - self.best_epoch
+        return waited >= self._settings.patience or len(self.epochs) >= self._settings.max_epochs
+
+
+def _new_classifiers(
+    members: Sequence[FitSettings], n_types: int, mean: np.ndarray, scale: np.ndarray, *, seed: int
+) -> list[Classifier]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return [
+            Classifier(len(mean), n_types, settings.shape, mean=mean, scale=scale, gated=settings.gate_penalty > 0)
+            for settings in members
+        ]
+
 
 __all__ = ["MIN_SD", "Epoch", "FitResult", "FitSettings", "fit", "predict_logits", "standardization"]
 

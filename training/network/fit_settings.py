@@ -1,12 +1,16 @@
-"""How a network is fitted: everything but the cells and the seed."""
+"""What a fit is given, and what it gives: settings, cells, and the network with its measures epoch by epoch."""
 
-from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Literal, Self
 
+import numpy as np
+import scipy.sparse as sp
+import torch
 from pydantic import Field
 
 from ..setting_bounds import Advice, AtLeast0, AtLeast1, BelowOne, NotNegative, Positive, ShareAboveZero
-from .classifier import NetworkShape
+from .classifier import Classifier, NetworkShape
 
 Balance = Literal["weights", "upsample", "none"]
 Optimizer = Literal["adamw", "adam"]
@@ -58,3 +62,72 @@ class FitSettings:
     ] = 0.5
     least_counts: Annotated[ShareAboveZero, Advice("Give a share of counts such as 0.1.")] = 0.1
     most_missing: Annotated[BelowOne, Advice("Give a share of genes such as 0.5.")] = 0.5
+
+
+@dataclass(frozen=True)
+class FitData:
+    """`x`: CSR, float32, cells x panel genes, ln(1 + counts per 10,000). `codes`: int [cells], from 0. `train`,
+    `validation`: cell numbers; `n_types`: types that are learned, whether they have cells there or not.
+
+    `teacher`: logits, float32, cells x types, that are learned instead of the labels; None for the labels. Their rows
+    matter where `train` and `validation` are.
+    """
+
+    x: sp.csr_matrix
+    codes: np.ndarray
+    train: np.ndarray
+    validation: np.ndarray
+    n_types: int
+    teacher: np.ndarray | None = None
+
+    @property
+    def seen(self) -> np.ndarray:
+        """Numbers of the cells that fitting looks at, sorted."""
+        return np.sort(np.concatenate([self.train, self.validation]))
+
+    def divided(self, train: np.ndarray, validation: np.ndarray) -> Self:
+        """The same cells, divided in another way. `train`, `validation`: cell numbers."""
+        return replace(self, train=train, validation=validation)
+
+
+MEASURES = ("train_loss", "validation_loss", "validation_accuracy", "validation_macro_f1")
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass over the training cells gave. Losses are weighted as training weighs them, that of
+    validation cells as `judging_weights` says.
+    """
+
+    number: int
+    train_loss: float
+    validation_loss: float
+    validation_accuracy: float
+    validation_macro_f1: float
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """`classifier`: in evaluation mode, on the CPU, with the weights of `best_epoch`."""
+
+    classifier: Classifier
+    epochs: tuple[Epoch, ...]
+    best_epoch: int
+
+
+def summarize(
+    number: int, train_loss: float, validation_loss: float, logits: torch.Tensor, targets: torch.Tensor
+) -> Epoch:
+    """An epoch's measures. `logits`: validation cells x types; `targets`: int [validation cells]; on the CPU."""
+    n_types = logits.shape[1]
+    calls = logits.argmax(dim=1)
+    pairs = torch.bincount(targets * n_types + calls, minlength=n_types**2).reshape(n_types, n_types).double()
+    right = pairs.diagonal()
+    present = pairs.sum(1) > 0
+    f1 = 2 * right / (pairs.sum(0) + pairs.sum(1)).clamp(min=1)
+    return Epoch(number, train_loss, validation_loss, float(right.sum() / pairs.sum()), float(f1[present].mean()))
+
+
+def mean_epoch(epochs: Sequence[Epoch]) -> Epoch:
+    """Means over networks of what one epoch gave. `epochs`: of one number."""
+    return Epoch(epochs[0].number, *(float(np.mean([getattr(epoch, name) for epoch in epochs])) for name in MEASURES))

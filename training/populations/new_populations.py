@@ -19,17 +19,25 @@ from cellmark.schemas.columns import NEW_POPULATION
 from cellmark.schemas.errors import Finding
 from cellmark.schemas.normalization import normalize
 
+from ..cells.cell_groups import membership
 from ..cells.cli_numbers import check_range
-from ..cells.membership import membership
 from ..markers.gene_lists import gene_list, select
 from ..markers.marker_ranking import type_profiles
-from .cells_alike import cells_alike
-from .group_cells import components, leiden_groups, require_igraph
-from .merge_groups import by_size, merge_groups, types_apart
-from .mixture import nearest_mixture
-from .population_facts import MANY_MARKERS, alike_facts, cell_quality, origin_facts, quality_facts, warnings_of
+from .group_cells import by_size, components, leiden_groups, merge_groups, require_igraph, types_apart
+from .mixture import cells_alike, nearest_mixture
+from .population_facts import (
+    MANY_MARKERS,
+    MIN_CALLED,
+    alike_facts,
+    cell_quality,
+    few_findings,
+    lacking_types,
+    left_out,
+    origin_facts,
+    quality_facts,
+    warnings_of,
+)
 from .population_markers import population_markers
-from .population_notes import MIN_CALLED, few_findings, lacking_types, left_out
 
 SHARE_APART, MIN_GENES = 0.2, 10
 """Two groups are two when at least this share of the genes that distinguish two called types distinguish them, and
@@ -107,7 +115,7 @@ class PopulationSearch:
         in.
         """
         from ..figures.figures import save_figures
-        from .population_figures import population_figures
+        from .population_markers import population_figures
 
         save_figures(population_figures(found, cells, seed=self.seed), folder, force=force)
 

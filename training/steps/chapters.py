@@ -11,13 +11,11 @@ from ..config import TrainingConfig
 from ..evaluation.out_of_fold import OutOfFold
 from ..trained_model import TrainedModel
 from ..tuning.tune import Tuned
-from .call_measures import CallMeasures
 from .describe import frame_of_calls
-from .distilled_annotator import Distilled
+from .distilled_annotator import Distilled, Graphs
 from .evaluate_training import Evaluated
 from .explain_training import Explained
-from .fitted_networks import FittedNetworks
-from .graphs import Graphs
+from .fitted_networks import CallMeasures, FittedNetworks
 from .training_cells import TrainingCells
 
 

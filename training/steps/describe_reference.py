@@ -11,8 +11,8 @@ from cellmark.schemas.reference_profile import BEST, UNASSIGNED_CELL, Part, Refe
 from ..cells.labelled_cells import LabelledCells
 from ..evaluation.out_of_fold import OutOfFold
 from ..export.check_parity import open_session
-from .call_measures import CallMeasures
 from .describe import quality_tables
+from .fitted_networks import CallMeasures
 from .training_cells import TrainingCells
 
 CHUNK = 1024

@@ -1,5 +1,6 @@
-"""A second annotator for large batches: one network in place of the ensemble, with its measured agreement."""
+"""The proven graphs of a bundle, and a second annotator for large batches: one network in place of the ensemble."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -11,15 +12,57 @@ from cellmark.schemas.reference_profile import ReferenceProfile
 from ..config import TrainingConfig
 from ..evaluation.evaluate import evaluate
 from ..evaluation.out_of_fold import OutOfFold
-from ..network.distill import agreement, distill
+from ..export.check_parity import Parity, check_parity
+from ..export.export_onnx import annotator_graph, explainer_graph
+from ..network.classifier import Classifier
+from ..network.ensemble import agreement, distill
 from ..network.fit import predict_logits
-from ..network.fit_data import FitData
-from ..network.fit_settings import FitSettings
-from .call_measures import measure_calls
+from ..network.fit_settings import FitData, FitSettings
+from ..network.folded_network import fold
 from .describe_reference import describe_reference
-from .fitted_networks import FittedNetworks
-from .graphs import export_and_prove
+from .fitted_networks import CallMeasures, FittedNetworks, measure_calls
 from .training_cells import TrainingCells
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """`parity`: what the proof measured."""
+
+    annotator: onnx.ModelProto
+    explainer: onnx.ModelProto
+    parity: Parity
+
+
+def export_and_prove(
+    classifiers: Sequence[Classifier], baselines: np.ndarray, trust: CallMeasures, prepared: TrainingCells
+) -> Graphs:
+    """Graphs of networks with what was measured of their answers. `baselines`: x0, [genes].
+
+    Raises `ExportError` when a graph does not answer as the networks do, test cells first.
+    """
+    members, (mean, components) = [fold(classifier) for classifier in classifiers], trust.embedding
+    annotator = annotator_graph(
+        members,
+        baselines,
+        temperature=trust.temperature,
+        embedding_mean=mean,
+        embedding_components=components,
+        novelty=trust.novelty_score,
+    )
+    explainer = explainer_graph(members, baselines)
+    split = prepared.split
+    rows = np.concatenate([split.test, split.validation, split.train])
+    parity = check_parity(
+        annotator,
+        explainer,
+        classifiers,
+        prepared.counts[rows],
+        prepared.cells.library_size[rows],
+        baselines=baselines,
+        temperature=trust.temperature,
+        novelty=(trust.novelty_score, mean, components),
+    )
+    return Graphs(annotator, explainer, parity)
 
 
 @dataclass(frozen=True)

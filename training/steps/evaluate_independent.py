@@ -1,8 +1,10 @@
 """Evaluation on a file that took no part in training, through the exported graph and the checked path of every door."""
 
-from collections.abc import Iterator
+import csv
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,16 +15,75 @@ from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.checks.check_labels import label_column_findings
 from cellmark.schemas.checks.checked_cells import CheckedCells
-from cellmark.schemas.errors import Finding, InputError, LabelError, raise_if_refused
+from cellmark.schemas.errors import Finding, InputError, LabelError, ParameterError, raise_if_refused
 from cellmark.schemas.genes.gene_panel import GenePanel
 from cellmark.schemas.normalization import dense_counts
 
-from ..cells.label_map import harmonize, read_label_map, unused
 from ..cells.labelled_cells import LabelledCells
 from ..config import TrainingConfig
 from ..evaluation.bootstrap import intervals
 from ..evaluation.evaluate import evaluate
 from ..export.check_parity import open_session
+
+COLUMNS = ("from", "to")
+
+
+def read_label_map(path: Path) -> dict[str, str]:
+    """A table with the columns `from` and `to` (CSV, UTF-8). Raises `ParameterError` for any other.
+
+    A name is looked up once: `a` to `b` and `b` to `c` leaves what was `a` at `b`.
+    """
+    found: dict[str, str] = {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            if not set(COLUMNS) <= set(reader.fieldnames or ()):
+                raise ParameterError(_finding("the columns from and to", ", ".join(reader.fieldnames or ()) or "none"))
+            for number, row in enumerate(reader, start=2):
+                name, to = ((row[column] or "").strip() for column in COLUMNS)
+                if not name or not to:
+                    raise ParameterError(_finding("two names in each row", f"line {number} without one"))
+                if found.setdefault(name, to) != to:
+                    raise ParameterError(_finding("one name for each label", f"{name!r} to {found[name]!r} and {to!r}"))
+    except OSError as error:
+        raise ParameterError(_finding("a file that can be read", error.strerror or str(error))) from None
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ParameterError(_finding("a table in CSV, UTF-8", str(error))) from None
+    return found
+
+
+def unused(labels: Sequence[str], cell_types: Sequence[str], label_map: dict[str, str]) -> list[str]:
+    """Names in the map that neither the file's labels nor the model's types have, sorted."""
+    return sorted(set(label_map) - set(labels) - set(cell_types))
+
+
+def harmonize(
+    labels: np.ndarray, calls: np.ndarray, cell_types: Sequence[str], label_map: dict[str, str]
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Labels and calls as numbers of names that both sides share.
+
+    `labels`: str [cells], of the file; `calls`: int [cells], numbers of `cell_types`. The map is applied to both, so
+    that it can make the file's labels coarser as well as the model's: `CD4 T` and `CD8 T` to `T` where the file says no
+    more than `T`. Returns label numbers (-1 for a label that no type of the model is brought to), call numbers, and the
+    names, in the order of the types that first have them.
+    """
+    coarse = [label_map.get(name, name) for name in cell_types]
+    names = tuple(dict.fromkeys(coarse))
+    numbers = {name: number for number, name in enumerate(names)}
+    of_type = np.array([numbers[name] for name in coarse], dtype=int)
+    codes = np.array([numbers.get(label_map.get(label, label), -1) for label in labels.tolist()], dtype=int)
+    return codes, of_type[calls], names
+
+
+def _finding(expected: str, found: str) -> Finding:
+    return Finding(
+        "PARAMETER_INVALID",
+        where="test_labels",
+        expected=expected,
+        found=found,
+        remedy="Give a CSV file such as: from,to / CD4 T,T cell / CD8 T,T cell.",
+    )
+
 
 CHUNK = 2048
 

@@ -14,12 +14,10 @@ from ..evaluation.out_of_fold import FoldPlan, OutOfFold
 from ..evaluation.overlap import overlap_section
 from ..listener import Listener
 from ..network.fit_settings import FitSettings
-from .call_measures import CallMeasures
-from .distilled_annotator import Distilled
+from .distilled_annotator import Distilled, Graphs
 from .evaluate_independent import evaluate_independent
 from .explain_training import Explained
-from .fitted_networks import FittedNetworks
-from .graphs import Graphs
+from .fitted_networks import CallMeasures, FittedNetworks
 from .training_cells import TrainingCells
 
 

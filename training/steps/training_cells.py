@@ -19,7 +19,7 @@ from ..config import TrainingConfig
 from ..evaluation.cell_ontology import CellOntology, read_ontology_map, unmapped_notes
 from ..listener import Listener
 from ..markers.gene_lists import allowed_markers
-from ..network.fit_data import FitData
+from ..network.fit_settings import FitData
 from .evaluate_independent import check_independent, fit_independent
 
 

@@ -42,7 +42,7 @@ def _figures_of_cells(model: "TrainedModel") -> "dict[str, Figure]":
     """Markers in the cells they were found in; the embedding of test cells, or of all where those are few."""
     from ..figures.embedding_figure import embedding_figure
     from ..figures.marker_figures import marker_figures
-    from ..network.embedding import embed
+    from ..network.folded_network import embed
 
     cells, split, seed = model.cells, model.split, model.split.seed
     number = {symbol: column for column, symbol in enumerate(cells.gene_symbols)}

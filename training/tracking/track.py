@@ -17,8 +17,7 @@ from ..config import TrainingConfig
 from ..evaluation.evaluate import flat_metrics, per_type_frame
 from ..figures.evaluation_files import evaluation_metrics, evaluation_tables, trust_metrics, trust_tables
 from ..listener import Listener
-from ..steps.describe import split_frame
-from ..steps.provenance import code_facts, environment_facts
+from ..steps.describe import code_facts, environment_facts, split_frame
 from .check_quality import check_quality
 from .dataset_input import dataset_input, file_input
 from .open_run import ending, open_client, quiet_logs, refusals, start_run

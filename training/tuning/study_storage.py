@@ -18,7 +18,7 @@ from cellmark.schemas.errors import ParameterError, SetupError
 from cellmark.schemas.tracking.tracking_uri import public_uri
 
 from ..network.fit import FitSettings
-from ..network.fit_data import FitData
+from ..network.fit_settings import FitData
 from .tune_settings import TuneSettings
 
 FACTS = "cellmark"

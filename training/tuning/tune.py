@@ -13,7 +13,7 @@ import pandas as pd
 from cellmark.schemas.errors import Finding
 
 from ..network.fit import Epoch, FitSettings, fit
-from ..network.fit_data import FitData
+from ..network.fit_settings import FitData
 from .study_storage import open_study, study_errors, study_facts
 from .study_trials import (
     BEGUN,

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cellmark.training.cells.draw_cells import draw_cells
+from cellmark.training.cells.cell_groups import draw_cells
 
 
 @given(st.lists(st.integers(0, 4), max_size=60), st.integers(0, 70), st.none() | st.integers(1, 20), st.integers(0, 3))

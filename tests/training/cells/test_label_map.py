@@ -9,9 +9,14 @@ import onnx
 import pytest
 
 from cellmark.schemas.errors import InputError, LabelError, ParameterError
-from cellmark.training.cells.label_map import harmonize, read_label_map, unused
 from cellmark.training.config import TrainingConfig
-from cellmark.training.steps.evaluate_independent import evaluate_independent, fit_independent
+from cellmark.training.steps.evaluate_independent import (
+    evaluate_independent,
+    fit_independent,
+    harmonize,
+    read_label_map,
+    unused,
+)
 
 if TYPE_CHECKING:
     import anndata as ad

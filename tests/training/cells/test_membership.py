@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cellmark.training.cells.membership import membership
+from cellmark.training.cells.cell_groups import membership
 
 
 def test_its_product_with_values_is_the_sum_over_each_types_cells() -> None:

@@ -18,7 +18,7 @@ from cellmark.training.evaluation.out_of_fold import FoldPlan, OutOfFold, fit_ou
 from cellmark.training.figures.evaluation_files import evaluation_metrics, evaluation_tables
 from cellmark.training.listener import Listener
 from cellmark.training.network.fit import FitSettings
-from cellmark.training.network.fit_data import FitData
+from cellmark.training.network.fit_settings import FitData
 from cellmark.training.run import TrainedModel, train
 from fixtures.places import ARCHIVES
 

@@ -11,8 +11,7 @@ from cellmark.training.evaluation import out_of_fold
 from cellmark.training.evaluation.out_of_fold import fit_out_of_fold, plan_folds
 from cellmark.training.network.classifier import NetworkShape
 from cellmark.training.network.ensemble import FittedEnsemble, fit_ensemble, variations
-from cellmark.training.network.fit_data import FitData
-from cellmark.training.network.fit_settings import FitSettings
+from cellmark.training.network.fit_settings import FitData, FitSettings
 
 SHORT = FitSettings(shape=NetworkShape((16,)), max_epochs=12, batch_size=32, learning_rate=5e-3)
 

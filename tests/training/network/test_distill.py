@@ -6,11 +6,9 @@ import scipy.sparse as sp
 import torch
 
 from cellmark.training.network.classifier import Classifier, NetworkShape
-from cellmark.training.network.distill import agreement, distill, mean_logits
-from cellmark.training.network.ensemble import fit_ensemble, variations
+from cellmark.training.network.ensemble import agreement, distill, fit_ensemble, mean_logits, variations
 from cellmark.training.network.fit import fit, predict_logits
-from cellmark.training.network.fit_data import FitData
-from cellmark.training.network.fit_settings import FitSettings
+from cellmark.training.network.fit_settings import FitData, FitSettings
 
 SETTINGS = FitSettings(
     shape=NetworkShape((32,), dropout=0.1), max_epochs=30, batch_size=32, noise=0.3, patience=10, learning_rate=5e-3

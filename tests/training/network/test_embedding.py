@@ -7,10 +7,9 @@ import pytest
 import scipy.sparse as sp
 from sklearn.decomposition import PCA
 
-from cellmark.training.network import embedding
+from cellmark.training.network import folded_network
 from cellmark.training.network.classifier import Classifier
-from cellmark.training.network.embedding import embed, fit_embedding
-from cellmark.training.network.folded_network import FoldedNetwork, fold
+from cellmark.training.network.folded_network import FoldedNetwork, embed, fit_embedding, fold
 
 
 def draw_expression(n_cells: int) -> sp.csr_matrix:
@@ -26,7 +25,7 @@ def hidden_layers(members: list[FoldedNetwork], x: sp.csr_matrix) -> np.ndarray:
 def test_mean_and_components_give_what_pca_transform_gives(
     draw_classifier: Callable[..., Classifier], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedding, "CHUNK", 9)
+    monkeypatch.setattr(folded_network, "CHUNK", 9)
     members = [fold(draw_classifier((16, 8), seed=0)), fold(draw_classifier((12,), seed=1))]
     x = draw_expression(40)
     mean, components = fit_embedding(members, x, size=5)
@@ -49,7 +48,7 @@ def test_size_is_bounded_by_units_and_cells(
 def test_many_cells_are_stood_for_by_evenly_spaced_ones(
     draw_classifier: Callable[..., Classifier], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedding, "N_CELLS", 10)
+    monkeypatch.setattr(folded_network, "N_CELLS", 10)
     members = [fold(draw_classifier((16,)))]
     x = draw_expression(91)
     mean, _ = fit_embedding(members, x, size=4)
@@ -70,7 +69,7 @@ def test_embed_gives_what_the_annotator_graph_gives(
 
     from cellmark.training.export.export_onnx import annotator_graph
 
-    monkeypatch.setattr(embedding, "CHUNK", 7)
+    monkeypatch.setattr(folded_network, "CHUNK", 7)
     members = [fold(draw_classifier((16, 8), seed=0)), fold(draw_classifier((12,), seed=1))]
     generator = np.random.default_rng(1)
     counts = generator.poisson(2, (24, 30)).astype(np.float32)

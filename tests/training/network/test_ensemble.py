@@ -12,9 +12,7 @@ from cellmark.training.network import ensemble
 from cellmark.training.network.classifier import NetworkShape
 from cellmark.training.network.ensemble import FittedEnsemble, fit_ensemble, predict_probabilities, variations
 from cellmark.training.network.fit import fit, predict_logits
-from cellmark.training.network.fit_data import FitData
-from cellmark.training.network.fit_result import Epoch
-from cellmark.training.network.fit_settings import FitSettings
+from cellmark.training.network.fit_settings import Epoch, FitData, FitSettings
 
 SMALL = FitSettings(
     shape=NetworkShape((16,), dropout=0.2), max_epochs=8, batch_size=32, noise=0.3, patience=8, learning_rate=5e-3

@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from cellmark.training.network.classifier import NetworkShape
 from cellmark.training.network.fit import MIN_SD, Epoch, FitResult, FitSettings, fit, predict_logits, standardization
-from cellmark.training.network.fit_data import FitData
+from cellmark.training.network.fit_settings import FitData
 
 SMALL = FitSettings(
     shape=NetworkShape((16,), dropout=0.1), max_epochs=12, batch_size=32, noise=0.3, patience=12, learning_rate=5e-3

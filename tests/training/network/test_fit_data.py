@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
-from cellmark.training.network.fit_data import FitData
+from cellmark.training.network.fit_settings import FitData
 
 
 def test_another_division_leaves_cells_and_labels_as_they_were() -> None:

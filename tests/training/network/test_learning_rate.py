@@ -7,7 +7,7 @@ import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, ReduceLROnPlateau
 
 from cellmark.training.network.fit_settings import FitSettings
-from cellmark.training.network.stacked_optimizer import LearningRate
+from cellmark.training.network.stacked_networks import LearningRate
 
 SETTINGS = FitSettings(learning_rate=0.02, max_epochs=12)
 LOSSES = [1.0, 0.8, 0.9, 0.85, 0.81, 0.9, 0.79995, 0.9, 0.7, 0.71, 0.72, 0.73]

@@ -10,12 +10,9 @@ import torch
 
 from cellmark.training.network.batch_inputs import standardization
 from cellmark.training.network.classifier import Classifier, NetworkShape
-from cellmark.training.network.fit import predict_logits
-from cellmark.training.network.fit_data import FitData
-from cellmark.training.network.fit_result import FitResult
-from cellmark.training.network.fit_settings import FitSettings
-from cellmark.training.network.stacked_optimizer import GATE_RATE
-from cellmark.training.network.train_together import _new_classifiers, train_together
+from cellmark.training.network.fit import _new_classifiers, predict_logits, train_together
+from cellmark.training.network.fit_settings import FitData, FitResult, FitSettings
+from cellmark.training.network.stacked_networks import GATE_RATE
 
 N_TYPES = 3
 

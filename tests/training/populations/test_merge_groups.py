@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 
 from cellmark.schemas.normalization import normalize, row_sums
-from cellmark.training.populations.merge_groups import by_size, genes_apart, merge_groups, types_apart
+from cellmark.training.populations.group_cells import by_size, genes_apart, merge_groups, types_apart
 
 N_GENES = 300
 

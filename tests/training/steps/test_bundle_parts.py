@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cellmark.training.steps.bundle_parts import genes_frame
+from cellmark.training.steps.write_bundle import genes_frame
 
 
 def test_genes_frame_has_a_row_per_gene_and_a_column_per_type() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cellmark.training.steps import provenance as module
-from cellmark.training.steps.provenance import code_facts, environment_facts, now
+from cellmark.training.steps import describe as module
+from cellmark.training.steps.describe import code_facts, environment_facts, now
 
 
 def test_code_facts_name_version_and_commit_of_the_checkout() -> None:

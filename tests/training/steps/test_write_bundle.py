@@ -14,8 +14,7 @@ from cellmark.schemas.manifest.bundle_files import CELL_MAP
 from cellmark.schemas.reference_profile import read_profile
 from cellmark.schemas.report.facts import read_summary
 from cellmark.training.run import TrainedModel
-from cellmark.training.steps.bundle_parts import BundleParts
-from cellmark.training.steps.write_bundle import CSV_RANKS, MARKERS_CSV
+from cellmark.training.steps.write_bundle import CSV_RANKS, MARKERS_CSV, BundleParts
 from cellmark.training.steps.write_bundle import write_bundle as write
 
 

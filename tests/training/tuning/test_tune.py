@@ -9,7 +9,7 @@ import pytest
 
 from cellmark.training.network.classifier import NetworkShape
 from cellmark.training.network.fit import FitSettings, fit
-from cellmark.training.network.fit_data import FitData
+from cellmark.training.network.fit_settings import FitData
 from cellmark.training.tuning import tune as tune_module
 from cellmark.training.tuning.tune import trial_settings
 from cellmark.training.tuning.tune_settings import SearchSpace, TuneSettings

@@ -1,6 +1,7 @@
-"""A sample of cells in which rare types are seen."""
+"""Groups of cells: a sample in which rare types are seen, and the sums over each type's cells."""
 
 import numpy as np
+import scipy.sparse as sp
 
 
 def draw_cells(
@@ -18,3 +19,9 @@ def draw_cells(
         by_type, place = by_type[place < per_type], place[place < per_type]
     order = np.argsort(place, kind="stable") if at_least is None else np.lexsort((by_type, place >= at_least))
     return np.sort(shuffled[by_type[order[:at_most]]])
+
+
+def membership(codes: np.ndarray, n_types: int) -> sp.csr_matrix:
+    """1 where a cell is of a type, CSR, float64, types x cells. `codes`: int [cells], from 0."""
+    cells = np.arange(len(codes))
+    return sp.csr_matrix((np.ones(len(codes)), (codes, cells)), shape=(n_types, len(codes)))
