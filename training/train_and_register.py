@@ -9,9 +9,9 @@ from cellmark.schemas.tracking.tracking_uri import public_uri
 
 from .config import TrainingConfig
 from .run import TrainedModel, train
-from .tracking.keep_bundle import keeping
 from .tracking.listeners import Several, Terminal
 from .tracking.register import RegisteredVersion
+from .tracking.register_kept import keeping
 from .tracking.run_files import write_figures
 from .tracking.track import open_tracker
 

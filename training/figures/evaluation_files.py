@@ -1,4 +1,4 @@
-"""The manifest's evaluation and trust, as a run keeps them in MLflow: flat metrics and tables; the report draws them."""
+"""The manifest's evaluation and trust, as a run keeps them in MLflow: metrics and tables; the report draws them."""
 
 from collections.abc import Sequence
 from typing import Any

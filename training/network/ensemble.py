@@ -1,4 +1,4 @@
-"""Several networks around one choice of settings, whose logits are averaged, and one network that answers as they do."""
+"""Networks around one choice of settings, whose logits are averaged, and one network that answers as they do."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

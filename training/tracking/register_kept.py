@@ -1,13 +1,20 @@
-"""A bundle on this machine becomes a registered version, as at the end of its training."""
+"""A finished model outlives a registration that failed: its bundle is kept, and registered later.
 
+The bundle stays on this machine, and the error names it.
+"""
+
+import shlex
+import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.errors import Finding, ParameterError, RegistryError
+from cellmark.schemas.errors import CellmarkError, Finding, ParameterError, RegistryError
 from cellmark.schemas.manifest.bundle_files import MODEL_CARD, REPORT
 from cellmark.schemas.tracking import registry_tags as tags
 from cellmark.schemas.tracking.tracking_uri import tracking_uri
@@ -18,11 +25,55 @@ from ..figures.evaluation_files import evaluation_metrics, trust_metrics
 from ..setting_bounds import problem
 from .open_run import ending, open_client, quiet_logs, refusals, start_run, store_refusals
 from .register import RegisteredVersion, register_bundle
-from .run_record import RunRecord
+from .run_record import RunRecord, record_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
+
+
+@contextmanager
+def keeping(bundle: Path, record: Path, *, name: str, given: bool) -> Iterator[None]:
+    """Keep a bundle, and beside it the record of its run, when the block does not end well.
+
+    `given`: whether the bundle lies where the user wants it; it goes to `NAME-bundle` in the working folder otherwise,
+    or to the folder of temporary files where that cannot be written. Raises `RegistryError` (`MODEL_NOT_REGISTERED`,
+    then what went wrong) for an error of ours; others pass through, with a note where the bundle is.
+    """
+    try:
+        yield
+    except BaseException as error:
+        kept = bundle if given else _move_bundle(bundle, name)
+        if record.is_dir() and not record_folder(kept).exists():
+            shutil.move(record, record_folder(kept))
+        finding = Finding(
+            code="MODEL_NOT_REGISTERED",
+            where=str(kept),
+            expected=f"a version of {name} in MLflow",
+            found="a trained model that is not registered; its bundle is kept here",
+            remedy=f"Register it with: cellmark bundle register {shlex.quote(str(kept))} --name {shlex.quote(name)}",
+        )
+        if isinstance(error, CellmarkError):
+            raise RegistryError(finding, *error.findings) from error
+        error.add_note(str(finding))
+        raise
+
+
+def _move_bundle(bundle: Path, name: str) -> Path:
+    for number in count(1):
+        target = Path.cwd() / (f"{name}-bundle" if number == 1 else f"{name}-bundle-{number}")
+        if target.exists() or record_folder(target).exists():
+            continue
+        try:
+            shutil.move(bundle, target)
+        except OSError:
+            if not bundle.is_dir():
+                raise
+            shutil.rmtree(target, ignore_errors=True)
+            target = Path(tempfile.mkdtemp(prefix="cellmark-kept-")) / f"{name}-bundle"
+            shutil.move(bundle, target)
+        return target
+    raise AssertionError("not reached")
 
 
 def register_kept(
@@ -35,7 +86,7 @@ def register_kept(
 ) -> RegisteredVersion:
     """Register the bundle in `folder` as a version of `name`, by default the name that it was trained under.
 
-    Where a record of its run lies beside the bundle (see `keep_bundle.py`), it is sent and then removed, and `on_note`
+    Where a record of its run lies beside the bundle (see `keeping`), it is sent and then removed, and `on_note`
     is called with what MLflow did not take of it; the run goes on if MLflow knows it. A new run has the measures and
     the report. Raises `BundleError` for a damaged bundle, `ParameterError` for a name that MLflow does not take, and
     `RegistryError`.

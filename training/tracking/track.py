@@ -18,13 +18,11 @@ from ..evaluation.evaluate import flat_metrics, per_type_frame
 from ..figures.evaluation_files import evaluation_metrics, evaluation_tables, trust_metrics, trust_tables
 from ..listener import Listener
 from ..steps.describe import code_facts, environment_facts, split_frame
-from .check_quality import check_quality
-from .dataset_input import dataset_input, file_input
+from .dataset_input import check_quality, dataset_input, file_input
 from .open_run import ending, open_client, quiet_logs, refusals, start_run
 from .register import RegisteredVersion, register_bundle
 from .run_files import figures_of, installed_packages, tuning_files, write_content
-from .run_log import RunLog
-from .run_record import RunRecord
+from .run_record import RunLog, RunRecord
 from .track_trials import track_trial, tuning_metrics
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric
 
     from ..tuning.tune import Tuned
-    from .run_log import RunLog
+    from .run_record import RunLog
 
 METRICS_PER_CALL = 1000
 """MLflow takes no more at once."""
