@@ -32,7 +32,7 @@ def train_and_register(
     """Train under an MLflow run and register a version.
 
     A failed run is marked so in MLflow, registers nothing and leaves no bundle. A finished model that could not be
-    registered leaves its bundle (see `tracking/keep_bundle.py`), which the error names.
+    registered leaves its bundle (see `keeping` in `tracking/register_kept.py`), which the error names.
 
     Parameters
     ----------
