@@ -36,7 +36,7 @@ from cellmark.schemas.normalization import normalize
 from cellmark.training.config import TrainingConfig
 from cellmark.training.listener import Listener
 from cellmark.training.markers.baseline_markers import baseline_markers
-from cellmark.training.markers.marker_settings import MarkerSettings
+from cellmark.training.markers.marker_ranking import MarkerSettings
 from cellmark.training.presets import preset
 from cellmark.training.run import train
 

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from cellmark.schemas.errors import Finding, ParameterError
 
 from .choices import Device, EvaluationLevel
-from .markers.marker_settings import MarkerSettings
+from .markers.marker_ranking import MarkerSettings
 from .network.fit import FitSettings
 from .presets import DEFAULT
 from .setting_bounds import Advice, AtLeast1, ShareAboveZero, problem, problems_in

@@ -8,15 +8,14 @@ from cellmark.schemas.bundle import Bundle
 from .config import TrainingConfig
 from .evaluation.out_of_fold import fit_out_of_fold, plan_folds
 from .listener import Listener
-from .network.torch_device import torch_device
-from .steps.chapters import Chapters
+from .network.fit import torch_device
+from .steps.chapters import Chapters, TrainedModel
 from .steps.distilled_annotator import distill_and_prove, export_and_prove
 from .steps.evaluate_training import evaluate_training
 from .steps.explain_training import explain_training, map_cells
 from .steps.fitted_networks import fit_networks, measure_calls
 from .steps.training_cells import prepare_training_cells
 from .steps.write_bundle import assemble_manifest, bundle_parts, write_bundle
-from .trained_model import TrainedModel
 from .tuning.tune import tune
 
 __all__ = ["Listener", "TrainedModel", "train"]

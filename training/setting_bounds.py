@@ -12,7 +12,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from cellmark.schemas.errors import Finding
+from cellmark.schemas.errors import Finding, ParameterError
 
 RAISE = "Raise it."
 
@@ -78,3 +78,29 @@ def _in_words(metadata: list[Any]) -> str:
     limits = [limit for one in metadata if isinstance(one, FieldInfo) for limit in one.metadata]
     words = {Gt: "above {0.gt:g}", Ge: "at least {0.ge:g}", Lt: "below {0.lt:g}", Le: "at most {0.le:g}"}
     return ", ".join(words[type(limit)].format(limit) for limit in limits if type(limit) in words)
+
+
+def whole_numbers(text: str, name: str) -> tuple[int, ...]:
+    """Positive whole numbers between commas. Raises `ParameterError` for anything else."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where=name,
+            expected="positive whole numbers between commas, such as 256 or 512,256",
+            found=repr(text),
+            remedy="Correct the list.",
+        )
+    return tuple(int(part) for part in parts)
+
+
+def check_range(name: str, value: float, expected: str, *, low: float, high: float = float("inf")) -> None:
+    """Raise `ParameterError` for a number that is not from `low` to `high`. `expected`: that, in words."""
+    if not low <= value <= high:
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where=name,
+            expected=expected,
+            found=f"{value:g}",
+            remedy=f"Correct --{name.replace('_', '-')}.",
+        )

@@ -30,7 +30,7 @@ def pbmc3k(shared_data: Path) -> ad.AnnData:
 def annotator(pbmc3k: ad.AnnData, tmp_path_factory: pytest.TempPathFactory) -> Annotator:
     """A small model of pbmc3k: of three networks, as one that is hardly trained turns on a few genes missing."""
     from cellmark.training.config import TrainingConfig
-    from cellmark.training.markers.marker_settings import MarkerSettings
+    from cellmark.training.markers.marker_ranking import MarkerSettings
     from cellmark.training.network.fit import FitSettings
     from cellmark.training.run import train
 

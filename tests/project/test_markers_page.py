@@ -69,8 +69,8 @@ def test_the_scanpy_example_runs(cellmark: Cellmark, full_markers: Bundle, new_f
 
 
 def test_columns_and_verdicts_of_changes_are_described_as_they_are() -> None:
-    from cellmark.training.markers.change_verdict import VERDICTS
     from cellmark.training.markers.compare_conditions import COLUMNS as CHANGES
+    from cellmark.training.markers.marker_changes import VERDICTS
 
     for name, column in CHANGES.items():
         assert f"| `{name}` | {column.meaning} |" in PAGE

@@ -12,7 +12,7 @@ import pytest
 from cellmark.schemas.errors import ParameterError
 from cellmark.training.choices import BaselineKind, Device, EvaluationLevel, Metric, PresetName, Pruner, Ranking
 from cellmark.training.config import TrainingConfig
-from cellmark.training.markers.marker_settings import MarkerSettings
+from cellmark.training.markers.marker_ranking import MarkerSettings
 from cellmark.training.network.classifier import NetworkShape
 from cellmark.training.network.fit import FitSettings
 from cellmark.training.presets import preset

@@ -1,11 +1,10 @@
 import pytest
 
 from cellmark.schemas.errors import ParameterError
-from cellmark.training.given_options import fit_given, given, tune_given
-from cellmark.training.markers.marker_settings import MarkerSettings
+from cellmark.training.markers.marker_ranking import MarkerSettings
 from cellmark.training.network.classifier import NetworkShape
 from cellmark.training.network.fit import FitSettings
-from cellmark.training.presets import PUBLISHED
+from cellmark.training.presets import PUBLISHED, fit_given, given, tune_given
 from cellmark.training.tuning.tune_settings import SearchSpace, TuneSettings
 
 

@@ -90,20 +90,19 @@ def compare(
 
     from cellmark.schemas.atomic_output import refuse_existing, whole_file
 
-    from ..cells.cli_numbers import check_range
-    from ..markers.change_verdict import ChangeRules
     from ..markers.compare_conditions import compare_conditions
+    from ..markers.marker_changes import ChangeRules
     from ..markers.marker_files import (
         TABLES,
         check_not_input,
         check_suffix,
         chosen_markers,
+        read_for_markers,
         read_marker_file,
         write_table,
     )
-    from ..markers.read_for_markers import read_for_markers
-    from .show_comparison import show_comparison
-    from .steps import Steps
+    from ..setting_bounds import check_range
+    from .show_markers import Steps, show_comparison
 
     for path, suffixes in ((out, TABLES), (figure, (".png",))):
         if path is not None:

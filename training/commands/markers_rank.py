@@ -88,15 +88,22 @@ def rank(
 
     from cellmark.schemas.atomic_output import refuse_existing
 
-    from ..cells.cli_numbers import check_range
     from ..markers.baseline_markers import baseline_markers, check_method
     from ..markers.gene_lists import gene_list, select
-    from ..markers.marker_files import TABLES, check_not_input, check_suffix, write_h5ad, write_table
+    from ..markers.marker_files import (
+        TABLES,
+        check_not_input,
+        check_suffix,
+        keep_genes,
+        panel_genes,
+        read_for_markers,
+        write_h5ad,
+        write_table,
+    )
     from ..markers.marker_ranking import ranking_overlap
     from ..markers.marker_statistics import marker_statistics
-    from ..markers.read_for_markers import keep_genes, panel_genes, read_for_markers
-    from .show_rankings import show_ranking, show_rankings
-    from .steps import Steps
+    from ..setting_bounds import check_range
+    from .show_markers import Steps, show_ranking, show_rankings
 
     methods = [check_method(name) for name in dict.fromkeys(method or ["wilcoxon"])]
     check_range("top", top, "at least 1", low=1)

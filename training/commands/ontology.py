@@ -36,7 +36,7 @@ def ontology(
     from cellmark.schemas.errors import LabelError, raise_if_refused
 
     from ..evaluation.cell_ontology import CellOntology, suggest_terms
-    from .show_ontology import show_suggestions
+    from .show import show_suggestions
 
     refuse_existing(out, force=force)
     terms = CellOntology()

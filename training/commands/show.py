@@ -1,5 +1,7 @@
-"""What people see of a training in a terminal."""
+"""What people see of a training, and of suggested ontology terms, in a terminal."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -9,6 +11,7 @@ from rich.text import Text
 from cellmark.schemas.manifest.manifest import Manifest
 from cellmark.schemas.report.evidence import resting_on_few
 
+from ..evaluation.cell_ontology import Suggestion
 from ..train_and_register import RegisteredModel
 
 PARTS = ("validation", "test", "independent")
@@ -101,3 +104,17 @@ def types_table(evaluation: dict[str, Any], *, part: str = "test") -> Table:
         numbers = (f"{values[key]:.3f}" for key in ("precision", "recall", "f1"))
         table.add_row(Text(name), *numbers, str(values["support"]))
     return table
+
+
+def show_suggestions(suggestions: Sequence[Suggestion], version: str, out: Path) -> None:
+    """Label, term and how it was found; what is left to people last."""
+    table = Table(title=f"Cell Ontology {version}")
+    for column in ("label", "term", "by"):
+        table.add_column(column, overflow="fold")
+    for one in sorted(suggestions, key=lambda one: one.ontology_id is None):
+        term = f"{one.ontology_id} {one.name}" if one.ontology_id else "; ".join(one.candidates)
+        table.add_row(Text(one.label), Text(term), Text(one.match, style="" if one.ontology_id else "yellow"))
+    console = Console(highlight=False)
+    console.print(table)
+    n_found = sum(one.ontology_id is not None for one in suggestions)
+    console.print(f"{n_found} of {len(suggestions)} labels have a term. Written to {out}", soft_wrap=True, markup=False)

@@ -115,7 +115,7 @@ def train(
     # Seconds on a busy machine, and nothing else would be seen of them.
     Console(stderr=True, highlight=False).print("Loading PyTorch …", style="dim")
     from ..config import TrainingConfig
-    from ..given_options import fit_given, genes_given, given, tune_given
+    from ..presets import fit_given, genes_given, given, tune_given
     from ..presets import preset as preset_named
     from ..train_and_register import train_and_register
     from .show import show_training

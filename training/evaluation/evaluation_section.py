@@ -14,9 +14,8 @@ from ..cells.split import Split
 from ..network.batch_inputs import standardization
 from ..network.classifier import Classifier
 from ..network.ensemble import predict_probabilities
-from .bootstrap import MIN_DONORS, intervals
 from .calibration_section import cross_calibrated
-from .evaluate import evaluate
+from .evaluate import MIN_DONORS, evaluate, intervals
 from .out_of_fold import OutOfFold
 from .poorer_input import Calls, confidence_curve, depth_curve, partial_panel_curve
 

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..network.folded_network import FoldedNetwork, fold
-from .bootstrap import confusion, macro_f1_of
+from .evaluate import confusion, macro_f1_of
 from .out_of_fold import OutOfFold
 
 CHUNK = 1024

@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..network.augmentation import thin
-from .bootstrap import accuracy_of, confusion, macro_f1_of
+from .evaluate import accuracy_of, confusion, macro_f1_of
 
 DEPTHS = (0.1, 0.25, 0.5, 1.0)
 MISSING = (0.0, 0.1, 0.3, 0.5)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..markers.change_verdict import GAINED, KEPT, LOST, NOT_COMPARED, STRONGER, UNDECIDED, WEAKER
+from ..markers.marker_changes import GAINED, KEPT, LOST, NOT_COMPARED, STRONGER, UNDECIDED, WEAKER
 from .figure_style import GREY, PALE, new_figure, plain, short
 
 if TYPE_CHECKING:

@@ -18,9 +18,8 @@ import scipy.sparse as sp
 from cellmark.schemas.manifest.marker_table import MarkerColumn
 
 from ..cells.cell_groups import membership
-from .change_verdict import KEPT, NO_MARKER, NOT_COMPARED, UNDECIDED, ChangeRules
 from .contrasts import NO_DONORS, Contrast, moderated_interval, plan_contrasts, take_samples
-from .marker_changes import NUMBERS, marker_changes, shared_types
+from .marker_changes import KEPT, NO_MARKER, NOT_COMPARED, NUMBERS, UNDECIDED, ChangeRules, marker_changes, shared_types
 
 CHUNK_VALUES = 2**22
 """Values of samples x types x genes that are dense at a time."""

@@ -13,8 +13,15 @@ from cellmark.schemas.manifest.marker_table import marker_table
 from ..cells.cell_groups import draw_cells
 from ..network.contributions import TypeMeans, cell_contributions
 from ..network.folded_network import FoldedNetwork
-from .marker_ranking import absence_scores, evidence_scores, marker_stability, order_genes, separation, type_profiles
-from .marker_settings import MarkerSettings
+from .marker_ranking import (
+    MarkerSettings,
+    absence_scores,
+    evidence_scores,
+    marker_stability,
+    order_genes,
+    separation,
+    type_profiles,
+)
 from .marker_statistics import marker_statistics
 from .minimal_combination import combination_columns, minimal_combination
 from .permutation_p_values import PermutationTest, permutation_test

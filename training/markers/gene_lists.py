@@ -10,7 +10,7 @@ import numpy as np
 
 from cellmark.schemas.errors import Finding, ParameterError, ReadError, Severity
 
-from .marker_settings import MarkerSettings
+from .marker_ranking import MarkerSettings
 
 CD_ANTIGENS = """
 CD1A CD1B CD1C CD1D CD1E CD2 CD3D CD3E CD3G CD4 CD5 CD6 CD7 CD8A CD8B CD9 MME ITGAL ITGAM ITGAX ITGAD ANPEP CD14

@@ -1,4 +1,4 @@
-"""How genes are ordered within a cell type, how stable the order is, and the first genes of a marker table.
+"""How genes are ranked as markers of a type, how stable the order is, and the first genes of a marker table.
 
 What separates a type beyond doubt comes first, weighted by what the network uses.
 """
@@ -10,8 +10,32 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from ..choices import BaselineKind, Ranking
 from ..network.contributions import weighted_attributions
 from ..network.folded_network import FoldedNetwork
+from ..setting_bounds import AtLeast0, AtLeast1
+
+
+@dataclass(frozen=True)
+class MarkerSettings:
+    """How markers are chosen and tested.
+
+    `ranking`: `evidence` (see `marker_ranking.py`); `published`, the marker score of Zhang et al. 2026 (bbag223);
+    `contribution`, by what the network uses alone. `baseline`: what a gene's contribution is measured against: the
+    `mean` of types, `zero`, or one `random` cell. `n_permutations`: of labels, for p-values. `n_bootstraps`: draws of
+    cells, for a rank's stability. `n_candidates`: at most so many genes of a type are scored by `published`.
+    `include_genes`: symbols, the only ones that may be markers (empty: all); `exclude_genes`: symbols that may not. The
+    network sees all genes of the panel all the same.
+    """
+
+    ranking: Ranking = "evidence"
+    baseline: BaselineKind = "mean"
+    n_permutations: AtLeast1 = 1000
+    n_bootstraps: AtLeast0 = 50
+    n_candidates: AtLeast1 = 50
+    include_genes: tuple[str, ...] = ()
+    exclude_genes: tuple[str, ...] = ()
+
 
 SD_FLOOR = 0.5
 """Added to a gene's standard deviation of ln(1 + counts per 10,000): nearly silent genes would win without it."""

@@ -20,9 +20,9 @@ from cellmark.schemas.errors import Finding
 from cellmark.schemas.normalization import normalize
 
 from ..cells.cell_groups import membership
-from ..cells.cli_numbers import check_range
 from ..markers.gene_lists import gene_list, select
 from ..markers.marker_ranking import type_profiles
+from ..setting_bounds import check_range
 from .group_cells import by_size, components, leiden_groups, merge_groups, require_igraph, types_apart
 from .mixture import cells_alike, nearest_mixture
 from .population_facts import (

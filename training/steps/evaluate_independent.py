@@ -21,8 +21,7 @@ from cellmark.schemas.normalization import dense_counts
 
 from ..cells.labelled_cells import LabelledCells
 from ..config import TrainingConfig
-from ..evaluation.bootstrap import intervals
-from ..evaluation.evaluate import evaluate
+from ..evaluation.evaluate import evaluate, intervals
 from ..export.check_parity import open_session
 
 COLUMNS = ("from", "to")

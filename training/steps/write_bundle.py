@@ -25,7 +25,7 @@ from cellmark.schemas.report.render import render_report
 
 from ..cells.choose_panel import filter_facts
 from ..evaluation.cell_ontology import type_entries
-from ..export.draw_golden_cells import KIND, draw_golden_counts, golden_cells
+from ..export.check_parity import KIND, draw_golden_counts, golden_cells
 from .chapters import Chapters
 from .describe import code_facts, describe_data, environment_facts, expect, now
 from .describe_reference import describe_reference

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
-from cellmark.training.evaluation.bootstrap import accuracy_of, confusion, intervals, macro_f1_of
+from cellmark.training.evaluation.evaluate import accuracy_of, confusion, intervals, macro_f1_of
 
 
 def draw(n_cells: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

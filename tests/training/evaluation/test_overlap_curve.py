@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from cellmark.training.evaluation.bootstrap import confusion
+from cellmark.training.evaluation.evaluate import confusion
 from cellmark.training.evaluation.overlap import LostGenes, lose_genes
 from cellmark.training.network.classifier import Classifier
 from cellmark.training.network.folded_network import fold

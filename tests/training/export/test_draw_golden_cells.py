@@ -9,7 +9,7 @@ import torch
 from captum.attr import DeepLift
 
 from cellmark.schemas.normalization import normalize
-from cellmark.training.export.draw_golden_cells import CELLS_PER_TYPE, draw_golden_counts, golden_cells
+from cellmark.training.export.check_parity import CELLS_PER_TYPE, draw_golden_counts, golden_cells
 from cellmark.training.network.classifier import Classifier
 from cellmark.training.network.folded_network import fold
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cellmark.training.markers.change_verdict import VERDICTS, ChangeRules
+from cellmark.training.markers.marker_changes import VERDICTS, ChangeRules
 
 RULES = ChangeRules(min_log2_fold_change=1, min_fraction=0.1, min_change=1, alpha=0.05)
 

@@ -9,7 +9,7 @@ import pytest
 from cellmark.schemas.manifest.marker_table import COLUMNS
 from cellmark.schemas.normalization import normalize
 from cellmark.training.markers.find_markers import MarkerCells, PanelGenes, find_markers
-from cellmark.training.markers.marker_settings import MarkerSettings
+from cellmark.training.markers.marker_ranking import MarkerSettings
 from cellmark.training.network.contributions import choose_baselines, type_means
 from cellmark.training.network.fit import predict_logits
 from cellmark.training.network.folded_network import FoldedNetwork, fold

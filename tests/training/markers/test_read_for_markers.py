@@ -7,7 +7,7 @@ import pytest
 from cellmark.schemas.errors import LabelError, ParameterError
 from cellmark.schemas.normalization import normalize
 from cellmark.training.cells.choose_panel import choose_panel
-from cellmark.training.markers.read_for_markers import keep_genes, panel_genes, read_for_markers
+from cellmark.training.markers.marker_files import keep_genes, panel_genes, read_for_markers
 
 ASKED = {"label": "cell_type", "donor": "donor", "min_cells": 10}
 
