@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from cellmark.schemas.errors import Finding, ParameterError, SetupError
-from cellmark.schemas.manifest.coarse_calls import coarse_calls, coarse_members
 from cellmark.schemas.manifest.manifest import CellTypeEntry
-from cellmark.schemas.manifest.manifest_ontology import OntologyEntry, OntologyTerm
+from cellmark.schemas.manifest.manifest_ontology import OntologyEntry, OntologyTerm, coarse_calls, coarse_members
 
 from .calibration_section import cross_calibrated
 from .out_of_fold import OutOfFold

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cellmark.schemas.calls.called_cells import CalledCells
+from cellmark.schemas.calls.new_populations import CalledCells
 from cellmark.schemas.errors import Finding
 from cellmark.schemas.quality.quality_table import find_mitochondrial
 

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cellmark.schemas.calls.called_cells import CalledCells
-from cellmark.schemas.calls.new_populations import MARKER_COLUMNS, NewPopulations, table_of
+from cellmark.schemas.calls.new_populations import MARKER_COLUMNS, CalledCells, NewPopulations, table_of
 from cellmark.schemas.manifest.marker_table import marker_table
 from cellmark.schemas.normalization import normalize
 

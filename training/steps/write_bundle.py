@@ -13,15 +13,13 @@ import pandas as pd
 from cellmark.schemas.atomic_output import whole_folder
 from cellmark.schemas.golden_cells import GoldenCells, write_golden
 from cellmark.schemas.manifest import bundle_files as files
-from cellmark.schemas.manifest.bundle_files import ATTRIBUTION_SHARE, MODEL_CARD, REPORT
+from cellmark.schemas.manifest.bundle_files import ATTRIBUTION_SHARE, MODEL_CARD, REPORT, draft_manifest, write_manifest
 from cellmark.schemas.manifest.manifest import Manifest
-from cellmark.schemas.manifest.seal_bundle import draft_manifest, write_manifest
 from cellmark.schemas.manifest.training_summary import TrainingSummary, summarize_training
 from cellmark.schemas.normalization import describe_scale
 from cellmark.schemas.reference_profile import ReferenceProfile
 from cellmark.schemas.report.facts import ReportFacts
-from cellmark.schemas.report.model_card import render_model_card
-from cellmark.schemas.report.render import render_report
+from cellmark.schemas.report.render import render_model_card, render_report
 
 from ..cells.choose_panel import filter_facts
 from ..evaluation.cell_ontology import type_entries
