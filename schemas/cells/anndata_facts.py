@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import scipy.sparse as sp
 
-from .check_hdf5 import check_hdf5
+from .check_hdf5 import check_hdf5, require_filters, text_attribute
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -75,6 +75,7 @@ def facts_of_h5ad(path: Path) -> AnndataFacts:
     with h5py.File(path, "r") as file:
         check_hdf5(file, path)
         uns, obsm = file.get("uns"), file.get("obsm")
+        require_filters(path, uns, obsm)
         keys = list(uns)[:MOST_KEYS] if isinstance(uns, h5py.Group) else []
         names = list(obsm)[:MOST_EMBEDDINGS] if isinstance(obsm, h5py.Group) else []
         matrices = [("X", file.get("X")), ("raw.X", file.get("raw/X"))]
@@ -103,7 +104,7 @@ def _text(element: Any) -> str | None:
 def _stored_layout(element: Any) -> str:
     if isinstance(element, h5py.Dataset):
         return "dense"
-    return str(element.attrs.get("encoding-type", "")).removesuffix("_matrix")
+    return (text_attribute(element, "encoding-type") or "").removesuffix("_matrix")
 
 
 def _layout(X: Any) -> str:

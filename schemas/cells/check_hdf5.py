@@ -1,6 +1,10 @@
-"""Is everything that an HDF5 file holds inside it, and as large as it says? Asked before anything is read."""
+"""Is all that an HDF5 file holds inside it, as large as it says, and can it be unpacked? Asked before it is read."""
 
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import h5py
 
@@ -8,6 +12,20 @@ from ..errors import ReadError
 
 MOST_COMPRESSED = 1100
 """Deflate makes values at most 1,032 times smaller; a dataset that claims more is damaged, or meant to fill memory."""
+MOST_COMPRESSED_BY_PLUGINS = 40_000
+"""The same for zstd (at most 32,768) and its like."""
+OF_HDF5 = 256
+"""Below this number a filter belongs to HDF5 itself; all others are plugins."""
+FILTERS = {
+    307: "bzip2",
+    32001: "blosc",
+    32004: "lz4",
+    32008: "bitshuffle",
+    32013: "zfp",
+    32015: "zstd",
+    32026: "blosc2",
+}
+"""The registered numbers of plugins that single-cell files are seen with."""
 SMALL = 64 * 1024**2
 """Bytes that the datasets of a file may claim beyond that, all together."""
 
@@ -43,7 +61,8 @@ def check_hdf5(file: h5py.File, path: Path, *, most_objects: int = MOST_OBJECTS)
         if item.is_virtual or item.external:
             outside.append(name)
             continue
-        claimed += max(item.nbytes - MOST_COMPRESSED * item.id.get_storage_size(), 0)
+        most = MOST_COMPRESSED if max(_filters(item), default=0) < OF_HDF5 else MOST_COMPRESSED_BY_PLUGINS
+        claimed += max(item.nbytes - most * item.id.get_storage_size(), 0)
         if claimed > SMALL:
             raise ValueError(f"{name} and those before it claim values, far more than are stored")
     if outside:
@@ -55,3 +74,53 @@ def check_hdf5(file: h5py.File, path: Path, *, most_objects: int = MOST_OBJECTS)
             remedy="Write the data into one file.",
             examples=tuple(outside[:5]),
         )
+
+
+def text_attribute(element: Any, name: str) -> str | None:
+    """An attribute of a group or dataset as text, None where there is none. Writers other than h5py (hdf5r, HDF5.jl,
+    Matlab) give text a fixed length, which h5py reads as bytes, or put it into a list of one.
+    """
+    value = element.attrs.get(name)
+    if getattr(value, "shape", None) == (1,):
+        value = value[0]
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else None if value is None else str(value)
+
+
+def require_filters(path: Path, *elements: Any) -> None:
+    """Raise `ReadError` when values of groups or datasets are compressed by filters that this machine lacks.
+
+    The package hdf5plugin brings most of them; it is imported only for a file that needs it.
+    """
+    wanted = {code: name for dataset in _datasets(elements) for code, name in _filters(dataset).items()}
+    missing = [code for code in wanted if not h5py.h5z.filter_avail(code)]
+    if missing:
+        with suppress(ImportError):
+            import_module("hdf5plugin")
+        missing = [code for code in missing if not h5py.h5z.filter_avail(code)]
+    if missing:
+        names = ", ".join(f"{FILTERS.get(code) or wanted[code] or 'unnamed'} (HDF5 filter {code})" for code in missing)
+        raise ReadError.of(
+            "FILE_UNREADABLE",
+            where=str(path),
+            expected="values that HDF5 can unpack here",
+            found=f"values compressed with {names}, which this machine lacks",
+            remedy="Install the filters: pip install hdf5plugin. Or write the file again where it opens: "
+            "adata.write_h5ad(..., compression='gzip').",
+        )
+
+
+def _datasets(elements: tuple[Any, ...]) -> Iterator[h5py.Dataset]:
+    for element in elements:
+        if isinstance(element, h5py.Dataset):
+            yield element
+        elif isinstance(element, h5py.Group):
+            inside: list[Any] = []
+            element.visititems(lambda _, item, inside=inside: inside.append(item))
+            yield from (item for item in inside if isinstance(item, h5py.Dataset))
+
+
+def _filters(dataset: h5py.Dataset) -> dict[int, str]:
+    """Numbers and names of the filters that a dataset's values pass."""
+    created = dataset.id.get_create_plist()
+    listed = (created.get_filter(number) for number in range(created.get_nfilters()))
+    return {int(code): name.decode("ascii", "replace").split(";")[0][:40] for code, _, _, name in listed}

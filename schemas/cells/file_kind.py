@@ -42,3 +42,31 @@ def file_kind(path: Path) -> str:
         if error.start < len(start) - 3:
             return "a file of no known kind"
     return "a text"
+
+
+_IN_R = 'Rscript -e \'x <- {read}; if (inherits(x, "Seurat")) x <- Seurat::as.SingleCellExperiment(x); ' + (
+    'zellkonverter::writeH5AD(x, "{name}.h5ad", X_name = "counts")\''
+)
+CONVERSIONS = {
+    ".rds": "Write its counts as .h5ad in R: " + _IN_R.replace("{read}", 'readRDS("{path}")'),
+    ".rdata": "Write its counts as .h5ad in R: " + _IN_R.replace("{read}", 'get(load("{path}")[1])'),
+    ".qs": "Write its counts as .h5ad in R: " + _IN_R.replace("{read}", 'qs::qread("{path}")'),
+    ".h5seurat": "Write its counts as .h5ad in R: " + _IN_R.replace("{read}", 'SeuratDisk::LoadH5Seurat("{path}")'),
+    ".tar": "Unpack it and give what is inside: tar -xf '{path}'",
+    ".zip": "Unpack it and give what is inside: python -m zipfile -e '{path}' '{name}'",
+    ".gz": "Unpack it first, only tables are read compressed: gunzip -k '{path}'",
+    ".bz2": "Unpack it first: bunzip2 -k '{path}'",
+    ".xz": "Unpack it first: unxz -k '{path}'",
+    ".parquet": "Write it as a table: python -c \"import pandas; pandas.read_parquet('{path}').to_csv('{name}.csv')\"",
+    ".xlsx": "Save its sheet as .csv, and check that no gene became a date (such as MARCH1, SEPT7).",
+}
+CONVERSIONS |= {".rda": CONVERSIONS[".rdata"], ".robj": CONVERSIONS[".rdata"], ".tgz": CONVERSIONS[".tar"]}
+"""What to do with files of other formats, by their extension in small letters."""
+
+
+def conversion(path: Path) -> str:
+    """What makes a file of another format one that is read, a line to paste where there is one."""
+    name = path.name.lower()
+    packed = ".tar" if name.endswith((".tar.gz", ".tar.bz2", ".tar.xz")) else path.suffix.lower()
+    line = CONVERSIONS.get(packed, "Give the file the extension of what it is, or convert it with anndata.")
+    return line.replace("{path}", str(path)).replace("{name}", str(path.with_suffix("")))

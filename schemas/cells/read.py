@@ -5,10 +5,13 @@ from pathlib import Path
 
 from ..errors import ParameterError, ReadError
 from .cell_source import CellSource
+from .file_kind import conversion
 from .matrix_files import SHOWN, folders_with_matrix, is_matrix
 from .read_limits import NO_LIMITS, ReadLimits
 from .reading import READ, TABLES
 from .reading_options import AS_IT_IS, ReadingOptions
+
+LAYERED = (".h5ad", ".h5mu", ".zarr", ".zip", ".loom")
 
 
 def open_cells(
@@ -59,7 +62,7 @@ def _open(location: Path, layer: str | None, genes_by_cells: bool, limits: ReadL
         suffix = location.with_suffix("").suffix.lower()
     _check_arguments(location, suffix, layer, genes_by_cells)
     match suffix:
-        case ".h5ad" if location.is_file():
+        case ".h5ad" | ".h5mu" if location.is_file():
             from .read_h5ad import open_h5ad
 
             return open_h5ad(location, layer=layer, limits=limits)
@@ -71,7 +74,11 @@ def _open(location: Path, layer: str | None, genes_by_cells: bool, limits: ReadL
             from .read_table import read_table
 
             return read_table(location, genes_by_cells=genes_by_cells, limits=limits)
-        case ".zarr" if location.is_dir():
+        case ".loom" if location.is_file():
+            from .read_loom import open_loom
+
+            return open_loom(location, layer=layer, limits=limits)
+        case ".zarr" | ".zip" if (suffix == ".zip") == location.is_file():
             from .read_zarr import read_zarr
 
             return read_zarr(location, layer=layer, limits=limits)
@@ -95,9 +102,7 @@ def _open(location: Path, layer: str | None, genes_by_cells: bool, limits: ReadL
                 where=str(location),
                 expected=f"one of {READ}",
                 found=what,
-                remedy="Unpack it first: only tables are read compressed."
-                if suffix == ".gz"
-                else "Give the file the extension of what it is, or convert it with anndata.",
+                remedy=conversion(location),
             )
 
 
@@ -126,11 +131,11 @@ def refuse_special(path: Path) -> None:
 
 
 def _check_arguments(location: Path, suffix: str, layer: str | None, genes_by_cells: bool) -> None:
-    if layer is not None and suffix not in (".h5ad", ".zarr"):
+    if layer is not None and suffix not in LAYERED:
         raise ParameterError.of(
             "PARAMETER_INVALID",
             where="layer",
-            expected="an .h5ad or .zarr, which have layers",
+            expected="an .h5ad, .zarr or .loom, which have layers",
             found=location.name,
             remedy="Omit --layer for this input.",
         )

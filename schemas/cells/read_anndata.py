@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from ..errors import Finding, ReadError
 from .cell_source import MemoryCells, OtherMatrix
-from .reading import gene_features, unknown_layer
+from .reading import gene_features, rna_modality, unknown_layer
 from .stored_matrix import native
 
 if TYPE_CHECKING:
@@ -59,14 +59,15 @@ def _check_kind(adata: object) -> None:
     if hasattr(adata, "X") and hasattr(adata, "layers") and not hasattr(adata, "mod"):
         return
     kind, modalities = type(adata).__name__, list(getattr(adata, "mod", ()))
-    rna = next((name for name in modalities if "rna" in name.lower() or "gex" in name.lower()), "rna")
     raise ReadError(
         Finding(
             code="NOT_ANNDATA",
             where="adata",
             expected="an AnnData",
             found=f"a {kind} of {', '.join(map(repr, modalities))}" if modalities else f"a {kind}",
-            remedy=f"Take the RNA modality out: adata = mdata.mod[{rna!r}]" if modalities else "Pass an AnnData.",
+            remedy=f"Take the RNA modality out: adata = mdata.mod[{rna_modality(modalities)!r}]"
+            if modalities
+            else "Pass an AnnData.",
         )
     )
 

@@ -11,11 +11,11 @@ import scipy.sparse as sp
 
 from ..errors import ReadError
 from .cell_source import CellSource, MemoryCells, OtherMatrix, RowChunk
-from .check_hdf5 import check_hdf5
+from .check_hdf5 import check_hdf5, require_filters, text_attribute
 from .file_kind import file_kind
 from .read_anndata import RAW, cells_from_anndata, to_csr
 from .read_limits import NO_LIMITS, ReadLimits
-from .reading import gene_features, not_anndata, reading, unknown_layer
+from .reading import gene_features, not_anndata, not_mudata, reading, unknown_encoding, unknown_layer
 from .stored_matrix import CsrReader, DenseReader, LoadedReader, MatrixReader
 
 EXPECTED = "an AnnData file (.h5ad)"
@@ -37,7 +37,7 @@ def open_h5ad(path: Path, *, layer: str | None = None, limits: ReadLimits = NO_L
                 where=str(path),
                 expected=EXPECTED,
                 found=f"{file_kind(path)}, not HDF5",
-                remedy="Check that the file is complete, and that its extension is right.",
+                remedy="Give the file the extension of what it is, or copy or download it again.",
             )
         file = h5py.File(path, "r")
         try:
@@ -52,6 +52,8 @@ def open_cells_of(file: h5py.File, path: Path, *, layer: str | None, limits: Rea
     from anndata.io import read_elem
 
     check_hdf5(file, path)
+    if isinstance(file.get("mod"), h5py.Group):
+        raise not_mudata(path, list(file["mod"]), f"h5py.File({str(path)!r})")
     if not {"obs", "var"} <= set(file):
         kind = (
             "a 10x file (rename it to .h5)"
@@ -72,15 +74,16 @@ def open_cells_of(file: h5py.File, path: Path, *, layer: str | None, limits: Rea
             remedy="Name the layer that holds them.",
         )
     _check_sizes(element, file["obs"], file[var_key], path, limits)
+    require_filters(path, element, file["obs"], file[var_key])
     obs, var = read_elem(file["obs"]), read_elem(file[var_key])
     organism = file["uns/organism"][()] if isinstance(file.get("uns/organism"), h5py.Dataset) else None
     uns = {"organism": organism.decode()} if isinstance(organism, bytes) else {}
     others = _other_matrices(file, path, counts_from, limits)
     matrix: MatrixReader
-    _check_encoding(element, counts_from)
+    _check_encoding(element, counts_from, path)
     if isinstance(element, h5py.Dataset):
         matrix = DenseReader(element)
-    elif element.attrs.get("encoding-type") == "csr_matrix":
+    elif text_attribute(element, "encoding-type") == "csr_matrix":
         matrix = CsrReader(element)
     else:
         X = to_csr(read_elem(element), counts_from)
@@ -91,13 +94,15 @@ def open_cells_of(file: h5py.File, path: Path, *, layer: str | None, limits: Rea
     return H5adCells(file, path, matrix, obs, var, counts_from, uns, others)
 
 
-def _check_encoding(element: Any, where: str) -> None:
-    """Raise `ValueError` for a matrix in an encoding that is not known: it may mean something else."""
-    kind, version = element.attrs.get("encoding-type"), element.attrs.get("encoding-version")
+def _check_encoding(element: Any, where: str, path: Path) -> None:
+    """Raise `ReadError` for a matrix in an encoding that is not known: it may mean something else."""
+    kind, version = text_attribute(element, "encoding-type"), text_attribute(element, "encoding-version")
     known = KNOWN_ENCODINGS[isinstance(element, h5py.Dataset)]
     # Dense matrices of old files say nothing of themselves.
-    if (kind is not None and kind not in known) or (version is not None and version != known.get(kind)):
-        raise ValueError(f"{where} in the unknown encoding {str(kind)[:40]!r}, version {str(version)[:40]!r}")
+    if (kind is not None and kind not in known) or (version is not None and version != known.get(str(kind))):
+        raise unknown_encoding(
+            path, f"{where} in the unknown encoding {str(kind)[:40]!r}, version {str(version)[:40]!r}"
+        )
 
 
 def _find_matrix(file: h5py.File, layer: str | None) -> tuple[Any, str, str]:
@@ -139,7 +144,7 @@ def _other_matrices(file: h5py.File, path: Path, opened: str, limits: ReadLimits
 
 
 def _too_large(element: Any) -> bool:
-    return element.attrs.get("encoding-type") == "csc_matrix" and len(element["data"]) > MOST_LOADED
+    return text_attribute(element, "encoding-type") == "csc_matrix" and len(element["data"]) > MOST_LOADED
 
 
 def _check_sizes(element: Any, obs: h5py.Group, var: h5py.Group, path: Path, limits: ReadLimits) -> None:
@@ -157,7 +162,7 @@ def _check_sizes(element: Any, obs: h5py.Group, var: h5py.Group, path: Path, lim
 
 def _n_rows(frame: h5py.Group) -> int:
     """Rows of a stored frame by its index, 0 where that does not show."""
-    index = frame.get(frame.attrs.get("_index", "_index"))
+    index = frame.get(text_attribute(frame, "_index") or "_index")
     return int(index.size or 0) if isinstance(index, h5py.Dataset) else 0
 
 
@@ -175,7 +180,7 @@ def _old_layout(file: h5py.File, path: Path, layer: str | None, limits: ReadLimi
 
 
 class H5adCells(CellSource):
-    """An open `.h5ad` whose matrix is read by rows."""
+    """An open HDF5 file whose matrix is read by rows. `expected`: what it should be, for messages."""
 
     def __init__(
         self,
@@ -187,10 +192,12 @@ class H5adCells(CellSource):
         counts_from: str,
         uns: dict[str, Any],
         others: tuple[OtherMatrix, ...] = (),
+        *,
+        expected: str = EXPECTED,
     ) -> None:
         is_gene, self.notes = gene_features(var)
         self._kept = None if is_gene is None else np.flatnonzero(is_gene)
-        self._file, self._path, self._matrix = file, path, matrix
+        self._file, self._path, self._matrix, self._expected = file, path, matrix, expected
         self.obs = obs
         self.var = var if is_gene is None else var[is_gene]
         self.var_names = self.var.index.to_numpy(dtype=object).astype(str)
@@ -200,17 +207,17 @@ class H5adCells(CellSource):
         self.others = others
 
     def chunks(self, n_rows: int) -> Iterator[RowChunk]:
-        with reading(self._path, EXPECTED):
+        with reading(self._path, self._expected):
             for chunk in self._matrix.blocks(n_rows):
                 yield chunk if self._kept is None else RowChunk(chunk.start, chunk.X[:, self._kept])
 
     def load(self) -> sp.csr_matrix:
-        with reading(self._path, EXPECTED):
+        with reading(self._path, self._expected):
             X = self._matrix.load()
             return X if self._kept is None else X[:, self._kept]
 
     def take(self, rows: np.ndarray) -> sp.csr_matrix:
-        with reading(self._path, EXPECTED):
+        with reading(self._path, self._expected):
             X = self._matrix.take(rows)
             return X if self._kept is None else X[:, self._kept]
 

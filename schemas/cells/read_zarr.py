@@ -1,39 +1,34 @@
-"""AnnData in `.zarr` folders, format 2 and 3: only the matrix asked for, `obs` and `var` are read."""
+"""AnnData in `.zarr` folders, format 2 and 3, also zipped: only the matrix asked for, `obs` and `var` are read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import scipy.sparse as sp
 
 from ..errors import ReadError
 from .cell_source import MemoryCells, OtherMatrix
+from .file_kind import conversion
 from .read_anndata import RAW, cells_from_anndata, check_compressed, memory_cells, to_csr
 from .read_limits import NO_LIMITS, ReadLimits
-from .reading import not_anndata, reading, unknown_layer
+from .reading import not_anndata, not_mudata, reading, unknown_layer
 
 EXPECTED = "an AnnData folder (.zarr)"
 
 
 def read_zarr(path: Path, *, layer: str | None = None, limits: ReadLimits = NO_LIMITS) -> MemoryCells:
-    """The cells of a `.zarr` folder. `layer`: None for `X`, `raw` for `raw.X`, else a layer.
+    """The cells of a `.zarr` folder or a `.zip` of one. `layer`: None for `X`, `raw` for `raw.X`, else a layer.
 
     Raises `ReadError`: not zarr, not an AnnData, damaged or incomplete, an unknown layer, pickled values.
     """
     import zarr
 
     with reading(path, EXPECTED):
-        try:
-            root = zarr.open_group(path, mode="r")
-        except FileNotFoundError as error:
-            raise ReadError.of(
-                "FILE_UNREADABLE",
-                where=str(path),
-                expected=EXPECTED,
-                found="a folder that is not a zarr group",
-                remedy="Check that the folder was copied whole.",
-            ) from error
+        root = open_store(path, limits)
+        if isinstance(root.get("mod"), zarr.Group):
+            raise not_mudata(path, list(root["mod"]), _opening(root, path))
         if not {"obs", "var"} <= set(root):
             raise not_anndata(path, f"zarr that holds {', '.join(list(root)[:5]) or 'nothing'}")
         _refuse_pickles(root, path)
@@ -46,6 +41,55 @@ def read_zarr(path: Path, *, layer: str | None = None, limits: ReadLimits = NO_L
             limits.check(str(path), nonzeros=root["X"].size)
         _check_blosc_files(root, path)
         return cells_from_anndata(anndata.read_zarr(root), layer=layer, name=path.name)
+
+
+def open_store(path: Path, limits: ReadLimits = NO_LIMITS) -> Any:
+    """The zarr group of a folder, or of a `.zip` that holds one. Raises `ReadError` for anything else."""
+    import zarr
+
+    zipped = path.is_file()
+    store: Any = zarr.storage.ZipStore(path, mode="r") if zipped else path
+    inside = _group_in_zip(path, limits) if zipped else None
+    try:
+        if inside is not None or not zipped:
+            return zarr.open_group(store, mode="r", path=inside)
+    except FileNotFoundError:
+        pass
+    raise ReadError.of(
+        "FILE_UNREADABLE",
+        where=str(path),
+        expected=EXPECTED,
+        found="a zip archive without a zarr group" if zipped else "a folder that is not a zarr group",
+        remedy=conversion(path) if zipped else "Copy the folder again, with its hidden files (.zgroup, .zattrs).",
+    )
+
+
+def _group_in_zip(path: Path, limits: ReadLimits) -> str | None:
+    """The folder of a zip archive that is a zarr group, the outermost one; empty for the archive itself."""
+    with ZipFile(path) as archive:
+        entries = archive.infolist()
+    n_bytes = sum(entry.file_size for entry in entries)
+    if n_bytes > limits.max_unpacked_bytes:
+        raise ReadError.of(
+            "INPUT_TOO_LARGE",
+            where=str(path),
+            expected=f"at most {limits.max_unpacked_bytes:,} bytes unpacked",
+            found=f"{n_bytes:,}",
+            remedy="Divide it into files of fewer cells, or raise CELLMARK_MAX_UNPACKED_BYTES.",
+        )
+    groups = [
+        folder
+        for folder, _, name in (entry.filename.rpartition("/") for entry in entries)
+        if name in (".zgroup", "zarr.json") and not folder.startswith("__MACOSX")
+    ]
+    return min(groups, key=len, default=None)
+
+
+def _opening(root: Any, path: Path) -> str:
+    """Python that opens the store again."""
+    if path.is_dir():
+        return f"zarr.open_group({str(path)!r}, mode='r')"
+    return f"zarr.open_group(zarr.storage.ZipStore({str(path)!r}), mode='r', path={root.path!r})"
 
 
 def _read(root: Any, path: Path, layer: str | None, limits: ReadLimits) -> MemoryCells:
@@ -157,13 +201,28 @@ def _check_blosc_files(part: Any, path: Path) -> None:
     for array in arrays:
         if not isinstance(array, zarr.Array) or array.shards is not None or not _uses_blosc(array):
             continue
-        for file in (path / array.path).rglob("*"):
-            if not file.is_file() or file.name.startswith(".") or file.name == "zarr.json":
-                continue
-            with file.open("rb") as block:
-                header = block.read(16)
-            if len(header) < 16 or int.from_bytes(header[12:16], "little") != file.stat().st_size:
+        for header, size in _block_headers(array, path):
+            if len(header) < 16 or int.from_bytes(header[12:16], "little") != size:
                 raise ValueError(f"a block of {array.path} is truncated")
+
+
+def _block_headers(array: Any, path: Path) -> Iterator[tuple[bytes, int]]:
+    """The first bytes and the size of each file of an array's values."""
+    if path.is_file():
+        with ZipFile(path) as archive:
+            for entry in archive.infolist():
+                if entry.filename.startswith(f"{array.path}/") and _is_block(entry.filename.rpartition("/")[2]):
+                    with archive.open(entry) as block:
+                        yield block.read(16), entry.file_size
+        return
+    for file in (path / array.path).rglob("*"):
+        if file.is_file() and _is_block(file.name):
+            with file.open("rb") as block:
+                yield block.read(16), file.stat().st_size
+
+
+def _is_block(name: str) -> bool:
+    return not name.startswith(".") and name not in ("", "zarr.json")
 
 
 def _uses_blosc(array: Any) -> bool:

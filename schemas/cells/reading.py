@@ -1,8 +1,10 @@
 """What the readers share: how a library's exception becomes ours, and which features of a file are genes."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,9 @@ import pandas as pd
 from ..errors import CellmarkError, Finding, ReadError
 
 TABLES = (".csv", ".tsv", ".txt")
-READ = ".h5ad, .zarr, .h5 (10x), a 10x matrix folder, " + ", ".join(TABLES) + " (also .gz)"
+READ = ".h5ad, .zarr (also .zarr.zip), .loom, .h5 (10x), a 10x matrix folder, " + ", ".join(TABLES) + " (also .gz)"
+CUT_SHORT = re.compile(r"truncated|ended before|unexpected end|end of (file|stream)|not a zip", re.IGNORECASE)
+"""How libraries say that a file ends too early."""
 GENE_EXPRESSION = "Gene Expression"
 BESIDE_GENES = (
     "Antibody Capture",
@@ -37,12 +41,15 @@ def reading(path: Path, expected: str) -> Iterator[None]:
         # h5py, zarr, anndata and pandas raise OSError, KeyError, ValueError, TypeError, RuntimeError and types of
         # their own for a damaged file; whichever it is, the file cannot be read.
         cause = " ".join(str(error).split())[:200] or type(error).__name__
+        if any(type(link).__name__ == "IORegistryError" for link in (error, error.__cause__)):
+            raise unknown_encoding(path, f"something in an encoding that anndata does not know ({cause})") from error
+        found, remedy = "something that cannot be read", "Write it again from its source."
+        if isinstance(error, PermissionError):
+            found, remedy = "one that may not be read", "Give yourself the right to read it: chmod u+r."
+        elif isinstance(error, EOFError | BadZipFile) or CUT_SHORT.search(cause):
+            found, remedy = "one that ends too early", "It is not complete: copy or download it again."
         raise ReadError.of(
-            "FILE_UNREADABLE",
-            where=str(path),
-            expected=expected,
-            found=f"something that cannot be read ({cause})",
-            remedy="Check that the file is complete, and write it again from its source.",
+            "FILE_UNREADABLE", where=str(path), expected=expected, found=f"{found} ({cause})", remedy=remedy
         ) from error
 
 
@@ -56,6 +63,40 @@ def unknown_layer(layer: str, there: list[str]) -> ReadError:
         found=repr(layer),
         remedy="Name one of them with --layer (layer= in Python), or omit it to use X.",
     )
+
+
+def unknown_encoding(path: Path, found: str) -> ReadError:
+    """The error of something that an AnnData of another version, or another library, wrote."""
+    return ReadError.of(
+        "FILE_UNREADABLE",
+        where=str(path),
+        expected="encodings that the installed anndata reads",
+        found=found,
+        remedy="Try a newer one, pip install --upgrade anndata, or write the file again with an older one.",
+    )
+
+
+def not_mudata(path: Path, modalities: list[str], opened: str) -> ReadError:
+    """The error of a MuData, with the line that takes its RNA out. `opened`: Python that opens it, beginning with the
+    library.
+    """
+    rna = rna_modality(modalities)
+    library = opened.partition(".")[0]
+    return ReadError.of(
+        "NOT_ANNDATA",
+        where=str(path),
+        expected="an AnnData (X, obs and var)",
+        found=f"a MuData of {', '.join(map(repr, modalities[:10]))}",
+        remedy="Take the RNA modality out: "
+        f'python -c "import anndata, {library}; '
+        f"anndata.io.read_elem({opened}['mod/{rna}']).write_h5ad('{rna}.h5ad')\"",
+    )
+
+
+def rna_modality(modalities: list[str]) -> str:
+    """The modality that holds gene expression, by its name."""
+    words = ("rna", "gex", "gene", "expression")
+    return next((name for word in words for name in modalities if word in name.lower()), (*modalities, "rna")[0])
 
 
 def not_anndata(path: Path, found: str) -> ReadError:

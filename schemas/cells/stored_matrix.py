@@ -59,26 +59,31 @@ class LoadedReader(MatrixReader):
 class DenseReader(MatrixReader):
     """A dense dataset."""
 
-    def __init__(self, dataset: h5py.Dataset) -> None:
+    def __init__(self, dataset: h5py.Dataset, *, turned: bool = False) -> None:
         if dataset.dtype.kind not in "fiub" or dataset.ndim != 2:
             raise ValueError(f"X holds {dataset.dtype} of {dataset.ndim} dimensions, not a matrix of numbers")
-        self.dataset = dataset
-        self.shape = dataset.shape
+        self.dataset, self.turned = dataset, turned
+        self.shape = dataset.shape[::-1] if turned else dataset.shape
 
     def blocks(self, n_rows: int) -> Iterator[RowChunk]:
         # Whole storage chunks at a time, so that none is read twice.
-        stored = self.dataset.chunks[0] if self.dataset.chunks else 1
+        stored = self.dataset.chunks[self.turned] if self.dataset.chunks else 1
         step = max(stored, BLOCK_VALUES // max(self.shape[1], 1) // stored * stored, 1)
         for block_start in range(0, self.shape[0], step):
-            block = native(self.dataset[block_start : block_start + step])
+            block = self._rows(slice(block_start, block_start + step))
             for start in range(0, len(block), n_rows):
                 yield RowChunk(block_start + start, dense_to_csr(block[start : start + n_rows]))
 
     def take(self, rows: np.ndarray) -> sp.csr_matrix:
         block = np.empty((len(rows), self.shape[1]), dtype=self.dataset.dtype)
         for place, row in enumerate(rows):
-            block[place] = self.dataset[row]
+            block[place] = self._rows(row)
         return dense_to_csr(native(block))
+
+    def _rows(self, rows: slice | int) -> np.ndarray:
+        if not self.turned:
+            return native(self.dataset[rows])
+        return native(np.ascontiguousarray(self.dataset[:, rows].T))
 
 
 class CsrReader(MatrixReader):

@@ -182,7 +182,8 @@ def add_calls(path: Path, frame: pd.DataFrame, uns: dict[str, Any]) -> None:
 
     with h5py.File(path, "r+") as file:
         obs = file["obs"]
-        order = [str(name) for name in obs.attrs["column-order"]]
+        # Writers other than h5py keep text at a fixed length, which comes as bytes.
+        order = [name.decode() if isinstance(name, bytes) else str(name) for name in obs.attrs["column-order"]]
         columns = written_columns(frame)
         for column in columns:
             if column in obs:
@@ -253,8 +254,10 @@ def _whole(source: CellSource, origin: Path | None) -> "AnnData":
     """All that the input holds: of a zarr store or an `.h5ad` from before AnnData 0.7 also `layers`, `obsm`, `uns`."""
     import anndata
 
-    if origin is not None and origin.suffix.lower() == ".zarr":
-        return anndata.read_zarr(origin)
+    if origin is not None and origin.suffix.lower() in (".zarr", ".zip"):
+        from cellmark.schemas.cells.read_zarr import open_store
+
+        return anndata.read_zarr(open_store(origin))
     if origin is not None and origin.suffix.lower() == ".h5ad":
         return anndata.read_h5ad(origin)
     return anndata.AnnData(source.load(), obs=source.obs.copy(), var=source.var.copy())
