@@ -1,5 +1,6 @@
 """AnnData in `.zarr` folders, format 2 and 3, also zipped: only the matrix asked for, `obs` and `var` are read."""
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def read_zarr(path: Path, *, layer: str | None = None, limits: ReadLimits = NO_L
 
         if isinstance(root.get("X"), zarr.Array):
             limits.check(str(path), nonzeros=root["X"].size)
-        _check_blosc_files(root, path)
+        _check_blocks(root, path)
         return cells_from_anndata(anndata.read_zarr(root), layer=layer, name=path.name)
 
 
@@ -105,15 +106,16 @@ def _read(root: Any, path: Path, layer: str | None, limits: ReadLimits) -> Memor
             remedy="Name the layer that holds them.",
         )
     _check_sizes(element, root["obs"], var_group, path, limits)
-    for part in (element, root["obs"], var_group):
-        _check_blosc_files(part, path)
+    named = root.get("uns/organism")
+    for part in (element, root["obs"], var_group, *(() if named is None else (named,))):
+        _check_blocks(part, path)
     obs, var = read_elem(root["obs"]), read_elem(var_group)
     if "" in obs.index or "" in var.index:
         raise ValueError("empty names of cells or genes: files of the folder are missing")
     X = to_csr(_read_matrix(element), counts_from)
     if X.shape != (len(obs), len(var)):
         raise ValueError(f"a matrix of {X.shape} where obs and var have {(len(obs), len(var))}")
-    organism = read_elem(root["uns/organism"]) if "uns/organism" in root else None
+    organism = None if named is None else read_elem(named)
     cells = memory_cells(X, obs, var, name=path.name, counts_from=counts_from, organism=organism)
     cells.others = _other_matrices(root, path, counts_from, limits)
     return cells
@@ -193,40 +195,48 @@ def _unique_entries(X: Any) -> bool:
     return bool(ordered.has_canonical_format)
 
 
-def _check_blosc_files(part: Any, path: Path) -> None:
-    """Raise `ValueError` for a block that is shorter than its own header says: blosc would read beyond its end."""
+def _check_blocks(part: Any, path: Path) -> None:
+    """Raise `ValueError` for a block of values whose header is not true of it.
+
+    Of a block that is shorter than it says blosc reads what lies beyond in memory, and of text in more pieces than
+    there can be numcodecs makes as many objects, by the thousand million.
+    """
     import zarr
 
     arrays = [part] if isinstance(part, zarr.Array) else [item for _, item in part.members(max_depth=None)]
     for array in arrays:
-        if not isinstance(array, zarr.Array) or array.shards is not None or not _uses_blosc(array):
+        if not isinstance(array, zarr.Array) or array.shards is not None:
             continue
-        for header, size in _block_headers(array, path):
-            if len(header) < 16 or int.from_bytes(header[12:16], "little") != size:
+        is_text = any(str(getattr(item, "codec_id", "")).startswith("vlen") for item in array.filters)
+        is_blosc = any("blosc" in type(codec).__name__.lower() for codec in array.compressors)
+        for block, size in _blocks(array, path, whole=is_text) if is_text or is_blosc else ():
+            if is_blosc and (len(block) < 16 or int.from_bytes(block[12:16], "little") != size):
                 raise ValueError(f"a block of {array.path} is truncated")
+            values = block
+            for codec in array.compressors if is_text else ():
+                values = codec.decode(values)
+            if is_text and int.from_bytes(bytes(values[:4]), "little") > max(math.prod(array.chunks), 1):
+                raise ValueError(f"a block of {array.path} claims more text than it holds")
 
 
-def _block_headers(array: Any, path: Path) -> Iterator[tuple[bytes, int]]:
-    """The first bytes and the size of each file of an array's values."""
+def _blocks(array: Any, path: Path, *, whole: bool) -> Iterator[tuple[bytes, int]]:
+    """Each file of an array's values, or its first bytes, and its size."""
+    n_bytes = -1 if whole else 16
     if path.is_file():
         with ZipFile(path) as archive:
             for entry in archive.infolist():
                 if entry.filename.startswith(f"{array.path}/") and _is_block(entry.filename.rpartition("/")[2]):
                     with archive.open(entry) as block:
-                        yield block.read(16), entry.file_size
+                        yield block.read(n_bytes), entry.file_size
         return
     for file in (path / array.path).rglob("*"):
         if file.is_file() and _is_block(file.name):
             with file.open("rb") as block:
-                yield block.read(16), file.stat().st_size
+                yield block.read(n_bytes), file.stat().st_size
 
 
 def _is_block(name: str) -> bool:
     return not name.startswith(".") and name not in ("", "zarr.json")
-
-
-def _uses_blosc(array: Any) -> bool:
-    return any("blosc" in type(codec).__name__.lower() for codec in array.compressors)
 
 
 def _refuse_pickles(root: Any, path: Path) -> None:

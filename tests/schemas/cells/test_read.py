@@ -99,9 +99,7 @@ def test_a_missing_file_is_said_to_be_missing(name: str, tmp_path: Path) -> None
     assert (raised.value.code, raised.value.status) == ("FILE_NOT_FOUND", 404)
 
 
-@pytest.mark.parametrize(
-    "name", ["cells.loom", "cells.rds", "cells.xlsx", "cells", "cells.gz", "cells.h5ad.gz", "a.mtx"]
-)
+@pytest.mark.parametrize("name", ["cells.7z", "cells.rds", "cells.xlsx", "cells", "cells.gz", "cells.h5ad.gz", "a.mtx"])
 def test_an_unknown_extension_is_refused_with_those_that_are_read(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(gzip.compress(b"cells"))
     with pytest.raises(ReadError) as raised:
@@ -110,6 +108,26 @@ def test_an_unknown_extension_is_refused_with_those_that_are_read(name: str, tmp
     for extension in (".h5ad", ".zarr", ".h5", "10x matrix folder", ".csv", ".tsv", ".txt", ".gz"):
         assert extension in raised.value.findings[0].expected
     assert ("Unpack" in raised.value.findings[0].remedy) == name.endswith(".gz")
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("a.rds", """x <- readRDS("{path}");"""),
+        ("a.RData", """get(load("{path}")[1])"""),
+        ("a.tar.gz", "tar -xf '{path}'"),
+        ("a.tgz", "tar -xf '{path}'"),
+        ("a.h5ad.gz", "gunzip -k '{path}'"),
+    ],
+)
+def test_a_file_of_another_format_is_refused_with_the_line_that_converts_it(
+    name: str, line: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(b"cells")
+    with pytest.raises(ReadError) as raised:
+        open_cells(tmp_path / name)
+    assert raised.value.code == "FILE_FORMAT_UNKNOWN"
+    assert line.replace("{path}", str(tmp_path / name)) in raised.value.findings[0].remedy
 
 
 def test_a_folder_that_is_no_input_is_refused(tmp_path: Path) -> None:

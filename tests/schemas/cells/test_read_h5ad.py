@@ -1,5 +1,8 @@
 """`.h5ad` by rows, against anndata's own reader, whatever the storage and its age; AnnData objects in memory."""
 
+import contextlib
+import re
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +15,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
+from cellmark.schemas.cells.anndata_facts import facts_of_anndata, facts_of_h5ad
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.cells.read_anndata import cells_from_anndata
@@ -377,6 +381,113 @@ def test_a_backed_anndata_is_read_and_stays_open(matrix: Callable[[Any], Any], t
     np.testing.assert_array_equal(cells_from_anndata(backed[3:7]).load().toarray(), dense(adata.X)[3:7])
     assert backed.file.is_open
     backed.file.close()
+
+
+@pytest.mark.parametrize("matrix", MATRICES[:3])
+@pytest.mark.parametrize("layer", [None, "raw"])
+def test_text_of_fixed_length_is_read_as_anndata_reads_it(
+    matrix: Callable[[Any], Any], layer: str | None, tmp_path: Path
+) -> None:
+    """As hdf5r, HDF5.jl and Matlab write attributes, lists of text among them."""
+    path = write(tmp_path / "cells.h5ad", drawn(matrix))
+
+    def fix(_: str, element: Any) -> None:
+        for name, value in list(element.attrs.items()):
+            if isinstance(value, str):
+                element.attrs[name] = np.bytes_(value.encode())
+            elif value.dtype == object:
+                element.attrs[name] = np.array([text.encode() for text in value], dtype="S")
+
+    with h5py.File(path, "r+") as file:
+        fix("", file)
+        file.visititems(fix)
+    expected = ad.read_h5ad(path)
+    with open_h5ad(path, layer=layer) as cells:
+        np.testing.assert_array_equal(read_by_rows(cells, 5), dense(expected.raw.X if layer else expected.X))
+        pd.testing.assert_frame_equal(cells.obs, expected.obs)
+    assert {values.layout for values in facts_of_h5ad(path).stored} == {facts_of_anndata(expected).stored[0].layout}
+
+
+def write_filtered(path: Path, number: int) -> Path:
+    """An `.h5ad` whose values claim to be compressed by a plugin."""
+    adata = drawn()
+    write(path, adata)
+    with h5py.File(path, "r+") as file:
+        del file["X/data"]
+        created = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        created.set_chunk((adata.X.nnz,))
+        created.set_filter(number, h5py.h5z.FLAG_OPTIONAL)
+        space = h5py.h5s.create_simple((adata.X.nnz,))
+        dataset = h5py.h5d.create(file["X"].id, b"data", h5py.h5t.IEEE_F32LE, space, created)
+        dataset.write_direct_chunk((0,), adata.X.data.astype("<f4").tobytes())
+    return path
+
+
+@pytest.mark.parametrize(("number", "name"), [(32015, "zstd"), (32099, "unnamed")])
+def test_a_filter_that_is_missing_is_named_with_the_line_that_installs_it(
+    number: int, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "hdf5plugin", None)
+    monkeypatch.setattr(h5py.h5z, "filter_avail", lambda code: code < 256)
+    with pytest.raises(ReadError) as raised:
+        open_h5ad(write_filtered(tmp_path / "cells.h5ad", number))
+    (finding,) = raised.value.findings
+    assert f"{name} (HDF5 filter {number})" in finding.found
+    assert "pip install hdf5plugin" in finding.remedy
+    assert "complete" not in finding.remedy
+
+
+def test_filters_of_hdf5plugin_are_used_where_it_is_installed(tmp_path: Path) -> None:
+    plugin = pytest.importorskip("hdf5plugin")
+    adata = drawn()
+    with open_h5ad(write(tmp_path / "cells.h5ad", adata, compression=plugin.FILTERS["zstd"])) as cells:
+        np.testing.assert_array_equal(cells.load().toarray(), dense(adata.X))
+
+
+def run_remedy(error: ReadError, folder: Path) -> None:
+    """Paste the line of a remedy that begins with python."""
+    (code,) = re.findall(r'python -c "(.*)"', error.findings[0].remedy)
+    with contextlib.chdir(folder):
+        exec(code, {})
+
+
+@pytest.mark.parametrize("name", ["cells.h5mu", "cells.h5ad"])
+def test_a_mudata_is_refused_with_the_line_that_takes_the_rna_out(name: str, tmp_path: Path) -> None:
+    """As mudata writes it: one AnnData for each modality, below `mod`."""
+    adata, proteins = drawn(), drawn()
+    with h5py.File(tmp_path / name, "w") as file:
+        for part, element in (("obs", adata.obs), ("var", adata.var), ("mod/prot", proteins), ("mod/rna", adata)):
+            ad.io.write_elem(file, part, element)
+    with pytest.raises(ReadError) as raised:
+        open_cells(tmp_path / name)
+    assert raised.value.code == "NOT_ANNDATA"
+    assert "a MuData of 'prot', 'rna'" in raised.value.findings[0].found
+    run_remedy(raised.value, tmp_path)
+    with open_cells(tmp_path / "rna.h5ad") as cells:
+        np.testing.assert_array_equal(cells.load().toarray(), dense(adata.X))
+
+
+def test_what_a_file_lacks_decides_what_to_do_about_it(tmp_path: Path) -> None:
+    path = write(tmp_path / "cells.h5ad", drawn())
+    content = path.read_bytes()
+    remedies = {}
+    for name, damaged in (("cut", content[: len(content) // 2]), ("text", b"not HDF5"), ("empty", b"")):
+        (tmp_path / f"{name}.h5ad").write_bytes(damaged)
+    (tmp_path / "newer.h5ad").write_bytes(content)
+    (tmp_path / "newest.h5ad").write_bytes(content)
+    with h5py.File(tmp_path / "newer.h5ad", "r+") as file:
+        file["obs/note"].attrs["encoding-type"] = "of-next-year"
+    with h5py.File(tmp_path / "newest.h5ad", "r+") as file:
+        file["X"].attrs["encoding-version"] = "9.0"
+    for name in ("cut", "text", "empty", "newer", "newest"):
+        with pytest.raises(ReadError) as raised:
+            open_h5ad(tmp_path / f"{name}.h5ad")
+        remedies[name] = raised.value.findings[0].remedy
+    assert "not complete" in remedies["cut"]
+    assert "extension" in remedies["text"]
+    assert remedies["text"] == remedies["empty"]
+    assert "--upgrade anndata" in remedies["newer"]
+    assert remedies["newer"] == remedies["newest"]
 
 
 def test_an_empty_value_in_place_of_raw_is_no_raw(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import scipy.sparse as sp
 import zarr
 
 from cellmark.schemas.cells.read import open_cells
+from cellmark.schemas.cells.read_limits import ReadLimits
 from cellmark.schemas.cells.read_zarr import read_zarr
 from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.errors import ReadError
@@ -157,6 +158,47 @@ def test_blosc_and_shards_of_format_3_are_read(shards: tuple[int, int] | None, t
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("inside", ["", "run/cells.zarr"])
+def test_a_zipped_folder_is_read(zarr_format: int, inside: str, tmp_path: Path) -> None:
+    adata = drawn()
+    write(tmp_path / "whole" / inside, adata, zarr_format)
+    path = Path(shutil.make_archive(str(tmp_path / "cells.zarr"), "zip", tmp_path / "whole"))
+    for layer, X in ((None, adata.X), ("counts", adata.layers["counts"]), ("raw", adata.raw.X)):
+        cells = open_cells(path, ReadingOptions(layer=layer))
+        np.testing.assert_array_equal(cells.load().toarray(), X.toarray())
+        pd.testing.assert_frame_equal(cells.obs, adata.obs)
+    with pytest.raises(ReadError) as raised:
+        open_cells(path, limits=ReadLimits(max_unpacked_bytes=1000))
+    assert raised.value.code == "INPUT_TOO_LARGE"
+
+
+def test_another_zip_archive_and_a_part_of_one_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "cells.zarr", drawn())
+    archive = Path(shutil.make_archive(str(path), "zip", path))
+    content = archive.read_bytes()
+    for damaged in (content[: len(content) // 2], b"", b"PK\x05\x06" + bytes(18)):
+        archive.write_bytes(damaged)
+        with pytest.raises(ReadError) as raised:
+            open_cells(archive)
+        assert raised.value.code == "FILE_UNREADABLE"
+    assert "python -m zipfile -e" in raised.value.findings[0].remedy
+
+
+def test_shards_as_anndata_writes_them_are_read_and_may_not_be_missing(tmp_path: Path) -> None:
+    adata = drawn()
+    path = write(tmp_path / "cells.zarr", adata)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        root = zarr.open_group(path, mode="a", use_consolidated=False)
+        ad.io.write_elem(root, "X", adata.X, dataset_kwargs={"chunks": (2,), "shards": (10,)})
+        zarr.consolidate_metadata(root.store)
+    assert root["X/data"].shards == (10,)
+    np.testing.assert_array_equal(read_zarr(path).X.toarray(), adata.X.toarray())
+    (path / "X" / "data" / "c" / "1").unlink()
+    assert refused(path).code == "FILE_UNREADABLE"
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
 def test_no_file_of_the_folder_may_be_missing(zarr_format: int, tmp_path: Path) -> None:
     """Missing chunks are zeros to zarr; here no chunk is all zeros, so each must be noticed or not be needed."""
     adata = drawn()
@@ -197,6 +239,18 @@ def test_truncated_files_of_the_folder_are_refused_or_not_needed(zarr_format: in
                 pd.testing.assert_frame_equal(cells.obs, adata.obs)
         file.write_bytes(content)
     assert n_refused >= 5
+
+
+@pytest.mark.parametrize("name", ["obs/_index", "uns/organism"])
+def test_text_in_more_pieces_than_there_can_be_is_refused_at_once(name: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "cells.zarr", drawn(), zarr_format=2)
+    meta = json.loads((path / name / ".zarray").read_text())
+    (path / name / ".zarray").write_text(json.dumps(meta | {"compressor": None}))
+    (path / ".zmetadata").unlink()
+    (path / name / "0").write_bytes((2**32 - 1).to_bytes(4, "little") + b"human")
+    error = refused(path)
+    assert error.code == "FILE_UNREADABLE"
+    assert "more text than it holds" in error.findings[0].found
 
 
 class Payload:
