@@ -72,7 +72,7 @@ def unknown_encoding(path: Path, found: str) -> ReadError:
         where=str(path),
         expected="encodings that the installed anndata reads",
         found=found,
-        remedy="Try a newer one, pip install --upgrade anndata, or write the file again with an older one.",
+        remedy="Try a newer one, pip install -U anndata, or write the file again with an older one.",
     )
 
 

@@ -17,7 +17,10 @@ Model = Annotated[
     str, typer.Option("--model", "-m", help="Bundle folder or MLflow URI (models:/pbmc@champion, models:/pbmc/3).")
 ]
 Data = Annotated[
-    Path, typer.Argument(help="Cells: .h5ad, .zarr, 10x .h5, a 10x matrix folder, .csv or .tsv (cells x genes).")
+    Path,
+    typer.Argument(
+        help="Cells: .h5ad, .zarr (also zipped), .loom, 10x .h5, a 10x matrix folder, .csv or .tsv (cells x genes)."
+    ),
 ]
 Layer = Annotated[
     str | None, typer.Option("--layer", help="Layer that holds the raw counts, or raw for adata.raw. Default: X.")

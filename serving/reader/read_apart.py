@@ -14,7 +14,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from cellmark.schemas.api import read_npz
-from cellmark.schemas.cells import read_h5ad, read_matrix_folder, read_table, read_zarr  # noqa: F401
+from cellmark.schemas.cells import read_h5ad, read_loom, read_matrix_folder, read_table, read_zarr  # noqa: F401
 from cellmark.schemas.cells.anndata_facts import facts_of_h5ad
 from cellmark.schemas.cells.cell_source import CellSource, RowChunk
 from cellmark.schemas.cells.read import open_cells

@@ -196,9 +196,9 @@ class _OverrunError(Exception):
 
 
 def _unreadable(name: str, expected: str, found: str, instead: str = "") -> Finding:
-    remedy = "Check that the file is complete, and write it again from its source."
+    remedy = "Copy or download it again, or write it again from its source."
     if instead:
-        remedy += f" {instead}, or on the command line read it with --trusted."
+        remedy = f"{instead}, or on the command line read it with --trusted; else write it again from its source."
     return Finding("FILE_UNREADABLE", where=name, expected=expected, found=found, remedy=remedy)
 
 

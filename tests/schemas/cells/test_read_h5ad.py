@@ -486,7 +486,7 @@ def test_what_a_file_lacks_decides_what_to_do_about_it(tmp_path: Path) -> None:
     assert "not complete" in remedies["cut"]
     assert "extension" in remedies["text"]
     assert remedies["text"] == remedies["empty"]
-    assert "--upgrade anndata" in remedies["newer"]
+    assert "-U anndata" in remedies["newer"]
     assert remedies["newer"] == remedies["newest"]
 
 
