@@ -113,7 +113,7 @@ class CheckedCells:
             if library_size is None and n_genes_trained is not None and not turned:
                 findings += summing_findings(source, n_genes_trained)
         findings += [*id_findings(self.cell_ids), *library_findings]
-        if _refuses(findings):
+        if _refuses([*source.notes, *findings]):
             findings += self._value_findings()
         self.notes: tuple[Finding, ...] = raise_if_refused(
             dict.fromkeys([*source.notes, *findings, *duplicate_notes(self.match)])

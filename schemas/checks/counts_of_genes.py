@@ -10,38 +10,89 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..cells.cell_source import CellSource, OtherMatrix, RowChunk
-from ..errors import Finding
+from ..errors import CellmarkError, Finding
+from ..genes.feature_names import names_of_no_genes
 from ..genes.feature_types import features_by_type
+from ..genes.gene_tables import ORGANISMS, load_gene_table
+from ..genes.name_digest import NameList
 
 FEATURE_RULE = 1
 """Version of the rule that says what is a gene. A bundle states the one that it was trained by."""
 N_EXAMPLES = 5
+SAMPLED, FEWEST_SAMPLED = 16, 3
+"""Cells that are looked at for a column of totals, and how many with counts it takes."""
+NO_GENES_LEFT = "Provide the part of the experiment that counted genes."
+TOTALS = "columns that equal the sum of others"
 
 
 def counts_of_genes(source: CellSource, *, rule: int | None = FEATURE_RULE) -> CellSource:
     """The same cells with the features that are genes, and notes that name the others; `source` itself where all are.
 
+    Features are judged by the types that `var` gives them, then by their names, then by the values of a few cells.
     `rule`: that of the model, None for one that was trained on all features: then none is left out, and a note says
     so. Errors are among the notes too, so that `CheckedCells` raises them with all others.
     """
+    if isinstance(source, GeneCells):
+        return source
     is_gene, by_type, errors = features_by_type(source.var)
     findings = list(errors if rule is not None else ())
-    if by_type:
-        findings.append(_dropped("var", by_type, source.var_names))
+    findings += [_dropped(where, others, source.var_names) for where, others in by_type.items()]
+    listed = names_of_no_genes(NameList(source.var_names))
+    by_name = {kind: left for kind, numbers in listed.items() if len(left := numbers[is_gene[numbers]])}
+    for numbers in by_name.values():
+        is_gene[numbers] = False
+    if len(totals := _totals(source, is_gene)):
+        by_name[TOTALS] = totals
+        is_gene[totals] = False
+    if by_name:
+        findings.append(_dropped("var_names", by_name, source.var_names))
     if not findings:
         return source
     if rule is None:
         return GeneCells(source, None, tuple(_kept_as_trained(finding) for finding in findings))
+    if not is_gene.any():
+        none_left = replace(findings[-1], code="FEATURES_NOT_GENES", severity="error", remedy=NO_GENES_LEFT)
+        return GeneCells(source, None, (none_left,))
     return GeneCells(source, None if is_gene.all() else np.flatnonzero(is_gene), tuple(findings))
 
 
+def _totals(source: CellSource, is_gene: np.ndarray) -> np.ndarray:
+    """Numbers of the features that equal the sum of all others, or of all other genes, in each of a few cells.
+
+    Not of names that a gene table has. At most two such columns are found, as counts and a copy of them.
+    """
+    rows = np.unique(np.linspace(0, source.n_obs - 1, SAMPLED).astype(int)) if source.n_obs else np.zeros(0, dtype=int)
+    if len(rows) < FEWEST_SAMPLED or source.n_vars < 3:
+        return np.zeros(0, dtype=np.int64)
+    try:
+        X = sp.csr_matrix(source.take(rows), dtype=np.float64)
+    except (CellmarkError, ValueError, TypeError, IndexError, OSError):
+        return np.zeros(0, dtype=np.int64)  # whoever reads the values next says what is wrong with them
+    found = np.zeros(source.n_vars, dtype=bool)
+    largest = X.max(axis=1).toarray().ravel() if X.nnz else np.zeros(len(rows))
+    for among in (np.ones(source.n_vars), is_gene.astype(np.float64)):
+        sums = X @ among
+        filled = sums > 0
+        for times in (1, 2):
+            if filled.sum() >= FEWEST_SAMPLED and np.allclose(largest[filled] * (times + 1), sums[filled], rtol=1e-6):
+                equal = np.isclose(X.data, np.repeat(largest, np.diff(X.indptr)), rtol=1e-6)
+                hits = np.bincount(X.indices[equal], minlength=source.n_vars)
+                found |= is_gene & (hits >= filled.sum())
+    candidates = np.flatnonzero(found)
+    if len(candidates) == 0:
+        return candidates
+    names = [str(name).strip() for name in source.var_names[candidates]]
+    known = np.any([load_gene_table(organism).find(names) >= 0 for organism in ORGANISMS], axis=0)
+    return np.asarray(candidates[~known])
+
+
 def _dropped(where: str, others: dict[str, np.ndarray], names: np.ndarray) -> Finding:
-    listed = np.concatenate(list(others.values()))
+    listed = np.concatenate([numbers[: max(1, N_EXAMPLES - len(others) + 1)] for numbers in others.values()])
     return Finding(
         "FEATURES_DROPPED",
         where=where,
         expected="genes",
-        found=", ".join(f"{len(columns):,} {kind}" for kind, columns in others.items()),
+        found="; ".join(f"{len(columns):,} {kind}" for kind, columns in others.items()),
         remedy="They were left out of the counts and of the library sizes; nothing needs to be done.",
         severity="info",
         examples=tuple(map(str, names[listed[:N_EXAMPLES]])),

@@ -45,14 +45,14 @@ MOST_TYPES = 12
 """Distinct values that a column of types may have."""
 
 
-def features_by_type(var: pd.DataFrame) -> tuple[np.ndarray, dict[str, np.ndarray], tuple[Finding, ...]]:
-    """Bool [features]: which are genes; the numbers of the others by what the file calls them; errors.
+def features_by_type(var: pd.DataFrame) -> tuple[np.ndarray, dict[str, dict[str, np.ndarray]], tuple[Finding, ...]]:
+    """Bool [features]: which are genes; by column, the numbers of the others by what the file calls them; errors.
 
     An error is a column of types in words of which none is known, or of which none means genes. A missing type, as
     joining files leaves it, is no sign of another kind of feature.
     """
     is_gene = np.ones(len(var), dtype=bool)
-    others: dict[str, np.ndarray] = {}
+    others: dict[str, dict[str, np.ndarray]] = {}
     for number, column in enumerate(var.columns):
         name = _plain(str(column))
         if name not in COLUMNS and name not in OTHER_COLUMNS:
@@ -73,7 +73,7 @@ def features_by_type(var: pd.DataFrame) -> tuple[np.ndarray, dict[str, np.ndarra
         for code in np.flatnonzero(not_gene):
             here = np.flatnonzero((codes == code) & is_gene)
             if len(here):
-                others[words[code]] = here
+                others.setdefault(where, {})[words[code]] = here
         is_gene &= ~not_gene[codes]
     return is_gene, others, ()
 
@@ -110,15 +110,16 @@ def _unknown_words(where: str, words: list[str], meant: np.ndarray, codes: np.nd
         return None
     if len(codes) < 3 * len(unknown) or all(_is_something_else(word) for word in unknown):
         return None
-    counted = ", ".join(f"{number} {word}" for word, number in zip(words, np.bincount(codes), strict=True))
+    numbers = np.bincount(codes)
+    counted = ", ".join(f"{number} {word}" for word, number in zip(words, numbers, strict=True))
     column = where.removeprefix("var[").removesuffix("]")
     return Finding(
         "FEATURE_TYPES_UNKNOWN",
         where=where,
         expected="types of features in known words, such as Gene Expression and Antibody Capture",
         found=counted,
-        remedy=f"Keep the genes alone: adata = adata[:, adata.var[{column}] == {unknown[0]!r}].copy(), with the type "
-        f"that means genes, then del adata.var[{column}]. A column that says something else needs another name.",
+        remedy=f"Keep the genes alone: adata = adata[:, adata.var[{column}] == {words[numbers.argmax()]!r}].copy(), with the "
+        f"type that means genes, then del adata.var[{column}]. A column that says something else needs another name.",
     )
 
 
