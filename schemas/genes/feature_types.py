@@ -111,6 +111,7 @@ def _unknown_words(where: str, words: list[str], meant: np.ndarray, codes: np.nd
     if len(codes) < 3 * len(unknown) or all(_is_something_else(word) for word in unknown):
         return None
     numbers = np.bincount(codes)
+    most = words[numbers.argmax()]
     counted = ", ".join(f"{number} {word}" for word, number in zip(words, numbers, strict=True))
     column = where.removeprefix("var[").removesuffix("]")
     return Finding(
@@ -118,8 +119,8 @@ def _unknown_words(where: str, words: list[str], meant: np.ndarray, codes: np.nd
         where=where,
         expected="types of features in known words, such as Gene Expression and Antibody Capture",
         found=counted,
-        remedy=f"Keep the genes alone: adata = adata[:, adata.var[{column}] == {words[numbers.argmax()]!r}].copy(), with the "
-        f"type that means genes, then del adata.var[{column}]. A column that says something else needs another name.",
+        remedy=f"Keep the genes alone: adata = adata[:, adata.var[{column}] == {most!r}].copy(), with the type that "
+        f"means genes, then del adata.var[{column}]. A column that says something else needs another name.",
     )
 
 
