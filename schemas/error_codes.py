@@ -20,6 +20,8 @@ CODES: dict[str, CodeMeaning] = {
     "LAYER_UNKNOWN": CodeMeaning(422, "the layer asked for is not in the file"),
     "TABLE_TRANSPOSED": CodeMeaning(422, "a table that looks like genes x cells"),
     "TABLE_INVALID": CodeMeaning(422, "a table with cells that are not numbers, or rows of unequal length"),
+    "TABLE_COLUMNS_IGNORED": CodeMeaning(422, "columns that describe genes or cells were not read as counts (a note)"),
+    "TABLE_LONG": CodeMeaning(422, "a table of one row for each gene and cell was read as a matrix (a note)"),
     # cells
     "NO_CELLS": CodeMeaning(422, "the input has no cells"),
     "NO_GENES": CodeMeaning(422, "the input has no genes"),

@@ -1,7 +1,8 @@
 """Tables of counts: .csv, .tsv, .txt (also .gz), cells x genes or, when said so, genes x cells."""
 
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TextIO
@@ -10,23 +11,19 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from ..errors import ReadError
+from ..errors import Finding, ReadError
 from .cell_source import MemoryCells
 from .open_limited import open_limited
 from .read_limits import NO_LIMITS, ReadLimits
+from .read_long_table import long_columns, read_long_table
 from .reading import reading
-from .table_layout import (
-    TableLayout,
-    find_layout,
-    invalid_table,
-    is_number,
-    no_cells,
-    no_genes,
-    rows_after_header,
-)
+from .table_headers import GENE_COLUMNS, MEASURES, ONLY_OF_GENES, plain_header
+from .table_layout import TableLayout, find_layout, invalid_table, is_number, no_cells, no_genes
 from .table_orientation import names_swapped
 
 EXPECTED = "a table of counts (.csv, .tsv or .txt)"
+NUMBER_WITH_COMMA = re.compile(r"[-+]?\d[\d.]*,[\d,.]*")
+SHOWN = 8
 VALUES_AT_ONCE = 4_000_000
 """Values parsed at once before they become sparse."""
 
@@ -34,16 +31,28 @@ VALUES_AT_ONCE = 4_000_000
 def read_table(path: Path, *, genes_by_cells: bool = False, limits: ReadLimits = NO_LIMITS) -> MemoryCells:
     """The cells of a table: one row per cell, a header of gene names, cell ids in the first column.
 
-    A second column that is not numeric becomes a column of `obs`, as in the published layout `cell_id, cell_type,
-    gene, ...`. `genes_by_cells`: one row per gene instead, a header of cell ids (a second column of text then goes to
-    `var`). Duplicate genes stay, and values are not judged here. Raises `ReadError`: values that are no numbers, rows
-    of unequal length, no cells or no genes, a table that looks as if it were the other way round.
+    Columns that describe the cells, such as their types, go to `obs`. `genes_by_cells`: one row per gene instead, a
+    header of cell ids; what describes the genes, such as their length, then goes to `var`. One row per gene and cell
+    (gene, cell, count) is read as well. Duplicate genes stay, and values are not judged here. Raises `ReadError`:
+    values that are no numbers, rows of unequal length, no cells or no genes, a table that looks as if it were the other
+    way round.
     """
     with reading(path, EXPECTED):
         columns = "cells" if genes_by_cells else "genes"
         with _open_text(path, limits) as lines:
-            layout = find_layout(lines, path, check_width=lambda width: limits.check(str(path), **{columns: width}))
-        row_names, text, X = _parse(path, layout, limits, rows="genes" if genes_by_cells else "cells")
+            layout = find_layout(
+                lines,
+                path,
+                genes_by_cells=genes_by_cells,
+                check_width=lambda width: limits.check(str(path), **{columns: width}),
+            )
+        if (long := long_columns(layout, path)) is not None:
+            with _open_text(path, limits) as lines:
+                layout.rows_after_header(lines)
+                return read_long_table(lines, path, layout, long, limits)
+        _refuse_measures(path, layout)
+        _check_orientation(path, layout, layout.sample, genes_by_cells=genes_by_cells)
+        row_names, described, X = _parse(path, layout, limits, rows="genes" if genes_by_cells else "cells")
         column_names = np.array(layout.names, dtype=object)
         if genes_by_cells:
             X = sp.csr_matrix(X.T)
@@ -54,9 +63,44 @@ def read_table(path: Path, *, genes_by_cells: bool = False, limits: ReadLimits =
         _check_orientation(path, layout, row_names, genes_by_cells=genes_by_cells)
         _check_names(path, row_names, layout)
     obs, var = pd.DataFrame(index=pd.Index(ids, dtype=object)), pd.DataFrame(index=pd.Index(genes, dtype=object))
-    if text is not None and layout.text_header is not None:
-        (var if genes_by_cells else obs)[layout.text_header] = text
-    return MemoryCells(X, genes.astype(str), obs, name=path.name, counts_from="table", var=var)
+    for header, values in described.items():
+        (var if genes_by_cells else obs)[header] = values
+    notes = _columns_note(path, layout, genes_by_cells=genes_by_cells)
+    return MemoryCells(X, genes.astype(str), obs, name=path.name, counts_from="table", notes=notes, var=var)
+
+
+def _columns_note(path: Path, layout: TableLayout, *, genes_by_cells: bool) -> tuple[Finding, ...]:
+    """What was not read as values; nothing of the one column of text that the published layout has."""
+    if not genes_by_cells and layout.described in ((), (1,)):
+        return ()
+    if not layout.described:
+        return ()
+    headers = [layout.headers[number] or "(without a header)" for number in layout.described]
+    one = len(headers) == 1
+    note = Finding(
+        "TABLE_COLUMNS_IGNORED",
+        where=str(path),
+        expected="cells as columns" if genes_by_cells else "genes as columns",
+        found=f"{len(headers)} {'column that describes' if one else 'columns that describe'} the "
+        f"{'genes' if genes_by_cells else 'cells'}: "
+        f"{', '.join(headers[:SHOWN])}{', ...' if len(headers) > SHOWN else ''}",
+        remedy=f"Not read as counts: kept in {'var' if genes_by_cells else 'obs'}.",
+        severity="info",
+    )
+    return (note,)
+
+
+def _refuse_measures(path: Path, layout: TableLayout) -> None:
+    """Raise `ReadError` for a table without any cell: measures of one sample, as programs for bulk RNA write them."""
+    measures = [name for name in layout.headers[1:] if plain_header(name) in MEASURES]
+    if measures and not [name for name in layout.names if plain_header(name) not in MEASURES | GENE_COLUMNS]:
+        raise invalid_table(
+            path,
+            "a column for each cell, or one row for each gene and cell",
+            f"no cell: {', '.join(measures[:SHOWN])} {'measures' if len(measures) == 1 else 'measure'} one sample",
+            "Provide the counts of single cells. Counts of gene and cell need a column of cells, called cell; a sample "
+            f"is read as one cell when its column has another name: sed '1s/{measures[0]}/sample_1/'.",
+        )
 
 
 def _open_text(path: Path, limits: ReadLimits) -> AbstractContextManager[TextIO]:
@@ -67,32 +111,36 @@ def _open_text(path: Path, limits: ReadLimits) -> AbstractContextManager[TextIO]
 
 def _parse(
     path: Path, layout: TableLayout, limits: ReadLimits, *, rows: str
-) -> tuple[np.ndarray, np.ndarray | None, sp.csr_matrix]:
-    """Row names [rows], the column of text [rows] if there is one, and the values: CSR, rows x columns.
+) -> tuple[np.ndarray, dict[str, np.ndarray], sp.csr_matrix]:
+    """Row names [rows], columns that describe rows by their headers [rows], and the values: CSR, rows x columns.
 
     `rows`: what the rows are, `cells` or `genes`.
     """
     names: list[np.ndarray] = []
-    texts: list[np.ndarray] = []
-    blocks = [sp.csr_matrix((0, len(layout.names)), dtype=np.int64)]
+    shown = [number for number in layout.described if number]  # a first column here only numbers the rows
+    texts: list[list[np.ndarray]] = [[] for _ in shown]
+    blocks = [sp.csr_matrix((0, len(layout.values)), dtype=np.int64)]
     lengths_checked = False
     n_read, n_nonzero = 0, 0
     with _open_text(path, limits) as lines:
-        rows_after_header(lines, layout.delimiter)
+        layout.rows_after_header(lines)
         for frame in _frames(lines, path, layout, limits):
             # pandas fills short rows with missing values.
-            if not lengths_checked and (frame.shape[1] != layout.n_fields or frame.iloc[:, -1].isna().any()):
+            if not lengths_checked and (frame.shape[1] != len(layout.headers) or frame.iloc[:, -1].isna().any()):
                 _raise_if_ragged(path, layout, limits)
                 lengths_checked = True
-            names.append(np.array([name[1:] for name in frame[0]], dtype=object))
-            if layout.text_header is not None:
-                texts.append(frame[1].to_numpy(dtype=object))
-            values = frame.iloc[:, layout.first_value :]
+            names.append(np.array([name[1:] for name in frame[layout.row_names]], dtype=object))
+            for kept, number in zip(texts, shown, strict=True):
+                kept.append(frame[number].to_numpy(dtype=object))
+            if layout.empty is not None and frame[layout.empty].notna().any():
+                raise invalid_table(path, "a header for every column", "a last column with values but without a header")
+            values = frame.iloc[:, list(layout.values)] if layout.described or layout.empty else frame.iloc[:, 1:]
             blocks.append(sp.csr_matrix(_numbers(values, path, layout, names[-1], n_read)))
             n_read, n_nonzero = n_read + len(frame), n_nonzero + blocks[-1].nnz
             limits.check(str(path), **{rows: n_read}, nonzeros=n_nonzero)
     row_names = np.concatenate(names) if names else np.empty(0, dtype=object)
-    return row_names, np.concatenate(texts) if texts else None, sp.csr_matrix(sp.vstack(blocks, format="csr"))
+    described = {layout.headers[k]: np.concatenate(kept) for k, kept in zip(shown, texts, strict=True) if kept}
+    return row_names, described, sp.csr_matrix(sp.vstack(blocks, format="csr"))
 
 
 def _frames(lines: TextIO, path: Path, layout: TableLayout, limits: ReadLimits) -> Iterator[pd.DataFrame]:
@@ -102,9 +150,9 @@ def _frames(lines: TextIO, path: Path, layout: TableLayout, limits: ReadLimits) 
             lines,
             sep=layout.delimiter,
             header=None,
-            converters={0: _kept},
-            dtype=None if layout.text_header is None else {1: object},
-            chunksize=max(VALUES_AT_ONCE // layout.n_fields, 1),
+            converters={layout.row_names: _kept},
+            dtype=dict.fromkeys(layout.described, object) or None,
+            chunksize=max(VALUES_AT_ONCE // len(layout.headers), 1),
             low_memory=False,
         ) as frames:
             yield from frames
@@ -139,31 +187,36 @@ def _numbers(values: pd.DataFrame, path: Path, layout: TableLayout, row_names: n
         columns.append(written.where(good, "nan").astype(np.float64).to_numpy())
     if wrong:
         row, number = min(wrong)
+        value = values.loc[values.index[row], number]
         raise invalid_table(
             path,
             "numbers",
-            f"{values.loc[values.index[row], number]!r} in row {n_read + row + 2} ({row_names[row]!r}), column "
-            f"{layout.column_name(number)!r}, and text in {len(wrong) - 1} other columns",
+            f"{value!r} in row {n_read + row + 2 + layout.n_skipped} ({row_names[row]!r}), column "
+            f"{layout.headers[number]!r}, and text in {len(wrong) - 1} other columns",
+            "Write the numbers with a point or without decimals, and without a sign between thousands: a comma may "
+            "mean either."
+            if isinstance(value, str) and NUMBER_WITH_COMMA.fullmatch(value.strip())
+            else "",
         )
     return np.column_stack(columns)
 
 
 def _raise_if_ragged(path: Path, layout: TableLayout, limits: ReadLimits) -> None:
     """Read the table once more, field by field; raise `ReadError` at the first row of another length."""
+    n_fields = len(layout.headers)
     with _open_text(path, limits) as lines:
-        _, rows = rows_after_header(lines, layout.delimiter)
-        for number, row in enumerate(rows, start=2):
-            if len(row) != layout.n_fields:
-                last = layout.column_name(min(len(row), layout.n_fields) - 1)
+        for number, row in enumerate(layout.rows_after_header(lines), start=2 + layout.n_skipped):
+            if len(row) != n_fields:
+                last = layout.headers[min(len(row), n_fields) - 1]
                 raise invalid_table(
                     path,
-                    f"{layout.n_fields} fields in every row",
+                    f"{n_fields} fields in every row",
                     f"{len(row)} in row {number} ({row[0]!r}), "
-                    + (f"which ends at column {last!r}" if len(row) < layout.n_fields else f"beyond column {last!r}"),
+                    + (f"which ends at column {last!r}" if len(row) < n_fields else f"beyond column {last!r}"),
                 )
 
 
-def _check_orientation(path: Path, layout: TableLayout, row_names: np.ndarray, *, genes_by_cells: bool) -> None:
+def _check_orientation(path: Path, layout: TableLayout, row_names: Iterable[str], *, genes_by_cells: bool) -> None:
     """Raise `ReadError` for a table that looks as if it were the other way round."""
     rows = [str(name) for name in row_names]
     if genes_by_cells:
@@ -171,11 +224,14 @@ def _check_orientation(path: Path, layout: TableLayout, row_names: np.ndarray, *
         expected, found = "genes in rows, cells in columns", "what looks like cells in rows and genes in columns"
         remedy = "Omit --genes-by-cells (genes_by_cells=False in Python)."
     else:
-        swapped = names_swapped(gene_names=layout.names, cell_ids=rows, rows_are=layout.corner, genes_in_rows=False)
+        of_genes = any(plain_header(name) in ONLY_OF_GENES for name in layout.headers[1:])
+        rows_are = "gene" if of_genes else layout.corner
+        swapped = names_swapped(gene_names=layout.names, cell_ids=rows, rows_are=rows_are, genes_in_rows=False)
         expected, found = "cells in rows, genes in columns", "what looks like genes in rows and cells in columns"
         remedy = "If it is genes x cells, say --genes-by-cells (genes_by_cells=True in Python)."
     if swapped:
-        examples = (*(f"row {name!r}" for name in rows[:2]), *(f"column {name!r}" for name in layout.names[:2]))
+        columns = [name for name in layout.names if plain_header(name) not in GENE_COLUMNS] or layout.names
+        examples = (*(f"row {name!r}" for name in rows[:2]), *(f"column {name!r}" for name in columns[:2]))
         raise ReadError.of(
             "TABLE_TRANSPOSED", where=str(path), expected=expected, found=found, remedy=remedy, examples=examples
         )

@@ -4,6 +4,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from .table_headers import CELL_NAMES, GENE_NAMES, plain_header
+
 ENSEMBL = re.compile(r"ENS[A-Z]{0,5}G\d{6,}(\.\d+)?", re.IGNORECASE)
 HOUSEKEEPING = re.compile(r"MT-(ND\d|ND4L|CO[123]|ATP[68]|CYB|RNR[12])|RP[LS]P?\d+[AXYL]?\d?", re.IGNORECASE)
 """Genes of the mitochondrial genome and of the ribosome, by their official symbols: almost every table has some."""
@@ -12,9 +14,6 @@ SYMBOL = re.compile(r"[A-Z][A-Z0-9]{2,11}(-[A-Z0-9]{1,5}|\.\d+)?|C[0-9XY]+orf\d+
 BARCODE = re.compile(r"(?<![A-Za-z])[ACGTN]{8,}(?![A-Za-z])")
 NUMBERED_CELL = re.compile(r".*?(cell|barcode|sample|spot|well|plate|donor|patient|lib).*?\d.*", re.IGNORECASE)
 NUMBER = re.compile(r"\d+")
-
-GENE_CORNERS = {"gene", "genes", "gene_id", "gene_ids", "gene_name", "gene_names", "gene_symbol", "symbol", "feature"}
-CELL_CORNERS = {"cell", "cells", "cell_id", "cell_ids", "cell_name", "cellid", "barcode", "barcodes", "obs_names"}
 
 MOST = 0.8
 ENOUGH = 0.6
@@ -37,14 +36,24 @@ def names_swapped(
         return False
     if _surely_genes(cell_ids) or _surely_cells(gene_names):
         return True
-    corner = rows_are.strip().lower().replace(" ", "_")
-    fits, contradicts = (GENE_CORNERS, CELL_CORNERS) if genes_in_rows else (CELL_CORNERS, GENE_CORNERS)
+    corner = plain_header(rows_are)
+    fits, contradicts = (GENE_NAMES, CELL_NAMES) if genes_in_rows else (CELL_NAMES, GENE_NAMES)
     if corner in fits or _maybe_genes(gene_names):
         return False
     if corner in contradicts:
         return True
     in_doubt = len(cell_ids) < N_FEW
     return _maybe_genes(cell_ids) and (_called_cells(gene_names) if in_doubt else _maybe_cells(gene_names))
+
+
+def names_gene(name: str) -> bool:
+    """Whether a name by itself looks like a gene's."""
+    return any(pattern.fullmatch(name) is not None for pattern in (ENSEMBL, HOUSEKEEPING, SYMBOL))
+
+
+def names_cell(name: str) -> bool:
+    """Whether a name by itself looks like a cell's."""
+    return BARCODE.search(name) is not None or NUMBERED_CELL.fullmatch(name) is not None
 
 
 def _share(names: Sequence[str], pattern: re.Pattern[str], *, anywhere: bool = False) -> float:

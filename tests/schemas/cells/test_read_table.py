@@ -1,6 +1,7 @@
 """Tables of counts: values against pandas and AnnData, both ways round, and every kind of broken table."""
 
 import gzip
+import subprocess
 from pathlib import Path
 
 import anndata as ad
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.cells.read_table import VALUES_AT_ONCE, read_table
 from cellmark.schemas.cells.reading_options import ReadingOptions
@@ -154,6 +156,166 @@ def test_a_text_column_of_a_table_of_genes_describes_the_genes(tmp_path: Path) -
     np.testing.assert_array_equal(cells.X.toarray(), [[1, 0], [0, 5]])
 
 
+def described(cells: CellSource) -> list[str]:
+    (note,) = cells.notes
+    assert (note.code, note.severity) == ("TABLE_COLUMNS_IGNORED", "info")
+    return note.found.partition(": ")[2].split(", ")
+
+
+GENES = ["LYZ", "CD3D", "MS4A1", "MT-CO1"]
+ENSEMBL = [f"ENSG{number:011d}" for number in range(4)]
+CELLS = [f"AAACATACAACC{end}-1" for end in ("AA", "AC", "AG")]
+VALUES = np.arange(12).reshape(4, 3)
+
+
+def gene_table(**columns: object) -> pd.DataFrame:
+    """Genes x cells, with columns that describe the genes first; those whose names begin with `_` come last."""
+    frame = pd.DataFrame(VALUES, index=GENES, columns=CELLS)
+    for number, (name, values) in enumerate(columns.items()):
+        frame.insert(frame.shape[1] if name.startswith("_") else number, name.removeprefix("_"), values)
+    return frame
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"Chr": "chr1", "Start": 1, "End": [20, 30, 40, 50], "Strand": ["+", "-", "+", "."], "Length": 900},
+        {"Chr": "1;1;1", "Start": "1;5;9", "End": "2;6;10", "Strand": "+;+;+", "Length": 900},
+        {"Length": [900, 800, 700, 1000]},
+        {"gene_id": ENSEMBL, "Gene Biotype": "protein_coding"},
+        {"Gene.Symbol": GENES, "Description": ["lysozyme", "", "a, b", "NA"]},
+        {"effective_length": [1.5, 2.5, 3, 4], "transcript_id(s)": "T1,T2"},
+        {"_gene_type": "protein_coding", "_length": 5},
+        {"EntrezID": [4069, 915, 931, 4512]},
+        {"Annotation by hand": ["a", "b", "", "c"]},
+        {"baseMean": [1.5, 2, 3, 4], "_padj": [0.1, 0.2, 0.3, 1]},
+    ],
+)
+@pytest.mark.parametrize("end", [".csv", ".tsv"])
+def test_columns_that_describe_genes_are_no_cells(columns: dict[str, object], end: str, tmp_path: Path) -> None:
+    path = tmp_path / f"t{end}"
+    gene_table(**columns).to_csv(path, sep="," if end == ".csv" else "\t", index_label="Geneid")
+    cells = open_cells(path, ReadingOptions(genes_by_cells=True))
+    assert list(cells.cell_ids) == CELLS
+    assert list(cells.var_names) == GENES
+    np.testing.assert_array_equal(cells.load().toarray(), VALUES.T)
+    names = [name.removeprefix("_") for name in columns]
+    assert described(cells) == names == list(cells.var.columns)
+    # Without the option the remedy names it, and it works.
+    assert "--genes-by-cells" in refused(path).findings[0].remedy
+
+
+def test_what_featurecounts_writes_before_its_header_is_skipped(tmp_path: Path) -> None:
+    table = gene_table(Chr="chr1", Length=900).to_csv(sep="\t", index_label="Geneid")
+    text = '# Program:featureCounts v2.0.3; Command:"featureCounts" "-a" "genes.gtf"\n' + table
+    cells = open_cells(written(tmp_path, text, "counts.txt"), ReadingOptions(genes_by_cells=True))
+    assert list(cells.cell_ids) == CELLS
+    wrong = text.replace("\t7\t", "\tmany\t")
+    error = refused(written(tmp_path, wrong, "wrong.txt"), genes_by_cells=True)
+    assert "'many' in row 5 ('MS4A1')" in error.findings[0].found
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["#cell_id,", "####\n## Pipeline 1.9\ncell_id,", "\n# a, b, c, d\n\n#more\ncell_id,", "#one remark\n#cell_id,"],
+)
+def test_remarks_are_told_from_a_header_with_the_same_sign(head: str, tmp_path: Path) -> None:
+    cells = open_cells(written(tmp_path, SMALL.replace("cell_id,", head)))
+    assert list(cells.var_names) == ["CD3D", "LYZ", "MS4A1"]
+    np.testing.assert_array_equal(cells.load().toarray(), SMALL_VALUES)
+
+
+def test_columns_that_describe_cells_are_no_genes_wherever_they_stand(tmp_path: Path) -> None:
+    text = (
+        "cell_id,LYZ,sample,kind of cell,CD3D,leiden,MS4A1,tissue,comment\n"
+        "c1,1,s1,1,2,0,3,blood,good\nc2,4,s2,0,5,11,6,lung,\n"
+    )
+    cells = open_cells(written(tmp_path, text))
+    assert list(cells.var_names) == ["LYZ", "kind of cell", "CD3D", "MS4A1"]
+    assert described(cells) == ["sample", "leiden", "tissue", "comment"]
+    assert list(cells.obs["leiden"]) == ["0", "11"]
+    assert list(cells.obs["tissue"]) == ["blood", "lung"]
+    np.testing.assert_array_equal(cells.load().toarray(), [[1, 1, 2, 3], [4, 0, 5, 6]])
+
+
+def test_several_columns_of_text_before_the_genes_describe_the_cells(tmp_path: Path) -> None:
+    cells = open_cells(written(tmp_path, "id,kind,my donor,A\nc1,T,d1,1\nc2,B,d2,0\n"))
+    assert described(cells) == ["kind", "my donor"]
+    assert list(cells.obs["my donor"]) == ["d1", "d2"]
+
+
+@pytest.mark.parametrize("first", ["", "Unnamed: 0", "index", "X"])
+def test_a_column_that_numbers_the_rows_gives_way_to_one_that_names_them(first: str, tmp_path: Path) -> None:
+    text = f"{first},barcode,LYZ,CD3D\n0,c1,1,2\n1,c2,3,4\n"
+    cells = open_cells(written(tmp_path, text))
+    assert list(cells.cell_ids) == ["c1", "c2"]
+    assert list(cells.var_names) == ["LYZ", "CD3D"]
+    assert list(cells.obs.columns) == []
+    genes = gene_table().reset_index(names="gene_name").rename_axis(first)
+    genes.to_csv(tmp_path / "genes.csv")
+    cells = open_cells(tmp_path / "genes.csv", ReadingOptions(genes_by_cells=True))
+    assert list(cells.var_names) == GENES
+    np.testing.assert_array_equal(cells.load().toarray(), VALUES.T)
+
+
+def test_a_numbering_behind_the_names_is_no_gene(tmp_path: Path) -> None:
+    cells = open_cells(written(tmp_path, "cell_id,Unnamed: 0,LYZ\nc1,0,5\nc2,1,6\n"))
+    assert list(cells.var_names) == ["LYZ"]
+    # A gene whose counts happen to be 0, 1 is one.
+    cells = open_cells(written(tmp_path, "cell_id,CD3D,LYZ\nc1,0,5\nc2,1,6\n"))
+    assert list(cells.var_names) == ["CD3D", "LYZ"]
+
+
+@pytest.mark.parametrize("name", ["t.txt", "t.txt.gz"])
+def test_semicolons_are_read_where_the_extension_does_not_say_otherwise(name: str, tmp_path: Path) -> None:
+    cells = open_cells(written(tmp_path, SMALL.replace(",", ";"), name))
+    np.testing.assert_array_equal(cells.load().toarray(), SMALL_VALUES)
+
+
+@pytest.mark.parametrize(
+    ("name", "mark"), [("my t.csv", ";"), ("t.csv.gz", "\t"), ("t.tsv", ","), ("t.tsv", ";"), ("t.csv", " ")]
+)
+def test_another_separator_is_refused_and_the_remedy_works(name: str, mark: str, tmp_path: Path) -> None:
+    path = written(tmp_path, SMALL.replace(",", mark), name)
+    remedy = refused(path).findings[0].remedy
+    command = remedy[remedy.index("mv ") :]
+    subprocess.run(command, shell=True, check=True)
+    (renamed,) = tmp_path.iterdir()
+    np.testing.assert_array_equal(open_cells(renamed).load().toarray(), SMALL_VALUES)
+
+
+def test_decimal_commas_are_refused_with_their_reason(tmp_path: Path) -> None:
+    error = refused(written(tmp_path, "id;A;B\nc1;1,5;2\nc2;0;1\n", "t.txt"))
+    assert "'1,5' in row 2" in error.findings[0].found
+    assert "comma" in error.findings[0].remedy
+
+
+def test_a_separator_at_the_end_of_every_line_is_no_gene(tmp_path: Path) -> None:
+    cells = open_cells(written(tmp_path, SMALL.replace("\n", ",\n")))
+    assert list(cells.var_names) == ["CD3D", "LYZ", "MS4A1"]
+    np.testing.assert_array_equal(cells.load().toarray(), SMALL_VALUES)
+    rows = "".join(f"c{number},1,2,3,\n" for number in range(80))
+    wrong = written(tmp_path, f"id,A,B,C,\n{rows}c80,1,2,3,4\n")
+    assert "without a header" in refused(wrong).findings[0].found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "gene,count\nLYZ,3\nCD3D,2\nMS4A1,0\n",
+        "gene_id,transcript_id(s),length,effective_length,expected_count,TPM,FPKM\nENSG1,T1,900,800,3,1.5,2\n",
+        "Name,Length,EffectiveLength,TPM,NumReads\nENST00000000001,900,800,1.5,3\n",
+        "target_id,length,eff_length,est_counts,tpm\nENST00000000001,900,800,3,1.5\n",
+    ],
+)
+def test_measures_of_one_sample_are_no_cells(text: str, tmp_path: Path) -> None:
+    path = written(tmp_path, text)
+    for genes_by_cells in (False, True):
+        error = refused(path, genes_by_cells=genes_by_cells)
+        assert error.code == "TABLE_INVALID"
+        assert "no cell: " in error.findings[0].found
+
+
 def test_values_that_are_no_counts_are_left_for_the_checks(tmp_path: Path) -> None:
     cells = read_table(written(tmp_path, "id,A,B,C,D,E,F\nc1,1.5,-2,,inf,123456789012345678901234,NA\n"))
     np.testing.assert_array_equal(cells.X.toarray(), [[1.5, -2, np.nan, np.inf, 123456789012345678901234.0, np.nan]])
@@ -166,7 +328,9 @@ def test_values_that_are_no_counts_are_left_for_the_checks(tmp_path: Path) -> No
         ("id,A,B\nc1,1,2\nc2,True,3\nc3,1,1\n", "row 3 ('c2'), column 'A'"),
         ('id,A,B\nc1,1,"1,000"\n', "'1,000' in row 2 ('c1'), column 'B'"),
         ("id,A,B\nc1,1,#REF!\n", "'#REF!' in row 2"),
-        ("id,kind,donor,A\nc1,T,d1,1\n", "column 'donor'"),
+        ("id,MS4A1,CD3D\nc1,1,many\n", "'many' in row 2 ('c1'), column 'CD3D'"),
+        ("id,kind,CD3D,A\nc1,T,many,1\n", "'many' in row 2 ('c1'), column 'CD3D'"),
+        ("id,kind,A,B\nc1,T,1,#REF!\n", "'#REF!' in row 2 ('c1'), column 'B'"),
         ("id,A,B\nc1,1,2\nc2,1\nc3,1,1\n", "2 in row 3 ('c2'), which ends at column 'A'"),
         ("id,A,B\nc1,1,2\nc2,1,2,3\n", "4 in row 3 ('c2'), beyond column 'B'"),
         ("id,A,B\nc1,1,2,\nc2,1,2,\n", "4 in row 2 ('c1'), beyond column 'B'"),

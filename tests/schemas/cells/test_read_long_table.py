@@ -1,0 +1,108 @@
+"""Tables of one row for each gene and cell, against a pivot by pandas."""
+
+import gzip
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cellmark.schemas.cells.read import open_cells
+from cellmark.schemas.cells.read_limits import ReadLimits
+from cellmark.schemas.cells.reading_options import ReadingOptions
+from cellmark.schemas.errors import ReadError
+
+
+def drawn(n_cells: int = 30, n_genes: int = 20) -> pd.DataFrame:
+    generator = np.random.default_rng(0)
+    rows, columns = np.nonzero(generator.poisson(0.7, (n_cells, n_genes)))
+    names = np.array(["NA", "nan", *(f"GENE{number}" for number in range(n_genes - 2))])
+    cells = np.array([f"AAACCTG{number:05d}" for number in range(n_cells)])
+    counts = generator.integers(1, 9, len(rows))
+    return pd.DataFrame({"gene": names[columns], "cell": cells[rows], "count": counts}).sort_values(["gene", "cell"])
+
+
+def same_as_pivot(path: Path, table: pd.DataFrame, *, genes_by_cells: bool = False) -> None:
+    cells = open_cells(path, ReadingOptions(genes_by_cells=genes_by_cells))
+    expected = table.pivot_table(index="cell", columns="gene", values="count", fill_value=0)
+    found = pd.DataFrame(cells.load().toarray(), index=cells.cell_ids, columns=cells.var_names)
+    np.testing.assert_array_equal(found.loc[expected.index, expected.columns], expected)
+    assert found.shape == expected.shape
+    (note,) = cells.notes
+    assert (note.code, note.severity) == ("TABLE_LONG", "info")
+
+
+@pytest.mark.parametrize("order", [["gene", "cell", "count"], ["cell", "gene", "count"], ["count", "cell", "gene"]])
+@pytest.mark.parametrize("name", ["t.tsv.gz", "t.csv", "t.txt"])
+@pytest.mark.parametrize("genes_by_cells", [False, True])
+def test_it_is_read_as_pandas_pivots_it(order: list[str], name: str, genes_by_cells: bool, tmp_path: Path) -> None:
+    table = drawn()
+    table[order].to_csv(tmp_path / name, sep="," if ".csv" in name else "\t", index=False)
+    same_as_pivot(tmp_path / name, table, genes_by_cells=genes_by_cells)
+
+
+def test_the_best_of_several_counts_is_taken(tmp_path: Path) -> None:
+    """BD Rhapsody's expression_data.st, with its remarks."""
+    table = drawn()
+    rhapsody = pd.DataFrame(
+        {
+            "Cell_Index": pd.factorize(table["cell"])[0] * 37 + 1001,
+            "Gene": table["gene"],
+            "RSEC_Reads": table["count"] * 7,
+            "Raw_Molecules": table["count"] + 1,
+            "RSEC_Adjusted_Molecules": table["count"],
+        }
+    )
+    text = "####################\n## BD Targeted Multiplex Rhapsody Analysis Pipeline\n" + rhapsody.to_csv(
+        sep="\t", index=False
+    )
+    (tmp_path / "t.tsv").write_text(text)
+    expected = table.assign(cell=rhapsody["Cell_Index"].astype(str))
+    same_as_pivot(tmp_path / "t.tsv", expected)
+
+
+def test_parts_give_the_same_as_the_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    table = drawn()
+    table.to_csv(tmp_path / "t.csv")  # with the numbers of rows
+    same_as_pivot(tmp_path / "t.csv", table)
+    monkeypatch.setattr("cellmark.schemas.cells.read_long_table.ROWS_AT_ONCE", 7)
+    same_as_pivot(tmp_path / "t.csv", table)
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        ("A,c1,2\nB,c1,1\nA,c1,2\n", "1 rows of a gene and cell that come before"),
+        ("A,c1,2\nB,c1,many\n", "'many' in row 3, column 'count'"),
+        ("A,c1,2\nB,c1\n", "in row 3, column 'count'"),
+        ("A,c1,2\nB,c1,\n", "'' in row 3"),
+    ],
+)
+def test_rows_that_say_no_count_are_refused(rows: str, found: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("gene,cell,count\n" + rows)
+    with pytest.raises(ReadError) as raised:
+        open_cells(tmp_path / "t.csv")
+    assert raised.value.code == "TABLE_INVALID"
+    assert found in raised.value.findings[0].found
+
+
+def test_headers_that_do_not_say_what_is_what_are_refused_and_the_remedy_works(tmp_path: Path) -> None:
+    table = drawn()
+    for name, separator in (("t.csv", ","), ("t.tsv", "\t")):
+        path = tmp_path / name
+        table.rename(columns={"gene": "a", "cell": "b", "count": "c"}).to_csv(path, sep=separator, index=False)
+        for genes_by_cells in (False, True):
+            with pytest.raises(ReadError, match="one row for each gene and cell") as raised:
+                open_cells(path, ReadingOptions(genes_by_cells=genes_by_cells))
+        remedy = raised.value.findings[0].remedy
+        subprocess.run(remedy[remedy.index("sed ") :], shell=True, check=True)
+        same_as_pivot(path, table)
+
+
+def test_it_stays_within_limits(tmp_path: Path) -> None:
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress(drawn().to_csv(index=False).encode()))
+    for limits in (ReadLimits(max_cells=29), ReadLimits(max_genes=19), ReadLimits(max_nonzeros=20)):
+        with pytest.raises(ReadError) as raised:
+            open_cells(tmp_path / "t.csv.gz", limits=limits)
+        assert raised.value.code == "INPUT_TOO_LARGE"
