@@ -9,7 +9,7 @@ import pandas as pd
 
 from cellmark.schemas.calls.new_populations import CalledCells
 from cellmark.schemas.cells.cell_source import CellSource, RowChunk
-from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
+from cellmark.schemas.cells.reading_options import AS_IT_IS, InputKind, ReadingOptions
 from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
 from cellmark.schemas.columns import UNS_KEY
 
@@ -104,6 +104,7 @@ class Annotator:
         layer: str | None = None,
         library_size: str | np.ndarray | pd.Series | None = None,
         recover_counts: bool = False,
+        input: InputKind = "auto",  # noqa: A002
         probabilities: bool = False,
         label_set_error: float | None = None,
         over: Over | None = None,
@@ -124,13 +125,16 @@ class Annotator:
         Parameters
         ----------
         cells
-            Raw counts, never changed: an AnnData, or a data frame of cells x genes.
+            Raw counts, or ln(1 + counts per 10,000), never changed: an AnnData, or a data frame of cells x genes.
         layer
             Where the counts are, by default `X`; `raw` for `adata.raw`.
         library_size
             Name of an `obs` column, an array [cells], or None to sum over the input's genes.
         recover_counts
             Compute the counts that normalised values were made of, where that is exact.
+        input
+            What the values are: `counts`, `log1p` for ln(1 + counts per 10,000), or `auto`, which takes values as
+            `log1p` where they prove it in every cell. Calls are then as from the counts; library sizes are not known.
         probabilities
             Add a column `probability:<type>` for each type.
         label_set_error
@@ -151,7 +155,7 @@ class Annotator:
             table = cells if isinstance(cells, pd.DataFrame) else cells.obs
             check_same_cells(table.index.astype(str), copy_to.obs_names)
         checked = self.check(
-            cells, ReadingOptions(layer=layer, library_size=library_size, recover_counts=recover_counts)
+            cells, ReadingOptions(layer=layer, library_size=library_size, recover_counts=recover_counts, input=input)
         )
         vote = options.vote(checked)
         frame = self.call(checked, options, on_progress=on_progress)
@@ -204,6 +208,7 @@ class Annotator:
         layer: str | None = None,
         library_size: str | np.ndarray | pd.Series | None = None,
         recover_counts: bool = False,
+        input: InputKind = "auto",  # noqa: A002
         on_progress: Callable[[int], None] = lambda n_cells: None,
     ) -> pd.DataFrame:
         """List the genes behind each call, by absolute attribution, signed: one row per cell and gene.
@@ -215,7 +220,7 @@ class Annotator:
 
         Parameters
         ----------
-        cells, layer, library_size, recover_counts, on_progress
+        cells, layer, library_size, recover_counts, input, on_progress
             As in `annotate`.
         target
             The type to explain, by default each cell's call.
@@ -227,7 +232,7 @@ class Annotator:
         question = Question(target, against, top)
         question.check(self.session)
         checked = self.check(
-            cells, ReadingOptions(layer=layer, library_size=library_size, recover_counts=recover_counts)
+            cells, ReadingOptions(layer=layer, library_size=library_size, recover_counts=recover_counts, input=input)
         )
         return self.explain_checked(checked, question, on_progress=on_progress)
 
@@ -246,6 +251,7 @@ class Annotator:
         layer: str | None = None,
         library_size: str | np.ndarray | pd.Series | None = None,
         recover_counts: bool = False,
+        input: InputKind = "auto",  # noqa: A002
         above: float | None = None,
         donor: str | None = None,
         seed: int = 0,
@@ -257,7 +263,7 @@ class Annotator:
         of called cells, where a type has more than 2,000. Raises as `annotate`, and `ModelError` (`NOVELTY_MISSING`).
         """
         checked = self.check(
-            cells, ReadingOptions(layer=layer, library_size=library_size, recover_counts=recover_counts)
+            cells, ReadingOptions(layer=layer, library_size=library_size, recover_counts=recover_counts, input=input)
         )
         return gather_called_cells(self, checked, above=above, donor=donor, seed=seed, on_progress=on_progress)
 

@@ -9,6 +9,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from ..cells.cell_source import CellSource, MemoryCells
+from ..cells.reading_options import InputKind, ReadingOptions
 from ..errors import Finding, ReadError, RequestError
 
 GenesSource = Literal["genes", "keys"]
@@ -23,13 +24,19 @@ class RequestCells:
 
     `library_size`: an array [cells], the name of an obs column, or None to sum. `genes_source`: `keys` where the genes
     measured are the union of the cells' keys, `genes` where the input names them. `findings`: errors that did not keep
-    the cells from being read, to be reported with all others.
+    the cells from being read, to be reported with all others. `input`: what the request says that its values are.
     """
 
     source: CellSource
     library_size: np.ndarray | str | None = None
     genes_source: GenesSource = "genes"
     findings: tuple[Finding, ...] = ()
+    input: InputKind = "auto"
+
+    @property
+    def reading(self) -> ReadingOptions:
+        """What is left to do of reading them."""
+        return ReadingOptions(library_size=self.library_size, input=self.input)
 
 
 def csr_cells(

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..cells.reading_options import LibrarySizeSource
 from ..manifest.manifest import (
     CellTypeEntry,
     NormalizationEntry,
@@ -54,13 +55,14 @@ class ModelName(Answer):
 class InputFacts(ModelName):
     """The model that answered, and how the input fitted it.
 
-    `library_size_source`: `given` with the request, or `summed` over the input's genes. `genes_source`: `keys` where
-    the union of the cells' keys counts as measured, `genes` where the input names its genes. `missing_genes`: the first
-    of the model's genes that were not measured; `genes_missing` counts all. `attribution_share`: share of the model's
-    attribution mass that the input's genes carry, null for a model that does not know it.
+    `library_size_source`: `given` with the request, `summed` over the input's genes, or not known, where values are
+    ln(1 + counts per 10,000). `genes_source`: `keys` where the union of the cells' keys counts as measured, `genes`
+    where the input names its genes. `missing_genes`: the first of the model's genes that were not measured;
+    `genes_missing` counts all. `attribution_share`: share of the model's attribution mass that the input's genes carry,
+    null for a model that does not know it.
     """
 
-    library_size_source: Literal["given", "summed"]
+    library_size_source: LibrarySizeSource
     genes_source: Literal["genes", "keys"]
     counts_from: str
     n_cells: int
@@ -106,13 +108,14 @@ class AnnotateAnswer(InputFacts):
 
 class GeneAttribution(Answer):
     """What one gene does to a call. `attribution`: signed, of the logit; `log1p_norm` and `baseline`: ln(1 + counts per
-    10,000); `direction`: `absent`, `high` or `low` against the baseline, and `for` or `against` the target.
+    10,000); `counts`: null where the input was so normalised; `direction`: `absent`, `high` or `low` against the
+    baseline, and `for` or `against` the target.
     """
 
     rank: int
     gene: str
     attribution: float
-    counts: float
+    counts: float | None
     log1p_norm: float
     baseline: float
     direction: str
@@ -145,7 +148,7 @@ class ValidateAnswer(ModelName):
     valid: bool
     n_cells: int | None
     n_genes: int | None
-    library_size_source: Literal["given", "summed"] | None
+    library_size_source: LibrarySizeSource | None
     genes_source: Literal["genes", "keys"] | None
     genes_matched: int | None
     genes_missing: int | None

@@ -39,7 +39,8 @@ class CellSource(ABC):
     id. `name`: what to call the input in messages. `counts_from`: where the values came from (`X`, `raw.X`,
     `layers['counts']`). `notes`: what the reader did that the user should know. `var`: one row per gene, in the order
     of `var_names`. `uns`: what the file says of itself, of which only `organism` is used. `others`: matrices that
-    could have been opened instead, looked into only when these values are refused.
+    could have been opened instead, looked into only when these values are refused. `normalised`: the values are counts
+    per 10,000, proved, and depth is not known.
     """
 
     name: str
@@ -50,6 +51,7 @@ class CellSource(ABC):
     notes: tuple[Finding, ...] = ()
     uns: dict[str, Any]
     others: tuple[OtherMatrix, ...] = ()
+    normalised: bool = False
 
     @property
     def n_obs(self) -> int:

@@ -85,8 +85,8 @@ def recover_counts(
     return RecoveredCounts(found, float(off.max()), state)
 
 
-def recover_source(source: CellSource) -> CellSource:
-    """The same cells with their counts recovered, chunk by chunk, and a note that says so.
+def recover_source(source: CellSource, *, asked: bool = True) -> CellSource:
+    """The same cells with their counts recovered, chunk by chunk, and a note that says so (`asked`: the user did).
 
     Raises `CountsError` at once for values of another state, and while reading for a cell that cannot be recovered.
     """
@@ -114,7 +114,7 @@ def recover_source(source: CellSource) -> CellSource:
         where=source.counts_from,
         expected="raw counts",
         found=state.text,
-        remedy=f"Counts were recovered from it, as asked; {proof}, and any cell beyond {MOST_RESIDUE} is refused.",
+        remedy=f"Counts were recovered from it{', as asked' if asked else ''}; {proof}, and any cell beyond {MOST_RESIDUE} is refused.",
         severity="info",
     )
     return RecoveredCells(source, state, note)

@@ -118,8 +118,11 @@ class CountsProblems:
         return tuple(found)
 
 
-def check_counts(X: sp.csr_matrix, cell_ids: np.ndarray, totals: np.ndarray) -> CountsProblems:
+def check_counts(
+    X: sp.csr_matrix, cell_ids: np.ndarray, totals: np.ndarray, *, per_10_000: bool = False
+) -> CountsProblems:
     """Problems of one chunk. `X`: CSR, cells x genes of the input; `cell_ids`: [cells]; `totals`: row sums, [cells].
+    `per_10_000`: the values are proved counts per 10,000, of which only empty cells are left to find.
 
     Few passes over the values when nothing is wrong: one is fine when it equals its own whole-number conversion.
     """
@@ -127,8 +130,10 @@ def check_counts(X: sp.csr_matrix, cell_ids: np.ndarray, totals: np.ndarray) -> 
     data = X.data
     if data.dtype.kind == "b":
         data = data.astype(np.uint8)
-    largest = _largest_if_fine(data) if data.dtype.kind in "fiu" else None
-    if largest is not None:
+    largest = _largest_if_fine(data) if data.dtype.kind in "fiu" and not per_10_000 else None
+    if per_10_000:
+        problems.largest = float(data.max(initial=0))
+    elif largest is not None:
         problems.largest = largest
     else:
         _look_closely(X, np.asarray(data, dtype=np.float64), cell_ids, problems)

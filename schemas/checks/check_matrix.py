@@ -29,9 +29,11 @@ N_EXAMPLES = 5
 class MatrixWatch:
     """Watches the chunks of one input; keeps 16 bytes a cell and 8 a gene."""
 
-    def __init__(self, source: CellSource, symbols: np.ndarray | None = None) -> None:
-        """`symbols`: current symbols of the genes, where the input's own names are others."""
-        self._source = source
+    def __init__(self, source: CellSource, symbols: np.ndarray | None = None, *, normalised: bool = False) -> None:
+        """`symbols`: current symbols of the genes, where the input's own names are others. `normalised`: all totals are
+        10,000, and say nothing.
+        """
+        self._source, self._normalised = source, normalised
         self._mitochondrial = find_mitochondrial(source.var_names if symbols is None else symbols)
         self._in_cells = np.zeros(source.n_vars, dtype=np.int64)
         self._totals: list[np.ndarray] = []
@@ -60,7 +62,7 @@ class MatrixWatch:
         return (
             *self._entries(),
             *self._genes(),
-            *(subset_findings(self._source) if summed else ()),
+            *(subset_findings(self._source, normalised=self._normalised) if summed else ()),
             *self._cells(),
         )
 
@@ -125,7 +127,9 @@ class MatrixWatch:
                     )
                 )
         totals = np.concatenate(self._totals) if self._totals else np.zeros(0)
-        outliers = deep_outliers(totals) if n_cells >= ENOUGH_CELLS else np.zeros(n_cells, dtype=bool)
+        outliers = (
+            deep_outliers(totals) if n_cells >= ENOUGH_CELLS and not self._normalised else np.zeros(n_cells, dtype=bool)
+        )
         if outliers.any():
             found.append(
                 Finding(
@@ -151,8 +155,10 @@ def deep_outliers(totals: np.ndarray) -> np.ndarray:
     return is_outlier if spread > 0 else np.zeros(len(totals), dtype=bool)
 
 
-def subset_findings(source: CellSource) -> tuple[Finding, ...]:
-    """The warning of a file whose genes are the variable ones alone, over which no library size can be summed."""
+def subset_findings(source: CellSource, *, normalised: bool = False) -> tuple[Finding, ...]:
+    """The warning of a file whose genes are the variable ones alone, over which no library size can be summed, nor any
+    cell be normalised (`normalised`).
+    """
     marked = source.var["highly_variable"] if "highly_variable" in source.var.columns else None
     is_marked = isinstance(marked, pd.Series) and len(marked) > 0 and marked.dtype.kind == "b" and bool(marked.all())
     if not is_marked and not FEW_GENES <= source.n_vars < MANY_GENES:
@@ -164,8 +170,12 @@ def subset_findings(source: CellSource) -> tuple[Finding, ...]:
             where="var_names",
             expected="all genes that were measured",
             found=f"{source.n_vars} genes, {why}",
-            remedy="Provide the file from before genes were taken out, or name the column of each cell's total count: "
-            "--library-size OBS_COLUMN (library_size=).",
+            remedy="Provide the file from before genes were taken out"
+            + (
+                ", normalised over all of them."
+                if normalised
+                else ", or name the column of each cell's total count: --library-size OBS_COLUMN (library_size=)."
+            ),
             severity="warning",
         ),
     )

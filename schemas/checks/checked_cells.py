@@ -11,8 +11,9 @@ import pandas as pd
 import scipy.sparse as sp
 
 from ..cells.cell_source import CellSource, RowChunk
+from ..cells.reading_options import NOT_KNOWN, InputKind, LibrarySizeSource
 from ..counts.sample_cells import sample_cells
-from ..errors import Finding, ReadError, raise_if_refused
+from ..errors import Finding, InputError, ReadError, raise_if_refused
 from ..genes.fit_genes import fit_genes
 from ..genes.gene_panel import MIN_PANEL_SHARE, GeneMatch, GenePanel, duplicate_notes, overlap_findings
 from ..normalization import row_sums
@@ -20,11 +21,11 @@ from .check_counts import N_EXAMPLES, CountsProblems, check_counts
 from .counts_elsewhere import look_at
 from .counts_of_genes import FEATURE_RULE, counts_of_genes
 from .library_size import (
-    LibrarySizeSource,
     LibrarySizeWatch,
     given_library_size,
     summing_findings,
 )
+from .log1p_input import library_size_given, take_input
 from .orientation import transposed_findings
 from .whole_findings import whole_findings
 
@@ -72,7 +73,8 @@ class CheckedCells:
     indexed by cell id.
     `library_range`: where training's library sizes lie, None where it is not known: other ones are a warning.
     `n_genes_trained`: genes that training measured, None to sum in any case. `min_share`, `min_mass`: floors, see
-    `overlap_findings`.
+    `overlap_findings`. `input`: see `take_input`; where it finds logarithms, `normalised` is True, `source` undoes them
+    and depth is not known.
     """
 
     def __init__(
@@ -87,9 +89,12 @@ class CheckedCells:
         library_range: tuple[float, float] | None = None,
         to_train: bool = False,
         feature_rule: int | None = FEATURE_RULE,
+        input: InputKind = "auto",  # noqa: A002
     ) -> None:
         self.given = source
-        self.source = source = counts_of_genes(source, rule=feature_rule)
+        # In this order: a cell was normalised over all of its features.
+        source = counts_of_genes(take_input(source, input, to_train=to_train), rule=feature_rule)
+        self.source, self.normalised = source, source.normalised
         self._to_train = to_train
         self.genes = fit_genes(panel, source)
         self.match: GeneMatch = self.genes.match
@@ -99,9 +104,12 @@ class CheckedCells:
         self._drawn = sample_cells(source.n_obs, source.n_vars)
         self._samples: list[sp.csr_matrix] = []
         self._library_problems: list[str] = []
-        self._sizes = LibrarySizeWatch(library_range)
-        self._given, library_findings = given_library_size(source, library_size)
+        self._sizes = LibrarySizeWatch(None if self.normalised else library_range)
+        self._given, library_findings = given_library_size(source, None if self.normalised else library_size)
         self.library_size_source: LibrarySizeSource = "summed" if library_size is None else "given"
+        if self.normalised:
+            self.library_size_source = NOT_KNOWN
+            library_findings = () if library_size is None else (library_size_given(source),)
         findings = [*size_findings(source), *self.genes.findings]
         # Of another organism's genes it goes without saying that they do not fit, and so of cells in their place.
         self._turned = False
@@ -111,7 +119,7 @@ class CheckedCells:
             self._turned = bool(turned)
             findings += turned or misfits
             if library_size is None and n_genes_trained is not None and not turned:
-                findings += summing_findings(source, n_genes_trained)
+                findings += summing_findings(source, n_genes_trained, normalised=self.normalised)
         findings += [*id_findings(self.cell_ids), *library_findings]
         if _refuses([*source.notes, *findings]):
             findings += self._value_findings()
@@ -124,7 +132,7 @@ class CheckedCells:
         X = chunk.X
         rows = slice(chunk.start, chunk.start + X.shape[0])
         totals = row_sums(X)
-        problems = check_counts(X, self.cell_ids[rows], totals)
+        problems = check_counts(X, self.cell_ids[rows], totals, per_10_000=self.normalised)
         wrong: tuple[str, ...] = ()
         library_size = totals
         if self._given is not None:
@@ -166,10 +174,13 @@ class CheckedCells:
 
     def _value_findings(self) -> list[Finding]:
         """What is wrong with the values of an input that is refused anyway."""
-        if self.source.n_vars:
-            for chunk in self.source.chunks(ROWS_TO_REFUSE):
+        stopped: tuple[Finding, ...] = ()
+        try:
+            for chunk in self.source.chunks(ROWS_TO_REFUSE) if self.source.n_vars else ():
                 self.record(self.prepare(chunk))
-        found = self._recorded_findings()
+        except InputError as error:
+            stopped = error.findings
+        found = [*self._recorded_findings(), *stopped]
         # A row of a matrix that lies on its side is a gene, which may well be empty.
         return [finding for finding in found if not (self._turned and finding.code == "CELL_EMPTY")]
 
@@ -200,7 +211,7 @@ class CheckedCells:
             )
             return list(problems.findings(where, looks_like=looks.text, remedy=looks.remedy))
         found = list(problems.findings(where))
-        odd = problems.n_nan or problems.n_infinite or problems.n_large
+        odd = problems.n_nan or problems.n_infinite or problems.n_large or self.normalised
         return found if odd else [*found, *whole_findings(self.source, sample, to_train=self._to_train)]
 
     def chunks(self, n_rows: int) -> Iterator[AlignedCells]:

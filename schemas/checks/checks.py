@@ -13,6 +13,7 @@ import pandas as pd
 from ..cells.anndata_facts import AnndataFacts, facts_of_anndata
 from ..cells.cell_source import CellSource
 from ..cells.read_anndata import RAW, cells_from_anndata
+from ..cells.reading_options import InputKind
 from ..errors import Finding, InputError, ParameterError, Severity
 from .check_labelled import labelled_findings, own_panel, without_consequences
 from .check_matrix import MatrixWatch
@@ -20,6 +21,7 @@ from .check_published import published_findings
 from .checked_cells import ROWS_TO_REFUSE, CheckedCells
 from .counts_of_genes import counts_of_genes
 from .identical_cells import IdenticalCells
+from .log1p_input import take_input
 from .orientation import transposed_findings
 
 if TYPE_CHECKING:
@@ -95,6 +97,7 @@ def check_anndata(
     label: str | None = None,
     donor: str | None = None,
     library_size: str | None = None,
+    input: InputKind = "auto",  # noqa: A002
     min_cells: int = 10,
 ) -> CheckReport:
     """Report on an AnnData, which stays as it is; raises nothing for what is wrong with its cells.
@@ -113,6 +116,8 @@ def check_anndata(
         Column whose donors are to be held out.
     library_size
         Column of library sizes; by default they are summed over the input's genes.
+    input
+        What the values are: `counts`, `log1p` for ln(1 + counts per 10,000), `auto` to see.
     min_cells
         Cells that a type needs.
 
@@ -142,6 +147,7 @@ def check_anndata(
         label=label,
         donor=donor,
         library_size=library_size,
+        input=input,
         min_cells=min_cells,
         facts=facts,
         var=adata.var,
@@ -155,6 +161,7 @@ def check_cells(
     label: str | None = None,
     donor: str | None = None,
     library_size: str | None = None,
+    input: InputKind = "auto",  # noqa: A002
     min_cells: int = 10,
     facts: AnndataFacts | None = None,
     var: pd.DataFrame | None = None,
@@ -180,12 +187,23 @@ def check_cells(
         found += labelled_findings(
             source.obs, label=label or "cell_type", donor=donor, min_cells=min_cells, held_out=donor is not None
         )
-    given, source = source, counts_of_genes(source)
-    matrix = MatrixWatch(source)
+    given = source
+    try:
+        # What is published has its counts.
+        kind: InputKind = "counts" if profile == "publish" else input
+        source = counts_of_genes(take_input(source, kind, to_train=profile == "train"))
+    except InputError as error:
+        return CheckReport(source.n_obs, source.n_vars, gravest_first((*found, *error.findings)), profile)
+    matrix = MatrixWatch(source, normalised=source.normalised)
     turned = transposed_findings(source)
     try:
         checked = CheckedCells(
-            source, own_panel(source), library_size=library_size, min_share=0.0, to_train=profile == "train"
+            source,
+            own_panel(source),
+            library_size=library_size,
+            min_share=0.0,
+            to_train=profile == "train",
+            input="counts",  # or what was made of it
         )
         for chunk in checked.source.chunks(ROWS_TO_REFUSE):
             prepared = checked.prepare(chunk)

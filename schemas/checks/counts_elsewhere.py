@@ -8,8 +8,10 @@ import scipy.sparse as sp
 from ..cells.cell_source import CellSource, OtherMatrix
 from ..counts.expression_kinds import ExpressionState
 from ..counts.expression_state import detect_state
+from ..counts.log1p_proof import misfit, proves_log1p
 from ..counts.sample_cells import sample_cells
 from ..errors import CellmarkError
+from ..normalization import COUNTS_PER
 
 RECOVER = (
     "The counts can be recovered exactly: --recover-counts with annotate, explain and validate, recover_counts=True in "
@@ -67,6 +69,9 @@ def look_at(
     if state.name == "mixed" and state.part is not None:
         text = f"{n_wrong} of {source.n_obs} cells look like {state.part.text}, the others like whole counts"
         state = replace(state, text=text)
+    elif state.transform == "ln" and state.name != "counts_transformed":
+        # Only sums of 10,000 are used as they are.
+        state = replace(state, text=f"{state.text}{misfit(sample)}")
     return Looks(
         state,
         state.text if state.name == "mixed" else f"this looks like {state.text}",
@@ -79,14 +84,17 @@ def remedy(source: CellSource, state: ExpressionState, *, to_train: bool = False
     others = other_states(source)
     for other, found in others:
         if found.name == "counts":
-            return f"Raw counts are in {other.where}: {_opened_by(other)}."
+            return f"Raw counts are in {other.where}: {opened_by(other)}."
     if state.recoverable:
         return RECOVER_FILE.format(code=recovering_code(source.counts_from)) if to_train else RECOVER
+    rows = sample_cells(source.n_obs, source.n_vars)
     for other, found in others:
+        if found.transform == "ln" and found.per == COUNTS_PER and proves_log1p(other.take(rows)):
+            return f"{other.where} holds {found.text}, which is used as it is: {opened_by(other)}."
         if found.recoverable and to_train:
             return f"{other.where} holds {found.text}. {RECOVER_FILE.format(code=recovering_code(other.where))}"
         if found.recoverable:
-            how = f"{_opened_by(other)}, with --recover-counts (recover_counts=True)"
+            how = f"{opened_by(other)}, with --recover-counts (recover_counts=True)"
             return f"{other.where} holds {found.text}, from which counts can be recovered exactly: {how}."
     return BEFORE.get(state.name, HAND_IN)
 
@@ -101,7 +109,7 @@ def recovering_code(where: str) -> str:
     )
 
 
-def _opened_by(other: OtherMatrix) -> str:
+def opened_by(other: OtherMatrix) -> str:
     if other.layer is None:
         return "omit --layer (layer=None in Python)"
     return f"--layer {other.layer} (layer={other.layer!r} in Python)"

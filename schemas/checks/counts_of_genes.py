@@ -122,7 +122,7 @@ class GeneCells(CellSource):
         self.var_names = inner.var_names if kept is None else inner.var_names[kept]
         self.var = inner.var if kept is None else inner.var.iloc[kept]
         self.others = tuple(replace(other, take=self._taking(other)) for other in inner.others)
-        self.notes = (*inner.notes, *self.findings)
+        self.notes, self.normalised = (*inner.notes, *self.findings), inner.normalised
 
     def chunks(self, n_rows: int) -> Iterator[RowChunk]:
         for chunk in self.source.chunks(n_rows):

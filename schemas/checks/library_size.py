@@ -1,7 +1,5 @@
 """Library sizes of an input: given or to be summed, possible or not, like training's or far from them."""
 
-from typing import Literal
-
 import numpy as np
 import pandas as pd
 
@@ -9,7 +7,6 @@ from ..cells.cell_source import CellSource
 from ..errors import Finding
 from .check_counts import N_EXAMPLES
 
-LibrarySizeSource = Literal["given", "summed"]
 MIN_GENES_SHARE = 0.5
 """A library size may be summed over no fewer than this share of the genes that training measured."""
 UNUSUAL_SHARE = 0.5
@@ -52,8 +49,8 @@ class LibrarySizeWatch:
         ]
 
 
-def summing_findings(source: CellSource, n_genes_trained: int) -> tuple[Finding, ...]:
-    """The error of an input with too few genes to sum a library size over."""
+def summing_findings(source: CellSource, n_genes_trained: int, *, normalised: bool = False) -> tuple[Finding, ...]:
+    """The error of an input with too few genes to sum a library size over. `normalised`: its counts are not known."""
     if source.n_vars >= MIN_GENES_SHARE * n_genes_trained:
         return ()
     return (
@@ -63,7 +60,9 @@ def summing_findings(source: CellSource, n_genes_trained: int) -> tuple[Finding,
             expected=f"library sizes, or at least {MIN_GENES_SHARE:.0%} of the {n_genes_trained} genes that "
             "training measured",
             found=f"{source.n_vars} genes and no library sizes",
-            remedy="Give each cell's total count over all genes: --library-size OBS_COLUMN, library_size= in Python, "
+            remedy="Provide all genes, normalised over all of them, or the counts with their library sizes."
+            if normalised
+            else "Give each cell's total count over all genes: --library-size OBS_COLUMN, library_size= in Python, "
             "library_size in JSON.",
         ),
     )

@@ -6,6 +6,7 @@ So depth, genes, mitochondria, confidence and novelty are compared within types,
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -51,9 +52,10 @@ def compare_cells(
     top: int = 10,
     notes: Sequence[str] = (),
     facts: Mapping[str, Any] | None = None,
+    unknown: Mapping[str, str] | None = None,
 ) -> DriftReport:
     """Compare cells (columns as in `describe_cells`) with a profile. `panel`: None where only calls are known; `top`:
-    genes to name. `notes`, `facts`: handed on.
+    genes to name. `notes`, `facts`: handed on. `unknown`: why a measure is not in `cells`.
     """
     within, limits = CellsWithinTypes(cells, profile), limits_of(profile)
     measures = (
@@ -66,6 +68,8 @@ def compare_cells(
         _unassigned(cells, profile.overall, limits),
         _composition(cells, profile, limits),
     )
+    reasons = unknown or {}
+    measures = tuple(replace(one, reason=reasons.get(one.name, one.reason)) for one in measures)
     types = _cell_types(within)
     severity = _worst([measure.severity for measure in measures if measure.is_fault], types)
     return DriftReport(

@@ -32,6 +32,11 @@ __all__ = ["make_expectations", "run_expectations"]
 
 NUMBER = "cellmark_number"
 """Key under which an expectation carries its place in the suite: results come back in another order."""
+MAY_LACK: dict[TableName, frozenset[str]] = {
+    "cells": OPTIONAL_COLUMNS | {"total_counts"},
+    "sample": frozenset({"whole_numbers"}),
+}
+"""Columns that an input may be unable to measure: of normalised values nobody knows the depth."""
 RESULT_FORMAT = {"result_format": "BASIC", "partial_unexpected_count": 0}
 """Percentages, but no values of single cells."""
 
@@ -49,9 +54,9 @@ def run_expectations(
 ) -> QualityReport:
     """Compare an input's tables (see `quality_table.py`) with what training data led to expect.
 
-    `expectations`: the content of `expectations.json`, as `make_expectations` returns it. A column of the cell table
-    that an input may be unable to measure (`OPTIONAL_COLUMNS`) and does not have is listed as not measured; any other
-    missing column fails its expectations. Safe to call from several threads, one of which runs at a time.
+    `expectations`: the content of `expectations.json`, as `make_expectations` returns it. A column
+    that an input may be unable to measure (`MAY_LACK`) and does not have is listed as not measured; any other missing
+    column fails its expectations. Safe to call from several threads, one of which runs at a time.
 
     `data_docs`: a folder to write Great Expectations' own HTML pages to, which must not exist or be empty; start at
     its `index.html` (`data_docs.py`). The pages hold no values of single cells.
@@ -66,10 +71,12 @@ def run_expectations(
         *(NotMeasured("cells", column, "training") for column in parsed.not_measured.cells),
         *(NotMeasured("sample", column, "training") for column in parsed.not_measured.sample),
     ]
-    for column in sorted(OPTIONAL_COLUMNS - set(cell_table.columns) - set(parsed.not_measured.cells)):
-        not_measured.append(NotMeasured("cells", column, "input"))
-        left = [entry for entry in suites["cells"].expectations if entry.kwargs.column != column]
-        suites["cells"] = suites["cells"].model_copy(update={"expectations": left})
+    known = {"cells": parsed.not_measured.cells, "sample": parsed.not_measured.sample}
+    for name, table in tables.items():
+        for column in sorted(MAY_LACK[name] - set(table.columns) - set(known[name])):
+            not_measured.append(NotMeasured(name, column, "input"))
+            left = [entry for entry in suites[name].expectations if entry.kwargs.column != column]
+            suites[name] = suites[name].model_copy(update={"expectations": left})
 
     checks: list[QualityCheck] = []
     with site_folder(data_docs) as site, _great_expectations(site) as (gx, context):

@@ -40,6 +40,14 @@ RecoverCounts = Annotated[
         help="Compute raw counts from normalised values. Refused where the result would not be exact.",
     ),
 ]
+Input = Annotated[
+    Literal["auto", "counts", "log1p"],
+    typer.Option(
+        "--input",
+        help="What the values are: counts, or log1p for ln(1 + counts per 10,000). auto takes values as log1p where "
+        "they prove it in every cell.",
+    ),
+]
 Trusted = Annotated[
     bool,
     typer.Option(
@@ -80,6 +88,7 @@ GROUPS: dict[str, tuple[type, dict[str, Any]]] = {
             "library_size": LibrarySize,
             "genes_by_cells": GenesByCells,
             "recover_counts": RecoverCounts,
+            "input": Input,
         },
     ),
     "floors": (Floors, {"min_panel_share": MinPanelShare, "min_attribution_share": MinAttributionShare}),

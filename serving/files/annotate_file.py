@@ -35,7 +35,7 @@ def open_checked(
     `trusted`, `may_write`: see `open_source`. Raises as that and `Annotator.check`.
     """
     with open_source(path, reading, trusted=trusted, may_write=may_write) as source:
-        yield annotator.check(source, ReadingOptions(library_size=reading.library_size))
+        yield annotator.check(source, reading.once_open())
 
 
 def load_annotator(

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cellmark.schemas.cells.cell_source import RowChunk
-from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
+from cellmark.schemas.cells.reading_options import AS_IT_IS, NOT_KNOWN, ReadingOptions
 from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
 from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, CONFIDENCE, NOVELTY, UNASSIGNED
 from cellmark.schemas.drift.cells_within_types import expected_detection
@@ -48,9 +48,12 @@ class DriftWatch:
         self._n_cells += counts.shape[0]
 
     def cells(self) -> pd.DataFrame:
-        """Library size, genes detected and mitochondrial share (where there are such genes) of each cell, in order."""
+        """Library size, genes detected and mitochondrial share (where there are such genes) of each cell, in order. A
+        normalised cell has no library size.
+        """
         names = {"total_counts": "library_size", "mitochondrial_fraction": "mitochondrial_share"}
-        return self._tables.cells().drop(columns=["cell_id", "panel_fraction"]).rename(columns=names)
+        unknown = ["total_counts"] if self._checked.normalised else []
+        return self._tables.cells().drop(columns=["cell_id", "panel_fraction", *unknown]).rename(columns=names)
 
     def detected(self) -> np.ndarray:
         """Share of cells that count each gene of the panel, [genes]; NaN for one that was not measured."""
@@ -92,6 +95,7 @@ def drift_of_file(
         panel=panel,
         notes=[str(note) for note in facts.notes],
         facts=_facts(annotator.source, path, "counts", distilled=distilled),
+        unknown={"library_size": NOT_KNOWN} if checked.normalised else {},
     )
 
 

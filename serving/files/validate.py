@@ -58,8 +58,7 @@ def validate_path(
     """
     try:
         with open_source(path, reading, trusted=trusted) as source:
-            opened = ReadingOptions(library_size=reading.library_size)
-            return validate_cells(bundle, source, opened, floors=floors, data_docs=data_docs)
+            return validate_cells(bundle, source, reading.once_open(), floors=floors, data_docs=data_docs)
     except InputError as error:
         return ValidationReport(None, None, error.findings)
 
@@ -77,7 +76,8 @@ def validate_cells(
     """
     try:
         checked = fit_input(bundle, source, reading, floors=floors)
-        watch, matrix = QualityWatch(checked), MatrixWatch(checked.source, checked.genes.symbols)
+        watch = QualityWatch(checked)
+        matrix = MatrixWatch(checked.source, checked.genes.symbols, normalised=checked.normalised)
         for chunk in checked.source.chunks(ROWS_TO_REFUSE):
             prepared = checked.prepare(chunk)
             checked.record(prepared)
@@ -121,6 +121,7 @@ def check_path(
         "donor": donor,
         "min_cells": min_cells,
         "library_size": reading.library_size,
+        "input": reading.input,
     }
     try:
         with ExitStack() as opened:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from cellmark.schemas.api.request_cells import RequestCells
 from cellmark.schemas.api.strict_json import write_json
 from cellmark.schemas.cells.cell_source import RowChunk
-from cellmark.schemas.cells.reading_options import ReadingOptions
+from cellmark.schemas.cells.reading_options import NOT_KNOWN
 from cellmark.schemas.checks.checked_cells import ROWS_TO_REFUSE, CheckedCells, PreparedChunk
 from cellmark.schemas.checks.counts_of_genes import counts_of_genes
 from cellmark.schemas.columns import CALL_COLUMNS, CELL_ID, LABEL_SET
@@ -88,18 +88,19 @@ def validate(
     report = validate_cells(
         annotator.bundle,
         source,
-        ReadingOptions(library_size=cells.library_size),
+        cells.reading,
         floors=floors.or_else(annotator.floors),
     )
     findings = (*cells.findings, *without_path(report.findings, folder))
     quality = None if cells.findings else report.quality
     report = ValidationReport(source.n_obs, report.n_genes, findings, quality=quality)
+    normalised = any(finding.code == "COUNTS_LOG1P" for finding in report.findings)
     genes = counts_of_genes(source, rule=annotator.bundle.manifest.feature_rule)
     match, evidence = fit_genes(annotator.bundle.panel, genes).match, annotator.bundle.panel.evidence
     return {
         **model_name(annotator),
         **_without_profile(report),
-        "library_size_source": "summed" if cells.library_size is None else "given",
+        "library_size_source": NOT_KNOWN if normalised else "summed" if cells.library_size is None else "given",
         "genes_source": cells.genes_source,
         "genes_matched": match.n_matched,
         "genes_missing": len(match.missing),
@@ -156,8 +157,7 @@ def check(annotator: Annotator, cells: RequestCells, floors: Floors = NO_FLOORS)
     """The input, aligned. Raises `InputError` with what was wrong in the request, its cells and their values."""
     findings = list(cells.findings)
     try:
-        reading = ReadingOptions(library_size=cells.library_size)
-        checked = annotator.check(cells.source, reading, floors=floors)
+        checked = annotator.check(cells.source, cells.reading, floors=floors)
         if findings:
             for _ in checked.chunks(ROWS_TO_REFUSE):
                 pass
@@ -204,7 +204,9 @@ def _explanations(annotator: Annotator, checked: CheckedCells, question: Questio
             return prepared, []
         ids = checked.cell_ids[chunk.start : chunk.start + chunk.X.shape[0]]
         explained = attribute_cells(annotator.session, prepared.cells, question)
-        frame = explanation_frame(annotator.session, explained, ids, baselines, top=question.top)
+        frame = explanation_frame(
+            annotator.session, explained, ids, baselines, top=question.top, normalised=checked.normalised
+        )
         return prepared, _explanation_rows(explained, ids.tolist(), frame, annotator.cell_types)
 
     n_rows = max(16, EXPLAIN_VALUES // max(len(annotator.bundle.panel), 1))

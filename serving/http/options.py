@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cellmark.schemas.api.strict_json import printable
-from cellmark.schemas.cells.reading_options import ReadingOptions
+from cellmark.schemas.cells.reading_options import InputKind, ReadingOptions
 from cellmark.schemas.errors import Finding, ParameterError
 
 from ..scoring.attribute import DEFAULT_TOP
@@ -36,6 +36,11 @@ class InputOptions(RouteOptions):
         default=False,
         description="Compute raw counts from normalised values. Refused where the result would not be exact.",
     )
+    input: InputKind = Field(
+        default="auto",
+        description="What the values are: `counts`, or `log1p` for ln(1 + counts per 10,000). `auto` takes values as "
+        "`log1p` where they prove it in every cell.",
+    )
     min_panel_share: Annotated[float, Field(gt=0, le=1)] | None = Field(
         default=None,
         description="Smallest share (0 to 1) of the model's genes that the input must have. Default: the model's.",
@@ -49,7 +54,9 @@ class InputOptions(RouteOptions):
     @property
     def reading(self) -> ReadingOptions:
         """How to read the cells."""
-        return ReadingOptions(layer=self.layer, library_size=self.library_size, recover_counts=self.recover_counts)
+        return ReadingOptions(
+            layer=self.layer, library_size=self.library_size, recover_counts=self.recover_counts, input=self.input
+        )
 
     @property
     def floors(self) -> Floors:

@@ -194,25 +194,26 @@ def open_body(body: Body, options: InputOptions, settings: ServiceSettings) -> I
     try:
         if body.json is not None:
             _no_file_options(options, "JSON")
-            yield _recovered(cells_from_json(parse_json(body.json)), options)
+            yield replace(_recovered(cells_from_json(parse_json(body.json)), options), input=options.input)
             return
         assert body.path is not None  # noqa: S101
         rules = settings.reading_rules
         path = _with_extension(body.path, rules)
         if path.suffix == ".npz":
             _no_file_options(options, "an .npz")
-            with open_npz_apart(path, name=body.name, recover_counts=options.recover_counts, rules=rules) as source:
-                yield RequestCells(source, source.library_size)
+            recover = options.reading.recover_counts
+            with open_npz_apart(path, name=body.name, recover_counts=recover, rules=rules) as source:
+                yield RequestCells(source, source.library_size, input=options.input)
             return
         with open_apart(path, options.reading, rules=rules) as source:
-            yield RequestCells(source, options.library_size)
+            yield RequestCells(source, options.library_size, input=options.input)
     except CellmarkError as error:
         raise type(error)(*without_path(error.findings, body.folder)) from error
 
 
 def _recovered(cells: RequestCells, options: InputOptions) -> RequestCells:
     """The same with counts recovered, if that was asked for."""
-    if not options.recover_counts:
+    if not options.reading.recover_counts:
         return cells
     from cellmark.schemas.cells.recover_counts import recover_source
 

@@ -97,11 +97,18 @@ def attribute_cells(session: ModelSession, cells: AlignedCells, question: Questi
 
 
 def explanation_frame(
-    session: ModelSession, explained: Explained, cell_ids: np.ndarray, baselines: np.ndarray, *, top: int
+    session: ModelSession,
+    explained: Explained,
+    cell_ids: np.ndarray,
+    baselines: np.ndarray,
+    *,
+    top: int,
+    normalised: bool = False,
 ) -> pd.DataFrame:
     """The strongest genes of each cell as rows: `EXPLANATION_COLUMNS`, cells in order, rank 1 first.
 
-    Genes whose attribution is exactly zero are left out, and so every gene that was not measured.
+    Genes whose attribution is exactly zero are left out, and so every gene that was not measured. `normalised`: counts
+    are not known, and NaN.
     """
     attributions = explained.attributions
     n_top = min(top, attributions.shape[1])
@@ -126,7 +133,7 @@ def explanation_frame(
         "rank": rank,
         "gene": symbols[columns],
         "attribution": values,
-        "counts": counts,
+        "counts": np.full_like(counts, np.nan) if normalised else counts,
         "log1p_norm": expression,
         "baseline": baselines[columns],
         "direction": directions(counts, expression, baselines[columns], values),

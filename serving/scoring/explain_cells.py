@@ -34,7 +34,9 @@ def explain_cells(
         if prepared.cells is not None:
             ids = checked.cell_ids[chunk.start : chunk.start + chunk.X.shape[0]]
             explained = attribute_cells(session, prepared.cells, question)
-            frame = explanation_frame(session, explained, ids, baselines, top=question.top)
+            frame = explanation_frame(
+                session, explained, ids, baselines, top=question.top, normalised=checked.normalised
+            )
         return prepared, frame, chunk.X.shape[0]
 
     n_rows = max(16, EXPLAIN_VALUES // max(len(session.bundle.panel), 1))

@@ -20,6 +20,7 @@ def fit_input(
         source,
         bundle.panel,
         library_size=reading.library_size,
+        input=reading.input,
         n_genes_trained=bundle.manifest.n_genes_measured,
         min_share=bundle.manifest.panel.min_share if share is None else share,
         min_mass=floors.min_attribution_share,

@@ -27,7 +27,13 @@ class QualityWatch:
             self._tables.add(chunk.X, cell_ids=ids, library_size=prepared.cells.library_size)
 
     def compare(self, bundle: Bundle, *, data_docs: Path | None = None) -> QualityReport:
-        """Run the bundle's Great Expectations suites. `data_docs`: a new folder for its HTML pages."""
+        """Run the bundle's Great Expectations suites. `data_docs`: a new folder for its HTML pages.
+
+        Of normalised cells, depth is listed as not measured.
+        """
         from cellmark.schemas.quality.expectations import run_expectations
 
-        return run_expectations(bundle.expectations, self._tables.cells(), self._tables.sample(), data_docs=data_docs)
+        cells, sample = self._tables.cells(), self._tables.sample()
+        if self._checked.normalised:
+            cells, sample = cells.drop(columns="total_counts"), sample.drop(columns="whole_numbers")
+        return run_expectations(bundle.expectations, cells, sample, data_docs=data_docs)

@@ -129,7 +129,7 @@ EVERY: tuple[tuple[str, Writer, dict[str, str]], ...] = (
 WIDE: tuple[tuple[str, Change, tuple[str, ...]], ...] = (
     ("a negative count", value_at(-3), ("COUNTS_NEGATIVE",)),
     ("a fraction among counts", value_at(2.5), ("COUNTS_NOT_WHOLE",)),
-    ("log-normalised", of_values(lambda X: np.log1p(per(1e4)(X))), ("COUNTS_NOT_WHOLE",)),
+    ("log-normalised", of_values(lambda X: np.log1p(per(1e6)(X))), ("COUNTS_NOT_WHOLE",)),
     ("a cell without counts", without_counts(3), ("CELL_EMPTY",)),
     ("no gene of the model", of_genes(lambda names: [f"GENE-X{number}" for number in range(len(names))]),
      ("NO_GENES_SHARED",)),

@@ -113,7 +113,7 @@ class NamedCells(CellSource):
         self.name, self.obs, self.uns, self.others = inner.name, inner.obs, getattr(inner, "uns", {}), inner.others
         self.var_names, self.counts_from = self.symbols, inner.counts_from
         self.var = inner.var if (self.ids == "").all() else inner.var.assign(**{IDS: self.ids})
-        self.notes = (*inner.notes, self.note)
+        self.notes, self.normalised = (*inner.notes, self.note), inner.normalised
 
     def chunks(self, n_rows: int) -> Iterator[RowChunk]:
         return self.source.chunks(n_rows)

@@ -13,6 +13,7 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.cells.read_anndata import cells_from_anndata
+from cellmark.schemas.cells.reading_options import InputKind
 from cellmark.schemas.checks.checked_cells import CheckedCells
 from cellmark.schemas.errors import Finding, InputError
 from cellmark.schemas.genes.gene_panel import GenePanel
@@ -27,9 +28,9 @@ def counts() -> sp.csr_matrix:
     return X[:, np.flatnonzero(X.getnnz(axis=0))]
 
 
-def findings_of(source: CellSource) -> list[Finding]:
+def findings_of(source: CellSource, kind: InputKind = "auto") -> list[Finding]:
     """All that is said of the values."""
-    checked = CheckedCells(source, GenePanel(tuple(dict.fromkeys(map(str, source.var_names)))))
+    checked = CheckedCells(source, GenePanel(tuple(dict.fromkeys(map(str, source.var_names)))), input=kind)
     try:
         list(checked.chunks(50))
     except InputError as error:
@@ -62,7 +63,10 @@ def test_a_layer_with_the_counts_is_named(where: str, stored: str, counts: sp.cs
         (adata.write_zarr if stored == "zarr" else adata.write_h5ad)(path)
         source = open_cells(path)
     with source:
-        (finding,) = findings_of(source)
+        (finding,) = findings_of(source, "counts")
+        (note,) = findings_of(source)
+    assert note.code == "COUNTS_LOG1P"
+    assert finding.remedy in note.remedy
     assert finding.code == "COUNTS_NOT_WHOLE"
     assert "this looks like ln(1 + counts per 10,000)" in finding.found
     name = "raw.X" if where == "raw" else f"layers[{where!r}]"
@@ -71,13 +75,13 @@ def test_a_layer_with_the_counts_is_named(where: str, stored: str, counts: sp.cs
 
 def test_counts_in_x_are_named_when_a_layer_was_opened(counts: sp.csr_matrix) -> None:
     adata = ad.AnnData(counts, layers={"log": made.log1p_norm(counts)})
-    (finding,) = findings_of(cells_from_anndata(adata, layer="log"))
+    (finding,) = findings_of(cells_from_anndata(adata, layer="log"), "counts")
     assert finding.where == "layers['log']"
     assert finding.remedy.startswith("Raw counts are in X: omit --layer")
 
 
 def test_without_counts_elsewhere_the_way_back_is_offered_where_there_is_one(counts: sp.csr_matrix) -> None:
-    (finding,) = findings_of(cells_from_anndata(logged(counts, "nowhere")))
+    (finding,) = findings_of(cells_from_anndata(logged(counts, "nowhere")), "counts")
     assert "--recover-counts" in finding.remedy
     (finding,) = findings_of(cells_from_anndata(ad.AnnData(made.tpm(counts, np.random.default_rng(0)))))
     assert "TPM" in finding.found
@@ -91,7 +95,12 @@ def test_logarithms_in_raw_are_proposed_when_counts_are_nowhere(counts: sp.csr_m
     finding = findings_of(cells_from_anndata(adata))[0]
     assert "scaled gene by gene" in finding.found
     assert finding.remedy.startswith("raw.X holds ln(1 + counts per 10,000)")
-    assert "--layer raw (layer='raw' in Python), with --recover-counts" in finding.remedy
+    assert finding.remedy.endswith("which is used as it is: --layer raw (layer='raw' in Python).")
+    assert [note.code for note in findings_of(cells_from_anndata(adata, layer="raw"))] == ["COUNTS_LOG1P"]
+    adata.raw = ad.AnnData(made.on_values(made.counts_per(counts, 1e6), np.log1p))
+    assert (
+        "--layer raw (layer='raw' in Python), with --recover-counts" in findings_of(cells_from_anndata(adata))[0].remedy
+    )
 
 
 def test_few_normalised_cells_are_counted_and_named(counts: sp.csr_matrix) -> None:
@@ -147,7 +156,7 @@ def test_what_is_said_is_the_same_in_any_chunking(counts: sp.csr_matrix) -> None
     said = []
     for n_rows in (1, 7, 1000):
         with pytest.raises(InputError) as caught:
-            list(CheckedCells(source, panel).chunks(n_rows))
+            list(CheckedCells(source, panel, input="counts").chunks(n_rows))
         said.append(caught.value.findings)
     assert said[0] == said[1] == said[2]
 
@@ -174,7 +183,7 @@ def test_the_service_recovers_when_asked_whatever_the_form(tiny_bundle: Bundle, 
 
     raw = sp.csr_matrix(new_cells.X)
     with TestClient(make_app(Annotator.load(tiny_bundle.folder))) as client:
-        refused = client.post("/annotate", json=body(made.log1p_norm(raw)))
+        refused = client.post("/annotate", params={"input": "counts"}, json=body(made.log1p_norm(raw)))
         assert refused.status_code == 422
         assert "recover_counts" in refused.json()["findings"][0]["remedy"]
         answer = client.post("/annotate", params={"recover_counts": "true"}, json=body(made.log1p_norm(raw))).json()
@@ -192,7 +201,7 @@ def test_the_command_line_recovers_when_asked_and_says_so(
     cells.write_h5ad(tmp_path / "log.h5ad")
     new_cells.write_h5ad(tmp_path / "raw.h5ad")
     model = ["--model", tiny_bundle.folder]
-    ran = cellmark("annotate", tmp_path / "log.h5ad", *model, "-o", tmp_path / "calls.csv")
+    ran = cellmark("annotate", tmp_path / "log.h5ad", *model, "-o", tmp_path / "calls.csv", "--input", "counts")
     assert ran.status == 1
     assert "this looks like ln(1 + counts per 10,000)" in ran.err
     assert "--recover-counts" in ran.err
@@ -202,7 +211,7 @@ def test_the_command_line_recovers_when_asked_and_says_so(
     assert "COUNTS_RECOVERED" in ran.out + ran.err
     assert cellmark("annotate", tmp_path / "raw.h5ad", *model, "-o", tmp_path / "raw.csv").status == 0
     assert (tmp_path / "calls.csv").read_text() == (tmp_path / "raw.csv").read_text()
-    assert cellmark("validate", tmp_path / "log.h5ad", *model).status == 1
+    assert cellmark("validate", tmp_path / "log.h5ad", *model, "--input", "counts").status == 1
     assert cellmark("validate", tmp_path / "log.h5ad", *model, "--recover-counts").status == 0
     explained = tmp_path / "why.csv"
     assert cellmark("explain", tmp_path / "log.h5ad", *model, "-o", explained, "--recover-counts").status == 0
