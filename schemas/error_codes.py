@@ -41,8 +41,8 @@ CODES: dict[str, CodeMeaning] = {
     "COUNTS_TOO_LARGE": CodeMeaning(422, "counts beyond float32's whole numbers"),
     "COUNTS_NOT_RAW": CodeMeaning(422, "whole numbers that are not counts: binary, rounded or multiplied"),
     "COUNTS_ONE_DEPTH": CodeMeaning(422, "counts that were corrected to one sequencing depth (a warning)"),
-    "COUNTS_LOG1P": CodeMeaning(422, "ln(1 + counts per 10,000), used as it is (a note or a warning)"),
-    "COUNTS_NOT_LOG1P": CodeMeaning(
+    "COUNTS_NORMALISED": CodeMeaning(422, "ln(1 + counts per 10,000), used as it is (a note or a warning)"),
+    "COUNTS_NOT_NORMALISED": CodeMeaning(
         422, "values that are not ln(1 + counts per 10,000), or a cell that is not where others are"
     ),
     "COUNTS_RECOVERED": CodeMeaning(422, "counts were recovered from transformed values, as asked (a note)"),

@@ -109,12 +109,13 @@ def recover_source(source: CellSource, *, asked: bool = True) -> CellSource:
     recovered = recover_counts(sample, state=state, cell_ids=source.cell_ids[rows])
     residue = max(recovered.residue, 1e-6)
     proof = f"in {len(rows)} sampled cells no value is farther than {residue:.1g} from a whole count"
+    how = ", as asked" if asked else ""
     note = Finding(
         "COUNTS_RECOVERED",
         where=source.counts_from,
         expected="raw counts",
         found=state.text,
-        remedy=f"Counts were recovered from it{', as asked' if asked else ''}; {proof}, and any cell beyond {MOST_RESIDUE} is refused.",
+        remedy=f"Counts were recovered from it{how}; {proof}, and any cell beyond {MOST_RESIDUE} is refused.",
         severity="info",
     )
     return RecoveredCells(source, state, note)

@@ -70,8 +70,10 @@ def look_at(
         text = f"{n_wrong} of {source.n_obs} cells look like {state.part.text}, the others like whole counts"
         state = replace(state, text=text)
     elif state.transform == "ln" and state.name != "counts_transformed":
-        # Only sums of 10,000 are used as they are.
-        state = replace(state, text=f"{state.text}{misfit(sample)}")
+        other = state.per not in (None, COUNTS_PER)
+        state = replace(
+            state, text=f"{state.text}{'' if other else misfit(sample)}; only counts per 10,000 are used so"
+        )
     return Looks(
         state,
         state.text if state.name == "mixed" else f"this looks like {state.text}",

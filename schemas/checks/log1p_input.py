@@ -30,7 +30,7 @@ def take_input(source: CellSource, kind: InputKind, *, to_train: bool = False) -
     logarithm is undone chunk by chunk: the source is a `Log1pCells`. `to_train`: a training needs depth, so counts are
     recovered, and values without the steps of counts stay as they are.
 
-    Raises `CountsError` (`COUNTS_NOT_LOG1P`) for `log1p` where the sample does not prove it, and while reading for a
+    Raises `CountsError` (`COUNTS_NOT_NORMALISED`) for `log1p` where the sample does not prove it, and while reading for a
     cell that does not.
     """
     if (
@@ -88,7 +88,7 @@ def _note(source: CellSource, n_sampled: int, rounding: Rounding, *, has_steps: 
         what, use = "counts per 10,000", "Calls are as from the counts."
     digits = "" if exact else ", as exactly as its rounded digits can"
     return Finding(
-        "COUNTS_LOG1P",
+        "COUNTS_NORMALISED",
         where=source.counts_from,
         expected="raw counts",
         found=f"ln(1 + {what}): expm1 sums to 10,000 in each of {n_sampled} sampled cells{digits}",
@@ -101,7 +101,7 @@ def _not_log1p(source: CellSource, sample: sp.csr_matrix) -> CountsError:
     state = detect_state(sample)
     counts = state.name == "counts"
     return CountsError.of(
-        "COUNTS_NOT_LOG1P",
+        "COUNTS_NOT_NORMALISED",
         where=source.counts_from,
         expected=f"{SCALE_NAME}, whose expm1 sums to 10,000 in every cell",
         found=f"values that look like {state.text}{misfit(sample) if state.transform == 'ln' else ''}",
@@ -154,7 +154,7 @@ class Log1pCells(CellSource):
         total = undone.totals[first]
         found = f"expm1 sums to {total:,.2f} in it" if np.isfinite(total) else "it has values that are none"
         raise CountsError.of(
-            "COUNTS_NOT_LOG1P",
+            "COUNTS_NOT_NORMALISED",
             where=self.source.counts_from,
             expected=f"{SCALE_NAME} in every cell, as in the sampled ones (sums of {COUNTS_PER:,.0f}, to a part in "
             f"{1 / SAME_TOTAL:,.0f})",

@@ -94,7 +94,7 @@ def validate(
     findings = (*cells.findings, *without_path(report.findings, folder))
     quality = None if cells.findings else report.quality
     report = ValidationReport(source.n_obs, report.n_genes, findings, quality=quality)
-    normalised = any(finding.code == "COUNTS_LOG1P" for finding in report.findings)
+    normalised = any(finding.code == "COUNTS_NORMALISED" for finding in report.findings)
     genes = counts_of_genes(source, rule=annotator.bundle.manifest.feature_rule)
     match, evidence = fit_genes(annotator.bundle.panel, genes).match, annotator.bundle.panel.evidence
     return {

@@ -65,7 +65,7 @@ def test_a_layer_with_the_counts_is_named(where: str, stored: str, counts: sp.cs
     with source:
         (finding,) = findings_of(source, "counts")
         (note,) = findings_of(source)
-    assert note.code == "COUNTS_LOG1P"
+    assert note.code == "COUNTS_NORMALISED"
     assert finding.remedy in note.remedy
     assert finding.code == "COUNTS_NOT_WHOLE"
     assert "this looks like ln(1 + counts per 10,000)" in finding.found
@@ -96,7 +96,7 @@ def test_logarithms_in_raw_are_proposed_when_counts_are_nowhere(counts: sp.csr_m
     assert "scaled gene by gene" in finding.found
     assert finding.remedy.startswith("raw.X holds ln(1 + counts per 10,000)")
     assert finding.remedy.endswith("which is used as it is: --layer raw (layer='raw' in Python).")
-    assert [note.code for note in findings_of(cells_from_anndata(adata, layer="raw"))] == ["COUNTS_LOG1P"]
+    assert [note.code for note in findings_of(cells_from_anndata(adata, layer="raw"))] == ["COUNTS_NORMALISED"]
     adata.raw = ad.AnnData(made.on_values(made.counts_per(counts, 1e6), np.log1p))
     assert (
         "--layer raw (layer='raw' in Python), with --recover-counts" in findings_of(cells_from_anndata(adata))[0].remedy
