@@ -30,8 +30,8 @@ def take_input(source: CellSource, kind: InputKind, *, to_train: bool = False) -
     logarithm is undone chunk by chunk: the source is a `Log1pCells`. `to_train`: a training needs depth, so counts are
     recovered, and values without the steps of counts stay as they are.
 
-    Raises `CountsError` (`COUNTS_NOT_NORMALISED`) for `log1p` where the sample does not prove it, and while reading for a
-    cell that does not.
+    Raises `CountsError` (`COUNTS_NOT_NORMALISED`) for `log1p` where the sample does not prove it, and while reading for
+    a cell that does not.
     """
     if (
         source.normalised
