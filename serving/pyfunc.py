@@ -62,15 +62,16 @@ class GatedModel:
         process (over HTTP text comes as an array and is refused: no request has the server open its files); or arrays:
         `genes` with `counts` (cells x genes) or with `indptr`, `indices` and `data` of their CSR form, `cell_ids` and
         `library_size` [cells] where wanted; or one array for each gene. `params`: `library_size` (a column of the
-        frame or of obs), `layer` and `recover_counts`. Raises `InputError` with all problems of the input, and
+        frame or of obs), `layer`, `recover_counts` and `input`. Raises `InputError` with all problems of the input, and
         `RequestError` for another form of it.
         """
         given = {name: value for name, value in (params or {}).items() if value not in (None, "", False)}
         cells: Any = model_input
         if isinstance(cells, (str, os.PathLike)):
             library_size = given.pop("library_size", None)
-            with open_source(Path(cells), ReadingOptions(**given)) as source:
-                return self._annotator.annotate(source, library_size=library_size)
+            reading = ReadingOptions(**given)
+            with open_source(Path(cells), reading) as source:
+                return self._annotator.annotate(source, library_size=library_size, input=reading.input)
         if isinstance(cells, dict):
             if CSR[0] in cells or "counts" in cells:
                 request = _named_arrays(cells)

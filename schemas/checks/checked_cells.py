@@ -19,13 +19,13 @@ from ..genes.gene_panel import MIN_PANEL_SHARE, GeneMatch, GenePanel, duplicate_
 from ..normalization import row_sums
 from .check_counts import N_EXAMPLES, CountsProblems, check_counts
 from .counts_elsewhere import look_at
-from .counts_of_genes import FEATURE_RULE, counts_of_genes
+from .counts_of_genes import FEATURE_RULE
 from .library_size import (
     LibrarySizeWatch,
     given_library_size,
     summing_findings,
 )
-from .log1p_input import library_size_given, take_input
+from .log1p_input import genes_of, library_size_given
 from .orientation import transposed_findings
 from .whole_findings import whole_findings
 
@@ -73,7 +73,7 @@ class CheckedCells:
     indexed by cell id.
     `library_range`: where training's library sizes lie, None where it is not known: other ones are a warning.
     `n_genes_trained`: genes that training measured, None to sum in any case. `min_share`, `min_mass`: floors, see
-    `overlap_findings`. `input`: see `take_input`; where it finds logarithms, `normalised` is True, `source` undoes them
+    `overlap_findings`. `input`: see `genes_of`; where it finds logarithms, `normalised` is True, `source` undoes them
     and depth is not known.
     """
 
@@ -92,8 +92,7 @@ class CheckedCells:
         input: InputKind = "auto",  # noqa: A002
     ) -> None:
         self.given = source
-        # In this order: a cell was normalised over all of its features.
-        source = counts_of_genes(take_input(source, input, to_train=to_train), rule=feature_rule)
+        source = genes_of(source, input, rule=feature_rule, to_train=to_train)
         self.source, self.normalised = source, source.normalised
         self._to_train = to_train
         self.genes = fit_genes(panel, source)

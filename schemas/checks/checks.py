@@ -19,9 +19,8 @@ from .check_labelled import labelled_findings, own_panel, without_consequences
 from .check_matrix import MatrixWatch
 from .check_published import published_findings
 from .checked_cells import ROWS_TO_REFUSE, CheckedCells
-from .counts_of_genes import counts_of_genes
 from .identical_cells import IdenticalCells
-from .log1p_input import take_input
+from .log1p_input import genes_of
 from .orientation import transposed_findings
 
 if TYPE_CHECKING:
@@ -191,7 +190,7 @@ def check_cells(
     try:
         # What is published has its counts.
         kind: InputKind = "counts" if profile == "publish" else input
-        source = counts_of_genes(take_input(source, kind, to_train=profile == "train"))
+        source = genes_of(source, kind, to_train=profile == "train")
     except InputError as error:
         return CheckReport(source.n_obs, source.n_vars, gravest_first((*found, *error.findings)), profile)
     matrix = MatrixWatch(source, normalised=source.normalised)

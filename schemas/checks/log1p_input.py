@@ -19,10 +19,24 @@ from ..counts.sample_cells import sample_cells
 from ..errors import CountsError, Finding
 from ..normalization import COUNTS_PER, SCALE_NAME
 from .counts_elsewhere import opened_by, other_states
+from .counts_of_genes import FEATURE_RULE, counts_of_genes
 
 CELLS_FOR_STEPS = 32
 NORMALISE = "sc.pp.normalize_total(adata, target_sum=1e4); sc.pp.log1p(adata)"
 ALIKE = f"Provide the counts of all cells, or normalise all of them alike, over all genes of the file: {NORMALISE}."
+
+
+def genes_of(
+    source: CellSource, kind: InputKind = "auto", *, rule: int | None = FEATURE_RULE, to_train: bool = False
+) -> CellSource:
+    """The cells as counts, or counts per 10,000, of genes alone: `take_input` and `counts_of_genes`.
+
+    Cells may have been normalised over all features, or their genes alone. Raises as `take_input`.
+    """
+    taken = take_input(source, "auto" if kind == "log1p" else kind, to_train=to_train)
+    genes = counts_of_genes(taken, rule=rule)
+    undecided = taken is source and (kind == "log1p" or genes is not source)
+    return take_input(genes, kind, to_train=to_train) if undecided else genes
 
 
 def take_input(source: CellSource, kind: InputKind, *, to_train: bool = False) -> CellSource:

@@ -13,8 +13,7 @@ from cellmark.schemas.cells.reading_options import LibrarySizeSource
 from cellmark.schemas.checks.check_labelled import labelled_findings, own_panel, value_errors
 from cellmark.schemas.checks.check_matrix import subset_findings
 from cellmark.schemas.checks.checked_cells import CheckedCells
-from cellmark.schemas.checks.counts_of_genes import counts_of_genes
-from cellmark.schemas.checks.log1p_input import take_input
+from cellmark.schemas.checks.log1p_input import genes_of
 from cellmark.schemas.checks.orientation import transposed_findings
 from cellmark.schemas.errors import Finding, InputError, LabelError
 
@@ -81,7 +80,7 @@ def read_labelled(
     Raises `LabelError` or, when the labels are right, `InputError`, with all problems of labels and values at once.
     """
     found = labelled_findings(source.obs, label=label, donor=donor, min_cells=min_cells, held_out=held_out)
-    source = name_genes(counts_of_genes(take_input(source, "auto", to_train=True)))
+    source = name_genes(genes_of(source, to_train=True))
     panel = own_panel(source)
     if errors := tuple(finding for finding in found if finding.severity == "error"):
         raise LabelError(*errors, *value_errors(source, panel, library_size=library_size))
