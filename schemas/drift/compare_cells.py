@@ -58,7 +58,7 @@ def compare_cells(
     genes to name. `notes`, `facts`: handed on. `unknown`: why a measure is not in `cells`.
     """
     within, limits = CellsWithinTypes(cells, profile), limits_of(profile)
-    measures = (
+    found = (
         _ratio("library_size", within, limits),
         _ratio("genes_detected", within, limits),
         _mitochondrial(within, limits),
@@ -69,7 +69,7 @@ def compare_cells(
         _composition(cells, profile, limits),
     )
     reasons = unknown or {}
-    measures = tuple(replace(one, reason=reasons.get(one.name, one.reason)) for one in measures)
+    measures = tuple(replace(one, reason=reasons.get(one.name, one.reason)) for one in found)
     types = _cell_types(within)
     severity = _worst([measure.severity for measure in measures if measure.is_fault], types)
     return DriftReport(
