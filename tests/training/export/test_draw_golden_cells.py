@@ -42,7 +42,7 @@ def test_no_training_cell_is_among_them() -> None:
 
 
 def test_drawn_cells_follow_their_types_mean_profile(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cellmark.training.export.draw_golden_cells.CELLS_PER_TYPE", 300)
+    monkeypatch.setattr("cellmark.training.export.check_parity.CELLS_PER_TYPE", 300)
     counts, library_size, codes = draw_cells()
     drawn, sizes = draw_golden_counts(counts, library_size, codes, 3, seed=0)
     for code in range(3):

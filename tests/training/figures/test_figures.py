@@ -1,5 +1,6 @@
 import io
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,17 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.training.figures.figures import confusion_figure, learning_figure, markers_figure, per_type_figure, png
+from cellmark.schemas.errors import OutputError
+from cellmark.training.figures.figure_style import new_figure
+from cellmark.training.figures.figures import (
+    confusion_figure,
+    learning_figure,
+    markers_figure,
+    per_type_figure,
+    png,
+    save_figures,
+    tuning_figure,
+)
 from cellmark.training.network.fit import Epoch
 
 CheckReadable = Callable[[Figure], None]
@@ -116,3 +127,48 @@ def test_a_gene_of_two_types_stands_below_both() -> None:
     assert [label.get_text() for label in axes.get_xticklabels()] == ["b", "a"]
     dots = next(collection for collection in axes.collections if len(collection.get_offsets()) == 4)
     assert dots.get_array().tolist() == [0.25, 1.0, 0.25, 1.0]  # of the gene's largest mean, 4
+
+
+def test_figures_and_bytes_become_files_of_their_names(tmp_path: Path) -> None:
+    figure = new_figure(2, 1)
+    save_figures({"one": figure, "two": b"png"}, tmp_path / "new" / "figures")
+    written = {path.name: path.read_bytes() for path in (tmp_path / "new" / "figures").iterdir()}
+    assert written == {"one.png": png(figure), "two.png": b"png"}
+
+
+def test_nothing_is_left_when_a_figure_cannot_be_drawn(tmp_path: Path) -> None:
+    broken = new_figure(2, 1)
+    broken.text(0.5, 0.5, r"$\frac{$")
+    with pytest.raises(ValueError, match="frac"):
+        save_figures({"one": b"png", "two": broken}, tmp_path / "figures")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_exists_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("kept")
+    with pytest.raises(OutputError) as refused:
+        save_figures({"one": b"png"}, tmp_path)
+    assert refused.value.findings[0].code == "OUTPUT_EXISTS"
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def trials(states: list[str], values: list[float]) -> pd.DataFrame:
+    return pd.DataFrame({"number": range(len(states)), "state": states, "value": values})
+
+
+def test_the_line_is_the_best_complete_value_so_far() -> None:
+    frame = trials(["complete", "pruned", "complete", "failed", "complete"], [0.5, 0.9, 0.4, np.nan, 0.7])
+    figure = tuning_figure(frame, metric="accuracy", best_number=4)
+    (axes,) = figure.axes
+    lines = {line.get_label(): line for line in axes.lines}
+    assert lines["best so far"].get_ydata().tolist() == [0.5, 0.5, 0.7, 0.7]
+    assert lines["pruned (1)"].get_xdata().tolist() == [1]
+    assert lines["complete (3)"].get_xdata().tolist() == [0, 2, 4]
+    assert lines["chosen: trial 4 (0.700)"].get_ydata() == [0.7]
+    assert axes.get_ylabel() == "accuracy on validation cells"
+
+
+def test_a_search_without_a_complete_trial_is_a_picture_too() -> None:
+    figure = tuning_figure(trials(["failed"], [np.nan]), metric="macro_f1", best_number=None)
+    figure.draw_without_rendering()
+    assert figure.axes[0].get_ylabel() == "macro-F1 on validation cells"

@@ -86,7 +86,7 @@ def test_agreement_by_hand() -> None:
         return network.logits[cells]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cellmark.training.network.distill.predict_logits", predict)
+        patch.setattr("cellmark.training.network.ensemble.predict_logits", predict)
         found = agreement(Answers([0.9, 0.4, 0.2]), [Answers([0.8, 0.7, 0.2])], None, np.arange(3))  # type: ignore
     assert found.n_cells == 3
     assert found.same_call == pytest.approx(2 / 3)

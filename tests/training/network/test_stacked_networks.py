@@ -1,13 +1,16 @@
 """Networks side by side answer as each does alone."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, ReduceLROnPlateau
 
 from cellmark.training.network.classifier import Classifier, NetworkShape
-from cellmark.training.network.stacked_networks import StackedNetworks, write
+from cellmark.training.network.fit_settings import FitSettings
+from cellmark.training.network.stacked_networks import LearningRate, StackedNetworks, write
 
 CPU = torch.device("cpu")
 SHAPES = [(16,), (16, 12), (16, 12, 8)]
@@ -106,3 +109,57 @@ def test_dropout_silences_its_share_of_units_and_keeps_the_mean() -> None:
         whole = networks.logits(inputs, generator=generator)[1]
     assert float(half.mean()) == pytest.approx(float(whole.mean()), rel=0.01, abs=0.05)
     assert float(half[:, :, 0].mean()) == pytest.approx(float(whole[:, 0].mean()), rel=0.01)
+
+
+SETTINGS = FitSettings(learning_rate=0.02, max_epochs=12)
+LOSSES = [1.0, 0.8, 0.9, 0.85, 0.81, 0.9, 0.79995, 0.9, 0.7, 0.71, 0.72, 0.73]
+
+
+def rates(settings: FitSettings, *, steps: int = 2) -> list[float]:
+    """The rate of each epoch's first batch, with the training losses above."""
+    rate = LearningRate(settings)
+    found = []
+    for loss in LOSSES:
+        found.append(rate.next_step())
+        for _ in range(steps - 1):
+            assert rate.next_step() == found[-1]
+        rate.finish_epoch(loss)
+    return found
+
+
+def optimizer() -> torch.optim.Optimizer:
+    return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=SETTINGS.learning_rate)
+
+
+def test_the_half_cosine_is_that_of_torch() -> None:
+    expected = optimizer()
+    schedule = CosineAnnealingLR(expected, SETTINGS.max_epochs)
+    for found in rates(SETTINGS):
+        assert found == pytest.approx(expected.param_groups[0]["lr"])
+        expected.step()
+        schedule.step()
+
+
+def test_the_plateau_is_that_of_torch() -> None:
+    expected = optimizer()
+    schedule = ReduceLROnPlateau(expected, factor=0.5, patience=3)
+    seen = set()
+    for found, loss in zip(rates(replace(SETTINGS, schedule="plateau")), LOSSES, strict=True):
+        assert found == pytest.approx(expected.param_groups[0]["lr"])
+        seen.add(found)
+        schedule.step(loss)
+    assert len(seen) > 1
+
+
+def test_a_constant_rate_stays() -> None:
+    assert set(rates(replace(SETTINGS, schedule="constant"))) == {SETTINGS.learning_rate}
+
+
+def test_the_warm_up_is_a_line_over_its_steps() -> None:
+    rate = LearningRate(replace(SETTINGS, schedule="constant", warmup_steps=4))
+    expected = optimizer()
+    schedule = LinearLR(expected, start_factor=1 / 4, total_iters=3)
+    for _ in range(8):
+        assert rate.next_step() == pytest.approx(expected.param_groups[0]["lr"])
+        expected.step()
+        schedule.step()

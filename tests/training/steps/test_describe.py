@@ -1,12 +1,25 @@
 """What is told of the training data."""
 
+import re
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from cellmark.schemas.manifest.manifest_section import sha256
-from cellmark.training.steps.describe import describe_data, describe_part, frame_of_calls, quality_tables, split_frame
+from cellmark.training.steps import describe as module
+from cellmark.training.steps.describe import (
+    code_facts,
+    describe_data,
+    describe_part,
+    environment_facts,
+    frame_of_calls,
+    now,
+    quality_tables,
+    split_frame,
+)
 
 if TYPE_CHECKING:
     from cellmark.training.run import TrainedModel
@@ -63,3 +76,30 @@ def test_the_frame_of_calls_has_label_call_and_its_probability(trained: "Trained
     assert frame["label"].tolist() == ["B cell", "T cell"]
     assert frame["confidence"].tolist() == [0.9, 0.5]
     assert frame["cell_id"].tolist() == trained.cells.cell_ids[[7, 100]].tolist()
+
+
+def test_code_facts_name_version_and_commit_of_the_checkout() -> None:
+    facts = code_facts()
+    assert facts["version"]
+    checkout = Path(module.__file__).resolve().parents[2]
+    if (checkout / ".git").exists():
+        assert re.fullmatch("[0-9a-f]{40}", facts["commit"] or "")
+
+
+@pytest.mark.parametrize("failure", [FileNotFoundError("git"), subprocess.TimeoutExpired("git", 10)])
+def test_a_machine_without_git_names_no_commit(monkeypatch: pytest.MonkeyPatch, failure: Exception) -> None:
+    def fail(*arguments: object, **settings: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(module.subprocess, "run", fail)
+    assert code_facts()["commit"] is None
+
+
+def test_environment_facts_are_versions_without_hosts_or_paths() -> None:
+    facts = environment_facts()
+    assert {"python", "platform", "torch", "onnx", "numpy"} <= set(facts)
+    assert not any("/" in value for value in facts.values())
+
+
+def test_the_date_is_utc_to_the_second() -> None:
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", now())

@@ -14,7 +14,7 @@ from cellmark.schemas.manifest.bundle_files import CELL_MAP
 from cellmark.schemas.reference_profile import read_profile
 from cellmark.schemas.report.facts import read_summary
 from cellmark.training.run import TrainedModel
-from cellmark.training.steps.write_bundle import CSV_RANKS, MARKERS_CSV, BundleParts
+from cellmark.training.steps.write_bundle import CSV_RANKS, MARKERS_CSV, BundleParts, genes_frame
 from cellmark.training.steps.write_bundle import write_bundle as write
 
 
@@ -75,3 +75,16 @@ def test_the_table_for_people_has_the_first_ranks_and_no_empty_columns(trained: 
     np.testing.assert_allclose(table["mean_contribution"], first["mean_contribution"], rtol=1e-5)
     assert not table.isna().all().any()
     assert {"gate", "fold_level"}.isdisjoint(table.columns)
+
+
+def test_genes_frame_has_a_row_per_gene_and_a_column_per_type() -> None:
+    frame = genes_frame(
+        gene_symbols=["A", "B"], gene_ids=["ENSG1", None], baselines=np.array([0.5, 1.0]),
+        mean_expression=np.array([0.1, 0.2]), fraction_expressing=np.array([0.3, 0.4]),
+        attribution_share=np.array([0.75, 0.25]), attribution_share_per_type=np.array([[0.6, 0.4], [0.9, 0.1]]),
+        cell_types=["T", "NK"],
+    )  # fmt: skip
+    assert frame["gene_id"].isna().tolist() == [False, True]
+    assert frame["baseline"].dtype == np.float32
+    assert frame["attribution_share:NK"].tolist() == [0.9, 0.1]
+    assert len(frame) == 2

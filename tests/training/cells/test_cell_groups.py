@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cellmark.training.cells.cell_groups import draw_cells
+from cellmark.training.cells.cell_groups import draw_cells, membership
 
 
 @given(st.lists(st.integers(0, 4), max_size=60), st.integers(0, 70), st.none() | st.integers(1, 20), st.integers(0, 3))
@@ -31,3 +31,12 @@ def test_of_common_types_chance_draws_more_and_rare_types_stay() -> None:
     first, second, rare = np.bincount(codes[drawn]).tolist()
     assert rare == 30
     assert first > second >= 50
+
+
+def test_its_product_with_values_is_the_sum_over_each_types_cells() -> None:
+    generator = np.random.default_rng(0)
+    codes, values = generator.integers(0, 3, 50), generator.normal(size=(50, 4))
+    found = membership(codes, 5) @ values
+    assert found.shape == (5, 4)
+    for code in range(5):
+        np.testing.assert_allclose(found[code], values[codes == code].sum(axis=0))
