@@ -18,7 +18,8 @@ def annotate(
         typer.Argument(
             # One that may not be read is refused like any other broken input, and does not stop the rest.
             readable=False,
-            help="Cells: .h5ad, .zarr, 10x .h5, a 10x matrix folder, .csv or .tsv. Several make a batch.",
+            help="Cells: .h5ad, .zarr, 10x .h5, a 10x matrix folder, .csv or .tsv. Several make a batch, and so does a "
+            "sheet of samples: a .csv with the header sample,path.",
         ),
     ],
     model: cli_options.Model,
@@ -95,7 +96,8 @@ def annotate(
     One input: OUT is an .h5ad (a copy with new columns in obs), a .csv or a .parquet (both with a .json of facts).
 
     Several inputs, or a folder as OUT (end a new one with /): one output per input, and a summary.csv. A refused input
-    does not stop the others, but makes the exit status 1.
+    does not stop the others, but makes the exit status 1. Outputs are named after their inputs, inputs of one name
+    after the first folder in which their paths differ, those of a sheet after their sample.
 
     Example: `cellmark annotate new.h5ad --model models:/pbmc@champion -o calls.parquet`
     """
@@ -107,13 +109,17 @@ def annotate(
 
     from ..files.annotate_file import annotate_file, load_annotator
     from ..files.batch import annotate_batch
+    from ..files.batch_inputs import batch_inputs, is_sheet
     from ..outputs.write_calls import FORMATS, check_output
     from ..scoring.computed_clusters import ComputedClusters
     from ..terminal.show import show_calls, show_notes
 
     target = Path(out)
     is_folder = os.path.isdir(out) or out.endswith(("/", os.sep))
-    if len(data) > 1 and not is_folder and target.suffix in FORMATS:
+    from_sheet = any(map(is_sheet, data))
+    data, names = batch_inputs(data)
+    is_batch = len(data) > 1 or is_folder or from_sheet
+    if is_batch and not is_folder and target.suffix in FORMATS:
         raise ParameterError.of(
             "PARAMETER_INVALID",
             where="out",
@@ -127,7 +133,6 @@ def annotate(
         raise typer.BadParameter("it needs --over-computed.", param_hint="--resolution")
     clusters = ComputedClusters(resolution=resolution) if over_computed else over
     calls = CallOptions(probabilities=probabilities, label_set_error=label_set_error, over=clusters)
-    is_batch = len(data) > 1 or is_folder
     if is_batch and trusted:
         raise ParameterError.of(
             "PARAMETER_INVALID",
@@ -158,6 +163,7 @@ def annotate(
             format=batch_format,
             data_docs=data_docs,
             force=force,
+            names=names,
         )
         raise typer.Exit(1 if n_failed else 0)
     frame, _ = annotate_file(

@@ -9,17 +9,17 @@ import pandas as pd
 from cellmark.schemas.atomic_output import refuse_existing, unwritable, whole_file
 from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
 from cellmark.schemas.columns import CELL_TYPE, CONFIDENCE, UNASSIGNED, UNS_KEY
-from cellmark.schemas.errors import CellmarkError, Finding, ParameterError
+from cellmark.schemas.errors import CellmarkError, Finding
 from cellmark.schemas.quality.data_docs import refuse_used, write_docs_index
 from cellmark.schemas.quality.quality_report import QualityReport
 
 from ..annotator import Annotator
-from ..outputs.write_calls import FORMATS, check_not_input, check_output
+from ..outputs.write_calls import check_not_input, check_output
 from ..scoring.call_options import PLAIN_CALLS, CallOptions
 from ..terminal.show import show_batch, show_notes, show_outcome
 from .annotate_file import annotate_file
+from .batch_inputs import SUMMARY, output_names
 
-SUMMARY = "summary.csv"
 SUMMARY_COLUMNS = (
     "input",
     "output",
@@ -50,17 +50,18 @@ def annotate_batch(
     data_docs: Path | None = None,
     trusted: bool = False,
     force: bool = False,
+    names: Sequence[str | None] = (),
 ) -> int:
     """Annotate every input into `folder` and write `summary.csv` there; returns how many inputs failed.
 
-    Each input is also compared with the bundle's Great Expectations suites; what
-    is unlike the training data is a warning in the summary's column `quality`. `data_docs`: a new folder for Great
-    Expectations' HTML pages, one folder in it for each input and an `index.html`. `trusted`: read the files in this
-    process (see `open_apart`). Raises `OutputError` and `ParameterError` before any work when the outputs cannot be
-    written.
+    Each input is also compared with the bundle's Great Expectations suites; what is unlike the training data is a
+    warning in the summary's column `quality`. `data_docs`: a new folder for Great Expectations' HTML pages, one folder
+    in it for each input and an `index.html`. `trusted`: read the files in this process (see `open_apart`). `names`: of
+    samples, where a sheet gives them (see `batch_inputs`). Raises `OutputError` and `ParameterError` before any work
+    when the outputs cannot be written.
     """
     annotator.rules(calls.label_set_error)
-    targets = output_names(inputs, folder, format=format)
+    targets = output_names(inputs, folder, format=format, names=names)
     refuse_existing(folder / SUMMARY, force=force)
     check_not_input(folder / SUMMARY, inputs)
     for path, target in zip(inputs, targets, strict=True):
@@ -108,24 +109,6 @@ def annotate_batch(
         write_docs_index(data_docs, rows)
     show_batch(summary, folder / SUMMARY)
     return int((summary["status"] != "ok").sum())
-
-
-def output_names(inputs: Sequence[Path], folder: Path, *, format: str) -> list[Path]:  # noqa: A002
-    """One output per input, named after it; inputs of the same name get a number."""
-    suffix = f".{format.removeprefix('.')}"
-    if suffix not in FORMATS:
-        raise ParameterError.not_a_choice("format", choices="parquet, csv or h5ad", found=repr(format))
-    taken = {Path(SUMMARY).stem}
-    names = []
-    for path in inputs:
-        stem = path.name.removesuffix(".gz")
-        stem = stem.removesuffix(Path(stem).suffix) if Path(stem).suffix else stem
-        name, number = stem, 2
-        while name in taken:
-            name, number = f"{stem}-{number}", number + 1
-        taken.add(name)
-        names.append(folder / f"{name}{suffix}")
-    return names
 
 
 def _annotate(

@@ -46,8 +46,8 @@ def test_broken_inputs_do_not_stop_the_others_and_the_exit_status_says_so(
     ran = cellmark("annotate", *five, "-m", tiny_bundle.folder, "-o", out)
     assert ran.status == 1
     written = sorted(path.name for path in out.iterdir())
-    tables = ["cells-2.parquet", "cells.parquet", "table.parquet"]
-    assert written == sorted([*tables, "cells-2.json", "cells.json", "table.json", "summary.csv"])
+    tables = ["a.parquet", "b.parquet", "table.parquet"]
+    assert written == sorted([*tables, "a.json", "b.json", "table.json", "summary.csv"])
 
     summary = pd.read_csv(out / "summary.csv")
     assert tuple(summary.columns) == SUMMARY_COLUMNS
@@ -73,6 +73,17 @@ def test_broken_inputs_do_not_stop_the_others_and_the_exit_status_says_so(
     assert "4/5 " in ran.err
     assert "[COUNTS_NEGATIVE]" in ran.err
     assert "5 inputs, 2 refused" in ran.out
+
+
+def test_a_sheet_of_samples_is_a_batch_whose_outputs_have_their_names(
+    cellmark: Callable[..., Any], tiny_bundle: Bundle, five: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "sheet.csv").write_text("sample,path\nliver 1,a/cells.h5ad\nbroken,truncated.h5ad\nblood,table.csv\n")
+    ran = cellmark("annotate", tmp_path / "sheet.csv", "-m", tiny_bundle.folder, "-o", tmp_path / "out")
+    assert ran.status == 1
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.parquet")) == ["blood.parquet", "liver 1.parquet"]
+    ran = cellmark("annotate", tmp_path / "sheet.csv", "-m", tiny_bundle.folder, "-o", tmp_path / "out.parquet")
+    assert "a folder for the outputs of 3 inputs" in ran.err
 
 
 def test_a_batch_of_good_inputs_ends_well(
@@ -109,10 +120,10 @@ def test_data_docs_are_written_for_every_input_that_was_read(
     out = tmp_path / "out"
     ran = cellmark("annotate", *five[:3], "-m", tiny_bundle.folder, "-o", out, "--data-docs", docs)
     assert ran.status == 1
-    assert sorted(path.name for path in docs.iterdir()) == ["cells", "cells-2", "index.html"]
+    assert sorted(path.name for path in docs.iterdir()) == ["a", "b", "index.html"]
     page = (docs / "index.html").read_text()
     assert "refused: FILE_UNREADABLE" in page
-    for name in ("cells", "cells-2"):
+    for name in ("a", "b"):
         assert f'href="{name}/index.html"' in page
         site = docs / name
         assert "tiny-cells" in (site / "index.html").read_text()
@@ -148,7 +159,7 @@ def test_inputs_of_one_name_get_outputs_of_their_own() -> None:
     inputs = ["a/s.h5ad", "b/s.h5ad", "s.csv.gz", "s-2.h5ad", "summary.h5ad", "10x folder", "v1.2.h5ad", ".h5ad"]
     names = [path.name for path in output_names([Path(name) for name in inputs], Path("out"), format="csv")]
     assert len(set(names)) == len(inputs)
-    assert names[0] == "s.csv"
+    assert names[:3] == ["a.csv", "b.csv", "s.csv"]
     assert names[5:7] == ["10x folder.csv", "v1.2.csv"]
     assert "summary.csv" not in names
     assert output_names([Path("a.h5ad")], Path("out"), format=".parquet") == [Path("out/a.parquet")]
