@@ -20,6 +20,8 @@ RECOVER = (
 RECOVER_FILE = "The counts can be recovered exactly. In Python, before training on the new file: {code}"
 USUAL_NAMES = ("counts", "raw", "raw_counts")
 HAND_IN = "Provide raw counts: name the layer that holds them with --layer (layer= in Python)."
+NEARLY = 0.05
+"""Totals this close to 10,000 are what is left of it where genes were removed after normalising."""
 BEFORE = {
     "counts_times": "Divide by the factor, or provide the counts from before.",
     "counts_per": "Provide the counts from before sc.pp.normalize_total.",
@@ -70,10 +72,10 @@ def look_at(
         text = f"{n_wrong} of {source.n_obs} cells look like {state.part.text}, the others like whole counts"
         state = replace(state, text=text)
     elif state.transform == "ln" and state.name != "counts_transformed":
-        other = state.per not in (None, COUNTS_PER)
-        state = replace(
-            state, text=f"{state.text}{'' if other else misfit(sample)}; only counts per 10,000 are used so"
-        )
+        other = state.per is not None and abs(state.per / COUNTS_PER - 1) > NEARLY
+        if not proves_log1p(sample):
+            why = "" if other else misfit(sample)
+            state = replace(state, text=f"{state.text}{why}; only ln(1 + counts per 10,000) is used as it is")
     return Looks(
         state,
         state.text if state.name == "mixed" else f"this looks like {state.text}",

@@ -172,6 +172,6 @@ class Log1pCells(CellSource):
             where=self.source.counts_from,
             expected=f"{SCALE_NAME} in every cell, as in the sampled ones (sums of {COUNTS_PER:,.0f}, to a part in "
             f"{1 / SAME_TOTAL:,.0f})",
-            found=f"cell {self.cell_ids[rows[first]]!r} (row {rows[first] + 1} of {self.n_obs}): {found}",
+            found=f"cell {str(self.cell_ids[rows[first]])!r} (row {rows[first] + 1} of {self.n_obs}): {found}",
             remedy=ALIKE,
         )

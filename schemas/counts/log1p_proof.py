@@ -18,8 +18,8 @@ HALF, SINGLE = 2.0**-11, 2.0**-24
 DECIMALS = (2, 3, 4, 5)
 """Digits after the point that tables are written with; more are as good as float32."""
 
-LARGEST = float(np.log1p(COUNTS_PER)) * (1 + HALF)
-"""The value of a gene that has all counts of its cell."""
+LARGEST = 20.0
+"""A value above it is no logarithm of counts; of 10,000 the largest is 9.2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +81,25 @@ def undo_log1p(X: sp.csr_matrix, rounding: Rounding) -> PerTenThousand:
     return PerTenThousand(sp.csr_matrix((undone, X.indices, X.indptr), shape=X.shape), totals, fails)
 
 
+def prove(sample: sp.csr_matrix) -> PerTenThousand:
+    """As `undo_log1p`, with the rounding that the sample itself shows."""
+    return undo_log1p(sample, Rounding.of(sample.data.astype(np.float64)))
+
+
 def proves_log1p(sample: sp.csr_matrix) -> bool:
     """Whether all cells of a sample that have values prove it."""
-    undone = undo_log1p(sample, Rounding.of(sample.data.astype(np.float64)))
+    undone = prove(sample)
     return bool(undone.totals.any() and not undone.fails.any())
 
 
 def misfit(sample: sp.csr_matrix) -> str:
-    """In words, how far a sample of logarithms is from sums of 10,000."""
-    with np.errstate(over="ignore"):
-        totals = np.asarray(np.expm1(sp.csr_matrix(sample, dtype=np.float64)).sum(axis=1)).ravel()
-    low, high = (f"{value:,.1f}" for value in (totals[totals > 0].min(), totals.max()))
-    return f", whose expm1 sums to {low if low == high else f'{low} to {high}'} in a cell and not to 10,000"
+    """In words, how far a sample of logarithms is from sums of 10,000; empty where it is not."""
+    undone = prove(sample)
+    totals = undone.totals[undone.fails & np.isfinite(undone.totals)]
+    if not len(totals):
+        return ""
+    low, high = f"{totals.min():,.1f}", f"{totals.max():,.1f}"
+    sums = low if low == high else f"{low} to {high}"
+    return (
+        f", whose expm1 sums to {sums} and not to 10,000 in {undone.fails.sum()} of {len(undone.fails)} sampled cells"
+    )

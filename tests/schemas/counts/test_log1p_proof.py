@@ -85,4 +85,8 @@ def test_an_empty_cell_fails_nothing_and_parts_of_a_value_are_joined(counts: sp.
 
 
 def test_a_misfit_is_put_in_numbers(counts: sp.csr_matrix) -> None:
-    assert "sums to 1,000,000.0 in a cell and not to 10,000" in misfit(by_scanpy(counts.astype(np.float64), target=1e6))
+    per_million = by_scanpy(counts.astype(np.float64), target=1e6)
+    assert "sums to 1,000,000.0 and not to 10,000 in 80 of 80 sampled cells" in misfit(per_million)
+    logged = by_scanpy(counts.astype(np.float64))
+    assert misfit(logged) == ""
+    assert misfit(sp.csr_matrix(sp.vstack([logged, per_million[:2]]))).endswith("in 2 of 82 sampled cells")
