@@ -20,9 +20,9 @@ import pandas as pd
 import scipy.sparse as sp
 import torch
 
+from cellmark.schemas.checks.split import split_cells
 from cellmark.schemas.normalization import normalize, row_sums
 from cellmark.training.cells.choose_panel import choose_panel
-from cellmark.training.cells.split import split_cells
 from cellmark.training.evaluation.evaluation_section import LinearBaseline
 from cellmark.training.evaluation.poorer_input import depth_curve, partial_panel_curve
 from cellmark.training.network.contributions import mean_of_types

@@ -19,9 +19,9 @@ import torch
 from scipy.special import softmax
 from sklearn.metrics import f1_score
 
+from cellmark.schemas.checks.check_split import enough_cells
 from cellmark.schemas.normalization import normalize, row_sums
 from cellmark.training.cells.choose_panel import choose_panel
-from cellmark.training.cells.drop_untrainable import enough_cells
 from cellmark.training.evaluation.calibration_section import calibration_score
 from cellmark.training.evaluation.out_of_fold import with_validation
 from cellmark.training.network import objective

@@ -21,9 +21,9 @@ import torch
 from scipy.special import logsumexp, softmax
 from sklearn.metrics import roc_auc_score
 
+from cellmark.schemas.checks.split import split_stratified
 from cellmark.schemas.normalization import normalize, row_sums
 from cellmark.training.cells.choose_panel import choose_panel
-from cellmark.training.cells.split import split_stratified
 from cellmark.training.evaluation.novelty import MemberOutputs, fit_novelty, member_outputs
 from cellmark.training.evaluation.out_of_fold import with_validation
 from cellmark.training.network.ensemble import fit_ensemble, variations

@@ -20,9 +20,9 @@ import pandas as pd
 import scipy.sparse as sp
 import torch
 
+from cellmark.schemas.checks.split import split_cells
 from cellmark.schemas.normalization import normalize, row_sums
 from cellmark.training.cells.choose_panel import choose_panel
-from cellmark.training.cells.split import split_cells
 from cellmark.training.evaluation.evaluate import macro_f1_of
 from cellmark.training.evaluation.out_of_fold import fit_out_of_fold, plan_folds
 from cellmark.training.evaluation.overlap import MASSES, LostGenes, draw_orders, lose_genes, overlap_section

@@ -16,10 +16,10 @@ import numpy as np
 import optuna
 
 from cellmark.schemas.cells.read import open_cells
+from cellmark.schemas.checks.split import split_cells
 from cellmark.schemas.normalization import normalize
 from cellmark.training.cells.choose_panel import choose_panel
 from cellmark.training.cells.labelled_cells import read_labelled
-from cellmark.training.cells.split import split_cells
 from cellmark.training.network.fit import Epoch, FitSettings
 from cellmark.training.network.fit_settings import FitData
 from cellmark.training.presets import preset

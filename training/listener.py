@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 from cellmark.schemas.errors import Finding
 
 if TYPE_CHECKING:  # a listener needs no torch
+    from cellmark.schemas.checks.split import Split
+
     from .cells.labelled_cells import LabelledCells
-    from .cells.split import Split
     from .network.fit_settings import Epoch
     from .tuning.tune_settings import Trial
 

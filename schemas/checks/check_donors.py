@@ -17,13 +17,13 @@ FEW_CELLS = 5
 def donor_findings(
     obs: pd.DataFrame, donor: str | None, *, label: str, min_cells: int, held_out: bool
 ) -> tuple[Finding, ...]:
-    """All that is to be said of a column of donors; nothing when there is none.
+    """All that is to be said of a column of donors; where none is named, of those that are one with the types.
 
     `label`: the column of labels, which may be wrong itself. `held_out`: whether whole donors will be, so that one
     donor, or one for each type, is an error and not only worth knowing.
     """
     if donor is None:
-        return ()
+        return tuple(_confounded(obs, label, min_cells=min_cells))
     if donor not in obs.columns or isinstance(obs[donor], pd.DataFrame):
         return (_unknown(obs, donor),)
     where = f"obs[{donor!r}]"
@@ -49,11 +49,41 @@ def donor_findings(
     found += _twins(names, where)
     if label in obs.columns and not isinstance(obs[label], pd.DataFrame) and len(names) > 1:
         types, numbers = numbered(obs[label])
-        both = ~missing & (numbers >= 0)
-        table = np.zeros((len(types), len(names)), dtype=np.int64)
-        np.add.at(table, (numbers[both], codes[both]), 1)
+        table = _table(numbers, codes, len(types), len(names))
         found += type_findings(table, np.array(types), names, where, min_cells=min_cells, grave=grave)
     return tuple(found)
+
+
+def _table(types: np.ndarray, donors: np.ndarray, n_types: int, n_donors: int) -> np.ndarray:
+    """Cells, int [types, donors]; a number below 0 is of a cell without."""
+    both = (donors >= 0) & (types >= 0)
+    table = np.zeros((n_types, n_donors), dtype=np.int64)
+    np.add.at(table, (types[both], donors[both]), 1)
+    return table
+
+
+def _confounded(obs: pd.DataFrame, label: str, *, min_cells: int) -> Iterable[Finding]:
+    """Warnings of columns that look like donors or samples, when each type is from one of them alone."""
+    if label not in obs.columns or isinstance(obs[label], pd.DataFrame):
+        return
+    types, numbers = numbered(obs[label])
+    for column in likely_donors(obs, ""):
+        if column == label or isinstance(obs[column], pd.DataFrame):
+            continue
+        names, codes = numbered(obs[column])
+        table = _table(numbers, codes, len(types), len(names))
+        table = table[table.sum(axis=1) >= min_cells]
+        if len(table) > 1 and ((table > 0).sum(axis=1) == 1).all() and len(np.unique(table.argmax(axis=1))) > 1:
+            yield Finding(
+                "DONOR_DOUBTFUL",
+                where=f"obs[{column!r}]",
+                expected="each cell type in several donors or samples",
+                found=f"each of {len(table)} types in one alone",
+                remedy="What sets the types apart may be their samples: neither training nor its measures can tell. "
+                "Add samples in which several types occur.",
+                severity="warning",
+                examples=tuple(brief(name) for name in names[:N_EXAMPLES]),
+            )
 
 
 def type_findings(
@@ -73,6 +103,18 @@ def type_findings(
             examples=tuple(brief(str(name)) for name in donors[:N_EXAMPLES]),
         )
         return
+    several = table.shape[1] > 1 and table.sum() >= FEW_CELLS * table.shape[1]
+    if large.sum() > 1 and several and ((table[large] > 0).sum(axis=0) <= 1).all():
+        yield Finding(
+            "DONOR_DOUBTFUL",
+            where=where,
+            expected="donors with several cell types each",
+            found="one cell type in each donor",
+            remedy="A donor held out tests its one type alone. Name the column of donors, or omit --donor to split by "
+            "cells.",
+            severity="warning",
+            examples=tuple(brief(str(name)) for name in donors[:N_EXAMPLES]),
+        )
     single = np.flatnonzero(large & (spread == 1))
     if len(single):
         of_donor = [(str(types[number]), str(donors[table[number].argmax()])) for number in single]

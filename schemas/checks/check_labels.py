@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import Finding
-from .label_names import N_EXAMPLES, LabelNames, name_findings, numbered
+from .label_names import N_EXAMPLES, LabelNames, is_number, name_findings, number_findings, numbered
 from .label_text import brief
 from .likely_columns import columns_in_words, likely_labels
 
@@ -19,7 +19,13 @@ def label_findings(obs: pd.DataFrame, label: str, *, min_cells: int) -> tuple[Fi
     where = f"obs[{label!r}]"
     values = obs[label]
     known = LabelNames.of(values)
-    return (*found, *name_findings(known, where), *size_findings(known, label, min_cells=min_cells))
+    others = [name for name in likely_labels(obs, "") if not any(map(is_number, LabelNames.of(obs[name]).names))]
+    return (
+        *found,
+        *name_findings(known, where),
+        *number_findings(known, where, others),
+        *size_findings(known, label, min_cells=min_cells),
+    )
 
 
 def label_column_findings(obs: pd.DataFrame, label: str) -> tuple[Finding, ...]:

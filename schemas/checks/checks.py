@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from ..cells.anndata_facts import AnndataFacts, facts_of_anndata
@@ -15,9 +16,10 @@ from ..cells.cell_source import CellSource
 from ..cells.read_anndata import RAW, cells_from_anndata
 from ..cells.reading_options import InputKind
 from ..errors import Finding, InputError, ParameterError, Severity
-from .check_labelled import labelled_findings, own_panel, without_consequences
+from .check_labelled import BY_DEFAULT, TrainingLabels, own_panel, without_consequences
 from .check_matrix import MatrixWatch
 from .check_published import published_findings
+from .check_split import SplitOptions
 from .checked_cells import ROWS_TO_REFUSE, CheckedCells
 from .identical_cells import IdenticalCells
 from .log1p_input import genes_of
@@ -98,6 +100,7 @@ def check_anndata(
     library_size: str | None = None,
     input: InputKind = "auto",  # noqa: A002
     min_cells: int = 10,
+    split: SplitOptions = BY_DEFAULT,
 ) -> CheckReport:
     """Report on an AnnData, which stays as it is; raises nothing for what is wrong with its cells.
 
@@ -119,6 +122,8 @@ def check_anndata(
         What the values are: `counts`, `log1p` for ln(1 + counts per 10,000), `auto` to see.
     min_cells
         Cells that a type needs.
+    split
+        How training will divide the cells.
 
     Raises
     ------
@@ -132,13 +137,8 @@ def check_anndata(
             layer = RAW
         source = cells_from_anndata(adata, layer=layer)
     except InputError as error:
-        told = (
-            labelled_findings(
-                adata.obs, label=label or "cell_type", donor=donor, min_cells=min_cells, held_out=donor is not None
-            )
-            if profile == "train"
-            else ()
-        )
+        labels = TrainingLabels(adata.obs, label or "cell_type", donor, min_cells, split)
+        told = labels.findings() if profile == "train" else ()
         return CheckReport(None, None, gravest_first((*error.findings, *told)), profile)
     return check_cells(
         source,
@@ -148,6 +148,7 @@ def check_anndata(
         library_size=library_size,
         input=input,
         min_cells=min_cells,
+        split=split,
         facts=facts,
         var=adata.var,
     )
@@ -162,15 +163,17 @@ def check_cells(
     library_size: str | None = None,
     input: InputKind = "auto",  # noqa: A002
     min_cells: int = 10,
+    split: SplitOptions = BY_DEFAULT,
     facts: AnndataFacts | None = None,
     var: pd.DataFrame | None = None,
 ) -> CheckReport:
     """Everything that is to be said of cells without a model; raises nothing for what is wrong with them.
 
     `label`: the column of cell types, `cell_type` by default for `train`; labels of a `publish` are looked at when it
-    is given. `donor`: a column, whose donors are to be held out. `min_cells`: cells that a type needs. `facts`, `var`:
-    for `publish`, what the AnnData has beside its cells, and its genes where they are not those of `source`. Raises
-    `ParameterError` for another profile, and for a `publish` without `facts`.
+    is given. `donor`: a column, whose donors are to be held out. `min_cells`: cells that a type needs. `split`: how
+    training will divide the cells. `facts`, `var`: for `publish`, what the AnnData has beside its cells, and its genes
+    where they are not those of `source`. Raises `ParameterError` for another profile, and for a `publish` without
+    `facts`.
     """
     require_profile(profile)
     if profile == "publish" and facts is None:
@@ -182,10 +185,9 @@ def check_cells(
             remedy="Use check_anndata, or facts_of_h5ad.",
         )
     found: list[Finding] = []
+    labels = TrainingLabels(source.obs, label or "cell_type", donor, min_cells, split)
     if profile == "train" or (profile == "publish" and label is not None):
-        found += labelled_findings(
-            source.obs, label=label or "cell_type", donor=donor, min_cells=min_cells, held_out=donor is not None
-        )
+        found += labels.findings() if profile == "train" else labels.column_findings
     given = source
     try:
         # What is published has its counts.
@@ -195,6 +197,7 @@ def check_cells(
         return CheckReport(source.n_obs, source.n_vars, gravest_first((*found, *error.findings)), profile)
     matrix = MatrixWatch(source, normalised=source.normalised)
     turned = transposed_findings(source)
+    sizes: list[np.ndarray] = []
     try:
         checked = CheckedCells(
             source,
@@ -209,8 +212,11 @@ def check_cells(
             checked.record(prepared)
             if prepared.cells is not None:
                 matrix.see(chunk)
+                sizes.append(prepared.cells.library_size)
         checked.finish()
         found += [*checked.notes, *matrix.findings(summed=library_size is None)]
+        if profile == "train" and not turned:
+            found += labels.panel_findings(checked.source, np.concatenate(sizes))
     except InputError as error:
         found += [*without_consequences(error.findings, turned), *source.notes]
     found += [finding for finding in turned if finding.code not in {there.code for there in found}]

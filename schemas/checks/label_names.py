@@ -1,7 +1,8 @@
 """Names of labels: spelled in several ways, with hidden characters, saying nothing, or reserved."""
 
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -52,6 +53,8 @@ PLACEHOLDERS = frozenset(
     }
 )
 """Names for cells that nobody has named: learned as a type, they would be answered as one."""
+NUMBER = re.compile(r"(cluster|leiden|louvain)?[\s_.:#-]*\d+(\.0+)?", re.IGNORECASE)
+"""A cluster's number in place of a name, or a factor's level that a conversion from R left of it."""
 N_EXAMPLES = 5
 MOST_LABELS = 10_000
 """With more labels than this their spelling is not looked at: they are no cell types."""
@@ -187,6 +190,33 @@ def _placeholders(labels: LabelNames, where: str) -> Iterable[Finding]:
             severity="warning",
             examples=tuple(map(shown, no_type[:N_EXAMPLES])),
         )
+
+
+def number_findings(labels: LabelNames, where: str, others: Sequence[str]) -> Iterable[Finding]:
+    """The warning of labels that are numbers. `others`: columns that may have the names."""
+    numbers = [name for name in labels.names if is_number(name)]
+    if not numbers:
+        return
+    pairs = ", ".join(f"{name!a}: '...'" for name in numbers[:2])
+    yield Finding(
+        "LABEL_PLACEHOLDER",
+        where=where,
+        expected="names of cell types",
+        found=_sized("no type but a number", labels, numbers),
+        remedy="The model would answer with them. Conversions from R leave numbers where a factor had names: "
+        + (
+            f"name the column of names, --label {' or --label '.join(map(repr, others))}."
+            if others
+            else f"put the names back, adata.{where} = adata.{where}.astype(str).replace({{{pairs}}}) and so on."
+        ),
+        severity="warning",
+        examples=tuple(map(shown, numbers[:N_EXAMPLES])),
+    )
+
+
+def is_number(name: str) -> bool:
+    """Whether a label is a bare number, or that of a cluster."""
+    return NUMBER.fullmatch(name.strip()) is not None
 
 
 def _sized(what: str, labels: LabelNames, names: list[str]) -> str:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from cellmark.schemas.errors import LabelError
+from ..errors import LabelError
 
 ENOUGH = 10
 """Cells of a type that are enough to train on, whatever share of them is held out."""

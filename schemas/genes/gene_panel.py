@@ -9,6 +9,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from ..errors import Finding, GeneOverlapError, ParameterError
+from ..normalization import COUNTS_PER
 from .declared_organism import organism_name
 from .gene_ids import detect_gene_names
 from .gene_tables import ORGANISMS
@@ -17,6 +18,8 @@ from .panel_evidence import PanelEvidence, evidence_findings
 
 MIN_PANEL_SHARE = 0.5
 """Share of the panel that an input must have measured, unless the caller sets another floor."""
+THRESHOLD, PERCENTILE = 0.01, 80.0
+"""Bounds of a panel's filter as published: counts per 10,000, and the share of a type's cells below it in percent."""
 
 
 def check_share(share: float) -> None:
@@ -217,3 +220,44 @@ def duplicate_notes(match: GeneMatch) -> tuple[Finding, ...]:
             examples=match.duplicated[:5],
         ),
     )
+
+
+def expressed_genes(
+    counts: sp.csr_matrix,
+    library_size: np.ndarray,
+    codes: np.ndarray,
+    *,
+    threshold: float = THRESHOLD,
+    percentile: float = PERCENTILE,
+) -> np.ndarray:
+    """Genes that at least one type expresses: the published method's filter.
+
+    `counts`: CSR, cells x genes, raw. `library_size`: [cells]. `codes`: int [cells], number of each cell's type.
+    Returns bool [genes]: True where counts per 10,000 reach `threshold` somewhere and their `percentile` (linear
+    interpolation, as NumPy's default) exceeds it in at least one type.
+
+    Only columns whose percentile falls between a value below and one above the threshold are ever sorted; for all
+    others a count of the values above it decides.
+
+    Source: Zhang et al. 2026, Briefings in Bioinformatics 27(3), bbag223.
+    """
+    scaled = sp.csr_matrix(
+        (counts.data * np.repeat(COUNTS_PER / library_size, np.diff(counts.indptr)), counts.indices, counts.indptr),
+        shape=counts.shape,
+    )
+    reached = np.zeros(counts.shape[1], dtype=bool)
+    if scaled.nnz:
+        reached = scaled.max(axis=0).toarray().ravel() >= threshold
+    kept = np.zeros(counts.shape[1], dtype=bool)
+    for code in np.unique(codes):
+        of_type = scaled[codes == code]
+        n_cells = of_type.shape[0]
+        position = percentile / 100 * (n_cells - 1)
+        low = int(np.floor(position))
+        above = np.bincount(of_type.indices[of_type.data > threshold], minlength=counts.shape[1])
+        kept |= above >= n_cells - low
+        if position > low:
+            undecided = np.flatnonzero((above == n_cells - low - 1) & ~kept)
+            values = of_type[:, undecided].toarray()
+            kept[undecided] = np.percentile(values, percentile, axis=0) > threshold
+    return kept & reached

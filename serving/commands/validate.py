@@ -50,6 +50,26 @@ def validate(
     min_cells: Annotated[
         int, typer.Option("--min-cells", help="Smallest number of cells that a type needs.", rich_help_panel=TRAINING)
     ] = 10,
+    hold_out: Annotated[
+        str | None,
+        typer.Option(
+            "--hold-out",
+            metavar="DONOR[,DONOR]",
+            help="Donors that train is to hold out, as its option of this name.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    test_share: Annotated[
+        float,
+        typer.Option(
+            "--test-share",
+            help="Share of the cells in train's test part, when no donors are given.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = 0.2,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Random seed of train, which draws its parts.", rich_help_panel=TRAINING)
+    ] = 0,
     trusted: Trusted = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the findings as JSON to standard output.")] = False,
     data_docs: Annotated[
@@ -81,7 +101,7 @@ def validate(
         "--min-panel-share": floors.min_panel_share,
         "--min-attribution-share": floors.min_attribution_share,
     }
-    _check_options(profile, of_models, {"--label": label, "--donor": donor}, model)
+    _check_options(profile, of_models, {"--label": label, "--donor": donor, "--hold-out": hold_out}, model)
     if not trusted:
         start_reader()
     with waiting(f"Checking {data}"):
@@ -94,6 +114,8 @@ def validate(
                 open_model(model).bundle, data, reading, floors=floors, data_docs=data_docs, trusted=trusted
             )
         else:
+            from cellmark.schemas.checks.check_split import SplitOptions
+
             from ..files.validate import check_path
 
             report = check_path(
@@ -103,6 +125,7 @@ def validate(
                 label=label,
                 donor=donor,
                 min_cells=min_cells,
+                split=SplitOptions(tuple(filter(None, map(str.strip, (hold_out or "").split(",")))), test_share, seed),
                 trusted=trusted,
             )
     if json_output:

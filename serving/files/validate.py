@@ -9,7 +9,9 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.read_anndata import RAW
 from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
+from cellmark.schemas.checks.check_labelled import BY_DEFAULT
 from cellmark.schemas.checks.check_matrix import MatrixWatch
+from cellmark.schemas.checks.check_split import SplitOptions
 from cellmark.schemas.checks.checked_cells import ROWS_TO_REFUSE
 from cellmark.schemas.checks.checks import CheckReport, Profile, check_cells, gravest_first
 from cellmark.schemas.errors import InputError, ParameterError
@@ -101,6 +103,7 @@ def check_path(
     label: str | None = None,
     donor: str | None = None,
     min_cells: int = 10,
+    split: SplitOptions = BY_DEFAULT,
     trusted: bool = False,
 ) -> CheckReport:
     """Everything there is to say of a file without a model; arguments as in `check_cells` and `validate_path`.
@@ -120,6 +123,7 @@ def check_path(
         "label": label,
         "donor": donor,
         "min_cells": min_cells,
+        "split": split,
         "library_size": reading.library_size,
         "input": reading.input,
     }

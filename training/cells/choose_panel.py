@@ -3,53 +3,9 @@
 import numpy as np
 import scipy.sparse as sp
 
-from cellmark.schemas.normalization import COUNTS_PER
+from cellmark.schemas.genes.gene_panel import PERCENTILE, THRESHOLD, expressed_genes
 
 from .cell_groups import membership
-
-THRESHOLD, PERCENTILE = 0.01, 80.0
-"""Bounds of the filter as published: counts per 10,000, and the share of a type's cells below it in percent."""
-
-
-def expressed_genes(
-    counts: sp.csr_matrix,
-    library_size: np.ndarray,
-    codes: np.ndarray,
-    *,
-    threshold: float = THRESHOLD,
-    percentile: float = PERCENTILE,
-) -> np.ndarray:
-    """Genes that at least one type expresses: the published method's filter.
-
-    `counts`: CSR, cells x genes, raw. `library_size`: [cells]. `codes`: int [cells], number of each cell's type.
-    Returns bool [genes]: True where counts per 10,000 reach `threshold` somewhere and their `percentile` (linear
-    interpolation, as NumPy's default) exceeds it in at least one type.
-
-    Only columns whose percentile falls between a value below and one above the threshold are ever sorted; for all
-    others a count of the values above it decides.
-
-    Source: Zhang et al. 2026, Briefings in Bioinformatics 27(3), bbag223.
-    """
-    scaled = sp.csr_matrix(
-        (counts.data * np.repeat(COUNTS_PER / library_size, np.diff(counts.indptr)), counts.indices, counts.indptr),
-        shape=counts.shape,
-    )
-    reached = np.zeros(counts.shape[1], dtype=bool)
-    if scaled.nnz:
-        reached = scaled.max(axis=0).toarray().ravel() >= threshold
-    kept = np.zeros(counts.shape[1], dtype=bool)
-    for code in np.unique(codes):
-        of_type = scaled[codes == code]
-        n_cells = of_type.shape[0]
-        position = percentile / 100 * (n_cells - 1)
-        low = int(np.floor(position))
-        above = np.bincount(of_type.indices[of_type.data > threshold], minlength=counts.shape[1])
-        kept |= above >= n_cells - low
-        if position > low:
-            undecided = np.flatnonzero((above == n_cells - low - 1) & ~kept)
-            values = of_type[:, undecided].toarray()
-            kept[undecided] = np.percentile(values, percentile, axis=0) > threshold
-    return kept & reached
 
 
 def type_separation(log1p_norm: sp.csr_matrix, codes: np.ndarray, *, min_cells: int = 2) -> np.ndarray:

@@ -12,6 +12,7 @@ from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.reading_options import LibrarySizeSource
 from cellmark.schemas.checks.check_labelled import labelled_findings, own_panel, value_errors
 from cellmark.schemas.checks.check_matrix import subset_findings
+from cellmark.schemas.checks.check_split import typed_cells
 from cellmark.schemas.checks.checked_cells import CheckedCells
 from cellmark.schemas.checks.log1p_input import genes_of
 from cellmark.schemas.checks.orientation import transposed_findings
@@ -91,21 +92,16 @@ def read_labelled(
     # A file may store a value in parts, or zeros: a logarithm of the parts, or a digest of the zeros, would be wrong.
     cells.counts.sum_duplicates()
     cells.counts.eliminate_zeros()
-    labels = source.obs[label].astype(str).to_numpy(dtype=str)
-    names, codes = np.unique(labels, return_inverse=True)
-    sizes = np.bincount(codes)
-    kept_types = sizes >= min_cells
-    dropped = {str(name): int(size) for name, size in zip(names[~kept_types], sizes[~kept_types], strict=True)}
-    kept = kept_types[codes]
-    numbers = np.cumsum(kept_types) - 1
+    typed = typed_cells(source.obs[label], min_cells=min_cells)
+    kept = typed.kept
     donors = source.obs[donor].astype(str).to_numpy(dtype=str) if donor else None
     var = getattr(source, "var", None)
     organism = getattr(source, "uns", {}).get("organism")
     return LabelledCells(
         counts=cells.counts if kept.all() else cells.counts[kept],
         library_size=cells.library_size[kept],
-        codes=numbers[codes[kept]],
-        cell_types=tuple(map(str, names[kept_types])),
+        codes=typed.codes,
+        cell_types=typed.names,
         donors=donors[kept] if donors is not None else None,
         cell_ids=checked.cell_ids[kept],
         gene_symbols=panel.symbols,
@@ -114,7 +110,7 @@ def read_labelled(
         library_size_source=checked.library_size_source,
         counts_from=source.counts_from,
         organism=str(organism) if isinstance(organism, str) else None,
-        dropped=dropped,
+        dropped=typed.dropped,
         notes=(*checked.notes, *found, *(() if library_size else subset_findings(source))),
     )
 

@@ -7,10 +7,10 @@ from typing import Any, Literal
 import numpy as np
 import scipy.sparse as sp
 
+from cellmark.schemas.checks.split import Split
 from cellmark.schemas.manifest.manifest_evaluation import EvaluationEntry
 
 from ..cells.cell_groups import draw_cells
-from ..cells.split import Split
 from ..network.batch_inputs import standardization
 from ..network.classifier import Classifier
 from ..network.ensemble import predict_probabilities

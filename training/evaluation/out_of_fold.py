@@ -6,7 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from ..cells.drop_untrainable import enough_cells
+from cellmark.schemas.checks.check_split import enough_cells
+
 from ..network.classifier import Classifier
 from ..network.ensemble import fit_ensemble
 from ..network.fit import predict_logits

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from cellmark.schemas.bundle import Bundle
+from cellmark.schemas.checks.split import Split
 from cellmark.schemas.manifest.manifest import Manifest
 
 from ..cells.labelled_cells import LabelledCells
-from ..cells.split import Split
 from ..config import TrainingConfig
 from ..evaluation.out_of_fold import OutOfFold
 from ..export.check_parity import Parity

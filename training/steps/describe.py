@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from cellmark.schemas.checks.counts_of_genes import FEATURE_RULE
+from cellmark.schemas.checks.split import Split
 from cellmark.schemas.manifest.manifest_section import sha256
 from cellmark.schemas.quality.quality_suites import make_expectations
 from cellmark.schemas.quality.quality_table import QualityAccumulator, find_mitochondrial
 
 from ..cells.labelled_cells import LabelledCells
-from ..cells.split import Split
 from ..config import TrainingConfig
 
 CHUNK = 4096

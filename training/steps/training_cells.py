@@ -7,6 +7,8 @@ import scipy.sparse as sp
 
 from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.cells.reading_options import ReadingOptions
+from cellmark.schemas.checks.check_split import panel_empty
+from cellmark.schemas.checks.split import Split, split_cells
 from cellmark.schemas.errors import LabelError
 from cellmark.schemas.genes.gene_panel import GenePanel
 from cellmark.schemas.normalization import normalize
@@ -14,7 +16,6 @@ from cellmark.schemas.normalization import normalize
 from ..cells.choose_panel import choose_panel
 from ..cells.drop_untrainable import drop_untrainable
 from ..cells.labelled_cells import LabelledCells, read_labelled
-from ..cells.split import Split, split_cells
 from ..config import TrainingConfig
 from ..evaluation.cell_ontology import CellOntology, read_ontology_map, unmapped_notes
 from ..listener import Listener
@@ -83,13 +84,7 @@ def prepare_training_cells(config: TrainingConfig, listener: Listener) -> Traini
         counts, library_size, normalize(counts, library_size), cells.codes[split.train], max_genes=config.max_genes
     )
     if len(columns) < 2:
-        raise LabelError.of(
-            "PANEL_EMPTY",
-            where="data",
-            expected="genes that at least one type expresses",
-            found=f"{len(columns)} genes",
-            remedy="Check that the counts are raw and that the labels belong to the cells.",
-        )
+        raise LabelError(panel_empty(len(columns)))
     panel = GenePanel(tuple(np.array(cells.gene_symbols)[columns]))
     gene_ids = tuple(np.array(cells.gene_ids, dtype=object)[columns])
     for finding in fit_independent(config, cells, panel):

@@ -6,10 +6,10 @@ from time import monotonic
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from cellmark.schemas.checks.split import Split
 from cellmark.schemas.errors import Finding
 
 from ..cells.labelled_cells import LabelledCells
-from ..cells.split import Split
 from ..listener import Listener
 from ..network.fit import Epoch
 from ..tuning.tune_settings import Trial

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Run
 
+    from cellmark.schemas.checks.split import Split
+
     from ..cells.labelled_cells import LabelledCells
-    from ..cells.split import Split
     from ..network.fit import Epoch
     from ..run import TrainedModel
     from ..tuning.tune_settings import Trial

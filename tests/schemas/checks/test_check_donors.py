@@ -80,3 +80,19 @@ def test_labels_that_are_wrong_themselves_do_not_hide_donors() -> None:
     assert [finding.code for finding in found] == ["DONOR_ONE"]
     found = donor_findings(obs, "donor", label="nothing", min_cells=2, held_out=True)
     assert [finding.code for finding in found] == ["DONOR_ONE"]
+
+
+def test_donors_of_one_type_each_are_named_and_not_refused() -> None:
+    labels = ["T"] * 20 + ["B"] * 20
+    found = codes(["d1"] * 10 + ["d2"] * 10 + ["d3"] * 10 + ["d4"] * 10, labels)
+    assert found == [("DONOR_DOUBTFUL", "warning")]
+
+
+@pytest.mark.parametrize("column", ["sample", "donor_id", "orig.ident", "batch"])
+def test_types_of_one_sample_each_are_named_without_a_donor_column(column: str) -> None:
+    obs = pd.DataFrame({"cell_type": ["T", "B", "NK"] * 10, column: ["s1", "s2", "s2"] * 10})
+    (finding,) = donor_findings(obs, None, label="cell_type", min_cells=2, held_out=True)
+    assert (finding.code, finding.severity, finding.where) == ("DONOR_DOUBTFUL", "warning", f"obs[{column!r}]")
+    for right in (["s1", "s2"] * 15, ["s1"] * 30):
+        obs[column] = right
+        assert donor_findings(obs, None, label="cell_type", min_cells=2, held_out=True) == ()

@@ -192,6 +192,27 @@ def test_keys_of_text_are_blind_to_one_thing_more_each() -> None:
 
 
 def test_values_that_read_the_same_are_one_label_whatever_their_type() -> None:
-    assert codes([1, "1", 1, 2, "2", pd.NA, None, np.nan], min_cells=2) == {"LABEL_MISSING": "error"}
-    (missing,) = said([1, "1", 2, 2, pd.NA, " "], min_cells=2)
+    expected = {"LABEL_MISSING": "error", "LABEL_PLACEHOLDER": "warning"}
+    assert codes([1, "1", 1, 2, "2", pd.NA, None, np.nan], min_cells=2) == expected
+    missing, _ = said([1, "1", 2, 2, pd.NA, " "], min_cells=2)
     assert missing.examples == ("cell-4", "cell-5")
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [["0", "1", "2"], [0, 1, 2], [0.0, 1.0, 2.0], ["Cluster 1", "cluster_2", "T cell"], ["leiden-3", "B", "T"]],
+)
+def test_numbers_in_place_of_names_are_a_warning(labels: list[Any]) -> None:
+    """As conversions from Seurat leave the levels of a factor."""
+    assert codes(labels * 4) == {"LABEL_PLACEHOLDER": "warning"}
+
+
+@pytest.mark.parametrize("name", ["CD4", "ILC2", "Th17", "L2/3 IT", "NK1", "cDC1", "5-HT neuron", "γδ T 1"])
+def test_names_with_numbers_are_names(name: str) -> None:
+    assert codes([name, "B cell"] * 4) == {}
+
+
+def test_a_column_that_has_the_names_is_proposed_for_numbers() -> None:
+    obs = pd.DataFrame({"cell_type": [0, 1] * 6, "seurat_clusters": [0, 1] * 6, "celltype": ["T cell", "B cell"] * 6})
+    (finding,) = label_findings(obs, "cell_type", min_cells=1)
+    assert "--label 'celltype'." in finding.remedy

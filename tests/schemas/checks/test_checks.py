@@ -13,6 +13,7 @@ import scipy.sparse as sp
 
 from cellmark.schemas.cells.anndata_facts import facts_of_anndata, facts_of_h5ad
 from cellmark.schemas.cells.read_anndata import cells_from_anndata
+from cellmark.schemas.checks.check_split import SplitOptions
 from cellmark.schemas.checks.checks import CheckReport, check_anndata, check_cells, gravest_first
 from cellmark.schemas.errors import Finding, ParameterError
 from cellmark.serving.files.validate import check_path
@@ -206,7 +207,7 @@ def test_facts_of_a_file_are_those_of_its_anndata(tmp_path: Path) -> None:
 def test_faults_of_labels_and_values_come_together_in_training(tiny_cells: ad.AnnData) -> None:
     adata = tiny_cells.copy()
     adata.X.data[0] = 0.5
-    adata.obs["cell_type"] = adata.obs["cell_type"].cat.rename_categories({"NK cell": "unassigned"})
+    adata.obs["cell_type"] = adata.obs["cell_type"].astype(str).replace({"NK cell": "unassigned"})
     report = check_anndata(adata, profile="train", label="cell_type", donor="nobody")
     assert set(report.codes) == {"LABEL_RESERVED", "DONOR_COLUMN_UNKNOWN", "COUNTS_NOT_WHOLE"}
     assert report.summary("it") == "it would be refused: 3 errors."
@@ -315,3 +316,25 @@ def test_a_report_has_its_facts() -> None:
         (),
         "x: 1 cell x 2 genes pass what can be checked without a model; no warnings.",
     )
+
+
+def test_cells_that_express_nothing_for_a_panel_are_refused_before_training() -> None:
+    """One gene in all cells, and one more in each tenth cell."""
+    X = np.zeros((60, 8), dtype=np.float32)
+    X[:, 0] = 5
+    X[::10, 1:] = 1
+    obs = pd.DataFrame({"cell_type": ["T cell", "B cell"] * 30}, index=[f"c{number}" for number in range(60)])
+    adata = ad.AnnData(sp.csr_matrix(X), obs=obs, var=pd.DataFrame(index=["CD3D", *(f"G{n}" for n in range(7))]))
+    assert "PANEL_EMPTY" in codes(adata, "train")
+    X[:, 2] = 1
+    adata.X = sp.csr_matrix(X)
+    assert "PANEL_EMPTY" not in codes(adata, "train")
+
+
+def test_an_unknown_donor_to_hold_out_is_named(tiny_cells: ad.AnnData, cellmark: Cellmark, tmp_path: Path) -> None:
+    options = SplitOptions(hold_out=("nobody",))
+    assert codes(tiny_cells, "train", donor="donor", split=options) == ["HOLD_OUT_UNKNOWN"]
+    tiny_cells.copy().write_h5ad(tmp_path / "cells.h5ad")
+    told = cellmark("validate", str(tmp_path / "cells.h5ad"), "--profile", "train", "--donor", "donor",
+                    "--hold-out", "nobody", "--json")  # fmt: skip
+    assert json.loads(told.out)["findings"][0]["code"] == "HOLD_OUT_UNKNOWN"

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cellmark.schemas.checks.split import Split, split_by_donor, split_cells, split_stratified
 from cellmark.schemas.errors import LabelError
-from cellmark.training.cells.split import Split, split_by_donor, split_cells, split_stratified
 
 
 def assert_parts(split: Split, n_cells: int) -> None:

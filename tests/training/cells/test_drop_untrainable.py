@@ -7,20 +7,25 @@ import pytest
 import scipy.sparse as sp
 
 from cellmark.schemas.cells.read_anndata import cells_from_anndata
-from cellmark.schemas.errors import LabelError
+from cellmark.schemas.checks.check_split import SplitOptions
+from cellmark.schemas.checks.checks import check_anndata
+from cellmark.schemas.checks.split import Split, split_by_donor, split_cells
+from cellmark.schemas.errors import InputError, LabelError
 from cellmark.training.cells.drop_untrainable import drop_untrainable
 from cellmark.training.cells.labelled_cells import LabelledCells, read_labelled
-from cellmark.training.cells.split import Split, split_by_donor
 
 
 def draw(rows: dict[str, dict[str, int]]) -> LabelledCells:
     """Cells by donor and type; a cell's one count tells which it was."""
+    return read_labelled(cells_from_anndata(adata_of(rows)), label="cell_type", donor="donor", min_cells=3)
+
+
+def adata_of(rows: dict[str, dict[str, int]]) -> ad.AnnData:
     labels = [(donor, name) for donor, types in rows.items() for name, size in types.items() for _ in range(size)]
     labels = [labels[number] for number in np.random.default_rng(0).permutation(len(labels))]
     obs = pd.DataFrame(labels, columns=["donor", "cell_type"], index=[f"c{number}" for number in range(len(labels))])
     X = sp.csr_matrix(np.column_stack([np.arange(len(labels)) + 1, np.ones(len(labels))]).astype(np.float32))
-    source = cells_from_anndata(ad.AnnData(X, obs=obs, var=pd.DataFrame(index=["number", "one"])))
-    return read_labelled(source, label="cell_type", donor="donor", min_cells=3)
+    return ad.AnnData(X, obs=obs, var=pd.DataFrame(index=["number", "one"]))
 
 
 def test_a_type_of_held_out_donors_alone_leaves_all_parts_and_is_named() -> None:
@@ -87,3 +92,36 @@ def test_too_little_that_is_left_is_refused(rows: dict[str, dict[str, int]]) -> 
     split = split_by_donor(cells.codes, cells.donors, hold_out=["d1"], seed=0)
     with pytest.raises(LabelError, match="SPLIT_IMPOSSIBLE"):
         drop_untrainable(cells, split, min_cells=3)
+
+
+@pytest.mark.parametrize("by_donors", [True, False])
+@pytest.mark.parametrize("test_share", [0.2, 0.0])
+@pytest.mark.parametrize("number", range(12))
+def test_validate_says_before_what_training_refuses_and_leaves_out(
+    number: int, test_share: float, by_donors: bool
+) -> None:
+    """Whatever the design: few cells, types of one donor, donors of one type."""
+    generator = np.random.default_rng(number)
+    sizes = generator.choice([0, 0, 1, 4, 30], (generator.integers(1, 5), 3))
+    rows = {f"d{place}": dict(zip("BTN", map(int, row), strict=True)) for place, row in enumerate(sizes)}
+    if not sizes.any():
+        rows["d0"]["B"] = 30
+    adata = adata_of(rows)
+    donor, min_cells = "donor" if by_donors else None, int(generator.choice([3, 10]))
+    refused: set[str] = set()
+    dropped: dict[str, int] = {}
+    try:
+        cells = read_labelled(
+            cells_from_anndata(adata), label="cell_type", donor=donor, min_cells=min_cells, held_out=test_share > 0
+        )
+        split = split_cells(cells.codes, cells.donors, test_share=test_share, seed=number)
+        dropped = drop_untrainable(cells, split, min_cells=min_cells)[0].dropped
+    except InputError as error:
+        refused = {finding.code for finding in error.findings}
+    report = check_anndata(
+        adata, profile="train", donor=donor, min_cells=min_cells, split=SplitOptions((), test_share, number)
+    )
+    assert {finding.code for finding in report.findings if finding.severity == "error"} == refused
+    named = " ".join(finding.found for finding in report.findings if finding.code == "CELL_TYPES_DROPPED")
+    assert all(f"{name} (" in named for name in dropped)
+    assert dropped or refused or not named

@@ -9,8 +9,8 @@ import scipy.sparse as sp
 from scipy.special import softmax
 from sklearn.metrics import accuracy_score, f1_score
 
+from cellmark.schemas.checks.split import Split
 from cellmark.schemas.manifest.manifest_evaluation import Estimate, EvaluationEntry
-from cellmark.training.cells.split import Split
 from cellmark.training.config import TrainingConfig
 from cellmark.training.evaluation.calibration_section import fit_temperature
 from cellmark.training.evaluation.evaluation_section import LinearBaseline, _hardly_learned, evaluation_section
