@@ -21,6 +21,7 @@ from fixtures.places import ARCHIVES, SHARED, TESTS
 from fixtures.quick_guard import QuickGuard
 from fixtures.quiet_listener import QuietListener
 from fixtures.synthetic_cells import draw_cells
+from fixtures.without_torch import WithoutTorch
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,6 +46,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--quick", action="store_true", help="only tests that start no process, no server and no training (make quick)"
     )
+    parser.addoption(
+        "--without-torch", action="store_true", help="only tests that need no torch, as if it were not installed"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,6 +61,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
     ):
         config.pluginmanager.register(QuickGuard())
+    if config.getoption("without_torch"):
+        config.pluginmanager.register(WithoutTorch())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
