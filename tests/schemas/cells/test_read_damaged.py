@@ -20,7 +20,7 @@ from fixtures.places import FIXTURES
 PROGRAM = FIXTURES / "read_damaged_files.py"
 CODES = {"valid", "FILE_UNREADABLE", "NOT_ANNDATA", "MATRIX_INVALID", "NO_GENES"}
 N_TRUNCATIONS = 40
-SECONDS_FOR_ONE = 10.0
+SECONDS_FOR_ONE = 3.0
 
 
 def outcomes(whole: Path, folder: Path, n_damages: int) -> list[str]:
