@@ -14,38 +14,31 @@ from cellmark.schemas.drift.cells_within_types import expected_detection
 from cellmark.schemas.drift.compare_cells import compare_cells
 from cellmark.schemas.drift.drift_report import ORDER, DriftReport, PanelFacts, Severity
 from cellmark.schemas.errors import InputError, ParameterError
-from cellmark.schemas.quality.quality_table import QualityAccumulator, find_mitochondrial
 from cellmark.schemas.reference_profile import BEST, UNASSIGNED_CELL, read_profile
 
 from ..annotator import Annotator
 from ..models.model_source import ModelSource
 from ..reader.read_calls import read_calls
+from ..scoring.quality import QualityWatch
 from ..terminal.show import cell_progress
 from .annotate_file import open_checked
 
 
-class DriftWatch:
+class DriftWatch(QualityWatch):
     """Watches the chunks of one input: quality of each cell, and how many cells count each gene of the panel."""
 
     def __init__(self, checked: CheckedCells) -> None:
-        self._checked = checked
+        super().__init__(checked)
         self._detected = np.zeros(len(checked.match.measured), dtype=np.int64)
         self._n_cells = 0
-        self._tables = QualityAccumulator(
-            panel_columns=checked.match.columns >= 0,
-            mitochondrial_columns=find_mitochondrial(checked.genes.symbols),
-            panel_overlap=checked.match.share,
-        )
 
     def see(self, chunk: RowChunk, prepared: PreparedChunk) -> None:
         """The next chunk; one with problems is passed over, since such an input is refused anyway."""
-        if prepared.cells is None:
-            return
-        ids = self._checked.cell_ids[chunk.start : chunk.start + chunk.X.shape[0]]
-        self._tables.add(chunk.X, cell_ids=ids, library_size=prepared.cells.library_size)
-        counts = prepared.cells.counts
-        self._detected += np.bincount(counts.indices[counts.data > 0], minlength=len(self._detected))
-        self._n_cells += counts.shape[0]
+        super().see(chunk, prepared)
+        if prepared.cells is not None:
+            counts = prepared.cells.counts
+            self._detected += np.bincount(counts.indices[counts.data > 0], minlength=len(self._detected))
+            self._n_cells += counts.shape[0]
 
     def cells(self) -> pd.DataFrame:
         """Library size, genes detected and mitochondrial share (where there are such genes) of each cell, in order. A
@@ -179,10 +172,8 @@ def check_experiment(experiment: str | None, *, log_to_mlflow: bool) -> None:
         )
 
 
-def fails(severity: Severity | None, fail_on: str | None) -> bool:
+def fails(severity: Severity | None, fail_on: Severity | None) -> bool:
     """Whether a verdict is at least `fail_on`. One that could not be made, None, fails too: nothing was shown to be as
     it should.
     """
-    if fail_on is None:
-        return False
-    return severity is None or ORDER[severity] >= (ORDER["far"] if fail_on == "far" else ORDER["moved"])
+    return fail_on is not None and (severity is None or ORDER[severity] >= ORDER[fail_on])
