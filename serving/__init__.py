@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .annotator import Annotator
-    from .scoring.computed_clusters import ComputedClusters
+    from .scoring.majority import ComputedClusters
 
 __all__ = ["Annotator", "ComputedClusters"]
 
@@ -16,7 +16,7 @@ def __getattr__(name: str) -> Any:
 
         return Annotator
     if name == "ComputedClusters":
-        from .scoring.computed_clusters import ComputedClusters
+        from .scoring.majority import ComputedClusters
 
         return ComputedClusters
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

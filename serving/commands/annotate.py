@@ -111,7 +111,7 @@ def annotate(
     from ..files.batch import annotate_batch
     from ..files.batch_inputs import batch_inputs, is_sheet
     from ..outputs.write_calls import FORMATS, check_output
-    from ..scoring.computed_clusters import ComputedClusters
+    from ..scoring.majority import ComputedClusters
     from ..terminal.show import show_calls, show_notes
 
     target = Path(out)

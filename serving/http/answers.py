@@ -22,7 +22,7 @@ from ..annotator import Annotator
 from ..files.validate import ValidationReport, validate_cells
 from ..scoring.attribute import EXPLAIN_VALUES, Explained, Question, attribute_cells, explanation_frame
 from ..scoring.call_options import NO_FLOORS, PLAIN_CALLS, CallOptions, Floors
-from ..scoring.label_sets import set_lists
+from ..scoring.call_rules import set_lists
 from ..scoring.markers import select_markers
 from ..scoring.score import in_order
 from .problems import without_path

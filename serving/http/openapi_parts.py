@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from cellmark.schemas.api.read_npz import EXPECTED as NPZ_CONTENT
+from cellmark.schemas.api.request_cells import EXPECTED as NPZ_CONTENT
 from cellmark.schemas.error_codes import CODES
 
 from .problems import PROBLEM_JSON

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cellmark.schemas.api import read_npz
+from cellmark.schemas.api import request_cells
 from cellmark.schemas.cells import read_h5ad, read_loom, read_matrix_folder, read_table, read_zarr  # noqa: F401
 from cellmark.schemas.cells.anndata_facts import facts_of_h5ad
 from cellmark.schemas.cells.cell_source import CellSource, RowChunk
@@ -98,7 +98,7 @@ class OpenFile:
         limits = ReadLimits(**facts["limits"])
         extra: tuple[np.ndarray, ...] = ()
         if facts.get("npz_name") is not None:
-            cells = read_npz.read_npz(self.path, name=facts["npz_name"], limits=limits)
+            cells = request_cells.read_npz(self.path, name=facts["npz_name"], limits=limits)
             self.source = recover_source(cells.source) if facts["recover_counts"] else cells.source
             if cells.library_size is not None:
                 extra = (np.asarray(cells.library_size, dtype=np.float64),)

@@ -1,16 +1,18 @@
 """Why this call: the genes that drove it, signed, from the explainer graph."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.checks.checked_cells import AlignedCells
+from cellmark.schemas.cells.cell_source import RowChunk
+from cellmark.schemas.checks.checked_cells import AlignedCells, CheckedCells, PreparedChunk
 from cellmark.schemas.columns import EXPLANATION_COLUMNS
 from cellmark.schemas.errors import ParameterError
 from cellmark.schemas.normalization import COUNTS_PER, dense_counts
 
-from .score import best_two
+from .score import best_two, in_order
 from .session import ModelSession
 
 DEFAULT_TOP = 20
@@ -153,3 +155,39 @@ def directions(
     side = np.where(attributions > 0, ", for", ", against")
     words: np.ndarray = np.char.add(state, side).astype(object)
     return words
+
+
+def explain_cells(
+    session: ModelSession,
+    checked: CheckedCells,
+    question: Question,
+    baselines: np.ndarray,
+    *,
+    on_progress: Callable[[int], None] = lambda n_cells: None,
+) -> pd.DataFrame:
+    """A row for each cell and gene, with the columns `EXPLANATION_COLUMNS`, cells in order.
+
+    `question`: one that has passed its check; `baselines`: float32 [panel genes]. Raises `InputError` with all problems
+    of the values.
+    """
+
+    def work(chunk: RowChunk) -> tuple[PreparedChunk, pd.DataFrame | None, int]:
+        prepared = checked.prepare(chunk)
+        frame = None
+        if prepared.cells is not None:
+            ids = checked.cell_ids[chunk.start : chunk.start + chunk.X.shape[0]]
+            explained = attribute_cells(session, prepared.cells, question)
+            frame = explanation_frame(
+                session, explained, ids, baselines, top=question.top, normalised=checked.normalised
+            )
+        return prepared, frame, chunk.X.shape[0]
+
+    n_rows = max(16, EXPLAIN_VALUES // max(len(session.bundle.panel), 1))
+    frames = [pd.DataFrame(columns=list(EXPLANATION_COLUMNS))]
+    for prepared, frame, n_cells in in_order(work, checked.source.chunks(n_rows)):
+        checked.record(prepared)
+        if frame is not None:
+            frames.append(frame)
+        on_progress(n_cells)
+    checked.finish()
+    return pd.concat(frames[1:] or frames, ignore_index=True)

@@ -21,8 +21,7 @@ from cellmark.schemas.columns import (
 )
 from cellmark.schemas.errors import ParameterError
 
-from .call_rules import CallRules
-from .label_sets import set_column
+from .call_rules import CallRules, set_column
 from .score import Calls
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from cellmark.schemas.cells.read_anndata import cells_from_anndata
 from cellmark.schemas.columns import CALL_COLUMNS, COARSE_COLUMNS, EXPLANATION_COLUMNS
 from cellmark.schemas.errors import InputError, ModelError, ParameterError
 from cellmark.serving import Annotator
-from cellmark.serving.scoring import explain_cells as explain_module
+from cellmark.serving.scoring import attribute as explain_module
 from cellmark.serving.scoring import score as score_module
 from fixtures.places import ARCHIVES
 

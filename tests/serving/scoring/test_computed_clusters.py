@@ -17,7 +17,7 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.columns import CLUSTER, MAJORITY_CELL_TYPE, MAJORITY_SHARE
 from cellmark.schemas.errors import CellmarkError
 from cellmark.serving import Annotator, ComputedClusters
-from cellmark.serving.scoring.computed_clusters import resolution_for
+from cellmark.serving.scoring.majority import resolution_for
 from cellmark.training.populations.group_cells import cluster_counts
 from fixtures.places import ARCHIVES
 
@@ -86,7 +86,7 @@ def test_a_cell_or_two_are_one_cluster(tiny_bundle: Bundle, new_cells: ad.AnnDat
 def test_more_cells_than_are_clustered_at_once_are_refused_before_any_work(
     tiny_bundle: Bundle, new_cells: ad.AnnData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cellmark.serving.scoring.computed_clusters.MOST_CELLS", 119)
+    monkeypatch.setattr("cellmark.serving.scoring.majority.MOST_CELLS", 119)
     seen: list[int] = []
     with pytest.raises(CellmarkError, match="INPUT_TOO_LARGE"):
         Annotator.load(tiny_bundle.folder).annotate(new_cells, over=ComputedClusters(), on_progress=seen.append)

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from cellmark.schemas.api.read_npz import read_npz
-from cellmark.schemas.api.request_cells import RequestCells
+from cellmark.schemas.api.request_cells import RequestCells, read_npz
 from cellmark.schemas.cells.read_limits import ReadLimits
 from cellmark.schemas.errors import CellmarkError, ReadError
 

@@ -6,8 +6,7 @@ import pytest
 from scipy.special import softmax
 
 from cellmark.schemas.manifest.manifest_trust import LabelSetsEntry, flattened
-from cellmark.serving.scoring.call_rules import packed_sets
-from cellmark.serving.scoring.label_sets import set_column, set_lists
+from cellmark.serving.scoring.call_rules import packed_sets, set_column, set_lists
 
 pytest.importorskip("torch")
 from cellmark.training.evaluation.label_sets_section import (
