@@ -65,7 +65,7 @@ def load_command(entry: EntryPoint) -> Any:
 def _not_installed(name: str, command: Any) -> TyperCommand:
     """Stands in for a training command on a machine without the extra: listed, and answered with the remedy."""
 
-    def explain(_arguments: list[str] = typer.Argument(None, metavar="...")) -> None:  # noqa: B008
+    def explain(_arguments: list[str] = typer.Argument(None, metavar="...", help="Anything.")) -> None:  # noqa: B008
         raise needs_training(name)
 
     summary = (command.help or "").strip().split("\n\n")[0]

@@ -1,296 +1,199 @@
-"""Options of `cellmark train`. Annotations alone: the command has their defaults."""
+"""Options of `cellmark train`, each stated once: name, help, type, default. The command's signature is made of them."""
 
+import functools
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple, get_args
 
-import typer
+from typer import Option as TyperOption
 
 from .. import choices
+from .reading_options import GenesByCells, Label, Layer, LibrarySize, MinCells
 
-NET, SEARCH, MARKERS, OUT = "Networks", "Search for settings", "Markers", "Outputs"
-"""Groups of options in the help."""
 
-Name = Annotated[str, typer.Option("--name", help="Name of the registered model. Every training adds a version.")]
-Donor = Annotated[
-    str | None,
-    typer.Option("--donor", help="Column of obs with the donors. With it, the test part consists of whole donors."),
-]
-HoldOut = Annotated[
-    str | None,
-    typer.Option(
-        "--hold-out",
-        metavar="DONOR[,DONOR]",
+class Option(NamedTuple):
+    """One option. `kind`: its type; settings of a preset are None where nothing was given."""
+
+    help: str
+    kind: Any = str | None
+    default: Any = None
+    metavar: str | None = None
+
+
+def _shared(annotation: Any, default: Any = None) -> Option:
+    """An option that other commands have as well."""
+    kind, shown = get_args(annotation)
+    return Option(shown.help, kind, default, shown.metavar)
+
+
+GENERAL = {
+    "label": _shared(Label, "cell_type"),
+    "name": Option(help="Name of the registered model. Every training adds a version.", kind=str, default="cellmark"),
+    "donor": Option(help="Column of obs with the donors. With it, the test part consists of whole donors."),
+    "hold_out": Option(
         help="Donors to hold out as the test part. Default: the donor that has enough cells of the most types.",
+        metavar="DONOR[,DONOR]",
     ),
-]
-TestShare = Annotated[
-    float,
-    typer.Option(
-        "--test-share", help="Share of the cells in the test part, when no donors are given. 0: no test part."
+    "test_share": Option(
+        help="Share of the cells in the test part, when no donors are given. 0: no test part.", kind=float, default=0.2
     ),
-]
-Test = Annotated[Path | None, typer.Option("--test", help="Independent labelled file to evaluate on as well.")]
-TestLabel = Annotated[
-    str | None,
-    typer.Option(
-        "--test-label", help="Column of obs with the cell types in the file given to --test. Default: as --label."
-    ),
-]
-TestLayer = Annotated[
-    str | None,
-    typer.Option("--test-layer", help="Layer of the file given to --test with raw counts. Default: as --layer."),
-]
-TestLibrarySize = Annotated[
-    str | None,
-    typer.Option(
-        "--test-library-size",
-        metavar="OBS_COLUMN",
+    "test": Option(help="Independent labelled file to evaluate on as well.", kind=Path | None),
+    "test_label": Option(help="Column of obs with the cell types in the file given to --test. Default: as --label."),
+    "test_layer": Option(help="Layer of the file given to --test with raw counts. Default: as --layer."),
+    "test_library_size": Option(
         help="Column of obs with the library sizes in the file given to --test. Default: as --library-size.",
+        metavar="OBS_COLUMN",
     ),
-]
-TestLabels = Annotated[
-    Path | None,
-    typer.Option(
-        "--test-labels",
+    "test_labels": Option(
         help="CSV file (columns from,to) that maps the labels of --test and the model's types to shared names.",
+        kind=Path | None,
     ),
-]
-Ontology = Annotated[
-    Path | None,
-    typer.Option(
-        "--ontology",
+    "ontology": Option(
         help="CSV file (columns label,ontology_id) with the Cell Ontology terms of the labels, as `cellmark "
         "ontology` suggests them. Enables coarse calls. Needs the extra `ontology`.",
+        kind=Path | None,
     ),
-]
-Preset = Annotated[
-    choices.PresetName,
-    typer.Option(
-        "--preset",
+    "layer": _shared(Layer),
+    "library_size": _shared(LibrarySize),
+    "genes_by_cells": _shared(GenesByCells, False),
+    "min_cells": _shared(MinCells, 10),
+    "preset": Option(
         help="Source of settings that are not given. default: cellmark's, for a laptop. published: those of the "
         "published procedure.",
+        kind=choices.PresetName,
+        default="default",
     ),
-]
-MaxGenes = Annotated[
-    int | None,
-    typer.Option(
-        "--max-genes",
+    "max_genes": Option(
         help="Largest number of genes in the panel. 0: all genes that pass the filter. [2000; published: 0]",
+        kind=int | None,
     ),
-]
-MinPanelShare = Annotated[
-    float,
-    typer.Option(
-        "--min-panel-share",
+    "min_panel_share": Option(
         help="Smallest share (0 to 1) of the panel that an input to annotate must have measured.",
+        kind=float,
+        default=0.5,
     ),
-]
-Members = Annotated[
-    int | None,
-    typer.Option(
-        "--members",
-        help="Number of networks in the ensemble, whose logits are averaged. [5; published: 15]",
-        rich_help_panel=NET,
+    "evaluate": Option(
+        help="full also leaves out each cell type in turn, which takes minutes to an hour.",
+        kind=choices.EvaluationLevel,
+        default="fast",
     ),
-]
-HiddenUnits = Annotated[
-    str | None,
-    typer.Option(
-        "--hidden-units", metavar="N[,N]", help="Sizes of the hidden layers, in order. [256]", rich_help_panel=NET
+    "device": Option(help="Device to compute on. An error if cuda cannot be used.", kind=choices.Device, default="cpu"),
+    "seed": Option(help="Random seed.", kind=int, default=0),
+}
+NETWORKS = {
+    "members": Option(
+        help="Number of networks in the ensemble, whose logits are averaged. [5; published: 15]", kind=int | None
     ),
-]
-Dropout = Annotated[
-    float | None,
-    typer.Option(
-        "--dropout", help="Dropout: share of hidden units set to zero in training. [0.25]", rich_help_panel=NET
+    "hidden_units": Option(help="Sizes of the hidden layers, in order. [256]", metavar="N[,N]"),
+    "dropout": Option(help="Dropout: share of hidden units set to zero in training. [0.25]", kind=float | None),
+    "learning_rate": Option(help="Learning rate. Members use 0.7 to 1.3 times this. [0.001]", kind=float | None),
+    "noise": Option(
+        help="Standard deviation of Gaussian noise added to the standardised inputs in training. [1]", kind=float | None
     ),
-]
-LearningRate = Annotated[
-    float | None,
-    typer.Option(
-        "--learning-rate", help="Learning rate. Members use 0.7 to 1.3 times this. [0.001]", rich_help_panel=NET
-    ),
-]
-Noise = Annotated[
-    float | None,
-    typer.Option(
-        "--noise",
-        help="Standard deviation of Gaussian noise added to the standardised inputs in training. [1]",
-        rich_help_panel=NET,
-    ),
-]
-Augmented = Annotated[
-    float | None,
-    typer.Option(
-        "--augmented",
+    "augmented": Option(
         help="Share of cells that are trained on with fewer counts or missing genes. [0.5; published: 0]",
-        rich_help_panel=NET,
+        kind=float | None,
     ),
-]
-MaxEpochs = Annotated[
-    int | None,
-    typer.Option(
-        "--max-epochs",
-        help="Largest number of passes over the training cells. [60; published: 50]",
-        rich_help_panel=NET,
+    "max_epochs": Option(help="Largest number of passes over the training cells. [60; published: 50]", kind=int | None),
+    "patience": Option(
+        help="Stop after this many epochs without a better validation loss. [10; published: 6]", kind=int | None
     ),
-]
-Patience = Annotated[
-    int | None,
-    typer.Option(
-        "--patience",
-        help="Stop after this many epochs without a better validation loss. [10; published: 6]",
-        rich_help_panel=NET,
-    ),
-]
-GatePenalty = Annotated[
-    float | None,
-    typer.Option(
-        "--gate-penalty",
+    "gate_penalty": Option(
         help="Penalty on learned gene weights. A larger value uses fewer genes. 0: no gene weights. [0]",
-        rich_help_panel=NET,
+        kind=float | None,
     ),
-]
-Distill = Annotated[
-    bool,
-    typer.Option(
-        "--distill",
+    "distill": Option(
         help="Also train one network that imitates the ensemble, for faster annotation (annotate --distilled).",
-        rich_help_panel=NET,
+        kind=bool,
+        default=False,
     ),
-]
-Trials = Annotated[
-    int | None,
-    typer.Option(
-        "--trials",
-        help="Number of settings to try in a search with Optuna. 0: no search. [0; published: 30]",
-        rich_help_panel=SEARCH,
+}
+SEARCH = {
+    "trials": Option(
+        help="Number of settings to try in a search with Optuna. 0: no search. [0; published: 30]", kind=int | None
     ),
-]
-TrialEpochs = Annotated[
-    int | None,
-    typer.Option("--trial-epochs", help="Largest number of epochs of a trial. [50]", rich_help_panel=SEARCH),
-]
-TrialPatience = Annotated[
-    int | None,
-    typer.Option(
-        "--trial-patience",
-        help="Stop a trial after this many epochs without a better validation loss. 0: never. [10]",
-        rich_help_panel=SEARCH,
+    "trial_epochs": Option(help="Largest number of epochs of a trial. [50]", kind=int | None),
+    "trial_patience": Option(
+        help="Stop a trial after this many epochs without a better validation loss. 0: never. [10]", kind=int | None
     ),
-]
-Pruner = Annotated[
-    choices.Pruner | None,
-    typer.Option(
-        "--pruner",
+    "pruner": Option(
         help="median: stop trials that are worse than half of the earlier ones. none: never. [median]",
-        rich_help_panel=SEARCH,
+        kind=choices.Pruner | None,
     ),
-]
-TuneMetric = Annotated[
-    choices.Metric | None,
-    typer.Option(
-        "--tune-metric",
-        help="Metric on the validation cells that the search maximises. [accuracy]",
-        rich_help_panel=SEARCH,
+    "tune_metric": Option(
+        help="Metric on the validation cells that the search maximises. [accuracy]", kind=choices.Metric | None
     ),
-]
-Space = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--space",
-        metavar="NAME=LOW,HIGH",
+    "space": Option(
         help="Range to search for n_layers, units, dropout, learning_rate or noise. Repeat the option for several.",
-        rich_help_panel=SEARCH,
+        kind=list[str] | None,
+        metavar="NAME=LOW,HIGH",
     ),
-]
-TimeBudget = Annotated[
-    float | None,
-    typer.Option(
-        "--time-budget",
-        metavar="SECONDS",
+    "time_budget": Option(
         help="Stop the search after this many seconds and use the best settings found.",
-        rich_help_panel=SEARCH,
+        kind=float | None,
+        metavar="SECONDS",
     ),
-]
-Study = Annotated[
-    str | None,
-    typer.Option(
-        "--study",
-        metavar="FILE|URL",
+    "study": Option(
         help="SQLite file or database URL (postgresql://...) that stores the trials. Makes the search resumable, "
         "and lets several processes share it.",
-        rich_help_panel=SEARCH,
+        metavar="FILE|URL",
     ),
-]
-StudyName = Annotated[
-    str | None,
-    typer.Option(
-        "--study-name",
-        help="Name of the Optuna study. Default: made of the model's name, the data and the search settings.",
-        rich_help_panel=SEARCH,
+    "study_name": Option(
+        help="Name of the Optuna study. Default: made of the model's name, the data and the search settings."
     ),
-]
-Ranking = Annotated[
-    choices.Ranking | None,
-    typer.Option(
-        "--ranking",
+}
+MARKERS = {
+    "ranking": Option(
         help="How to rank the genes of a type: by evidence, by the published marker score, or by contribution. "
         "[evidence; published: published]",
-        rich_help_panel=MARKERS,
+        kind=choices.Ranking | None,
     ),
-]
-Baseline = Annotated[
-    choices.BaselineKind | None,
-    typer.Option(
-        "--baseline",
+    "baseline": Option(
         help="Reference expression for contributions: the mean over types, zero, or random. [mean; published: random]",
-        rich_help_panel=MARKERS,
+        kind=choices.BaselineKind | None,
     ),
-]
-Permutations = Annotated[
-    int | None,
-    typer.Option("--permutations", help="Number of label permutations for p-values. [1000]", rich_help_panel=MARKERS),
-]
-IncludeGenes = Annotated[
-    str | None,
-    typer.Option(
-        "--include-genes",
-        metavar="FILE|GENE[,GENE]",
+    "permutations": Option(help="Number of label permutations for p-values. [1000]", kind=int | None),
+    "include_genes": Option(
         help="Rank only these genes as markers: names separated by commas, a file, or a built-in list (surface, "
         "ribosomal, mitochondrial, hemoglobin).",
-        rich_help_panel=MARKERS,
-    ),
-]
-ExcludeGenes = Annotated[
-    str | None,
-    typer.Option(
-        "--exclude-genes",
         metavar="FILE|GENE[,GENE]",
-        help="Genes to exclude from the markers, given as for --include-genes.",
-        rich_help_panel=MARKERS,
     ),
-]
-Evaluate = Annotated[
-    choices.EvaluationLevel,
-    typer.Option(
-        "--evaluate",
-        help="full also leaves out each cell type in turn, which takes minutes to an hour.",
+    "exclude_genes": Option(
+        help="Genes to exclude from the markers, given as for --include-genes.", metavar="FILE|GENE[,GENE]"
     ),
-]
-Device = Annotated[
-    choices.Device, typer.Option("--device", help="Device to compute on. An error if cuda cannot be used.")
-]
-Seed = Annotated[int, typer.Option("--seed", help="Random seed.")]
-Bundle = Annotated[
-    Path | None, typer.Option("--bundle", help="New folder for a copy of the bundle.", rich_help_panel=OUT)
-]
-NoCellMap = Annotated[
-    bool,
-    typer.Option(
-        "--no-cell-map",
+}
+OUTPUTS = {
+    "bundle": Option(help="New folder for a copy of the bundle.", kind=Path | None),
+    "no_cell_map": Option(
         help="Omit the UMAP of held-out cells from the bundle and its report, with their labels and calls.",
-        rich_help_panel=OUT,
+        kind=bool,
+        default=False,
     ),
-]
-Figures = Annotated[Path | None, typer.Option("--figures", help="New folder for the pictures.", rich_help_panel=OUT)]
+    "figures": Option(help="New folder for the pictures.", kind=Path | None),
+}
+GROUPS = {None: GENERAL, "Networks": NETWORKS, "Search for settings": SEARCH, "Markers": MARKERS, "Outputs": OUTPUTS}
+"""Options by their heading in the help."""
+
+
+def takes_options(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose `**given` become one option for each row of `GROUPS`."""
+    parameters = [one for one in inspect.signature(command).parameters.values() if one.kind != one.VAR_KEYWORD]
+    for panel, options in GROUPS.items():
+        for name, one in options.items():
+            shown = TyperOption(
+                f"--{name.replace('_', '-')}", help=one.help, metavar=one.metavar, rich_help_panel=panel
+            )
+            parameters.append(
+                inspect.Parameter(
+                    name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=Annotated[one.kind, shown]
+                )
+            )
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        command(**given)
+
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    return run
