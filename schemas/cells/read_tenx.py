@@ -18,6 +18,8 @@ from .reading import GENE_EXPRESSION, gene_features, not_anndata, reading
 EXPECTED_H5 = "a 10x Genomics file (.h5)"
 RAW = re.compile(r"^raw$|raw(?=_(feature|gene)_bc_matri)|(?<=_)un(?=filtered$)")
 """In a part of a path: all barcodes, with cells or without."""
+OTHER_FEATURES = re.compile(r"capture|antibod|antigen|crispr|peaks|custom|multiplex|hash", re.IGNORECASE)
+"""In the types of features that a file of cells may have beside genes."""
 FEW_COUNTS = 20
 """Counts of a barcode below which it holds no cell, in a matrix that is said to be of all barcodes."""
 VERSION_2 = {"barcodes", "data", "genes", "gene_names", "indices", "indptr", "shape"}
@@ -138,7 +140,8 @@ def matrix_cells(
         raise ValueError(f"a matrix of {X.shape[0]} cells where {len(barcodes)} barcodes and {len(names)} features are")
     frame = pd.DataFrame(var, index=pd.Index(names, dtype=object))
     types = frame.get("feature_types")
-    if types is not None and len(types) and not (types == GENE_EXPRESSION).any():
+    # Other words are judged where the features of every input are: a third column may be a chromosome, too.
+    if types is not None and len(types) and types.map(lambda word: OTHER_FEATURES.search(word) is not None).all():
         raise ReadError.of(
             "NO_GENES",
             where=str(path),

@@ -192,6 +192,13 @@ def test_lists_of_names_that_are_exchanged_are_refused(tmp_path: Path) -> None:
         open_cells(folder)
 
 
+@pytest.mark.parametrize("third", ["GRCh38", "chr1", "protein_coding", "GEX"])
+def test_a_third_column_that_is_no_type_of_10x_leaves_all_features(third: str, tmp_path: Path) -> None:
+    folder = tenx(tmp_path / "run", end="")
+    text(folder / "features.tsv", [line.replace("Gene Expression", third) for line in FEATURES])
+    same_cells(open_cells(folder))
+
+
 def test_a_square_matrix_is_taken_as_its_program_writes_it(tmp_path: Path) -> None:
     square = COUNTS[:, :N_CELLS]
     for name, values in (("matrix.mtx", square.T), ("cells_x_genes.mtx", square)):
