@@ -33,6 +33,9 @@ MAJORITY_COLUMNS = (MAJORITY_CELL_TYPE, MAJORITY_SHARE, CLUSTER)
 NEW_POPULATION = "cellmark_new_population"
 """Beside them where unassigned cells were grouped: the name of the cell's group, empty for all other cells."""
 
+CROSS_SPECIES = "cellmark_cross_species"
+"""Beside them where genes were named by their orthologs: of what the cells and the model are."""
+
 UNASSIGNED = "unassigned"
 """In `CELL_TYPE`: the cell is unlike all that the model learned."""
 SET_SEPARATOR = " | "

@@ -62,6 +62,7 @@ CODES: dict[str, CodeMeaning] = {
     ),
     "GENE_UNKNOWN_KEY": CodeMeaning(422, "a cell counts a gene that the request's list of genes does not name"),
     "ORGANISM_MISMATCH": CodeMeaning(422, "genes of another organism than the model's, or of several"),
+    "CROSS_SPECIES": CodeMeaning(422, "cells of another organism, whose genes were named by orthologs (a warning)"),
     "GENES_MAPPED": CodeMeaning(422, "genes under other names than the model's were mapped (a note)"),
     "GENES_AMBIGUOUS": CodeMeaning(422, "ambiguous gene names were ignored (a warning)"),
     "GENE_COLUMN_TAKEN": CodeMeaning(422, "genes were found by a column of var (a note)"),

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +21,7 @@ from .scoring.attribute import DEFAULT_TOP, Question, explain_cells
 from .scoring.call_options import NO_FLOORS, PLAIN_CALLS, CallOptions, Floors
 from .scoring.call_rules import CallRules
 from .scoring.called_cells import gather_called_cells
-from .scoring.calls_frame import calls_frame, check_same_cells, copy_calls
+from .scoring.calls_frame import calls_frame, check_same_cells, copy_calls, mark_cross_species
 from .scoring.fit_input import fit_input
 from .scoring.majority import Over
 from .scoring.markers import select_markers
@@ -104,6 +105,8 @@ class Annotator:
         library_size: str | np.ndarray | pd.Series | None = None,
         recover_counts: bool = False,
         input: InputKind = "auto",  # noqa: A002
+        orthologs: bool = False,
+        ortholog_table: str | Path | None = None,
         probabilities: bool = False,
         label_set_error: float | None = None,
         over: Over | None = None,
@@ -134,6 +137,9 @@ class Annotator:
         input
             What the values are: `counts`, `log1p` for ln(1 + counts per 10,000), or `auto`, which takes values as
             `log1p` where they prove it in every cell. Calls are then as from the counts; library sizes are not known.
+        orthologs, ortholog_table
+            Take cells of another organism than the model's, refused by default: name their genes by the one-to-one
+            orthologs of human and mouse, or by those of a table. Adds `cellmark_cross_species`, which marks every call.
         probabilities
             Add a column `probability:<type>` for each type.
         label_set_error
@@ -154,7 +160,15 @@ class Annotator:
             table = cells if isinstance(cells, pd.DataFrame) else cells.obs
             check_same_cells(table.index.astype(str), copy_to.obs_names)
         checked = self.check(
-            cells, ReadingOptions(layer=layer, library_size=library_size, recover_counts=recover_counts, input=input)
+            cells,
+            ReadingOptions(
+                layer=layer,
+                library_size=library_size,
+                recover_counts=recover_counts,
+                input=input,
+                orthologs=orthologs,
+                ortholog_table=ortholog_table,
+            ),
         )
         vote = options.vote(checked)
         frame = self.call(checked, options, on_progress=on_progress)
@@ -185,6 +199,7 @@ class Annotator:
             on_progress=on_progress,
         )
         frame = calls_frame(calls, checked.cell_ids, self.cell_types, rules)
+        mark_cross_species(frame, checked)
         facts = self.facts(checked).to_dict()
         trust = {"novelty_threshold": rules.novelty_threshold, "label_set_error": rules.error_rate}
         frame.attrs[UNS_KEY] = {**facts, **trust}
@@ -208,6 +223,8 @@ class Annotator:
         library_size: str | np.ndarray | pd.Series | None = None,
         recover_counts: bool = False,
         input: InputKind = "auto",  # noqa: A002
+        orthologs: bool = False,
+        ortholog_table: str | Path | None = None,
         on_progress: Callable[[int], None] = lambda n_cells: None,
     ) -> pd.DataFrame:
         """List the genes behind each call, by absolute attribution, signed: one row per cell and gene.
@@ -219,7 +236,7 @@ class Annotator:
 
         Parameters
         ----------
-        cells, layer, library_size, recover_counts, input, on_progress
+        cells, layer, library_size, recover_counts, input, orthologs, ortholog_table, on_progress
             As in `annotate`.
         target
             The type to explain, by default each cell's call.
@@ -231,7 +248,15 @@ class Annotator:
         question = Question(target, against, top)
         question.check(self.session)
         checked = self.check(
-            cells, ReadingOptions(layer=layer, library_size=library_size, recover_counts=recover_counts, input=input)
+            cells,
+            ReadingOptions(
+                layer=layer,
+                library_size=library_size,
+                recover_counts=recover_counts,
+                input=input,
+                orthologs=orthologs,
+                ortholog_table=ortholog_table,
+            ),
         )
         return self.explain_checked(checked, question, on_progress=on_progress)
 
@@ -240,6 +265,7 @@ class Annotator:
     ) -> pd.DataFrame:
         """As `explain`, of an input that has passed `check` and a question that has too."""
         result = explain_cells(self.session, checked, question, self._baselines, on_progress=on_progress)
+        mark_cross_species(result, checked)
         result.attrs[UNS_KEY] = self.facts(checked).to_dict()
         return result
 
@@ -251,6 +277,8 @@ class Annotator:
         library_size: str | np.ndarray | pd.Series | None = None,
         recover_counts: bool = False,
         input: InputKind = "auto",  # noqa: A002
+        orthologs: bool = False,
+        ortholog_table: str | Path | None = None,
         above: float | None = None,
         donor: str | None = None,
         seed: int = 0,
@@ -262,7 +290,15 @@ class Annotator:
         of called cells, where a type has more than 2,000. Raises as `annotate`, and `ModelError` (`NOVELTY_MISSING`).
         """
         checked = self.check(
-            cells, ReadingOptions(layer=layer, library_size=library_size, recover_counts=recover_counts, input=input)
+            cells,
+            ReadingOptions(
+                layer=layer,
+                library_size=library_size,
+                recover_counts=recover_counts,
+                input=input,
+                orthologs=orthologs,
+                ortholog_table=ortholog_table,
+            ),
         )
         return gather_called_cells(self, checked, above=above, donor=donor, seed=seed, on_progress=on_progress)
 
@@ -286,4 +322,5 @@ class Annotator:
             evidence.mass(match.measured) if evidence is not None else None,
             checked.notes,
             self.session.distilled,
+            checked.genes.across,
         )

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 
 from cellmark.schemas.api.request_cells import RequestCells, csr_cells, memory_source
 from cellmark.schemas.cells.cell_source import CellSource
-from cellmark.schemas.cells.reading_options import ReadingOptions
+from cellmark.schemas.cells.reading_options import ONCE_OPEN, ReadingOptions
 from cellmark.schemas.errors import ReadError, RequestError
 
 from .annotator import Annotator
@@ -62,16 +62,15 @@ class GatedModel:
         process (over HTTP text comes as an array and is refused: no request has the server open its files); or arrays:
         `genes` with `counts` (cells x genes) or with `indptr`, `indices` and `data` of their CSR form, `cell_ids` and
         `library_size` [cells] where wanted; or one array for each gene. `params`: `library_size` (a column of the
-        frame or of obs), `layer`, `recover_counts` and `input`. Raises `InputError` with all problems of the input, and
-        `RequestError` for another form of it.
+        frame or of obs), `layer`, `recover_counts`, `input` and `orthologs`. Raises `InputError` with all problems of
+        the input, and `RequestError` for another form of it.
         """
         given = {name: value for name, value in (params or {}).items() if value not in (None, "", False)}
         cells: Any = model_input
         if isinstance(cells, (str, os.PathLike)):
-            library_size = given.pop("library_size", None)
-            reading = ReadingOptions(**given)
-            with open_source(Path(cells), reading) as source:
-                return self._annotator.annotate(source, library_size=library_size, input=reading.input)
+            once_open = {name: given.pop(name) for name in ONCE_OPEN if name in given}
+            with open_source(Path(cells), ReadingOptions(**given)) as source:
+                return self._annotator.annotate(source, **once_open)
         if isinstance(cells, dict):
             if CSR[0] in cells or "counts" in cells:
                 request = _named_arrays(cells)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 from ..errors import ParameterError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     import pandas as pd
 
@@ -21,8 +23,9 @@ class ReadingOptions:
     `genes_by_cells`: whether a table has genes as rows. `recover_counts`: compute the counts that normalised values
     were made of. `library_size`: name of an `obs` column with each cell's total count over all genes, an array [cells],
     or None to sum over the input's genes. `input`: what the values are, `auto` to see whether they prove to be
-    ln(1 + counts per 10,000). The last two are looked at once the cells are open. Raises `ParameterError` for another
-    `input`, and for a `log1p` of which counts are to be recovered.
+    ln(1 + counts per 10,000). `orthologs`: name the genes of human or mouse cells by their one-to-one orthologs in the
+    other, for a model of that; `ortholog_table`: do so by a table of one's own. The last four are looked at once the
+    cells are open. Raises `ParameterError` for another `input`, and for a `log1p` of which counts are to be recovered.
     """
 
     layer: str | None = None
@@ -30,6 +33,8 @@ class ReadingOptions:
     genes_by_cells: bool = False
     recover_counts: bool = False
     input: InputKind = "auto"
+    orthologs: bool = False
+    ortholog_table: "str | Path | None" = None
 
     def __post_init__(self) -> None:
         if self.input not in get_args(InputKind):
@@ -52,6 +57,6 @@ class ReadingOptions:
         return type(self)(**{name: getattr(self, name) for name in ONCE_OPEN})
 
 
-ONCE_OPEN = ("library_size", "input")
+ONCE_OPEN = ("library_size", "input", "orthologs", "ortholog_table")
 AS_IT_IS = ReadingOptions()
 """`X`, cells as rows, library sizes summed."""

@@ -16,6 +16,7 @@ from ..counts.sample_cells import sample_cells
 from ..errors import Finding, InputError, ReadError, raise_if_refused
 from ..genes.fit_genes import fit_genes
 from ..genes.gene_panel import MIN_PANEL_SHARE, GeneMatch, GenePanel, duplicate_notes, overlap_findings
+from ..genes.orthologs import Orthologs
 from ..normalization import row_sums
 from .check_counts import N_EXAMPLES, CountsProblems, check_counts
 from .counts_elsewhere import look_at
@@ -74,7 +75,7 @@ class CheckedCells:
     `library_range`: where training's library sizes lie, None where it is not known: other ones are a warning.
     `n_genes_trained`: genes that training measured, None to sum in any case. `min_share`, `min_mass`: floors, see
     `overlap_findings`. `input`: see `genes_of`; where it finds logarithms, `normalised` is True, `source` undoes them
-    and depth is not known.
+    and depth is not known. `orthologs`: see `fit_genes`.
     """
 
     def __init__(
@@ -90,12 +91,13 @@ class CheckedCells:
         to_train: bool = False,
         feature_rule: int | None = FEATURE_RULE,
         input: InputKind = "auto",  # noqa: A002
+        orthologs: Orthologs | None = None,
     ) -> None:
         self.given = source
         source = genes_of(source, input, rule=feature_rule, to_train=to_train)
         self.source, self.normalised = source, source.normalised
         self._to_train = to_train
-        self.genes = fit_genes(panel, source)
+        self.genes = fit_genes(panel, source, orthologs=orthologs)
         self.match: GeneMatch = self.genes.match
         self.cell_ids = source.cell_ids
         self._n_seen = 0

@@ -13,8 +13,10 @@ from .declared_organism import declared_organism
 from .gene_findings import ambiguous_note, column_note, mapped_note, organism_finding
 from .gene_ids import UNKNOWN, detect_listed_names
 from .gene_panel import GeneMatch, GenePanel
+from .gene_tables import ORGANISMS
 from .map_gene_names import MappedGenes, map_gene_names
 from .name_digest import NameList
+from .orthologs import CrossSpecies, Orthologs, cross_species_note
 from .resolve_gene_names import current_symbols
 
 ID_COLUMNS = ("gene_ids", "gene_id", "ensembl_id", "ensembl_gene_id", "ensembl", "feature_id", "entrez_id", "entrez")
@@ -39,24 +41,26 @@ VAR_NAMES = "var_names"
 class GeneFit:
     """`match`: which panel gene each gene of the input is. `symbols`: object [input genes], the input's names, as
     current symbols where they had to be mapped. `findings`: notes on names that were mapped, or the error of an input
-    of another organism.
+    of another organism. `across`: where genes were named by their orthologs.
     """
 
     match: GeneMatch
     symbols: np.ndarray
     findings: tuple[Finding, ...] = ()
+    across: CrossSpecies | None = None
 
     @property
     def refused(self) -> bool:
         return any(finding.severity == "error" for finding in self.findings)
 
 
-def fit_genes(panel: GenePanel, source: CellSource) -> GeneFit:
+def fit_genes(panel: GenePanel, source: CellSource, *, orthologs: Orthologs | None = None) -> GeneFit:
     """Where each gene of an input goes, and what there is to say of it.
 
     The panel's own names are taken as they are, and when all are there, no table is looked at. Otherwise, in this
     order and for genes of the panel that are still missing: the panel's own names in another column of `var`; other
-    names of genes in `var_names`, then in those columns.
+    names of genes in `var_names`, then in those columns. `orthologs`: for cells of another organism, which are refused
+    without; cells of the model's own are as without.
     """
     names = NameList(source.var_names)
     match = _exact(PanelItself(panel), names)
@@ -68,9 +72,39 @@ def fit_genes(panel: GenePanel, source: CellSource) -> GeneFit:
     seen = [detect_listed_names(listed) for _, listed in lists]
     # Names that nobody knows (row numbers, say) would only be mapped by luck when another column has known ones.
     first = next((number for number, names in enumerate(seen) if names.organism != UNKNOWN), 0)
+    if orthologs is not None and (across := _across(panel, lists[first], seen[first].organism, declared, orthologs)):
+        return across
     if found := organism_finding(panel.organism_of_names, seen[first], declared, lists[first][0]):
         return GeneFit(match, source.var_names, (found,))
     return _mapped(PanelItself(panel), names, lists[first:])
+
+
+def _across(
+    panel: GenePanel,
+    named: tuple[str, NameList],
+    seen: str,
+    declared: tuple[str, str] | None,
+    orthologs: Orthologs,
+) -> GeneFit | None:
+    """The fit of genes named by their orthologs, None for cells that are of the model's organism or of none there.
+
+    `named`: names and where they stand; `seen`: the organism that they tell; `declared`: as in `organism_finding`.
+    """
+    model, (where, listed) = panel.organism_of_names, named
+    told = [name for name in (seen, declared[0] if declared else None) if name in orthologs.names and name != model]
+    if model not in orthologs.names or not told:
+        return None
+    cells = str(told[0])
+    translated = NameList(orthologs.named(listed, cells=cells, model=str(model)))
+    columns = map_gene_names(translated, panel.names, panel.columns_of(translated.names)).columns
+    match = panel.match_columns(columns)
+    facts = CrossSpecies(cells, str(model), int((translated.names != "").sum()), orthologs.source)
+    known = next((name for name in ORGANISMS if name == cells), None)
+    symbols = listed.names if known is None else current_symbols(listed, known)
+    lost = f"{len(match.missing):,} of the model's {len(panel):,} genes"
+    if panel.evidence is not None:
+        lost += f" ({1 - panel.evidence.mass(match.measured):.1%} of the attribution mass)"
+    return GeneFit(match, symbols, (cross_species_note(facts, lost, where),), facts)
 
 
 class PanelItself:

@@ -75,11 +75,17 @@ def organism_finding(
         remedy = f"Keep the cells and genes of {model} alone, under their plain names, and hand these in."
     else:
         remedy = (
-            f"Use a model trained on {there} cells, or, accepting worse calls, replace each name by that of its "
-            f"ortholog in {model}."
+            f"Use a model trained on {there} cells, or, accepting worse calls, name genes by their orthologs "
+            f"in {model}: {_option({there, model})}."
         )
     if place != where:
         remedy += f" If {place} is wrong, correct it."
     return Finding(
         "ORGANISM_MISMATCH", where=place, expected=f"genes of {model}, as the model's", found=found, remedy=remedy
     )
+
+
+def _option(organisms: set[str]) -> str:
+    if organisms == set(ORGANISMS):
+        return "--orthologs with annotate, explain and validate, orthologs=True in Python"
+    return "--ortholog-table FILE with annotate, explain and validate, ortholog_table=FILE in Python"

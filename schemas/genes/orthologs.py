@@ -76,7 +76,9 @@ def shipped_orthologs() -> Orthologs:
     """Human and mouse, from `schemas/data` (its README.md names the source)."""
     with as_file(files("cellmark.schemas") / "data" / "orthologs_human_mouse.parquet") as path:
         table = pd.read_parquet(path)
-    return Orthologs({name: table[name].to_numpy(dtype=object) for name in ORGANISMS}, {"human": {}, "mouse": {}}, SHIPPED)
+    return Orthologs(
+        {name: table[name].to_numpy(dtype=object) for name in ORGANISMS}, {"human": {}, "mouse": {}}, SHIPPED
+    )
 
 
 def read_orthologs(path: Path) -> Orthologs:
@@ -88,7 +90,11 @@ def read_orthologs(path: Path) -> Orthologs:
     """
     if not path.is_file():
         raise ReadError.of(
-            "FILE_NOT_FOUND", where=str(path), expected="a table of orthologs", found="no such file", remedy="Check the path."
+            "FILE_NOT_FOUND",
+            where=str(path),
+            expected="a table of orthologs",
+            found="no such file",
+            remedy="Check the path.",
         )
     try:
         separator = "\t" if path.suffix.lower() != ".csv" else ","
@@ -149,14 +155,15 @@ def _odd_table(path: Path, found: str) -> ParameterError:
     )
 
 
-def cross_species_note(facts: CrossSpecies, n_missing: int, n_panel: int, where: str) -> Finding:
-    """The warning that every answer across species carries."""
+def cross_species_note(facts: CrossSpecies, lost: str, where: str) -> Finding:
+    """The warning that every answer across species carries. `lost`: genes of the model that have no ortholog there."""
     return Finding(
         "CROSS_SPECIES",
         where=where,
         expected=f"cells of {facts.model}, as the model's",
         found=f"cells of {facts.cells}: {facts.n_named:,} genes were named by {facts.source}, and "
-        f"{n_missing:,} of the model's {n_panel:,} genes have no ortholog here and count as not measured",
-        remedy="Calls across species are less sure: compare them with known markers of the types.",
+        f"{lost} have none here and count as not measured",
+        remedy="Calls across species are less sure: compare them with known markers of the types. Many cells may stay "
+        "unassigned, as unlike those of the training; cellmark_best_cell_type has a type for these too.",
         severity="warning",
     )

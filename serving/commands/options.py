@@ -80,6 +80,24 @@ Device = Annotated[
 Output = Annotated[Path, typer.Option("--out", "-o", help="Output file: .csv or .parquet.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an output that already exists.")]
 
+Orthologs = Annotated[
+    bool,
+    typer.Option(
+        "--orthologs",
+        help="For mouse cells under a human model, or the reverse: name genes by their one-to-one orthologs. Every "
+        "call is marked.",
+    ),
+]
+OrthologTable = Annotated[
+    Path | None,
+    typer.Option(
+        "--ortholog-table",
+        metavar="FILE",
+        help="As --orthologs, by the one-to-one pairs of this table (.csv or .tsv), also of other organisms. It has a "
+        "column of genes for each organism, named after it.",
+    ),
+]
+
 GROUPS: dict[str, tuple[type, dict[str, Any]]] = {
     "reading": (
         ReadingOptions,
@@ -89,6 +107,8 @@ GROUPS: dict[str, tuple[type, dict[str, Any]]] = {
             "genes_by_cells": GenesByCells,
             "recover_counts": RecoverCounts,
             "input": Input,
+            "orthologs": Orthologs,
+            "ortholog_table": OrthologTable,
         },
     ),
     "floors": (Floors, {"min_panel_share": MinPanelShare, "min_attribution_share": MinAttributionShare}),

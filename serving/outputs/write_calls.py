@@ -17,6 +17,7 @@ from cellmark.schemas.columns import (
     CALL_COLUMNS,
     CELL_TYPE,
     COARSE_COLUMNS,
+    CROSS_SPECIES,
     MAJORITY_CELL_TYPE,
     MAJORITY_COLUMNS,
     NEW_POPULATION,
@@ -219,12 +220,12 @@ def put_calls(adata: "AnnData", frame: pd.DataFrame, uns: dict[str, Any]) -> Non
 
 def written_columns(frame: pd.DataFrame) -> list[str]:
     """Columns of calls that belong into `obs`: all but single probabilities."""
-    return [column for column in (*CALL_COLUMNS, *MAJORITY_COLUMNS, NEW_POPULATION) if column in frame]
+    return [column for column in (*CALL_COLUMNS, *MAJORITY_COLUMNS, NEW_POPULATION, CROSS_SPECIES) if column in frame]
 
 
 def outdated_columns(frame: pd.DataFrame) -> list[str]:
-    """Columns that calls have only from some models: an older call of another model must not stand beside these."""
-    return [column for column in COARSE_COLUMNS if column not in frame]
+    """Columns that only some calls have: those of an older call must not stand beside these."""
+    return [column for column in (*COARSE_COLUMNS, CROSS_SPECIES) if column not in frame]
 
 
 def uns_entries(frame: pd.DataFrame) -> dict[str, Any]:

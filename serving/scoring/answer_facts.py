@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cellmark.schemas.errors import Finding
+from cellmark.schemas.genes.orthologs import CrossSpecies
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,14 @@ class AnswerFacts:
     attribution_share: float | None
     notes: tuple[Finding, ...]
     distilled: bool = False
+    cross_species: CrossSpecies | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values; `distilled` only where it is so."""
+        """As plain values; `distilled` and `cross_species` only where it is so."""
         facts = asdict(self)
-        if not self.distilled:
-            del facts["distilled"]
+        for name in ("distilled", "cross_species"):
+            if not facts[name]:
+                del facts[name]
         return {
             **facts,
             "missing_genes": list(self.missing_genes),

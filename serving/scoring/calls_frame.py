@@ -12,6 +12,7 @@ from cellmark.schemas.columns import (
     COARSE_CELL_TYPE,
     COARSE_PROBABILITY,
     CONFIDENCE,
+    CROSS_SPECIES,
     LABEL_SET,
     MARGIN,
     NOVELTY,
@@ -26,6 +27,8 @@ from .score import Calls
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+    from cellmark.schemas.checks.checked_cells import CheckedCells
 
 
 def calls_frame(calls: Calls, cell_ids: np.ndarray, cell_types: list[str], rules: CallRules) -> pd.DataFrame:
@@ -67,6 +70,12 @@ def calls_frame(calls: Calls, cell_ids: np.ndarray, cell_types: list[str], rules
 
 def _present(codes: np.ndarray, names: pd.Index) -> pd.Categorical:
     return pd.Categorical.from_codes(codes, categories=names).remove_unused_categories()
+
+
+def mark_cross_species(frame: pd.DataFrame, checked: "CheckedCells") -> None:
+    """Add `cellmark_cross_species` to an answer on cells of another organism than the model's."""
+    if checked.genes.across is not None:
+        frame[CROSS_SPECIES] = pd.Categorical([checked.genes.across.text] * len(frame))
 
 
 def check_same_cells(theirs: pd.Index, ours: pd.Index) -> None:

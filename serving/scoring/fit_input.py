@@ -1,9 +1,12 @@
 """Cells aligned to a model's genes, by its own floors or others."""
 
+from pathlib import Path
+
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.checks.checked_cells import CheckedCells
+from cellmark.schemas.genes.orthologs import Orthologs, read_orthologs, shipped_orthologs
 
 from .call_options import NO_FLOORS, Floors
 
@@ -12,7 +15,7 @@ def fit_input(
     bundle: Bundle, source: CellSource, reading: ReadingOptions, *, floors: Floors = NO_FLOORS
 ) -> CheckedCells:
     """The opened cells, aligned to the panel. Raises `ParameterError` for floors, and `InputError` with all that is
-    visible without reading the values.
+    visible without reading the values. A table of orthologs that is none raises as `read_orthologs`.
     """
     floors.check(bundle)
     share = floors.min_panel_share
@@ -26,4 +29,11 @@ def fit_input(
         min_mass=floors.min_attribution_share,
         library_range=bundle.library_size_range,
         feature_rule=bundle.manifest.feature_rule,
+        orthologs=_orthologs(reading),
     )
+
+
+def _orthologs(reading: ReadingOptions) -> Orthologs | None:
+    if reading.ortholog_table is not None:
+        return read_orthologs(Path(reading.ortholog_table))
+    return shipped_orthologs() if reading.orthologs else None

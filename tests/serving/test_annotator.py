@@ -1,6 +1,7 @@
 """The Python door, as a notebook user opens it."""
 
 import copy
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from cellmark.serving import Annotator
 from cellmark.serving.scoring import attribute as explain_module
 from cellmark.serving.scoring import score as score_module
 from fixtures.places import ARCHIVES
+from fixtures.synthetic_cells import draw_cells
 
 if TYPE_CHECKING:
     import torch
@@ -467,3 +469,33 @@ def test_a_bundle_of_an_earlier_version_keeps_the_floor_of_genes_alone() -> None
     cells.var_names = symbols[: len(symbols) // 2 + 1]
     facts = annotator.annotate(cells, library_size=np.array([1000.0])).attrs["cellmark"]
     assert [note["code"] for note in facts["notes"] if note["code"].startswith("GENES_")] == []
+
+
+def test_cells_of_another_organism_are_answered_only_with_orthologs_and_marked(
+    tiny_bundle: Bundle, tmp_path: Path
+) -> None:
+    table = tmp_path / "rat.csv"
+    panel = tiny_bundle.panel.symbols
+    rats = [f"ENSRNOG{number:011d}" for number in range(len(panel))]
+    pd.DataFrame({"rat": rats, "human": panel}).to_csv(table, index=False)
+    annotator = Annotator.load(tiny_bundle.folder)
+    annotator.bundle.__dict__["panel"] = dataclasses.replace(annotator.bundle.panel, organism="human")
+    cells = draw_cells(seed=3)
+    others = [name for name in cells.var_names if name not in panel]
+    named = dict(zip(panel, rats, strict=True)) | {name: f"ENSRNOG9{number:010d}" for number, name in enumerate(others)}
+    rat = cells.copy()
+    rat.var_names = [named[name] for name in cells.var_names]
+    with pytest.raises(InputError, match="ortholog-table"):
+        annotator.annotate(rat)
+    calls = annotator.annotate(rat, ortholog_table=table, copy_to=rat)
+    assert list(calls.columns[-1:]) == ["cellmark_cross_species"]
+    assert set(calls["cellmark_cross_species"]) == set(rat.obs["cellmark_cross_species"]) == {"rat cells, human model"}
+    assert calls.attrs["cellmark"]["cross_species"]["cells"] == "rat"
+    assert "CROSS_SPECIES" in [note["code"] for note in calls.attrs["cellmark"]["notes"]]
+    explained = annotator.explain(rat, top=1, ortholog_table=table)
+    assert set(explained["cellmark_cross_species"]) == {"rat cells, human model"}
+    plain = annotator.annotate(cells)
+    assert "cellmark_cross_species" not in plain
+    pd.testing.assert_frame_equal(calls[plain.columns], plain)
+    annotator.annotate(cells, ortholog_table=table, copy_to=rat)
+    assert "cellmark_cross_species" not in rat.obs, "an older mark must not stand beside calls without one"

@@ -60,9 +60,7 @@ def test_every_form_of_the_same_cells_gets_the_frame_of_annotate(
 
 def test_a_column_of_library_sizes_is_no_gene(model: GatedModel, new_cells: ad.AnnData, counts: pd.DataFrame) -> None:
     total = counts.sum(axis=1) * 2
-    answer = model.predict(
-        counts.assign(total=total), {"library_size": "total", "layer": None, "recover_counts": False}
-    )
+    answer = model.predict(counts.assign(total=total), {"library_size": "total", "layer": None, "orthologs": False})
     assert answer.attrs["cellmark"]["library_size_source"] == "given"
     arrays = {"genes": list(counts.columns), "counts": counts.to_numpy(), "library_size": total.to_numpy()[:, None]}
     np.testing.assert_array_equal(model.predict(arrays)["cellmark_confidence"], answer["cellmark_confidence"])

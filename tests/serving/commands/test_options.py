@@ -15,7 +15,7 @@ def test_every_field_of_a_group_is_an_option_of_commands() -> None:
 
 def test_every_field_but_those_of_tables_and_clusters_is_an_option_of_the_service() -> None:
     names = {entry.name for kind in (ReadingOptions, Floors, CallOptions) for entry in fields(kind)}
-    assert set(AnnotateOptions.model_fields) == names - {"genes_by_cells", "over"}
+    assert set(AnnotateOptions.model_fields) == names - {"genes_by_cells", "over", "orthologs", "ortholog_table"}
 
 
 def test_options_of_the_service_become_the_same_objects() -> None:
