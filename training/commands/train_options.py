@@ -24,7 +24,7 @@ class Option(NamedTuple):
 def _shared(annotation: Any, default: Any = None) -> Option:
     """An option that other commands have as well."""
     kind, shown = get_args(annotation)
-    return Option(shown.help, kind, default, shown.metavar)
+    return Option._make((shown.help, kind, default, shown.metavar))
 
 
 GENERAL = {
