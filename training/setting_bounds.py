@@ -94,7 +94,9 @@ def whole_numbers(text: str, name: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def check_range(name: str, value: float, expected: str, *, low: float, high: float = float("inf")) -> None:
+def check_range(
+    name: str, value: float, expected: str, *, low: float, high: float = float("inf"), remedy: str = ""
+) -> None:
     """Raise `ParameterError` for a number that is not from `low` to `high`. `expected`: that, in words."""
     if not low <= value <= high:
         raise ParameterError.of(
@@ -102,5 +104,5 @@ def check_range(name: str, value: float, expected: str, *, low: float, high: flo
             where=name,
             expected=expected,
             found=f"{value:g}",
-            remedy=f"Correct --{name.replace('_', '-')}.",
+            remedy=remedy or f"Correct --{name.replace('_', '-')}.",
         )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -64,21 +64,6 @@ def confusion_figure(confusion: Sequence[Sequence[int]], cell_types: Sequence[st
         )
     axes.set(xlabel="called cell type", ylabel="label", title=f"Calls on {counts.sum():,.0f} {part} cells")
     figure.colorbar(image, ax=axes, shrink=0.7, label="share of the label's cells")
-    return figure
-
-
-def per_type_figure(per_type: dict[str, dict[str, Any]], *, part: str = "test") -> "Figure":
-    """F1 of every type as a bar, the worst on top, and the number of its cells. `per_type`: as `evaluate` gives."""
-    rows = sorted(per_type.items(), key=lambda row: (-row[1]["f1"], row[0]))
-    names = short([name for name, _ in rows])
-    figure = new_figure(7.5, max(2.5, 0.28 * len(rows) + 1.4))
-    axes = figure.add_subplot()
-    axes.barh(range(len(rows)), [row["f1"] for _, row in rows], color=BLUE, height=0.7)
-    label_axis(axes.yaxis, names)
-    for place, (_, row) in enumerate(rows):
-        axes.text(1.02, place, f"{row['f1']:.3f}  ({row['support']:,})", va="center", fontsize=8, color=GREY)
-    axes.set(xlim=(0, 1), ylim=(-0.6, len(rows) - 0.4), xlabel="F1", title=f"F1 per cell type (cells) on {part} cells")
-    plain(axes)
     return figure
 
 

@@ -18,6 +18,7 @@ from cellmark.schemas.normalization import normalize
 
 from ..cells.choose_panel import choose_panel
 from ..cells.labelled_cells import LabelledCells, read_labelled
+from ..setting_bounds import check_range
 
 TABLES = (".csv", ".parquet")
 
@@ -201,14 +202,7 @@ def read_for_markers(
 
     Raises as `open_cells` and `read_labelled`, and `ParameterError` for `by` and `min_cells`.
     """
-    if min_cells < 2:
-        raise ParameterError.of(
-            "PARAMETER_INVALID",
-            where="min_cells",
-            expected="at least 2",
-            found=str(min_cells),
-            remedy="Raise --min-cells: one cell has no spread.",
-        )
+    check_range("min_cells", min_cells, "at least 2", low=2, remedy="Raise --min-cells: one cell has no spread.")
     with open_cells(data, ReadingOptions(layer=layer, genes_by_cells=genes_by_cells)) as source:
         conditions = None if by is None else _conditions(source.obs, by)
         cells = read_labelled(source, label=label, donor=donor, library_size=library_size, min_cells=min_cells)
@@ -220,14 +214,8 @@ def read_for_markers(
 
 def panel_genes(found: MarkerCells, *, max_genes: int | None) -> np.ndarray:
     """The genes that training would choose from these cells, bool [genes]; see `choose_panel`."""
-    if max_genes is not None and max_genes < 2:
-        raise ParameterError.of(
-            "PARAMETER_INVALID",
-            where="max_genes",
-            expected="at least 2, or 0 for all that types express",
-            found=str(max_genes),
-            remedy="Correct --max-genes.",
-        )
+    if max_genes is not None:
+        check_range("max_genes", max_genes, "at least 2, or 0 for all that types express", low=2)
     counts = found.cells.counts[:, found.genes]
     columns = choose_panel(counts, found.cells.library_size, found.x, found.cells.codes, max_genes=max_genes)
     kept = np.zeros(len(found.genes), dtype=bool)

@@ -12,6 +12,7 @@ from scipy.stats import false_discovery_control
 from cellmark.schemas.errors import LabelError, ParameterError
 
 from ..cells.cell_groups import membership
+from ..setting_bounds import check_range
 
 CHUNK_VALUES = 2**23
 """Values of a membership matrix and of its product (32 MB each): as many permutations at once as fit."""
@@ -51,14 +52,7 @@ def permuted_sums(
     `values`: float32, cells x genes, dense; centre and scale them first, so that rounding stays small. Calls with the
     same codes and seed see the same permutations, whatever the genes.
     """
-    if n_permutations < 1:
-        raise ParameterError.of(
-            "PARAMETER_INVALID",
-            where="n_permutations",
-            expected="at least 1",
-            found=str(n_permutations),
-            remedy="Give a number such as 1000.",
-        )
+    check_range("n_permutations", n_permutations, "at least 1", low=1, remedy="Give a number such as 1000.")
     n_cells = len(codes)
     types = np.arange(n_types, dtype=np.min_scalar_type(n_types))[None, :, None]
     batch = max(1, CHUNK_VALUES // max(n_types * n_cells, n_types * values.shape[1], 1))

@@ -23,7 +23,7 @@ MIN_TEST_CELLS = 300
 
 def figures_of(model: "TrainedModel") -> dict[str, bytes]:
     """The run's figures as PNG, by their place among the artifacts."""
-    from ..figures.figures import confusion_figure, learning_figure, per_type_figure, png
+    from ..figures.figures import confusion_figure, learning_figure, png
 
     members = [result.epochs for result in model.fitted.results]
     figures = {
@@ -34,7 +34,6 @@ def figures_of(model: "TrainedModel") -> dict[str, bytes]:
         if measured.get("confusion"):
             names = measured.get("cell_types", model.manifest.cell_type_names)
             figures[f"confusion_{part}"] = confusion_figure(measured["confusion"], names, part=part)
-            figures[f"f1_{part}"] = per_type_figure(measured["per_type"], part=part)
     return {f"figures/{name}.png": png(figure) for name, figure in figures.items()}
 
 

@@ -15,7 +15,6 @@ from cellmark.training.figures.figures import (
     confusion_figure,
     learning_figure,
     markers_figure,
-    per_type_figure,
     png,
     save_figures,
     tuning_figure,
@@ -41,16 +40,6 @@ def test_confusion_writes_every_count_that_is_not_zero() -> None:
     counts = np.array([[5, 1, 0], [0, 7, 0], [2, 0, 9]])
     texts = {text.get_text() for text in confusion_figure(counts, ["a", "b", "c"]).axes[0].texts}
     assert texts == {"5", "1", "7", "2", "9"}
-
-
-@pytest.mark.parametrize("n_types", [2, 30])
-def test_measures_per_type_are_readable(n_types: int, check_readable: CheckReadable) -> None:
-    rows = {name: {"f1": number / 30, "support": 10 * number} for number, name in enumerate(THIRTY[:n_types])}
-    figure = per_type_figure(rows)
-    check_readable(figure)
-    assert [bar.get_width() for bar in figure.axes[0].patches] == sorted(
-        (row["f1"] for row in rows.values()), reverse=True
-    )
 
 
 @pytest.mark.parametrize("n_epochs", [1, 60])
