@@ -74,6 +74,9 @@ CODES: dict[str, CodeMeaning] = {
     "FEATURES_DROPPED": CodeMeaning(422, "features that are no genes were left out (a note)"),
     "FEATURES_KEPT": CodeMeaning(422, "features that are no genes were counted, as in the model's training (a note)"),
     "FEATURE_TYPES_UNKNOWN": CodeMeaning(422, "types of features in words of which none is known"),
+    "COUNTS_UNKNOWN_NAMES": CodeMeaning(
+        422, "counts in names that no gene table has: an error, a warning or a note by their share"
+    ),
     "QUALITY_UNEXPECTED": CodeMeaning(422, "a quality measure unlike the training data's (a warning)"),
     # training data
     "LABEL_COLUMN_UNKNOWN": CodeMeaning(422, "the obs column of labels does not exist"),

@@ -42,8 +42,13 @@ class Annotator:
         *,
         min_panel_share: float | None = None,
         min_attribution_share: float | None = None,
+        max_unknown_share: float | None = None,
     ) -> None:
-        self.floors = Floors(min_panel_share=min_panel_share, min_attribution_share=min_attribution_share)
+        self.floors = Floors(
+            min_panel_share=min_panel_share,
+            min_attribution_share=min_attribution_share,
+            max_unknown_share=max_unknown_share,
+        )
         self.floors.check(source.bundle)
         self.source = source
         self.session = session
@@ -60,6 +65,7 @@ class Annotator:
         threads: int = 1,
         min_panel_share: float | None = None,
         min_attribution_share: float | None = None,
+        max_unknown_share: float | None = None,
         distilled: bool = False,
     ) -> "Annotator":
         """Load a model. Digests are verified first, then the golden cells are run.
@@ -76,13 +82,21 @@ class Annotator:
             Share of the panel that an input must have measured, in place of the model's own floor.
         min_attribution_share
             Share of the attribution mass that the measured genes must carry, in place of the model's own floor.
+        max_unknown_share
+            Share of all counts that may be of names which no human or mouse gene table has, by default 0.25.
         distilled
             Call with the model's second annotator, one network in place of the ensemble, where training made one. Its
             agreement stands in the manifest's metrics. Explanations stay the ensemble's.
         """
         source = open_model(model)
         session = ModelSession(source.bundle, device=device, threads=threads, distilled=distilled)
-        return cls(source, session, min_panel_share=min_panel_share, min_attribution_share=min_attribution_share)
+        return cls(
+            source,
+            session,
+            min_panel_share=min_panel_share,
+            min_attribution_share=min_attribution_share,
+            max_unknown_share=max_unknown_share,
+        )
 
     def check(
         self,

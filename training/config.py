@@ -40,7 +40,8 @@ class TrainingConfig:
     `test_library_size`: where its columns and layer have other names than here; `test_labels`: a CSV file
     (`from`, `to`) that brings its labels and the model's types to shared names. `ontology`: a CSV file (`label`,
     `ontology_id`) with terms of the Cell Ontology. `min_cells`: types with fewer are
-    left out. `max_genes`: largest panel, None for all genes that pass the filter.
+    left out. `max_unknown_share`: see `unknown_findings`. `max_genes`: largest panel, None for all genes that pass the
+    filter.
 
     `preset`: the name of the bundle that the settings were taken from; the settings themselves are what counts:
     `TrainingConfig(data, preset="published", **preset("published").settings())`. `fit`: of a network, or where the
@@ -63,6 +64,7 @@ class TrainingConfig:
     layer: str | None = None
     library_size: str | None = None
     genes_by_cells: bool = False
+    max_unknown_share: Annotated[float, Field(ge=0, le=1), Advice("Give a share such as 0.25.")] | None = None
     test_data: Path | None = None
     test_label: str | None = None
     test_layer: str | None = None

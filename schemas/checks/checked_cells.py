@@ -28,6 +28,7 @@ from .library_size import (
 )
 from .log1p_input import genes_of, library_size_given
 from .orientation import transposed_findings
+from .unknown_share import names_unknown, unknown_findings
 from .whole_findings import whole_findings
 
 ROWS_TO_REFUSE = 4096
@@ -74,8 +75,8 @@ class CheckedCells:
     indexed by cell id.
     `library_range`: where training's library sizes lie, None where it is not known: other ones are a warning.
     `n_genes_trained`: genes that training measured, None to sum in any case. `min_share`, `min_mass`: floors, see
-    `overlap_findings`. `input`: see `genes_of`; where it finds logarithms, `normalised` is True, `source` undoes them
-    and depth is not known. `orthologs`: see `fit_genes`.
+    `overlap_findings`. `max_unknown_share`: see `unknown_findings`. `orthologs`: see `fit_genes`. `input`: see
+    `genes_of`; where it finds logarithms, `normalised` is True, `source` undoes them and depth is not known.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class CheckedCells:
         feature_rule: int | None = FEATURE_RULE,
         input: InputKind = "auto",  # noqa: A002
         orthologs: Orthologs | None = None,
+        max_unknown_share: float | None = None,
     ) -> None:
         self.given = source
         source = genes_of(source, input, rule=feature_rule, to_train=to_train)
@@ -113,12 +115,17 @@ class CheckedCells:
             library_findings = () if library_size is None else (library_size_given(source),)
         findings = [*size_findings(source), *self.genes.findings]
         # Of another organism's genes it goes without saying that they do not fit, and so of cells in their place.
-        self._turned = False
+        self._turned, self._unknown, self._max_unknown = False, None, max_unknown_share
         if source.n_vars and not self.genes.refused:
             misfits = overlap_findings(panel, self.match, source.var_names, min_share=min_share, min_mass=min_mass)
             turned = transposed_findings(source, panel) if _refuses(misfits) else ()
             self._turned = bool(turned)
             findings += turned or misfits
+            if not turned and orthologs is None:
+                # A model's genes are known to it, and one that counts all features is given what it was trained on.
+                of_model = self.match.columns >= 0 if n_genes_trained is not None else None
+                self._unknown = names_unknown(source, panel, but=of_model)
+                self._max_unknown = 1.0 if feature_rule is None else max_unknown_share
             if library_size is None and n_genes_trained is not None and not turned:
                 findings += summing_findings(source, n_genes_trained, normalised=self.normalised)
         findings += [*id_findings(self.cell_ids), *library_findings]
@@ -213,6 +220,8 @@ class CheckedCells:
             return list(problems.findings(where, looks_like=looks.text, remedy=looks.remedy))
         found = list(problems.findings(where))
         odd = problems.n_nan or problems.n_infinite or problems.n_large or self.normalised
+        if self._unknown is not None and not (problems.n_nan or problems.n_infinite):
+            found += unknown_findings(self.source, sample, self._unknown, most=self._max_unknown)
         return found if odd else [*found, *whole_findings(self.source, sample, to_train=self._to_train)]
 
     def chunks(self, n_rows: int) -> Iterator[AlignedCells]:

@@ -24,6 +24,7 @@ from .checked_cells import ROWS_TO_REFUSE, CheckedCells
 from .identical_cells import IdenticalCells
 from .log1p_input import genes_of
 from .orientation import transposed_findings
+from .unknown_share import check_unknown_share
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -101,6 +102,7 @@ def check_anndata(
     input: InputKind = "auto",  # noqa: A002
     min_cells: int = 10,
     split: SplitOptions = BY_DEFAULT,
+    max_unknown_share: float | None = None,
 ) -> CheckReport:
     """Report on an AnnData, which stays as it is; raises nothing for what is wrong with its cells.
 
@@ -124,6 +126,8 @@ def check_anndata(
         Cells that a type needs.
     split
         How training will divide the cells.
+    max_unknown_share
+        Share of all counts that may be of names which no human or mouse gene table has, by default 0.25.
 
     Raises
     ------
@@ -149,6 +153,7 @@ def check_anndata(
         input=input,
         min_cells=min_cells,
         split=split,
+        max_unknown_share=max_unknown_share,
         facts=facts,
         var=adata.var,
     )
@@ -164,6 +169,7 @@ def check_cells(
     input: InputKind = "auto",  # noqa: A002
     min_cells: int = 10,
     split: SplitOptions = BY_DEFAULT,
+    max_unknown_share: float | None = None,
     facts: AnndataFacts | None = None,
     var: pd.DataFrame | None = None,
 ) -> CheckReport:
@@ -176,6 +182,7 @@ def check_cells(
     `facts`.
     """
     require_profile(profile)
+    check_unknown_share(max_unknown_share)
     if profile == "publish" and facts is None:
         raise ParameterError.of(
             "PARAMETER_INVALID",
@@ -206,6 +213,7 @@ def check_cells(
             min_share=0.0,
             to_train=profile == "train",
             input="counts",  # or what was made of it
+            max_unknown_share=max_unknown_share,
         )
         for chunk in checked.source.chunks(ROWS_TO_REFUSE):
             prepared = checked.prepare(chunk)

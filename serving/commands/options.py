@@ -74,6 +74,14 @@ MinAttributionShare = Annotated[
         "the limit off. Default: the model's.",
     ),
 ]
+MaxUnknownShare = Annotated[
+    float | None,
+    typer.Option(
+        "--max-unknown-share",
+        help="Largest share (0 to 1) of all counts that may be of names which no human or mouse gene table has. "
+        "1 turns the limit off. Default: 0.25.",
+    ),
+]
 Device = Annotated[
     Literal["cpu", "cuda"], typer.Option("--device", help="Device to compute on. An error if cuda cannot be used.")
 ]
@@ -111,7 +119,14 @@ GROUPS: dict[str, tuple[type, dict[str, Any]]] = {
             "ortholog_table": OrthologTable,
         },
     ),
-    "floors": (Floors, {"min_panel_share": MinPanelShare, "min_attribution_share": MinAttributionShare}),
+    "floors": (
+        Floors,
+        {
+            "min_panel_share": MinPanelShare,
+            "min_attribution_share": MinAttributionShare,
+            "max_unknown_share": MaxUnknownShare,
+        },
+    ),
 }
 """What a command takes as one object, and the option of each of its fields: the one place of a new option."""
 

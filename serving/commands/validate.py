@@ -126,6 +126,7 @@ def validate(
                 donor=donor,
                 min_cells=min_cells,
                 split=SplitOptions(tuple(filter(None, map(str.strip, (hold_out or "").split(",")))), test_share, seed),
+                max_unknown_share=floors.max_unknown_share,
                 trusted=trusted,
             )
     if json_output:

@@ -59,6 +59,7 @@ def load_annotator(
             distilled=distilled,
             min_panel_share=floors.min_panel_share,
             min_attribution_share=floors.min_attribution_share,
+            max_unknown_share=floors.max_unknown_share,
         )
 
 

@@ -104,6 +104,7 @@ def check_path(
     donor: str | None = None,
     min_cells: int = 10,
     split: SplitOptions = BY_DEFAULT,
+    max_unknown_share: float | None = None,
     trusted: bool = False,
 ) -> CheckReport:
     """Everything there is to say of a file without a model; arguments as in `check_cells` and `validate_path`.
@@ -126,6 +127,7 @@ def check_path(
         "split": split,
         "library_size": reading.library_size,
         "input": reading.input,
+        "max_unknown_share": max_unknown_share,
     }
     try:
         with ExitStack() as opened:

@@ -50,6 +50,11 @@ class InputOptions(RouteOptions):
         description="Smallest share (0 to 1) of the model's attribution mass that the input's genes must carry. 0 "
         "turns the limit off. Default: the model's.",
     )
+    max_unknown_share: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None,
+        description="Largest share (0 to 1) of all counts that may be of names which no human or mouse gene table has. "
+        "1 turns the limit off. Default: 0.25.",
+    )
 
     @property
     def reading(self) -> ReadingOptions:
@@ -61,7 +66,11 @@ class InputOptions(RouteOptions):
     @property
     def floors(self) -> Floors:
         """What the input must have of the model's genes."""
-        return Floors(min_panel_share=self.min_panel_share, min_attribution_share=self.min_attribution_share)
+        return Floors(
+            min_panel_share=self.min_panel_share,
+            min_attribution_share=self.min_attribution_share,
+            max_unknown_share=self.max_unknown_share,
+        )
 
 
 class ValidateOptions(InputOptions):

@@ -1,6 +1,6 @@
 """What is asked of a model about cells: how calls are made, and how much of its genes an input must have."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,28 +13,29 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Floors:
     """`min_panel_share`: share of the panel that an input must have measured. `min_attribution_share`: share of the
-    attribution mass that the measured genes must carry. None: the model's own.
+    attribution mass that the measured genes must carry. None: the model's own. `max_unknown_share`: share of all counts
+    that may be of names which no gene table has, None for `MOST_UNKNOWN_SHARE`.
     """
 
     min_panel_share: float | None = None
     min_attribution_share: float | None = None
+    max_unknown_share: float | None = None
 
     def check(self, bundle: "Bundle") -> None:
         """Raise `ParameterError` for a share out of its range, or of a mass that the model does not know."""
+        from cellmark.schemas.checks.unknown_share import check_unknown_share
         from cellmark.schemas.genes.gene_panel import check_share
         from cellmark.schemas.genes.panel_evidence import check_attribution_share
 
         if self.min_panel_share is not None:
             check_share(self.min_panel_share)
         check_attribution_share(self.min_attribution_share, bundle.panel.evidence)
+        check_unknown_share(self.max_unknown_share)
 
     def or_else(self, others: "Floors") -> "Floors":
         """These, and those of `others` where they are None."""
-        share, mass = self.min_panel_share, self.min_attribution_share
-        return Floors(
-            min_panel_share=others.min_panel_share if share is None else share,
-            min_attribution_share=others.min_attribution_share if mass is None else mass,
-        )
+        given = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return replace(others, **{name: value for name, value in given.items() if value is not None})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

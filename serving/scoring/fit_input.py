@@ -28,6 +28,7 @@ def fit_input(
         min_share=bundle.manifest.panel.min_share if share is None else share,
         min_mass=floors.min_attribution_share,
         library_range=bundle.library_size_range,
+        max_unknown_share=floors.max_unknown_share,
         feature_rule=bundle.manifest.feature_rule,
         orthologs=_orthologs(reading),
     )

@@ -75,8 +75,10 @@ def read_labelled(
     library_size: str | None = None,
     min_cells: int = 10,
     held_out: bool = False,
+    max_unknown_share: float | None = None,
 ) -> LabelledCells:
     """Check a source and take its labels. `held_out`: whether whole donors will be, see `donor_findings`.
+    `max_unknown_share`: see `unknown_findings`.
 
     Raises `LabelError` or, when the labels are right, `InputError`, with all problems of labels and values at once.
     """
@@ -87,7 +89,9 @@ def read_labelled(
         raise LabelError(*errors, *value_errors(source, panel, library_size=library_size))
     if transposed_findings(source):
         raise InputError(*value_errors(source, panel, library_size=library_size))
-    checked = CheckedCells(source, panel, library_size=library_size, min_share=0.0, to_train=True)
+    checked = CheckedCells(
+        source, panel, library_size=library_size, min_share=0.0, to_train=True, max_unknown_share=max_unknown_share
+    )
     cells = checked.load()
     # A file may store a value in parts, or zeros: a logarithm of the parts, or a digest of the zeros, would be wrong.
     cells.counts.sum_duplicates()

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .reading_options import Force, GenesByCells, Label, LabelledData, Layer, LibrarySize
+from .reading_options import Force, GenesByCells, Label, LabelledData, Layer, LibrarySize, MaxUnknownShare
 
 
 def compare(
@@ -40,6 +40,7 @@ def compare(
     layer: Layer = None,
     library_size: LibrarySize = None,
     genes_by_cells: GenesByCells = False,
+    max_unknown_share: MaxUnknownShare = None,
     min_cells: Annotated[
         int, typer.Option("--min-cells", help="Smallest number of cells of a type that a donor needs to count for it.")
     ] = 10,
@@ -127,6 +128,7 @@ def compare(
             layer=layer,
             library_size=library_size,
             genes_by_cells=genes_by_cells,
+            max_unknown_share=max_unknown_share,
             min_cells=min_cells,
         )
     assert found.conditions is not None  # noqa: S101

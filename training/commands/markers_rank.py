@@ -13,6 +13,7 @@ from .reading_options import (
     LabelledData,
     Layer,
     LibrarySize,
+    MaxUnknownShare,
     MinCells,
 )
 
@@ -38,6 +39,7 @@ def rank(
     layer: Layer = None,
     library_size: LibrarySize = None,
     genes_by_cells: GenesByCells = False,
+    max_unknown_share: MaxUnknownShare = None,
     min_cells: MinCells = 10,
     include_genes: Annotated[
         str | None,
@@ -122,6 +124,7 @@ def rank(
             layer=layer,
             library_size=library_size,
             genes_by_cells=genes_by_cells,
+            max_unknown_share=max_unknown_share,
             min_cells=min_cells,
         )
         if max_genes is not None:

@@ -24,5 +24,13 @@ LibrarySize = Annotated[
 GenesByCells = Annotated[
     bool, typer.Option("--genes-by-cells", help="Read a table with genes as rows and cells as columns.")
 ]
+MaxUnknownShare = Annotated[
+    float | None,
+    typer.Option(
+        "--max-unknown-share",
+        help="Largest share (0 to 1) of all counts that may be of names which no human or mouse gene table has. "
+        "1 turns the limit off. Default: 0.25.",
+    ),
+]
 MinCells = Annotated[int, typer.Option("--min-cells", help="Remove cell types with fewer cells than this.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an output that already exists.")]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple, get_args
 from typer import Option as TyperOption
 
 from .. import choices
-from .reading_options import GenesByCells, Label, Layer, LibrarySize, MinCells
+from .reading_options import GenesByCells, Label, Layer, LibrarySize, MaxUnknownShare, MinCells
 
 
 class Option(NamedTuple):
@@ -57,6 +57,7 @@ GENERAL = {
     "layer": _shared(Layer),
     "library_size": _shared(LibrarySize),
     "genes_by_cells": _shared(GenesByCells, False),
+    "max_unknown_share": _shared(MaxUnknownShare),
     "min_cells": _shared(MinCells, 10),
     "preset": Option(
         help="Source of settings that are not given. default: cellmark's, for a laptop. published: those of the "

@@ -13,6 +13,7 @@ from cellmark.schemas.atomic_output import whole_file
 from cellmark.schemas.calls.scanpy_layout import KEY, to_rank_genes_groups
 from cellmark.schemas.cells.read import open_cells, require_input
 from cellmark.schemas.cells.reading_options import ReadingOptions
+from cellmark.schemas.checks.unknown_share import check_unknown_share
 from cellmark.schemas.errors import GeneOverlapError, LabelError, OutputError, ParameterError, ReadError
 from cellmark.schemas.normalization import normalize
 
@@ -196,6 +197,7 @@ def read_for_markers(
     layer: str | None = None,
     library_size: str | None = None,
     genes_by_cells: bool = False,
+    max_unknown_share: float | None = None,
     min_cells: int,
 ) -> MarkerCells:
     """Read and check as `read_labelled` does. `by`: a column of `obs` with a condition for every cell.
@@ -203,9 +205,17 @@ def read_for_markers(
     Raises as `open_cells` and `read_labelled`, and `ParameterError` for `by` and `min_cells`.
     """
     check_range("min_cells", min_cells, "at least 2", low=2, remedy="Raise --min-cells: one cell has no spread.")
+    check_unknown_share(max_unknown_share)
     with open_cells(data, ReadingOptions(layer=layer, genes_by_cells=genes_by_cells)) as source:
         conditions = None if by is None else _conditions(source.obs, by)
-        cells = read_labelled(source, label=label, donor=donor, library_size=library_size, min_cells=min_cells)
+        cells = read_labelled(
+            source,
+            label=label,
+            donor=donor,
+            library_size=library_size,
+            min_cells=min_cells,
+            max_unknown_share=max_unknown_share,
+        )
         if conditions is not None:
             conditions = conditions[pd.Index(source.cell_ids).get_indexer(pd.Index(cells.cell_ids))]
     genes = np.flatnonzero(np.bincount(cells.counts.indices, minlength=cells.counts.shape[1]))

@@ -168,6 +168,7 @@ def _checked(
             library_size=library_size,
             n_genes_trained=cells.n_genes_measured,
             min_share=config.min_panel_share,
+            max_unknown_share=config.max_unknown_share,
             to_train=True,
         )
         yield checked, source.obs[label].astype(str).to_numpy(dtype=str)

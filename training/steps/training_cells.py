@@ -67,6 +67,7 @@ def prepare_training_cells(config: TrainingConfig, listener: Listener) -> Traini
             library_size=config.library_size,
             min_cells=config.min_cells,
             held_out=config.test_share > 0,
+            max_unknown_share=config.max_unknown_share,
         )
 
     listener.step("Splitting")
