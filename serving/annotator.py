@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cellmark.schemas.calls.new_populations import CalledCells
-from cellmark.schemas.cells.cell_source import CellSource, RowChunk
+from cellmark.schemas.cells.cell_source import RowChunk
 from cellmark.schemas.cells.reading_options import AS_IT_IS, InputKind, ReadingOptions
 from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
 from cellmark.schemas.columns import UNS_KEY
@@ -30,6 +30,8 @@ from .scoring.session import Device, ModelSession
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+    from .scoring.as_source import AnyCells
 
 
 class Annotator:
@@ -100,7 +102,7 @@ class Annotator:
 
     def check(
         self,
-        cells: "AnnData | pd.DataFrame | CellSource",
+        cells: "AnyCells",
         reading: ReadingOptions = AS_IT_IS,
         *,
         floors: Floors = NO_FLOORS,
@@ -113,7 +115,7 @@ class Annotator:
 
     def annotate(
         self,
-        cells: "AnnData | pd.DataFrame | CellSource",
+        cells: "AnyCells",
         *,
         layer: str | None = None,
         library_size: str | np.ndarray | pd.Series | None = None,
@@ -141,7 +143,8 @@ class Annotator:
         Parameters
         ----------
         cells
-            Raw counts, or ln(1 + counts per 10,000), never changed: an AnnData, or a data frame of cells x genes.
+            Raw counts, or ln(1 + counts per 10,000), never changed: an AnnData (backed and lazy ones are
+            read by rows), a data frame of cells x genes, or the path of a file, which this process reads.
         layer
             Where the counts are, by default `X`; `raw` for `adata.raw`.
         library_size
@@ -170,9 +173,6 @@ class Annotator:
         """
         options = CallOptions(probabilities=probabilities, label_set_error=label_set_error, over=over)
         self.rules(label_set_error)
-        if copy_to is not None:
-            table = cells if isinstance(cells, pd.DataFrame) else cells.obs
-            check_same_cells(table.index.astype(str), copy_to.obs_names)
         checked = self.check(
             cells,
             ReadingOptions(
@@ -184,6 +184,8 @@ class Annotator:
                 ortholog_table=ortholog_table,
             ),
         )
+        if copy_to is not None:
+            check_same_cells(pd.Index(checked.cell_ids), copy_to.obs_names)
         vote = options.vote(checked)
         frame = self.call(checked, options, on_progress=on_progress)
         if vote is not None:
@@ -228,7 +230,7 @@ class Annotator:
 
     def explain(
         self,
-        cells: "AnnData | pd.DataFrame | CellSource",
+        cells: "AnyCells",
         target: str | None = None,
         against: str | None = None,
         top: int = DEFAULT_TOP,
@@ -285,7 +287,7 @@ class Annotator:
 
     def called_cells(
         self,
-        cells: "AnnData | pd.DataFrame | CellSource",
+        cells: "AnyCells",
         *,
         layer: str | None = None,
         library_size: str | np.ndarray | pd.Series | None = None,

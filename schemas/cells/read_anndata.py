@@ -1,6 +1,6 @@
-"""An AnnData in memory as a cell source; the caller's object is never changed."""
+"""An AnnData as a cell source; the caller's object is never changed, and what is not in memory is read by rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,9 +8,9 @@ import pandas as pd
 import scipy.sparse as sp
 
 from ..errors import Finding, ReadError
-from .cell_source import MemoryCells, OtherMatrix
+from .cell_source import CellSource, MemoryCells, OtherMatrix, RowChunk
 from .reading import gene_features, rna_modality, unknown_layer
-from .stored_matrix import native
+from .stored_matrix import BLOCK_VALUES, native, slice_rows
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 RAW = "raw"
 
 
-def cells_from_anndata(adata: "AnnData", *, layer: str | None = None, name: str = "adata") -> MemoryCells:
+def cells_from_anndata(adata: "AnnData", *, layer: str | None = None, name: str = "adata") -> CellSource:
     """The cells of an AnnData. `layer`: None for `X`, `raw` for `adata.raw`, else a layer.
 
-    Views, backed objects, dense arrays, CSR, CSC and dask arrays (which are computed) are taken. Raises `ReadError`:
-    something else than an AnnData, an unknown layer, no values.
+    Views, dense arrays, CSR and CSC are taken; dask arrays, backed and lazy objects by rows, unless their values lie by
+    columns. Of a view of a backed object its own values are loaded. Raises `ReadError`: something else than an AnnData,
+    an unknown layer, no values.
     """
     _check_kind(adata)
     if layer is None:
@@ -45,9 +46,80 @@ def cells_from_anndata(adata: "AnnData", *, layer: str | None = None, name: str 
         )
     organism = adata.uns.get("organism")
     _check_structure(X, counts_from)
-    cells = memory_cells(X, adata.obs, var, name=name, counts_from=counts_from, organism=organism)
+    obs, var = in_memory(adata.obs), in_memory(var)
+    cells: CellSource
+    if _by_rows(X):
+        cells = LazyCells(X, _ends(X, len(obs), len(var)), obs, var, name, counts_from, organism)
+    else:
+        cells = memory_cells(X, obs, var, name=name, counts_from=counts_from, organism=organism)
     cells.others = _other_matrices(adata, counts_from)
     return cells
+
+
+class LazyCells(CellSource):
+    """Cells whose values are not in memory. `X`: gives rows of itself; `ends`: where the blocks end that are read at
+    once.
+    """
+
+    def __init__(
+        self,
+        X: Any,
+        ends: list[int],
+        obs: pd.DataFrame,
+        var: pd.DataFrame,
+        name: str,
+        counts_from: str,
+        organism: object,
+    ) -> None:
+        is_gene, self.notes = gene_features(var)
+        self._kept = None if is_gene is None else np.flatnonzero(is_gene)
+        self._X, self._ends = X, ends
+        self.obs, self.var = obs, var if is_gene is None else var[is_gene]
+        self.var_names = self.var.index.to_numpy(dtype=object).astype(str)
+        self.name, self.counts_from = name, counts_from
+        self.uns = {"organism": organism} if isinstance(organism, str) else {}
+
+    def chunks(self, n_rows: int) -> Iterator[RowChunk]:
+        first = 0
+        for end in self._ends:
+            block = self.take(slice(first, end))
+            for start in range(first, end, n_rows):
+                yield RowChunk(start, slice_rows(block, start - first, min(start + n_rows, end) - first))
+            first = end
+
+    def take(self, rows: np.ndarray | slice) -> sp.csr_matrix:
+        X = to_csr(self._X[rows], self.counts_from)
+        return X if self._kept is None else X[:, self._kept]
+
+
+def _by_rows(X: Any) -> bool:
+    """Whether a matrix is not in memory and its rows can be read without all others."""
+    if hasattr(X, "compute"):
+        return len(getattr(X, "chunks", [()])[0]) > 1
+    if hasattr(X, "attrs"):  # HDF5 and zarr
+        return not hasattr(X, "keys") or "csr" in str(X.attrs.get("encoding-type"))
+    return bool(getattr(X, "format", None) == "csr" and hasattr(X, "to_memory"))
+
+
+def _ends(X: Any, n_obs: int, n_vars: int) -> list[int]:
+    """Where blocks of rows end that are read at once: about `BLOCK_VALUES` values, and whole chunks of dask arrays."""
+    step = max(BLOCK_VALUES // max(n_vars, 1), 1)
+    if not hasattr(X, "compute"):
+        stored = getattr(X, "group", X)
+        values = stored["data"].shape[0] if hasattr(stored, "keys") else n_obs * n_vars
+        step = max(BLOCK_VALUES * n_obs // max(values, 1), 1)
+        return [*range(step, n_obs, step), n_obs] if n_obs else []
+    ends, last = [], 0
+    for end in np.cumsum(X.chunks[0]).tolist():
+        if end - last >= step or end == n_obs:
+            ends.append(end)
+            last = end
+    return ends
+
+
+def in_memory(frame: Any) -> pd.DataFrame:
+    """A frame of `obs` or `var`, read where it is a lazy one."""
+    return frame if isinstance(frame, pd.DataFrame) else frame.to_memory()
 
 
 def _layer_names(adata: "AnnData") -> list[str]:
@@ -67,27 +139,24 @@ def _check_kind(adata: object) -> None:
             found=f"a {kind} of {', '.join(map(repr, modalities))}" if modalities else f"a {kind}",
             remedy=f"Take the RNA modality out: adata = mdata.mod[{rna_modality(modalities)!r}]"
             if modalities
-            else "Pass an AnnData.",
+            else "Pass an AnnData, a data frame (cells x genes) or a path. Of an array: "
+            "anndata.AnnData(X, var=pandas.DataFrame(index=genes)).",
         )
     )
 
 
 def _other_matrices(adata: "AnnData", opened: str) -> tuple[OtherMatrix, ...]:
-    matrices = {
-        "X": (None, adata.X),
-        **{f"layers[{name!r}]": (name, adata.layers[name]) for name in _layer_names(adata)},
-    }
+    there: list[tuple[str | None, str]] = [(None, "X")] if adata.isbacked or adata.X is not None else []
+    there += [(name, f"layers[{name!r}]") for name in _layer_names(adata)]
     if adata.raw is not None and RAW not in adata.layers:
-        matrices["raw.X"] = (RAW, adata.raw.X)
+        there.append((RAW, "raw.X"))
 
-    def rows_of(X: Any, where: str) -> Callable[[np.ndarray], sp.csr_matrix]:
-        return lambda rows: to_csr(X[rows], where)
+    def rows_of(layer: str | None, where: str) -> Callable[[np.ndarray], sp.csr_matrix]:
+        if where == "raw.X":
+            return lambda rows: to_csr(adata.raw.X[rows], where)
+        return lambda rows: to_csr(adata.X[rows] if layer is None else adata.layers[layer][rows], where)
 
-    return tuple(
-        OtherMatrix(layer, where, rows_of(X, where))
-        for where, (layer, X) in matrices.items()
-        if where != opened and X is not None
-    )
+    return tuple(OtherMatrix(layer, where, rows_of(layer, where)) for layer, where in there if where != opened)
 
 
 def memory_cells(

@@ -10,7 +10,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from ..errors import ReadError
-from .cell_source import CellSource, MemoryCells, OtherMatrix, RowChunk
+from .cell_source import CellSource, OtherMatrix, RowChunk
 from .check_hdf5 import check_hdf5, require_filters, text_attribute
 from .file_kind import file_kind
 from .read_anndata import RAW, cells_from_anndata, to_csr
@@ -166,7 +166,7 @@ def _n_rows(frame: h5py.Group) -> int:
     return int(index.size or 0) if isinstance(index, h5py.Dataset) else 0
 
 
-def _old_layout(file: h5py.File, path: Path, layer: str | None, limits: ReadLimits) -> MemoryCells:
+def _old_layout(file: h5py.File, path: Path, layer: str | None, limits: ReadLimits) -> CellSource:
     import anndata
 
     for name in ("obs", "var", "X"):

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..errors import ReadError
-from .cell_source import MemoryCells, OtherMatrix
+from .cell_source import CellSource, MemoryCells, OtherMatrix
 from .file_kind import conversion
 from .read_anndata import RAW, cells_from_anndata, check_compressed, memory_cells, to_csr
 from .read_limits import NO_LIMITS, ReadLimits
@@ -19,7 +19,7 @@ from .reading import not_anndata, not_mudata, reading, unknown_layer
 EXPECTED = "an AnnData folder (.zarr)"
 
 
-def read_zarr(path: Path, *, layer: str | None = None, limits: ReadLimits = NO_LIMITS) -> MemoryCells:
+def read_zarr(path: Path, *, layer: str | None = None, limits: ReadLimits = NO_LIMITS) -> CellSource:
     """The cells of a `.zarr` folder or a `.zip` of one. `layer`: None for `X`, `raw` for `raw.X`, else a layer.
 
     Raises `ReadError`: not zarr, not an AnnData, damaged or incomplete, an unknown layer, pickled values.

@@ -1,6 +1,7 @@
 """Cells handed in from Python, as the source that everything else reads."""
 
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, TypeAlias
 
 import pandas as pd
 
@@ -10,9 +11,17 @@ from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
 if TYPE_CHECKING:
     from anndata import AnnData
 
+    AnyCells: TypeAlias = AnnData | pd.DataFrame | str | os.PathLike[str] | CellSource
 
-def as_source(cells: "AnnData | pd.DataFrame | CellSource", reading: ReadingOptions = AS_IT_IS) -> CellSource:
-    """A cell source of an AnnData or a data frame; a source is returned as it is, or with its counts recovered."""
+
+def as_source(cells: "AnyCells", reading: ReadingOptions = AS_IT_IS) -> CellSource:
+    """A cell source of an AnnData, a data frame or a path, whose file is open until the source is gone; a source is
+    returned as it is, or with its counts recovered.
+    """
+    if isinstance(cells, str | os.PathLike):
+        from cellmark.schemas.cells.read import open_cells
+
+        return open_cells(cells, reading)
     if isinstance(cells, CellSource):
         source = cells
     elif isinstance(cells, pd.DataFrame):

@@ -499,3 +499,26 @@ def test_cells_of_another_organism_are_answered_only_with_orthologs_and_marked(
     pd.testing.assert_frame_equal(calls[plain.columns], plain)
     annotator.annotate(cells, ortholog_table=table, copy_to=rat)
     assert "cellmark_cross_species" not in rat.obs, "an older mark must not stand beside calls without one"
+
+
+def test_a_path_a_backed_and_a_frame_of_cells_get_the_same_calls(
+    annotator: Annotator, tiny_cells: ad.AnnData, tmp_path: Path
+) -> None:
+    tiny_cells.copy().write_h5ad(tmp_path / "cells.h5ad")
+    expected = annotator.annotate(tiny_cells)
+    backed = ad.read_h5ad(tmp_path / "cells.h5ad", backed="r")
+    ways = {"path": tmp_path / "cells.h5ad", "text": str(tmp_path / "cells.h5ad"), "backed": backed}
+    for way, cells in {**ways, "frame": tiny_cells.to_df()}.items():
+        pd.testing.assert_frame_equal(annotator.annotate(cells), expected, obj=way)
+    pd.testing.assert_frame_equal(annotator.explain(str(tmp_path / "cells.h5ad")), annotator.explain(tiny_cells))
+    copied = tiny_cells.copy()
+    annotator.annotate(tmp_path / "cells.h5ad", copy_to=copied)
+    assert list(copied.obs["cellmark_cell_type"]) == list(expected["cellmark_cell_type"])
+
+
+@pytest.mark.parametrize("cells", [np.eye(3), sp.eye(3), [1, 2]])
+def test_what_holds_no_cells_is_refused_with_what_does(annotator: Annotator, cells: Any) -> None:
+    with pytest.raises(InputError) as raised:
+        annotator.annotate(cells)
+    assert raised.value.code == "NOT_ANNDATA"
+    assert "anndata.AnnData(X, var=" in raised.value.findings[0].remedy

@@ -15,10 +15,11 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
+from cellmark.schemas.cells import read_anndata
 from cellmark.schemas.cells.anndata_facts import facts_of_anndata, facts_of_h5ad
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.read import open_cells
-from cellmark.schemas.cells.read_anndata import cells_from_anndata
+from cellmark.schemas.cells.read_anndata import LazyCells, cells_from_anndata
 from cellmark.schemas.cells.read_h5ad import open_h5ad
 from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.errors import ReadError
@@ -488,6 +489,62 @@ def test_what_a_file_lacks_decides_what_to_do_about_it(tmp_path: Path) -> None:
     assert remedies["text"] == remedies["empty"]
     assert "-U anndata" in remedies["newer"]
     assert remedies["newer"] == remedies["newest"]
+
+
+def check_lazy(adata: ad.AnnData, expected: np.ndarray, *, n_blocks: int) -> None:
+    cells = cells_from_anndata(adata)
+    assert isinstance(cells, LazyCells)
+    for n_rows in (2, 1000):
+        np.testing.assert_array_equal(read_by_rows(cells, n_rows), expected)
+    np.testing.assert_array_equal(cells.load().toarray(), expected)
+    np.testing.assert_array_equal(cells.take(np.array([1, 4])).toarray(), expected[[1, 4]])
+    assert len(list(cells.chunks(1000))) == n_blocks
+
+
+@pytest.mark.parametrize("matrix", [sp.csr_matrix, np.asarray])
+def test_a_backed_anndata_is_read_by_rows(
+    matrix: Callable[[Any], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_anndata, "BLOCK_VALUES", 60)
+    adata = drawn(matrix)
+    backed = ad.read_h5ad(write(tmp_path / "cells.h5ad", adata), backed="r")
+    n_blocks = len(list(cells_from_anndata(backed).chunks(1000)))
+    assert n_blocks >= 3
+    check_lazy(backed, dense(adata.X), n_blocks=n_blocks)
+    backed.file.close()
+
+
+@pytest.mark.parametrize("matrix", [sp.csr_matrix, np.asarray])
+def test_dask_arrays_are_computed_by_their_chunks(
+    matrix: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    array = pytest.importorskip("dask.array")
+    monkeypatch.setattr(read_anndata, "BLOCK_VALUES", 60)
+    adata = drawn(matrix)
+    lazy = adata.copy()
+    lazy.X = array.from_array(adata.X, chunks=(4, -1), asarray=False)
+    check_lazy(lazy, dense(adata.X), n_blocks=3)
+    view = cells_from_anndata(lazy[3:20, 2:9])
+    np.testing.assert_array_equal(read_by_rows(view, 4), dense(adata.X)[3:20, 2:9])
+    lazy.X = array.from_array(adata.X, chunks=(-1, 4), asarray=False)
+    np.testing.assert_array_equal(read_by_rows(cells_from_anndata(lazy), 4), dense(adata.X))
+
+
+@pytest.mark.parametrize("kind", ["h5ad", "zarr"])
+@pytest.mark.filterwarnings("ignore")
+def test_a_lazy_anndata_is_read_by_rows(kind: str, tmp_path: Path) -> None:
+    pytest.importorskip("xarray")
+    pytest.importorskip("dask.array")
+    adata = drawn()
+    path = tmp_path / f"cells.{kind}"
+    adata.write_h5ad(path) if kind == "h5ad" else adata.write_zarr(path)
+    with ad.settings.override(zarr_write_format=2):
+        lazy = ad.experimental.read_lazy(path)
+    cells = cells_from_anndata(lazy)
+    np.testing.assert_array_equal(read_by_rows(cells, 5), dense(adata.X))
+    assert isinstance(cells.obs, pd.DataFrame)
+    assert list(cells.obs["cell_type"]) == list(adata.obs["cell_type"])
+    assert list(cells.var_names) == list(adata.var_names)
 
 
 def test_an_empty_value_in_place_of_raw_is_no_raw(tmp_path: Path) -> None:
