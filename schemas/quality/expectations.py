@@ -32,11 +32,11 @@ __all__ = ["make_expectations", "run_expectations"]
 
 NUMBER = "cellmark_number"
 """Key under which an expectation carries its place in the suite: results come back in another order."""
-MAY_LACK: dict[TableName, frozenset[str]] = {
-    "cells": OPTIONAL_COLUMNS | {"total_counts"},
+OF_DEPTH: dict[TableName, frozenset[str]] = {
+    "cells": frozenset({"total_counts"}),
     "sample": frozenset({"whole_numbers"}),
 }
-"""Columns that an input may be unable to measure: of normalised values nobody knows the depth."""
+"""Columns that cannot be measured of normalised cells."""
 RESULT_FORMAT = {"result_format": "BASIC", "partial_unexpected_count": 0}
 """Percentages, but no values of single cells."""
 
@@ -51,12 +51,14 @@ def run_expectations(
     sample_table: pd.DataFrame,
     *,
     data_docs: Path | None = None,
+    normalised: bool = False,
 ) -> QualityReport:
     """Compare an input's tables (see `quality_table.py`) with what training data led to expect.
 
-    `expectations`: the content of `expectations.json`, as `make_expectations` returns it. A column
-    that an input may be unable to measure (`MAY_LACK`) and does not have is listed as not measured; any other missing
-    column fails its expectations. Safe to call from several threads, one of which runs at a time.
+    `expectations`: the content of `expectations.json`, as `make_expectations` returns it. A column of the cell table
+    that an input may be unable to measure (`OPTIONAL_COLUMNS`) and does not have is listed as not measured; any other
+    missing column fails its expectations. `normalised`: nobody knows the depth of the cells, so `OF_DEPTH` is listed
+    too, whatever the tables say. Safe to call from several threads, one of which runs at a time.
 
     `data_docs`: a folder to write Great Expectations' own HTML pages to, which must not exist or be empty; start at
     its `index.html` (`data_docs.py`). The pages hold no values of single cells.
@@ -72,8 +74,9 @@ def run_expectations(
         *(NotMeasured("sample", column, "training") for column in parsed.not_measured.sample),
     ]
     known = {"cells": parsed.not_measured.cells, "sample": parsed.not_measured.sample}
-    for name, table in tables.items():
-        for column in sorted(MAY_LACK[name] - set(table.columns) - set(known[name])):
+    lacks: dict[TableName, set[str]] = {"cells": OPTIONAL_COLUMNS - set(cell_table.columns), "sample": set()}
+    for name in tables:
+        for column in sorted(lacks[name].union(OF_DEPTH[name] if normalised else ()) - set(known[name])):
             not_measured.append(NotMeasured(name, column, "input"))
             left = [entry for entry in suites[name].expectations if entry.kwargs.column != column]
             suites[name] = suites[name].model_copy(update={"expectations": left})

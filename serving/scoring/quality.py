@@ -33,7 +33,5 @@ class QualityWatch:
         """
         from cellmark.schemas.quality.expectations import run_expectations
 
-        cells, sample = self._tables.cells(), self._tables.sample()
-        if self._checked.normalised:
-            cells, sample = cells.drop(columns="total_counts"), sample.drop(columns="whole_numbers")
-        return run_expectations(bundle.expectations, cells, sample, data_docs=data_docs)
+        cells, sample, normalised = self._tables.cells(), self._tables.sample(), self._checked.normalised
+        return run_expectations(bundle.expectations, cells, sample, data_docs=data_docs, normalised=normalised)

@@ -144,7 +144,7 @@ def test_calls_of_recovered_counts_are_those_of_the_counts(tiny_bundle, new_cell
     expected = annotator.annotate(new_cells)
     pd.testing.assert_frame_equal(annotator.annotate(logged, recover_counts=True), expected)
     with pytest.raises(InputError, match="recover_counts=True"):
-        annotator.annotate(logged)
+        annotator.annotate(logged, input="counts")
     top = annotator.explain(logged, top=3, recover_counts=True)
     pd.testing.assert_frame_equal(top, annotator.explain(new_cells, top=3))
 
