@@ -18,6 +18,7 @@ HALF, SINGLE = 2.0**-11, 2.0**-24
 DECIMALS = (2, 3, 4, 5)
 """Digits after the point that tables are written with; more are as good as float32."""
 
+FEW_VALUES = 200
 LARGEST = 20.0
 """A value above it is no logarithm of counts; of 10,000 the largest is 9.2."""
 
@@ -35,14 +36,18 @@ class Rounding:
         space. `values`: float; those that are not positive and finite say nothing.
         """
         values = values[(values > 0) & (values < np.inf)]
-        for decimals in DECIMALS:
-            steps = values * 10.0**decimals
-            if (np.abs(steps - np.rint(steps)) <= 1.2 * SINGLE * steps + 1e-6).all():
-                return cls(0.5 * 10.0**-decimals, SINGLE)
-        with np.errstate(over="ignore"):
-            if (values.astype(np.float16) == values).all():
-                return cls(0.0, HALF)
-        return cls()
+        candidates = [cls(0.5 * 10.0**-decimals, SINGLE) for decimals in DECIMALS] + [cls(0.0, HALF)]
+        # A few values rule most of them out.
+        for some in (values[:FEW_VALUES], values):
+            candidates = [rounding for rounding in candidates if rounding._holds(some)]
+        return candidates[0] if candidates else cls()
+
+    def _holds(self, values: np.ndarray) -> bool:
+        if not self.absolute:
+            with np.errstate(over="ignore"):
+                return bool((values.astype(np.float16) == values).all())
+        steps = values / (2 * self.absolute)
+        return bool((np.abs(steps - np.rint(steps)) <= 1.2 * SINGLE * steps + 1e-6).all())
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +67,10 @@ def undo_log1p(X: sp.csr_matrix, rounding: Rounding) -> PerTenThousand:
         X = X.copy()
         X.sum_duplicates()
     values = X.data.astype(np.float64)
-    # Written so that NaN is none of them.
-    possible = (values >= 0) & (values <= LARGEST)
-    undone = np.expm1(np.where(possible, values, np.nan))
+    # Written so that NaN is looked at.
+    if not (values.min(initial=0) >= 0 and values.max(initial=0) <= LARGEST):
+        values[~((values >= 0) & (values <= LARGEST))] = np.nan
+    undone = np.expm1(values)
     totals = np.zeros(X.shape[0])
     filled = np.flatnonzero(np.diff(X.indptr))
     if len(filled):
