@@ -20,7 +20,8 @@ class CalledCells:
     the model looks at. `best`: int [cells], the most probable type, a number of `cell_types`; `unassigned`: bool
     [cells]; `novelty`: float [cells]; `threshold`: what the novelty of an unassigned cell exceeds. `donors`: str
     [cells], or None. `n_cells`: of the whole input; `n_called`: int [types], called cells of the whole input. `calls`:
-    of every cell of the input, as `Annotator.annotate` gives them, cells by id.
+    of every cell of the input, as `Annotator.annotate` gives them, cells by id. `normalised`: counts are counts per
+    10,000, and library sizes 10,000, whatever they were.
     """
 
     counts: sp.csr_matrix
@@ -38,6 +39,7 @@ class CalledCells:
     n_cells: int
     n_called: np.ndarray
     calls: pd.DataFrame
+    normalised: bool = False
 
 
 MARKER_COLUMNS: dict[str, MarkerColumn] = {

@@ -100,6 +100,7 @@ def gather_called_cells(
         n_cells=checked.source.n_obs,
         n_called=n_called,
         calls=calls,
+        normalised=checked.normalised,
     )
 
 

@@ -24,7 +24,7 @@ MANY_MARKERS = 10
 
 @dataclass(frozen=True)
 class CellQuality:
-    """Float [cells]: `library_size`, `genes_detected`, `mitochondrial_share` (NaN where not measured)."""
+    """Float [cells]: `library_size`, `genes_detected`, `mitochondrial_share`; NaN where not measured."""
 
     library_size: np.ndarray
     genes_detected: np.ndarray
@@ -37,7 +37,8 @@ def cell_quality(cells: CalledCells) -> CellQuality:
     share = np.full(len(cells.best), np.nan)
     if columns is not None:
         share = np.asarray(cells.counts[:, columns].sum(axis=1), dtype=np.float64).ravel() / cells.library_size
-    return CellQuality(cells.library_size, np.diff(cells.counts.indptr).astype(np.float64), share)
+    sizes = np.full(len(share), np.nan) if cells.normalised else cells.library_size
+    return CellQuality(sizes, np.diff(cells.counts.indptr).astype(np.float64), share)
 
 
 def quality_facts(quality: CellQuality, rows: np.ndarray, called: list[np.ndarray]) -> dict[str, float]:

@@ -4,6 +4,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+import scanpy as sc
 import scipy.sparse as sp
 
 from cellmark.schemas.cells.cell_source import CellSource
@@ -97,6 +98,27 @@ def test_wrong_counts_are_refused() -> None:
     adata.X.data[3] = 0.5
     with pytest.raises(InputError, match="COUNTS_NOT_WHOLE"):
         read(adata)
+
+
+def test_counts_of_logarithms_are_recovered_and_learned_from() -> None:
+    generator = np.random.default_rng(1)
+    counts = generator.poisson(generator.gamma(1, 2, 80) * generator.lognormal(0, 0.5, (10, 1))).astype(np.float32)
+    adata = labelled_adata()
+    raw = ad.AnnData(sp.csr_matrix(counts), obs=adata.obs, var=pd.DataFrame(index=[f"GENE{n}" for n in range(80)]))
+    logged = raw.copy()
+    sc.pp.normalize_total(logged, target_sum=1e4)
+    sc.pp.log1p(logged)
+    expected, found = read(raw), read(logged)
+    assert found.digest() == expected.digest()
+    assert found.library_size_source == "summed"
+    assert [note.code for note in found.notes] == ["COUNTS_RECOVERED"]
+    assert "as asked" not in found.notes[0].remedy
+    # Without the steps of counts they could not be thinned, and depth would be made up.
+    logged.X = logged.X.expm1().multiply(generator.uniform(0.5, 2, 80)).tocsr()
+    sc.pp.normalize_total(logged, target_sum=1e4)
+    sc.pp.log1p(logged)
+    with pytest.raises(InputError, match="COUNTS_NOT_WHOLE"):
+        read(logged)
 
 
 def test_duplicate_genes_are_summed_and_counted_as_measured() -> None:
