@@ -74,7 +74,7 @@ def run_expectations(
         *(NotMeasured("sample", column, "training") for column in parsed.not_measured.sample),
     ]
     known = {"cells": parsed.not_measured.cells, "sample": parsed.not_measured.sample}
-    lacks: dict[TableName, set[str]] = {"cells": OPTIONAL_COLUMNS - set(cell_table.columns), "sample": set()}
+    lacks = {"cells": OPTIONAL_COLUMNS - set(cell_table.columns), "sample": frozenset[str]()}
     for name in tables:
         for column in sorted(lacks[name].union(OF_DEPTH[name] if normalised else ()) - set(known[name])):
             not_measured.append(NotMeasured(name, column, "input"))

@@ -111,7 +111,7 @@ def test_counts_of_logarithms_are_recovered_and_learned_from() -> None:
     expected, found = read(raw), read(logged)
     assert found.digest() == expected.digest()
     assert found.library_size_source == "summed"
-    assert [note.code for note in found.notes] == ["COUNTS_RECOVERED"]
+    assert [note.code for note in found.notes] == ["COUNTS_RECOVERED", "CELL_TYPES_DROPPED"]
     assert "as asked" not in found.notes[0].remedy
     # Without the steps of counts they could not be thinned, and depth would be made up.
     logged.X = logged.X.expm1().multiply(generator.uniform(0.5, 2, 80)).tocsr()
