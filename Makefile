@@ -39,10 +39,10 @@ OTHER_RUNTIME := $(if $(filter gpu,$(RUNTIME)),onnxruntime,onnxruntime-gpu)
 # Programs started by tests and by the demo (mlflow starts uvicorn) are looked up on PATH.
 WITH_PATH := PATH="$(if $(filter /%,$(VENV)),,$(CURDIR)/)$(BIN):$$PATH"
 
-.PHONY: help demo test quick fuzz check format build constraints clean distclean
+.PHONY: help demo test quick test-serving fuzz check format build constraints clean distclean
 
 help:  ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@awk 'NR > 5 && /^#   / { print "  " substr($$0, 5) } /^SHELL/ { exit }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(STAMP)-run  ## Install, then train, register, serve and explain on real cells
@@ -53,6 +53,9 @@ test: $(STAMP)-test  ## Install the test extra, then run the suite, in two proce
 
 quick: $(STAMP)-test  ## The tests that start no process, no server and no training: a minute and a half
 	$(WITH_PATH) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quick -n 2 --dist worksteal $(TEST_ARGS)
+
+test-serving: $(STAMP)-test  ## The tests that need no torch, as if it were not installed
+	$(WITH_PATH) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --without-torch -n 2 --dist worksteal $(TEST_ARGS)
 
 fuzz: $(STAMP)-test  ## 20,000 mutated files and bodies, and requests made of the OpenAPI document, against a running service
 	$(WITH_PATH) $(BIN)/python tests/fuzz/run.py $(FUZZ_ARGS)
