@@ -57,7 +57,7 @@ def features_by_type(var: pd.DataFrame) -> tuple[np.ndarray, dict[str, dict[str,
         name = _plain(str(column))
         if name not in COLUMNS and name not in OTHER_COLUMNS:
             continue
-        codes, values = pd.factorize(var.iloc[:, number].astype(object).astype(str))
+        codes, values = pd.factorize(var.iloc[:, number].astype(object).map(str))
         words = [*map(str, values)]
         if len(words) > MOST_TYPES * 4:
             continue

@@ -457,8 +457,11 @@ def test_a_mudata_is_refused_with_the_line_that_takes_the_rna_out(name: str, tmp
     """As mudata writes it: one AnnData for each modality, below `mod`."""
     adata, proteins = drawn(), drawn()
     with h5py.File(tmp_path / name, "w") as file:
-        for part, element in (("obs", adata.obs), ("var", adata.var), ("mod/prot", proteins), ("mod/rna", adata)):
+        for part, element in (("obs", adata.obs), ("var", adata.var)):
             ad.io.write_elem(file, part, element)
+        modalities = file.create_group("mod")
+        for part, element in (("prot", proteins), ("rna", adata)):
+            ad.io.write_elem(modalities, part, element)
     with pytest.raises(ReadError) as raised:
         open_cells(tmp_path / name)
     assert raised.value.code == "NOT_ANNDATA"

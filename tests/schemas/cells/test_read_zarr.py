@@ -244,10 +244,13 @@ def test_truncated_files_of_the_folder_are_refused_or_not_needed(zarr_format: in
 @pytest.mark.parametrize("name", ["obs/_index", "uns/organism"])
 def test_text_in_more_pieces_than_there_can_be_is_refused_at_once(name: str, tmp_path: Path) -> None:
     path = write(tmp_path / "cells.zarr", drawn(), zarr_format=2)
-    meta = json.loads((path / name / ".zarray").read_text())
-    (path / name / ".zarray").write_text(json.dumps(meta | {"compressor": None}))
+    array = path / name
+    if not (array / ".zarray").exists():
+        array /= "values"  # anndata 0.13 writes an index that may lack names as a group
+    meta = json.loads((array / ".zarray").read_text())
+    (array / ".zarray").write_text(json.dumps(meta | {"compressor": None}))
     (path / ".zmetadata").unlink()
-    (path / name / "0").write_bytes((2**32 - 1).to_bytes(4, "little") + b"human")
+    (array / "0").write_bytes((2**32 - 1).to_bytes(4, "little") + b"human")
     error = refused(path)
     assert error.code == "FILE_UNREADABLE"
     assert "more text than it holds" in error.findings[0].found
