@@ -293,8 +293,6 @@ class Annotator:
         library_size: str | np.ndarray | pd.Series | None = None,
         recover_counts: bool = False,
         input: InputKind = "auto",  # noqa: A002
-        orthologs: bool = False,
-        ortholog_table: str | Path | None = None,
         above: float | None = None,
         donor: str | None = None,
         seed: int = 0,
@@ -306,15 +304,7 @@ class Annotator:
         of called cells, where a type has more than 2,000. Raises as `annotate`, and `ModelError` (`NOVELTY_MISSING`).
         """
         checked = self.check(
-            cells,
-            ReadingOptions(
-                layer=layer,
-                library_size=library_size,
-                recover_counts=recover_counts,
-                input=input,
-                orthologs=orthologs,
-                ortholog_table=ortholog_table,
-            ),
+            cells, ReadingOptions(layer=layer, library_size=library_size, recover_counts=recover_counts, input=input)
         )
         return gather_called_cells(self, checked, above=above, donor=donor, seed=seed, on_progress=on_progress)
 
