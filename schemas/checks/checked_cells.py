@@ -121,10 +121,11 @@ class CheckedCells:
             turned = transposed_findings(source, panel) if _refuses(misfits) else ()
             self._turned = bool(turned)
             findings += turned or misfits
-            if not turned and orthologs is None:
+            if not turned:
                 # A model's genes are known to it, and one that counts all features is given what it was trained on.
                 of_model = self.match.columns >= 0 if n_genes_trained is not None else None
-                self._unknown = names_unknown(source, panel, but=of_model)
+                cells = self.genes.across.cells if self.genes.across is not None else None
+                self._unknown = names_unknown(source, panel, but=of_model, organism=cells)
                 self._max_unknown = 1.0 if feature_rule is None else max_unknown_share
             if library_size is None and n_genes_trained is not None and not turned:
                 findings += summing_findings(source, n_genes_trained, normalised=self.normalised)

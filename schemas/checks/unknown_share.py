@@ -40,12 +40,16 @@ def check_unknown_share(share: float | None) -> None:
         )
 
 
-def names_unknown(source: CellSource, panel: GenePanel, *, but: np.ndarray | None = None) -> np.ndarray | None:
-    """Bool [genes of `source`]: in no table. `but`: bool [genes], those that are known otherwise. None where names are
-    not judged: of organisms other than human and mouse, and where half of them are unknown.
+def names_unknown(
+    source: CellSource, panel: GenePanel, *, but: np.ndarray | None = None, organism: str | None = None
+) -> np.ndarray | None:
+    """Bool [genes of `source`]: in no table. `but`: bool [genes], those that are known otherwise. `organism`: of the
+    cells, where it is known not to be the model's. None where names are not judged: of organisms other than human and
+    mouse, and where half of them are unknown.
     """
-    declared = declared_organism(source.uns, source.obs)
-    organism = declared[0] if declared is not None else panel.organism_of_names
+    if organism is None:
+        declared = declared_organism(source.uns, source.obs)
+        organism = declared[0] if declared is not None else panel.organism_of_names
     known = next((name for name in ORGANISMS if name == organism), None)
     unknown = _unknown(NameList(source.var_names), known) if known is not None else None
     if unknown is None or but is None:

@@ -8,7 +8,8 @@ import pytest
 import scipy.sparse as sp
 
 from cellmark.schemas.cells.cell_source import MemoryCells
-from cellmark.schemas.errors import ParameterError, ReadError
+from cellmark.schemas.checks.checked_cells import CheckedCells
+from cellmark.schemas.errors import InputError, ParameterError, ReadError
 from cellmark.schemas.genes.fit_genes import GeneFit, fit_genes
 from cellmark.schemas.genes.gene_panel import GenePanel
 from cellmark.schemas.genes.gene_tables import ORGANISMS, load_gene_table
@@ -151,3 +152,16 @@ def test_what_names_no_two_organisms_is_refused(tmp_path: Path, text: str) -> No
 def test_names_of_a_list_keep_their_places() -> None:
     named = shipped_orthologs().named(NameList(np.array(["Ins1", "Cd3d", "", "Ptprc"])), cells="mouse", model="human")
     assert list(named) == ["", "CD3D", "", "PTPRC"]
+
+
+def test_names_that_no_table_has_are_judged_by_the_organism_of_the_cells() -> None:
+    names = np.array([*PAIRS.values(), "Actb", "Gapdh", "mystery"], dtype=object)
+    X = sp.csr_matrix(np.full((8, len(names)), 2.0))
+    obs = pd.DataFrame(index=[f"cell-{number}" for number in range(8)])
+    clean = MemoryCells(X, names, obs)
+    assert {note.code for note in CheckedCells(clean, HUMAN, orthologs=shipped_orthologs()).notes} == {"CROSS_SPECIES"}
+    swamped = X.toarray()
+    swamped[:, -1] = 100
+    cells = CheckedCells(MemoryCells(sp.csr_matrix(swamped), names, obs), HUMAN, orthologs=shipped_orthologs())
+    with pytest.raises(InputError, match="mystery"):
+        list(cells.chunks(8))
