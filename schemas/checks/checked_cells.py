@@ -23,6 +23,8 @@ from .counts_elsewhere import look_at
 from .counts_of_genes import FEATURE_RULE
 from .library_size import (
     LibrarySizeWatch,
+    PanelFraction,
+    PanelFractionWatch,
     given_library_size,
     summing_findings,
 )
@@ -73,7 +75,8 @@ class CheckedCells:
     the latter.
     `library_size`: None (sum over the input's genes), the name of an `obs` column, an array [cells], or a series of it
     indexed by cell id.
-    `library_range`: where training's library sizes lie, None where it is not known: other ones are a warning.
+    `library_range`: where training's library sizes lie, None where it is not known: other ones are a warning, and
+    so are given ones that do not fit `panel_fraction`.
     `n_genes_trained`: genes that training measured, None to sum in any case. `min_share`, `min_mass`: floors, see
     `overlap_findings`. `max_unknown_share`: see `unknown_findings`. `orthologs`: see `fit_genes`. `input`: see
     `genes_of`; where it finds logarithms, `normalised` is True, `source` undoes them and depth is not known.
@@ -94,6 +97,7 @@ class CheckedCells:
         input: InputKind = "auto",  # noqa: A002
         orthologs: Orthologs | None = None,
         max_unknown_share: float | None = None,
+        panel_fraction: PanelFraction | None = None,
     ) -> None:
         self.given = source
         source = genes_of(source, input, rule=feature_rule, to_train=to_train)
@@ -113,6 +117,8 @@ class CheckedCells:
         if self.normalised:
             self.library_size_source = NOT_KNOWN
             library_findings = () if library_size is None else (library_size_given(source),)
+        known = panel_fraction if self._given is not None else None
+        self._fractions = PanelFractionWatch(None if known is None else known.expected(self.match.measured))
         findings = [*size_findings(source), *self.genes.findings]
         # Of another organism's genes it goes without saying that they do not fit, and so of cells in their place.
         self._turned, self._unknown, self._max_unknown = False, None, max_unknown_share
@@ -166,6 +172,7 @@ class CheckedCells:
         self._library_problems.extend(prepared.library_problems)
         if prepared.cells is not None:
             self._sizes.see(prepared.cells.library_size)
+            self._fractions.see(prepared.cells.counts, prepared.cells.library_size)
 
     def finish(self) -> None:
         """Raise `InputError` when any chunk had a problem. Call it when all chunks were recorded."""
@@ -178,7 +185,7 @@ class CheckedCells:
                 found=f"values of {self._n_seen}",
                 remedy="Write the file again from its source.",
             )
-        notes = raise_if_refused([*self._recorded_findings(), *self._sizes.findings()])
+        notes = raise_if_refused([*self._recorded_findings(), *self._sizes.findings(), *self._fractions.findings()])
         self.notes = (*self.notes, *(note for note in notes if note not in self.notes))
 
     def _value_findings(self) -> list[Finding]:

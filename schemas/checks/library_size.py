@@ -1,16 +1,80 @@
 """Library sizes of an input: given or to be summed, possible or not, like training's or far from them."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 
 from ..cells.cell_source import CellSource
 from ..errors import Finding
+from ..normalization import row_sums
 from .check_counts import N_EXAMPLES
 
 MIN_GENES_SHARE = 0.5
 """A library size may be summed over no fewer than this share of the genes that training measured."""
 UNUSUAL_SHARE = 0.5
 """Share of the cells outside the range of training's library sizes from which on an input is said to be unusual."""
+
+
+LOW_FRACTION, HIGH_REST = 0.6, 0.25
+"""The panel's share of given library sizes is far off below this part of training's, or where what is left beside the
+panel is below this part of what training's cells had."""
+
+
+@dataclass(frozen=True, eq=False)
+class PanelFraction:
+    """Share of the library that the panel's genes carried in training. `median`: over cells; `weights`: [panel genes],
+    what each of them has of it on average, in any unit.
+    """
+
+    median: float
+    weights: np.ndarray
+
+    def expected(self, measured: np.ndarray) -> float:
+        """Of the genes that an input measured. `measured`: bool [panel genes]."""
+        return float(self.median * self.weights[measured].sum() / max(float(self.weights.sum()), 1e-12))
+
+
+class PanelFractionWatch:
+    """Compares given library sizes with the counts beside them, by what training knows. `expected`: None to not."""
+
+    def __init__(self, expected: float | None) -> None:
+        self._expected = expected
+        self._fractions: list[np.ndarray] = []
+
+    def see(self, counts: sp.csr_matrix, library_size: np.ndarray) -> None:
+        """The next cells. `counts`: CSR, cells x panel genes. `library_size`: [cells]."""
+        if self._expected is not None:
+            self._fractions.append(row_sums(counts) / library_size)
+
+    def findings(self) -> list[Finding]:
+        """The warning of library sizes of which the panel's genes have far less, or far more, than in training."""
+        if self._expected is None or not self._fractions:
+            return []
+        expected, found = self._expected, float(np.median(np.concatenate(self._fractions)))
+        low = found < LOW_FRACTION * expected
+        high = found > expected + 0.1 and 1 - found < HIGH_REST * (1 - expected)
+        if not (low or high):
+            return []
+        cause = (
+            "over more than genes (antibodies, spike-ins, unmapped reads), over more genes than the file has, or of "
+            "other values than these counts"
+            if low
+            else "over a part of the genes alone, such as variable ones, or after genes were left out"
+        )
+        return [
+            Finding(
+                "LIBRARY_SIZE_DOUBTFUL",
+                where="library_size",
+                expected=f"library sizes of which the model's genes carry about {expected:.0%}, as in training",
+                found=f"{found:.0%} in half of the cells or {'less' if low else 'more'}",
+                remedy=f"The library sizes were probably summed {cause}. Give each cell's total count over all genes "
+                "measured and nothing else, or omit --library-size (library_size in Python and JSON) where the file "
+                "has all genes.",
+                severity="warning",
+            )
+        ]
 
 
 class LibrarySizeWatch:

@@ -83,13 +83,16 @@ class NormalizationEntry(Section):
 
 
 class PanelEntry(Section):
-    """The genes of the graphs' inputs. `digest`: SHA-256 of the symbols in order, one a line."""
+    """The genes of the graphs' inputs. `digest`: SHA-256 of the symbols in order, one a line. `library_fraction`: share
+    of a training cell's library that they carry, the median over cells.
+    """
 
     n_genes: int
     digest: str
     min_share: float
     filter: dict[str, Any] = {}
     overlap: OverlapEntry | None = None
+    library_fraction: float | None = None
 
 
 class NetworkEntry(Section):

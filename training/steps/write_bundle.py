@@ -16,7 +16,7 @@ from cellmark.schemas.manifest import bundle_files as files
 from cellmark.schemas.manifest.bundle_files import ATTRIBUTION_SHARE, MODEL_CARD, REPORT, draft_manifest, write_manifest
 from cellmark.schemas.manifest.manifest import Manifest
 from cellmark.schemas.manifest.training_summary import TrainingSummary, summarize_training
-from cellmark.schemas.normalization import describe_scale
+from cellmark.schemas.normalization import describe_scale, row_sums
 from cellmark.schemas.reference_profile import ReferenceProfile
 from cellmark.schemas.report.facts import ReportFacts
 from cellmark.schemas.report.render import render_model_card, render_report
@@ -142,6 +142,7 @@ def assemble_manifest(run: Chapters) -> dict[str, Any]:
             "min_share": config.min_panel_share,
             "filter": filter_facts(config.max_genes),
             "overlap": evaluated.overlap,
+            "library_fraction": float(np.median(row_sums(prepared.counts) / prepared.cells.library_size)),
         },
         "normalization": describe_scale(),
         "baseline_kind": run.explained.baseline_kind,
