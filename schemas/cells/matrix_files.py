@@ -23,6 +23,8 @@ PREFERRED = re.compile(r"features|barcodes")
 """`features.tsv` is taken before `genes.tsv`, `barcodes.tsv` before `cells.tsv`."""
 SYMBOLS = re.compile(r"genes\.names")
 """kallisto's second list: the symbols of the genes whose ids are in the first."""
+LIKELY = re.compile(r"(^|[._])(total|cell|mature|spliced)[._]")
+UNLIKELY = re.compile(r"(^|[._])(nascent|ambiguous|unspliced|nucleus)[._]")
 MOST_LOOKED_INTO = 2000
 """Folders below a folder, looked into for a matrix."""
 SHOWN = 6
@@ -72,12 +74,14 @@ def _the_matrix(folder: Path) -> Path:
             return folder / name
     if len(matrices) == 1:
         return matrices[0]
+    # kb writes matrices of mature and nascent RNA side by side.
+    likely = max(matrices, key=lambda path: bool(LIKELY.search(path.name)) - bool(UNLIKELY.search(path.name)))
     raise ReadError.of(
         "FILE_UNREADABLE",
         where=str(folder),
         expected="a folder with one matrix (.mtx)",
         found=f"{len(matrices)}: {_some(path.name for path in matrices)}",
-        remedy=f"Give the matrix itself instead of the folder ({matrices[0]}); several make a batch.",
+        remedy=f"Give the matrix itself instead of the folder ({likely}); several make a batch.",
     )
 
 

@@ -12,10 +12,12 @@ from ..errors import Finding
 from .cell_source import MemoryCells
 from .read_limits import ReadLimits
 from .table_headers import CELL_NAMES, COUNTS, GENE_COLUMNS, GENE_NAMES, MEASURES, OBS_COLUMNS, plain_header
-from .table_layout import TableLayout, invalid_table
+from .table_layout import TableLayout, edited, invalid_table, is_number
+from .table_orientation import names_cell, names_gene
 
 ROWS_AT_ONCE = 1_000_000
 MOST_COLUMNS = 12
+MOSTLY = 0.6
 LongColumns = tuple[int, int, int]
 """Numbers of the columns of genes, of cells and of counts."""
 
@@ -36,16 +38,33 @@ def long_columns(layout: TableLayout, path: Path) -> LongColumns | None:
     others = {k for k, name in enumerate(headers) if name not in known} - {count}
     if gene is not None and cell is not None and count is not None and not others:
         return gene, cell, count
-    repeats = len(set(layout.sample)) < len(layout.sample)
-    if len(headers) == 3 and len(layout.described) == 1 and len(layout.values) == 1 and repeats:
-        raise invalid_table(
-            path,
-            "a table of cells and genes",
-            f"what looks like one row for each gene and cell, with the header {', '.join(layout.headers)}",
-            f"Name its columns gene, cell and count, in their order: sed -i '{layout.n_skipped + 1}s/.*/"
-            f"{layout.delimiter.replace(chr(9), chr(92) + 't').join(('gene', 'cell', 'count'))}/' '{path}'",
-        )
+    if len(headers) == 3 and len(layout.described) == 1 and len(layout.values) == 1:
+        _refuse_unnamed(layout, path)
     return None
+
+
+def _refuse_unnamed(layout: TableLayout, path: Path) -> None:
+    """Raise `ReadError` for three columns that look like genes, cells and counts under other headers, or none."""
+    names, others, count = layout.row_names, layout.described[0], layout.values[0]  # noqa: PD011  (no data frame)
+    listed = [[row[k] for row in layout.first_rows if len(row) == 3] for k in (names, others)]
+    genes, cells = (
+        [sum(map(like, listed_names)) / max(len(listed_names), 1) for listed_names in listed]
+        for like in (names_gene, names_cell)
+    )
+    pairs = [(genes[k], cells[1 - k]) for k in (0, 1)]
+    if len(set(listed[0])) == len(listed[0]) and not any(min(pair) >= MOSTLY for pair in pairs):
+        return
+    of_genes = others if sum(pairs[1]) > sum(pairs[0]) else names
+    header = ["gene" if k == of_genes else "count" if k == count else "cell" for k in range(3)]
+    written = layout.delimiter.join(header)
+    line = layout.n_skipped + 1
+    script = f"{line}i {written}" if is_number(layout.names[0]) else f"{line}s/.*/{written}/"
+    raise invalid_table(
+        path,
+        "a table of cells and genes",
+        f"what looks like one row for each gene and cell, with the header {', '.join(layout.headers)}",
+        f"Name its columns gene, cell and count, in their order: {edited(path, script, 'named')}",
+    )
 
 
 def _first(headers: list[str], names: frozenset[str]) -> list[str]:
@@ -94,7 +113,10 @@ def read_long_table(
             path,
             "one row for each gene and cell",
             f"{n_rows - X.nnz:,} rows of a gene and cell that come before",
-            "Add up the counts of rows that belong together, or omit those that are copies.",
+            "Add up the counts of rows that belong together, and name cells of several samples differently: python -c "
+            f"\"import pandas as pd; t = pd.read_csv('{path}', sep={layout.delimiter!r}, skiprows={layout.n_skipped}); "
+            f"t.groupby([{', '.join(repr(layout.headers[k]) for k in columns[:2])}])[{layout.headers[columns[2]]!r}]"
+            ".sum().to_csv('summed.csv')\"",
         )
     if not (X.data % 1).any():
         X.data = X.data.astype(np.int64)

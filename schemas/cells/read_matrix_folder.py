@@ -27,7 +27,7 @@ MOST_TEXT = 4 * 1024**3
 """Bytes of a list of features or barcodes."""
 HEADERS = re.compile(
     r"(|x|v1|id|gene|gene_?ids?|gene_?names?|gene_?symbols?|symbols?|features?|feature_?ids?|ensembl(_?gene)?(_?id)?|"
-    r"cells?|cell_?ids?|cell_?names?|barcodes?|cell_?barcodes?|bc_wells?|index)",
+    r"cells?|cell_?ids?|cell_?names?|cell_?keys?|feature_?keys?|barcodes?|cell_?barcodes?|bc_wells?|index)",
     re.IGNORECASE,
 )
 """First fields of a first line that is a header."""

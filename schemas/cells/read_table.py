@@ -18,12 +18,13 @@ from .read_limits import NO_LIMITS, ReadLimits
 from .read_long_table import long_columns, read_long_table
 from .reading import reading
 from .table_headers import GENE_COLUMNS, MEASURES, ONLY_OF_GENES, plain_header
-from .table_layout import TableLayout, find_layout, invalid_table, is_number, no_cells, no_genes
-from .table_orientation import names_swapped
+from .table_layout import TableLayout, edited, find_layout, invalid_table, is_number, no_cells, no_genes
+from .table_orientation import names_cell, names_gene, names_swapped
 
 EXPECTED = "a table of counts (.csv, .tsv or .txt)"
 NUMBER_WITH_COMMA = re.compile(r"[-+]?\d[\d.]*,[\d,.]*")
 SHOWN = 8
+LONGEST_SHOWN = 200
 VALUES_AT_ONCE = 4_000_000
 """Values parsed at once before they become sparse."""
 
@@ -51,6 +52,7 @@ def read_table(path: Path, *, genes_by_cells: bool = False, limits: ReadLimits =
                 layout.rows_after_header(lines)
                 return read_long_table(lines, path, layout, long, limits)
         _refuse_measures(path, layout)
+        _refuse_without_header(path, layout)
         _check_orientation(path, layout, layout.sample, genes_by_cells=genes_by_cells)
         row_names, described, X = _parse(path, layout, limits, rows="genes" if genes_by_cells else "cells")
         column_names = np.array(layout.names, dtype=object)
@@ -71,11 +73,9 @@ def read_table(path: Path, *, genes_by_cells: bool = False, limits: ReadLimits =
 
 def _columns_note(path: Path, layout: TableLayout, *, genes_by_cells: bool) -> tuple[Finding, ...]:
     """What was not read as values; nothing of the one column of text that the published layout has."""
-    if not genes_by_cells and layout.described in ((), (1,)):
+    if not layout.kept or (not genes_by_cells and layout.kept == (1,)):
         return ()
-    if not layout.described:
-        return ()
-    headers = [layout.headers[number] or "(without a header)" for number in layout.described]
+    headers = [layout.headers[number] for number in layout.kept]
     one = len(headers) == 1
     note = Finding(
         "TABLE_COLUMNS_IGNORED",
@@ -99,7 +99,8 @@ def _refuse_measures(path: Path, layout: TableLayout) -> None:
             "a column for each cell, or one row for each gene and cell",
             f"no cell: {', '.join(measures[:SHOWN])} {'measures' if len(measures) == 1 else 'measure'} one sample",
             "Provide the counts of single cells. Counts of gene and cell need a column of cells, called cell; a sample "
-            f"is read as one cell when its column has another name: sed '1s/{measures[0]}/sample_1/'.",
+            "is read as one cell when its column has another name: "
+            f"{edited(path, f'{layout.n_skipped + 1}s/{measures[0]}/sample_1/', 'renamed')}",
         )
 
 
@@ -117,8 +118,7 @@ def _parse(
     `rows`: what the rows are, `cells` or `genes`.
     """
     names: list[np.ndarray] = []
-    shown = [number for number in layout.described if number]  # a first column here only numbers the rows
-    texts: list[list[np.ndarray]] = [[] for _ in shown]
+    texts: list[list[np.ndarray]] = [[] for _ in layout.kept]
     blocks = [sp.csr_matrix((0, len(layout.values)), dtype=np.int64)]
     lengths_checked = False
     n_read, n_nonzero = 0, 0
@@ -130,7 +130,7 @@ def _parse(
                 _raise_if_ragged(path, layout, limits)
                 lengths_checked = True
             names.append(np.array([name[1:] for name in frame[layout.row_names]], dtype=object))
-            for kept, number in zip(texts, shown, strict=True):
+            for kept, number in zip(texts, layout.kept, strict=True):
                 kept.append(frame[number].to_numpy(dtype=object))
             if layout.empty is not None and frame[layout.empty].notna().any():
                 raise invalid_table(path, "a header for every column", "a last column with values but without a header")
@@ -139,7 +139,7 @@ def _parse(
             n_read, n_nonzero = n_read + len(frame), n_nonzero + blocks[-1].nnz
             limits.check(str(path), **{rows: n_read}, nonzeros=n_nonzero)
     row_names = np.concatenate(names) if names else np.empty(0, dtype=object)
-    described = {layout.headers[k]: np.concatenate(kept) for k, kept in zip(shown, texts, strict=True) if kept}
+    described = {layout.headers[k]: np.concatenate(kept) for k, kept in zip(layout.kept, texts, strict=True) if kept}
     return row_names, described, sp.csr_matrix(sp.vstack(blocks, format="csr"))
 
 
@@ -193,12 +193,18 @@ def _numbers(values: pd.DataFrame, path: Path, layout: TableLayout, row_names: n
             "numbers",
             f"{value!r} in row {n_read + row + 2 + layout.n_skipped} ({row_names[row]!r}), column "
             f"{layout.headers[number]!r}, and text in {len(wrong) - 1} other columns",
-            "Write the numbers with a point or without decimals, and without a sign between thousands: a comma may "
-            "mean either."
-            if isinstance(value, str) and NUMBER_WITH_COMMA.fullmatch(value.strip())
-            else "",
+            _remedy_of_text(path, str(value), n_read + row + 2 + layout.n_skipped, len(wrong) * 2 > values.shape[1]),
         )
     return np.column_stack(columns)
+
+
+def _remedy_of_text(path: Path, value: str, number: int, most_of_row: bool) -> str:
+    """What to do about text among the numbers. Empty where nothing special is known."""
+    if NUMBER_WITH_COMMA.fullmatch(value.strip()):
+        return "Write the numbers without commas, which may be decimal or of thousands: 1.5, 1000."
+    if most_of_row:
+        return f"A row that holds no counts has to go: {edited(path, f'{number}d', 'counts')}"
+    return ""
 
 
 def _raise_if_ragged(path: Path, layout: TableLayout, limits: ReadLimits) -> None:
@@ -214,6 +220,21 @@ def _raise_if_ragged(path: Path, layout: TableLayout, limits: ReadLimits) -> Non
                     f"{len(row)} in row {number} ({row[0]!r}), "
                     + (f"which ends at column {last!r}" if len(row) < n_fields else f"beyond column {last!r}"),
                 )
+
+
+def _refuse_without_header(path: Path, layout: TableLayout) -> None:
+    """Raise `ReadError` for a table whose first row is one of a gene, or of a cell, and its values."""
+    corner, numbers = layout.corner, bool(layout.names) and all(map(is_number, layout.names))
+    if numbers and any(map(str.isdigit, corner)) and (names_gene(corner) or names_cell(corner)):
+        header = layout.delimiter.join(["id", *(f"cell_{k + 1}" for k in range(len(layout.names)))])
+        script = f"{layout.n_skipped + 1}i {header}"
+        raise invalid_table(
+            path,
+            "a header with the names of the columns",
+            f"a first row that looks like the others: {corner}, {', '.join(layout.names[:3])}",
+            "Write the table again with a header"
+            + (f": {edited(path, script, 'named')}" if len(header) < LONGEST_SHOWN else "."),
+        )
 
 
 def _check_orientation(path: Path, layout: TableLayout, row_names: Iterable[str], *, genes_by_cells: bool) -> None:

@@ -45,21 +45,14 @@ COUNTS = (
     "expected_count", "read_count", "read_counts", "n_reads", "reads", "read",
 )  # fmt: skip
 """Counts of a table in long form, the best first."""
-LABELS = _words(
+OBS_COLUMNS = CELL_NAMES | _words(
     "cell_type cell_types celltype celltypes label labels cluster clusters seurat_clusters leiden louvain annotation "
-    "donor donor_id"
+    "donor donor_id sample sample_id sample_name samples batch tissue organ condition disease disease_status diagnosis "
+    "patient patient_id subject subject_id individual sex gender age phase stage treatment group orig_ident plate "
+    "plate_id well species organism class subclass type region assay library lane ident genotype strain time timepoint "
+    "site"
 )
-"""Columns of cells that are no gene even when their values are numbers."""
-OBS_COLUMNS = (
-    LABELS
-    | CELL_NAMES
-    | _words(
-        "sample sample_id sample_name samples batch tissue organ condition disease disease_status diagnosis patient "
-        "patient_id subject subject_id individual sex gender age phase stage treatment group orig_ident plate plate_id "
-        "well species organism class subclass type region assay library lane ident genotype strain time timepoint site"
-    )
-)
-"""Columns of cells, where their values are text."""
+"""Columns that describe cells, which are no genes even when their values are numbers."""
 INDEX = re.compile(r"|index|level_\d|x|row_?names?|unnamed_\d+")
 """What pandas and R call a column that numbers the rows."""
 

@@ -14,7 +14,6 @@ from .table_headers import (
     GENE_COLUMNS,
     GENE_NAMES,
     INDEX,
-    LABELS,
     MEASURES,
     OBS_COLUMNS,
     plain_header,
@@ -37,7 +36,7 @@ N_FIRST = 3
 class TableLayout:
     """`headers`: of all columns, an empty one where there is none. `n_skipped`: lines before the header. `row_names`:
     the number of the column that names the rows. `described`: of those that describe them. `values`: of those that hold
-    values. `empty`: of one that a separator at the ends of lines makes. `sample`: names of the first rows.
+    values. `empty`: of one that a separator at the ends of lines makes. `first_rows`: all their fields.
     """
 
     delimiter: str
@@ -47,7 +46,17 @@ class TableLayout:
     described: tuple[int, ...]
     values: tuple[int, ...]
     empty: int | None
-    sample: tuple[str, ...]
+    first_rows: tuple[tuple[str, ...], ...]
+
+    @property
+    def sample(self) -> tuple[str, ...]:
+        """Names of the first rows."""
+        return tuple(row[self.row_names] for row in self.first_rows if len(row) > self.row_names)
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """Of the columns that describe rows, those that do more than number them."""
+        return tuple(number for number in self.described if INDEX.fullmatch(plain_header(self.headers[number])) is None)
 
     @property
     def corner(self) -> str:
@@ -103,10 +112,15 @@ def find_layout(
     row_names = columns.row_names(GENE_NAMES if genes_by_cells else CELL_NAMES)
     described = columns.describing(row_names, genes_by_cells=genes_by_cells)
     values = [number for number in range(columns.n) if number != row_names and number not in described]
-    names = tuple(row[row_names] for row in sample if len(row) > row_names)
-    ordered = tuple(sorted(described)), tuple(values)
     return TableLayout(
-        delimiter, tuple(header), n_skipped, row_names, *ordered, empty if is_empty else None, sample=names
+        delimiter,
+        tuple(header),
+        n_skipped,
+        row_names,
+        tuple(sorted(described)),
+        tuple(values),
+        empty if is_empty else None,
+        tuple(map(tuple, sample)),
     )
 
 
@@ -139,9 +153,9 @@ class _Columns:
     def describing(self, row_names: int, *, genes_by_cells: bool) -> set[int]:
         """Numbers of the columns that describe the rows: by their header, or text before or after all values."""
         known = GENE_COLUMNS | MEASURES if genes_by_cells else OBS_COLUMNS
-        found = {number for number in self._text if self.plain[number] in known}
+        found: set[int] = set()
         for number, name in enumerate(self.plain):
-            if name in (known if genes_by_cells else LABELS) or (name and self._is_index(number)):
+            if name in known or (name and self._is_index(number)):
                 found.add(number)
         found.add(0)
         looks_like_values = names_cell if genes_by_cells else names_gene
@@ -222,6 +236,13 @@ def invalid_table(path: Path, expected: str, found: str, remedy: str = "") -> Re
         "Keep one header of gene names, cell ids in the first column, columns of text next to them, and numbers."
     )
     return ReadError.of("TABLE_INVALID", where=str(path), expected=expected, found=found, remedy=remedy)
+
+
+def edited(path: Path, script: str, word: str) -> str:
+    """The shell's command that writes a table anew by a script of sed, `word` added to its name."""
+    plain = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    script = script.replace("\t", "\\t")
+    return f"gzip -cdf '{path}' | sed '{script}' > '{plain.with_stem(f'{plain.stem}_{word}')}'"
 
 
 def no_cells(path: Path) -> Finding:

@@ -2,6 +2,7 @@
 
 import gzip
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ def drawn(n_cells: int = 30, n_genes: int = 20) -> pd.DataFrame:
     generator = np.random.default_rng(0)
     rows, columns = np.nonzero(generator.poisson(0.7, (n_cells, n_genes)))
     names = np.array(["NA", "nan", *(f"GENE{number}" for number in range(n_genes - 2))])
-    cells = np.array([f"AAACCTG{number:05d}" for number in range(n_cells)])
+    cells = np.array(["".join(letters) for letters in generator.choice([*"ACGT"], (n_cells, 16))])
     counts = generator.integers(1, 9, len(rows))
     return pd.DataFrame({"gene": names[columns], "cell": cells[rows], "count": counts}).sort_values(["gene", "cell"])
 
@@ -87,17 +88,36 @@ def test_rows_that_say_no_count_are_refused(rows: str, found: str, tmp_path: Pat
     assert found in raised.value.findings[0].found
 
 
-def test_headers_that_do_not_say_what_is_what_are_refused_and_the_remedy_works(tmp_path: Path) -> None:
-    table = drawn()
-    for name, separator in (("t.csv", ","), ("t.tsv", "\t")):
+@pytest.mark.parametrize("sorted_by", ["gene", "cell"])
+@pytest.mark.parametrize("order", [["a", "b", "c"], ["b", "a", "c"]])
+@pytest.mark.parametrize("header", [True, False])
+def test_headers_that_do_not_say_what_is_what_are_refused_and_the_remedy_works(
+    header: bool, order: list[str], sorted_by: str, tmp_path: Path
+) -> None:
+    table = drawn().sort_values(sorted_by)
+    for name, separator in (("t.csv", ","), ("t.tsv.gz", "\t")):
         path = tmp_path / name
-        table.rename(columns={"gene": "a", "cell": "b", "count": "c"}).to_csv(path, sep=separator, index=False)
+        renamed = table.rename(columns={"gene": "a", "cell": "b", "count": "c"})[order]
+        renamed.to_csv(path, sep=separator, index=False, header=header)
         for genes_by_cells in (False, True):
             with pytest.raises(ReadError, match="one row for each gene and cell") as raised:
                 open_cells(path, ReadingOptions(genes_by_cells=genes_by_cells))
         remedy = raised.value.findings[0].remedy
-        subprocess.run(remedy[remedy.index("sed ") :], shell=True, check=True)
-        same_as_pivot(path, table)
+        subprocess.run(remedy[remedy.index("gzip ") :], shell=True, check=True)
+        same_as_pivot(tmp_path / f"t_named{name[1:5]}", table)
+
+
+def test_rows_that_belong_together_are_added_up_by_the_remedy(tmp_path: Path) -> None:
+    table = drawn()
+    twice = pd.concat([table, table.iloc[:9]])
+    (tmp_path / "t.tsv").write_text("# remark\n" + twice.to_csv(sep="\t", index=False))
+    with pytest.raises(ReadError, match="9 rows of a gene and cell") as raised:
+        open_cells(tmp_path / "t.tsv")
+    remedy = raised.value.findings[0].remedy
+    command = remedy[remedy.index("python -c") :].replace("python -c", f"{sys.executable} -c", 1)
+    subprocess.run(command, shell=True, check=True, cwd=tmp_path)
+    cells = open_cells(tmp_path / "summed.csv")
+    assert cells.load().sum() == twice.loc[~twice["gene"].isin(["NA", "nan"]), "count"].sum()
 
 
 def test_it_stays_within_limits(tmp_path: Path) -> None:

@@ -284,6 +284,30 @@ def test_another_separator_is_refused_and_the_remedy_works(name: str, mark: str,
     np.testing.assert_array_equal(open_cells(renamed).load().toarray(), SMALL_VALUES)
 
 
+def test_a_row_of_text_below_the_header_is_removed_by_the_remedy(tmp_path: Path) -> None:
+    """Single Cell Portal's files have such a row."""
+    lines = gene_table().to_csv(sep="\t", index_label="GENE").splitlines()
+    path = written(tmp_path, "\n".join([lines[0], "TYPE\tnumeric\tnumeric\tnumeric", *lines[1:]]) + "\n", "t.tsv")
+    remedy = refused(path, genes_by_cells=True).findings[0].remedy
+    subprocess.run(remedy[remedy.index("gzip ") :], shell=True, check=True)
+    cells = open_cells(tmp_path / "t_counts.tsv", ReadingOptions(genes_by_cells=True))
+    np.testing.assert_array_equal(cells.load().toarray(), VALUES.T)
+
+
+def test_a_table_without_a_header_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, "IL7R\t3\nLYZ\t0\nCD3D\t5\n", "counts.txt")
+    for genes_by_cells in (False, True):
+        error = refused(path, genes_by_cells=genes_by_cells)
+        assert "a first row that looks like the others: IL7R, 3" in error.findings[0].found
+    remedy = error.findings[0].remedy
+    subprocess.run(remedy[remedy.index("gzip ") :], shell=True, check=True)
+    cells = open_cells(tmp_path / "counts_named.txt", ReadingOptions(genes_by_cells=True))
+    np.testing.assert_array_equal(cells.load().toarray(), [[3, 0, 5]])
+    # Columns of a data frame without names are numbers, and fine.
+    cells = open_cells(written(tmp_path, "gene_id1\t0\t1\nLYZ\t0\t7\n", "t.txt"), ReadingOptions(genes_by_cells=True))
+    assert list(cells.cell_ids) == ["0", "1"]
+
+
 def test_decimal_commas_are_refused_with_their_reason(tmp_path: Path) -> None:
     error = refused(written(tmp_path, "id;A;B\nc1;1,5;2\nc2;0;1\n", "t.txt"))
     assert "'1,5' in row 2" in error.findings[0].found
@@ -314,6 +338,10 @@ def test_measures_of_one_sample_are_no_cells(text: str, tmp_path: Path) -> None:
         error = refused(path, genes_by_cells=genes_by_cells)
         assert error.code == "TABLE_INVALID"
         assert "no cell: " in error.findings[0].found
+    remedy = error.findings[0].remedy
+    subprocess.run(remedy[remedy.index("gzip ") :], shell=True, check=True)
+    renamed = open_cells(tmp_path / "table_renamed.csv", ReadingOptions(genes_by_cells=True))
+    assert list(renamed.cell_ids) == ["sample_1"]
 
 
 def test_values_that_are_no_counts_are_left_for_the_checks(tmp_path: Path) -> None:
