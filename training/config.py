@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
+from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.errors import Finding, ParameterError
 
 from .choices import Device, EvaluationLevel
@@ -98,6 +99,11 @@ class TrainingConfig:
         ]
         if problems:
             raise ParameterError(*problems)
+
+    @property
+    def reading(self) -> ReadingOptions:
+        """How `data` is read."""
+        return ReadingOptions(layer=self.layer, library_size=self.library_size, genes_by_cells=self.genes_by_cells)
 
     def _conflicts(self) -> list[Finding]:
         """Settings that do not go together."""

@@ -73,7 +73,9 @@ def own_panel(source: CellSource) -> GenePanel:
     return GenePanel(tuple(dict.fromkeys(map(str, source.var_names))))
 
 
-def value_errors(source: CellSource, panel: GenePanel, *, library_size: str | None) -> tuple[Finding, ...]:
+def value_errors(
+    source: CellSource, panel: GenePanel, *, library_size: str | np.ndarray | pd.Series | None
+) -> tuple[Finding, ...]:
     """The errors of an input that is refused anyway: values are looked at, and none is kept."""
     turned = transposed_findings(source)
     try:

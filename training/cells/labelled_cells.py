@@ -72,7 +72,7 @@ def read_labelled(
     *,
     label: str,
     donor: str | None = None,
-    library_size: str | None = None,
+    library_size: str | np.ndarray | pd.Series | None = None,
     min_cells: int = 10,
     held_out: bool = False,
     max_unknown_share: float | None = None,

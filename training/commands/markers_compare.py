@@ -5,9 +5,12 @@ from typing import Annotated
 
 import typer
 
-from .reading_options import Force, GenesByCells, Label, LabelledData, Layer, LibrarySize, MaxUnknownShare
+from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
+
+from .reading_options import Force, Label, LabelledData, MaxUnknownShare, takes_reading
 
 
+@takes_reading
 def compare(
     data: LabelledData,
     by: Annotated[
@@ -37,9 +40,7 @@ def compare(
         ),
     ] = None,
     ranks: Annotated[int, typer.Option("--ranks", help="Number of top genes per type to take from --markers.")] = 50,
-    layer: Layer = None,
-    library_size: LibrarySize = None,
-    genes_by_cells: GenesByCells = False,
+    reading: ReadingOptions = AS_IT_IS,
     max_unknown_share: MaxUnknownShare = None,
     min_cells: Annotated[
         int, typer.Option("--min-cells", help="Smallest number of cells of a type that a donor needs to count for it.")
@@ -125,9 +126,7 @@ def compare(
             label=label,
             donor=donor,
             by=by,
-            layer=layer,
-            library_size=library_size,
-            genes_by_cells=genes_by_cells,
+            reading=reading,
             max_unknown_share=max_unknown_share,
             min_cells=min_cells,
         )

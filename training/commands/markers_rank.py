@@ -5,19 +5,13 @@ from typing import Annotated, get_args
 
 import typer
 
+from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
+
 from ..choices import Method
-from .reading_options import (
-    Force,
-    GenesByCells,
-    Label,
-    LabelledData,
-    Layer,
-    LibrarySize,
-    MaxUnknownShare,
-    MinCells,
-)
+from .reading_options import Force, Label, LabelledData, MaxUnknownShare, MinCells, takes_reading
 
 
+@takes_reading
 def rank(
     data: LabelledData,
     method: Annotated[
@@ -36,9 +30,7 @@ def rank(
             "--donor", help="Column of obs with the donors. Reports the share of donors in which each marker holds."
         ),
     ] = None,
-    layer: Layer = None,
-    library_size: LibrarySize = None,
-    genes_by_cells: GenesByCells = False,
+    reading: ReadingOptions = AS_IT_IS,
     max_unknown_share: MaxUnknownShare = None,
     min_cells: MinCells = 10,
     include_genes: Annotated[
@@ -121,9 +113,7 @@ def rank(
             data,
             label=label,
             donor=donor,
-            layer=layer,
-            library_size=library_size,
-            genes_by_cells=genes_by_cells,
+            reading=reading,
             max_unknown_share=max_unknown_share,
             min_cells=min_cells,
         )

@@ -8,8 +8,10 @@ from typing import Annotated, Any, NamedTuple, get_args
 
 from typer import Option as TyperOption
 
+from cellmark.schemas.cells.reading_options import AS_IT_IS
+
 from .. import choices
-from .reading_options import GenesByCells, Label, Layer, LibrarySize, MaxUnknownShare, MinCells
+from .reading_options import READING, Label, MaxUnknownShare, MinCells, signed
 
 
 class Option(NamedTuple):
@@ -54,9 +56,7 @@ GENERAL = {
         "ontology` suggests them. Enables coarse calls. Needs the extra `ontology`.",
         kind=Path | None,
     ),
-    "layer": _shared(Layer),
-    "library_size": _shared(LibrarySize),
-    "genes_by_cells": _shared(GenesByCells, False),
+    **{name: _shared(option, getattr(AS_IT_IS, name)) for name, option in READING.items()},
     "max_unknown_share": _shared(MaxUnknownShare),
     "min_cells": _shared(MinCells, 10),
     "preset": Option(
@@ -195,6 +195,4 @@ def takes_options(command: Callable[..., None]) -> Callable[..., None]:
     def run(**given: Any) -> None:
         command(**given)
 
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {one.name: one.annotation for one in parameters}
-    return run
+    return signed(run, parameters)

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from cellmark.schemas.atomic_output import whole_file
 from cellmark.schemas.calls.scanpy_layout import KEY, to_rank_genes_groups
 from cellmark.schemas.cells.read import open_cells, require_input
-from cellmark.schemas.cells.reading_options import ReadingOptions
+from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
 from cellmark.schemas.checks.unknown_share import check_unknown_share
 from cellmark.schemas.errors import GeneOverlapError, LabelError, OutputError, ParameterError, ReadError
 from cellmark.schemas.normalization import normalize
@@ -194,9 +194,7 @@ def read_for_markers(
     label: str,
     donor: str | None,
     by: str | None = None,
-    layer: str | None = None,
-    library_size: str | None = None,
-    genes_by_cells: bool = False,
+    reading: ReadingOptions = AS_IT_IS,
     max_unknown_share: float | None = None,
     min_cells: int,
 ) -> MarkerCells:
@@ -206,13 +204,13 @@ def read_for_markers(
     """
     check_range("min_cells", min_cells, "at least 2", low=2, remedy="Raise --min-cells: one cell has no spread.")
     check_unknown_share(max_unknown_share)
-    with open_cells(data, ReadingOptions(layer=layer, genes_by_cells=genes_by_cells)) as source:
+    with open_cells(data, reading) as source:
         conditions = None if by is None else _conditions(source.obs, by)
         cells = read_labelled(
             source,
             label=label,
             donor=donor,
-            library_size=library_size,
+            library_size=reading.library_size,
             min_cells=min_cells,
             max_unknown_share=max_unknown_share,
         )

@@ -12,7 +12,6 @@ import onnx
 
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.read import open_cells
-from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.checks.check_labels import label_column_findings
 from cellmark.schemas.checks.checked_cells import CheckedCells
 from cellmark.schemas.errors import Finding, InputError, LabelError, ParameterError, raise_if_refused
@@ -106,7 +105,7 @@ def _opened(config: TrainingConfig) -> Iterator[tuple[CellSource, str | None]]:
     """
     assert config.test_data is not None  # noqa: S101
     layer, sizes = config.test_layer or config.layer, config.test_library_size or config.library_size
-    with open_cells(config.test_data, ReadingOptions(layer=layer, genes_by_cells=config.genes_by_cells)) as source:
+    with open_cells(config.test_data, replace(config.reading, layer=layer)) as source:
         raise_if_refused(label_column_findings(source.obs, config.test_label or config.label), LabelError)
         if sizes is not None and sizes not in source.obs.columns:
             raise InputError.of(

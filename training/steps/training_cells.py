@@ -6,7 +6,6 @@ import numpy as np
 import scipy.sparse as sp
 
 from cellmark.schemas.cells.read import open_cells
-from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.checks.check_split import panel_empty
 from cellmark.schemas.checks.split import Split, split_cells
 from cellmark.schemas.errors import LabelError
@@ -59,7 +58,7 @@ def prepare_training_cells(config: TrainingConfig, listener: Listener) -> Traini
     check_independent(config)
     ontology = CellOntology() if config.ontology is not None else None
     terms = read_ontology_map(config.ontology, ontology) if config.ontology is not None and ontology is not None else {}
-    with open_cells(config.data, ReadingOptions(layer=config.layer, genes_by_cells=config.genes_by_cells)) as source:
+    with open_cells(config.data, config.reading) as source:
         cells = read_labelled(
             source,
             label=config.label,
