@@ -101,7 +101,8 @@ def _named_arrays(arrays: dict[str, Any]) -> RequestCells:
     sizes = None if sizes is None else _numbers(sizes, "library_size").reshape(-1)
     genes = [str(name) for name in np.asarray(arrays["genes"], dtype=object).reshape(-1)]
     if matrix == CSR:
-        parts = {name: _numbers(arrays[name], name) for name in CSR}
+        # A copy, since indices are sorted in place.
+        parts = {name: _numbers(arrays[name], name).copy() for name in CSR}
         n_obs = len(parts["indptr"]) - 1
         return csr_cells(genes=genes, cell_ids=_ids(arrays, n_obs), **parts, library_sizes=sizes, name="input")
     counts = arrays["counts"]

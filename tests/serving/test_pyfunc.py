@@ -35,7 +35,7 @@ def csr_arrays(X: sp.csr_matrix) -> dict[str, np.ndarray]:
 
 
 def test_every_form_of_the_same_cells_gets_the_frame_of_annotate(
-    model: GatedModel, new_cells: ad.AnnData, new_file: Path, counts: pd.DataFrame, expected: pd.DataFrame
+    model: GatedModel, new_cells: ad.AnnData, counts: pd.DataFrame, expected: pd.DataFrame
 ) -> None:
     names = {"genes": np.array(counts.columns), "cell_ids": list(counts.index)}
     turned = counts.iloc[:, np.random.default_rng(0).permutation(counts.shape[1])]
@@ -46,7 +46,6 @@ def test_every_form_of_the_same_cells_gets_the_frame_of_annotate(
         "nullable numbers": counts.astype("Int32"),
         "more columns": counts.assign(GFP=0.0, donor="d0"),
         "AnnData": new_cells,
-        "path": str(new_file),
         "arrays": {**names, "counts": counts.to_numpy()},
         "lists": {**names, "counts": counts.to_numpy().tolist(), "library_size": counts.sum(axis=1).tolist()},
         "sparse": {**names, "counts": sp.csc_matrix(counts.to_numpy())},
@@ -56,6 +55,32 @@ def test_every_form_of_the_same_cells_gets_the_frame_of_annotate(
         pd.testing.assert_frame_equal(model.predict(given), expected, obj=name)
     by_gene = model.predict({gene: counts[gene].to_numpy() for gene in counts})
     pd.testing.assert_frame_equal(by_gene.reset_index(drop=True), expected.reset_index(drop=True))
+
+
+def test_no_input_is_changed(model: GatedModel, new_cells: ad.AnnData) -> None:
+    turned = new_cells.X[:, ::-1].copy()
+    assert not turned.has_sorted_indices
+    names = list(new_cells.var_names[::-1])
+    for given in ({"genes": names, **csr_arrays(turned)}, {"genes": names, "counts": turned}):
+        before = {name: np.copy(values) for name, values in csr_arrays(turned).items()}
+        model.predict(given)
+        for name, values in csr_arrays(turned).items():
+            np.testing.assert_array_equal(values, before[name], err_msg=name)
+
+
+def test_a_path_is_read_by_a_separate_process(model: GatedModel, new_file: Path, expected: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(model.predict(str(new_file), {"input": "counts"}), expected)
+
+
+def test_logarithms_of_counts_per_10_000_get_the_calls_of_the_counts(
+    model: GatedModel, counts: pd.DataFrame, expected: pd.DataFrame
+) -> None:
+    values = np.log1p(counts.div(counts.sum(axis=1), axis=0) * 1e4)
+    answer = model.predict(values, {"input": "auto"})
+    assert list(answer["cellmark_cell_type"]) == list(expected["cellmark_cell_type"])
+    np.testing.assert_allclose(answer["cellmark_confidence"], expected["cellmark_confidence"], atol=1e-5)
+    with pytest.raises(InputError, match="COUNTS_NOT_WHOLE"):
+        model.predict(values, {"input": "counts"})
 
 
 def test_a_column_of_library_sizes_is_no_gene(model: GatedModel, new_cells: ad.AnnData, counts: pd.DataFrame) -> None:
