@@ -40,7 +40,7 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
     refuse_existing(folder, force=None)
     seed, device = config.seed, config.device
     prepared = prepare_training_cells(config, listener)
-    cells, data = prepared.cells, prepared.data
+    config, cells, data = prepared.settings(config), prepared.cells, prepared.data
 
     tuned = None
     if config.tune.n_trials:

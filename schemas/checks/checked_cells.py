@@ -100,7 +100,7 @@ class CheckedCells:
         panel_fraction: PanelFraction | None = None,
     ) -> None:
         self.given = source
-        source = genes_of(source, input, rule=feature_rule, to_train=to_train)
+        source = genes_of(source, input, rule=feature_rule, depth="needed" if to_train else "unneeded")
         self.source, self.normalised = source, source.normalised
         self._to_train = to_train
         self.genes = fit_genes(panel, source, orthologs=orthologs)

@@ -199,7 +199,7 @@ def check_cells(
     try:
         # What is published has its counts.
         kind: InputKind = "counts" if profile == "publish" else input
-        source = genes_of(source, kind, to_train=profile == "train")
+        source = genes_of(source, kind, depth="wanted" if profile == "train" else "unneeded")
     except InputError as error:
         return CheckReport(source.n_obs, source.n_vars, gravest_first((*found, *error.findings)), profile)
     matrix = MatrixWatch(source, normalised=source.normalised)

@@ -4,7 +4,8 @@ The graphs need no more: from counts per 10,000 and their sum they compute the s
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -21,28 +22,34 @@ from ..normalization import COUNTS_PER, SCALE_NAME
 from .counts_elsewhere import opened_by, other_states
 from .counts_of_genes import FEATURE_RULE, counts_of_genes
 
+Depth = Literal["unneeded", "wanted", "needed"]
+"""What depth is to the reader. Where it is wanted, counts are recovered if their steps show; where it is needed, values
+without those stay as they are, and are refused."""
 CELLS_FOR_STEPS = 32
+NOT_THINNED = (
+    "Check that counts of molecules were normalised. The counts cannot be recovered: training shows the model no "
+    f"shallower cells (no thinning), and depth is {NOT_KNOWN}. Counts give a better model."
+)
 NORMALISE = "sc.pp.normalize_total(adata, target_sum=1e4); sc.pp.log1p(adata)"
 ALIKE = f"Provide the counts of all cells, or normalise all of them alike, over all genes of the file: {NORMALISE}."
 
 
 def genes_of(
-    source: CellSource, kind: InputKind = "auto", *, rule: int | None = FEATURE_RULE, to_train: bool = False
+    source: CellSource, kind: InputKind = "auto", *, rule: int | None = FEATURE_RULE, depth: Depth = "unneeded"
 ) -> CellSource:
     """The cells as counts, or counts per 10,000, of genes alone: `take_input` and `counts_of_genes`.
 
     Cells may have been normalised over all features, or their genes alone. Raises as `take_input`.
     """
-    taken = take_input(source, "auto" if kind == "log1p" else kind, to_train=to_train)
+    taken = take_input(source, "auto" if kind == "log1p" else kind, depth=depth)
     genes = counts_of_genes(taken, rule=rule)
     undecided = taken is source and (kind == "log1p" or genes is not source)
-    return take_input(genes, kind, to_train=to_train) if undecided else genes
+    return take_input(genes, kind, depth=depth) if undecided else genes
 
 
-def take_input(source: CellSource, kind: InputKind, *, to_train: bool = False) -> CellSource:
+def take_input(source: CellSource, kind: InputKind, *, depth: Depth = "unneeded") -> CellSource:
     """The cells as counts. Where `kind` is `auto` and a sample proves ln(1 + counts per 10,000), or it is `log1p`, the
-    logarithm is undone chunk by chunk: the source is a `Log1pCells`. `to_train`: a training needs depth, so counts are
-    recovered, and values without the steps of counts stay as they are.
+    logarithm is undone chunk by chunk: the source is a `Log1pCells`, or one of recovered counts (`depth`).
 
     Raises `CountsError` (`COUNTS_NOT_NORMALISED`) for `log1p` where the sample does not prove it, and while reading for
     a cell that does not.
@@ -64,9 +71,12 @@ def take_input(source: CellSource, kind: InputKind, *, to_train: bool = False) -
             return source
         raise _not_log1p(source, sample)
     has_steps = _has_steps(undone.X)
-    if to_train:
-        return recover_source(source, asked=False) if has_steps else source
-    return Log1pCells(source, rounding, _note(source, len(rows), rounding, has_steps=has_steps))
+    if depth != "unneeded" and has_steps:
+        return recover_source(source, asked=False)
+    if depth == "needed":
+        return source
+    note = _note(source, len(rows), rounding, has_steps=has_steps)
+    return Log1pCells(source, rounding, replace(note, remedy=NOT_THINNED) if depth == "wanted" else note)
 
 
 def _whole_at_a_glance(source: CellSource) -> bool:

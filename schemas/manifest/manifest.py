@@ -50,7 +50,7 @@ class TrainingDataEntry(Section):
     n_genes: int
     cells_per_type: dict[str, int]
     dropped_cell_types: dict[str, int] = {}
-    library_size_source: Literal["given", "summed"]
+    library_size_source: Literal["given", "summed", "not known: normalised input"]
     counts_from: str = "X"
 
 

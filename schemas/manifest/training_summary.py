@@ -33,12 +33,13 @@ def summarize_training(
     donors: np.ndarray | None,
     *,
     train: np.ndarray,
-    library_size: np.ndarray,
+    library_size: np.ndarray | None,
     genes_detected: np.ndarray,
     cell_types: list[str],
 ) -> TrainingSummary:
     """The summary of labelled cells. `codes`: int [cells], numbers of `cell_types`; `donors`: str [cells]; `train`:
-    rows of the training part; `library_size`, `genes_detected`: [cells], over all genes measured.
+    rows of the training part; `library_size`, `genes_detected`: [cells], over all genes measured;
+    None: not known.
     """
     names = np.zeros(len(codes), dtype="U1") if donors is None else donors.astype(str)
     of_type = {name: names[codes == number] for number, name in enumerate(cell_types)}
@@ -48,7 +49,7 @@ def summarize_training(
     }
     return TrainingSummary(
         cells=cells,
-        library_size=_spread(library_size[train], codes[train], cell_types),
+        library_size={} if library_size is None else _spread(library_size[train], codes[train], cell_types),
         genes_detected=_spread(genes_detected[train], codes[train], cell_types),
     )
 

@@ -98,6 +98,8 @@ MIN_GENES_SHARE = 0.5
 """Share of the genes measured in training below which library sizes and genes detected do not compare."""
 OPTIONAL_COLUMNS = frozenset({"mitochondrial_fraction"})
 """Columns of the cell table that an input may be unable to measure."""
+NOT_TRAINED = OPTIONAL_COLUMNS | {"total_counts"}
+"""Those that training may be unable to measure: nobody knows the depth of normalised cells."""
 
 WHY_CELLS = "The 1 % to 99 % quantile of {n:,} training cells, widened; single odd cells are normal."
 WHY_MEDIAN = "The 5 % to 95 % quantile of {n:,} training cells: a shifted median means another kind of sample."
@@ -116,7 +118,7 @@ def make_expectations(
 
     Raises `ParameterError` for tables without rows, with missing columns or with missing or infinite values.
     """
-    _require_complete(cell_table, "cell_table", required=set(CELL_COLUMNS) - OPTIONAL_COLUMNS)
+    _require_complete(cell_table, "cell_table", required=set(CELL_COLUMNS) - NOT_TRAINED)
     _require_complete(sample_table, "sample_table", required=set(SAMPLE_COLUMNS))
     measured = [column for column in CELL_COLUMNS[1:] if column in cell_table]
     cells = [

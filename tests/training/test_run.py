@@ -13,15 +13,19 @@ import anndata as ad
 import numpy as np
 import onnxruntime as ort
 import pytest
+import scanpy as sc
+import scipy.sparse as sp
 import torch
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from cellmark.schemas.bundle import Bundle
+from cellmark.schemas.cells.reading_options import NOT_KNOWN
 from cellmark.schemas.errors import CellmarkError, Finding, InputError, LabelError, OutputError, ReadError
 from cellmark.schemas.manifest.bundle_files import GENES, MARKERS
 from cellmark.schemas.manifest.manifest import MANIFEST_NAME
 from cellmark.schemas.manifest.manifest_section import sha256
 from cellmark.schemas.normalization import normalize
+from cellmark.schemas.reference_profile import read_profile
 from cellmark.serving import Annotator
 from cellmark.training.config import TrainingConfig
 from cellmark.training.listener import Listener
@@ -314,3 +318,23 @@ def test_an_independent_file_without_the_library_sizes_of_training_is_refused(
     check_independent(replace(config, library_size=None))
     with pytest.raises(InputError, match="LAYER"):
         check_independent(replace(config, library_size=None, test_layer="none"))
+
+
+def test_a_model_of_normalised_values_makes_no_depth_up(tiny_cells: ad.AnnData, tmp_path: Path) -> None:
+    cells = tiny_cells.copy()
+    cells.X = sp.csr_matrix(sp.csr_matrix(cells.X).multiply(np.random.default_rng(0).uniform(0.4, 3, cells.n_vars)))
+    sc.pp.normalize_total(cells, target_sum=1e4)
+    sc.pp.log1p(cells)
+    cells.write_h5ad(tmp_path / "tpm.h5ad")
+    listener = Hearing()
+    model = train(TrainingConfig(data=tmp_path / "tpm.h5ad", fit=SHORT, n_members=1), tmp_path / "bundle", listener)
+    assert "no thinning" in next(note for note in listener.notes if note.code == "COUNTS_NORMALISED").remedy
+    manifest = model.bundle.manifest
+    assert manifest.network.parameters["least_counts"] == 1.0
+    assert manifest.training_data.library_size_source == NOT_KNOWN
+    assert manifest.evaluation is not None
+    assert (manifest.evaluation.depth, model.bundle.library_size_range) == ([], None)
+    assert "total_counts" in model.bundle.expectations["not_measured"]["cells"]
+    assert read_profile(model.bundle).overall.library_size is None
+    # Counts are called by it without a word on their depth.
+    assert Annotator.load(model.bundle.folder).annotate(tiny_cells).attrs["cellmark"]["notes"] == []

@@ -9,7 +9,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from cellmark.schemas.cells.cell_source import CellSource
-from cellmark.schemas.cells.reading_options import LibrarySizeSource
+from cellmark.schemas.cells.reading_options import NOT_KNOWN, LibrarySizeSource
 from cellmark.schemas.checks.check_labelled import labelled_findings, own_panel, value_errors
 from cellmark.schemas.checks.check_matrix import subset_findings
 from cellmark.schemas.checks.check_split import typed_cells
@@ -47,6 +47,11 @@ class LabelledCells:
     notes: tuple[Finding, ...]
 
     @property
+    def normalised(self) -> bool:
+        """Whether `counts` are counts per 10,000, since nobody knows others."""
+        return self.library_size_source == NOT_KNOWN
+
+    @property
     def n_obs(self) -> int:
         return len(self.codes)
 
@@ -76,14 +81,16 @@ def read_labelled(
     min_cells: int = 10,
     held_out: bool = False,
     max_unknown_share: float | None = None,
+    without_depth: bool = False,
 ) -> LabelledCells:
     """Check a source and take its labels. `held_out`: whether whole donors will be, see `donor_findings`.
-    `max_unknown_share`: see `unknown_findings`.
+    `max_unknown_share`: see `unknown_findings`. `without_depth`: take ln(1 + counts per 10,000) as it is where its
+    counts cannot be recovered; `normalised` says so.
 
     Raises `LabelError` or, when the labels are right, `InputError`, with all problems of labels and values at once.
     """
     found = labelled_findings(source.obs, label=label, donor=donor, min_cells=min_cells, held_out=held_out)
-    source = name_genes(genes_of(source, to_train=True))
+    source = name_genes(genes_of(source, depth="wanted" if without_depth else "needed"))
     panel = own_panel(source)
     if errors := tuple(finding for finding in found if finding.severity == "error"):
         raise LabelError(*errors, *value_errors(source, panel, library_size=library_size))

@@ -85,9 +85,10 @@ def evaluation_section(
     classifiers: Sequence[Classifier],
     baselines: np.ndarray,
     level: Literal["fast", "full"],
+    normalised: bool = False,
     seed: int,
 ) -> dict[str, Any]:
-    """As `EvaluationEntry`. Nothing here chooses anything.
+    """As `EvaluationEntry`. Nothing here chooses anything. `normalised`: counts are not known, and so cannot be fewer.
 
     `x`: CSR, all cells x panel genes, ln(1 + counts per 10,000); `codes`: int [cells], numbers of `cell_types`.
     `split`: of the registered model, `classifiers` its networks, `probabilities` what they say of all cells, cells x
@@ -145,6 +146,9 @@ def evaluation_section(
         if not len(split.test):
             depth, partial = _mean([curve for curve, _ in each]), _mean([curve for _, curve in each])
             notes.append("depth and partial panel: means over the folds, each by its own networks")
+    if normalised:
+        depth, section["depth_per_fold"] = [], {}
+        notes.append("fewer counts were not tried: counts are not known of normalised input")
     # Through its model, so that what was not measured is written too, as empty.
     whole = EvaluationEntry.model_validate({**section, "depth": depth, "partial_panel": partial, "notes": notes})
     return whole.model_dump(mode="json")

@@ -82,6 +82,8 @@ def quality_tables(cells: LabelledCells, rows: np.ndarray, columns: np.ndarray) 
 def expect(cells: LabelledCells, split: Split, columns: np.ndarray, config: TrainingConfig) -> dict[str, Any]:
     """The Great Expectations suites, from training cells only."""
     per_cell, per_sample = quality_tables(cells, split.train, columns)
+    if cells.normalised:
+        per_cell = per_cell.drop(columns="total_counts")
     return make_expectations(per_cell, per_sample, name=config.name)
 
 

@@ -50,10 +50,11 @@ def describe_reference(
             UNASSIGNED_CELL: np.zeros(len(rows), dtype=bool) if threshold is None else ~(novelty <= threshold),
             "confidence": confidence,
             "novelty": novelty,
-            "library_size": quality["total_counts"].to_numpy(),
             "genes_detected": quality["genes_detected"].to_numpy(),
         }
     )
+    if not cells.normalised:
+        table["library_size"] = quality["total_counts"].to_numpy()
     if "mitochondrial_fraction" in quality:
         table["mitochondrial_share"] = quality["mitochondrial_fraction"].to_numpy()
     asked = None if part == "held_out" else np.arange(len(rows)) >= len(judged)

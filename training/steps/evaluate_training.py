@@ -101,6 +101,7 @@ def evaluate_training(
         classifiers=fitted.classifiers,
         baselines=explained.baselines,
         level=config.evaluate,
+        normalised=cells.normalised,
         seed=config.seed,
     )
     overlap = overlap_section(

@@ -1,6 +1,6 @@
 """The first steps of a training run: cells are read, divided, given a gene panel and normalised."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -43,6 +43,10 @@ class TrainingCells:
     ontology: CellOntology | None
     terms: dict[str, str | None]
 
+    def settings(self, config: TrainingConfig) -> TrainingConfig:
+        """`config` as these cells allow: counts that nobody knows cannot be thinned."""
+        return replace(config, fit=replace(config.fit, least_counts=1.0)) if self.cells.normalised else config
+
     @property
     def data(self) -> FitData:
         """What networks are fitted on."""
@@ -67,6 +71,7 @@ def prepare_training_cells(config: TrainingConfig, listener: Listener) -> Traini
             min_cells=config.min_cells,
             held_out=config.test_share > 0,
             max_unknown_share=config.max_unknown_share,
+            without_depth=config.markers.ranking != "published",  # which draws on counts
         )
 
     listener.step("Splitting")

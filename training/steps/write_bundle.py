@@ -88,7 +88,7 @@ def bundle_parts(run: Chapters) -> BundleParts:
             cells.codes,
             cells.donors,
             train=split.train,
-            library_size=cells.library_size,
+            library_size=None if cells.normalised else cells.library_size,
             genes_detected=cells.counts.getnnz(axis=1),
             cell_types=list(cells.cell_types),
         ),

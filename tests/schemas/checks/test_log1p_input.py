@@ -113,8 +113,11 @@ def test_values_without_the_steps_of_counts_get_a_warning(counts: sp.csr_matrix)
     (note,) = checked.notes
     assert (note.code, note.severity) == ("COUNTS_NORMALISED", "warning")
     assert "TPM or corrected" in note.remedy
-    # A training, which thins counts, recovers them or refuses.
-    assert genes_of(cells(made.log1p_norm(counts)), to_train=True).notes[0].code == "COUNTS_RECOVERED"
+    # Where depth is wanted counts are recovered, and where it is needed these values are refused.
+    for depth in ("wanted", "needed"):
+        assert genes_of(cells(made.log1p_norm(counts)), depth=depth).notes[0].code == "COUNTS_RECOVERED"
+    (note,) = genes_of(cells(tpm), depth="wanted").notes
+    assert "no thinning" in note.remedy
     assert codes(cells(tpm), to_train=True) == ["COUNTS_NOT_WHOLE"]
 
 

@@ -9,6 +9,7 @@ import scipy.sparse as sp
 
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.read_anndata import cells_from_anndata
+from cellmark.schemas.cells.reading_options import NOT_KNOWN
 from cellmark.schemas.errors import InputError, LabelError
 from cellmark.training.cells.labelled_cells import LabelledCells, known_gene_ids, read_labelled, subset
 
@@ -113,12 +114,16 @@ def test_counts_of_logarithms_are_recovered_and_learned_from() -> None:
     assert found.library_size_source == "summed"
     assert [note.code for note in found.notes] == ["COUNTS_RECOVERED", "CELL_TYPES_DROPPED"]
     assert "as asked" not in found.notes[0].remedy
-    # Without the steps of counts they could not be thinned, and depth would be made up.
+    # Without the steps of counts they cannot be, and whoever needs them is refused.
     logged.X = logged.X.expm1().multiply(generator.uniform(0.5, 2, 80)).tocsr()
     sc.pp.normalize_total(logged, target_sum=1e4)
     sc.pp.log1p(logged)
     with pytest.raises(InputError, match="COUNTS_NOT_WHOLE"):
         read(logged)
+    without = read(logged, without_depth=True)
+    assert without.normalised
+    assert without.library_size_source == NOT_KNOWN
+    np.testing.assert_allclose(without.library_size, 1e4, rtol=1e-5)
 
 
 def test_duplicate_genes_are_summed_and_counted_as_measured() -> None:
