@@ -190,6 +190,7 @@ def test_a_bundle_travels_as_one_file(cellmark: Cellmark, tiny_bundle: Bundle, n
     assert cellmark("annotate", new_file, "-m", folder, "-o", tmp_path / "calls.csv").status == 0
 
 
+@pytest.mark.training
 def test_train_registers_a_model_that_the_next_command_uses(
     cellmark: Cellmark, mlflow_store: str, tiny_file: Path, new_file: Path, tmp_path: Path
 ) -> None:
@@ -430,6 +431,7 @@ def test_annotate_that_is_stopped_while_it_writes_leaves_no_output(
         assert "Interrupted; nothing half-written was left behind." in err
 
 
+@pytest.mark.training
 def test_training_that_is_interrupted_leaves_no_bundle_and_says_so_in_mlflow(
     tiny_file: Path, mlflow_store: str, tmp_path: Path
 ) -> None:

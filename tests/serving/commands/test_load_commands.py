@@ -45,6 +45,7 @@ def test_an_entry_point_is_a_function_or_a_group() -> None:
     assert {"list", "show", "promote"} <= set(group.list_commands(typer.Context(group)))
 
 
+@pytest.mark.training
 def test_nothing_is_missing_where_training_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert missing_training() == []
     monkeypatch.setattr(
