@@ -1,6 +1,7 @@
-"""Opening an untrusted file: a separate process reads it, which can be killed."""
+"""Opening an untrusted file: a separate process reads it, which can be killed. A folder must hold plain files alone."""
 
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -10,16 +11,59 @@ import pandas as pd
 
 from cellmark.schemas.cells.anndata_facts import AnndataFacts, facts_of_h5ad
 from cellmark.schemas.cells.cell_source import CellSource
-from cellmark.schemas.cells.check_folder import refuse_links_out
 from cellmark.schemas.cells.read import open_cells, refuse_special, require_input
 from cellmark.schemas.cells.reading import reading as reading_file
 from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
+from cellmark.schemas.errors import ReadError
 
 from .reader_cells import ReaderCells
 from .reader_messages import unpack_frame
 from .reader_process import Reader
 from .reader_server import reader_server
 from .reading_rules import ReadingRules
+
+MOST_FILES = 5_000_000
+MOST_LEVELS = 64
+
+
+def refuse_links_out(folder: Path) -> int:
+    """The bytes of the files in `folder`. Raises `ReadError` for links that lead out of it, for pipes and devices, and
+    for more files or levels than any store of cells has.
+    """
+    n_bytes, n_files = 0, 0
+    root = os.path.realpath(folder)
+    waiting = [(root, 0)]
+    while waiting:
+        at, level = waiting.pop()
+        with os.scandir(at) as entries:
+            for entry in entries:
+                n_files += 1
+                status = entry.stat(follow_symlinks=False)
+                if stat.S_ISLNK(status.st_mode):
+                    if not os.path.realpath(entry.path).startswith(root + os.sep):
+                        raise _unsafe(folder, "a link to a place outside", entry.path)
+                elif stat.S_ISDIR(status.st_mode):
+                    waiting.append((entry.path, level + 1))
+                elif stat.S_ISREG(status.st_mode):
+                    n_bytes += status.st_size
+                else:
+                    raise _unsafe(folder, "a pipe, a socket or a device", entry.path)
+        if n_files > MOST_FILES or level > MOST_LEVELS:
+            raise _unsafe(folder, f"more than {MOST_FILES:,} files or {MOST_LEVELS} levels", at)
+    return n_bytes
+
+
+def _unsafe(folder: Path, found: str, path: str) -> ReadError:
+    inside = os.path.relpath(path, os.path.realpath(folder))[:200]
+    return ReadError.of(
+        "FILE_UNREADABLE",
+        where=str(folder),
+        expected="plain files inside the folder",
+        found=found,
+        remedy="Copy what it points to into the folder. On the command line --trusted reads your own data as it is.",
+        examples=(inside,),
+    )
+
 
 UNPACKS_TO = 10
 """Times larger that a text is without its `.gz`, for the time that it takes."""

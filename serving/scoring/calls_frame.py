@@ -1,6 +1,7 @@
-"""Calls as a frame of one row per cell, and as columns of an AnnData."""
+"""Calls as a frame of one row per cell, and as columns of an AnnData; and what every answer says of model and input."""
 
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,8 @@ from cellmark.schemas.columns import (
     TYPES_KEY,
     UNASSIGNED,
 )
-from cellmark.schemas.errors import ParameterError
+from cellmark.schemas.errors import Finding, ParameterError
+from cellmark.schemas.genes.orthologs import CrossSpecies
 
 from .call_rules import CallRules, set_column
 from .score import Calls
@@ -29,6 +31,41 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from cellmark.schemas.checks.checked_cells import CheckedCells
+
+
+@dataclass(frozen=True)
+class AnswerFacts:
+    """What every answer says of the model and the input; `notes` are warnings and remarks on the input.
+
+    `attribution_share`: share of the model's attribution mass that the input's genes carry, None for a model that does
+    not know it.
+    """
+
+    model: str
+    model_version: str | None
+    bundle_digest: str
+    library_size_source: str
+    counts_from: str
+    n_cells: int
+    genes_matched: int
+    genes_missing: int
+    missing_genes: tuple[str, ...]
+    attribution_share: float | None
+    notes: tuple[Finding, ...]
+    distilled: bool = False
+    cross_species: CrossSpecies | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values; `distilled` and `cross_species` only where it is so."""
+        facts = asdict(self)
+        for name in ("distilled", "cross_species"):
+            if not facts[name]:
+                del facts[name]
+        return {
+            **facts,
+            "missing_genes": list(self.missing_genes),
+            "notes": [note.to_dict() for note in self.notes],
+        }
 
 
 def calls_frame(calls: Calls, cell_ids: np.ndarray, cell_types: list[str], rules: CallRules) -> pd.DataFrame:

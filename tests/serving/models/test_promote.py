@@ -6,7 +6,7 @@ from mlflow import MlflowClient
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import ParameterError, RegistryError
-from cellmark.serving.models.fetch_bundle import fetch_bundle
+from cellmark.serving.models.model_source import fetch_bundle
 from cellmark.serving.models.promote import promote
 from cellmark.training.tracking.register import register_bundle
 

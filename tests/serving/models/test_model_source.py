@@ -19,7 +19,13 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import BundleError, OutputError, RegistryError, SetupError
 from cellmark.schemas.tracking.tracking_uri import sqlite_uri
 from cellmark.serving import Annotator
-from cellmark.serving.models.fetch_bundle import FetchedBundle, cache_folder, cached_bundle, fetch_bundle, local_folder
+from cellmark.serving.models.model_source import (
+    FetchedBundle,
+    cache_folder,
+    cached_bundle,
+    fetch_bundle,
+    local_folder,
+)
 from cellmark.training.tracking.register import register_bundle
 
 
@@ -227,7 +233,7 @@ def test_processes_that_fetch_at_once_all_get_it(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     script = (
-        "from cellmark.serving.models.fetch_bundle import fetch_bundle; from cellmark.schemas.bundle import Bundle\n"
+        "from cellmark.serving.models.model_source import fetch_bundle; from cellmark.schemas.bundle import Bundle\n"
         "Bundle.open(fetch_bundle('models:/tiny@champion').folder)\n"
     )
     running = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(2)]
