@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .gene_tables import ORGANISMS, load_gene_table
+from .gene_tables import ALIAS, ORGANISMS, load_gene_table
 from .name_digest import NameList
 
 _ = r"[-_. ]"  # what stands between the words of a name; R writes dots for others
@@ -45,7 +45,16 @@ NO_GENES = {
 _ANY = "|".join(f"(?P<k{number}>{text})" for number, text in enumerate(NO_GENES.values()))
 _WORDS = "unspliced|ambiguous|intron(ic)?|nascent"
 _TWIN = rf"(?P<word>{_WORDS})[-_.: ](?P<after>.+)|(?P<before>.+)[-_.: ](?P<ending>{_WORDS}|[UAI])"
+_ANTIGEN = (
+    r"CD\d+[A-Za-z]*([-_. ]\d)?|CD45R[ABO]+(-\d)?|HLA[-_. ]?(DR|DP|DQ|ABC|A-B-C|A,B,C)(-\d)?|Ig[GMDAE]\d?[a-c]?(-\d)?"
+    r"|PD-?L?[12](-\d)?|TIM-?\d|LAG-?3|CTLA-?4|[CX]+CR\d+(-\d)?|TCR[-_. ]?\w*|B220|Ly-?6[A-Z]|F4[-/_.]80|TIGIT-1"
+)
+"""Antigens as panels of antibodies name them, some of which are names of genes too."""
+FEWEST_ANTIGENS, FEWEST_PROTEINS, CROWDED = 5, 2, 0.6
+"""Antibodies without a mark are taken for such from so many antigens on that no gene has as its symbol, so many of
+which no gene has as any name; between these all names are antibodies where this part of them are antigens."""
 TWINS = "unspliced and ambiguous twins of genes"
+NO_NAME = 255
 FEWEST_TWINS, TWIN_SHARE = 3, 0.05
 """Twins by a single letter are taken for such from this number and this share of all names on."""
 
@@ -66,13 +75,11 @@ def names_of_no_genes(listed: NameList) -> dict[str, np.ndarray]:
         )
     for number in _twins(names, _matching(texts, _TWIN)):
         found.setdefault(number, TWINS)
-    if not found:
-        return {}
-    suspects = [names[number] for number in found]
-    known = np.zeros(len(suspects), dtype=bool)
-    for organism in ORGANISMS:
-        known |= load_gene_table(organism).find(suspects) >= 0
+    known = _kinds_in_tables([names[number] for number in found]) < NO_NAME
     left = [number for number, is_known in zip(found, known, strict=True) if not is_known]
+    antigens = [number for number in _antigens(names, _matching(texts, _ANTIGEN)) if found.get(number) != "antibodies"]
+    found |= dict.fromkeys(antigens, "antibodies")
+    left = sorted({*left, *antigens})
     return {
         kind: np.array(numbers, dtype=np.int64)
         for kind in (*kinds, TWINS)
@@ -84,6 +91,31 @@ def _matching(texts: pa.Array, pattern: str) -> list[int]:
     """Numbers of the names that match as a whole, in any case; RE2 is ten times as fast here as Python's `re`."""
     matches = pc.match_substring_regex(texts, f"^(?:{pattern})$", ignore_case=True)
     return np.flatnonzero(matches.to_numpy(zero_copy_only=False)).tolist()
+
+
+def _kinds_in_tables(names: list[str]) -> np.ndarray:
+    """The best kind of each name in the gene tables, in this very spelling; `NO_NAME` for one that is in none."""
+    best = np.full(len(names), NO_NAME)
+    for organism in ORGANISMS if names else ():
+        table = load_gene_table(organism)
+        place = table.find(names)
+        best = np.minimum(best, np.where(place >= 0, table.kind[place], NO_NAME))
+    return best
+
+
+def _antigens(names: list[str], candidates: list[int]) -> list[int]:
+    """Numbers of the antibodies among names without a mark: see `FEWEST_ANTIGENS`."""
+    if len(candidates) < FEWEST_ANTIGENS:
+        return []
+    kinds = _kinds_in_tables([names[number] for number in candidates])
+    strange = [number for number, kind in zip(candidates, kinds, strict=True) if kind >= ALIAS]
+    if len(strange) < FEWEST_ANTIGENS or (kinds == NO_NAME).sum() < FEWEST_PROTEINS:
+        return []
+    first, last = strange[0], strange[-1]
+    # The last of a block of antibodies may be one that only its neighbours tell.
+    last = len(names) - 1 if len(names) - 1 - last <= 2 else last
+    crowd = sum(first <= number <= last for number in candidates)
+    return list(range(first, last + 1)) if crowd >= CROWDED * (last - first + 1) else strange
 
 
 def _twins(names: list[str], candidates: list[int]) -> list[int]:

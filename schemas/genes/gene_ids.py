@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 
 from .gene_tables import ENTREZ, ORGANISMS, PREVIOUS, SYMBOL, load_gene_table
 from .mangled_gene_names import ensembl_id, genome_prefix, loose_keys
@@ -38,6 +39,18 @@ SPELLED = 0.3
 """Share of names in the very spelling of one organism alone, from which on the spelling tells the organism."""
 FEWEST_STRANGE = 10
 """Names that only the other organism has, in any spelling, from which on the spelling is known to be changed."""
+
+
+def ensembl_ids(var: pd.DataFrame, var_names: np.ndarray) -> list[str | None]:
+    """The Ensembl id of each gene, from the column of `var` that files keep them in, else from the names themselves;
+    None where unknown.
+    """
+    columns = (var[name] for name in ("gene_ids", "ensembl_id", "feature_id", "gene_id") if name in var.columns)
+    for values in (*columns, var_names):
+        texts = np.asarray(values).astype(str)
+        if len(texts) and np.char.startswith(texts, "ENS").mean() > 0.5:
+            return [text if text.startswith("ENS") else None for text in texts.tolist()]
+    return [None] * len(var_names)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from cellmark.schemas.cells.cell_source import CellSource, RowChunk
 from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
 from cellmark.schemas.columns import BEST_CELL_TYPE, NOVELTY
 from cellmark.schemas.errors import ModelError, ParameterError
+from cellmark.schemas.genes.gene_ids import ensembl_ids
 
 from ..models.model_source import ModelSource
 from .call_rules import CallRules
@@ -89,7 +90,7 @@ def gather_called_cells(
         library_size=sizes[rows],
         cell_ids=checked.cell_ids[rows],
         gene_symbols=tuple(symbols),
-        gene_ids=_gene_ids(checked.source, first),
+        gene_ids=tuple(np.array(ensembl_ids(checked.source.var, checked.source.var_names), dtype=object)[first]),
         in_panel=in_panel,
         best=best[rows],
         cell_types=tuple(annotator.cell_types),
@@ -131,22 +132,6 @@ def _take(source: CellSource, rows: np.ndarray, gene: np.ndarray, n_genes: int) 
     counts = sp.csr_matrix(sp.vstack(pieces, format="csr"))
     counts.sort_indices()
     return counts
-
-
-def _gene_ids(source: CellSource, first: np.ndarray) -> tuple[str | None, ...]:
-    """Ensembl ids of the genes, from the file's own column or names; None where it has none."""
-    for values in (
-        *(
-            source.var[name]
-            for name in ("gene_ids", "ensembl_id", "feature_id", "gene_id")
-            if name in source.var.columns
-        ),
-        source.var_names,
-    ):
-        texts = np.asarray(values).astype(str)
-        if np.char.startswith(texts, "ENS").mean() > 0.5:
-            return tuple(text if text.startswith("ENS") else None for text in texts[first])
-    return (None,) * len(first)
 
 
 def _column(source: CellSource, name: str) -> np.ndarray:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 import scipy.sparse as sp
 
 from cellmark.schemas.cells.cell_source import CellSource
@@ -17,6 +16,7 @@ from cellmark.schemas.checks.checked_cells import CheckedCells
 from cellmark.schemas.checks.log1p_input import genes_of
 from cellmark.schemas.checks.orientation import transposed_findings
 from cellmark.schemas.errors import Finding, InputError, LabelError
+from cellmark.schemas.genes.gene_ids import ensembl_ids
 
 from .name_genes import name_genes
 
@@ -106,7 +106,6 @@ def read_labelled(
     typed = typed_cells(source.obs[label], min_cells=min_cells)
     kept = typed.kept
     donors = source.obs[donor].astype(str).to_numpy(dtype=str) if donor else None
-    var = getattr(source, "var", None)
     organism = getattr(source, "uns", {}).get("organism")
     return LabelledCells(
         counts=cells.counts if kept.all() else cells.counts[kept],
@@ -116,7 +115,7 @@ def read_labelled(
         donors=donors[kept] if donors is not None else None,
         cell_ids=checked.cell_ids[kept],
         gene_symbols=panel.symbols,
-        gene_ids=known_gene_ids(var, source.var_names, panel.symbols),
+        gene_ids=ids_of(source, panel.symbols),
         n_genes_measured=source.n_vars,
         library_size_source=checked.library_size_source,
         counts_from=source.counts_from,
@@ -126,17 +125,11 @@ def read_labelled(
     )
 
 
-def known_gene_ids(var: pd.DataFrame | None, var_names: np.ndarray, symbols: Sequence[str]) -> tuple[str | None, ...]:
-    """Ensembl ids of the symbols, from the columns that 10x and CELLxGENE files keep them in; None where unknown."""
-    if var is None:
-        return (None,) * len(symbols)
-    for column in ("gene_ids", "ensembl_id", "feature_id", "gene_id"):
-        if column in var.columns and var[column].astype(str).str.startswith("ENS").mean() > 0.5:
-            pairs = zip(map(str, var_names), map(str, var[column]), strict=True)
-            # Reversed, so that of a symbol that occurs twice the first id stays.
-            known = dict(reversed([(symbol, gene_id) for symbol, gene_id in pairs if gene_id.startswith("ENS")]))
-            return tuple(known.get(symbol) for symbol in symbols)
-    return (None,) * len(symbols)
+def ids_of(source: CellSource, symbols: Sequence[str]) -> tuple[str | None, ...]:
+    """Ensembl ids of the symbols; of a symbol that occurs twice the first."""
+    pairs = zip(map(str, source.var_names), ensembl_ids(source.var, source.var_names), strict=True)
+    known = dict(reversed([(symbol, gene_id) for symbol, gene_id in pairs if gene_id is not None]))
+    return tuple(known.get(symbol) for symbol in symbols)
 
 
 def subset(cells: LabelledCells, rows: np.ndarray) -> LabelledCells:

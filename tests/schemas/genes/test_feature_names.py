@@ -69,3 +69,21 @@ def test_a_letter_after_a_dash_is_no_twin_without_its_gene_or_where_it_is_rare()
 def test_clean_data_have_none(name: str) -> None:
     adata = ad.read_h5ad(ROOT.parent / "shared" / "data" / f"{name}.h5ad", backed="r")
     assert kinds_of([*map(str, adata.var_names)]) == {}
+
+
+PROTEINS = [
+    "CD3", "CD4-1", "CD8a", "CD19-1", "CD14-1", "CD16", "CD56", "CD11c", "CD20", "CD25", "CD45RA", "CD45RO", "CD127",
+    "HLA-DR", "CD86-1", "CD62L", "IgG1", "PD-1", "TIGIT-1",
+]  # fmt: skip
+
+
+def test_antibodies_without_a_mark_are_told_by_antigens_that_no_gene_is_called() -> None:
+    genes = "MS4A1 IL7R CD4 CD19 CD14 LYZ CD86 TIGIT".split()  # noqa: SIM905
+    assert set(kinds_of([*genes, *PROTEINS])) == set(PROTEINS)
+    # Of genes that are gone the antibody has the very name: its neighbours tell.
+    named_alike = [name.removesuffix("-1") if name != "PD-1" else name for name in PROTEINS]
+    assert set(kinds_of(["MS4A1", "LYZ", *named_alike])) == set(named_alike)
+
+
+def test_aliases_of_a_few_genes_are_no_antibodies() -> None:
+    assert kinds_of(["MS4A1", "LYZ", "CD20", "CD127", "CD62L", "CD16", "PD-1", "CD10", "CD14", "CD4"]) == {}

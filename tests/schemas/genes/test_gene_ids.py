@@ -5,9 +5,10 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 
-from cellmark.schemas.genes.gene_ids import detect_gene_names
+from cellmark.schemas.genes.gene_ids import detect_gene_names, ensembl_ids
 from cellmark.schemas.genes.gene_tables import ENSEMBL, ENTREZ, load_gene_table
 
 REAL = ("pbmc3k", "pancreas_baron_human", "pbmc_facs", "mix5cl_celseq2")
@@ -123,3 +124,11 @@ def test_other_names_are_unknown(names: list[str]) -> None:
 def test_the_example_of_the_docs_is_true() -> None:
     detected = detect_gene_names(np.array(["ENSG00000156738.18", "ENSG00000090382.7"]))
     assert (detected.kind, detected.organism) == ("versioned Ensembl", "human")
+
+
+def test_ensembl_ids_stand_in_a_column_or_are_the_names() -> None:
+    ids = ["ENSG00000156738", None, "ENSG00000090382"]
+    var = pd.DataFrame({"gene_ids": ["a", "b", "c"], "feature_id": ids}, index=list("xyz"))
+    assert ensembl_ids(var, np.array(list("xyz"))) == ids
+    assert ensembl_ids(var[[]], np.array(["ENSG00000156738", "GFP", "ENSG00000090382"])) == ids
+    assert ensembl_ids(var[[]], np.array(list("xyz"))) == [None] * 3

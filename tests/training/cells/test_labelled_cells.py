@@ -7,11 +7,11 @@ import pytest
 import scanpy as sc
 import scipy.sparse as sp
 
-from cellmark.schemas.cells.cell_source import CellSource
+from cellmark.schemas.cells.cell_source import CellSource, MemoryCells
 from cellmark.schemas.cells.read_anndata import cells_from_anndata
 from cellmark.schemas.cells.reading_options import NOT_KNOWN
 from cellmark.schemas.errors import InputError, LabelError
-from cellmark.training.cells.labelled_cells import LabelledCells, known_gene_ids, read_labelled, subset
+from cellmark.training.cells.labelled_cells import LabelledCells, ids_of, read_labelled, subset
 
 LABELS = ["T", "B", "T", "rare", "B", "T", "B", "NK", "NK", "NK"]
 
@@ -177,11 +177,13 @@ def test_ensembl_ids_come_from_the_columns_that_10x_and_cellxgene_use() -> None:
     names = np.array(["MS4A1", "GFP", "LYZ", "LYZ"])
     symbols = ("MS4A1", "GFP", "LYZ")
     ids = ["ENSG00000156738", None, "ENSG00000090382", "ENSG00000000001"]
+    cells = MemoryCells(sp.csr_matrix((1, 4)), names, pd.DataFrame(index=["a"]))
+    assert ids_of(cells, symbols) == (None,) * 3
     for column in ("gene_ids", "feature_id", "ensembl_id", "gene_id"):
-        var = pd.DataFrame({column: ids}, index=names)
-        assert known_gene_ids(var, names, symbols) == ("ENSG00000156738", None, "ENSG00000090382")
-    assert known_gene_ids(pd.DataFrame({"gene_ids": list("abcd")}, index=names), names, symbols) == (None,) * 3
-    assert known_gene_ids(None, names, symbols) == (None,) * 3
+        cells.var = pd.DataFrame({column: ids}, index=names)
+        assert ids_of(cells, symbols) == ("ENSG00000156738", None, "ENSG00000090382")
+    cells.var = pd.DataFrame({"gene_ids": list("abcd")}, index=names)
+    assert ids_of(cells, symbols) == (None,) * 3
 
 
 def test_an_organism_of_the_file_is_kept() -> None:
