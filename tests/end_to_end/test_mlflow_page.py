@@ -1,4 +1,4 @@
-"""The examples of docs/mlflow.md run as they stand there."""
+"""The examples of docs/mlflow.md run as they stand there; `test_served_by_mlflow.py` has that of HTTP."""
 
 import re
 import sys

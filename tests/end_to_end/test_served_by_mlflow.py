@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -10,7 +11,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,9 @@ import pytest
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.serving import Annotator
+from fixtures.places import ROOT
+
+PAGE = (ROOT / "docs" / "mlflow.md").read_text(encoding="utf-8")
 
 REFUSE_CELLMARK = """
 import sys
@@ -146,12 +151,19 @@ def test_mlflow_models_serve_takes_tensors_without_cellmark(
 
 
 def test_mlflow_models_serve_checks_cells_where_cellmark_is_installed(
-    registry: str, new_cells: ad.AnnData, new_file: Path, tiny_bundle: Bundle, tmp_path: Path
+    registry: str,
+    new_cells: ad.AnnData,
+    new_file: Path,
+    tiny_bundle: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     frame = new_cells.to_df()
     calls = Annotator.load(tiny_bundle.folder).annotate(new_cells)
-    with served("models:/tiny@champion", {**os.environ, "PATH": path, "no_proxy": "127.0.0.1"}, tmp_path) as ask:
+    with served("models:/tiny@champion", {**os.environ, "PATH": path}, tmp_path) as ask:
         for body in (
             {"dataframe_split": frame.to_dict(orient="split")},
             {"inputs": {"genes": list(frame), "counts": frame.to_numpy().tolist()}},
@@ -166,34 +178,37 @@ def test_mlflow_models_serve_checks_cells_where_cellmark_is_installed(
         status, answer = ask({"inputs": str(new_file)})
         assert status == 400
         assert "[REQUEST_INVALID]" in answer["stack_trace"], "no request has the server open its files"
+        (example,) = re.findall(r"```python\n(import requests.*?)```", PAGE, flags=re.DOTALL)
+        exec(example.replace("http://127.0.0.1:5001/invocations", ask.args[0]), {"counts": frame})
+    assert capsys.readouterr().out.strip() == calls["cellmark_cell_type"].iloc[0]
 
 
 @contextlib.contextmanager
-def served(model: str, environment: dict[str, str], folder: Path) -> Iterator[Callable[[object], tuple[int, Any]]]:
+def served(model: str, environment: dict[str, str], folder: Path) -> "Iterator[partial[tuple[int, Any]]]":
     """A running `mlflow models serve`, as a function of the body that gives status and answer."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", model, "--env-manager", "local"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-    def ask(body: object) -> tuple[int, Any]:
-        address, kind = f"http://127.0.0.1:{port}/invocations", {"Content-Type": "application/json"}
-        try:
-            answer = opener.open(urllib.request.Request(address, json.dumps(body).encode(), kind), timeout=60)
-        except urllib.error.HTTPError as refused:
-            answer = refused
-        return answer.status, json.load(answer)
-
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log, start_new_session=True)
         try:
             wait_for(f"http://127.0.0.1:{port}/ping", process, folder / "log")
-            yield ask
+            yield partial(ask, f"http://127.0.0.1:{port}/invocations")
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(timeout=30)
+
+
+def ask(address: str, body: object) -> tuple[int, Any]:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    request = urllib.request.Request(address, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    try:
+        answer = opener.open(request, timeout=60)
+    except urllib.error.HTTPError as refused:
+        answer = refused
+    return answer.status, json.load(answer)
 
 
 def wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
