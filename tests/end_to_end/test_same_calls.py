@@ -23,6 +23,7 @@ from starlette.testclient import TestClient
 
 from cellmark.serving import Annotator
 from cellmark.serving.app import make_app
+from cellmark.serving.pyfunc import GatedModel
 from cellmark.serving.reader.open_apart import open_apart
 from fixtures.places import ARCHIVES
 
@@ -37,7 +38,9 @@ TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_s
 Layout = Literal[
     "csr", "csr, indices unsorted", "csr, zeros stored", "csr, 64-bit indices", "csc", "dense", "dense, by columns"
 ]
-Door = Literal["memory", "layer", "raw", "h5ad", "json by rows", "json by cells", "npz"]
+Door = Literal[
+    "memory", "layer", "raw", "h5ad", "json by rows", "json by cells", "npz", "pyfunc frame", "pyfunc arrays"
+]
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +174,13 @@ def calls_of(adata: ad.AnnData, door: Door, annotator: Annotator, client: TestCl
                 adata.write_h5ad(Path(folder) / "cells.h5ad")
                 with open_apart(Path(folder) / "cells.h5ad") as source:
                     return annotator.annotate(source, library_size=LIBRARY)
+        case "pyfunc frame":
+            frame = adata.to_df()
+            frame[LIBRARY] = adata.obs[LIBRARY]
+            return GatedModel(annotator).predict(frame, {"library_size": LIBRARY})
+        case "pyfunc arrays":
+            arrays = {"genes": adata.var_names, "cell_ids": adata.obs_names, "library_size": adata.obs[LIBRARY]}
+            return GatedModel(annotator).predict({**arrays, "counts": adata.X})
         case _:
             return served(adata, door, client)
 
