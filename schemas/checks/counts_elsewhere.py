@@ -64,6 +64,7 @@ def look_at(
     are no counts, which a sample may miss. `to_train`: a training reads the cells, and cannot
     recover counts itself.
     """
+    drawn = sample
     if offenders is not None and len(offenders):
         rows = np.flatnonzero(np.isin(source.cell_ids, offenders))
         sample = sp.vstack([sample, source.take(rows)], format="csr")
@@ -74,7 +75,7 @@ def look_at(
     elif state.transform == "ln" and state.name != "counts_transformed":
         other = state.per is not None and abs(state.per / COUNTS_PER - 1) > NEARLY
         if not proves_log1p(sample):
-            why = "" if other else misfit(sample)
+            why = "" if other else misfit(drawn) or misfit(sample)
             state = replace(state, text=f"{state.text}{why}; only ln(1 + counts per 10,000) is used as it is")
     return Looks(
         state,
