@@ -1,15 +1,12 @@
 """Arguments that several commands share, so that they read the same everywhere."""
 
-import functools
-import inspect
-from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from cellmark.schemas.cells.reading_options import ReadingOptions
+from cellmark.schemas.option_groups import takes
 
 from ..scoring.call_options import Floors
 
@@ -130,28 +127,5 @@ GROUPS: dict[str, tuple[type, dict[str, Any]]] = {
 }
 """What a command takes as one object, and the option of each of its fields: the one place of a new option."""
 
-
-def takes_groups(command: Callable[..., None]) -> Callable[..., None]:
-    """A command whose parameters `reading` and `floors` become one option for each field of `GROUPS`."""
-    parameters: list[inspect.Parameter] = []
-    used = {name: group for name, group in GROUPS.items() if name in inspect.signature(command).parameters}
-    for name, parameter in inspect.signature(command).parameters.items():
-        if name not in used:
-            parameters.append(parameter)
-            continue
-        kind, options = used[name]
-        defaults = {entry.name: entry.default for entry in fields(kind)}
-        parameters += [
-            parameter.replace(name=field, annotation=option, default=defaults[field])
-            for field, option in options.items()
-        ]
-
-    @functools.wraps(command)
-    def run(**given: Any) -> None:
-        for name, (kind, options) in used.items():
-            given[name] = kind(**{field: given.pop(field) for field in options if field in given})
-        command(**given)
-
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return run
+takes_groups = takes(GROUPS)
+"""A command whose parameters `reading` and `floors` become one option for each field of `GROUPS`."""

@@ -1,14 +1,12 @@
 """Arguments and options of the commands that read labelled cells. Annotations alone: each command has its defaults."""
 
-import functools
-import inspect
-from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
+from cellmark.schemas.cells.reading_options import ReadingOptions
+from cellmark.schemas.option_groups import takes
 
 LabelledData = Annotated[
     Path,
@@ -43,23 +41,5 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite an output that a
 READING = {"layer": Layer, "library_size": LibrarySize, "genes_by_cells": GenesByCells}
 """The option of each field of `ReadingOptions` that commands of training have: the one place of a new one."""
 
-
-def takes_reading(command: Callable[..., None]) -> Callable[..., None]:
-    """A command whose parameter `reading` becomes the options of `READING`."""
-    parameters: list[inspect.Parameter] = []
-    for name, one in inspect.signature(command).parameters.items():
-        options = READING.items() if name == "reading" else ()
-        parameters += [one.replace(name=o, annotation=a, default=getattr(AS_IT_IS, o)) for o, a in options] or [one]
-
-    @functools.wraps(command)
-    def run(**given: Any) -> None:
-        command(reading=ReadingOptions(**{name: given.pop(name) for name in READING}), **given)
-
-    return signed(run, parameters)
-
-
-def signed(command: Callable[..., None], parameters: Iterable[inspect.Parameter]) -> Callable[..., None]:
-    """`command`, which takes keywords, with parameters that the command line can see."""
-    command.__signature__ = inspect.Signature(list(parameters))  # type: ignore[attr-defined]
-    command.__annotations__ = {one.name: one.annotation for one in parameters}
-    return command
+takes_reading = takes({"reading": (ReadingOptions, READING)})
+"""A command whose parameter `reading` becomes the options of `READING`."""

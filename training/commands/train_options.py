@@ -9,9 +9,10 @@ from typing import Annotated, Any, NamedTuple, get_args
 from typer import Option as TyperOption
 
 from cellmark.schemas.cells.reading_options import AS_IT_IS
+from cellmark.schemas.option_groups import signed
 
 from .. import choices
-from .reading_options import READING, Label, MaxUnknownShare, MinCells, signed
+from .reading_options import READING, Label, MaxUnknownShare, MinCells
 
 
 class Option(NamedTuple):
