@@ -3,6 +3,8 @@
 from pathlib import Path
 
 LOOKED_AT = 512
+RENAME = "Give the file the extension of what it is, or copy or download it again."
+"""What to do about a file that is not what its name says."""
 SIGNS = (
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
     (b"\x1f\x8b", "a file packed by gzip (unpack it: gunzip)"),
@@ -52,6 +54,7 @@ CONVERSIONS = {
     ".rdata": "Write its counts as .h5ad in R: " + _IN_R.replace("{read}", 'get(load("{path}")[1])'),
     ".qs": "Write its counts as .h5ad in R: " + _IN_R.replace("{read}", 'qs::qread("{path}")'),
     ".h5seurat": "Write its counts as .h5ad in R: " + _IN_R.replace("{read}", 'SeuratDisk::LoadH5Seurat("{path}")'),
+    ".hdf5": "Rename it: to .h5ad if it is an AnnData, to .h5 if it is a file of 10x.",
     ".tar": "Unpack it and give what is inside: tar -xf '{path}'",
     ".zip": "Unpack it and give what is inside: python -m zipfile -e '{path}' '{name}'",
     ".gz": "Unpack it first, only tables are read compressed: gunzip -k '{path}'",

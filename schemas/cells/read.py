@@ -57,7 +57,8 @@ def open_cells(
 def _open(location: Path, layer: str | None, genes_by_cells: bool, limits: ReadLimits) -> CellSource:
     require_input(location)
     refuse_special(location)
-    suffix = location.suffix.lower()
+    is_zarr = location.is_dir() and any((location / name).is_file() for name in (".zgroup", "zarr.json"))
+    suffix = ".zarr" if is_zarr else location.suffix.lower()
     if suffix == ".gz" and location.with_suffix("").suffix.lower() in TABLES:
         suffix = location.with_suffix("").suffix.lower()
     _check_arguments(location, suffix, layer, genes_by_cells)
@@ -114,7 +115,9 @@ def require_input(path: Path) -> None:
             where=str(path),
             expected="a file or folder of cells",
             found="nothing there",
-            remedy="Check the path.",
+            remedy="Check the path."
+            if ":/" not in str(path)
+            else "Download it first: files are read from this machine's disks only.",
         )
 
 

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from ..errors import ReadError
 from .cell_source import CellSource, OtherMatrix, RowChunk
 from .check_hdf5 import check_hdf5, require_filters, text_attribute
-from .file_kind import file_kind
+from .file_kind import RENAME, file_kind
 from .read_anndata import RAW, cells_from_anndata, to_csr
 from .read_limits import NO_LIMITS, ReadLimits
 from .reading import gene_features, not_anndata, not_mudata, reading, unknown_encoding, unknown_layer
@@ -37,7 +37,7 @@ def open_h5ad(path: Path, *, layer: str | None = None, limits: ReadLimits = NO_L
                 where=str(path),
                 expected=EXPECTED,
                 found=f"{file_kind(path)}, not HDF5",
-                remedy="Give the file the extension of what it is, or copy or download it again.",
+                remedy=RENAME,
             )
         file = h5py.File(path, "r")
         try:

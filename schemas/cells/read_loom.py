@@ -11,7 +11,7 @@ import pandas as pd
 from ..errors import ReadError
 from .cell_source import CellSource, OtherMatrix
 from .check_hdf5 import check_hdf5, require_filters
-from .file_kind import file_kind
+from .file_kind import RENAME, file_kind
 from .read_h5ad import H5adCells
 from .read_limits import NO_LIMITS, ReadLimits
 from .reading import reading, unknown_layer
@@ -84,5 +84,5 @@ def _not_loom(path: Path, found: str) -> ReadError:
         where=str(path),
         expected=f"{EXPECTED}, with matrix, row_attrs and col_attrs",
         found=found,
-        remedy="Give the file the extension of what it is, or copy or download it again.",
+        remedy=RENAME,
     )

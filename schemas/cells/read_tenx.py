@@ -10,8 +10,8 @@ import scipy.sparse as sp
 
 from ..errors import Finding, ReadError
 from .cell_source import MemoryCells
-from .check_hdf5 import check_hdf5
-from .file_kind import file_kind
+from .check_hdf5 import check_hdf5, require_filters
+from .file_kind import RENAME, file_kind
 from .read_limits import NO_LIMITS, ReadLimits
 from .reading import GENE_EXPRESSION, gene_features, not_anndata, reading
 
@@ -33,9 +33,10 @@ def read_tenx_h5(path: Path, *, limits: ReadLimits = NO_LIMITS) -> MemoryCells:
     """
     with reading(path, EXPECTED_H5):
         if not h5py.is_hdf5(path):
-            raise _unreadable(path, EXPECTED_H5, f"{file_kind(path)}, not HDF5", "Check that the file is complete.")
+            raise _unreadable(path, EXPECTED_H5, f"{file_kind(path)}, not HDF5", RENAME)
         with h5py.File(path, "r") as file:
             check_hdf5(file, path)
+            require_filters(path, file)
             if isinstance(file.get("matrix"), h5py.Group):
                 return _version_3(file, path, limits)
             return _version_2(file, path, limits)

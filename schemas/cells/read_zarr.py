@@ -31,6 +31,8 @@ def read_zarr(path: Path, *, layer: str | None = None, limits: ReadLimits = NO_L
         if isinstance(root.get("mod"), zarr.Group):
             raise not_mudata(path, list(root["mod"]), _opening(root, path))
         if not {"obs", "var"} <= set(root):
+            if path.is_dir() and "tables" in root and (tables := list(root["tables"])):
+                raise not_anndata(path, "a SpatialData", f"Give the table in it: {path / 'tables' / tables[0]}")
             raise not_anndata(path, f"zarr that holds {', '.join(list(root)[:5]) or 'nothing'}")
         _refuse_pickles(root, path)
         if "encoding-type" in root["obs"].attrs:

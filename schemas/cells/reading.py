@@ -99,14 +99,14 @@ def rna_modality(modalities: list[str]) -> str:
     return next((name for word in words for name in modalities if word in name.lower()), (*modalities, "rna")[0])
 
 
-def not_anndata(path: Path, found: str) -> ReadError:
+def not_anndata(path: Path, found: str, remedy: str | None = None) -> ReadError:
     """The error of a store that holds something else."""
     return ReadError.of(
         "NOT_ANNDATA",
         where=str(path),
         expected="an AnnData (X, obs and var)",
         found=found,
-        remedy="Write one with adata.write_h5ad(...), or give the file the extension of what it is.",
+        remedy=remedy or "Write one with adata.write_h5ad(...), or give the file the extension of what it is.",
     )
 
 

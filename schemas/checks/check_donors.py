@@ -79,7 +79,7 @@ def _confounded(obs: pd.DataFrame, label: str, *, min_cells: int) -> Iterable[Fi
                 where=f"obs[{column!r}]",
                 expected="each cell type in several donors or samples",
                 found=f"each of {len(table)} types in one alone",
-                remedy="What sets the types apart may be their samples: neither training nor its measures can tell. "
+                remedy="The types may differ by their samples alone: neither training nor its measures can tell. "
                 "Add samples in which several types occur.",
                 severity="warning",
                 examples=tuple(brief(name) for name in names[:N_EXAMPLES]),

@@ -174,6 +174,12 @@ def test_an_argument_that_the_format_does_not_have_is_refused(new_cells: ad.AnnD
             open_cells(write(kind, tmp_path, new_cells), ReadingOptions(genes_by_cells=True))
 
 
+def test_an_address_is_said_to_be_no_file() -> None:
+    with pytest.raises(ReadError, match="Download it first") as raised:
+        open_cells("https://example.org/cells.h5ad")
+    assert raised.value.code == "FILE_NOT_FOUND"
+
+
 def test_errors_survive_the_way_between_processes(tmp_path: Path) -> None:
     with pytest.raises(CellmarkError) as raised:
         open_cells(tmp_path / "missing.h5ad")

@@ -172,6 +172,19 @@ def test_a_zipped_folder_is_read(zarr_format: int, inside: str, tmp_path: Path) 
     assert raised.value.code == "INPUT_TOO_LARGE"
 
 
+def test_a_folder_without_the_extension_and_the_table_of_a_spatialdata_are_read(tmp_path: Path) -> None:
+    adata = drawn()
+    path = tmp_path / "sample.zarr"
+    zarr.open_group(path, mode="w", zarr_format=2).create_group("images")
+    write(path / "tables" / "table", adata, zarr_format=2)
+    table = path / "tables" / "table"
+    zarr.open_group(path / "tables", mode="a", zarr_format=2)
+    error = refused(path)
+    assert error.code == "NOT_ANNDATA"
+    assert error.findings[0].remedy.endswith(str(table))
+    np.testing.assert_array_equal(open_cells(table).load().toarray(), adata.X.toarray())
+
+
 def test_another_zip_archive_and_a_part_of_one_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "cells.zarr", drawn())
     archive = Path(shutil.make_archive(str(path), "zip", path))
