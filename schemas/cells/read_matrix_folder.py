@@ -23,6 +23,7 @@ from .table_orientation import names_swapped
 
 LONGEST_LINE = 4096
 """Bytes of a line in the header of a Matrix Market file."""
+READ_AHEAD = 1024**2
 MOST_TEXT = 4 * 1024**3
 """Bytes of a list of features or barcodes."""
 HEADERS = re.compile(
@@ -65,16 +66,20 @@ def read_matrix_folder(path: Path, *, limits: ReadLimits = NO_LIMITS) -> MemoryC
 
 
 def _cells_in_rows(files: MatrixFiles, shape: tuple[int, int], genes: pd.DataFrame, cells: pd.DataFrame) -> bool:
-    """Whether the rows of the matrix are cells. Raises `ValueError` where the names do not fit its shape."""
+    """Whether the rows of the matrix are cells. Raises `ReadError` where the names do not fit its shape."""
     upright, turned = shape == (len(genes), len(cells)), shape == (len(cells), len(genes))
     if turned and not upright:
         some, ids = genes.head(SAMPLE), list(cells[0].head(SAMPLE))
         if any(names_swapped(gene_names=list(some[column]), cell_ids=ids) for column in some):
             raise ValueError(f"{files.genes.name} lists cells, {files.cells.name} lists genes")
     if not upright and not turned:
-        raise ValueError(
-            f"a matrix of {shape[0]} x {shape[1]} where {files.genes.name} has {len(genes)} lines and "
-            f"{files.cells.name} has {len(cells)}"
+        raise ReadError.of(
+            "FILE_UNREADABLE",
+            where=str(files.matrix.parent),
+            expected="as many names as the matrix has rows and columns",
+            found=f"a matrix of {shape[0]} x {shape[1]} where {files.genes.name} has {len(genes)} lines and "
+            f"{files.cells.name} has {len(cells)}",
+            remedy=f"Put the lists of genes and cells that belong to {files.matrix.name} beside it.",
         )
     return turned and (not upright or CELLS_IN_ROWS.search(files.matrix.name) is not None)
 
@@ -171,18 +176,22 @@ class _CheckedLines:
 
     def __init__(self, stream: IO[bytes], declared: _Declared) -> None:
         self._stream, self._declared = stream, declared
+        self._ahead, self._at = b"", 0
         self._rest, self._n_lines = b"", 0
         self.wrong: tuple[int, bytes] | None = None
 
-    def read(self, size: int = -1) -> bytes:
-        block = self._stream.read(size)
-        whole, end, rest = (self._rest + block).rpartition(b"\n")
-        if not block:
-            whole, rest = whole + end + rest, b""
-        self._rest = rest
-        if self.wrong is None and whole:
-            self._look(whole)
-        return block
+    def read(self, size: int) -> bytes:
+        """SciPy asks for a kilobyte at a time; a megabyte is looked at together."""
+        if self._at >= len(self._ahead):
+            self._ahead, self._at = self._stream.read(READ_AHEAD), 0
+            whole, end, rest = (self._rest + self._ahead).rpartition(b"\n")
+            if not self._ahead:
+                whole, rest = whole + end + rest, b""
+            self._rest = rest
+            if self.wrong is None and whole:
+                self._look(whole)
+        self._at += size
+        return self._ahead[self._at - size : self._at]
 
     def _look(self, text: bytes) -> None:
         """`text`: whole lines, the last one without its end."""

@@ -19,7 +19,7 @@ from .read_long_table import long_columns, read_long_table
 from .reading import reading
 from .table_headers import GENE_COLUMNS, MEASURES, ONLY_OF_GENES, plain_header
 from .table_layout import TableLayout, edited, find_layout, invalid_table, is_number, no_cells, no_genes
-from .table_orientation import names_cell, names_gene, names_swapped
+from .table_orientation import ENSEMBL, names_cell, names_gene, names_swapped
 
 EXPECTED = "a table of counts (.csv, .tsv or .txt)"
 NUMBER_WITH_COMMA = re.compile(r"[-+]?\d[\d.]*,[\d,.]*")
@@ -67,8 +67,19 @@ def read_table(path: Path, *, genes_by_cells: bool = False, limits: ReadLimits =
     obs, var = pd.DataFrame(index=pd.Index(ids, dtype=object)), pd.DataFrame(index=pd.Index(genes, dtype=object))
     for header, values in described.items():
         (var if genes_by_cells else obs)[header] = values
+    if (ids_and_symbols := _ids_and_symbols(genes)) is not None:
+        var["gene_ids"], genes = ids_and_symbols
+        var.index = pd.Index(genes, dtype=object)
     notes = _columns_note(path, layout, genes_by_cells=genes_by_cells)
     return MemoryCells(X, genes.astype(str), obs, name=path.name, counts_from="table", notes=notes, var=var)
+
+
+def _ids_and_symbols(genes: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Of names such as `ENSG00000156738.18|MS4A1`, as the UCSC Cell Browser writes them, the ids and the symbols."""
+    parts = [str(name).partition("|") for name in genes]
+    if not all(mark and symbol and ENSEMBL.fullmatch(gene_id) for gene_id, mark, symbol in parts):
+        return None
+    return tuple(np.array([part[k] for part in parts], dtype=object) for k in (0, 2))  # type: ignore[return-value]
 
 
 def _columns_note(path: Path, layout: TableLayout, *, genes_by_cells: bool) -> tuple[Finding, ...]:

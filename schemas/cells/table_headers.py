@@ -1,6 +1,7 @@
 """What the headers of a table say: columns that name or describe genes and cells, that measure, that number rows."""
 
 import re
+from functools import lru_cache
 
 
 def _words(text: str) -> frozenset[str]:
@@ -57,6 +58,7 @@ INDEX = re.compile(r"|index|level_\d|x|row_?names?|unnamed_\d+")
 """What pandas and R call a column that numbers the rows."""
 
 
+@lru_cache(maxsize=2**16)
 def plain_header(name: str) -> str:
     """A header in lower case, its words joined by `_`: `Gene Symbol` and `gene.symbol` are `gene_symbol`."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")

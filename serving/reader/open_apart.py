@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pandas as pd
 
 from cellmark.schemas.cells.anndata_facts import AnndataFacts, facts_of_h5ad
 from cellmark.schemas.cells.cell_source import CellSource
+from cellmark.schemas.cells.matrix_files import find_matrix_files, is_matrix
 from cellmark.schemas.cells.read import open_cells, refuse_special, require_input
 from cellmark.schemas.cells.reading import reading as reading_file
 from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
@@ -51,6 +52,14 @@ def refuse_links_out(folder: Path) -> int:
         if n_files > MOST_FILES or level > MOST_LEVELS:
             raise _unsafe(folder, f"more than {MOST_FILES:,} files or {MOST_LEVELS} levels", at)
     return n_bytes
+
+
+def refuse_links(folder: Path, files: Iterable[Path]) -> None:
+    """Raise `ReadError` for files of `folder` that are links to a place outside."""
+    root = os.path.realpath(folder)
+    for file in files:
+        if file.is_symlink() and not os.path.realpath(file).startswith(root + os.sep):
+            raise _unsafe(folder, "a link to a place outside", os.path.join(root, file.name))
 
 
 def _unsafe(folder: Path, found: str, path: str) -> ReadError:
@@ -149,8 +158,15 @@ def _start(path: Path, rules: ReadingRules, *, may_write: bool) -> Reader:
 
 
 def reading_bytes(path: Path) -> int:
-    """Bytes that there are to read, roughly. Raises `ReadError` for a folder with links that lead out of it."""
+    """Bytes that there are to read, roughly. Raises `ReadError` for a folder with links that lead out of it, and for a
+    matrix whose names are such links.
+    """
     if path.is_dir():
         packed = any(path.glob("*.gz"))
         return refuse_links_out(path) * (UNPACKS_TO if packed else 1)
-    return path.stat().st_size * (UNPACKS_TO if path.suffix.lower() == ".gz" else 1)
+    files = [path]
+    if is_matrix(path):
+        found = find_matrix_files(path)
+        files += [file for file in (found.genes, found.cells, found.symbols) if file is not None]
+        refuse_links(path.parent, files[1:])
+    return sum(file.stat().st_size * (UNPACKS_TO if file.suffix.lower() == ".gz" else 1) for file in files)

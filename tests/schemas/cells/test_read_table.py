@@ -266,6 +266,17 @@ def test_a_numbering_behind_the_names_is_no_gene(tmp_path: Path) -> None:
     assert list(cells.var_names) == ["CD3D", "LYZ"]
 
 
+def test_ids_and_symbols_in_one_name_are_divided(tmp_path: Path) -> None:
+    """The UCSC Cell Browser's exprMatrix.tsv.gz."""
+    frame = gene_table()
+    frame.index = [f"{gene_id}|{symbol}" for gene_id, symbol in zip(ENSEMBL, GENES, strict=True)]
+    frame.to_csv(tmp_path / "exprMatrix.tsv.gz", sep="\t", index_label="gene")
+    cells = open_cells(tmp_path / "exprMatrix.tsv.gz", ReadingOptions(genes_by_cells=True))
+    assert list(cells.var_names) == list(cells.var.index) == GENES
+    assert list(cells.var["gene_ids"]) == ENSEMBL
+    np.testing.assert_array_equal(cells.load().toarray(), VALUES.T)
+
+
 @pytest.mark.parametrize("name", ["t.txt", "t.txt.gz"])
 def test_semicolons_are_read_where_the_extension_does_not_say_otherwise(name: str, tmp_path: Path) -> None:
     cells = open_cells(written(tmp_path, SMALL.replace(",", ";"), name))

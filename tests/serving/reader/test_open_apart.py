@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from scipy.io import mmwrite
 
 from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.cells.read_limits import ReadLimits
@@ -140,6 +141,24 @@ def test_a_table_a_folder_and_a_store_are_read_too(tmp_path: Path) -> None:
         assert list(source.cell_ids) == list(frame.index)
     with open_apart(tmp_path / "cells.zarr", ReadingOptions(layer="doubled")) as source:
         assert equal(source.load(), some_cells().layers["doubled"])
+
+
+def test_a_matrix_is_read_with_the_names_beside_it_but_not_with_those_of_another_folder(tmp_path: Path) -> None:
+    counts = np.random.default_rng(0).poisson(1, (5, 4))
+    folder = tmp_path / "run"
+    folder.mkdir()
+    mmwrite(folder / "GSM1_matrix.mtx", sp.coo_matrix(counts.T))
+    (folder / "GSM1_genes.tsv").write_text("A\nB\nC\nD\n")
+    (folder / "GSM1_barcodes.tsv").write_text("1\n2\n3\n4\n5\n")
+    for path in (folder, folder / "GSM1_matrix.mtx"):
+        with open_apart(path) as source:
+            assert (source.load().toarray() == counts).all()
+            assert list(source.var_names) == [*"ABCD"]
+    shutil.move(folder / "GSM1_barcodes.tsv", tmp_path / "elsewhere")
+    (folder / "GSM1_barcodes.tsv").symlink_to(tmp_path / "elsewhere")
+    for path in (folder, folder / "GSM1_matrix.mtx"):
+        with pytest.raises(ReadError, match="a link to a place outside"):
+            open_apart(path)
 
 
 def test_counts_are_recovered_as_in_direct_reading(tmp_path: Path) -> None:
