@@ -2,15 +2,14 @@
 
 import os
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import pandas as pd
 
 from cellmark.schemas.calls.new_populations import CalledCells
 from cellmark.schemas.cells.cell_source import RowChunk
-from cellmark.schemas.cells.reading_options import AS_IT_IS, InputKind, ReadingOptions
+from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingKeywords, ReadingOptions
 from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
 from cellmark.schemas.columns import UNS_KEY
 
@@ -116,17 +115,12 @@ class Annotator:
         self,
         cells: "AnyCells",
         *,
-        layer: str | None = None,
-        library_size: str | np.ndarray | pd.Series | None = None,
-        recover_counts: bool = False,
-        input: InputKind = "auto",  # noqa: A002
-        orthologs: bool = False,
-        ortholog_table: str | Path | None = None,
         probabilities: bool = False,
         label_set_error: float | None = None,
         over: Over | None = None,
         copy_to: "AnnData | None" = None,
         on_progress: Callable[[int], None] = lambda n_cells: None,
+        **reading: Unpack[ReadingKeywords],
     ) -> pd.DataFrame:
         """Call every cell. The frame returned is indexed by cell id.
 
@@ -146,6 +140,8 @@ class Annotator:
             read by rows), a data frame of cells x genes, or the path of a file, which this process reads.
         layer
             Where the counts are, by default `X`; `raw` for `adata.raw`.
+        genes_by_cells
+            Whether a table, given by its path, has genes as rows.
         library_size
             Name of an `obs` column, an array [cells], or None to sum over the input's genes.
         recover_counts
@@ -172,17 +168,7 @@ class Annotator:
         """
         options = CallOptions(probabilities=probabilities, label_set_error=label_set_error, over=over)
         self.rules(label_set_error)
-        checked = self.check(
-            cells,
-            ReadingOptions(
-                layer=layer,
-                library_size=library_size,
-                recover_counts=recover_counts,
-                input=input,
-                orthologs=orthologs,
-                ortholog_table=ortholog_table,
-            ),
-        )
+        checked = self.check(cells, ReadingOptions(**reading))
         if copy_to is not None:
             check_same_cells(pd.Index(checked.cell_ids), copy_to.obs_names)
         vote = options.vote(checked)
@@ -234,13 +220,8 @@ class Annotator:
         against: str | None = None,
         top: int = DEFAULT_TOP,
         *,
-        layer: str | None = None,
-        library_size: str | np.ndarray | pd.Series | None = None,
-        recover_counts: bool = False,
-        input: InputKind = "auto",  # noqa: A002
-        orthologs: bool = False,
-        ortholog_table: str | Path | None = None,
         on_progress: Callable[[int], None] = lambda n_cells: None,
+        **reading: Unpack[ReadingKeywords],
     ) -> pd.DataFrame:
         """List the genes behind each call, by absolute attribution, signed: one row per cell and gene.
 
@@ -251,7 +232,7 @@ class Annotator:
 
         Parameters
         ----------
-        cells, layer, library_size, recover_counts, input, orthologs, ortholog_table, on_progress
+        cells, on_progress, reading
             As in `annotate`.
         target
             The type to explain, by default each cell's call.
@@ -262,17 +243,7 @@ class Annotator:
         """
         question = Question(target, against, top)
         question.check(self.session)
-        checked = self.check(
-            cells,
-            ReadingOptions(
-                layer=layer,
-                library_size=library_size,
-                recover_counts=recover_counts,
-                input=input,
-                orthologs=orthologs,
-                ortholog_table=ortholog_table,
-            ),
-        )
+        checked = self.check(cells, ReadingOptions(**reading))
         return self.explain_checked(checked, question, on_progress=on_progress)
 
     def explain_checked(
@@ -288,23 +259,18 @@ class Annotator:
         self,
         cells: "AnyCells",
         *,
-        layer: str | None = None,
-        library_size: str | np.ndarray | pd.Series | None = None,
-        recover_counts: bool = False,
-        input: InputKind = "auto",  # noqa: A002
         above: float | None = None,
         donor: str | None = None,
         seed: int = 0,
         on_progress: Callable[[int], None] = lambda n_cells: None,
+        **reading: Unpack[ReadingKeywords],
     ) -> CalledCells:
         """The unassigned cells with all their genes, and called ones beside them: what `PopulationSearch.find` takes.
 
         `above`: a novelty to go by in place of the model's threshold; `donor`: a column of `obs`; `seed`: of the draw
         of called cells, where a type has more than 2,000. Raises as `annotate`, and `ModelError` (`NOVELTY_MISSING`).
         """
-        checked = self.check(
-            cells, ReadingOptions(layer=layer, library_size=library_size, recover_counts=recover_counts, input=input)
-        )
+        checked = self.check(cells, ReadingOptions(**reading))
         return gather_called_cells(self, checked, above=above, donor=donor, seed=seed, on_progress=on_progress)
 
     def markers(self, cell_type: str | None = None, *, top: int | None = None) -> pd.DataFrame:

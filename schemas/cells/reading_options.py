@@ -1,7 +1,7 @@
 """How the cells of an input are to be read, whichever door they come through."""
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, get_args
 
 from ..errors import ParameterError
 
@@ -15,6 +15,18 @@ InputKind = Literal["auto", "counts", "log1p"]
 LibrarySizeSource = Literal["given", "summed", "not known: normalised input"]
 NOT_KNOWN: LibrarySizeSource = "not known: normalised input"
 """What is said of depth where it was divided out, and of all that is computed from it."""
+
+
+class ReadingKeywords(TypedDict, total=False):
+    """The fields of `ReadingOptions`, as keywords of `Annotator`'s methods."""
+
+    layer: str | None
+    library_size: "str | np.ndarray | pd.Series | None"
+    genes_by_cells: bool
+    recover_counts: bool
+    input: InputKind
+    orthologs: bool
+    ortholog_table: "str | Path | None"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

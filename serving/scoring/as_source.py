@@ -7,6 +7,7 @@ import pandas as pd
 
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
+from cellmark.schemas.errors import ParameterError
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -22,6 +23,14 @@ def as_source(cells: "AnyCells", reading: ReadingOptions = AS_IT_IS) -> CellSour
         from cellmark.schemas.cells.read import open_cells
 
         return open_cells(cells, reading)
+    if reading.genes_by_cells:
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where="genes_by_cells",
+            expected="the path of a table",
+            found=f"a {type(cells).__name__}",
+            remedy="Omit it, and transpose the cells where genes are rows: adata.T, or frame.T.",
+        )
     if isinstance(cells, CellSource):
         source = cells
     elif isinstance(cells, pd.DataFrame):

@@ -1,8 +1,10 @@
 """Options that commands and routes take as one object."""
 
+import re
 from dataclasses import fields
 
-from cellmark.schemas.cells.reading_options import ReadingOptions
+from cellmark.schemas.cells.reading_options import ReadingKeywords, ReadingOptions
+from cellmark.serving import Annotator
 from cellmark.serving.commands.options import GROUPS
 from cellmark.serving.http.options import AnnotateOptions
 from cellmark.serving.scoring.call_options import CallOptions, Floors
@@ -11,6 +13,13 @@ from cellmark.serving.scoring.call_options import CallOptions, Floors
 def test_every_field_of_a_group_is_an_option_of_commands() -> None:
     for kind, options in GROUPS.values():
         assert set(options) == {entry.name for entry in fields(kind)}
+
+
+def test_every_field_of_reading_is_a_keyword_of_the_annotator_and_described() -> None:
+    names = {entry.name for entry in fields(ReadingOptions)}
+    assert set(ReadingKeywords.__annotations__) == names
+    described = re.findall(r"^        ([\w, ]+)\n            ", Annotator.annotate.__doc__ or "", flags=re.MULTILINE)
+    assert names <= {name for line in described for name in line.split(", ")}
 
 
 def test_every_field_but_those_of_tables_and_clusters_is_an_option_of_the_service() -> None:
