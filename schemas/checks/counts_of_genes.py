@@ -3,6 +3,7 @@
 Every door hands its cells through `counts_of_genes` before anything is made of them.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -11,18 +12,18 @@ import scipy.sparse as sp
 
 from ..cells.cell_source import CellSource, OtherMatrix, RowChunk
 from ..errors import CellmarkError, Finding
-from ..genes.feature_names import names_of_no_genes
+from ..genes.feature_names import NO_GENES, TWINS, names_of_no_genes
 from ..genes.feature_types import features_by_type
 from ..genes.gene_tables import ORGANISMS, load_gene_table
-from ..genes.name_digest import NameList
+from ..genes.name_digest import names_of
 
 FEATURE_RULE = 1
 """Version of the rule that says what is a gene. A bundle states the one that it was trained by."""
 N_EXAMPLES = 5
-SAMPLED, FEWEST_SAMPLED = 16, 3
+SAMPLED, FEWEST_SAMPLED = 8, 3
 """Cells that are looked at for a column of totals, and how many with counts it takes."""
 NO_GENES_LEFT = "Provide the part of the experiment that counted genes."
-TOTALS = "columns that equal the sum of others"
+TOTALS = "columns of totals over others"
 
 
 def counts_of_genes(source: CellSource, *, rule: int | None = FEATURE_RULE) -> CellSource:
@@ -37,7 +38,7 @@ def counts_of_genes(source: CellSource, *, rule: int | None = FEATURE_RULE) -> C
     is_gene, by_type, errors = features_by_type(source.var)
     findings = list(errors if rule is not None else ())
     findings += [_dropped(where, others, source.var_names) for where, others in by_type.items()]
-    listed = names_of_no_genes(NameList(source.var_names))
+    listed = names_of_no_genes(names_of(source))
     by_name = {kind: left for kind, numbers in listed.items() if len(left := numbers[is_gene[numbers]])}
     for numbers in by_name.values():
         is_gene[numbers] = False
@@ -65,19 +66,22 @@ def _totals(source: CellSource, is_gene: np.ndarray) -> np.ndarray:
     if len(rows) < FEWEST_SAMPLED or source.n_vars < 3:
         return np.zeros(0, dtype=np.int64)
     try:
-        X = sp.csr_matrix(source.take(rows), dtype=np.float64)
+        X = source.take(rows)
     except (CellmarkError, ValueError, TypeError, IndexError, OSError):
         return np.zeros(0, dtype=np.int64)  # whoever reads the values next says what is wrong with them
+    if len(empty := np.flatnonzero(np.diff(X.indptr) == 0)):
+        X = X[np.setdiff1d(np.arange(X.shape[0]), empty)]
     found = np.zeros(source.n_vars, dtype=bool)
-    largest = X.max(axis=1).toarray().ravel() if X.nnz else np.zeros(len(rows))
-    for among in (np.ones(source.n_vars), is_gene.astype(np.float64)):
-        sums = X @ among
-        filled = sums > 0
+    if X.shape[0] < FEWEST_SAMPLED:
+        return np.flatnonzero(found)
+    values, starts = X.data.astype(np.float64), X.indptr[:-1]
+    largest = np.maximum.reduceat(values, starts)
+    for among in (values,) if is_gene.all() else (values, values * is_gene[X.indices]):
+        sums = np.add.reduceat(among, starts)
         for times in (1, 2):
-            if filled.sum() >= FEWEST_SAMPLED and np.allclose(largest[filled] * (times + 1), sums[filled], rtol=1e-6):
-                equal = np.isclose(X.data, np.repeat(largest, np.diff(X.indptr)), rtol=1e-6)
-                hits = np.bincount(X.indices[equal], minlength=source.n_vars)
-                found |= is_gene & (hits >= filled.sum())
+            if (largest > 0).all() and (np.abs(largest * (times + 1) - sums) <= 1e-6 * sums).all():
+                equal = np.isclose(values, np.repeat(largest, np.diff(X.indptr)), rtol=1e-6)
+                found |= is_gene & (np.bincount(X.indices[equal], minlength=source.n_vars) >= X.shape[0])
     candidates = np.flatnonzero(found)
     if len(candidates) == 0:
         return candidates
@@ -92,11 +96,18 @@ def _dropped(where: str, others: dict[str, np.ndarray], names: np.ndarray) -> Fi
         "FEATURES_DROPPED",
         where=where,
         expected="genes",
-        found="; ".join(f"{len(columns):,} {kind}" for kind, columns in others.items()),
+        found="; ".join(f"{len(numbers):,} {_counted(kind, len(numbers))}" for kind, numbers in others.items()),
         remedy="They were left out of the counts and of the library sizes; nothing needs to be done.",
         severity="info",
         examples=tuple(map(str, names[listed[:N_EXAMPLES]])),
     )
+
+
+def _counted(kind: str, number: int) -> str:
+    """`1 column of metadata`, `2 columns of metadata`; a file's own words stay."""
+    if number > 1 or kind not in (*NO_GENES, TWINS, TOTALS):
+        return kind
+    return re.sub(r"(column|row|in|probe|hashtag|guide|peak|twin)s\b", r"\1", kind.replace("bodies", "body"), count=1)
 
 
 def _kept_as_trained(finding: Finding) -> Finding:

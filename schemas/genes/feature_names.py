@@ -29,7 +29,7 @@ NO_GENES = {
     "hashtags": rf"(hto|hashtag)[-_.: ]?\d+.*|(cmo|lmo){_}?\d{{3}}.*|(hto|cmo|lmo)[-_.: ].+"
     rf"|sampletag{_}?\d+.*|hashtag.*",
     "guides": rf"(sg|sgrna|grna|crispr)[-_.: ].+|.+{_}(sgrna|grna){_}?\d*|non{_}?targeting.*",
-    "peaks": r"(chr)?(\d{1,2}|x|y|mt?)[:_-]\d{3,}[-_]\d{3,}",
+    "peaks": r"[\w.]+:\d+-\d+|(chr)?(\d{1,2}|x|y|mt?)[_-]\d+[-_]\d{3,}",
     "columns of metadata": rf"(n|num|total|mean|median|log|log1p|log10)({_}(total|n))?"
     rf"({_}?{_MEASURED}|{_}(mt|rb|hb))({_}.*)?"
     rf"|(pct|perc|percent|percentage|frac|fraction){_}.+|(percent|pct)({_MEASURED}|mt|rb|hb)|log10genesperumi"

@@ -15,7 +15,7 @@ from .gene_ids import UNKNOWN, detect_listed_names
 from .gene_panel import GeneMatch, GenePanel
 from .gene_tables import ORGANISMS
 from .map_gene_names import MappedGenes, map_gene_names
-from .name_digest import NameList
+from .name_digest import NameList, names_of
 from .orthologs import CrossSpecies, Orthologs, cross_species_note
 from .resolve_gene_names import current_symbols
 
@@ -62,7 +62,7 @@ def fit_genes(panel: GenePanel, source: CellSource, *, orthologs: Orthologs | No
     names of genes in `var_names`, then in those columns. `orthologs`: for cells of another organism, which are refused
     without; cells of the model's own are as without.
     """
-    names = NameList(source.var_names)
+    names = names_of(source)
     match = _exact(PanelItself(panel), names)
     declared = declared_organism(source.uns, source.obs)
     if not match.missing or source.n_vars == 0:

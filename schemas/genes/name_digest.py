@@ -5,6 +5,8 @@ from functools import cached_property
 
 import numpy as np
 
+from ..cells.cell_source import CellSource
+
 BETWEEN = "\0"
 
 
@@ -40,6 +42,15 @@ class NameList:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, NameList) and self.digest == other.digest
+
+
+def names_of(source: CellSource) -> NameList:
+    """The names of a source's genes, the same list for the same source: they are digested once."""
+    found: tuple[np.ndarray, NameList] | None = getattr(source, "_listed", None)
+    if found is None or found[0] is not source.var_names:
+        found = (source.var_names, NameList(source.var_names))
+        source._listed = found  # type: ignore[attr-defined]
+    return found[1]
 
 
 def _digest_of_block(names: np.ndarray) -> bytes:
