@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..cells.anndata_facts import AnndataFacts, facts_of_anndata
 from ..cells.cell_source import CellSource
-from ..cells.read_anndata import RAW, cells_from_anndata
+from ..cells.read_anndata import RAW, cells_from_anndata, in_memory
 from ..cells.reading_options import InputKind
 from ..errors import Finding, InputError, ParameterError, Severity
 from .check_labelled import BY_DEFAULT, TrainingLabels, own_panel, without_consequences
@@ -141,7 +141,7 @@ def check_anndata(
             layer = RAW
         source = cells_from_anndata(adata, layer=layer)
     except InputError as error:
-        labels = TrainingLabels(adata.obs, label or "cell_type", donor, min_cells, split)
+        labels = TrainingLabels(in_memory(adata.obs), label or "cell_type", donor, min_cells, split)
         told = labels.findings() if profile == "train" else ()
         return CheckReport(None, None, gravest_first((*error.findings, *told)), profile)
     return check_cells(
@@ -155,7 +155,7 @@ def check_anndata(
         split=split,
         max_unknown_share=max_unknown_share,
         facts=facts,
-        var=adata.var,
+        var=in_memory(adata.var),
     )
 
 

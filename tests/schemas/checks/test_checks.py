@@ -13,6 +13,7 @@ import scipy.sparse as sp
 
 from cellmark.schemas.cells.anndata_facts import facts_of_anndata, facts_of_h5ad
 from cellmark.schemas.cells.read_anndata import cells_from_anndata
+from cellmark.schemas.checks import check_split
 from cellmark.schemas.checks.check_split import SplitOptions
 from cellmark.schemas.checks.checks import CheckReport, check_anndata, check_cells, gravest_first
 from cellmark.schemas.errors import Finding, ParameterError
@@ -318,8 +319,12 @@ def test_a_report_has_its_facts() -> None:
     )
 
 
-def test_cells_that_express_nothing_for_a_panel_are_refused_before_training() -> None:
-    """One gene in all cells, and one more in each tenth cell."""
+@pytest.mark.parametrize("some", [5, 500])
+def test_cells_that_express_nothing_for_a_panel_are_refused_before_training(
+    some: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One gene in all cells, and others in each tenth cell."""
+    monkeypatch.setattr(check_split, "SOME_CELLS", some)
     X = np.zeros((60, 8), dtype=np.float32)
     X[:, 0] = 5
     X[::10, 1:] = 1
