@@ -1,6 +1,7 @@
 """Tables in long form: one row for each gene and cell, as UMI-tools and BD Rhapsody write them."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -8,11 +9,11 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from ..errors import Finding
+from ..errors import Finding, ReadError
 from .cell_source import MemoryCells
 from .read_limits import ReadLimits
 from .table_headers import CELL_NAMES, COUNTS, GENE_COLUMNS, GENE_NAMES, MEASURES, OBS_COLUMNS, plain_header
-from .table_layout import TableLayout, edited, invalid_table, is_number
+from .table_layout import TableLayout, edited, invalid_table, is_number, no_cells
 from .table_orientation import names_cell, names_gene
 
 ROWS_AT_ONCE = 1_000_000
@@ -82,30 +83,21 @@ def read_long_table(
     cells: dict[str, int] = defaultdict(lambda: len(cells))
     blocks: list[tuple[np.ndarray, ...]] = []
     n_rows = 0
-    with pd.read_csv(
-        lines,
-        sep=layout.delimiter,
-        header=None,
-        usecols=list(range(len(layout.headers))),
-        dtype=object,
-        keep_default_na=False,
-        chunksize=ROWS_AT_ONCE,
-    ) as frames:
-        for frame in frames:
-            gene, cell = (_numbered(frame[k], known) for k, known in zip(columns, (genes, cells), strict=False))
-            count = pd.to_numeric(frame[columns[2]], errors="coerce").to_numpy(dtype=np.float64)
-            if np.isnan(count).any():
-                at = int(np.flatnonzero(np.isnan(count))[0])
-                raise invalid_table(
-                    path,
-                    "a number in every row",
-                    f"{frame[columns[2]].iloc[at]!r} in row {n_rows + at + 2 + layout.n_skipped}, column "
-                    f"{layout.headers[columns[2]]!r}",
-                    "Write the table again, with a gene, a cell and a count in every row.",
-                )
-            blocks.append((cell, gene, count))
-            n_rows += len(frame)
-            limits.check(str(path), cells=len(cells), genes=len(genes), nonzeros=n_rows)
+    for frame in _frames(lines, path, layout):
+        gene, cell = (_numbered(frame[k], known) for k, known in zip(columns, (genes, cells), strict=False))
+        count = pd.to_numeric(frame[columns[2]], errors="coerce").to_numpy(dtype=np.float64)
+        if np.isnan(count).any():
+            at = int(np.flatnonzero(np.isnan(count))[0])
+            raise invalid_table(
+                path,
+                "a number in every row",
+                f"{frame[columns[2]].iloc[at]!r} in row {n_rows + at + 2 + layout.n_skipped}, column "
+                f"{layout.headers[columns[2]]!r}",
+                "Write the table again, with a gene, a cell and a count in every row.",
+            )
+        blocks.append((cell, gene, count))
+        n_rows += len(frame)
+        limits.check(str(path), cells=len(cells), genes=len(genes), nonzeros=n_rows)
     rows, indices, values = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     X = sp.csr_matrix((values, (rows, indices)), shape=(len(cells), len(genes)))
     if X.nnz < n_rows:
@@ -130,6 +122,24 @@ def read_long_table(
     )
     obs = pd.DataFrame(index=pd.Index(list(cells), dtype=object))
     return MemoryCells(X, np.array(list(genes)), obs, name=path.name, counts_from="table", notes=(note,))
+
+
+def _frames(lines: TextIO, path: Path, layout: TableLayout) -> Iterator[pd.DataFrame]:
+    """Rows as text, some at a time; columns are numbered."""
+    if not layout.first_rows:
+        raise ReadError(no_cells(path))
+    try:
+        with pd.read_csv(
+            lines,
+            sep=layout.delimiter,
+            header=None,
+            dtype=object,
+            keep_default_na=False,
+            chunksize=ROWS_AT_ONCE,
+        ) as frames:
+            yield from frames
+    except pd.errors.ParserError as error:
+        raise invalid_table(path, "rows of equal length", " ".join(str(error).split())) from error
 
 
 def _numbered(names: pd.Series, known: dict[str, int]) -> np.ndarray:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
+from cellmark.schemas.cells.reading import reading
 from cellmark.schemas.errors import ParameterError, ReadError
 
 from ..outputs.write_calls import FORMATS
@@ -35,13 +36,16 @@ def is_sheet(path: Path) -> bool:
     """Whether a file lists samples and their files."""
     if path.suffix.lower() != ".csv" or not path.is_file():
         return False
-    with path.open("rb") as file:
-        start = file.readline(200).decode("utf-8-sig", errors="replace")
+    try:
+        with path.open("rb") as file:
+            start = file.readline(200).decode("utf-8-sig", errors="replace")
+    except OSError:
+        return False  # the reader says what is wrong with it
     return [name.strip().strip('"').lower() for name in start.split(",")[:2]] == ["sample", "path"]
 
 
 def _samples(sheet: Path) -> list[tuple[str, Path]]:
-    with sheet.open(encoding="utf-8-sig", newline="") as lines:
+    with reading(sheet, "a sheet of samples"), sheet.open(encoding="utf-8-sig", newline="") as lines:
         rows = [row for row in islice(csv.reader(lines), 1, MOST_SAMPLES) if any(row)]
     samples = [(row[0].strip(), row[1].strip() if len(row) > 1 else "") for row in rows]
     twice = {name for name, number in Counter(name for name, _ in samples).items() if number > 1}

@@ -11,7 +11,7 @@ import pandas as pd
 
 from cellmark.schemas.cells.anndata_facts import AnndataFacts, facts_of_h5ad
 from cellmark.schemas.cells.cell_source import CellSource
-from cellmark.schemas.cells.matrix_files import find_matrix_files, is_matrix
+from cellmark.schemas.cells.matrix_files import EXPECTED_FOLDER, find_matrix_files, is_matrix
 from cellmark.schemas.cells.read import open_cells, refuse_special, require_input
 from cellmark.schemas.cells.reading import reading as reading_file
 from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
@@ -166,7 +166,8 @@ def reading_bytes(path: Path) -> int:
         return refuse_links_out(path) * (UNPACKS_TO if packed else 1)
     files = [path]
     if is_matrix(path):
-        found = find_matrix_files(path)
+        with reading_file(path, EXPECTED_FOLDER):
+            found = find_matrix_files(path)
         files += [file for file in (found.genes, found.cells, found.symbols) if file is not None]
         refuse_links(path.parent, files[1:])
     return sum(file.stat().st_size * (UNPACKS_TO if file.suffix.lower() == ".gz" else 1) for file in files)

@@ -78,6 +78,7 @@ def test_parts_give_the_same_as_the_whole(monkeypatch: pytest.MonkeyPatch, tmp_p
         ("A,c1,2\nB,c1,many\n", "'many' in row 3, column 'count'"),
         ("A,c1,2\nB,c1\n", "in row 3, column 'count'"),
         ("A,c1,2\nB,c1,\n", "'' in row 3"),
+        ("A,c1,2\nB,c1,1,5\n", "saw 4"),
     ],
 )
 def test_rows_that_say_no_count_are_refused(rows: str, found: str, tmp_path: Path) -> None:
@@ -118,6 +119,13 @@ def test_rows_that_belong_together_are_added_up_by_the_remedy(tmp_path: Path) ->
     subprocess.run(command, shell=True, check=True, cwd=tmp_path)
     cells = open_cells(tmp_path / "summed.csv")
     assert cells.load().sum() == twice.loc[~twice["gene"].isin(["NA", "nan"]), "count"].sum()
+
+
+def test_a_header_alone_has_no_cells(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("gene,cell,count\n")
+    with pytest.raises(ReadError) as raised:
+        open_cells(tmp_path / "t.csv")
+    assert raised.value.code == "NO_CELLS"
 
 
 def test_it_stays_within_limits(tmp_path: Path) -> None:

@@ -66,6 +66,13 @@ def test_a_table_of_counts_is_no_sheet(text: str, tmp_path: Path) -> None:
     assert batch_inputs([tmp_path / "t.csv", tmp_path / "missing.csv"])[1] == [None, None]
 
 
+def test_a_sheet_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b"sample,path\n\xff\xfe,x\n")
+    with pytest.raises(ReadError) as raised:
+        batch_inputs([tmp_path / "t.csv"])
+    assert raised.value.code == "FILE_UNREADABLE"
+
+
 @pytest.mark.parametrize(
     ("rows", "found"),
     [
