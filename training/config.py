@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from cellmark.schemas.cells.reading_options import ReadingOptions
+from cellmark.schemas.cells.reading_options import InputKind, ReadingOptions
 from cellmark.schemas.errors import Finding, ParameterError
 
 from .choices import Device, EvaluationLevel
@@ -65,6 +65,7 @@ class TrainingConfig:
     layer: str | None = None
     library_size: str | None = None
     genes_by_cells: bool = False
+    input: InputKind = "auto"
     max_unknown_share: Annotated[float, Field(ge=0, le=1), Advice("Give a share such as 0.25.")] | None = None
     test_data: Path | None = None
     test_label: str | None = None
@@ -103,7 +104,12 @@ class TrainingConfig:
     @property
     def reading(self) -> ReadingOptions:
         """How `data` is read."""
-        return ReadingOptions(layer=self.layer, library_size=self.library_size, genes_by_cells=self.genes_by_cells)
+        return ReadingOptions(
+            layer=self.layer,
+            library_size=self.library_size,
+            genes_by_cells=self.genes_by_cells,
+            input=self.input,
+        )
 
     def _conflicts(self) -> list[Finding]:
         """Settings that do not go together."""

@@ -9,7 +9,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from cellmark.schemas.cells.cell_source import CellSource
-from cellmark.schemas.cells.reading_options import NOT_KNOWN, LibrarySizeSource
+from cellmark.schemas.cells.reading_options import NOT_KNOWN, InputKind, LibrarySizeSource
 from cellmark.schemas.checks.check_labelled import labelled_findings, own_panel, value_errors
 from cellmark.schemas.checks.check_matrix import subset_findings
 from cellmark.schemas.checks.check_split import typed_cells
@@ -83,22 +83,29 @@ def read_labelled(
     held_out: bool = False,
     max_unknown_share: float | None = None,
     without_depth: bool = False,
+    input: InputKind = "auto",  # noqa: A002
 ) -> LabelledCells:
     """Check a source and take its labels. `held_out`: whether whole donors will be, see `donor_findings`.
     `max_unknown_share`: see `unknown_findings`. `without_depth`: take ln(1 + counts per 10,000) as it is where its
-    counts cannot be recovered; `normalised` says so.
+    counts cannot be recovered; `normalised` says so. `input`: see `take_input`.
 
     Raises `LabelError` or, when the labels are right, `InputError`, with all problems of labels and values at once.
     """
     found = labelled_findings(source.obs, label=label, donor=donor, min_cells=min_cells, held_out=held_out)
-    source = name_genes(genes_of(source, depth="wanted" if without_depth else "needed"))
+    source = name_genes(genes_of(source, input, depth="wanted" if without_depth else "needed"))
     panel = own_panel(source)
     if errors := tuple(finding for finding in found if finding.severity == "error"):
         raise LabelError(*errors, *value_errors(source, panel, library_size=library_size))
     if transposed_findings(source):
         raise InputError(*value_errors(source, panel, library_size=library_size))
     checked = CheckedCells(
-        source, panel, library_size=library_size, min_share=0.0, to_train=True, max_unknown_share=max_unknown_share
+        source,
+        panel,
+        library_size=library_size,
+        min_share=0.0,
+        to_train=True,
+        max_unknown_share=max_unknown_share,
+        input="counts",  # or what was made of it
     )
     cells = checked.load()
     # A file may store a value in parts, or zeros: a logarithm of the parts, or a digest of the zeros, would be wrong.

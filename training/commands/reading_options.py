@@ -1,7 +1,7 @@
 """Arguments and options of the commands that read labelled cells. Annotations alone: each command has its defaults."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -27,6 +27,14 @@ LibrarySize = Annotated[
 GenesByCells = Annotated[
     bool, typer.Option("--genes-by-cells", help="Read a table with genes as rows and cells as columns.")
 ]
+Input = Annotated[
+    Literal["auto", "counts", "log1p"],
+    typer.Option(
+        "--input",
+        help="What the values are: counts, or log1p for ln(1 + counts per 10,000). auto takes values as log1p where "
+        "they prove it in every cell.",
+    ),
+]
 MaxUnknownShare = Annotated[
     float | None,
     typer.Option(
@@ -38,7 +46,7 @@ MaxUnknownShare = Annotated[
 MinCells = Annotated[int, typer.Option("--min-cells", help="Remove cell types with fewer cells than this.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an output that already exists.")]
 
-READING = {"layer": Layer, "library_size": LibrarySize, "genes_by_cells": GenesByCells}
+READING = {"layer": Layer, "library_size": LibrarySize, "genes_by_cells": GenesByCells, "input": Input}
 """The option of each field of `ReadingOptions` that commands of training have: the one place of a new one."""
 
 takes_reading = takes({"reading": (ReadingOptions, READING)})

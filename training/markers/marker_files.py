@@ -213,6 +213,7 @@ def read_for_markers(
             library_size=reading.library_size,
             min_cells=min_cells,
             max_unknown_share=max_unknown_share,
+            input=reading.input,
         )
         if conditions is not None:
             conditions = conditions[pd.Index(source.cell_ids).get_indexer(pd.Index(cells.cell_ids))]

@@ -71,6 +71,7 @@ def prepare_training_cells(config: TrainingConfig, listener: Listener) -> Traini
             min_cells=config.min_cells,
             held_out=config.test_share > 0,
             max_unknown_share=config.max_unknown_share,
+            input=config.input,
             without_depth=config.markers.ranking != "published",  # which draws on counts
         )
 

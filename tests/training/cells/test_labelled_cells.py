@@ -114,6 +114,10 @@ def test_counts_of_logarithms_are_recovered_and_learned_from() -> None:
     assert found.library_size_source == "summed"
     assert [note.code for note in found.notes] == ["COUNTS_RECOVERED", "CELL_TYPES_DROPPED"]
     assert "as asked" not in found.notes[0].remedy
+    with pytest.raises(InputError, match="COUNTS_NOT_WHOLE"):
+        read(logged, input="counts")
+    with pytest.raises(InputError, match="COUNTS_NOT_NORMALISED"):
+        read(raw, input="log1p")
     # Without the steps of counts they cannot be, and whoever needs them is refused.
     logged.X = logged.X.expm1().multiply(generator.uniform(0.5, 2, 80)).tocsr()
     sc.pp.normalize_total(logged, target_sum=1e4)
