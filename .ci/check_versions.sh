@@ -2,11 +2,11 @@
 # check_versions.sh: do the newer Pythons get an installation, and does what needs no torch work on one of them?
 # Resolves for 3.12, 3.13 and 3.14 (wheels only, nothing but metadata is downloaded), with the newest releases that
 # pyproject.toml admits; then runs tests with the newest of 3.14, 3.13 and 3.12 that is at hand, if any.
-# TESTS names other tests than these few, which read and check cells; UV names another uv.
+# TESTS names other tests than these, which read, check and call cells (`tests`: all that need no torch); UV names another uv.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 UV=${UV:-.venv/bin/uv}
-read -ra tests <<<"${TESTS:-tests/schemas/cells/test_read_h5ad.py tests/schemas/cells/test_read_table.py tests/schemas/checks/test_check_matrix.py tests/serving/reader/test_reader_messages.py}"
+read -ra tests <<<"${TESTS:---quick tests/schemas/cells tests/schemas/checks tests/schemas/genes tests/serving/scoring}"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
@@ -31,11 +31,11 @@ if [[ -z "$python" ]]; then
     exit 0
 fi
 
-# torch, and what comes with it or for it alone, are gigabytes; tests that need it skip.
+# torch, and what comes with it or for it alone, are gigabytes; tests that need it skip (tests/fixtures/without_torch.py).
 grep -E '^[A-Za-z0-9]' "$scratch/$newest.txt" | grep -vE '^(torch|triton|captum|playwright|cuda-.*|nvidia-[^m].*)==' \
     >"$scratch/without_torch.txt"
 "$UV" venv --quiet --python "$python" "$scratch/venv"
 "$UV" pip install --quiet --python "$scratch/venv/bin/python" --no-deps --only-binary :all: --requirement "$scratch/without_torch.txt"
 "$UV" pip install --quiet --python "$scratch/venv/bin/python" --no-deps --editable .
 echo "Tests that need no torch, on $("$python" --version):"
-PATH="$scratch/venv/bin:$PATH" "$scratch/venv/bin/python" -m pytest -q -W default -p no:cacheprovider --timeout 120 "${tests[@]}"
+PATH="$scratch/venv/bin:$PATH" "$scratch/venv/bin/python" -m pytest -q -W default -p no:cacheprovider -n 2 --dist worksteal --timeout 120 --without-torch "${tests[@]}"

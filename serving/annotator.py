@@ -14,13 +14,12 @@ from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
 from cellmark.schemas.columns import UNS_KEY
 
 from .models.model_source import ModelSource, open_model
-from .scoring.as_source import as_source
+from .scoring.as_source import as_source, fit_input
 from .scoring.attribute import DEFAULT_TOP, Question, explain_cells
 from .scoring.call_options import NO_FLOORS, PLAIN_CALLS, CallOptions, Floors
 from .scoring.call_rules import CallRules
 from .scoring.called_cells import gather_called_cells
 from .scoring.calls_frame import AnswerFacts, calls_frame, check_same_cells, copy_calls, mark_cross_species
-from .scoring.fit_input import fit_input
 from .scoring.majority import Over
 from .scoring.markers import select_markers
 from .scoring.score import score

@@ -18,8 +18,8 @@ from cellmark.schemas.errors import InputError, ParameterError
 from cellmark.schemas.quality.quality_report import QualityReport
 
 from ..reader.open_apart import describe_h5ad, open_source
+from ..scoring.as_source import fit_input
 from ..scoring.call_options import NO_FLOORS, Floors
-from ..scoring.fit_input import fit_input
 from ..scoring.quality import QualityWatch
 
 ALIKE = 0.9
