@@ -21,10 +21,10 @@ from .check_matrix import MatrixWatch
 from .check_published import published_findings
 from .check_split import SplitOptions
 from .checked_cells import ROWS_TO_REFUSE, CheckedCells
-from .identical_cells import IdenticalCells
 from .log1p_input import genes_of
 from .orientation import transposed_findings
 from .unknown_share import check_unknown_share
+from .whole_findings import IdenticalCells
 
 if TYPE_CHECKING:
     from anndata import AnnData
