@@ -72,7 +72,7 @@ def _totals(source: CellSource, is_gene: np.ndarray) -> np.ndarray:
     if len(empty := np.flatnonzero(np.diff(X.indptr) == 0)):
         X = X[np.setdiff1d(np.arange(X.shape[0]), empty)]
     found = np.zeros(source.n_vars, dtype=bool)
-    if X.shape[0] < FEWEST_SAMPLED:
+    if X.shape[0] < FEWEST_SAMPLED or not np.isfinite(X.data).all():
         return np.flatnonzero(found)
     values, starts = X.data.astype(np.float64), X.indptr[:-1]
     largest = np.maximum.reduceat(values, starts)
