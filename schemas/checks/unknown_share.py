@@ -1,6 +1,7 @@
 """How many of all counts are of names that no gene table knows: what is no gene and on no list either."""
 
 import re
+from collections import Counter
 from functools import lru_cache
 
 import numpy as np
@@ -10,7 +11,7 @@ from ..cells.cell_source import CellSource
 from ..errors import Finding, ParameterError
 from ..genes.declared_organism import declared_organism
 from ..genes.gene_panel import GenePanel
-from ..genes.gene_tables import ORGANISMS, Organism
+from ..genes.gene_tables import ORGANISMS, Organism, load_gene_table
 from ..genes.mangled_gene_names import copied_from, ensembl_id
 from ..genes.name_digest import NameList, names_of
 from ..genes.resolve_gene_names import NO_WAY, SPELLING, resolve_gene_names
@@ -25,6 +26,9 @@ _CLONES = re.compile(
     r"(RP|CT|XX|KB|LL|GS)\w*-\w+\.\d+|[A-Z]{1,2}\d{5,6}\.\d+|LOC\d+|LINC\d+|[NX][MR]_\d+.*|Gm\d+|\d+Rik"
 )
 _OTHER_SPECIES = re.compile(r"(zgc|si|im|wu):.+|RGD\d+")
+_NUMBERED = re.compile(r"([A-Za-z]{2,})\d+[A-Za-z]{0,2}\d*")
+FAMILY = 10
+"""Genes whose symbols are one word with different numbers, from which on the word is known."""
 _N_NAMED, MOST_NAMED, FEW_CELLS = 5, 40, 8
 
 
@@ -72,8 +76,19 @@ def _unknown(names: NameList, organism: Organism) -> np.ndarray | None:
     for number, text in texts.items():
         if _OTHER_SPECIES.fullmatch(text):
             return None
-        unknown[number] = not (number in genes or ensembl_id(text) or _CLONES.fullmatch(text))
+        family = _NUMBERED.fullmatch(text)
+        is_of_family = family is not None and family[1] in _families(organism)
+        unknown[number] = not (is_of_family or number in genes or ensembl_id(text) or _CLONES.fullmatch(text))
     return unknown
+
+
+@lru_cache(maxsize=len(ORGANISMS))
+def _families(organism: Organism) -> frozenset[str]:
+    """What numbered genes are called before their number (`ZNF`, `OR`, `Zfp`): annotations of other years have other
+    members. Not `CD`, which is what antigens are called.
+    """
+    stems = [found[1] for symbol in load_gene_table(organism).symbols if (found := _NUMBERED.fullmatch(str(symbol)))]
+    return frozenset(stem for stem, number in Counter(stems).items() if number >= FAMILY and stem.upper() != "CD")
 
 
 def _share_of_few(sample: sp.csr_matrix, unknown: np.ndarray) -> float:

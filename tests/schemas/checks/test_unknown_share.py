@@ -58,7 +58,7 @@ def test_other_organisms_are_not_judged() -> None:
 
 def test_ids_clones_and_copies_of_genes_are_known() -> None:
     gene = str(load_gene_table("human").symbols[2000])
-    names = ["ENSG00000269028.3", "RP11-290F20.3", "AC012345.6", "LOC102724560", f"{gene}-1"]
+    names = ["ENSG00000269028.3", "RP11-290F20.3", "AC012345.6", "LOC102724560", "ZNF1", f"{gene}-1"]
     assert severity(cells(0.4, names)) is None
 
 
