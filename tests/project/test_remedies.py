@@ -102,7 +102,7 @@ def test_counts_that_train_refuses_are_recovered_as_it_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     counts = draw_cells().X
-    adata = ad.AnnData(made.log1p_norm(counts))
+    adata = ad.AnnData(made.log1p_counts_per(counts, 1e6, np.e))
     adata.obs["cell_type"] = np.repeat(["B", "T"], [adata.n_obs // 2, adata.n_obs - adata.n_obs // 2])
     if place == "layers['log']":
         adata.layers["log"] = adata.X
@@ -118,6 +118,24 @@ def test_counts_that_train_refuses_are_recovered_as_it_says(
     exec(code_of(remedy), {"adata": adata})
     again = ad.read_h5ad("counts.h5ad")
     np.testing.assert_array_equal(sp.csr_matrix(again.X).toarray(), counts.toarray())
+
+
+@pytest.mark.parametrize("place", ["log", "raw"])
+def test_logarithms_that_train_uses_are_opened_as_it_says(place: str) -> None:
+    counts = draw_cells().X
+    adata = ad.AnnData(made.log1p_norm(counts))
+    adata.obs["cell_type"] = np.repeat(["B", "T"], [adata.n_obs // 2, adata.n_obs - adata.n_obs // 2])
+    if place == "log":
+        adata.layers["log"] = adata.X
+    else:
+        adata.raw = adata.copy()
+    adata.X = made.scaled(counts).toarray()
+    how = {"label": "cell_type", "donor": None, "library_size": None, "min_cells": 2}
+    with pytest.raises(CellmarkError) as caught:
+        read_labelled(cells_from_anndata(adata), **how)
+    assert f"--layer {place} " in caught.value.findings[0].remedy
+    cells = read_labelled(cells_from_anndata(adata, layer=place), **how)
+    np.testing.assert_array_equal(cells.counts.toarray(), counts.toarray())
 
 
 @pytest.mark.parametrize("place", ["X", "layers['text']", "raw.X"])
