@@ -190,7 +190,7 @@ def other_entries() -> list[Broken]:
         broken("nothing there", lambda folder: folder / "nowhere.h5ad", "FILE_NOT_FOUND"),
         broken("a link to nothing", closed, "FILE_NOT_FOUND"),
         broken("a pipe", pipe, UNREADABLE),
-        broken("a loom file", loom, unknown),
+        broken("an h5ad that is called loom", loom, UNREADABLE),
         broken("an array of NumPy", array, unknown),
         broken("an object of R", text_file("cells.rds", b"\x1f\x8b" + bytes(50)), unknown),
         broken("a workbook", text_file("cells.xlsx", b"PK\x03\x04" + bytes(50)), unknown),
