@@ -160,7 +160,8 @@ def long_table(cells: ad.AnnData, folder: Path) -> Written:
         }
     )
     frame.to_csv(folder / "long.csv", index=False)
-    return folder / "long.csv", SAME
+    # Genes without any row count as not measured.
+    return folder / "long.csv", ANSWERED
 
 
 def ids_of(cells: ad.AnnData) -> list[str]:

@@ -36,8 +36,8 @@ GENE_COLUMNS = (
 MEASURES = _words(
     "count counts umi umis umi_count umi_counts n_umi n_umis read reads n_reads numreads num_reads read_count "
     "read_counts molecules raw_molecules rsec_reads rsec_adjusted_molecules dbec_reads dbec_adjusted_molecules "
-    "expected_count est_counts tpm fpkm rpkm cpm isopct posterior_mean_count value values expression basemean "
-    "base_mean log2foldchange lfcse pvalue p_value padj total sum mean"
+    "expected_count est_counts tpm fpkm rpkm cpm isopct iso_pct posterior_mean_count value values expression basemean "
+    "base_mean log2foldchange log2_fold_change lfcse lfc_se pvalue p_value padj total sum mean"
 )
 """What a column measures that is no single cell's."""
 COUNTS = (
@@ -60,5 +60,6 @@ INDEX = re.compile(r"|index|level_\d|x|row_?names?|unnamed_\d+")
 
 @lru_cache(maxsize=2**16)
 def plain_header(name: str) -> str:
-    """A header in lower case, its words joined by `_`: `Gene Symbol` and `gene.symbol` are `gene_symbol`."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    """A header in lower case, its words joined by `_`: `Gene Symbol`, `gene.symbol`, `GeneSymbol` are `gene_symbol`."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")

@@ -43,6 +43,14 @@ def test_it_is_read_as_pandas_pivots_it(order: list[str], name: str, genes_by_ce
     same_as_pivot(tmp_path / name, table, genes_by_cells=genes_by_cells)
 
 
+@pytest.mark.parametrize("names", [("GeneSymbol", "CellID", "UMI"), ("geneName", "cellBarcode", "nUMI")])
+def test_headers_in_camel_case_are_words_like_others(names: tuple[str, str, str], tmp_path: Path) -> None:
+    drawn().rename(columns=dict(zip(("gene", "cell", "count"), names, strict=True))).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    same_as_pivot(tmp_path / "t.csv", drawn())
+
+
 def test_the_best_of_several_counts_is_taken(tmp_path: Path) -> None:
     """BD Rhapsody's expression_data.st, with its remarks."""
     table = drawn()
