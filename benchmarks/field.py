@@ -78,7 +78,8 @@ def main() -> None:
     plain = annotator.annotate(cells)
     plain = plain.set_index("cell_id") if "cell_id" in plain else plain
     wrong = 0
-    for writer in (writer for writer in WRITERS if options.only in writer.__name__):
+    chosen = [writer for writer in WRITERS if options.only in writer.__name__]
+    for writer in chosen:
         place = options.folder / "inputs" / writer.__name__
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
@@ -88,7 +89,7 @@ def main() -> None:
         wrong += not good
         print(f"{'ok   ' if good else 'WRONG'} {writer.__name__:24s} right: {right}; came: {came}", flush=True)
         print(f"      {said[:400]}", flush=True)
-    print(f"{wrong} of {len(WRITERS)} wrong")
+    print(f"{wrong} of {len(chosen)} wrong")
 
 
 if __name__ == "__main__":
