@@ -158,7 +158,7 @@ def _values(file: Path, declared: _Declared, limits: ReadLimits) -> Any:
     with open_limited(file, limits.max_unpacked_bytes) as stream:
         lines = _CheckedLines(stream, declared)
         try:
-            X: Any = mmread(lines)
+            X: Any = mmread(lines, spmatrix=True)
         except Exception:
             if lines.wrong is None:
                 raise
