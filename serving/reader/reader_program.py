@@ -95,6 +95,8 @@ def _become_reader(control: socket.socket, descriptor: int, order: dict[str, Any
     try:
         control.close()
         _die_with_parent(order["server"])
+        with suppress(OSError):  # then a relative path is not found, which is said
+            os.chdir(order["folder"])
         _limit(memory=order["memory"], seconds=order["seconds"], may_write=order["may_write"])
         from .read_apart import serve_file
 

@@ -96,7 +96,7 @@ class ReaderServer:
                         self._ready = True
                     assert self._process is not None  # noqa: S101
                     order = {"server": self._process.pid, "memory": budget.memory_bytes}
-                    order |= {"seconds": int(seconds) + 2, "may_write": may_write}
+                    order |= {"seconds": int(seconds) + 2, "may_write": may_write, "folder": _working_folder()}
                     answer = self._ask(order, theirs.fileno())
                     if not answer.get("pid"):  # the program goes on
                         ours.close()
@@ -145,6 +145,14 @@ class ReaderServer:
                 self._process.wait()
         self._process, self._control, self._ready = None, None, False
         self._readers.clear()
+
+
+def _working_folder() -> str:
+    """Where relative paths of this moment begin: the program keeps the folder that it was started in."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:  # it was deleted, and no relative path leads anywhere
+        return os.sep
 
 
 def _not_started(found: str, remedy: str) -> SetupError:

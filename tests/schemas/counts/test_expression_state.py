@@ -75,6 +75,8 @@ def is_silent(case: Any, passes: bool, codes: list[str]) -> bool:
     """Whether values that are no counts pass without a word, or counts are taken for something else."""
     if case.states == ("counts",):
         return any(code in codes for code in ("COUNTS_NOT_RAW", "COUNTS_NOT_WHOLE", "COUNTS_ONE_DEPTH"))
+    if (case.states, case.per, case.transform) == (("transformed_counts_per",), 1e4, "ln"):
+        return "COUNTS_NORMALISED" not in codes  # used as it is, and said
     return passes and "COUNTS_ONE_DEPTH" not in codes
 
 

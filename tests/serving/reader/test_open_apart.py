@@ -128,6 +128,14 @@ def test_rows_can_be_taken_while_chunks_are_read(h5ad: Path, monkeypatch: pytest
             list(abandoned)
 
 
+def test_a_relative_path_begins_where_the_caller_is_now(h5ad: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_apart(h5ad):  # the program of readers runs, with the folder that it was started in
+        pass
+    monkeypatch.chdir(h5ad.parent)
+    with open_apart(h5ad.name) as source:
+        assert source.n_obs == 40
+
+
 def test_a_table_a_folder_and_a_store_are_read_too(tmp_path: Path) -> None:
     counts = np.random.default_rng(0).poisson(1, (5, 4))
     frame = pd.DataFrame(counts, index=[f"c{number}" for number in range(5)], columns=["A", "B", "C", "D"])

@@ -128,7 +128,7 @@ def test_tables_figures_notes_and_environment_are_kept(logged: "Run", trained: "
     pages = list(artifact(logged, "data/data_docs").rglob("validations/**/*.html"))
     assert len(pages) == 2
     assert not any(cell_id in page.read_text() for page in pages for cell_id in trained.cells.cell_ids)
-    for name in ("learning", "markers", "confusion_test", "confusion_validation", "f1_test"):
+    for name in ("learning", "markers", "confusion_test", "confusion_validation"):
         assert artifact(logged, f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
     listed = artifact(logged, "environment/requirements.txt").read_text().splitlines()
     assert f"pandas=={pd.__version__}" in listed
