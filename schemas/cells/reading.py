@@ -1,6 +1,7 @@
 """What the readers share: how a library's exception becomes ours, and which features of a file are genes."""
 
 import re
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,9 +36,11 @@ def reading(path: Path, expected: str) -> Iterator[None]:
     """
     try:
         yield
-    except CellmarkError:
+    except CellmarkError as error:
+        _let_go(error)
         raise
     except Exception as error:
+        _let_go(error)
         # h5py, zarr, anndata and pandas raise OSError, KeyError, ValueError, TypeError, RuntimeError and types of
         # their own for a damaged file; whichever it is, the file cannot be read.
         cause = " ".join(str(error).split())[:200] or type(error).__name__
@@ -51,6 +54,19 @@ def reading(path: Path, expected: str) -> Iterator[None]:
         raise ReadError.of(
             "FILE_UNREADABLE", where=str(path), expected=expected, found=f"{found} ({cause})", remedy=remedy
         ) from error
+
+
+def _let_go(error: BaseException) -> None:
+    """Clear what the frames behind an error still hold. h5py keeps its lock while a loop over a group's `items()` is
+    suspended; in a comprehension that failed it is, for as long as the error lives. A thread that opens a file, or
+    collects garbage, would wait for that lock without end.
+    """
+    links: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in links:
+        traceback.clear_frames(link.__traceback__)
+        links.append(link)
+        link = link.__cause__ or link.__context__
 
 
 def unknown_layer(layer: str, there: list[str]) -> ReadError:

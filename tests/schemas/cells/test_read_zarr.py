@@ -1,5 +1,6 @@
 """AnnData in zarr folders, against what was written and against anndata; damage and pickles are refused."""
 
+import gc
 import json
 import pickle
 import shutil
@@ -37,6 +38,12 @@ def drawn(matrix: Callable[[Any], Any] = sp.csr_matrix) -> ad.AnnData:
     adata.layers["counts"] = matrix(wide[:, :5].astype(np.int32))
     adata.uns["organism"] = "human"
     return adata
+
+
+@pytest.fixture(autouse=True)
+def no_garbage_of_other_tests() -> None:
+    """Collected here, and not by zarr's thread: h5py's lock may be held by what another test left."""
+    gc.collect()
 
 
 def write(path: Path, adata: ad.AnnData, zarr_format: int = 3) -> Path:
