@@ -95,7 +95,7 @@ class ReaderServer:
                         self._receive()
                         self._ready = True
                     assert self._process is not None  # noqa: S101
-                    order = {"server": self._process.pid, "memory": budget.memory_bytes}
+                    order: dict[str, Any] = {"server": self._process.pid, "memory": budget.memory_bytes}
                     order |= {"seconds": int(seconds) + 2, "may_write": may_write, "folder": _working_folder()}
                     answer = self._ask(order, theirs.fileno())
                     if not answer.get("pid"):  # the program goes on
