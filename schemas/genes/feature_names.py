@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .gene_tables import ALIAS, ORGANISMS, load_gene_table
+from .mangled_gene_names import loose_keys
 from .name_digest import NameList
 
 _ = r"[-_. ]"  # what stands between the words of a name; R writes dots for others
@@ -55,6 +56,8 @@ FEWEST_ANTIGENS, FEWEST_PROTEINS, CROWDED = 5, 2, 0.6
 which no gene has as any name; between these all names are antibodies where this part of them are antigens."""
 TWINS = "unspliced and ambiguous twins of genes"
 NO_NAME = 255
+NAMES_TO_ASK, LEAST_EXACT = 200, 0.4
+"""Names that tell whether a list is spelled as the tables are, and the share of them that must be."""
 FEWEST_TWINS, TWIN_SHARE = 3, 0.05
 """Twins by a single letter are taken for such from this number and this share of all names on."""
 
@@ -75,9 +78,11 @@ def names_of_no_genes(listed: NameList) -> dict[str, np.ndarray]:
         )
     for number in _twins(names, _matching(texts, _TWIN)):
         found.setdefault(number, TWINS)
-    known = _kinds_in_tables([names[number] for number in found]) < NO_NAME
+    loosely = _is_respelled(names)
+    known = _kinds_in_tables([names[number] for number in found], loosely=loosely) < NO_NAME
     left = [number for number, is_known in zip(found, known, strict=True) if not is_known]
-    antigens = [number for number in _antigens(names, _matching(texts, _ANTIGEN)) if found.get(number) != "antibodies"]
+    antigens = _antigens(names, _matching(texts, _ANTIGEN), loosely=loosely)
+    antigens = [number for number in antigens if found.get(number) != "antibodies"]
     found |= dict.fromkeys(antigens, "antibodies")
     left = sorted({*left, *antigens})
     return {
@@ -93,21 +98,29 @@ def _matching(texts: pa.Array, pattern: str) -> list[int]:
     return np.flatnonzero(matches.to_numpy(zero_copy_only=False)).tolist()
 
 
-def _kinds_in_tables(names: list[str]) -> np.ndarray:
-    """The best kind of each name in the gene tables, in this very spelling; `NO_NAME` for one that is in none."""
+def _is_respelled(names: list[str]) -> bool:
+    """Whether somebody changed the case of a list of genes, or its punctuation: few are in a table as they stand."""
+    few = names[:: max(len(names) // NAMES_TO_ASK, 1)]
+    return bool((_kinds_in_tables(few) < NO_NAME).mean() < LEAST_EXACT) if few else False
+
+
+def _kinds_in_tables(names: list[str], *, loosely: bool = False) -> np.ndarray:
+    """The best kind of each name in the gene tables, in this very spelling or `loosely` in any; `NO_NAME` for one that
+    is in none.
+    """
     best = np.full(len(names), NO_NAME)
     for organism in ORGANISMS if names else ():
         table = load_gene_table(organism)
-        place = table.find(names)
+        place = table.find_loosely(loose_keys(np.array(names, dtype=object))) if loosely else table.find(names)
         best = np.minimum(best, np.where(place >= 0, table.kind[place], NO_NAME))
     return best
 
 
-def _antigens(names: list[str], candidates: list[int]) -> list[int]:
+def _antigens(names: list[str], candidates: list[int], *, loosely: bool) -> list[int]:
     """Numbers of the antibodies among names without a mark: see `FEWEST_ANTIGENS`."""
     if len(candidates) < FEWEST_ANTIGENS:
         return []
-    kinds = _kinds_in_tables([names[number] for number in candidates])
+    kinds = _kinds_in_tables([names[number] for number in candidates], loosely=loosely)
     strange = [number for number, kind in zip(candidates, kinds, strict=True) if kind >= ALIAS]
     if len(strange) < FEWEST_ANTIGENS or (kinds == NO_NAME).sum() < FEWEST_PROTEINS:
         return []
