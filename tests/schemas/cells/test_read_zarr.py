@@ -5,7 +5,7 @@ import json
 import pickle
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,12 @@ def drawn(matrix: Callable[[Any], Any] = sp.csr_matrix) -> ad.AnnData:
 
 
 @pytest.fixture(autouse=True)
-def no_garbage_of_other_tests() -> None:
+def no_garbage_of_other_tests() -> Iterator[None]:
     """Collected here, and not by zarr's thread: h5py's lock may be held by what another test left."""
     gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def write(path: Path, adata: ad.AnnData, zarr_format: int = 3) -> Path:
