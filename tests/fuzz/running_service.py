@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,7 +44,11 @@ class Server:
         """The service's process and all below it, readers of this moment included."""
         found = [self.process.pid]
         for pid in found:
-            for task in Path(f"/proc/{pid}/task").glob("*/children"):
+            # A reader may end at any moment, and its folder with it.
+            tasks: list[Path] = []
+            with suppress(FileNotFoundError):
+                tasks = list(Path(f"/proc/{pid}/task").glob("*/children"))
+            for task in tasks:
                 try:
                     found += [int(child) for child in task.read_text().split()]
                 except OSError:
