@@ -1,4 +1,8 @@
-"""What a command takes as one object, the command line gives as one option for each of the object's fields."""
+"""What a command takes as one object, the command line gives as one option for each of the object's fields.
+
+Options that commands of both worlds have read the same in both: their flags and texts stand here, without the library
+of the command line, which `shared` is handed.
+"""
 
 import functools
 import inspect
@@ -7,6 +11,35 @@ from dataclasses import fields
 from typing import Any
 
 Command = Callable[..., None]
+SHARED = {
+    "layer": ("--layer", None, "Layer that holds the raw counts, or raw for adata.raw. Default: X."),
+    "library_size": (
+        "--library-size",
+        "OBS_COLUMN",
+        "Column of obs with each cell's total count over all genes. Default: sum over the input's genes.",
+    ),
+    "genes_by_cells": ("--genes-by-cells", None, "Read a table with genes as rows and cells as columns."),
+    "input": (
+        "--input",
+        None,
+        "What the values are: counts, or log1p for ln(1 + counts per 10,000). auto takes values as log1p where they "
+        "prove it in every cell.",
+    ),
+    "max_unknown_share": (
+        "--max-unknown-share",
+        None,
+        "Largest share (0 to 1) of all counts that may be of names which no human or mouse gene table has. 1 turns the "
+        "limit off. Default: 0.25.",
+    ),
+    "force": ("--force", None, "Overwrite an output that already exists."),
+}
+"""Flag, word for the value and help."""
+
+
+def shared(option: Callable[..., Any], name: str) -> Any:
+    """The option `name` of `SHARED`, made by `option` (`typer.Option`)."""
+    flag, metavar, text = SHARED[name]
+    return option(flag, metavar=metavar, help=text)
 
 
 def takes(groups: Mapping[str, tuple[type, Mapping[str, Any]]]) -> Callable[[Command], Command]:

@@ -62,7 +62,7 @@ def cells_from_frame(
 
 
 def _kinds(frame: pd.DataFrame) -> np.ndarray:
-    """Of each column: `n` for numbers, `c` for complex ones, `t` for all else."""
+    """The kind of each column: `n` for numbers, `c` for complex numbers, `t` for everything else."""
     dtypes = frame.dtypes.to_numpy()
     kinds = np.full(len(dtypes), "t", dtype="U1")
     for dtype in set(dtypes):
@@ -77,7 +77,7 @@ def _kinds(frame: pd.DataFrame) -> np.ndarray:
 
 def _sparse(frame: pd.DataFrame) -> sp.csr_matrix:
     """CSR of columns of numbers, cells x genes; some rows at a time, so that no second dense copy is made where NumPy
-    holds the first. Of pandas' own types each column costs a call, however few rows are asked for.
+    holds the first. Each column of one of pandas' own types costs a call, however few rows are asked for.
     """
     plain = all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in set(frame.dtypes))
     n_rows = max(VALUES_AT_ONCE // max(frame.shape[1], 1), 1) if plain else max(len(frame), 1)

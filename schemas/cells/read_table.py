@@ -75,7 +75,7 @@ def read_table(path: Path, *, genes_by_cells: bool = False, limits: ReadLimits =
 
 
 def _ids_and_symbols(genes: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Of names such as `ENSG00000156738.18|MS4A1`, as the UCSC Cell Browser writes them, the ids and the symbols."""
+    """The ids and the symbols in names such as `ENSG00000156738.18|MS4A1`, as the UCSC Cell Browser writes them."""
     parts = [str(name).partition("|") for name in genes]
     if not all(mark and symbol and ENSEMBL.fullmatch(gene_id) for gene_id, mark, symbol in parts):
         return None

@@ -55,7 +55,7 @@ class TableLayout:
 
     @property
     def kept(self) -> tuple[int, ...]:
-        """Of the columns that describe rows, those that do more than number them."""
+        """The columns that describe rows, without those that only number them."""
         return tuple(number for number in self.described if INDEX.fullmatch(plain_header(self.headers[number])) is None)
 
     @property

@@ -32,12 +32,14 @@ class PanelFraction:
     weights: np.ndarray
 
     def expected(self, measured: np.ndarray) -> float:
-        """Of the genes that an input measured. `measured`: bool [panel genes]."""
+        """What is expected where an input measured only some genes. `measured`: bool [panel genes]."""
         return float(self.median * self.weights[measured].sum() / max(float(self.weights.sum()), 1e-12))
 
 
 class PanelFractionWatch:
-    """Compares given library sizes with the counts beside them, by what training knows. `expected`: None to not."""
+    """Compares given library sizes with the counts beside them, by what training knows. `expected`: None to compare
+    nothing.
+    """
 
     def __init__(self, expected: float | None) -> None:
         self._expected = expected

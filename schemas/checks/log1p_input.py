@@ -176,7 +176,8 @@ class Log1pCells(CellSource):
             return undone.X
         first = int(np.flatnonzero(undone.fails)[0])
         total = undone.totals[first]
-        found = f"expm1 sums to {total:,.2f} in it" if np.isfinite(total) else "it has values that are none"
+        impossible = "a value in it is missing, negative or too large for a logarithm"
+        found = f"expm1 sums to {total:,.2f} in it" if np.isfinite(total) else impossible
         raise CountsError.of(
             "COUNTS_NOT_NORMALISED",
             where=self.source.counts_from,

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from cellmark.schemas.cells.reading_options import ReadingOptions
-from cellmark.schemas.option_groups import takes
+from cellmark.schemas.cells.reading_options import InputKind, ReadingOptions
+from cellmark.schemas.option_groups import shared, takes
 
 from ..scoring.call_options import Floors
 
@@ -19,17 +19,8 @@ Data = Annotated[
         help="Cells: .h5ad, .zarr (also zipped), .loom, 10x .h5, a 10x matrix folder, .csv or .tsv (cells x genes)."
     ),
 ]
-Layer = Annotated[
-    str | None, typer.Option("--layer", help="Layer that holds the raw counts, or raw for adata.raw. Default: X.")
-]
-LibrarySize = Annotated[
-    str | None,
-    typer.Option(
-        "--library-size",
-        metavar="OBS_COLUMN",
-        help="Column of obs with each cell's total count over all genes. Default: sum over the input's genes.",
-    ),
-]
+Layer = Annotated[str | None, shared(typer.Option, "layer")]
+LibrarySize = Annotated[str | None, shared(typer.Option, "library_size")]
 RecoverCounts = Annotated[
     bool,
     typer.Option(
@@ -37,14 +28,7 @@ RecoverCounts = Annotated[
         help="Compute raw counts from normalised values. Refused where the result would not be exact.",
     ),
 ]
-Input = Annotated[
-    Literal["auto", "counts", "log1p"],
-    typer.Option(
-        "--input",
-        help="What the values are: counts, or log1p for ln(1 + counts per 10,000). auto takes values as log1p where "
-        "they prove it in every cell.",
-    ),
-]
+Input = Annotated[InputKind, shared(typer.Option, "input")]
 Trusted = Annotated[
     bool,
     typer.Option(
@@ -53,9 +37,7 @@ Trusted = Annotated[
         "process reads it and is stopped when a file takes too much time or memory.",
     ),
 ]
-GenesByCells = Annotated[
-    bool, typer.Option("--genes-by-cells", help="Read a table with genes as rows and cells as columns.")
-]
+GenesByCells = Annotated[bool, shared(typer.Option, "genes_by_cells")]
 MinPanelShare = Annotated[
     float | None,
     typer.Option(
@@ -71,19 +53,12 @@ MinAttributionShare = Annotated[
         "the limit off. Default: the model's.",
     ),
 ]
-MaxUnknownShare = Annotated[
-    float | None,
-    typer.Option(
-        "--max-unknown-share",
-        help="Largest share (0 to 1) of all counts that may be of names which no human or mouse gene table has. "
-        "1 turns the limit off. Default: 0.25.",
-    ),
-]
+MaxUnknownShare = Annotated[float | None, shared(typer.Option, "max_unknown_share")]
 Device = Annotated[
     Literal["cpu", "cuda"], typer.Option("--device", help="Device to compute on. An error if cuda cannot be used.")
 ]
 Output = Annotated[Path, typer.Option("--out", "-o", help="Output file: .csv or .parquet.")]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite an output that already exists.")]
+Force = Annotated[bool, shared(typer.Option, "force")]
 
 Orthologs = Annotated[
     bool,

@@ -60,8 +60,10 @@ def as_source(cells: "AnyCells", reading: ReadingOptions = AS_IT_IS) -> CellSour
 def fit_input(
     bundle: Bundle, source: CellSource, reading: ReadingOptions, *, floors: Floors = NO_FLOORS
 ) -> CheckedCells:
-    """The opened cells, aligned to the panel. Raises `ParameterError` for floors, and `InputError` with all that is
-    visible without reading the values. A table of orthologs that is none raises as `read_orthologs`.
+    """The opened cells, aligned to the panel.
+
+    Raises `ParameterError` for floors, `InputError` with all that is visible without reading the values, and what
+    `read_orthologs` raises for a file that is not a table of orthologs.
     """
     floors.check(bundle)
     share = floors.min_panel_share

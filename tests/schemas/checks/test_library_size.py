@@ -12,7 +12,9 @@ from cellmark.schemas.genes.gene_panel import GenePanel
 
 
 def fraction_codes(library: float, *, median: float = 0.8, panel_part: float = 0.8, missing: int = 0) -> list[str]:
-    """Of cells whose panel genes have `panel_part` of all counts, with `library` times all as library sizes."""
+    """What is found in cells whose panel genes hold `panel_part` of all counts, with `library` times all counts as
+    library sizes.
+    """
     n_panel = 10
     counts = np.random.default_rng(0).poisson(10, size=(20, n_panel)) + 1
     totals = counts.sum(axis=1, keepdims=True) / panel_part
