@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -397,6 +396,7 @@ import sys, time
 import cellmark.serving.outputs.write_calls as write_calls
 from cellmark.serving.commands.cli import main
 from cellmark.serving.reader.reader_cells import ReaderCells
+from fixtures.without_training import WITHOUT_TRAINING
 
 def add_calls(*arguments):
     print("writing", flush=True)
@@ -478,23 +478,6 @@ def test_output_without_a_terminal_has_no_escape_codes_and_is_ascii_where_the_lo
     assert ran.returncode == 0, ran.stderr
     assert b"\x1b" not in ran.stdout + ran.stderr
     assert max(map(len, ran.stdout.decode("ascii").splitlines()[:-1])) <= 80
-
-
-WITHOUT_TRAINING = textwrap.dedent("""
-    import sys
-    from importlib.machinery import PathFinder
-
-    class Without(PathFinder):
-        @classmethod
-        def find_spec(cls, name, path=None, target=None):
-            missing = name.split(".")[0] in ("torch", "onnx", "sklearn", "scanpy", "matplotlib")
-            return None if missing else super().find_spec(name, path, target)
-
-    sys.meta_path = [Without if finder is PathFinder else finder for finder in sys.meta_path]
-    from cellmark.serving.commands.cli import main
-
-    main()
-    """)
 
 
 @pytest.mark.parametrize("name", ["train", "demo"])

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import textwrap
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -12,24 +11,9 @@ import typer
 from cellmark.serving.commands.cli import load_command
 from cellmark.serving.scoring.training_steps import TRAINING_NEEDS, missing_training
 from fixtures.places import ARCHIVES
+from fixtures.without_training import WITHOUT_TRAINING
 
 ARCHIVE = ARCHIVES / "v1"
-
-WITHOUT_TRAINING = textwrap.dedent("""
-    import sys
-    from importlib.machinery import PathFinder
-
-    class Without(PathFinder):
-        @classmethod
-        def find_spec(cls, name, path=None, target=None):
-            missing = name.split(".")[0] in ("torch", "onnx", "sklearn", "scanpy", "matplotlib")
-            return None if missing else super().find_spec(name, path, target)
-
-    sys.meta_path = [Without if finder is PathFinder else finder for finder in sys.meta_path]
-    from cellmark.serving.commands.cli import main
-
-    main()
-    """)
 
 
 def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
