@@ -17,6 +17,7 @@ import pytest
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.serving.annotator import Annotator
+from fixtures.without_training import WITHOUT_TRAINING
 
 MODULE = [sys.executable, "-m", "cellmark.serving.commands.cli"]
 COMMANDS = ("train", "annotate", "explain", "markers", "validate", "models", "bundle", "serve", "demo")
@@ -396,7 +397,6 @@ import sys, time
 import cellmark.serving.outputs.write_calls as write_calls
 from cellmark.serving.commands.cli import main
 from cellmark.serving.reader.reader_cells import ReaderCells
-from fixtures.without_training import WITHOUT_TRAINING
 
 def add_calls(*arguments):
     print("writing", flush=True)
