@@ -80,10 +80,11 @@ NEEDS_MODEL = ("SERVICE_NOT_READY", *ALWAYS)
 
 DESCRIPTION = """Names the type of every cell, shows the genes behind each call, and says what is wrong with an input.
 
-Cells are **raw counts**. They come as JSON (by gene name, or as a CSR matrix), as a file in a form
-(`curl -F file=@new.h5ad`), or as a file that is the whole body (`curl --data-binary @new.h5ad -H 'Content-Type:
-application/x-hdf5'`); `Content-Type` says which. Options are query parameters; in a form they may be fields of
-the form instead. An option that is unknown, or given in both places, is refused.
+Cells are **raw counts**, or ln(1 + counts per 10,000), which is recognised. They come as JSON (by gene name, or as a
+CSR matrix), as a file in a form (`curl -F file=@new.h5ad`), or as a file that is the whole body
+(`curl --data-binary @new.h5ad -H 'Content-Type: application/x-hdf5'`); `Content-Type` says which. Options are query
+parameters; in a form they may be fields of the form instead. An option that is unknown, or given in both places, is
+refused.
 
 Every refusal is `application/problem+json` (RFC 9457) with a stable `code` and all problems at once in `findings`. Any
 path that is not listed here answers 404 (`ROUTE_UNKNOWN`), and any method that a path does not list 405

@@ -10,7 +10,10 @@ from cellmark.schemas.option_groups import shared, takes
 
 LabelledData = Annotated[
     Path,
-    typer.Argument(help="Labelled cells: .h5ad, .zarr, .csv or .tsv (second column: the label) with raw counts."),
+    typer.Argument(
+        help="Labelled cells: .h5ad, .zarr, .loom, .csv or .tsv (second column: the label), with raw counts or "
+        "ln(1 + counts per 10,000)."
+    ),
 ]
 Label = Annotated[str, typer.Option("--label", help="Column of obs with the cell types.")]
 Layer = Annotated[str | None, shared(typer.Option, "layer")]
