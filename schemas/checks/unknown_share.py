@@ -11,7 +11,7 @@ from ..cells.cell_source import CellSource
 from ..errors import Finding, ParameterError
 from ..genes.declared_organism import declared_organism
 from ..genes.gene_panel import GenePanel
-from ..genes.gene_tables import ORGANISMS, Organism, load_gene_table
+from ..genes.gene_tables import ALIAS, ORGANISMS, Organism, load_gene_table
 from ..genes.mangled_gene_names import copied_from, ensembl_id
 from ..genes.name_digest import NameList, names_of
 from ..genes.resolve_gene_names import NO_WAY, SPELLING, resolve_gene_names
@@ -47,18 +47,23 @@ def check_unknown_share(share: float | None) -> None:
 def names_unknown(
     source: CellSource, panel: GenePanel, *, but: np.ndarray | None = None, organism: str | None = None
 ) -> np.ndarray | None:
-    """Bool [genes of `source`]: in no table. `but`: bool [genes], those that are known otherwise. `organism`: of the
-    cells, where it is known not to be the model's. None where names are not judged: of organisms other than human and
-    mouse, and where half of them are unknown.
+    """Bool [genes of `source`]: in no table, or only as an alias, a name that a column may share with a gene (`y`, `MT`).
+
+    `but`: bool [genes], those that are known otherwise. `organism`: of the cells, where it is known not to be the
+    model's. None where names are not judged: of organisms other than human and mouse, and where half of them are
+    unknown.
     """
     if organism is None:
         declared = declared_organism(source.uns, source.obs)
         organism = declared[0] if declared is not None else panel.organism_of_names
     known = next((name for name in ORGANISMS if name == organism), None)
-    unknown = _unknown(names_of(source), known) if known is not None else None
-    if unknown is None or but is None:
-        return unknown
-    left: np.ndarray = unknown & ~but
+    names = names_of(source)
+    unknown = _unknown(names, known) if known is not None else None
+    if known is None or unknown is None:
+        return None
+    aliases = np.flatnonzero(resolve_gene_names(names, known).way == ALIAS)
+    left: np.ndarray = unknown.copy() if but is None else unknown & ~but
+    left[aliases] = but is None or panel.names.columns_of(names.names[aliases]) < 0
     return left
 
 
@@ -138,7 +143,7 @@ def unknown_findings(
         Finding(
             "COUNTS_UNKNOWN_NAMES",
             where="var_names",
-            expected=f"at most {most:.0%} of all counts in names that no gene table has"
+            expected=f"at most {most:.0%} of all counts in names that no gene table has, or only as an alias"
             if severe
             else "counts of known genes",
             found=f"{share:.1%} of all counts in such names",

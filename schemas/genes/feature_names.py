@@ -4,11 +4,12 @@ import re
 from functools import lru_cache
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from .gene_tables import ALIAS, ORGANISMS, load_gene_table
-from .mangled_gene_names import loose_keys
+from .mangled_gene_names import ensembl_id, loose_keys
 from .name_digest import NameList
 
 _ = r"[-_. ]"  # what stands between the words of a name; R writes dots for others
@@ -54,6 +55,8 @@ _ANTIGEN = (
 FEWEST_ANTIGENS, FEWEST_PROTEINS, CROWDED = 5, 2, 0.6
 """Antibodies without a mark are taken for such from so many antigens on that no gene has as its symbol, so many of
 which no gene has as any name; between these all names are antibodies where this part of them are antigens."""
+MOST_IDS = 0.8
+"""Share of Ensembl ids among the names from which on no gene is named otherwise."""
 TWINS = "unspliced and ambiguous twins of genes"
 NO_NAME = 255
 NAMES_TO_ASK, LEAST_EXACT = 200, 0.4
@@ -118,17 +121,43 @@ def _kinds_in_tables(names: list[str], *, loosely: bool = False) -> np.ndarray:
 
 def _antigens(names: list[str], candidates: list[int], *, loosely: bool) -> list[int]:
     """Numbers of the antibodies among names without a mark: see `FEWEST_ANTIGENS`."""
+    if len(candidates) >= FEWEST_PROTEINS and _are_ids(names):
+        return candidates
+    if loosely:
+        # Other species have CD genes that are in no table, `cd74a` of zebrafish; antigens keep their capitals.
+        candidates = [number for number in candidates if re.fullmatch(_ANTIGEN, names[number])]
     if len(candidates) < FEWEST_ANTIGENS:
         return []
     kinds = _kinds_in_tables([names[number] for number in candidates], loosely=loosely)
-    strange = [number for number, kind in zip(candidates, kinds, strict=True) if kind >= ALIAS]
-    if len(strange) < FEWEST_ANTIGENS or (kinds == NO_NAME).sum() < FEWEST_PROTEINS:
+    kinds[_repeated(names, candidates)] = NO_NAME
+    places = np.flatnonzero(kinds >= ALIAS)
+    if not loosely and len(places) >= FEWEST_ANTIGENS:
+        # `Cd209A` is a gene, in one letter's case.
+        respelled = _kinds_in_tables([names[candidates[place]] for place in places], loosely=True)
+        is_gene = (kinds[places] == NO_NAME) & (respelled < ALIAS) & ~_repeated(names, candidates)[places]
+        places = places[~is_gene]
+    strange = [candidates[place] for place in places]
+    if len(strange) < FEWEST_ANTIGENS or (kinds[places] == NO_NAME).sum() < FEWEST_PROTEINS:
         return []
     first, last = strange[0], strange[-1]
     # The last of a block of antibodies may be one that only its neighbours tell.
     last = len(names) - 1 if len(names) - 1 - last <= 2 else last
     crowd = sum(first <= number <= last for number in candidates)
     return list(range(first, last + 1)) if crowd >= CROWDED * (last - first + 1) else strange
+
+
+def _are_ids(names: list[str]) -> bool:
+    """Whether genes are named by their Ensembl ids, so that a name of an antigen is no gene's."""
+    few = names[:: max(len(names) // NAMES_TO_ASK, 1)]
+    return sum(ensembl_id(name) is not None for name in few) >= MOST_IDS * len(few)
+
+
+def _repeated(names: list[str], candidates: list[int]) -> np.ndarray:
+    """Bool [candidates]: a name that comes again, where it is antigens that do: an antibody named as its gene."""
+    again = pd.Index([names[number] for number in candidates]).duplicated()
+    if again.any() and 2 * again.sum() < pd.Index(names).duplicated().sum():
+        again[:] = False
+    return np.asarray(again)
 
 
 def _twins(names: list[str], candidates: list[int]) -> list[int]:

@@ -42,6 +42,8 @@ WAYS = {
 NO_WAY = 255
 LEAST_KNOWN_NUMBERS = 0.8
 ROW_NUMBERS_END = 50_000
+MISSING = ("NA", "NaN", "nan", "None", "<NA>")
+"""What R and pandas write for a missing name, though `NA` was once XK's symbol."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,11 @@ def resolve_gene_names(names: NameList, organism: Organism) -> ResolvedNames:
     place = table.find(given)
     candidates: dict[int, tuple[int, ...]] = {}
     place[(place >= 0) & _forbidden_numbers(given, place, table)] = UNKNOWN
+    is_missing = np.isin(given, MISSING)
+    place[is_missing] = UNKNOWN
     _take(table, np.flatnonzero(place >= 0), place, gene, way)
 
-    bare = _without_additions(given, np.flatnonzero(place < 0), organism)
+    bare = _without_additions(given, np.flatnonzero((place < 0) & ~is_missing), organism)
     changed = np.array([number for number, name in bare.items() if name != given[number]], dtype=np.int64)
     if len(changed):
         place[changed] = table.find([bare[number] for number in changed])

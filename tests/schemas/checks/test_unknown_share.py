@@ -49,6 +49,11 @@ def test_transgenes_with_a_tenth_of_all_counts_pass_with_a_note(names: list[str]
     assert severity(cells(0.1, names)) == severity(cells(0.1, names, "mouse")) == "info"
 
 
+@pytest.mark.parametrize("name", ["y", "MT", "rb", "NA", "nan"])
+def test_a_column_that_shares_its_name_with_an_alias_of_a_gene_is_not_known(name: str) -> None:
+    assert severity(cells(0.4, [name])) == "error"
+
+
 def test_other_organisms_are_not_judged() -> None:
     assert severity(cells(0.4, ["Foo1", "Foo2"], "rat")) is None
     undeclared = cells(0.4, [f"ENSSSCG000000{number:05d}" for number in range(30)])

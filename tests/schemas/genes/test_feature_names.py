@@ -87,3 +87,25 @@ def test_antibodies_without_a_mark_are_told_by_antigens_that_no_gene_is_called()
 
 def test_aliases_of_a_few_genes_are_no_antibodies() -> None:
     assert kinds_of(["MS4A1", "LYZ", "CD20", "CD127", "CD62L", "CD16", "PD-1", "CD10", "CD14", "CD4"]) == {}
+
+
+def test_cd_genes_of_zebrafish_and_of_another_case_are_no_antibodies() -> None:
+    zebrafish = "cd74a cd74b cd44a cd81a cd82a cd9a cd4-1 cd4-2.1 cxcr4a cxcr4b ccr11.1 cd79a".split()  # noqa: SIM905
+    others = [f"{symbol.lower()}a" for symbol in load_gene_table("human").symbols[:200]]
+    assert set(kinds_of([*others, *zebrafish])) & set(zebrafish) == set()
+    mouse = load_gene_table("mouse").symbols[2000:2400].astype(str).tolist()
+    titled = ["Cd209A", "Cd209B", "Cd24A", "Cd3E", "Cd3G", "Cd300A", "Cd300E", "Cd55B"]
+    assert set(kinds_of([*mouse, *titled])) & set(titled) == set()
+
+
+def test_antibodies_named_as_their_genes_are_recognised_by_the_repetition() -> None:
+    genes = ["CD4", "CD14", "CD19", *load_gene_table("human").symbols[2000:2400].astype(str).tolist()]
+    antibodies = ["CD3", "CD4", "CD14", "CD16", "CD19", "CD56", "CD45RA"]
+    names = NameList(np.array([*genes, *antibodies], dtype=object))
+    assert names_of_no_genes(names)["antibodies"].tolist() == [*range(len(genes), len(genes) + len(antibodies))]
+
+
+def test_antigens_beside_ensembl_ids_are_antibodies() -> None:
+    ids = [f"ENSG{number:011d}.3" for number in range(300)]
+    assert set(kinds_of([*ids, "CD3", "CD4", "CD19"])) == {"CD3", "CD4", "CD19"}
+    assert kinds_of([*ids, "GFP", "tdTomato"]) == {}
