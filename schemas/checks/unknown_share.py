@@ -22,6 +22,8 @@ DOUBTFUL_SHARE, MOST_UNKNOWN_SHARE = 0.15, 0.25
 """Shares of a warning and of a refusal. Clean human and mouse data have 0.0 to 3.8 %; transgenes may have 10 % more."""
 LEAST_KNOWN = 0.5
 """Share of the names that a table must have in their very spelling: names of another species are not judged by it."""
+SHORT = 3
+"""Letters of an alias that may be something else."""
 _CLONES = re.compile(
     r"(RP|CT|XX|KB|LL|GS)\w*-\w+\.\d+|[A-Z]{1,2}\d{5,6}\.\d+|LOC\d+|LINC\d+|[NX][MR]_\d+.*|Gm\d+|\d+Rik"
 )
@@ -47,7 +49,7 @@ def check_unknown_share(share: float | None) -> None:
 def names_unknown(
     source: CellSource, panel: GenePanel, *, but: np.ndarray | None = None, organism: str | None = None
 ) -> np.ndarray | None:
-    """Bool [genes of `source`]: in no table, or only as an alias, a name that a column may share with a gene (`y`, `MT`).
+    """Bool [genes of `source`]: in no table, or only as a short alias, such as `y` and `MT`, which columns are called.
 
     `but`: bool [genes], those that are known otherwise. `organism`: of the cells, where it is known not to be the
     model's. None where names are not judged: of organisms other than human and mouse, and where half of them are
@@ -59,11 +61,12 @@ def names_unknown(
     known = next((name for name in ORGANISMS if name == organism), None)
     names = names_of(source)
     unknown = _unknown(names, known) if known is not None else None
-    if known is None or unknown is None:
-        return None
-    aliases = np.flatnonzero(resolve_gene_names(names, known).way == ALIAS)
-    left: np.ndarray = unknown.copy() if but is None else unknown & ~but
-    left[aliases] = but is None or panel.names.columns_of(names.names[aliases]) < 0
+    if known is None or unknown is None or but is None:
+        return unknown
+    left: np.ndarray = unknown & ~but
+    # A short alias is known to the model only where it was trained on that very name.
+    aliases = np.flatnonzero(unknown & but & (resolve_gene_names(names, known).way == ALIAS))
+    left[aliases] = panel.names.columns_of(names.names[aliases]) < 0
     return left
 
 
@@ -74,6 +77,7 @@ def _unknown(names: NameList, organism: Organism) -> np.ndarray | None:
     if len(way) == 0 or np.mean((way != NO_WAY) & (way != SPELLING)) < LEAST_KNOWN:
         return None
     unknown: np.ndarray = way == NO_WAY
+    unknown[[number for number in np.flatnonzero(way == ALIAS) if len(names.names[number]) <= SHORT]] = True
     texts = {number: str(names.names[number]).strip() for number in np.flatnonzero(unknown).tolist()}
     copies = {number: base for number, text in texts.items() if (base := copied_from(text))}
     ways = resolve_gene_names(NameList(np.array([*copies.values()], dtype=object)), organism).way
@@ -143,7 +147,7 @@ def unknown_findings(
         Finding(
             "COUNTS_UNKNOWN_NAMES",
             where="var_names",
-            expected=f"at most {most:.0%} of all counts in names that no gene table has, or only as an alias"
+            expected=f"at most {most:.0%} of all counts in names that no gene table has, or only as a short alias"
             if severe
             else "counts of known genes",
             found=f"{share:.1%} of all counts in such names",

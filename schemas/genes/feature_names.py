@@ -129,12 +129,13 @@ def _antigens(names: list[str], candidates: list[int], *, loosely: bool) -> list
     if len(candidates) < FEWEST_ANTIGENS:
         return []
     kinds = _kinds_in_tables([names[number] for number in candidates], loosely=loosely)
-    kinds[_repeated(names, candidates)] = NO_NAME
+    repeated = _repeated(names, candidates)
+    kinds[repeated] = NO_NAME
     places = np.flatnonzero(kinds >= ALIAS)
     if not loosely and len(places) >= FEWEST_ANTIGENS:
         # `Cd209A` is a gene, in one letter's case.
         respelled = _kinds_in_tables([names[candidates[place]] for place in places], loosely=True)
-        is_gene = (kinds[places] == NO_NAME) & (respelled < ALIAS) & ~_repeated(names, candidates)[places]
+        is_gene = (kinds[places] == NO_NAME) & (respelled < ALIAS) & ~repeated[places]
         places = places[~is_gene]
     strange = [candidates[place] for place in places]
     if len(strange) < FEWEST_ANTIGENS or (kinds[places] == NO_NAME).sum() < FEWEST_PROTEINS:
@@ -153,9 +154,11 @@ def _are_ids(names: list[str]) -> bool:
 
 
 def _repeated(names: list[str], candidates: list[int]) -> np.ndarray:
-    """Bool [candidates]: a name that comes again, where it is antigens that do: an antibody named as its gene."""
-    again = pd.Index([names[number] for number in candidates]).duplicated()
-    if again.any() and 2 * again.sum() < pd.Index(names).duplicated().sum():
+    """Bool [candidates]: a name that comes again, in any case, where it is antigens that do: an antibody named as its
+    gene.
+    """
+    again = pd.Index([names[number].upper() for number in candidates]).duplicated()
+    if again.any() and 2 * again.sum() < pd.Index([name.upper() for name in names]).duplicated().sum():
         again[:] = False
     return np.asarray(again)
 

@@ -1,5 +1,7 @@
 """Names that are no genes."""
 
+from collections.abc import Callable
+
 import anndata as ad
 import numpy as np
 import pytest
@@ -98,9 +100,10 @@ def test_cd_genes_of_zebrafish_and_of_another_case_are_no_antibodies() -> None:
     assert set(kinds_of([*mouse, *titled])) & set(titled) == set()
 
 
-def test_antibodies_named_as_their_genes_are_recognised_by_the_repetition() -> None:
+@pytest.mark.parametrize("written", [str, str.lower])
+def test_antibodies_named_as_their_genes_are_recognised_by_the_repetition(written: Callable[[str], str]) -> None:
     genes = ["CD4", "CD14", "CD19", *load_gene_table("human").symbols[2000:2400].astype(str).tolist()]
-    antibodies = ["CD3", "CD4", "CD14", "CD16", "CD19", "CD56", "CD45RA"]
+    antibodies = [*map(written, ["CD3", "CD4", "CD14", "CD16", "CD19", "CD56", "CD45RA"])]
     names = NameList(np.array([*genes, *antibodies], dtype=object))
     assert names_of_no_genes(names)["antibodies"].tolist() == [*range(len(genes), len(genes) + len(antibodies))]
 
@@ -109,3 +112,8 @@ def test_antigens_beside_ensembl_ids_are_antibodies() -> None:
     ids = [f"ENSG{number:011d}.3" for number in range(300)]
     assert set(kinds_of([*ids, "CD3", "CD4", "CD19"])) == {"CD3", "CD4", "CD19"}
     assert kinds_of([*ids, "GFP", "tdTomato"]) == {}
+
+
+def test_genes_of_two_species_in_one_list_are_no_antibodies() -> None:
+    both = [str(symbol) for organism in ORGANISMS for symbol in load_gene_table(organism).symbols]
+    assert kinds_of(both) == {}
