@@ -51,7 +51,7 @@ OBS_COLUMNS = CELL_NAMES | _words(
     "donor donor_id sample sample_id sample_name samples batch tissue organ condition disease disease_status diagnosis "
     "patient patient_id subject subject_id individual sex gender age phase stage treatment group orig_ident plate "
     "plate_id well species organism class subclass type region assay library lane ident genotype strain time timepoint "
-    "site"
+    "site fov center_x center_y center_z x_centroid y_centroid z_centroid cell_area nucleus_area area volume"
 )
 """Columns that describe cells, which are no genes even when their values are numbers."""
 INDEX = re.compile(r"|index|level_\d|x|row_?names?|unnamed_\d+")

@@ -18,7 +18,7 @@ from .table_headers import (
     OBS_COLUMNS,
     plain_header,
 )
-from .table_orientation import names_cell, names_gene
+from .table_orientation import ENOUGH, names_cell, names_gene
 
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", " ": "spaces"}
 EXTENSION_OF = {",": ".csv", "\t": ".tsv"}
@@ -151,7 +151,9 @@ class _Columns:
         return self._of(number) in ([str(start + k) for k in range(len(self._rows))] for start in (0, 1))
 
     def describing(self, row_names: int, *, genes_by_cells: bool) -> set[int]:
-        """Numbers of the columns that describe the rows: by their header, or text before or after all values."""
+        """Numbers of the columns that describe the rows: by their header, or text before or after all values; where
+        most headers look like cells', also numbers there under one that does not.
+        """
         known = GENE_COLUMNS | MEASURES if genes_by_cells else OBS_COLUMNS
         found: set[int] = set()
         for number, name in enumerate(self.plain):
@@ -159,12 +161,15 @@ class _Columns:
                 found.add(number)
         found.add(0)
         looks_like_values = names_cell if genes_by_cells else names_gene
+        some = self._headers[1 :: max(self.n // N_SAMPLE, 1)]
+        all_cells = genes_by_cells and sum(map(names_cell, some)) >= ENOUGH * len(some)
         for order in (range(self.n), reversed(range(self.n))):
             for number in order:
                 if number in found or number == row_names:
                     continue
-                words = number == 1 or (self._is_words(number) and not looks_like_values(self._headers[number]))
-                if number not in self._text or not words:
+                stranger = self._headers[number] != "" and not looks_like_values(self._headers[number])
+                words = number == 1 or (stranger and self._is_words(number))
+                if not (all_cells and stranger) and (number not in self._text or not words):
                     break
                 found.add(number)
         return found - {row_names}

@@ -41,6 +41,7 @@ NO_GENES = {
     rf"|(leiden|louvain|seurat{_}?clusters?|clusters?|kmeans)({_}?(id|\d.*))?"
     rf"|(batch|sample|donor|patient|subject|plate|lane|replicate)s?({_}?(id|name))?|sex|age|gender|barcodes?"
     rf"|orig{_}ident|cell{_}?(type|id|index|name|barcode|label)s?|(x{_})?(umap|tsne|pca|pc|phate){_}\d+"
+    rf"|fov|center{_}[xyz]|[xyz]{_}centroid|unnamed:{_}\d+|n?umis?"
     rf"|(grand{_}?)?totals?|sum|(umi|gene|read|rna|adt|total){_}(counts?|umis?|reads?)",
 }
 """What each kind is called in a note, and its names, whole and in any case."""

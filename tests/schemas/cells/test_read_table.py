@@ -189,6 +189,7 @@ def gene_table(**columns: object) -> pd.DataFrame:
         {"EntrezID": [4069, 915, 931, 4512]},
         {"Annotation by hand": ["a", "b", "", "c"]},
         {"baseMean": [1.5, 2, 3, 4], "_padj": [0.1, 0.2, 0.3, 1]},
+        {"gene_len": 900, "_n_cells_by_counts": 3},
     ],
 )
 @pytest.mark.parametrize("end", [".csv", ".tsv"])
