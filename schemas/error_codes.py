@@ -52,7 +52,7 @@ CODES: dict[str, CodeMeaning] = {
         422, "a library size that is not positive, not finite or below the counts' sum"
     ),
     "LIBRARY_SIZE_UNUSUAL": CodeMeaning(422, "library sizes far from those of the training cells (a warning)"),
-    "LIBRARY_SIZE_DOUBTFUL": CodeMeaning(422, "library sizes that do not fit the counts beside them (a warning)"),
+    "LIBRARY_SIZE_DOUBTFUL": CodeMeaning(422, "library sizes that do not fit the counts (a warning)"),
     "LIBRARY_SIZE_COLUMN_UNKNOWN": CodeMeaning(422, "the obs column of library sizes does not exist"),
     # genes
     "NO_GENES_SHARED": CodeMeaning(422, "the input shares no gene with the model"),

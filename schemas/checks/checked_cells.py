@@ -76,7 +76,7 @@ class CheckedCells:
     `library_size`: None (sum over the input's genes), the name of an `obs` column, an array [cells], or a series of it
     indexed by cell id.
     `library_range`: where training's library sizes lie, None where it is not known: other ones are a warning, and
-    so are given ones that do not fit `panel_fraction`.
+    so are those that do not fit `panel_fraction`.
     `n_genes_trained`: genes that training measured, None to sum in any case. `min_share`, `min_mass`: floors, see
     `overlap_findings`. `max_unknown_share`: see `unknown_findings`. `orthologs`: see `fit_genes`. `input`: see
     `genes_of`; where it finds logarithms, `normalised` is True, `source` undoes them and depth is not known.
@@ -117,8 +117,10 @@ class CheckedCells:
         if self.normalised:
             self.library_size_source = NOT_KNOWN
             library_findings = () if library_size is None else (library_size_given(source),)
-        known = panel_fraction if self._given is not None else None
-        self._fractions = PanelFractionWatch(None if known is None else known.expected(self.match.measured))
+        self._fractions = PanelFractionWatch(
+            None if panel_fraction is None else panel_fraction.expected(self.match.measured),
+            given=self._given is not None,
+        )
         findings = [*size_findings(source), *self.genes.findings]
         # Of another organism's genes it goes without saying that they do not fit, and so of cells in their place.
         self._turned, self._unknown, self._max_unknown = False, None, max_unknown_share

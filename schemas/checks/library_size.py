@@ -18,8 +18,10 @@ UNUSUAL_SHARE = 0.5
 
 
 LOW_FRACTION, HIGH_REST = 0.6, 0.25
-"""The panel's share of given library sizes is far off below this part of training's, or where what is left beside the
-panel is below this part of what training's cells had."""
+"""The panel's share of library sizes is far off below this part of training's, or where what is left beside the panel
+is below this part of what training's cells had."""
+FRACTION_CELLS = 256
+"""Cells of each chunk whose share is looked at: the median of so many is off by less than the limits are wide."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,43 +39,44 @@ class PanelFraction:
 
 
 class PanelFractionWatch:
-    """Compares given library sizes with the counts beside them, by what training knows. `expected`: None to compare
-    nothing.
+    """Compares library sizes with the panel's part of them, by what training knows. `expected`: None to compare
+    nothing. `given`: by the user; ones summed over the input's genes are never too large for these.
     """
 
-    def __init__(self, expected: float | None) -> None:
-        self._expected = expected
+    def __init__(self, expected: float | None, *, given: bool = True) -> None:
+        self._expected, self._given = expected, given
         self._fractions: list[np.ndarray] = []
 
     def see(self, counts: sp.csr_matrix, library_size: np.ndarray) -> None:
         """The next cells. `counts`: CSR, cells x panel genes. `library_size`: [cells]."""
         if self._expected is not None:
-            self._fractions.append(row_sums(counts) / library_size)
+            some = slice(FRACTION_CELLS)
+            self._fractions.append(row_sums(counts[some]) / library_size[some])
 
     def findings(self) -> list[Finding]:
         """The warning of library sizes of which the panel's genes have far less, or far more, than in training."""
         if self._expected is None or not self._fractions:
             return []
         expected, found = self._expected, float(np.median(np.concatenate(self._fractions)))
-        low = found < LOW_FRACTION * expected
+        low = self._given and found < LOW_FRACTION * expected
         high = found > expected + 0.1 and 1 - found < HIGH_REST * (1 - expected)
         if not (low or high):
             return []
+        part = "over a part of the genes alone, such as variable ones, or after genes were left out"
         cause = (
             "over more than genes (antibodies, spike-ins, unmapped reads), over more genes than the file has, or of "
             "other values than these counts"
-            if low
-            else "over a part of the genes alone, such as variable ones, or after genes were left out"
         )
+        omit = ", or omit --library-size (library_size in Python and JSON) where the file has all genes"
+        how = "" if self._given else ": --library-size OBS_COLUMN (library_size in Python and JSON)"
         return [
             Finding(
                 "LIBRARY_SIZE_DOUBTFUL",
                 where="library_size",
                 expected=f"library sizes of which the model's genes carry about {expected:.0%}, as in training",
                 found=f"{found:.0%} in half of the cells or {'less' if low else 'more'}",
-                remedy=f"The library sizes were probably summed {cause}. Give each cell's total count over all genes "
-                "measured and nothing else, or omit --library-size (library_size in Python and JSON) where the file "
-                "has all genes.",
+                remedy=f"The library sizes were probably summed {cause if low else part}. "
+                f"Give each cell's total count over all genes measured and nothing else{omit if self._given else how}.",
                 severity="warning",
             )
         ]

@@ -11,9 +11,11 @@ from cellmark.schemas.checks.library_size import PanelFraction
 from cellmark.schemas.genes.gene_panel import GenePanel
 
 
-def fraction_codes(library: float, *, median: float = 0.8, panel_part: float = 0.8, missing: int = 0) -> list[str]:
+def fraction_codes(
+    library: float | None, *, median: float = 0.8, panel_part: float = 0.8, missing: int = 0
+) -> list[str]:
     """What is found in cells whose panel genes hold `panel_part` of all counts, with `library` times all counts as
-    library sizes.
+    library sizes, or None to sum them.
     """
     n_panel = 10
     counts = np.random.default_rng(0).poisson(10, size=(20, n_panel)) + 1
@@ -25,7 +27,7 @@ def fraction_codes(library: float, *, median: float = 0.8, panel_part: float = 0
     checked = CheckedCells(
         source,
         GenePanel(tuple(names[:n_panel])),
-        library_size=np.ceil(library * totals.ravel()),
+        library_size=None if library is None else np.ceil(library * totals.ravel()),
         panel_fraction=PanelFraction(median, np.ones(n_panel)),
     )
     checked.load()
@@ -45,3 +47,10 @@ def test_library_sizes_over_more_than_the_genes_are_doubtful(library: float) -> 
 def test_library_sizes_over_a_part_of_the_genes_are_doubtful() -> None:
     assert fraction_codes(1.0, panel_part=0.99) == ["LIBRARY_SIZE_DOUBTFUL"]
     assert fraction_codes(1.0, panel_part=0.99, median=0.97) == []
+
+
+def test_sums_over_a_part_of_the_genes_are_doubtful_and_others_are_not() -> None:
+    assert fraction_codes(None, panel_part=0.99) == ["LIBRARY_SIZE_DOUBTFUL"]
+    assert fraction_codes(None) == fraction_codes(None, panel_part=0.9) == fraction_codes(None, missing=3) == []
+    # A tissue whose cells express less of the panel has sums that are right.
+    assert fraction_codes(None, panel_part=0.3) == []
