@@ -74,7 +74,7 @@ CODES: dict[str, CodeMeaning] = {
     "FEATURES_NOT_GENES": CodeMeaning(422, "no feature of the input is gene expression"),
     "FEATURES_DROPPED": CodeMeaning(422, "features that are no genes were left out (a note)"),
     "FEATURES_KEPT": CodeMeaning(422, "features that are no genes were counted, as in the model's training (a note)"),
-    "FEATURE_TYPES_UNKNOWN": CodeMeaning(422, "types of features in words of which none is known"),
+    "FEATURE_TYPES_UNKNOWN": CodeMeaning(422, "types of features in unknown words alone"),
     "COUNTS_UNKNOWN_NAMES": CodeMeaning(
         422, "counts in names that no gene table has: an error, a warning or a note by their share"
     ),

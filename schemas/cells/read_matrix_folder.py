@@ -44,8 +44,8 @@ CELLS_IN_ROWS = re.compile(r"(count_matrix|DGE|cells_x_\w+|quants_mat|spliced|un
 def read_matrix_folder(path: Path, *, limits: ReadLimits = NO_LIMITS) -> MemoryCells:
     """The cells of a folder as Cell Ranger (version 2, 3 and later), STARsolo and others write it, or of its matrix.
 
-    `path`: the folder, or its `.mtx`. `var_names` are symbols, `var["gene_ids"]` the ids of the first column. Which
-    side of the matrix is which is told by the numbers of names. Features that are not gene expression are left out,
+    `path`: the folder, or its `.mtx`. `var_names` are symbols, `var["gene_ids"]` the ids of the first column. The
+    numbers of names show whether rows are genes or cells. Features that are not gene expression are left out,
     with a note. Raises `ReadError`: a file missing, damaged, or of another length than the matrix.
     """
     with reading(path, EXPECTED_FOLDER):

@@ -48,7 +48,7 @@ MOST_TYPES = 12
 def features_by_type(var: pd.DataFrame) -> tuple[np.ndarray, dict[str, dict[str, np.ndarray]], tuple[Finding, ...]]:
     """Bool [features]: which are genes; by column, the numbers of the others by what the file calls them; errors.
 
-    An error is a column of types in words of which none is known, or of which none means genes. A missing type, as
+    An error is a column of types in unknown words alone, or without a word that means genes. A missing type, as
     joining files leaves it, is no sign of another kind of feature.
     """
     is_gene = np.ones(len(var), dtype=bool)
@@ -104,7 +104,7 @@ def _not_genes(meant: np.ndarray, *, strict: bool) -> np.ndarray:
 
 
 def _unknown_words(where: str, words: list[str], meant: np.ndarray, codes: np.ndarray) -> Finding | None:
-    """The error of a column whose values repeat as types do, in words of which none is known."""
+    """The error of a column whose values repeat as types do, in unknown words alone."""
     unknown = [word for word, meaning in zip(words, meant, strict=True) if meaning == "unknown"]
     if not 2 <= len(unknown) <= MOST_TYPES or not set(meant) <= {"unknown", "missing"}:
         return None

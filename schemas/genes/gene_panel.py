@@ -1,6 +1,7 @@
 """The genes that a model looks at, and the alignment of any input to them."""
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -13,11 +14,14 @@ from ..normalization import COUNTS_PER
 from .declared_organism import organism_name
 from .gene_ids import detect_gene_names
 from .gene_tables import ORGANISMS
+from .mangled_gene_names import ensembl_id
 from .map_gene_names import PanelNames
 from .panel_evidence import PanelEvidence, evidence_findings
 
 MIN_PANEL_SHARE = 0.5
 """Share of the panel that an input must have measured, unless the caller sets another floor."""
+N_NAMES, ENSEMBL_WITHIN = 100, r"ENS[A-Z]*G\d{11}"
+"""Names looked at for Ensembl ids within them, as in `MS4A1_ENSG00000156738`."""
 THRESHOLD, PERCENTILE = 0.01, 80.0
 """Bounds of a panel's filter as published: counts per 10,000, and the share of a type's cells below it in percent."""
 
@@ -171,13 +175,20 @@ def overlap_findings(
     """
     if match.n_matched == 0:
         theirs, ours = ", ".join(map(str, var_names[:3])), ", ".join(panel.symbols[:3])
+        remedy = f"Name the genes as the training data did; the input's begin with {theirs}."
+        some = [str(name) for name in var_names[:N_NAMES]]
+        if all(re.search(ENSEMBL_WITHIN, name) for name in some) and not all(map(ensembl_id, some)):
+            remedy = (
+                "Keep the Ensembl ids that the names hold: adata.var_names = "
+                f"adata.var_names.str.extract(r'({ENSEMBL_WITHIN})', expand=False).fillna('unknown')."
+            )
         return (
             Finding(
                 "NO_GENES_SHARED",
                 where="var_names",
                 expected=f"gene symbols such as {ours}",
                 found=f"{len(var_names)} names of which none is among the model's {len(panel)} genes",
-                remedy=f"Name the genes as the training data did; the input's begin with {theirs}.",
+                remedy=remedy,
                 examples=tuple(str(name) for name in var_names[:5]),
             ),
         )

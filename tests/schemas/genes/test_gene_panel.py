@@ -4,7 +4,9 @@ import hashlib
 import time
 import tracemalloc
 
+import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from hypothesis import given
@@ -158,3 +160,15 @@ def test_20000_cells_x_20000_genes_align_in_seconds_without_a_dense_copy() -> No
     assert seconds < 10
     # A dense copy would take 1,600 MB; the input itself has 320 MB.
     assert peak < 1.2 * (X.data.nbytes + X.indices.nbytes), f"{peak / 1e6:.0f} MB"
+
+
+@pytest.mark.parametrize("form", ["{symbol}_{id}", "{id}|{symbol}", "{id}.7-{symbol}", "GRCh38_{symbol}_{id}.2"])
+def test_ids_within_names_are_taken_out_by_the_remedy(form: str) -> None:
+    ids = [f"ENSG{number:011d}" for number in range(6)]
+    names = [form.format(id=gene_id, symbol=symbol) for gene_id, symbol in zip(ids, PANEL.symbols, strict=True)]
+    adata = ad.AnnData(sp.csr_matrix(np.ones((2, 6))), var=pd.DataFrame(index=names))
+    with pytest.raises(GeneOverlapError, match="NO_GENES_SHARED") as caught:
+        PANEL.align(adata.X, adata.var_names.to_numpy())
+    remedy = caught.value.findings[0].remedy
+    exec(remedy[remedy.index("adata.var_names =") :].removesuffix("."), {"adata": adata})
+    assert list(adata.var_names) == ids
