@@ -14,7 +14,8 @@ REMEDIES = {
     "cell_id": "Give every cell an id of its own.",
     "total_counts": "Check sequencing depth, chemistry and library sizes: other depths than training's cost accuracy.",
     "genes_detected": "Check for empty droplets, doublets and shallow sequencing, and that no genes were filtered out.",
-    "panel_fraction": "Check that the tissue and the chemistry are those of the training data.",
+    "panel_fraction": "Check what the library sizes count: other features than genes make it low, a part of the genes "
+    "high. Otherwise tissue or chemistry are not those of the training data.",
     "mitochondrial_fraction": "Filter damaged cells out; for single nuclei, train on single nuclei.",
     "n_cells": "Check how the input was subset.",
     "n_genes": "Give all genes measured, or the library size over all of them.",

@@ -76,7 +76,7 @@ def fit_input(
         min_share=bundle.manifest.panel.min_share if share is None else share,
         min_mass=floors.min_attribution_share,
         library_range=bundle.library_size_range,
-        panel_fraction=_panel_fraction(bundle) if reading.library_size is not None else None,
+        panel_fraction=_panel_fraction(bundle),
         max_unknown_share=floors.max_unknown_share,
         feature_rule=bundle.manifest.feature_rule,
         orthologs=_orthologs(reading),
