@@ -120,3 +120,6 @@ class MemoryCells(CellSource):
     def chunks(self, n_rows: int) -> Iterator[RowChunk]:
         for start in range(0, self.X.shape[0], n_rows):
             yield RowChunk(start, self.X[start : start + n_rows] if n_rows < self.X.shape[0] else self.X)
+
+    def take(self, rows: np.ndarray) -> sp.csr_matrix:
+        return self.X[rows[: np.searchsorted(rows, self.X.shape[0])]]

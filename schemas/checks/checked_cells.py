@@ -285,9 +285,9 @@ def size_findings(source: CellSource) -> tuple[Finding, ...]:
 
 def id_findings(cell_ids: np.ndarray) -> tuple[Finding, ...]:
     """The error of an input in which a cell id occurs more than once."""
-    ids = pd.Index(cell_ids)
-    if ids.is_unique:
+    if len(set(cell_ids.tolist())) == len(cell_ids):
         return ()
+    ids = pd.Index(cell_ids)
     repeated = ids[ids.duplicated()].unique()
     return (
         Finding(

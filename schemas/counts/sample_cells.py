@@ -1,5 +1,7 @@
 """The cells that stand for an input: drawn from all of it, since the first ones may be unlike the rest."""
 
+from functools import lru_cache
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -8,10 +10,18 @@ SAMPLE_VALUES = 5_000_000
 FEWEST_CELLS = 50
 
 
+@lru_cache(maxsize=64)
 def sample_cells(n_obs: int, n_vars: int, *, seed: int = 0) -> np.ndarray:
-    """Numbers of at most `SAMPLE_CELLS` cells, ascending; fewer where a cell has very many genes."""
+    """Numbers of at most `SAMPLE_CELLS` cells, ascending; fewer where a cell has very many genes.
+
+    Remembered for the last sizes, so the array cannot be written to.
+    """
     size = min(n_obs, SAMPLE_CELLS, max(FEWEST_CELLS, SAMPLE_VALUES // max(n_vars, 1)))
-    return np.sort(np.random.default_rng(seed).choice(n_obs, size, replace=False)) if size < n_obs else np.arange(n_obs)
+    drawn = np.arange(n_obs)
+    if size < n_obs:
+        drawn = np.sort(np.random.default_rng(seed).choice(n_obs, size, replace=False))
+    drawn.flags.writeable = False
+    return drawn
 
 
 def clean_sample(X: sp.csr_matrix) -> sp.csr_matrix:

@@ -76,26 +76,25 @@ def judge_whole_numbers(X: sp.csr_matrix) -> WholeNumbers:
 
 def _judge(X: sp.csr_matrix) -> WholeNumbers:
     data = X.data
-    if len(data) == 0 or data.max() == 0:
+    if len(data) == 0 or (largest := data.max()) == 0:
         return COUNTS
-    if data.min() == 0:
+    filled = np.flatnonzero(np.diff(X.indptr))
+    smallest = np.minimum.reduceat(data, X.indptr[filled])
+    if smallest.min() == 0:
         X = X.copy()
         X.eliminate_zeros()
-        data = X.data
-    filled = np.flatnonzero(np.diff(X.indptr))
+        return _judge(X)
     starts, lengths = X.indptr[filled], np.diff(X.indptr)[filled]
-    if data.max() == 1:
+    if largest == 1:
         return _judge_ones(X, lengths)
     judged = lengths >= ENOUGH_VALUES
     if judged.any():
-        smallest = np.minimum.reduceat(data, starts)
         without_ones = judged & (smallest > 1)
         if without_ones.sum() > judged.sum() / 2:
             found = _judge_without_ones(data, starts, smallest, without_ones)
             if found.kind != "counts":
                 return found
-    small = data.max() <= LARGEST_LOG
-    if not small and (len(filled) < ENOUGH_CELLS or _spread(row_sums(X)[filled]) >= USUAL_SPREAD):
+    if largest > LARGEST_LOG and (len(filled) < ENOUGH_CELLS or _spread(row_sums(X)[filled]) >= USUAL_SPREAD):
         return COUNTS
     n_cells = max(ENOUGH_CELLS, VALUES_FOR_VARIATION * len(filled) // len(data))
     return _judge_variation(X[filled[:: max(len(filled) // n_cells, 1)]])

@@ -38,7 +38,7 @@ def check_share(share: float) -> None:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GeneMatch:
     """How the genes of one input fit a panel; made once per input and used for every chunk of it.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,12 +49,15 @@ class PanelEvidence:
         return np.asarray(missing[np.argsort(-shares[missing], kind="stable")][:top])
 
 
+@lru_cache(maxsize=8)
 def evidence_findings(
-    evidence: PanelEvidence, symbols: Sequence[str], match: "GeneMatch", *, min_mass: float | None = None
+    evidence: PanelEvidence, symbols: tuple[str, ...], match: "GeneMatch", *, min_mass: float | None = None
 ) -> tuple[Finding, ...]:
     """The error of an input whose genes carry too little, or the warning that names the types that they say little of.
 
     `symbols`: of the panel. `min_mass`: a floor in place of the model's own; 0 refuses nothing.
+
+    Remembered for the last matches.
     """
     if not match.missing:
         return ()

@@ -113,8 +113,8 @@ def test_lists_are_told_apart_in_any_kind_of_array(dtype: object) -> None:
         ["ab", "é"],
         ["ab", "€"],
     ]
-    digests = {NameList(np.array(names, dtype=dtype)).digest for names in lists}  # type: ignore[call-overload]
-    assert len(digests) == len(lists)
+    distinct = {NameList(np.array(names, dtype=dtype)) for names in lists}  # type: ignore[call-overload]
+    assert len(distinct) == len(lists)
     for names in lists:
         again = NameList(np.array(names, dtype=dtype))  # type: ignore[call-overload]
         assert again == NameList(np.array(names, dtype=dtype))  # type: ignore[call-overload]
