@@ -131,11 +131,9 @@ def check_counts(
     if data.dtype.kind == "b":
         data = data.astype(np.uint8)
     largest = _largest_if_fine(data) if data.dtype.kind in "fiu" and not per_10_000 else None
-    if per_10_000:
-        problems.largest = float(data.max(initial=0))
-    elif largest is not None:
+    if largest is not None:
         problems.largest = largest
-    else:
+    elif not per_10_000:
         _look_closely(X, np.asarray(data, dtype=np.float64), cell_ids, problems)
     empty = totals == 0
     if empty.any() and problems.n_negative:
@@ -166,18 +164,21 @@ def _largest_of_floats(data: np.ndarray) -> float | None:
     in the order of the counts, and those of what is negative, infinite or missing are above those of every count that
     is allowed.
     """
-    bits = np.ascontiguousarray(data).view(np.uint32 if data.dtype == np.float32 else np.uint64)
+    data = np.ascontiguousarray(data)
+    bits = data.view(np.uint32 if data.dtype == np.float32 else np.uint64)
     most = np.array(LARGEST_COUNT, dtype=data.dtype).view(bits.dtype)[()]
-    floor, same = np.empty(BLOCK, dtype=data.dtype), np.empty(BLOCK, dtype=bool)
-    largest = bits.dtype.type(0)
+    largest, scratch = bits.dtype.type(0), bytearray()
     for start in range(0, len(data), BLOCK):
         values = data[start : start + BLOCK]
         largest = max(largest, bits[start : start + BLOCK].max())
         # -0.0 is a count, and looked at closely.
         if largest > most:
             return None
-        whole = np.floor(values, out=floor[: len(values)])
-        if not np.equal(values, whole, out=same[: len(values)]).all():
+        if len(scratch) != values.nbytes:
+            scratch = bytearray(values.nbytes)
+        np.floor(values, out=np.frombuffer(scratch, dtype=data.dtype))
+        # Two blocks of bytes are compared in half the time that NumPy takes.
+        if scratch != values.data:
             return None
     return float(largest.view(data.dtype))
 

@@ -15,7 +15,7 @@ from ..cells.reading_options import NOT_KNOWN, InputKind
 from ..cells.recover_counts import recover_source
 from ..counts.count_steps import find_steps
 from ..counts.expression_state import MOST_CLOSE, detect_state
-from ..counts.log1p_proof import SAME_TOTAL, Rounding, misfit, undo_log1p
+from ..counts.log1p_proof import SAME_TOTAL, PerTenThousand, Rounding, misfit, undo_log1p
 from ..counts.sample_cells import sample_cells
 from ..errors import CountsError, Finding
 from ..normalization import COUNTS_PER, SCALE_NAME
@@ -70,7 +70,7 @@ def take_input(source: CellSource, kind: InputKind, *, depth: Depth = "unneeded"
         if kind == "auto":
             return source
         raise _not_log1p(source, sample)
-    has_steps = _has_steps(undone.X)
+    has_steps = _has_steps(undone)
     if depth != "unneeded" and has_steps:
         return recover_source(source, asked=False)
     if depth == "needed":
@@ -85,10 +85,10 @@ def _whole_at_a_glance(source: CellSource) -> bool:
     return bool(values.any()) and (values.dtype.kind in "iub" or np.array_equal(values, np.rint(values)))
 
 
-def _has_steps(X: sp.csr_matrix) -> bool:
+def _has_steps(undone: PerTenThousand) -> bool:
     """Whether values are whole multiples of a count in each cell, as far as a few cells show."""
-    filled = X[np.flatnonzero(np.diff(X.indptr))]
-    few = filled[:: max(filled.shape[0] // CELLS_FOR_STEPS, 1)]
+    filled = np.flatnonzero(undone.totals)
+    few = undone.X[filled[:: max(len(filled) // CELLS_FOR_STEPS, 1)]]
     few.eliminate_zeros()
     return find_steps(few.data, few.indptr).share_close >= MOST_CLOSE
 

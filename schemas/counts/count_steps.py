@@ -91,8 +91,9 @@ def find_steps(values: np.ndarray, indptr: np.ndarray) -> CountSteps:
 
 def _different(values: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Whether an entry is the first of its value in its row, bool [entries]. The row's smallest value is left out."""
-    rows = np.repeat(np.arange(len(lengths)), lengths)
-    order = np.lexsort((values, rows))
+    # Row by row, since only NumPy's plain sort is vectorised; which of equal values is the first does not matter.
+    bounds = zip(starts, starts + lengths, strict=True)
+    order = np.concatenate([start + values[start:end].argsort() for start, end in bounds])
     ordered = values[order]
     first = np.zeros(len(values), dtype=bool)
     first[1:] = ordered[1:] > ordered[:-1] * (1 + SAME)

@@ -66,11 +66,11 @@ def undo_log1p(X: sp.csr_matrix, rounding: Rounding) -> PerTenThousand:
     if not X.has_canonical_format:
         X = X.copy()
         X.sum_duplicates()
-    values = X.data.astype(np.float64)
+    values = X.data
     # Written so that NaN is looked at.
     if not (values.min(initial=0) >= 0 and values.max(initial=0) <= LARGEST):
-        values[~((values >= 0) & (values <= LARGEST))] = np.nan
-    undone = np.expm1(values)
+        values = np.where((values >= 0) & (values <= LARGEST), values, np.nan)
+    undone = np.expm1(values, dtype=np.float64)
     totals = np.zeros(X.shape[0])
     filled = np.flatnonzero(np.diff(X.indptr))
     if len(filled):

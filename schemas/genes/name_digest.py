@@ -58,4 +58,4 @@ def _bytes_of_block(names: np.ndarray) -> bytes:
     characters = np.ascontiguousarray(names, dtype=names.dtype.newbyteorder("=")).view(np.uint32)
     # Names of genes are ASCII: a quarter of the bytes to compare and to keep.
     plain = characters.astype(np.uint8) if characters.max() < 128 else characters
-    return b"block %d %d " % (names.dtype.itemsize, plain.itemsize) + plain.tobytes()
+    return b"".join((b"block %d %d " % (names.dtype.itemsize, plain.itemsize), plain.data))

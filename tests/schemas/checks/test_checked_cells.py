@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from cellmark.schemas.cells.cell_source import MemoryCells, RowChunk
+from cellmark.schemas.cells.cell_source import CellSource, MemoryCells, RowChunk
 from cellmark.schemas.cells.read_anndata import cells_from_anndata
 from cellmark.schemas.checks.checked_cells import AlignedCells, CheckedCells
 from cellmark.schemas.errors import Finding, InputError, ReadError
@@ -210,6 +210,15 @@ def test_notes_of_reader_and_duplicate_genes_are_kept_and_do_not_refuse() -> Non
     checked = CheckedCells(cells, PANEL)
     assert [note.code for note in checked.notes] == ["FEATURES_DROPPED", "GENES_DUPLICATED"]
     assert checked.load().counts[0].toarray().tolist() == [[2 + 3, 1, 0, 0]]
+
+
+@pytest.mark.parametrize("rows", [[0, 2], [1], []])
+def test_cells_in_memory_are_taken_as_they_are_read(rows: list[int]) -> None:
+    cells = source()
+    numbers = np.array(rows, dtype=int)
+    np.testing.assert_array_equal(cells.take(numbers).toarray(), CellSource.take(cells, numbers).toarray())
+    fewer = MemoryCells(cells.X[:2], cells.var_names, cells.obs)
+    np.testing.assert_array_equal(fewer.take(numbers).toarray(), CellSource.take(fewer, numbers).toarray())
 
 
 class ReadInPieces(MemoryCells):

@@ -69,6 +69,13 @@ def test_one_cell_that_fails_stops_the_file_and_is_named(counts: sp.csr_matrix, 
         assert finding.found.startswith(f"cell 'cell-{row}' (row {row + 1} of 600)")
 
 
+@pytest.mark.parametrize("row", [0, 7, 19])
+def test_a_cell_of_stored_zeros_is_an_empty_cell(counts: sp.csr_matrix, row: int) -> None:
+    logged = made.log1p_norm(counts[:20])
+    logged.data[logged.indptr[row] : logged.indptr[row + 1]] = 0
+    assert codes(cells(logged)) == ["CELL_EMPTY"]
+
+
 def test_what_is_asked_for_is_held_to(counts: sp.csr_matrix) -> None:
     logged = made.log1p_norm(counts)
     assert codes(cells(logged)) == codes(cells(logged), "log1p") == ["COUNTS_NORMALISED"]

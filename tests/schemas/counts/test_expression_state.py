@@ -13,6 +13,7 @@ from cellmark.schemas.checks import counts_elsewhere
 from cellmark.schemas.checks.check_counts import check_counts
 from cellmark.schemas.checks.checked_cells import CheckedCells
 from cellmark.schemas.checks.counts_elsewhere import look_at
+from cellmark.schemas.counts.count_steps import find_steps
 from cellmark.schemas.counts.expression_kinds import ExpressionState
 from cellmark.schemas.counts.expression_state import detect_state
 from cellmark.schemas.counts.sample_cells import sample_cells
@@ -161,3 +162,14 @@ def test_the_sample_covers_all_cells_and_is_the_same_each_time() -> None:
     assert rows.max() > 9_800
     assert len(sample_cells(10_000, 20_000)) <= 256
     assert sample_cells(7, 20_000).tolist() == list(range(7))
+    assert not rows.flags.writeable  # it is handed out again
+
+
+def test_steps_do_not_depend_on_the_order_of_genes(drawn: sp.csr_matrix) -> None:
+    X = made.log1p_norm(drawn[:20])
+    values = np.expm1(X.data.astype(np.float64))
+    order = np.lexsort((np.random.default_rng(0).random(X.nnz), np.repeat(np.arange(20), np.diff(X.indptr))))
+    one, other = find_steps(values, X.indptr), find_steps(values[order], X.indptr)
+    np.testing.assert_allclose(one.step, other.step, rtol=1e-12)
+    np.testing.assert_array_equal(one.n_telling, other.n_telling)
+    np.testing.assert_array_equal(one.n_close, other.n_close)

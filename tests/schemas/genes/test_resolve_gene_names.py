@@ -97,6 +97,8 @@ def test_lists_are_remembered_by_their_names() -> None:
     assert resolved("MS4A1", "LYZ") is first
     assert resolved("MS4A1L", "YZ") is not first
     assert NameList(np.array(["a\nb", "c"])) != NameList(np.array(["a", "b\nc"]))
+    ends = ["x" * 99]
+    assert NameList(np.array([*ends, "a", *ends])) != NameList(np.array([*ends, "b", *ends]))
     assert NameList(np.array(["\ud800", "c"], dtype=object)) == NameList(np.array(["\ud800", "c"], dtype=object))
 
 
