@@ -2,7 +2,7 @@
 
 1,000 cells x 20,000 genes of `pancreas_baron_human`, CSR, float32, in memory, as a request holds them once it is read.
 The gate is everything between that and the graphs but bringing the counts into the model's order: genes matched (or
-their mapping remembered, by the digest of their names), floors, cell ids, library sizes, values, and the state that a
+their mapping remembered, by their names), floors, cell ids, library sizes, values, and the state that a
 sample of cells is in. It is compared with one `X.sum(axis=1)` and `X.max()`, timed in turns with it (processor time of
 the thread, since the machine may be busy), and with the whole of a request: the same cells as an `.npz` posted to
 `/annotate` in this process. Medians and best of the rounds.

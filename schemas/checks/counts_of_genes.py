@@ -15,7 +15,7 @@ from ..errors import CellmarkError, Finding
 from ..genes.feature_names import NO_GENES, TWINS, names_of_no_genes
 from ..genes.feature_types import features_by_type
 from ..genes.gene_tables import ORGANISMS, load_gene_table
-from ..genes.name_digest import names_of
+from ..genes.name_list import names_of
 
 FEATURE_RULE = 1
 """Version of the rule that says what is a gene. A bundle states the one that it was trained by."""

@@ -13,7 +13,7 @@ from ..genes.declared_organism import declared_organism
 from ..genes.gene_panel import GenePanel
 from ..genes.gene_tables import ALIAS, ORGANISMS, Organism, load_gene_table
 from ..genes.mangled_gene_names import copied_from, ensembl_id
-from ..genes.name_digest import NameList, names_of
+from ..genes.name_list import NameList, names_of
 from ..genes.resolve_gene_names import NO_WAY, SPELLING, resolve_gene_names
 
 NOTED_SHARE, NOTED_NAME = 0.05, 0.01

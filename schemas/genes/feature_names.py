@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from .gene_tables import ALIAS, ORGANISMS, load_gene_table
 from .mangled_gene_names import ensembl_id, loose_keys
-from .name_digest import NameList
+from .name_list import NameList
 
 _ = r"[-_. ]"  # what stands between the words of a name; R writes dots for others
 _MEASURED = rf"(counts?|genes?|features?|umis?|reads?|molecules?|transcripts?|mito\w*|ribo\w*|ercc|top{_}?\d+\w*)"

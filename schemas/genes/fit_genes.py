@@ -15,7 +15,7 @@ from .gene_ids import UNKNOWN, detect_listed_names
 from .gene_panel import GeneMatch, GenePanel
 from .gene_tables import ORGANISMS
 from .map_gene_names import MappedGenes, map_gene_names
-from .name_digest import NameList, names_of
+from .name_list import NameList, names_of
 from .orthologs import CrossSpecies, Orthologs, cross_species_note
 from .resolve_gene_names import current_symbols
 

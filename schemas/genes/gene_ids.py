@@ -9,7 +9,7 @@ import pandas as pd
 
 from .gene_tables import ENTREZ, ORGANISMS, PREVIOUS, SYMBOL, load_gene_table
 from .mangled_gene_names import ensembl_id, genome_prefix, loose_keys
-from .name_digest import NameList
+from .name_list import NameList
 from .resolve_gene_names import row_numbers
 
 Kind = Literal["symbol", "Ensembl", "versioned Ensembl", "Entrez", "mixed", "unknown"]

@@ -19,7 +19,7 @@ from .gene_tables import (
     load_gene_table,
 )
 from .mangled_gene_names import ensembl_id, genome_prefix, loose_keys, without_x
-from .name_digest import NameList
+from .name_list import NameList
 from .resolve_gene_names import DATE, NO_WAY, SPELLING, WAYS, ResolvedNames, resolve_gene_names
 
 _ORDER = {ENSEMBL: 0, ENTREZ: 0, SYMBOL: 0, SPELLING: 1, PREVIOUS: 2, DATE: 3, ALIAS: 4}

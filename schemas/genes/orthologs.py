@@ -14,7 +14,7 @@ from .declared_organism import organism_name
 from .gene_ids import MIXED, UNKNOWN, detect_gene_names
 from .gene_tables import ORGANISMS, load_gene_table
 from .map_gene_names import best_choices
-from .name_digest import NameList
+from .name_list import NameList
 from .resolve_gene_names import resolve_gene_names
 
 SHIPPED = "Ensembl's one-to-one orthologs, as shipped"

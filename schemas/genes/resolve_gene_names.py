@@ -25,7 +25,7 @@ from .mangled_gene_names import (
     loose_keys,
     without_x,
 )
-from .name_digest import NameList
+from .name_list import NameList
 
 SPELLING, DATE, COPY = 5, 6, 7
 WAYS = {

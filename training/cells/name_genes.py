@@ -14,7 +14,7 @@ from cellmark.schemas.genes.gene_findings import N_EXAMPLES
 from cellmark.schemas.genes.gene_ids import SOME, detect_listed_names
 from cellmark.schemas.genes.gene_tables import ENSEMBL, ENTREZ, ORGANISMS, RELEASE, Organism, load_gene_table
 from cellmark.schemas.genes.mangled_gene_names import ensembl_id, genome_prefix, loose_keys, without_x
-from cellmark.schemas.genes.name_digest import NameList
+from cellmark.schemas.genes.name_list import NameList
 from cellmark.schemas.genes.resolve_gene_names import SPELLING, WAYS, resolve_gene_names
 
 IDS = "gene_ids"

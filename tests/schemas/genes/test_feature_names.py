@@ -8,7 +8,7 @@ import pytest
 
 from cellmark.schemas.genes.feature_names import TWINS, names_of_no_genes
 from cellmark.schemas.genes.gene_tables import ORGANISMS, load_gene_table
-from cellmark.schemas.genes.name_digest import NameList
+from cellmark.schemas.genes.name_list import NameList
 from fixtures.places import ROOT
 
 NAMES = {

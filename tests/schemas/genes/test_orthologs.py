@@ -13,7 +13,7 @@ from cellmark.schemas.errors import InputError, ParameterError, ReadError
 from cellmark.schemas.genes.fit_genes import GeneFit, fit_genes
 from cellmark.schemas.genes.gene_panel import GenePanel
 from cellmark.schemas.genes.gene_tables import ORGANISMS, load_gene_table
-from cellmark.schemas.genes.name_digest import NameList
+from cellmark.schemas.genes.name_list import NameList
 from cellmark.schemas.genes.orthologs import Orthologs, read_orthologs, shipped_orthologs
 
 PAIRS = {"CD3D": "Cd3d", "MS4A1": "Ms4a1", "CD74": "Cd74", "PTPRC": "Ptprc", "MT-CO1": "mt-Co1", "H2AZ1": "H2az1"}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cellmark.schemas.genes.gene_tables import ALIAS, AMBIGUOUS, ENSEMBL, ENTREZ, PREVIOUS, SYMBOL, load_gene_table
-from cellmark.schemas.genes.name_digest import NameList
+from cellmark.schemas.genes.name_list import NameList
 from cellmark.schemas.genes.resolve_gene_names import (
     COPY,
     DATE,
