@@ -74,7 +74,7 @@ def gate(annotator: Annotator, X: sp.csr_matrix, names: np.ndarray, obs: pd.Data
     with Aligning() as aligning:
         begun = time.thread_time()
         checked: CheckedCells = annotator.check(source)
-        for chunk in source.chunks(N_CELLS):
+        for chunk in checked.source.chunks(N_CELLS):
             checked.record(checked.prepare(chunk))
         checked.finish()
         seconds = time.thread_time() - begun

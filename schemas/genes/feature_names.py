@@ -56,8 +56,10 @@ _ANTIGEN = (
 FEWEST_ANTIGENS, FEWEST_PROTEINS, CROWDED = 5, 2, 0.6
 """Antibodies without a mark are taken for such from so many antigens on that no gene has as its symbol, so many of
 which no gene has as any name; between these all names are antibodies where this part of them are antigens."""
-MOST_IDS = 0.8
-"""Share of Ensembl ids among the names from which on no gene is named otherwise."""
+MOST_IDS, LEAST_ANTIGENS = 0.8, 0.2
+"""Share of Ensembl ids among the names from which on no gene is named otherwise, if this share of the other names are
+antigens: where ids were looked up, genes without one keep their symbols, such as `CD3EAP`.
+"""
 TWINS = "unspliced and ambiguous twins of genes"
 NO_NAME = 255
 NAMES_TO_ASK, LEAST_EXACT = 200, 0.4
@@ -123,7 +125,9 @@ def _kinds_in_tables(names: list[str], *, loosely: bool = False) -> np.ndarray:
 def _antigens(names: list[str], candidates: list[int], *, loosely: bool) -> list[int]:
     """Numbers of the antibodies among names without a mark: see `FEWEST_ANTIGENS`."""
     if len(candidates) >= FEWEST_PROTEINS and _are_ids(names):
-        return candidates
+        n_others = sum(ensembl_id(name) is None for name in names)
+        if len(candidates) >= LEAST_ANTIGENS * n_others:
+            return candidates
     if loosely:
         # Other species have CD genes that are in no table, `cd74a` of zebrafish; antigens keep their capitals.
         candidates = [number for number in candidates if re.fullmatch(_ANTIGEN, names[number])]

@@ -112,6 +112,9 @@ def test_antigens_beside_ensembl_ids_are_antibodies() -> None:
     ids = [f"ENSG{number:011d}.3" for number in range(300)]
     assert set(kinds_of([*ids, "CD3", "CD4", "CD19"])) == {"CD3", "CD4", "CD19"}
     assert kinds_of([*ids, "GFP", "tdTomato"]) == {}
+    # Where ids were looked up, genes without one keep their symbols.
+    unmapped = [f"LOC{number}" for number in range(20)]
+    assert kinds_of([*ids, *unmapped, "CD3EAP", "TCRBV11S1A1T"]) == {}
 
 
 def test_genes_of_two_species_in_one_list_are_no_antibodies() -> None:
