@@ -13,6 +13,7 @@ import pandas as pd
 from .errors import BundleError, ModelError
 from .genes.gene_panel import GenePanel
 from .genes.panel_evidence import PanelEvidence
+from .genes.panel_fraction import PanelFraction
 from .manifest.bundle_files import ATTRIBUTION_SHARE, EXPECTATIONS, GENES, MARKERS, content_error, verify_folder
 from .manifest.expectations_format import library_size_range, parse_expectations
 from .manifest.manifest import Manifest
@@ -125,6 +126,14 @@ class Bundle:
             return library_size_range(parse_expectations(self.expectations))
         except BundleError:  # comparing an input with them reports it; calls do not need them
             return None
+
+    @cached_property
+    def panel_fraction(self) -> PanelFraction | None:
+        """What the panel's genes have of a library; None where training did not say."""
+        median = self.manifest.panel.library_fraction
+        if median is None:
+            return None
+        return PanelFraction(median, np.expm1(self.genes["baseline"].to_numpy(np.float64)))
 
     def check_cell_type(self, cell_type: str, *, where: str = "cell_type") -> int:
         """Number of a cell type among the graphs' outputs. Raises `ModelError` when the model has no such type."""

@@ -17,19 +17,20 @@ from ..errors import Finding, InputError, ReadError, raise_if_refused
 from ..genes.fit_genes import fit_genes
 from ..genes.gene_panel import MIN_PANEL_SHARE, GeneMatch, GenePanel, duplicate_notes, overlap_findings
 from ..genes.orthologs import Orthologs
+from ..genes.panel_fraction import PanelFraction
 from ..normalization import row_sums
 from .check_counts import N_EXAMPLES, CountsProblems, check_counts
 from .counts_elsewhere import look_at
 from .counts_of_genes import FEATURE_RULE
 from .library_size import (
     LibrarySizeWatch,
-    PanelFraction,
     PanelFractionWatch,
     given_library_size,
     summing_findings,
 )
 from .log1p_input import genes_of, library_size_given
 from .orientation import transposed_findings
+from .sizes_and_ids import id_findings, size_findings
 from .unknown_share import names_unknown, unknown_findings
 from .whole_findings import whole_findings
 
@@ -255,47 +256,3 @@ class CheckedCells:
 
 def _refuses(findings: Iterable[Finding]) -> bool:
     return any(finding.severity == "error" for finding in findings)
-
-
-def size_findings(source: CellSource) -> tuple[Finding, ...]:
-    """Errors of an input without cells or without genes."""
-    found = []
-    if source.n_obs == 0:
-        found.append(
-            Finding(
-                "NO_CELLS",
-                where=source.name,
-                expected="at least one cell",
-                found="none",
-                remedy="Check how the file was subset.",
-            )
-        )
-    if source.n_vars == 0:
-        found.append(
-            Finding(
-                "NO_GENES",
-                where=source.name,
-                expected="at least one gene",
-                found="none",
-                remedy="Check how the file was subset.",
-            )
-        )
-    return tuple(found)
-
-
-def id_findings(cell_ids: np.ndarray) -> tuple[Finding, ...]:
-    """The error of an input in which a cell id occurs more than once."""
-    if len(set(cell_ids.tolist())) == len(cell_ids):
-        return ()
-    ids = pd.Index(cell_ids)
-    repeated = ids[ids.duplicated()].unique()
-    return (
-        Finding(
-            "CELL_ID_DUPLICATE",
-            where="cell_id",
-            expected="a unique id for every cell",
-            found=f"{len(repeated)} ids that occur more than once",
-            remedy="Make them unique: adata.obs_names_make_unique(), or put the batch before each barcode.",
-            examples=tuple(map(str, repeated[:N_EXAMPLES])),
-        ),
-    )

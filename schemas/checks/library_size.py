@@ -1,7 +1,5 @@
 """Library sizes of an input: given or to be summed, possible or not, like training's or far from them."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
@@ -22,20 +20,6 @@ LOW_FRACTION, HIGH_REST = 0.6, 0.25
 is below this part of what training's cells had."""
 FRACTION_CELLS = 256
 """Cells of each chunk whose share is looked at: the median of so many is off by less than the limits are wide."""
-
-
-@dataclass(frozen=True, eq=False)
-class PanelFraction:
-    """Share of the library that the panel's genes carried in training. `median`: over cells; `weights`: [panel genes],
-    what each of them has of it on average, in any unit.
-    """
-
-    median: float
-    weights: np.ndarray
-
-    def expected(self, measured: np.ndarray) -> float:
-        """What is expected where an input measured only some genes. `measured`: bool [panel genes]."""
-        return float(self.median * self.weights[measured].sum() / max(float(self.weights.sum()), 1e-12))
 
 
 class PanelFractionWatch:

@@ -4,14 +4,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
 import pandas as pd
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
 from cellmark.schemas.checks.checked_cells import CheckedCells
-from cellmark.schemas.checks.library_size import PanelFraction
 from cellmark.schemas.errors import ParameterError
 from cellmark.schemas.genes.orthologs import Orthologs, read_orthologs, shipped_orthologs
 
@@ -76,16 +74,11 @@ def fit_input(
         min_share=bundle.manifest.panel.min_share if share is None else share,
         min_mass=floors.min_attribution_share,
         library_range=bundle.library_size_range,
-        panel_fraction=_panel_fraction(bundle),
+        panel_fraction=bundle.panel_fraction,
         max_unknown_share=floors.max_unknown_share,
         feature_rule=bundle.manifest.feature_rule,
         orthologs=_orthologs(reading),
     )
-
-
-def _panel_fraction(bundle: Bundle) -> PanelFraction | None:
-    median = bundle.manifest.panel.library_fraction
-    return None if median is None else PanelFraction(median, np.expm1(bundle.genes["baseline"].to_numpy(np.float64)))
 
 
 def _orthologs(reading: ReadingOptions) -> Orthologs | None:

@@ -7,8 +7,8 @@ import scipy.sparse as sp
 
 from cellmark.schemas.cells.cell_source import MemoryCells
 from cellmark.schemas.checks.checked_cells import CheckedCells
-from cellmark.schemas.checks.library_size import PanelFraction
 from cellmark.schemas.genes.gene_panel import GenePanel
+from cellmark.schemas.genes.panel_fraction import PanelFraction
 
 
 def fraction_codes(
