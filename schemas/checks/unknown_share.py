@@ -63,11 +63,21 @@ def names_unknown(
     unknown = _unknown(names, known) if known is not None else None
     if known is None or unknown is None or but is None:
         return unknown
-    left: np.ndarray = unknown & ~but
-    # A short alias is known to the model only where it was trained on that very name.
-    aliases = np.flatnonzero(unknown & but & (resolve_gene_names(names, known).way == ALIAS))
-    left[aliases] = panel.names.columns_of(names.names[aliases]) < 0
+    left: np.ndarray = unknown & (~but | _aliases_of_others(names, known, panel))
     return left
+
+
+@lru_cache(maxsize=8)
+def _aliases_of_others(names: NameList, organism: Organism, panel: GenePanel) -> np.ndarray:
+    """Bool [names]: short aliases of genes. Such a one is known to the model only where it was trained on that very
+    name. Remembered for the last lists of names.
+    """
+    found = np.zeros(len(names.names), dtype=bool)
+    unknown = _unknown(names, organism)
+    if unknown is not None:
+        aliases = np.flatnonzero(unknown & (resolve_gene_names(names, organism).way == ALIAS))
+        found[aliases] = panel.names.columns_of(names.names[aliases]) < 0
+    return found
 
 
 @lru_cache(maxsize=8)
