@@ -70,18 +70,26 @@ class FindingFields(TypedDict):
 
 
 class CellmarkError(Exception):
-    """Base of all errors that cellmark raises on purpose. `findings`: at least one, the gravest first."""
+    """Base of all errors that cellmark raises on purpose. `findings`: at least one, the gravest first. `headers`: of
+    the answer over HTTP, such as Retry-After.
+    """
 
     def __init__(self, *findings: Finding) -> None:
         if not findings:
             raise ValueError("an error needs at least one finding")
         self.findings = findings
+        self.headers: dict[str, str] = {}
         super().__init__("\n".join(str(finding) for finding in findings))
 
     @classmethod
     def of(cls, code: str, **finding: Unpack[FindingFields]) -> Self:
         """An error of one finding; the arguments are those of `Finding`."""
         return cls(Finding(code, **finding))
+
+    def with_headers(self, **headers: str) -> Self:
+        """The same error, with headers of its answer: `Retry_After="3"` is `Retry-After: 3`."""
+        self.headers |= {name.replace("_", "-"): value for name, value in headers.items()}
+        return self
 
     @property
     def code(self) -> str:

@@ -22,6 +22,7 @@ from cellmark.schemas.api.strict_json import write_json
 from cellmark.schemas.errors import InputError
 
 from .annotator import Annotator
+from .context import context_of
 from .http import answers
 from .http.answers import checked
 from .http.openapi import openapi_document
@@ -36,6 +37,7 @@ from .http.options import (
     parse_options,
 )
 from .http.pages import REPORT_HEADERS, landing_page, read_report
+from .http.parts import NO_PARTS, ServiceParts
 from .http.problems import EXCEPTION_HANDLERS
 from .http.receive import Body, open_body, receive
 from .http.served_model import ServedModel
@@ -48,7 +50,9 @@ JSON = "application/json"
 CSV = "text/csv"
 
 
-def make_app(model: Annotator | ServedModel, settings: ServiceSettings | None = None) -> Starlette:
+def make_app(
+    model: Annotator | ServedModel, settings: ServiceSettings | None = None, parts: ServiceParts = NO_PARTS
+) -> Starlette:
     """The application. `model`: a loaded one, or one that is still being loaded and answers 503 until it is."""
     served = ServedModel(model) if isinstance(model, Annotator) else model
     settings = settings or ServiceSettings()
@@ -56,12 +60,18 @@ def make_app(model: Annotator | ServedModel, settings: ServiceSettings | None = 
 
     def post(kind: type[Options], work: Callable[[Annotator, Body, Options], bytes]) -> Endpoint:
         async def endpoint(request: Request) -> Response:
+            context = context_of(request.scope)
             annotator = served.get()
-            async with receive(request, settings) as body:
+            context.model, context.model_version = annotator.source.name, annotator.source.version
+            context.bundle_digest = annotator.bundle.digest
+            async with parts.admission.slot(request, context), receive(request, settings) as body:
                 options = parse_options(kind, request.query_params.multi_items(), body.fields)
                 # In a thread, so that /livez answers meanwhile; onnxruntime and NumPy leave the interpreter free.
                 task = partial(work, annotator, body, options)
-                return Response(await anyio.to_thread.run_sync(task, limiter=limiter), media_type=JSON)
+                answer = await anyio.to_thread.run_sync(task, limiter=limiter)
+            for record in parts.recorders:
+                await record(request, context)
+            return Response(answer, media_type=JSON)
 
         return endpoint
 
@@ -116,8 +126,9 @@ def make_app(model: Annotator | ServedModel, settings: ServiceSettings | None = 
         Route("/openapi.json", get_openapi),
         Route("/docs.json", get_openapi),  # where BentoML's pages look; its own document knows none of these routes
         Route("/", get_landing),
+        *parts.routes,
     ]
-    return Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
+    return Starlette(routes=routes, middleware=parts.middlewares, exception_handlers=EXCEPTION_HANDLERS)
 
 
 def json_response(value: Any) -> Response:

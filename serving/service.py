@@ -5,6 +5,8 @@ settings in environment variables (`settings.py`). BentoML brings the server, it
 /metrics, traces and access logs.
 """
 
+from dataclasses import replace
+
 import bentoml
 
 from cellmark.schemas.errors import CellmarkError
@@ -14,12 +16,14 @@ from .http.problems import ProblemMiddleware, leave_requests_untimed
 from .http.served_model import ServedModel
 from .http.settings import ServiceSettings
 from .reader.reader_server import reader_server, start_reader
+from .service_parts import service_parts
 
 LONGEST_REQUEST = 24 * 3600
 """Seconds, should `leave_requests_untimed` ever not hold: BentoML gives up after a minute while the work goes on."""
 
 leave_requests_untimed()
 settings = ServiceSettings.from_environment()
+parts = service_parts(settings)
 served = ServedModel()
 
 
@@ -42,7 +46,7 @@ def why_not_ready() -> CellmarkError | None:
     traffic={"timeout": LONGEST_REQUEST},
     logging={"access": {"request_content_type": False}},
 )
-@bentoml.asgi_app(make_app(served, settings), path="/", name="cellmark")
+@bentoml.asgi_app(make_app(served, settings, replace(parts, middlewares=())), path="/", name="cellmark")
 class CellmarkService:
     """Names the type of every cell and shows the genes behind each call."""
 
@@ -60,4 +64,7 @@ class CellmarkService:
         return served.is_ready
 
 
+# Around BentoML's own routes too, such as /metrics.
+for middleware in parts.middlewares:
+    CellmarkService.add_asgi_middleware(middleware.cls, *middleware.args, **middleware.kwargs)  # type: ignore[attr-defined]
 CellmarkService.add_asgi_middleware(ProblemMiddleware, explain=why_not_ready)  # type: ignore[attr-defined]

@@ -13,6 +13,8 @@ from cellmark.schemas.api.strict_json import printable, write_json
 from cellmark.schemas.error_codes import CODES
 from cellmark.schemas.errors import CellmarkError, Finding, RequestError
 
+from ..context import context_of
+
 PROBLEM_JSON = "application/problem+json"
 TYPE_PREFIX = "urn:cellmark:error:"
 LONGEST_TEXT = 1000
@@ -35,7 +37,7 @@ def problem(error: CellmarkError, headers: dict[str, str] | None = None) -> Resp
         "code": error.code,
         "findings": [finding.to_dict() for finding in findings],
     }
-    return Response(write_json(body), error.status, headers, PROBLEM_JSON)
+    return Response(write_json(body), error.status, {**error.headers, **(headers or {})}, PROBLEM_JSON)
 
 
 def shortened(finding: Finding) -> Finding:
@@ -103,6 +105,7 @@ def of_status(status: int, path: str, method: str) -> CellmarkError:
 
 async def answer_cellmark_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, CellmarkError)  # noqa: S101
+    context_of(request.scope).code = error.code
     return problem(error)
 
 

@@ -1,0 +1,85 @@
+"""What is known of one request while it is answered: limits, metrics, logs, spans and receipts all read it here."""
+
+import secrets
+import time
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+KEY = "cellmark"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was answered. `types`: number of cells by call, `unassigned` among them, empty where nothing was called.
+    `confidence`, `novelty`: float32 [cells], None where the answer has none. `panel_share`: share of the model's genes
+    that the input measured. `codes`: of the notes. No field holds expression, genes or ids of cells.
+    """
+
+    n_cells: int
+    types: dict[str, int] = field(default_factory=dict)
+    confidence: np.ndarray | None = None
+    novelty: np.ndarray | None = None
+    panel_share: float | None = None
+    codes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """One request. `key_id`, `scopes`: who asks, None and empty while nobody asked who. `stages`: seconds by stage
+    (read, check, infer, explain, encode, queue), `spans`: when each began and ended (`time.time_ns`). `code`: of the
+    refusal. `input_digest`: SHA-256 of the body as it came. `model` to `bundle_digest`: what answered.
+    """
+
+    request_id: str = field(default_factory=lambda: secrets.token_hex(8))
+    started: float = field(default_factory=time.perf_counter)
+    route: str = ""
+    key_id: str | None = None
+    scopes: frozenset[str] = frozenset()
+    stages: dict[str, float] = field(default_factory=dict)
+    spans: list[tuple[str, int, int]] = field(default_factory=list)
+    code: str | None = None
+    input_digest: str | None = None
+    model: str | None = None
+    model_version: str | None = None
+    bundle_digest: str | None = None
+    outcome: Outcome | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+_current: ContextVar[RequestContext | None] = ContextVar("cellmark_request", default=None)
+
+
+def context_of(scope: MutableMapping[str, Any]) -> RequestContext:
+    """The context of an ASGI scope, made at the first call, which also makes it `current()` from here on."""
+    state = scope.setdefault("state", {})
+    context: RequestContext | None = state.get(KEY)
+    if context is None:
+        context = state[KEY] = RequestContext()
+        _current.set(context)
+    return context
+
+
+def current() -> RequestContext | None:
+    """The request that this task or its worker thread answers; None outside of requests."""
+    return _current.get()
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Add what the block takes to the request's stages; outside of a request it only runs."""
+    context = _current.get()
+    if context is None:
+        yield
+        return
+    began = time.time_ns()
+    try:
+        yield
+    finally:
+        ended = time.time_ns()
+        context.spans.append((name, began, ended))
+        context.stages[name] = context.stages.get(name, 0.0) + (ended - began) / 1e9

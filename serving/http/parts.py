@@ -1,0 +1,53 @@
+"""What stands around the routes: who may ask, how much at a time, which model answers, who writes it down.
+
+Each part does nothing by default, as in tests and on a machine of one's own.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.routing import BaseRoute
+
+from ..context import RequestContext
+
+Recorder = Callable[[Request, RequestContext], Awaitable[None]]
+"""Is awaited after an answer was computed and before it is sent; what it raises is answered in its place."""
+
+
+class Admission(Protocol):
+    """Who may be computed when."""
+
+    def slot(self, request: Request, context: RequestContext) -> AbstractAsyncContextManager[None]:
+        """Held while a body is received and computed. Raises `RequestError` when there is no room."""
+        ...
+
+
+class NoAdmission:
+    """Everybody at once."""
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        yield
+
+    def slot(self, request: Request, context: RequestContext) -> AbstractAsyncContextManager[None]:
+        return self._slot()
+
+
+@dataclass(frozen=True)
+class ServiceParts:
+    """`middlewares`: around all routes, the outermost first; in the service around BentoML's own too. `routes`: further
+    ones. `recorders`: see `Recorder`.
+    """
+
+    middlewares: Sequence[Middleware] = ()
+    admission: Admission = field(default_factory=NoAdmission)
+    recorders: Sequence[Recorder] = ()
+    routes: Sequence[BaseRoute] = ()
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+NO_PARTS = ServiceParts()
