@@ -18,8 +18,8 @@ from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
 from cellmark.schemas.errors import ReadError
 
 from .reader_cells import ReaderCells
-from .reader_messages import unpack_frame
-from .reader_process import Reader
+from .reader_messages import Message, unpack_frame
+from .reader_process import Reader, try_twice
 from .reader_server import reader_server
 from .reading_rules import ReadingRules
 
@@ -87,9 +87,10 @@ def open_apart(
 ) -> ReaderCells:
     """As `open_cells`, read by a process of its own, within `rules` (by default those of the environment).
 
-    Raises as `open_cells`, `ReadError` (`FILE_UNREADABLE`) also when the reader dies or takes more time or memory than
-    it may, and `INPUT_TOO_LARGE` for what is beyond the limits. `may_write`: calls are to be written into a copy of
-    the file. Close the source after use: the process ends then.
+    Raises as `open_cells`, `ReadError` (`FILE_UNREADABLE`) also when the reader crashes or takes more time or memory
+    than it may, `INPUT_TOO_LARGE` for what is beyond the limits, and `ReaderKilledError` when somebody else ended it,
+    and the second one as well. `may_write`: calls are to be written into a copy of the file. Close the source after
+    use: the process ends then.
     """
     question = {"reading": reading.for_opening()}
     return _open(Path(path), question, rules or ReadingRules.from_environment(), may_write=may_write)
@@ -102,22 +103,31 @@ def open_npz_apart(path: Path, *, name: str, recover_counts: bool = False, rules
 
 def is_tenx(path: Path, *, rules: ReadingRules) -> bool:
     """Whether an HDF5 file of unknown name is 10x's rather than an AnnData."""
-    reader = _start(path, rules, may_write=False)
-    try:
-        return reader.ask({"ask": "kind", "path": str(path)}).facts.get("tenx") is True
-    finally:
-        reader.close()
+
+    def ask() -> bool:
+        reader = _start(path, rules, may_write=False)
+        try:
+            return reader.ask({"ask": "kind", "path": str(path)}).facts.get("tenx") is True
+        finally:
+            reader.close()
+
+    return try_twice(ask)
 
 
 def calls_apart(path: Path, *, rules: ReadingRules | None = None) -> pd.DataFrame:
     """As `read_call_table`, by a process of its own."""
-    rules = rules or ReadingRules.from_environment()
-    reader = _start(path, rules, may_write=False)
-    try:
-        with reader.watched():
-            return unpack_frame(reader.ask({"ask": "calls", "path": str(path), "limits": asdict(rules.limits)}))
-    finally:
-        reader.close()
+    chosen = rules or ReadingRules.from_environment()
+    question = {"ask": "calls", "path": str(path), "limits": asdict(chosen.limits)}
+
+    def ask() -> pd.DataFrame:
+        reader = _start(path, chosen, may_write=False)
+        try:
+            with reader.watched():
+                return unpack_frame(reader.ask(question))
+        finally:
+            reader.close()
+
+    return try_twice(ask)
 
 
 def open_source(
@@ -142,13 +152,17 @@ def describe_h5ad(path: Path, source: CellSource) -> AnndataFacts:
 
 
 def _open(path: Path, question: Mapping[str, Any], rules: ReadingRules, *, may_write: bool) -> ReaderCells:
-    reader = _start(path, rules, may_write=may_write)
-    try:
-        opened = reader.ask({"ask": "open", **question, "path": str(path), "limits": asdict(rules.limits)})
-        return ReaderCells(reader, opened)
-    except BaseException:
-        reader.close()
-        raise
+    asked = {"ask": "open", **question, "path": str(path), "limits": asdict(rules.limits)}
+
+    def open_once() -> tuple[Reader, Message]:
+        reader = _start(path, rules, may_write=may_write)
+        try:
+            return reader, reader.ask(asked)
+        except BaseException:
+            reader.close()
+            raise
+
+    return try_twice(lambda: ReaderCells(open_once))
 
 
 def _start(path: Path, rules: ReadingRules, *, may_write: bool) -> Reader:

@@ -1,6 +1,6 @@
 """Cells of a file that another process reads: a `CellSource` like any other."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from cellmark.schemas.cells.stored_matrix import slice_rows
 
 from ..outputs.copy_file import RemoteCells
 from .reader_messages import BrokenMessageError, Message, is_count, pack_frame, unpack_findings, unpack_frame
-from .reader_process import Reader
+from .reader_process import Reader, ReaderKilledError
 
 MOST_OTHERS = 1000
 FACTS = TypeAdapter(AnndataFacts)
@@ -25,16 +25,28 @@ FACTS = TypeAdapter(AnndataFacts)
 class ReaderCells(RemoteCells):
     """Cells of a reader's open file. `library_size`: that of an `.npz`, float64 [cells], None otherwise.
 
-    What the reader tells is checked before it is used: it may be damaged, whatever its file did to it. One loop over
-    `chunks` at a time; a new one ends the one before.
+    `open_file` starts a reader and gives it with what it said of the file. What the reader tells is checked before it
+    is used: it may be damaged, whatever its file did to it. One loop over `chunks` at a time; a new one ends the one
+    before. A reader that somebody killed is replaced once, where it was.
     """
 
-    def __init__(self, reader: Reader, opened: Message) -> None:
-        self._reader = reader
+    def __init__(self, open_file: Callable[[], tuple[Reader, Message]]) -> None:
+        self._open_file = open_file
+        self._may_replace = False
         self._stream: object = None
+        self._n_blocks = 0
         self._awaited = False
         self._ahead: Message | None = None
-        with reader.watched():
+        self._reader, opened = open_file()
+        try:
+            self._describe_cells(opened)
+        except BaseException:
+            self._reader.close()
+            raise
+        self._may_replace = True
+
+    def _describe_cells(self, opened: Message) -> None:
+        with self._reader.watched():
             facts = opened.facts
             self.name, self.counts_from = _text(facts, "name"), _text(facts, "counts_from")
             self.notes = unpack_findings(facts.get("notes"))
@@ -50,11 +62,14 @@ class ReaderCells(RemoteCells):
 
     def chunks(self, n_rows: int) -> Iterator[RowChunk]:
         """As every source's. One block is read ahead: the reader reads while these cells are worked on."""
-        stream = self._ask({"ask": "chunks"}).facts.get("stream")
-        self._stream, self._ahead = stream, None
+        stream = object()
+        self._stream = None
+        self._ask({"ask": "chunks"})
+        self._stream, self._n_blocks, self._ahead = stream, 0, None
         start = 0
         self._ask_ahead()
         while (block := self._next_block(stream, start)) is not None:
+            self._n_blocks += 1
             self._ask_ahead()
             for row in range(0, block.shape[0], n_rows):
                 yield RowChunk(start + row, slice_rows(block, row, min(row + n_rows, block.shape[0])))
@@ -73,32 +88,61 @@ class ReaderCells(RemoteCells):
 
     def describe(self) -> AnndataFacts:
         """What the file has beside its cells."""
+        answer = self._ask({"ask": "describe"})
         with self._reader.watched():
-            return _facts(self._ask({"ask": "describe"}).facts.get("facts"))
+            return _facts(answer.facts.get("facts"))
 
     def close(self) -> None:
         self._reader.close()
 
     def _ask(self, question: dict[str, Any], *arrays: np.ndarray, writes: bool = False) -> Message:
+        try:
+            return self._ask_once(question, *arrays, writes=writes)
+        except ReaderKilledError:
+            if writes:  # what it had written is half of something
+                raise
+            self._replace_reader()
+            return self._ask_once(question, *arrays)
+
+    def _ask_once(self, question: dict[str, Any], *arrays: np.ndarray, writes: bool = False) -> Message:
         if self._awaited:
             # The answer on its way belongs to the loop over chunks.
             self._ahead = self._receive()
         return self._reader.ask(question, *arrays, writes=writes)
 
     def _ask_ahead(self) -> None:
-        self._reader.send({"ask": "next"})
-        self._awaited = True
+        try:
+            self._reader.send({"ask": "next"})
+            self._awaited = True
+        except ReaderKilledError:
+            self._replace_reader()
 
     def _receive(self) -> Message:
         self._awaited = False
         return self._reader.receive()
 
+    def _replace_reader(self) -> None:
+        """A fresh reader where the killed one was: in the middle of a loop, with its next block asked for. Raises the
+        `ReaderKilledError` that is being handled where that was done before.
+        """
+        if not self._may_replace:
+            raise
+        self._may_replace = False
+        self._reader, _ = self._open_file()
+        self._awaited, self._ahead = False, None
+        if self._stream is not None:
+            self._reader.ask({"ask": "chunks"})
+            for _ in range(self._n_blocks):
+                self._reader.ask({"ask": "next"})
+            self._reader.send({"ask": "next"})
+            self._awaited = True
+
     def _next_block(self, stream: object, start: int) -> sp.csr_matrix | None:
         if stream != self._stream:
             raise RuntimeError("another loop over the same cells was begun")
+        answer = self._receive_block() if self._ahead is None else self._ahead
+        self._ahead = None
         with self._reader.watched():
-            answer = self._receive() if self._ahead is None else self._ahead
-            self._ahead = None
             if answer.facts.get("end"):
                 return None
             if answer.facts.get("start") != start:
@@ -107,6 +151,13 @@ class ReaderCells(RemoteCells):
             if block.shape[0] == 0 or start + block.shape[0] > self.n_obs:
                 raise BrokenMessageError("more rows than cells")
             return block
+
+    def _receive_block(self) -> Message:
+        try:
+            return self._receive()
+        except ReaderKilledError:
+            self._replace_reader()
+            return self._receive()
 
     def _frame(self, of: str, n_rows: object) -> pd.DataFrame:
         frame = unpack_frame(self._ask({"ask": "frame", "of": of}))
@@ -127,8 +178,8 @@ class ReaderCells(RemoteCells):
         return tuple(others)
 
     def _take(self, rows: np.ndarray, other: int | None) -> sp.csr_matrix:
+        answer = self._ask({"ask": "take", "other": other}, np.asarray(rows, dtype=np.int64))
         with self._reader.watched():
-            answer = self._ask({"ask": "take", "other": other}, np.asarray(rows, dtype=np.int64))
             # Another matrix, such as raw.X, may have more genes.
             return _matrix(answer, n_rows=len(rows), n_columns=self.n_vars if other is None else None)
 

@@ -2,16 +2,17 @@
 
 import os
 import select
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 
-from cellmark.schemas.errors import Finding, ReadError
+from cellmark.schemas.errors import Finding, ReadError, SetupError
 
 from .reader_messages import BrokenMessageError, Message, is_count, pack, receive_message, unpack_error
 
@@ -19,6 +20,23 @@ LOOK_EVERY = 0.05
 """Seconds between two looks at a reader that is waited for."""
 WALL_FACTOR = 4
 """Times the processor's seconds that a reader may be waited for: a disk may be slow, and processors shared."""
+CRASHES = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSYS", "SIGTRAP", "SIGXCPU", "SIGXFSZ")
+"""Signals that a process gets for what it did itself; any other was sent by somebody."""
+Answer = TypeVar("Answer")
+
+
+class ReaderKilledError(SetupError):
+    """A reader was ended from outside: by an operator, by the system for want of memory. The file is not to blame."""
+
+    headers = {"Retry-After": "1"}
+
+
+def try_twice(ask: Callable[[], Answer]) -> Answer:
+    """What `ask` gives, with a second reader where the first was killed. Raises what `ask` raises."""
+    try:
+        return ask()
+    except ReaderKilledError:
+        return ask()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +54,8 @@ class ReaderBudget:
 
 
 class Reader:
-    """A reader of the file `name`. Any answer may be the end of it: `ReadError` (`FILE_UNREADABLE`) then says why.
+    """A reader of the file `name`. Any answer may be the end of it: `ReadError` (`FILE_UNREADABLE`) then says why, or
+    `ReaderKilledError` (`READER_KILLED`) where somebody else ended it.
 
     `seconds`: of processor time. `end` kills it and tells how it ended.
     """
@@ -57,7 +76,7 @@ class Reader:
         self._waited = 0.0
         self._looked = 0.0
         self._base = _memory_of(pid) or 0
-        self._ended: ReadError | None = None
+        self._ended: ReadError | ReaderKilledError | None = None
         self._closed = False
 
     def ask(self, question: dict[str, Any], *arrays: Any, writes: bool = False) -> Message:
@@ -106,15 +125,26 @@ class Reader:
 
     def _fail(self, error: ReadError | None) -> None:
         how = self.close()
-        if error is None:
-            signalled, used = how.get("signal"), how.get("cpu")
-            if isinstance(used, float) and used >= self.seconds:
-                error = self._over_time()
-            else:
-                found = f"a reader that ended by signal {signalled}" if signalled else "a reader that ended"
-                error = ReadError(_unreadable(self.name, "a file that its library can read", found))
-        self._ended = error
-        raise error
+        self._ended = error or self._why_it_ended(how)
+        raise self._ended
+
+    def _why_it_ended(self, how: dict[str, Any]) -> ReadError | ReaderKilledError:
+        """`how`: empty when the program that it was forked from is gone too, which no file can bring about."""
+        signalled, used = how.get("signal"), how.get("cpu")
+        if isinstance(used, float) and used >= self.seconds:
+            return self._over_time()
+        if not how or (is_count(signalled) and signalled and _signal_name(signalled) not in CRASHES):
+            return ReaderKilledError.of(
+                "READER_KILLED",
+                where=self.name,
+                expected="a process that reads the file to its end",
+                found=f"one that was killed ({_signal_name(signalled)})" if signalled else "one that was killed",
+                remedy="Send it again in a moment; nothing is known to be wrong with the file. If it happens again, "
+                "look at the memory of the machine or container: CELLMARK_READER_MEMORY_BYTES is what a reader may "
+                "take.",
+            )
+        found = f"a reader that ended by signal {signalled}" if signalled else "a reader that ended"
+        return ReadError(_unreadable(self.name, "a file that its library can read", found))
 
     def _send_part(self, part: memoryview) -> None:
         while len(part):
@@ -200,6 +230,13 @@ def _unreadable(name: str, expected: str, found: str, instead: str = "") -> Find
     if instead:
         remedy = f"{instead}, or on the command line read it with --trusted; else write it again from its source."
     return Finding("FILE_UNREADABLE", where=name, expected=expected, found=found, remedy=remedy)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _memory_of(pid: int) -> int | None:

@@ -25,6 +25,7 @@ PR_SET_PDEATHSIG = 1
 def main() -> None:
     """Wait for files until the process that asks is gone."""
     with socket.socket(fileno=int(sys.argv[1])) as control:
+        _outlive_signals()
         _warm_up()
         _silence()
         _send(control, Message({"ready": os.getpid()}))
@@ -39,6 +40,15 @@ def main() -> None:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
             os._exit(0)  # at once: there is nothing to clean up, and nobody left to wait for it
+
+
+def _outlive_signals() -> None:
+    """Who stops a service often signals its children too, and requests still being answered need their readers: they
+    end with the process that asks, by its socket. SIGTERM was blocked from the start (`reader_server.py`).
+    """
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
 def _warm_up() -> None:

@@ -2,10 +2,13 @@
 
 import atexit
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from cellmark.schemas.errors import SetupError
@@ -49,13 +52,13 @@ class ReaderServer:
         # One thread, without which a fork is not safe: libraries would start more.
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         threads["JE_ARROW_MALLOC_CONF"] = "background_thread:false"
-        with theirs:
+        with theirs, _without_sigterm():
             self._process = subprocess.Popen(  # noqa: S603
                 # With a safe path, files in the working folder cannot stand in for modules of the same name.
                 [sys.executable, "-P", *self._program, str(theirs.fileno())],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
-                process_group=0,  # the keyboard's interrupt goes to a whole group; the one that asks decides what ends
+                start_new_session=True,  # a signal to a whole group is not for it; the one that asks decides what ends
                 env={**os.environ, **threads},
             )
         ours.settimeout(START_SECONDS)
@@ -145,6 +148,16 @@ class ReaderServer:
                 self._process.wait()
         self._process, self._control, self._ready = None, None, False
         self._readers.clear()
+
+
+@contextmanager
+def _without_sigterm() -> Iterator[None]:
+    """A program that is started within has SIGTERM blocked, until it has said itself that it ignores it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _working_folder() -> str:
