@@ -164,7 +164,9 @@ CODES: dict[str, CodeMeaning] = {
     "ROUTE_UNKNOWN": CodeMeaning(404, "no such route"),
     "METHOD_NOT_ALLOWED": CodeMeaning(405, "the route does not take this method"),
     "MEDIA_TYPE_UNSUPPORTED": CodeMeaning(415, "the route does not accept this Content-Type"),
-    "READER_KILLED": CodeMeaning(503, "the process that reads the file was ended from outside; the file is not to blame"),
+    "READER_KILLED": CodeMeaning(
+        503, "the process that reads the file was ended from outside; the file is not to blame"
+    ),
     "SERVICE_NOT_READY": CodeMeaning(503, "the model has not passed its self-test yet"),
     "INTERNAL_ERROR": CodeMeaning(500, "an internal error of cellmark"),
 }

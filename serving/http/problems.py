@@ -20,6 +20,8 @@ TYPE_PREFIX = "urn:cellmark:error:"
 LONGEST_TEXT = 1000
 LONGEST_EXAMPLE = 100
 MOST_FINDINGS = 50
+RETRY_AFTER = {429: "1", 503: "2", 507: "30"}
+"""Seconds after which it is worth to ask again, by status, where the error does not say."""
 
 logger = logging.getLogger("cellmark.serving")
 
@@ -37,7 +39,10 @@ def problem(error: CellmarkError, headers: dict[str, str] | None = None) -> Resp
         "code": error.code,
         "findings": [finding.to_dict() for finding in findings],
     }
-    return Response(write_json(body), error.status, {**error.headers, **(headers or {})}, PROBLEM_JSON)
+    all_headers = {name.lower(): value for name, value in {**error.headers, **(headers or {})}.items()}
+    if error.status in RETRY_AFTER:
+        all_headers.setdefault("retry-after", RETRY_AFTER[error.status])
+    return Response(write_json(body), error.status, all_headers, PROBLEM_JSON)
 
 
 def shortened(finding: Finding) -> Finding:

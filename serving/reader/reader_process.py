@@ -28,8 +28,6 @@ Answer = TypeVar("Answer")
 class ReaderKilledError(SetupError):
     """A reader was ended from outside: by an operator, by the system for want of memory. The file is not to blame."""
 
-    headers = {"Retry-After": "1"}
-
 
 def try_twice(ask: Callable[[], Answer]) -> Answer:
     """What `ask` gives, with a second reader where the first was killed. Raises what `ask` raises."""
