@@ -157,6 +157,7 @@ CODES: dict[str, CodeMeaning] = {
     "OUTPUT_FORMAT_UNKNOWN": CodeMeaning(422, "cellmark cannot write files with this extension"),
     "OUTPUT_UNWRITABLE": CodeMeaning(500, "the output cannot be written"),
     "SERVICE_FAILED": CodeMeaning(503, "the service did not start or stopped answering"),
+    "SERVICE_UNREACHABLE": CodeMeaning(503, "the service does not answer, or what answers is no cellmark service"),
     "PARAMETER_INVALID": CodeMeaning(422, "a parameter outside its range"),
     # requests
     "REQUEST_INVALID": CodeMeaning(400, "the body is not of the documented form"),

@@ -1,12 +1,15 @@
-"""A bundle names new cells and shows the genes behind each call: `from cellmark.serving import Annotator`."""
+"""A bundle names new cells and shows the genes behind each call: `from cellmark.serving import Annotator`, or `Client`
+for a service that runs elsewhere.
+"""
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .annotator import Annotator
+    from .client.client import Client
     from .scoring.majority import ComputedClusters
 
-__all__ = ["Annotator", "ComputedClusters"]
+__all__ = ["Annotator", "Client", "ComputedClusters"]
 
 
 def __getattr__(name: str) -> Any:
@@ -15,6 +18,10 @@ def __getattr__(name: str) -> Any:
         from .annotator import Annotator
 
         return Annotator
+    if name == "Client":
+        from .client.client import Client
+
+        return Client
     if name == "ComputedClusters":
         from .scoring.majority import ComputedClusters
 

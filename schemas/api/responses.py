@@ -159,7 +159,9 @@ class ValidateAnswer(ModelName):
 
 
 class ModelAnswer(ModelName):
-    """The model's manifest, without its files. `genes`: the panel, with `genes=true`."""
+    """The model's manifest, without its files. `genes`: the panel, with `genes=true`. `coarse_cell_types`: all that
+    `cellmark_coarse_cell_type` may be, the most specific first; empty for a model without an ontology.
+    """
 
     manifest_digest: str
     format_version: int
@@ -177,6 +179,7 @@ class ModelAnswer(ModelName):
     split: SplitEntry
     metrics: dict[str, Any]
     parity: ParityEntry
+    coarse_cell_types: list[str] = []
     genes: list[str] | None = None
 
 

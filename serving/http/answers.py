@@ -138,6 +138,7 @@ def describe_model(annotator: Annotator, *, genes: bool) -> dict[str, Any]:
         **manifest.model_dump(include=told),
         "cellmark_version": version("cellmark"),
         "device": annotator.session.device,
+        "coarse_cell_types": list(annotator.rules().coarse_names),
     }
     return {**answer, "genes": list(annotator.bundle.panel.symbols)} if genes else answer
 

@@ -1,0 +1,1 @@
+"""A running service asked from Python or the command line, with the answers that a model at hand would give."""

@@ -1,0 +1,106 @@
+"""What a client asks: options as query parameters, the way that an input takes, the model behind the answers."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cellmark.schemas.cells.cell_source import CellSource
+from cellmark.schemas.cells.reading_options import ReadingOptions
+from cellmark.schemas.errors import ParameterError, RequestError
+
+from ..scoring.as_source import as_source
+from ..scoring.call_options import CallOptions, Floors
+
+if TYPE_CHECKING:
+    from ..scoring.as_source import AnyCells
+
+ANY_FILE = "application/octet-stream"
+UPLOADED = (".h5ad", ".h5", ".npz")
+"""Files that the service reads itself. All others are read here and sent in pieces."""
+
+
+def none_seen(n_cells: int) -> None:
+    """No progress to show."""
+
+
+@dataclass(frozen=True)
+class ModelBehind:
+    """What frames need of the model behind a service. `coarse_types`: empty for a model without coarse calls."""
+
+    digest: str
+    cell_types: list[str]
+    coarse_types: list[str]
+    genes: frozenset[str]
+    organism: str | None
+
+    @classmethod
+    def of(cls, told: dict[str, Any]) -> "ModelBehind":
+        """Of the answer of `GET /model?genes=true`."""
+        types = [entry["name"] for entry in told["cell_types"]]
+        coarse, genes = told.get("coarse_cell_types") or [], frozenset(told["genes"])
+        return cls(told["bundle_digest"], types, coarse, genes, told["organism"])
+
+
+def reading_query(reading: ReadingOptions, floors: Floors) -> dict[str, str]:
+    """Options that hold for all forms of cells. Raises `ParameterError` for what the service does not offer."""
+    if reading.orthologs or reading.ortholog_table is not None:
+        raise wrong(
+            "orthologs",
+            "cells of the model's organism",
+            "orthologs",
+            "Annotate with the model at hand: Annotator.load(model), or omit --service.",
+        )
+    given = {name: value for name, value in vars(floors).items() if value is not None}
+    return {"input": reading.input, **{name: repr(float(value)) for name, value in given.items()}}
+
+
+def call_query(options: CallOptions) -> dict[str, str]:
+    query = {"probabilities": "true"} if options.probabilities else {}
+    if options.label_set_error is not None:
+        query["label_set_error"] = repr(options.label_set_error)
+    return query
+
+
+def file_query(reading: ReadingOptions) -> dict[str, str]:
+    """Options that the service applies to a file that it reads itself."""
+    query = {"recover_counts": "true"} if reading.recover_counts else {}
+    if reading.layer is not None:
+        query["layer"] = reading.layer
+    return query | ({"library_size": reading.library_size} if isinstance(reading.library_size, str) else {})
+
+
+def to_upload(cells: "AnyCells", reading: ReadingOptions) -> Path | None:
+    """The file to upload, None for cells that are read here."""
+    if not isinstance(cells, str | os.PathLike) or reading.genes_by_cells:
+        return None
+    path = Path(cells)
+    known = reading.library_size is None or isinstance(reading.library_size, str)
+    return path if known and path.suffix.lower() in UPLOADED and path.is_file() else None
+
+
+@contextmanager
+def opened(cells: "AnyCells", reading: ReadingOptions) -> Iterator[CellSource]:
+    """The cells; a file is closed again, a source that was handed in open stays open."""
+    source = as_source(cells, reading)
+    try:
+        yield source
+    finally:
+        if source is not cells:
+            source.close()
+
+
+def keeps_changing() -> RequestError:
+    return RequestError.of(
+        "SERVICE_UNREACHABLE",
+        where="model",
+        expected="one model for all cells of the input",
+        found="a service that changed its model during the request, several times",
+        remedy="Ask again when the service has settled.",
+    )
+
+
+def wrong(where: str, expected: str, found: str, remedy: str) -> ParameterError:
+    return ParameterError.of("PARAMETER_INVALID", where=where, expected=expected, found=found, remedy=remedy)
