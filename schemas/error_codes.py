@@ -169,5 +169,17 @@ CODES: dict[str, CodeMeaning] = {
         503, "the process that reads the file was ended from outside; the file is not to blame"
     ),
     "SERVICE_NOT_READY": CodeMeaning(503, "the model has not passed its self-test yet"),
+    # keys and tokens
+    "KEY_MISSING": CodeMeaning(401, "the route needs a key or token, and the request has none"),
+    "KEY_INVALID": CodeMeaning(401, "a key that the service does not know"),
+    "KEY_EXPIRED": CodeMeaning(401, "a key whose time is over"),
+    "KEY_REVOKED": CodeMeaning(401, "a key that was revoked"),
+    "TOKEN_INVALID": CodeMeaning(401, "a token that its issuer did not sign for this service, or not for this time"),
+    "TOKEN_EXPIRED": CodeMeaning(401, "a token whose time is over"),
+    "SCOPE_MISSING": CodeMeaning(403, "the key or token does not allow this route"),
+    "TOKEN_KEYS_UNREACHABLE": CodeMeaning(503, "the issuer's key set, which tokens are checked with, cannot be had"),
+    "KEY_FILE_INVALID": CodeMeaning(503, "the file of API keys cannot be read"),
+    "KEYS_NEEDED": CodeMeaning(503, "a service without keys that others than this machine can reach"),
+    "KEY_UNKNOWN": CodeMeaning(404, "the file of API keys has no key with this id"),
     "INTERNAL_ERROR": CodeMeaning(500, "an internal error of cellmark"),
 }

@@ -7,10 +7,13 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from cellmark.schemas.errors import ParameterError
+
 from .api_key import SALT_BYTES, KeyRecord
 from .scopes import Scope
 
 ALGORITHM = "blake2b-256"
+LONGEST_NAME = 100
 Hex = Annotated[str, Field(pattern=r"^([0-9a-f]{2})+$")]
 
 
@@ -20,7 +23,7 @@ class KeyLine(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str = Field(pattern=r"^[a-z2-7]{8}$")
-    name: str = Field(default="", max_length=100)
+    name: str = Field(default="", max_length=LONGEST_NAME)
     scopes: frozenset[Scope] = Field(min_length=1)
     created: AwareDatetime
     expires: AwareDatetime | None = None
@@ -59,6 +62,26 @@ def parse_lines(text: str) -> tuple[KeyRecord, ...]:
 def write_lines(records: Iterable[KeyRecord]) -> str:
     """The lines, which `parse_lines` reads again."""
     return "".join(json.dumps(_line(record)) + "\n" for record in records)
+
+
+def describe(record: KeyRecord, now: float) -> dict[str, Any]:
+    """What may be shown of a key, with its `state`: valid, expired or revoked."""
+    state = "revoked" if record.revoked else "expired" if record.has_expired(now) else "valid"
+    shown = _line(record)
+    return {name: shown[name] for name in ("id", "name", "scopes", "created", "expires", "revoked")} | {"state": state}
+
+
+def checked_name(name: str) -> str:
+    """The name of a key, on one line. Raises `ParameterError`."""
+    if len(name) > LONGEST_NAME or not name.isprintable():
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where="name",
+            expected=f"at most {LONGEST_NAME} printable characters",
+            found=f"{len(name)} characters" if name.isprintable() else "others",
+            remedy="Shorten the name.",
+        )
+    return name
 
 
 def seconds(moment: datetime) -> str:

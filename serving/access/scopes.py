@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Literal, get_args
 
-from cellmark.schemas.errors import RequestError
+from cellmark.schemas.errors import ParameterError, RequestError
 
 Scope = Literal["annotate", "explain", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
+SCOPES_TEXT = "annotate, explain or admin"
 OPEN_SCOPES: frozenset[str] = frozenset({"annotate", "explain"})
 """What callers of a service without keys may do: `admin` always needs a key."""
 
@@ -74,6 +75,14 @@ class RouteNeeds:
                 return "explain" if above == "/models" and last_part(path) == EXPLAINS else need
             above = above.rpartition("/")[0]
         return Need.UNKNOWN
+
+
+def checked_scopes(names: Iterable[str]) -> frozenset[str]:
+    """The scopes of these names. Raises `ParameterError`."""
+    wanted = frozenset(names)
+    for name in sorted(wanted - set(SCOPES)):
+        raise ParameterError.not_a_choice("scope", choices=SCOPES_TEXT, found=repr(name))
+    return wanted
 
 
 def last_part(path: str) -> str:

@@ -88,7 +88,19 @@ class Commands(EntryPointCommands):
     """Commands of all installed worlds."""
 
     entry_points_of = "cellmark.commands"
-    order = ("demo", "train", "annotate", "explain", "markers", "validate", "report", "serve", "models", "bundle")
+    order = (
+        "demo",
+        "train",
+        "annotate",
+        "explain",
+        "markers",
+        "validate",
+        "report",
+        "serve",
+        "keys",
+        "models",
+        "bundle",
+    )
 
     def invoke(self, ctx: Any) -> Any:
         try:
