@@ -2,8 +2,11 @@
 # A serving image: onnxruntime and no torch; no pip, no compiler, no root.
 #
 #   docker build --tag cellmark .                                 (--build-arg EXTRA=gpu for NVIDIA: CUDA 13, cuDNN 9)
-#   docker run --rm --read-only --tmpfs /tmp --publish 127.0.0.1:3000:3000 --volume "$PWD/my-bundle:/model:ro" cellmark
+#   mkdir -p keys && docker run --rm --user "$(id -u)" --volume "$PWD/keys:/keys" cellmark keys create --name me
+#   docker run --rm --read-only --tmpfs /tmp --publish 127.0.0.1:3000:3000 --user "$(id -u)" \
+#       --volume "$PWD/keys:/keys:ro" --volume "$PWD/my-bundle:/model:ro" cellmark
 #
+# The first prints an API key, once. Mount the folder of the key file, not the file: it is replaced at every change.
 # The model is the bundle mounted at /model, or what CELLMARK_MODEL names (models:/pbmc@champion, say, with
 # MLFLOW_TRACKING_URI). Other commands work as well: docker run --rm ... cellmark bundle verify /model
 # The install steps are .ci/install_serving.sh, which CI runs too.
@@ -40,7 +43,8 @@ ENV PATH=/opt/cellmark/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
-    CELLMARK_MODEL=/model
+    CELLMARK_MODEL=/model \
+    CELLMARK_KEY_FILE=/keys/keys.jsonl
 WORKDIR /tmp
 USER 10001:10001
 EXPOSE 3000

@@ -111,7 +111,10 @@ def make_app(
         return Response(read_report(served.get().bundle), media_type="text/html", headers=REPORT_HEADERS)
 
     async def get_openapi(request: Request) -> Response:
-        return json_response(openapi_document(settings))
+        document = openapi_document(settings)
+        for describe in parts.documents:
+            describe(document)
+        return json_response(document)
 
     async def get_landing(request: Request) -> Response:
         return Response(landing_page(), media_type="text/html")

@@ -66,5 +66,5 @@ class CellmarkService:
 
 # Around BentoML's own routes too, such as /metrics.
 for middleware in parts.middlewares:
-    CellmarkService.add_asgi_middleware(middleware.cls, *middleware.args, **middleware.kwargs)  # type: ignore[attr-defined]
+    CellmarkService.add_asgi_middleware(middleware.cls, **middleware.kwargs)  # type: ignore[attr-defined]
 CellmarkService.add_asgi_middleware(ProblemMiddleware, explain=why_not_ready)  # type: ignore[attr-defined]

@@ -4,10 +4,20 @@ Order of the middlewares, the outermost first: observing (request id, metrics, l
 rates. What a middleware refuses it answers itself: `await problem(error)(scope, receive, send)`.
 """
 
+from starlette.middleware import Middleware
+
+from .access.access import Access
+from .access.settings import AccessSettings
+from .http.guard import AccessGuard
+from .http.openapi_access import DescribeAccess
 from .http.parts import ServiceParts
 from .http.settings import ServiceSettings
 
 
 def service_parts(settings: ServiceSettings) -> ServiceParts:
     """The parts that the environment asks for."""
-    return ServiceParts()
+    who = AccessSettings.from_environment()
+    access = Access.of(who)
+    guard = Middleware(AccessGuard, access=access, insecure=who.insecure)
+    # Access is described last: what it says stands at every path.
+    return ServiceParts(middlewares=[guard], documents=[DescribeAccess(access)])

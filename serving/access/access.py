@@ -48,6 +48,10 @@ class Access:
         """Whether requests need a key or token."""
         return self._ring is not None or self._tokens is not None
 
+    @property
+    def takes_tokens(self) -> bool:
+        return self._tokens is not None
+
     def need_of(self, path: str) -> Needed:
         """What a path needs."""
         return self._needs.of(path)

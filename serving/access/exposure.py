@@ -1,8 +1,9 @@
 """Where a service without keys may listen: on this machine's loopback addresses, and nowhere else unless asked."""
 
 import ipaddress
+import ssl
 
-from cellmark.schemas.errors import RequestError, SetupError
+from cellmark.schemas.errors import ParameterError, RequestError, SetupError
 
 from .access import fixed_keys
 from .key_file import read_key_file
@@ -11,11 +12,13 @@ from .settings import AccessSettings
 
 def refuse_exposure(address: str, settings: AccessSettings) -> None:
     """Raise `SetupError` unless a service may start on this IP address: with keys that can be read, on loopback, or
-    where everybody may ask (`insecure`). Raises `ParameterError` for keys in the environment that cannot be read.
+    where everybody may ask (`insecure`). Raises `ParameterError` for keys in the environment, or a certificate, that
+    cannot be read.
     """
     if settings.path is not None:
         read_key_file(settings.path)
     fixed_keys(settings)
+    _refuse_certificate(settings)
     if settings.is_guarded or settings.insecure or is_loopback(address):
         return
     raise SetupError.of(
@@ -23,9 +26,27 @@ def refuse_exposure(address: str, settings: AccessSettings) -> None:
         where=f"--host {address}",
         expected="a file of keys, since others can reach this address",
         found="none, so that everybody could ask",
-        remedy="Make one: cellmark keys create --key-file keys.jsonl; then start with --key-file keys.jsonl. "
-        "With --insecure everybody is answered.",
+        remedy="Make one with `cellmark keys create --key-file keys.jsonl`, and start with --key-file keys.jsonl. "
+        "--insecure answers everybody.",
     )
+
+
+def _refuse_certificate(settings: AccessSettings) -> None:
+    if settings.ssl_certfile is None or settings.ssl_keyfile is None:
+        return
+    try:
+        # A key that asks for a passphrase would wait for one in every worker.
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
+            settings.ssl_certfile, settings.ssl_keyfile, password=lambda: ""
+        )
+    except (OSError, ValueError) as error:
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where=settings.ssl_certfile,
+            expected="a certificate and its private key as PEM files, without a passphrase",
+            found=getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error),
+            remedy="Check both with openssl: openssl x509 -noout -subject -in FILE, openssl pkey -noout -in FILE.",
+        ) from None
 
 
 def is_loopback(address: str) -> bool:

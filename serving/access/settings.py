@@ -14,8 +14,9 @@ from cellmark.schemas.errors import Finding, ParameterError
 
 PREFIX = "CELLMARK_"
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
-TOKEN_SETTINGS = ("jwks_url", "jwt_issuer", "jwt_audience")
-"""One of them makes no sense without the others."""
+TOGETHER = (("jwks_url", "jwt_issuer", "jwt_audience"), ("ssl_certfile", "ssl_keyfile"))
+"""Settings that make no sense without the others of their group."""
+FILES = ("key_file", "ssl_certfile", "ssl_keyfile")
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,9 @@ class AccessSettings:
         default=30, ge=1, le=86400, description="least time between two fetches, also for a `kid` that is not known"
     )
 
+    ssl_certfile: str | None = Field(default=None, description="PEM file with the certificate (chain) for https")
+    ssl_keyfile: str | None = Field(default=None, description="PEM file with the certificate's private key")
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **changes: Any) -> Self:
         """Settings of `CELLMARK_...` variables; an empty one counts as not set. `changes` go before them."""
@@ -54,10 +58,9 @@ class AccessSettings:
         return cls(**{**{name: text for name, text in texts.items() if text}, **changes})
 
     def to_environment(self) -> dict[str, str]:
-        """The variables that give these settings again; workers run in another folder, so the file's path is whole."""
+        """The variables that give these settings again; workers run in another folder, so paths are whole."""
         values = asdict(self) | {"insecure": "1" if self.insecure else ""}
-        if self.key_file is not None:
-            values["key_file"] = os.path.abspath(self.key_file)
+        values |= {name: os.path.abspath(values[name]) for name in FILES if values[name] is not None}
         return {PREFIX + name.upper(): "" if value is None else str(value) for name, value in values.items()}
 
     @property
@@ -83,15 +86,18 @@ class AccessSettings:
             raise ParameterError(
                 *(_finding(cls, str(one["loc"][0]), one["msg"], one["input"]) for one in wrong)
             ) from None
-        given = {name: getattr(settings, name) for name in TOKEN_SETTINGS}
-        missing = [name for name, value in given.items() if value is None]
-        if missing and len(missing) < len(given):
-            raise ParameterError(
-                *(_finding(cls, name, "a text beside the other settings of tokens", "") for name in missing)
-            )
+        missing = [name for group in TOGETHER for name in _missing(settings, group)]
+        if missing:
+            raise ParameterError(*(_finding(cls, name, "a text beside its related settings", "") for name in missing))
         if settings.jwks_url is not None and not _is_safe(settings.jwks_url):
             raise ParameterError(_finding(cls, "jwks_url", "an https URL, or http on loopback", settings.jwks_url))
         return settings
+
+
+def _missing(settings: AccessSettings, group: tuple[str, ...]) -> list[str]:
+    """Settings of a group that lack, where others of it are given."""
+    lacking = [name for name in group if getattr(settings, name) is None]
+    return lacking if len(lacking) < len(group) else []
 
 
 def _is_safe(url: str) -> bool:

@@ -20,6 +20,28 @@ def serve(
         Literal["cpu", "cuda"],
         typer.Option(envvar="CELLMARK_DEVICE", help="Device to compute on. An error if cuda cannot be used."),
     ] = "cpu",
+    key_file: Annotated[
+        str | None,
+        typer.Option(
+            "--key-file",
+            envvar="CELLMARK_KEY_FILE",
+            help="File of API keys, made by `cellmark keys create`. Requests then need a key.",
+        ),
+    ] = None,
+    insecure: Annotated[
+        bool,
+        typer.Option(
+            "--insecure", envvar="CELLMARK_INSECURE", help="Answer everybody without keys, also beyond this machine."
+        ),
+    ] = False,
+    ssl_certfile: Annotated[
+        str | None,
+        typer.Option("--ssl-certfile", envvar="CELLMARK_SSL_CERTFILE", help="PEM certificate (chain). Serves https."),
+    ] = None,
+    ssl_keyfile: Annotated[
+        str | None,
+        typer.Option("--ssl-keyfile", envvar="CELLMARK_SSL_KEYFILE", help="PEM private key of the certificate."),
+    ] = None,
     workers: Annotated[
         int, typer.Option(min=1, envvar="CELLMARK_WORKERS", help="Number of server processes. Each loads the model.")
     ] = 1,
@@ -28,6 +50,9 @@ def serve(
 
     Example: `cellmark serve --model models:/pbmc@champion`, then
     `curl -F file=@new.h5ad http://127.0.0.1:3000/annotate`
+
+    Beyond this machine (`--host 0.0.0.0`) requests need keys: `cellmark keys create --key-file keys.jsonl`, then
+    `cellmark serve --model MODEL --host 0.0.0.0 --key-file keys.jsonl`
 
     The model is verified and tested before the server starts. A separate process reads uploaded files, within
     CELLMARK_READ_SECONDS, CELLMARK_READER_MEMORY_BYTES, CELLMARK_MAX_CELLS, CELLMARK_MAX_GENES and
@@ -39,12 +64,18 @@ def serve(
     import sys
     from dataclasses import replace
 
+    from ..access.exposure import refuse_exposure
+    from ..access.settings import AccessSettings
     from ..http.served_model import load_annotator
     from ..http.settings import ServiceSettings
     from ..http.start_server import free_address
 
     wanted = replace(ServiceSettings.from_environment(), model=model, device=device, workers=workers)
+    access = AccessSettings.from_environment(
+        key_file=key_file, insecure=insecure, ssl_certfile=ssl_certfile, ssl_keyfile=ssl_keyfile
+    )
     address = free_address(host, port)
+    refuse_exposure(address, access)
     annotator = load_annotator(wanted)
     source = annotator.source
     # The workers get the verified folder, not the URI: they need no registry, and all serve the same version.
@@ -53,10 +84,13 @@ def serve(
     )
     version = f" version {source.version}" if source.version else ""
     shown = f"[{address}]" if ":" in address else address
-    typer.echo(f"Serving {source.name}{version} ({annotator.bundle.digest[:12]}) on http://{shown}:{port}", err=True)
+    scheme = "http" if access.ssl_certfile is None else "https"
+    whom = "with keys" if access.is_guarded else "for everybody, without keys"
+    digest = annotator.bundle.digest[:12]
+    typer.echo(f"Serving {source.name}{version} ({digest}) on {scheme}://{shown}:{port}, {whom}", err=True)
     sys.stderr.flush()
     # Another program takes this process's place: the model that was tested here would only take up memory.
     arguments = ["-m", "cellmark.serving.http.start_server", "--host", address, "--port", str(port)]
     # With a safe path, files in the working folder cannot stand in for modules of the same name.
-    environment = {**os.environ, "PYTHONSAFEPATH": "1", **resolved.to_environment()}
+    environment = {**os.environ, "PYTHONSAFEPATH": "1", **resolved.to_environment(), **access.to_environment()}
     os.execve(sys.executable, [sys.executable, *arguments], environment)  # noqa: S606

@@ -40,13 +40,14 @@ class NoAdmission:
 @dataclass(frozen=True)
 class ServiceParts:
     """`middlewares`: around all routes, the outermost first; in the service around BentoML's own too. `routes`: further
-    ones. `recorders`: see `Recorder`.
+    ones. `recorders`: see `Recorder`. `documents`: what further parts add to the OpenAPI document, which they change.
     """
 
     middlewares: Sequence[Middleware] = ()
     admission: Admission = field(default_factory=NoAdmission)
     recorders: Sequence[Recorder] = ()
     routes: Sequence[BaseRoute] = ()
+    documents: Sequence[Callable[[dict[str, Any]], None]] = ()
     extra: dict[str, Any] = field(default_factory=dict)
 
 

@@ -14,6 +14,9 @@ from collections.abc import Sequence
 from cellmark.schemas.errors import SetupError
 from cellmark.schemas.telemetry import refuse_telemetry
 
+from ..access.exposure import refuse_exposure
+from ..access.settings import AccessSettings
+
 
 def free_address(host: str, port: int) -> str:
     """The IP address of `host`, where `port` is free. Raises `SetupError` (`SERVICE_FAILED`)."""
@@ -42,13 +45,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=3000)
     chosen = parser.parse_args(arguments)
+    access = AccessSettings.from_environment()
+    refuse_exposure(chosen.host, access)
+    os.environ.update(access.to_environment())
     with tempfile.TemporaryDirectory(prefix="cellmark-bentoml-", ignore_cleanup_errors=True) as folder:
         # Read when BentoML is imported, here and in its workers.
         os.environ.setdefault("BENTOML_HOME", folder)
         refuse_telemetry()
         import bentoml
 
-        bentoml.serve(SERVICE, host=chosen.host, port=chosen.port, working_dir=folder, blocking=True)
+        bentoml.serve(
+            SERVICE,
+            host=chosen.host,
+            port=chosen.port,
+            working_dir=folder,
+            ssl_certfile=access.ssl_certfile,
+            ssl_keyfile=access.ssl_keyfile,
+            blocking=True,
+        )
 
 
 if __name__ == "__main__":

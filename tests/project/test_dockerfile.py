@@ -50,6 +50,7 @@ def test_the_image_serves_the_model_that_a_variable_names() -> None:
     assert json.loads(arguments("ENTRYPOINT")[0]) == ["cellmark"]
     assert json.loads(arguments("CMD")[0]) == ["serve", "--host", "0.0.0.0", "--port", "3000"]
     assert "CELLMARK_MODEL=/model" in arguments("ENV")[0].split()
+    assert "CELLMARK_KEY_FILE=/keys/keys.jsonl" in arguments("ENV")[0].split()  # without it, 0.0.0.0 would be refused
     assert arguments("EXPOSE") == ["3000"]
 
 
