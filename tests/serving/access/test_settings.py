@@ -52,7 +52,9 @@ def test_wrong_variables_are_named(wrong: dict[str, str], variable: str) -> None
     assert variable in {finding.where for finding in raised.value.findings}
 
 
-@pytest.mark.parametrize("url", ["http://id.example.org/keys", "file:///etc/passwd", "keys", "https://", "ftp://127.0.0.1/"])
+@pytest.mark.parametrize(
+    "url", ["http://id.example.org/keys", "file:///etc/passwd", "keys", "https://", "ftp://127.0.0.1/"]
+)
 def test_key_sets_come_by_https_or_from_this_machine(url: str) -> None:
     with pytest.raises(ParameterError, match="CELLMARK_JWKS_URL"):
         AccessSettings(**{**TOKENS, "jwks_url": url})  # type: ignore[arg-type]
