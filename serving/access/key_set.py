@@ -49,7 +49,7 @@ def parse_key_set(content: bytes) -> KeySet:
             continue
         try:
             made = PyJWK(entry, algorithms[0]).key
-        except (PyJWTError, ValueError, TypeError, KeyError):
+        except (PyJWTError, ValueError, TypeError, KeyError, AttributeError):
             continue
         if entry["kty"] == "RSA" and made.key_size < SHORTEST_RSA:
             continue
@@ -70,7 +70,7 @@ def _algorithms(entry: Any) -> tuple[str, ...]:
         case "RSA":
             possible = sorted(name for name in ALGORITHMS if name[:2] in ("RS", "PS"))
         case "EC" | "OKP":
-            possible = [OF_CURVE[entry["crv"]]] if entry.get("crv") in OF_CURVE else []
+            possible = [OF_CURVE[curve]] if (curve := str(entry.get("crv"))) in OF_CURVE else []
         case _:
             return ()
     only = entry.get("alg")
