@@ -1,8 +1,8 @@
 """The BentoML service: a model that loads while the server starts, and the routes of `app.py` mounted at the root.
 
 `cellmark serve --model MODEL` starts it; `bentoml serve cellmark.serving.service:CellmarkService` does too, with the
-settings in environment variables (`settings.py`). BentoML brings the server, its worker processes, /livez, /readyz,
-/metrics, traces and access logs.
+settings in environment variables (`settings.py`). BentoML brings the server, its worker processes, /livez and
+/readyz; metrics, traces and the log of requests are our own (`observe`).
 """
 
 from dataclasses import replace
@@ -15,6 +15,8 @@ from .app import make_app
 from .http.problems import ProblemMiddleware, leave_requests_untimed
 from .http.served_model import ServedModel
 from .http.settings import ServiceSettings
+from .observe.bentoml_observers import leave_requests_untraced
+from .observe.json_log import configure_log
 from .reader.reader_server import reader_server, start_reader
 from .service_parts import service_parts
 
@@ -22,6 +24,7 @@ LONGEST_REQUEST = 24 * 3600
 """Seconds, should `leave_requests_untimed` ever not hold: BentoML gives up after a minute while the work goes on."""
 
 leave_requests_untimed()
+leave_requests_untraced()
 settings = ServiceSettings.from_environment()
 parts = service_parts(settings)
 served = ServedModel()
@@ -38,19 +41,19 @@ def why_not_ready() -> CellmarkError | None:
 
 # An ASGI application rather than BentoML's own routes: those are POST only, and cannot take a body that is JSON or an
 # upload. Its paths come before BentoML's pages; what neither knows is answered by BentoML and put right on the way out.
-# The access log leaves the request's Content-Type out: BentoML decodes it as UTF-8, and any other bytes in that header
-# would cost their sender the answer.
 @bentoml.service(
     name="cellmark",
     workers=settings.workers,
     traffic={"timeout": LONGEST_REQUEST},
-    logging={"access": {"request_content_type": False}},
+    metrics={"enabled": False},
+    logging={"access": {"enabled": False}},
 )
 @bentoml.asgi_app(make_app(served, settings, replace(parts, middlewares=())), path="/", name="cellmark")
 class CellmarkService:
     """Names the type of every cell and shows the genes behind each call."""
 
     def __init__(self) -> None:
+        configure_log(settings.log)
         start_reader()
         served.start(settings)
 

@@ -4,14 +4,22 @@ Order of the middlewares, the outermost first: observing (request id, metrics, l
 rates. What a middleware refuses it answers itself: `await problem(error)(scope, receive, send)`.
 """
 
+from dataclasses import replace
+
 from starlette.middleware import Middleware
+from starlette.routing import Route
 
 from .access.access import Access
 from .access.settings import AccessSettings
 from .http.guard import AccessGuard
+from .http.openapi import openapi_document
 from .http.openapi_access import DescribeAccess
 from .http.parts import ServiceParts
 from .http.settings import ServiceSettings
+from .observe.metrics_page import metrics_page
+from .observe.observe_requests import ObserveRequests
+from .observe.route_names import RouteNames
+from .observe.tracing import tracing_of_environment
 
 
 def service_parts(settings: ServiceSettings) -> ServiceParts:
@@ -20,4 +28,17 @@ def service_parts(settings: ServiceSettings) -> ServiceParts:
     access = Access.of(who)
     guard = Middleware(AccessGuard, access=access, insecure=who.insecure)
     # Access is described last: what it says stands at every path.
-    return ServiceParts(middlewares=[guard], documents=[DescribeAccess(access)])
+    parts = ServiceParts(
+        middlewares=[guard],
+        routes=[Route("/metrics", metrics_page)],
+        documents=[DescribeAccess(access)],
+    )
+    return replace(parts, middlewares=[observing(settings, parts), *parts.middlewares])
+
+
+def observing(settings: ServiceSettings, parts: ServiceParts) -> Middleware:
+    """The outermost middleware, which knows all routes that the document of these parts has."""
+    document = openapi_document(settings)
+    for describe in parts.documents:
+        describe(document)
+    return Middleware(ObserveRequests, routes=RouteNames(document["paths"]), tracing=tracing_of_environment)

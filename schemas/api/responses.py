@@ -34,7 +34,9 @@ class FindingAnswer(Answer):
 
 
 class Problem(Answer):
-    """A refusal, as RFC 9457 has it, with all problems of the request at once. `code`: of the first finding."""
+    """A refusal, as RFC 9457 has it, with all problems of the request at once. `code`: of the first finding.
+    `request_id`: that of the header X-Request-ID and of the service's log.
+    """
 
     type: str = Field(examples=["urn:cellmark:error:COUNTS_NEGATIVE"])
     title: str
@@ -42,6 +44,7 @@ class Problem(Answer):
     detail: str
     code: str
     findings: list[FindingAnswer]
+    request_id: str | None = None
 
 
 class ModelName(Answer):

@@ -173,7 +173,7 @@ def _paths(settings: ServiceSettings) -> dict[str, Any]:
         "/livez": get("livez", "Whether the server is alive", {"200": plain("The server is alive.")}, **server),
         "/healthz": get("healthz", "The same as /livez", {"200": plain("The server is alive.")}, **server),
         "/readyz": get("readyz", "Whether the model is ready to answer", ready, **server),
-        "/metrics": get("metrics", "Metrics for Prometheus", {"200": plain("BentoML's metrics.")}, **server),
+        "/metrics": get("metrics", "Metrics for Prometheus", {"200": plain("Prometheus' text format.")}, **server),
         "/openapi.json": get("openapi", "This document", {**document, **refusals(ALWAYS)}, **server),
         "/docs.json": get(
             "docs", "This document, where BentoML's tools look for it", {**document, **refusals(ALWAYS)}, **server

@@ -13,7 +13,7 @@ from cellmark.schemas.api.strict_json import printable, write_json
 from cellmark.schemas.error_codes import CODES
 from cellmark.schemas.errors import CellmarkError, Finding, RequestError
 
-from ..context import context_of
+from ..context import current
 
 PROBLEM_JSON = "application/problem+json"
 TYPE_PREFIX = "urn:cellmark:error:"
@@ -38,7 +38,11 @@ def problem(error: CellmarkError, headers: dict[str, str] | None = None) -> Resp
         "detail": str(findings[0]) + more,
         "code": error.code,
         "findings": [finding.to_dict() for finding in findings],
+        "request_id": None,
     }
+    if (context := current()) is not None:
+        context.code = error.code
+        body["request_id"] = context.request_id
     all_headers = {name.lower(): value for name, value in {**error.headers, **(headers or {})}.items()}
     if error.status in RETRY_AFTER:
         all_headers.setdefault("retry-after", RETRY_AFTER[error.status])
@@ -110,7 +114,6 @@ def of_status(status: int, path: str, method: str) -> CellmarkError:
 
 async def answer_cellmark_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, CellmarkError)  # noqa: S101
-    context_of(request.scope).code = error.code
     return problem(error)
 
 

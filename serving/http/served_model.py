@@ -9,6 +9,8 @@ from cellmark.schemas.telemetry import refuse_telemetry
 
 from ..annotator import Annotator
 from ..models.model_source import open_model
+from ..observe.novelty_rank import novelty_quantiles
+from ..observe.served_versions import now_serving
 from ..scoring.session import ModelSession
 from .settings import ServiceSettings
 
@@ -50,7 +52,9 @@ class ServedModel:
     def load(self, settings: ServiceSettings) -> None:
         """Load the model; what goes wrong is logged and reported by `get`."""
         try:
-            self._annotator = load_annotator(settings)
+            annotator = load_annotator(settings)
+            announce(annotator)
+            self._annotator = annotator
         except CellmarkError as error:
             logger.error("The model cannot be served: %s", error)
             self._error = error
@@ -64,6 +68,13 @@ class ServedModel:
                 found="an internal error of cellmark",
                 remedy="See the service's log.",
             )
+
+
+def announce(annotator: Annotator) -> None:
+    """Let the metrics know the version that this worker serves from now on."""
+    source, bundle = annotator.source, annotator.bundle
+    quantiles = novelty_quantiles(bundle)
+    now_serving(source.name, source.version, bundle.digest, cell_types=annotator.cell_types, novelty=quantiles)
 
 
 def load_annotator(settings: ServiceSettings) -> Annotator:

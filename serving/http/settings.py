@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from ..observe.json_log import LogFormat
 from ..reader.reading_rules import MIB, PREFIX, Count, ReadingSettings
 from ..scoring.session import Device
 
@@ -22,6 +23,7 @@ class ServiceSettings(ReadingSettings):
     concurrency: Count = Field(default=4, description="requests that one worker computes at a time; others wait")
     max_upload_bytes: Count = Field(default=256 * MIB, description="largest body with a file")
     max_json_bytes: Count = Field(default=64 * MIB, description="largest JSON body")
+    log: LogFormat = Field(default="text", description="form of the log: text, or json with one object a line")
 
     def to_environment(self) -> dict[str, str]:
         """The variables that give these settings again."""

@@ -20,8 +20,7 @@ MIB = 1024**2
 SHARE_OF_MEMORY = 0.8
 """Share of the machine's memory that a file of the user's own may take."""
 Count = Annotated[int, Field(ge=1, le=10**15)]
-OTHER_KINDS = {"literal_error": "cpu or cuda", "string_type": "text"}
-"""What is expected where it is no count, by pydantic's name of the error."""
+A_COUNT = "a whole number from 1 to 10^15"
 
 
 @plain_dataclass(frozen=True, slots=True)
@@ -76,10 +75,11 @@ class ReadingSettings:
     def _finding(cls, problem: Mapping[str, Any]) -> Finding:
         name = str(problem["loc"][0])
         meaning = TypeAdapter(cls).json_schema()["properties"][name]["description"]
+        kinds = {"literal_error": str(problem.get("ctx", {}).get("expected")).replace("'", ""), "string_type": "text"}
         return Finding(
             "PARAMETER_INVALID",
             where=PREFIX + name.upper(),
-            expected=OTHER_KINDS.get(problem["type"], "a whole number from 1 to 10^15"),
+            expected=kinds.get(problem["type"], A_COUNT),
             found=repr(str(problem["input"])[:40]),
             remedy=f"Set {PREFIX}{name.upper()}: {meaning}.",
         )

@@ -276,10 +276,16 @@ def test_a_header_that_is_no_text_is_answered(server: Server, bodies: list[dict[
     assert response.status_code == 200
 
 
-def test_requests_are_counted(server: Server) -> None:
-    httpx.get(server.url + "/model")
-    lines = [line for line in httpx.get(server.url + "/metrics").text.splitlines() if "request_total{" in line]
-    assert any('endpoint="/model"' in line and 'http_response_code="200"' in line for line in lines)
+def test_requests_are_counted_and_logged_under_their_id(server: Server) -> None:
+    answer = httpx.get(server.url + "/model", headers={"X-Request-ID": "for-this-test"})
+    assert answer.headers["x-request-id"] == "for-this-test"
+    page = httpx.get(server.url + "/metrics").text
+    counted = re.search(r'^cellmark_requests_total\{route="/model",status="200"\} (\S+)$', page, re.MULTILINE)
+    assert counted is not None
+    assert float(counted[1]) >= 1
+    assert re.search(r"^cellmark_model_info\{.*\} 1\.0$", page, re.MULTILINE)
+    assert re.search(r"^cellmark_resident_bytes \S+$", page, re.MULTILINE)
+    assert "GET /model 200" in next(line for line in server.log.read_text().splitlines() if "for-this-test" in line)
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux says what a process has loaded")

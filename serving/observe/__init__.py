@@ -1,0 +1,1 @@
+"""What the running service says of itself: metrics, logs and traces."""

@@ -1,0 +1,53 @@
+"""The log as JSON, one object a line, or as text: `CELLMARK_LOG=json` or `text`."""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterable
+from typing import Any, Literal
+
+LogFormat = Literal["text", "json"]
+LOGGERS = ("", "bentoml", "uvicorn.error", "circus")
+"""The loggers that BentoML gives handlers; `cellmark` has one of its own."""
+SERVICE = "cellmark"
+
+
+class JsonFormatter(logging.Formatter):
+    """Fields: `time` (UTC), `level`, `logger`, `message`, and those of a request (`request_log.py`), for which there is
+    no message; `traceback` for an exception.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, Any] | None = getattr(record, "fields", None)
+        line: dict[str, Any] = {
+            "time": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+        }
+        line |= {"message": record.getMessage()} if fields is None else fields
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str, separators=(",", ":"))
+
+
+class TextFormatter(logging.Formatter):
+    """As BentoML's lines."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s [%(levelname)s] [%(name)s] %(message)s", "%Y-%m-%dT%H:%M:%S%z")
+
+
+def configure_log(form: LogFormat, *, loggers: Iterable[str] = LOGGERS) -> None:
+    """Let the service's own log go to standard output in this form, and with `json` the log of the server around it."""
+    service = logging.getLogger(SERVICE)
+    if not service.handlers:
+        service.addHandler(logging.StreamHandler(sys.stdout))
+        service.propagate = False
+    service.setLevel(logging.INFO)
+    for handler in service.handlers:
+        handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+    if form == "json":
+        for name in loggers:
+            for handler in logging.getLogger(name).handlers:
+                handler.setFormatter(JsonFormatter())

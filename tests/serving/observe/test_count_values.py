@@ -1,0 +1,40 @@
+"""Many values at once count like each by itself."""
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry, Histogram
+
+from cellmark.serving.observe.count_values import count_values
+from cellmark.serving.observe.metrics import RANKS, SHARES, SHIFTS
+
+
+@pytest.mark.parametrize("bounds", [SHARES, RANKS, SHIFTS])
+@pytest.mark.parametrize("n_values", [0, 1, 3, 200])
+def test_counts_and_sum_are_those_of_observing_each_value(bounds: tuple[float, ...], n_values: int) -> None:
+    registry = CollectorRegistry()
+    at_once = Histogram("at_once", "", registry=registry, buckets=bounds)
+    one_by_one = Histogram("one_by_one", "", registry=registry, buckets=bounds)
+    rng = np.random.default_rng(0)
+    on_bounds = rng.choice(bounds, size=n_values // 2)
+    values = np.concatenate([rng.uniform(-1, 1.2, size=n_values - len(on_bounds)), on_bounds])
+    count_values(at_once, values, np.asarray(bounds))
+    for value in values.tolist():
+        one_by_one.observe(value)
+
+    def counted(name: str) -> list[float | None]:
+        labels = [f"{bound}" for bound in (*bounds, "+Inf")]
+        return [registry.get_sample_value(f"{name}_bucket", {"le": label}) for label in labels]
+
+    assert counted("at_once") == counted("one_by_one")
+    assert registry.get_sample_value("at_once_sum") == pytest.approx(registry.get_sample_value("one_by_one_sum"))
+
+
+@pytest.mark.parametrize("n_values", [2, 20])
+def test_what_is_no_number_is_left_out(n_values: int) -> None:
+    registry = CollectorRegistry()
+    histogram = Histogram("shares", "", registry=registry, buckets=SHARES)
+    values = np.full(n_values, np.nan, dtype=np.float32)
+    values[0] = 0.5
+    count_values(histogram, values, np.asarray(SHARES))
+    assert registry.get_sample_value("shares_count") == 1
+    assert registry.get_sample_value("shares_sum") == 0.5
