@@ -159,6 +159,12 @@ CODES: dict[str, CodeMeaning] = {
     "SERVICE_FAILED": CodeMeaning(503, "the service did not start or stopped answering"),
     "SERVICE_UNREACHABLE": CodeMeaning(503, "the service does not answer, or what answers is no cellmark service"),
     "PARAMETER_INVALID": CodeMeaning(422, "a parameter outside its range"),
+    # what was done and answered
+    "AUDIT_UNAVAILABLE": CodeMeaning(503, "the audit log cannot be written, so nothing is answered"),
+    "AUDIT_CHAIN_BROKEN": CodeMeaning(409, "a row of the audit log was changed, removed or inserted"),
+    "RECEIPT_INVALID": CodeMeaning(422, "not a receipt, or an answer without one"),
+    "RECEIPT_OTHER_INPUT": CodeMeaning(409, "the receipt is of another input"),
+    "ANSWER_NOT_REPRODUCED": CodeMeaning(409, "the same input got another answer"),
     # requests
     "REQUEST_INVALID": CodeMeaning(400, "the body is not of the documented form"),
     "REQUEST_TOO_LARGE": CodeMeaning(413, "the body is larger than the service takes"),
