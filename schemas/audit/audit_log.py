@@ -12,9 +12,12 @@ from .chain import ChainRow, Head
 WAIT_SECONDS = 5.0
 """How long a writer waits for the others, and for a database that does not answer."""
 
+LOWEST = -(2**63)
+"""A number that no row is below, also none that somebody put in."""
+
 
 class AuditLog(Protocol):
-    """A log that is open. Not safe to use from several threads. All methods raise `SetupError` (`AUDIT_UNAVAILABLE`)."""
+    """An open log, for one thread at a time. All methods raise `SetupError` (`AUDIT_UNAVAILABLE`)."""
 
     @property
     def log_id(self) -> str: ...
@@ -27,8 +30,8 @@ class AuditLog(Protocol):
         """The last row."""
         ...
 
-    def rows(self, *, after: int = 0) -> Iterator[ChainRow]:
-        """All rows of this moment with a number above `after`, in order."""
+    def rows(self, *, start: int = LOWEST) -> Iterator[ChainRow]:
+        """All rows of this moment with a number from `start` on, in order."""
         ...
 
     def close(self) -> None: ...

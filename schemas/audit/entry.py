@@ -1,4 +1,4 @@
-"""One row's content: who did what, when, with which model, and what came of it. Never expression, gene or cell names."""
+"""One row's content: who did what, when, with which model, and what came of it; no expression, genes or cell ids."""
 
 import json
 from collections.abc import Mapping

@@ -9,7 +9,7 @@ import psycopg
 
 from ..errors import SetupError
 from ..tracking.tracking_uri import public_uri
-from .audit_log import WAIT_SECONDS, may_not_be_there, unavailable
+from .audit_log import LOWEST, WAIT_SECONDS, may_not_be_there, unavailable
 from .chain import ChainRow, Head, link, start_of
 from .log_tables import LAST, LOG_ID, VERSION, VERSION_TABLE, missing_steps
 
@@ -47,14 +47,14 @@ class PostgresqlLog:
         with self._errors():
             return self._last(self._here())
 
-    def rows(self, *, after: int = 0) -> Iterator[ChainRow]:
+    def rows(self, *, start: int = LOWEST) -> Iterator[ChainRow]:
         """See `AuditLog`."""
-        question: LiteralString = "SELECT seq, previous, body, hash FROM audit_rows WHERE seq > %s ORDER BY seq"
+        question: LiteralString = "SELECT seq, previous, body, hash FROM audit_rows WHERE seq >= %s ORDER BY seq"
         with self._errors():
             connection = self._here()
             with connection.transaction(), connection.cursor(name="audit_rows") as cursor:
                 cursor.itersize = 5000
-                cursor.execute(question, (after,))
+                cursor.execute(question, (start,))
                 yield from map(ChainRow._make, cursor)
 
     def close(self) -> None:

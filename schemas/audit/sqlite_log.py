@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from ..errors import SetupError
-from .audit_log import WAIT_SECONDS, may_not_be_there, unavailable
+from .audit_log import LOWEST, WAIT_SECONDS, may_not_be_there, unavailable
 from .chain import ChainRow, Head, link, start_of
 from .log_tables import LAST, LOG_ID, VERSION, VERSION_TABLE, missing_steps
 
@@ -47,11 +47,11 @@ class SqliteLog:
         with self._errors():
             return self._last(self._here())
 
-    def rows(self, *, after: int = 0) -> Iterator[ChainRow]:
+    def rows(self, *, start: int = LOWEST) -> Iterator[ChainRow]:
         """See `AuditLog`."""
         with self._errors():
-            question = "SELECT seq, previous, body, hash FROM audit_rows WHERE seq > ? ORDER BY seq"
-            yield from map(ChainRow._make, self._here().execute(question, (after,)))
+            question = "SELECT seq, previous, body, hash FROM audit_rows WHERE seq >= ? ORDER BY seq"
+            yield from map(ChainRow._make, self._here().execute(question, (start,)))
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
