@@ -39,6 +39,7 @@ from .http.options import (
 from .http.pages import REPORT_HEADERS, landing_page, read_report
 from .http.parts import NO_PARTS, ServiceParts
 from .http.problems import EXCEPTION_HANDLERS
+from .http.receipts import note_question
 from .http.receive import Body, open_body, receive
 from .http.served_model import ServedModel
 from .http.settings import ServiceSettings
@@ -66,6 +67,7 @@ def make_app(
             context.bundle_digest = annotator.bundle.digest
             async with parts.admission.slot(request, context), receive(request, settings) as body:
                 options = parse_options(kind, request.query_params.multi_items(), body.fields)
+                note_question(context, request.url.path, options)
                 # In a thread, so that /livez answers meanwhile; onnxruntime and NumPy leave the interpreter free.
                 task = partial(work, annotator, body, options)
                 answer = await anyio.to_thread.run_sync(task, limiter=limiter)

@@ -11,6 +11,9 @@ from starlette.routing import Route
 
 from .access.access import Access
 from .access.settings import AccessSettings
+from .audit.group_commit import GroupCommit
+from .audit.middleware import AuditMiddleware
+from .audit.settings import AuditSettings
 from .http.guard import AccessGuard
 from .http.openapi import openapi_document
 from .http.openapi_access import DescribeAccess
@@ -27,9 +30,13 @@ def service_parts(settings: ServiceSettings) -> ServiceParts:
     who = AccessSettings.from_environment()
     access = Access.of(who)
     guard = Middleware(AccessGuard, access=access, insecure=who.insecure)
+    audit = AuditSettings.from_environment()
+    # Opened in a thread of the worker, at the first row.
+    writer = GroupCommit(audit.open) if audit.url is not None else None
+    recording = Middleware(AuditMiddleware, writer=writer)
     # Access is described last: what it says stands at every path.
     parts = ServiceParts(
-        middlewares=[guard],
+        middlewares=[guard, recording],
         routes=[Route("/metrics", metrics_page)],
         documents=[DescribeAccess(access)],
     )

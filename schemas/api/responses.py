@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..audit.receipt import Receipt
 from ..cells.reading_options import LibrarySizeSource
 from ..manifest.manifest import (
     CellTypeEntry,
@@ -74,6 +75,7 @@ class InputFacts(ModelName):
     missing_genes: list[str]
     attribution_share: float | None
     notes: list[FindingAnswer]
+    receipt: Receipt | None = Field(default=None, description="To find this answer in the audit log, or ask again.")
 
 
 class Call(Answer):

@@ -45,6 +45,13 @@ def serve(
     workers: Annotated[
         int, typer.Option(min=1, envvar="CELLMARK_WORKERS", help="Number of server processes. Each loads the model.")
     ] = 1,
+    audit: Annotated[
+        str | None,
+        typer.Option(
+            envvar="CELLMARK_AUDIT",
+            help="Audit log, a row for every answer: a SQLite file, or postgresql://USER@HOST/DATABASE. Default: none.",
+        ),
+    ] = None,
 ) -> None:
     """Serve a model over HTTP: annotate cells, explain calls, validate input, list markers.
 
@@ -66,6 +73,7 @@ def serve(
 
     from ..access.exposure import refuse_exposure
     from ..access.settings import AccessSettings
+    from ..audit.settings import AuditSettings
     from ..http.served_model import load_annotator
     from ..http.settings import ServiceSettings
     from ..http.start_server import free_address
@@ -74,6 +82,12 @@ def serve(
     access = AccessSettings.from_environment(
         key_file=key_file, insecure=insecure, ssl_certfile=ssl_certfile, ssl_keyfile=ssl_keyfile
     )
+    recorded = replace(AuditSettings.from_environment(), audit=audit)
+    if recorded.url is not None:
+        recorded = replace(recorded, audit=recorded.url)
+        # Begun or refused here, so that no worker begins another one when this is gone.
+        recorded.open().close()
+        recorded = replace(recorded, audit_create=False)
     address = free_address(host, port)
     refuse_exposure(address, access)
     annotator = load_annotator(wanted)
@@ -92,5 +106,6 @@ def serve(
     # Another program takes this process's place: the model that was tested here would only take up memory.
     arguments = ["-m", "cellmark.serving.http.start_server", "--host", address, "--port", str(port)]
     # With a safe path, files in the working folder cannot stand in for modules of the same name.
-    environment = {**os.environ, "PYTHONSAFEPATH": "1", **resolved.to_environment(), **access.to_environment()}
+    changed = {**resolved.to_environment(), **access.to_environment(), **recorded.to_environment()}
+    environment = {**os.environ, "PYTHONSAFEPATH": "1", **changed}
     os.execve(sys.executable, [sys.executable, *arguments], environment)  # noqa: S606

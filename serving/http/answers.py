@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pydantic import BaseModel
 
@@ -14,7 +15,7 @@ from cellmark.schemas.cells.cell_source import RowChunk
 from cellmark.schemas.cells.reading_options import NOT_KNOWN
 from cellmark.schemas.checks.checked_cells import ROWS_TO_REFUSE, CheckedCells, PreparedChunk
 from cellmark.schemas.checks.counts_of_genes import counts_of_genes
-from cellmark.schemas.columns import CALL_COLUMNS, CELL_ID, LABEL_SET
+from cellmark.schemas.columns import CALL_COLUMNS, CELL_ID, CELL_TYPE, LABEL_SET
 from cellmark.schemas.errors import InputError
 from cellmark.schemas.genes.fit_genes import fit_genes
 
@@ -26,6 +27,7 @@ from ..scoring.call_rules import set_lists
 from ..scoring.markers import select_markers
 from ..scoring.score import in_order
 from .problems import without_path
+from .receipts import make_receipt
 
 DEBUG = "CELLMARK_DEBUG"
 
@@ -65,6 +67,7 @@ def annotate(
         **input_facts(annotator, checked, cells),
         "novelty_threshold": rules.novelty_threshold,
         "label_set_error": rules.error_rate,
+        "receipt": make_receipt(annotator, called_codes(annotator, frame[CELL_TYPE])),
     }
     return _with_rows(facts, "cells", blocks)
 
@@ -73,8 +76,19 @@ def attribute(annotator: Annotator, cells: RequestCells, question: Question, *, 
     """The answer of `POST /attribute`. Raises as `annotate`, and `ModelError` or `ParameterError` for the question."""
     question.check(annotator.session)
     checked = check(annotator, cells, floors)
-    blocks = [write_json(rows) for rows in _explanations(annotator, checked, question)]
-    return _with_rows(input_facts(annotator, checked, cells), "cells", blocks)
+    blocks: list[bytes] = []
+    called: list[str] = []
+    for rows in _explanations(annotator, checked, question):
+        blocks.append(write_json(rows))
+        called += [row["cell_type"] for row in rows]
+    receipt = make_receipt(annotator, called_codes(annotator, called))
+    return _with_rows({**input_facts(annotator, checked, cells), "receipt": receipt}, "cells", blocks)
+
+
+def called_codes(annotator: Annotator, called: Iterable[str]) -> np.ndarray:
+    """Calls by name as places among the model's types, -1 for `unassigned`."""
+    codes: np.ndarray = pd.Index(annotator.cell_types).get_indexer(pd.Index(called))
+    return codes
 
 
 def validate(

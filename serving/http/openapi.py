@@ -17,7 +17,7 @@ from cellmark.schemas.api.responses import (
 )
 from cellmark.schemas.error_codes import CODES
 
-from .openapi_parts import answer, cells_body, parameters, plain, refusals
+from .openapi_parts import ANSWER_HEADERS, answer, cells_body, parameters, plain, refusals
 from .options import AnnotateOptions, AttributeOptions, MarkersOptions, ModelOptions, ValidateOptions
 from .settings import ServiceSettings
 
@@ -130,7 +130,10 @@ def _paths(settings: ServiceSettings) -> dict[str, Any]:
                 "description": (told.__doc__ or "").strip(),
                 "parameters": parameters(options),
                 "requestBody": cells_body(options, settings),
-                "responses": {"200": answer(told), **refusals((*codes, *NEEDS_MODEL))},
+                "responses": {
+                    "200": {**answer(told), "headers": ANSWER_HEADERS},
+                    **refusals((*codes, *NEEDS_MODEL, "AUDIT_UNAVAILABLE")),
+                },
             }
         }
 

@@ -16,6 +16,16 @@ EXAMPLE = {
     "genes": ["MS4A1", "CD79A", "CD3D"],
     "cells": [{"cell_id": "cell-1", "counts": {"MS4A1": 3, "CD79A": 5}, "library_size": 2421}],
 }
+ANSWER_HEADERS = {
+    "X-Cellmark-Audit": {
+        "description": "Number and hash of the answer's row, where the service keeps an audit log.",
+        "schema": {"type": "string"},
+    },
+    "X-Cellmark-Receipt": {
+        "description": "The receipt as JSON, of an answer that is not JSON itself.",
+        "schema": {"type": "string"},
+    },
+}
 
 
 def reference(model: type[BaseModel]) -> dict[str, str]:

@@ -4,6 +4,7 @@ JSON comes into memory, a file into a folder that is always removed. The readers
 is never opened by the service's own process: one that can be killed reads it (`open_apart.py`).
 """
 
+import hashlib
 import re
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -23,6 +24,7 @@ from cellmark.schemas.api.strict_json import parse_json, printable
 from cellmark.schemas.cells.file_kind import file_kind
 from cellmark.schemas.errors import CellmarkError, Finding, ParameterError, ReadError, RequestError
 
+from ..context import context_of
 from ..reader.open_apart import is_tenx, open_apart, open_npz_apart
 from ..reader.reading_rules import ReadingRules
 from .options import InputOptions
@@ -59,26 +61,32 @@ class Body:
 
 @asynccontextmanager
 async def receive(request: Request, settings: ServiceSettings) -> AsyncIterator[Body]:
-    """The body of a request; its file is gone after the `with` block.
+    """The body of a request; its file is gone after the `with` block. The request's context gets its digest: of the
+    body, or of the file in a form, whose boundaries differ each time.
 
     Raises `RequestError`: a Content-Type that is none of `MEDIA_TYPES`, a body that is too large, a broken form.
     """
     media_type = media_type_of(request)
     limit = settings.max_json_bytes if media_type == JSON else settings.max_upload_bytes
+    digest = hashlib.sha256()
+    context = context_of(request.scope)
     stream = limited(request, limit)
     if media_type == JSON:
         received = bytearray()
         async for block in stream:
             received += block
+            digest.update(block)
+        context.input_digest = digest.hexdigest()
         yield Body(json=bytes(received))
         return
     with tempfile.TemporaryDirectory(prefix="cellmark-") as folder:
         if media_type == MULTIPART:
-            yield await _receive_form(request, stream, Path(folder))
+            body = await _receive_form(request, stream, Path(folder), digest)
         else:
-            path = Path(folder) / "body"
-            await _write(stream, path)
-            yield Body(path=path)
+            body = Body(path=Path(folder) / "body")
+            await _write(stream, Path(folder) / "body", digest)
+        context.input_digest = digest.hexdigest()
+        yield body
 
 
 def media_type_of(request: Request) -> str:
@@ -116,7 +124,9 @@ async def limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
         yield block
 
 
-async def _receive_form(request: Request, stream: AsyncGenerator[bytes, None], folder: Path) -> Body:
+async def _receive_form(
+    request: Request, stream: AsyncGenerator[bytes, None], folder: Path, digest: "hashlib._Hash"
+) -> Body:
     _, parameters = parse_options_header(request.headers["content-type"])
     if not parameters.get(b"boundary"):
         raise _broken_form("a boundary in the header Content-Type", "none")
@@ -131,7 +141,7 @@ async def _receive_form(request: Request, stream: AsyncGenerator[bytes, None], f
             raise _broken_form(f"a file in the field {FILE_FIELD!r}", found)
         upload = files[0][1]
         path = folder / safe_name(upload.filename or "")
-        await anyio.to_thread.run_sync(_copy, upload, path)
+        await anyio.to_thread.run_sync(_copy, upload, path, digest)
         fields = tuple((name, value) for name, value in form.multi_items() if isinstance(value, str))
         return Body(path=path, name=path.name, fields=fields)
     finally:
@@ -144,18 +154,20 @@ def safe_name(filename: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", base)[-100:].lstrip(".") or "file"
 
 
-def _copy(upload: UploadFile, path: Path) -> None:
+def _copy(upload: UploadFile, path: Path, digest: "hashlib._Hash") -> None:
     with path.open("wb") as file:
         while block := upload.file.read(BLOCK):
+            digest.update(block)
             file.write(block)
 
 
-async def _write(stream: AsyncGenerator[bytes, None], path: Path) -> None:
+async def _write(stream: AsyncGenerator[bytes, None], path: Path, digest: "hashlib._Hash") -> None:
     """Write a stream in large blocks, each in a thread: a slow disk must not stop the event loop."""
     with path.open("wb") as file:
         waiting = bytearray()
         async for block in stream:
             waiting += block
+            digest.update(block)
             if len(waiting) >= BLOCK:
                 await anyio.to_thread.run_sync(file.write, bytes(waiting))
                 waiting.clear()

@@ -1,0 +1,1 @@
+"""Receipts of answers, the audit log of a running service, and answers that are asked for again."""
