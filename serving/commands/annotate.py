@@ -22,7 +22,6 @@ def annotate(
             "sheet of samples: a .csv with the header sample,path.",
         ),
     ],
-    model: cli_options.Model,
     # Text, since a Path would lose the slash that says "a folder".
     out: Annotated[
         str,
@@ -33,6 +32,19 @@ def annotate(
             help="Output: a .h5ad, .csv or .parquet file, or a folder (end a new one with /).",
         ),
     ],
+    model: cli_options.ModelOrService = None,
+    service: Annotated[
+        str | None,
+        typer.Option(
+            "--service",
+            metavar="URL",
+            help="Address of a running cellmark service that makes the calls, in place of --model.",
+        ),
+    ] = None,
+    key_file: Annotated[
+        Path | None,
+        typer.Option("--key-file", help="File with the API key of --service, as `cellmark keys create` showed it."),
+    ] = None,
     reading: ReadingOptions = AS_IT_IS,
     floors: Floors = NO_FLOORS,
     trusted: cli_options.Trusted = False,
@@ -99,21 +111,33 @@ def annotate(
     does not stop the others, but makes the exit status 1. Outputs are named after their inputs, inputs of one name
     after the first folder in which their paths differ, those of a sheet after their sample.
 
+    With --service a running service makes the calls and this machine needs no model: cells are sent in pieces, and
+    outputs are the same. Quality is not compared then, and notes are made for each piece.
+
     Example: `cellmark annotate new.h5ad --model models:/pbmc@champion -o calls.parquet`
     """
     import os
+    from functools import partial
 
     from cellmark.schemas.cells.read import require_input
     from cellmark.schemas.errors import Finding, ParameterError
     from cellmark.schemas.quality.data_docs import refuse_used
 
     from ..files.annotate_file import annotate_file, load_annotator
-    from ..files.batch import annotate_batch
+    from ..files.batch import AnnotateOne, annotate_batch
     from ..files.batch_inputs import batch_inputs, is_sheet
     from ..outputs.write_calls import FORMATS, check_output
     from ..scoring.majority import ComputedClusters
     from ..terminal.show import show_calls, show_notes
 
+    if (model is None) == (service is None):
+        raise typer.BadParameter("give one of them.", param_hint="--model, --service")
+    if key_file is not None and service is None:
+        raise typer.BadParameter("it needs --service.", param_hint="--key-file")
+    if service is not None and (data_docs is not None or distilled or device != "cpu"):
+        raise typer.BadParameter(
+            "they need the model itself: --model.", param_hint="--data-docs, --distilled, --device with --service"
+        )
     target = Path(out)
     is_folder = os.path.isdir(out) or out.endswith(("/", os.sep))
     from_sheet = any(map(is_sheet, data))
@@ -146,16 +170,18 @@ def annotate(
         if data_docs is not None:
             refuse_used(data_docs)
         check_output(target, force=force)
-    annotator = load_annotator(
-        model,
-        device=device,
-        trusted=trusted,
-        floors=floors,
-        distilled=distilled,
-    )
+    annotate_one: AnnotateOne
+    if service is not None:
+        from ..client.annotate_remotely import annotate_remotely, open_client
+
+        annotate_one = partial(annotate_remotely, open_client(service, key_file, floors))
+    else:
+        annotator = load_annotator(str(model), device=device, trusted=trusted, floors=floors, distilled=distilled)
+        annotator.rules(label_set_error)
+        annotate_one = partial(annotate_file, annotator)
     if is_batch:
         n_failed = annotate_batch(
-            annotator,
+            annotate_one,
             data,
             target,
             reading,
@@ -166,8 +192,7 @@ def annotate(
             names=names,
         )
         raise typer.Exit(1 if n_failed else 0)
-    frame, _ = annotate_file(
-        annotator,
+    frame, _ = annotate_one(
         data[0],
         target,
         reading,

@@ -13,6 +13,14 @@ from ..scoring.call_options import Floors
 Model = Annotated[
     str, typer.Option("--model", "-m", help="Bundle folder or MLflow URI (models:/pbmc@champion, models:/pbmc/3).")
 ]
+ModelOrService = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="Bundle folder or MLflow URI (models:/pbmc@champion, models:/pbmc/3). Required without --service.",
+    ),
+]
 Data = Annotated[
     Path,
     typer.Argument(

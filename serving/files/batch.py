@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -13,11 +13,9 @@ from cellmark.schemas.errors import CellmarkError, Finding
 from cellmark.schemas.quality.data_docs import refuse_used, write_docs_index
 from cellmark.schemas.quality.quality_report import QualityReport
 
-from ..annotator import Annotator
 from ..outputs.write_calls import check_not_input, check_output
 from ..scoring.call_options import PLAIN_CALLS, CallOptions
 from ..terminal.show import show_batch, show_notes, show_outcome
-from .annotate_file import annotate_file
 from .batch_inputs import SUMMARY, output_names
 
 SUMMARY_COLUMNS = (
@@ -38,9 +36,29 @@ SUMMARY_COLUMNS = (
     "data_docs",
 )
 
+NOT_COMPARED = "not compared"
+"""In the column `quality`: the service that made the calls has the suites, and this process does not."""
+
+
+class AnnotateOne(Protocol):
+    """Makes one file of calls from one file of cells: `annotate_file` of a model, or `annotate_remotely`."""
+
+    def __call__(
+        self,
+        path: Path,
+        out: Path,
+        reading: ReadingOptions = ...,
+        calls: CallOptions = ...,
+        *,
+        with_quality: bool = ...,
+        data_docs: Path | None = ...,
+        trusted: bool = ...,
+        force: bool = ...,
+    ) -> tuple[pd.DataFrame, QualityReport | None]: ...
+
 
 def annotate_batch(
-    annotator: Annotator,
+    annotate_one: AnnotateOne,
     inputs: Sequence[Path],
     folder: Path,
     reading: ReadingOptions = AS_IT_IS,
@@ -54,13 +72,12 @@ def annotate_batch(
 ) -> int:
     """Annotate every input into `folder` and write `summary.csv` there; returns how many inputs failed.
 
-    Each input is also compared with the bundle's Great Expectations suites; what is unlike the training data is a
+    `annotate_one`: `partial(annotate_file, annotator)`, or of a service. Each input is also compared with the bundle's Great Expectations suites; what is unlike the training data is a
     warning in the summary's column `quality`. `data_docs`: a new folder for Great Expectations' HTML pages, one folder
     in it for each input and an `index.html`. `trusted`: read the files in this process (see `open_apart`). `names`: of
     samples, where a sheet gives them (see `batch_inputs`). Raises `OutputError` and `ParameterError` before any work
     when the outputs cannot be written.
     """
-    annotator.rules(calls.label_set_error)
     targets = output_names(inputs, folder, format=format, names=names)
     refuse_existing(folder / SUMMARY, force=force)
     check_not_input(folder / SUMMARY, inputs)
@@ -80,7 +97,7 @@ def annotate_batch(
         findings: Sequence[Finding] = ()
         try:
             row = _annotate(
-                annotator,
+                annotate_one,
                 path,
                 target,
                 reading,
@@ -112,7 +129,7 @@ def annotate_batch(
 
 
 def _annotate(
-    annotator: Annotator,
+    annotate_one: AnnotateOne,
     path: Path,
     target: Path,
     reading: ReadingOptions,
@@ -122,8 +139,7 @@ def _annotate(
     trusted: bool,
     force: bool,
 ) -> dict[str, Any]:
-    frame, report = annotate_file(
-        annotator,
+    frame, report = annotate_one(
         path,
         target,
         reading,
@@ -133,7 +149,6 @@ def _annotate(
         trusted=trusted,
         force=force,
     )
-    assert report is not None  # noqa: S101  (asked for)
     facts = frame.attrs[UNS_KEY]
     return {
         "input": str(path),
@@ -144,7 +159,7 @@ def _annotate(
         "median_confidence": float(frame[CONFIDENCE].median()),
         "n_unassigned": int((frame[CELL_TYPE] == UNASSIGNED).sum()),
         **{key: facts[key] for key in ("genes_matched", "genes_missing", "attribution_share", "library_size_source")},
-        "quality": quality_in_words(report),
+        "quality": NOT_COMPARED if report is None else quality_in_words(report),
         "codes": ";".join(note["code"] for note in facts["notes"]),
         "data_docs": None if data_docs is None else str(data_docs / "index.html"),
     }

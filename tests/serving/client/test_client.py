@@ -127,7 +127,7 @@ def normalised(cells: ad.AnnData) -> ad.AnnData:
         (dense, "application/x-npz"),
         (ids_beside_symbols, "application/x-npz"),
         (normalised, "application/x-npz"),
-        (of_mice_it_says, "application/x-hdf5"),
+        (of_mice_it_says, "application/x-npz"),
         (symbols_in_a_column, "application/x-hdf5"),
         (with_antibodies, "application/x-npz"),
     ],
