@@ -242,7 +242,12 @@ def test_reading_apart_and_directly_write_the_same(
             cells.write_zarr(path)
     outputs = []
     for trusted in (False, True):
-        assert annotate_batch(partial(annotate_file, annotator), [path], tmp_path / str(trusted), format=kind, trusted=trusted) == 0
+        assert (
+            annotate_batch(
+                partial(annotate_file, annotator), [path], tmp_path / str(trusted), format=kind, trusted=trusted
+            )
+            == 0
+        )
         outputs.append(tmp_path / str(trusted) / f"cells.{kind}")
     if kind == "parquet":
         pd.testing.assert_frame_equal(*map(pd.read_parquet, outputs))
