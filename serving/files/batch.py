@@ -72,11 +72,12 @@ def annotate_batch(
 ) -> int:
     """Annotate every input into `folder` and write `summary.csv` there; returns how many inputs failed.
 
-    `annotate_one`: `partial(annotate_file, annotator)`, or of a service. Each input is also compared with the bundle's Great Expectations suites; what is unlike the training data is a
-    warning in the summary's column `quality`. `data_docs`: a new folder for Great Expectations' HTML pages, one folder
-    in it for each input and an `index.html`. `trusted`: read the files in this process (see `open_apart`). `names`: of
-    samples, where a sheet gives them (see `batch_inputs`). Raises `OutputError` and `ParameterError` before any work
-    when the outputs cannot be written.
+    `annotate_one`: `partial(annotate_file, annotator)`, or of a service. Each input is also compared with the bundle's
+    Great Expectations suites, where they are at hand; what is unlike the training data is a warning in the summary's
+    column `quality`. `data_docs`: a new folder for Great Expectations' HTML pages, one folder in it for each input and
+    an `index.html`. `trusted`: read the files in this process (see `open_apart`). `names`: of samples, where a sheet
+    gives them (see `batch_inputs`). Raises `OutputError` and `ParameterError` before any work when the outputs cannot
+    be written.
     """
     targets = output_names(inputs, folder, format=format, names=names)
     refuse_existing(folder / SUMMARY, force=force)
