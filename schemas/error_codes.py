@@ -174,6 +174,14 @@ CODES: dict[str, CodeMeaning] = {
     "READER_KILLED": CodeMeaning(
         503, "the process that reads the file was ended from outside; the file is not to blame"
     ),
+    "SERVICE_BUSY": CodeMeaning(503, "the service has no room for the request at the moment"),
+    "SERVICE_STOPPING": CodeMeaning(503, "the service is being stopped"),
+    "RATE_EXCEEDED": CodeMeaning(429, "more requests with one key than its rate allows"),
+    "DEADLINE_EXCEEDED": CodeMeaning(504, "the request took longer than it may, and its work was stopped"),
+    "REQUEST_TIMEOUT": CodeMeaning(408, "the request's headers or body arrived too slowly"),
+    "CLIENT_GONE": CodeMeaning(499, "the client closed the connection, so the work for it was stopped"),
+    "DISK_FULL": CodeMeaning(507, "there is no room for the body on the disk of temporary files"),
+    "HOST_NOT_ALLOWED": CodeMeaning(421, "the header Host names none of the names that the service is reached by"),
     "SERVICE_NOT_READY": CodeMeaning(503, "the model has not passed its self-test yet"),
     # keys and tokens
     "KEY_MISSING": CodeMeaning(401, "the route needs a key or token, and the request has none"),

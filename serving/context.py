@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from .stop import Stop
+
 KEY = "cellmark"
 
 
@@ -32,7 +34,8 @@ class Outcome:
 class RequestContext:
     """One request. `key_id`, `scopes`: who asks, None and empty while nobody asked who. `stages`: seconds by stage
     (read, check, infer, explain, encode, queue), `spans`: when each began and ended (`time.time_ns`). `code`: of the
-    refusal. `input_digest`: SHA-256 of the body as it came. `model` to `bundle_digest`: what answered.
+    refusal. `input_digest`: SHA-256 of the body as it came. `model` to `bundle_digest`: what answered. `stop`: asked
+    for when its time is over or nobody waits for it any more.
     """
 
     request_id: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -48,6 +51,7 @@ class RequestContext:
     model_version: str | None = None
     bundle_digest: str | None = None
     outcome: Outcome | None = None
+    stop: Stop = field(default_factory=Stop)
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -67,6 +71,13 @@ def context_of(scope: MutableMapping[str, Any]) -> RequestContext:
 def current() -> RequestContext | None:
     """The request that this task or its worker thread answers; None outside of requests."""
     return _current.get()
+
+
+def check_stop() -> None:
+    """Raise the reason when the request that this thread works for is to stop; nothing outside of requests."""
+    context = _current.get()
+    if context is not None:
+        context.stop.check()
 
 
 @contextmanager

@@ -15,6 +15,10 @@ from .app import make_app
 from .http.problems import ProblemMiddleware, leave_requests_untimed
 from .http.served_model import ServedModel
 from .http.settings import ServiceSettings
+from .limits.ending import Ending, end_gently, end_with_server
+from .limits.owned_folder import share_folder_of_server
+from .limits.refusals import stopping
+from .limits.settings import LimitSettings
 from .observe.bentoml_observers import leave_requests_untraced
 from .observe.json_log import configure_log
 from .reader.reader_server import reader_server, start_reader
@@ -28,10 +32,13 @@ leave_requests_untraced()
 settings = ServiceSettings.from_environment()
 parts = service_parts(settings)
 served = ServedModel()
+limits, ending = LimitSettings.from_environment(), Ending()
 
 
 def why_not_ready() -> CellmarkError | None:
     """The error that /readyz tells, None when the model is ready."""
+    if ending.begun:
+        return stopping()
     try:
         served.get()
     except CellmarkError as error:
@@ -53,6 +60,9 @@ class CellmarkService:
     """Names the type of every cell and shows the genes behind each call."""
 
     def __init__(self) -> None:
+        end_with_server()
+        share_folder_of_server()
+        end_gently(ending, limits)
         configure_log(settings.log)
         start_reader()
         served.start(settings)
@@ -63,8 +73,8 @@ class CellmarkService:
         reader_server().stop()
 
     def __is_ready__(self) -> bool:
-        """Digests were verified and the golden cells gave the numbers that they should."""
-        return served.is_ready
+        """Digests were verified and the golden cells gave the numbers that they should, and the service goes on."""
+        return why_not_ready() is None
 
 
 # Around BentoML's own routes too, such as /metrics.

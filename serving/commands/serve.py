@@ -43,8 +43,13 @@ def serve(
         typer.Option("--ssl-keyfile", envvar="CELLMARK_SSL_KEYFILE", help="PEM private key of the certificate."),
     ] = None,
     workers: Annotated[
-        int, typer.Option(min=1, envvar="CELLMARK_WORKERS", help="Number of server processes. Each loads the model.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1,
+            envvar="CELLMARK_WORKERS",
+            help="Number of server processes. Each loads the model. Default: 2 where the machine has room, else 1.",
+        ),
+    ] = None,
     audit: Annotated[
         str | None,
         typer.Option(
@@ -77,8 +82,10 @@ def serve(
     from ..http.served_model import load_annotator
     from ..http.settings import ServiceSettings
     from ..http.start_server import free_address
+    from ..limits.settings import default_workers
 
-    wanted = replace(ServiceSettings.from_environment(), model=model, device=device, workers=workers)
+    n_workers = workers or default_workers()
+    wanted = replace(ServiceSettings.from_environment(), model=model, device=device, workers=n_workers)
     access = AccessSettings.from_environment(
         key_file=key_file, insecure=insecure, ssl_certfile=ssl_certfile, ssl_keyfile=ssl_keyfile
     )

@@ -1,12 +1,11 @@
 """The service's settings: environment variables, so that a server, its workers and a container read the same."""
 
-from dataclasses import asdict
-
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from ..environment_settings import MIB, Count
 from ..observe.json_log import LogFormat
-from ..reader.reading_rules import MIB, PREFIX, Count, ReadingSettings
+from ..reader.reading_rules import ReadingSettings
 from ..scoring.session import Device
 
 
@@ -24,7 +23,3 @@ class ServiceSettings(ReadingSettings):
     max_upload_bytes: Count = Field(default=256 * MIB, description="largest body with a file")
     max_json_bytes: Count = Field(default=64 * MIB, description="largest JSON body")
     log: LogFormat = Field(default="text", description="form of the log: text, or json with one object a line")
-
-    def to_environment(self) -> dict[str, str]:
-        """The variables that give these settings again."""
-        return {PREFIX + name.upper(): "" if value is None else str(value) for name, value in asdict(self).items()}

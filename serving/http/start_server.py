@@ -1,21 +1,32 @@
 """Starts BentoML's server for the model that the environment names, and cleans up behind it.
 
-BentoML keeps its files in `BENTOML_HOME`, by default a folder in the user's home that all its servers share: two of
-them would mix their metrics. Here each server gets a temporary folder of its own, below `TMPDIR`, unless the variable
-is set.
+Each server has one temporary folder of its own below `TMPDIR` (`owned_folder.py`), in which its workers and readers
+have theirs, with `CELLMARK_STATE`, where workers share what they must agree on. BentoML keeps its files in
+`BENTOML_HOME`, by default a folder in the user's home that all its servers share: two of them would mix their metrics.
+Here it lies in the server's folder too, unless the variable is set.
 """
 
 import argparse
+import ipaddress
 import os
+import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 from cellmark.schemas.errors import SetupError
 from cellmark.schemas.telemetry import refuse_telemetry
 
 from ..access.exposure import refuse_exposure
 from ..access.settings import AccessSettings
+from ..limits.ending import SERVER_PID
+from ..limits.owned_folder import FOLDER, owned_folder
+from ..limits.settings import STATE, LimitSettings, default_workers
+from .supervise import supervise_closely
+
+LOOPBACK_NAMES = "localhost,127.0.0.1,[::1]"
 
 
 def free_address(host: str, port: int) -> str:
@@ -48,21 +59,50 @@ def main(arguments: Sequence[str] | None = None) -> None:
     access = AccessSettings.from_environment()
     refuse_exposure(chosen.host, access)
     os.environ.update(access.to_environment())
-    with tempfile.TemporaryDirectory(prefix="cellmark-bentoml-", ignore_cleanup_errors=True) as folder:
-        # Read when BentoML is imported, here and in its workers.
-        os.environ.setdefault("BENTOML_HOME", folder)
+    limits = LimitSettings.from_environment()
+    # Until the supervisor has handlers of its own: without one the folder would stay.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    with owned_folder() as folder:
+        os.environ.update(environment_of(folder, chosen.host))
+        tempfile.tempdir = os.environ["TMPDIR"]
         refuse_telemetry()
         import bentoml
 
+        supervise_closely(limits.drain_seconds)
         bentoml.serve(
             SERVICE,
             host=chosen.host,
             port=chosen.port,
-            working_dir=folder,
+            working_dir=str(folder),
             ssl_certfile=access.ssl_certfile,
             ssl_keyfile=access.ssl_keyfile,
             blocking=True,
         )
+
+
+def environment_of(folder: Path, host: str) -> dict[str, str]:
+    """Variables of a server whose temporary folder is `folder`: read when BentoML is imported, here and in its workers.
+
+    A web page can make a browser ask a loopback address under the page's own name (DNS rebinding), so a server that
+    listens there answers to loopback names alone, unless `CELLMARK_ALLOWED_HOSTS` says otherwise.
+    """
+    places = {"TMPDIR": folder / "tmp", STATE: folder / "state", "BENTOML_HOME": folder / "bentoml"}
+    kept = {name: os.path.abspath(os.environ[name]) for name in (STATE, "BENTOML_HOME") if os.environ.get(name)}
+    chosen = {name: kept.get(name, str(place)) for name, place in places.items()}
+    for place in chosen.values():
+        Path(place).mkdir(mode=0o700, parents=True, exist_ok=True)
+    hosts = os.environ.get("CELLMARK_ALLOWED_HOSTS", "") or (LOOPBACK_NAMES if is_loopback(host) else "*")
+    workers = os.environ.get("CELLMARK_WORKERS", "") or str(default_workers())
+    names = {"CELLMARK_ALLOWED_HOSTS": hosts, "CELLMARK_WORKERS": workers}
+    return {**chosen, **names, SERVER_PID: str(os.getpid()), FOLDER: str(folder)}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an IP address is one of this machine's own."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 if __name__ == "__main__":

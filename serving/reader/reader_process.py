@@ -14,6 +14,7 @@ import psutil
 
 from cellmark.schemas.errors import Finding, ReadError, SetupError
 
+from ..context import check_stop
 from .reader_messages import BrokenMessageError, Message, is_count, pack, receive_message, unpack_error
 
 LOOK_EVERY = 0.05
@@ -178,7 +179,10 @@ class Reader:
             self._look()
 
     def _look(self) -> None:
-        """Raise `_OverrunError` when the reader has used up its time or its memory."""
+        """Raise `_OverrunError` when the reader has used up its time or its memory, and the reason when the request
+        that it reads for is to stop.
+        """
+        check_stop()
         self._looked = time.monotonic()
         memory = _memory_of(self.pid)
         if memory is not None and memory - self._base > self.budget.memory_bytes:

@@ -1,26 +1,20 @@
 """How far the reading of a file may go: by its headers, and by the time and memory of the process that reads it."""
 
-import os
 from collections.abc import Mapping
-from dataclasses import asdict, field, fields
+from dataclasses import asdict, field
 from dataclasses import dataclass as plain_dataclass
-from typing import Annotated, Any, Self
 
 import psutil
-from pydantic import Field, ModelWrapValidatorHandler, TypeAdapter, ValidationError, model_validator
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from cellmark.schemas.cells.read_limits import ReadLimits
-from cellmark.schemas.errors import Finding, ParameterError
 
+from ..environment_settings import MIB, Count, EnvironmentSettings
 from .reader_process import ReaderBudget
 
-PREFIX = "CELLMARK_"
-MIB = 1024**2
 SHARE_OF_MEMORY = 0.8
 """Share of the machine's memory that a file of the user's own may take."""
-Count = Annotated[int, Field(ge=1, le=10**15)]
-A_COUNT = "a whole number from 1 to 10^15"
 
 
 @plain_dataclass(frozen=True, slots=True)
@@ -40,10 +34,8 @@ class ReadingRules:
 
 
 @dataclass(frozen=True)
-class ReadingSettings:
-    """Settings of reading; the variable of `max_cells` is `CELLMARK_MAX_CELLS`, and so on. The defaults are those of
-    the service. Raises `ParameterError` with all that is wrong.
-    """
+class ReadingSettings(EnvironmentSettings):
+    """Settings of reading. The defaults are those of the service."""
 
     max_cells: Count = Field(default=1_000_000, description="most cells of a file")
     max_genes: Count = Field(default=500_000, description="most genes (features) of a file")
@@ -55,34 +47,6 @@ class ReadingSettings:
         default=5, description="processor time that reading a file may take, and one second more for every MiB of it"
     )
     reader_memory_bytes: Count = Field(default=4096 * MIB, description="memory that reading a file may take")
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str] | None = None, **defaults: Any) -> Self:
-        """Settings of `CELLMARK_...` variables; an empty one counts as not set."""
-        given = os.environ if environment is None else environment
-        texts = {entry.name: given.get(PREFIX + entry.name.upper(), "").strip() for entry in fields(cls)}
-        return cls(**{**defaults, **{name: text for name, text in texts.items() if text}})
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _check(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        try:
-            return handler(values)
-        except ValidationError as error:
-            raise ParameterError(*(cls._finding(problem) for problem in error.errors())) from None
-
-    @classmethod
-    def _finding(cls, problem: Mapping[str, Any]) -> Finding:
-        name = str(problem["loc"][0])
-        meaning = TypeAdapter(cls).json_schema()["properties"][name]["description"]
-        kinds = {"literal_error": str(problem.get("ctx", {}).get("expected")).replace("'", ""), "string_type": "text"}
-        return Finding(
-            "PARAMETER_INVALID",
-            where=PREFIX + name.upper(),
-            expected=kinds.get(problem["type"], A_COUNT),
-            found=repr(str(problem["input"])[:40]),
-            remedy=f"Set {PREFIX}{name.upper()}: {meaning}.",
-        )
 
     @property
     def reading_rules(self) -> ReadingRules:

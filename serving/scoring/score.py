@@ -14,6 +14,7 @@ from cellmark.schemas.checks.checked_cells import AlignedCells, CheckedCells, Pr
 from cellmark.schemas.manifest.manifest_ontology import coarse_calls
 from cellmark.schemas.normalization import dense_counts
 
+from ..context import check_stop
 from .call_rules import CallRules, packed_sets
 from .session import ModelSession
 
@@ -129,19 +130,25 @@ def best_two(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 
 def in_order(work: Callable[[Item], Result], items: Iterator[Item], *, workers: int | None = None) -> Iterator[Result]:
-    """Results of `work` in the order of `items`, a few of which are in the works at a time."""
+    """Results of `work` in the order of `items`, a few of which are in the works at a time. Raises when the request
+    that it works for is to stop.
+    """
     n_workers = workers or min(os.cpu_count() or 1, 8)
     if n_workers == 1:
-        yield from map(work, items)
+        for item in items:
+            check_stop()
+            yield work(item)
         return
     pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(n_workers, thread_name_prefix="cellmark-score") as pool:
         try:
             for item in items:
+                check_stop()
                 pending.append(pool.submit(work, item))
                 if len(pending) > n_workers + 1:
                     yield pending.popleft().result()
             while pending:
+                check_stop()
                 yield pending.popleft().result()
         finally:
             for future in pending:

@@ -68,7 +68,12 @@ class Server:
 
     def left_behind(self) -> list[str]:
         """Uploads that are still there."""
-        return sorted({path.name for path in self.folder.iterdir()} - self.files)
+        return sorted(self.uploads() - self.files)
+
+    def uploads(self) -> frozenset[str]:
+        """What lies in the folder, and in the temporary one that the service made there for itself."""
+        places = [self.folder, *self.folder.glob("cellmark-server-*/tmp")]
+        return frozenset(str(path) for place in places for path in place.iterdir())
 
 
 def end_with_sigterm() -> None:
@@ -94,7 +99,7 @@ def serve(model: Path, folder: Path) -> Iterator[Server]:
     try:
         _wait(server)
         server.lasting = server.pids()
-        server.files = frozenset(path.name for path in temporary.iterdir())
+        server.files = server.uploads()
         yield server
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=60)
