@@ -60,6 +60,7 @@ test-serving: $(STAMP)-test  ## The tests that need no torch, as if it were not 
 fuzz: $(STAMP)-test  ## 20,000 mutated files and bodies, and requests made of the OpenAPI document, against a running service
 	$(WITH_PATH) $(BIN)/python tests/fuzz/run.py $(FUZZ_ARGS)
 	$(WITH_PATH) $(BIN)/python tests/fuzz/ask_openapi.py $(OPENAPI_ARGS)
+	$(WITH_PATH) $(BIN)/python tests/fuzz/ask_openapi.py --credentials $(OPENAPI_ARGS)
 
 check: $(STAMP)-check  ## Format, lint, types, import rules, Dockerfile
 	$(BIN)/ruff format --check .

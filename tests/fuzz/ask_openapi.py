@@ -1,23 +1,30 @@
 """Requests that schemathesis makes of the one OpenAPI document, valid and not, to every route of a running service.
 
 python tests/fuzz/ask_openapi.py --examples 100 --seed 0
+python tests/fuzz/ask_openapi.py --examples 20 --credentials
 
 Every answer must be one that the document promises: its status, content type, headers and schema; what the document
-forbids must be refused, and no answer may be 5xx. The exit status is 1 when any is not, or when the service's log has
-a traceback.
+forbids must be refused, and no answer may be 5xx. With `--credentials` a service with keys is asked, once with each
+kind of credential. The exit status is 1 when any answer is wrong, or when the service's log has a traceback.
 """
 
 import argparse
 import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from running_service import end_with_sigterm, serve
+from running_service import Server, end_with_sigterm, serve
+
+from cellmark.serving.access.api_key import ApiKey, KeyRecord
+from cellmark.serving.access.key_file import add_key, revoke_key
+from cellmark.serving.access.scopes import SCOPES
 
 MODEL = Path(__file__).resolve().parents[1] / "archives" / "v1"
 EXCEPT = "positive_data_acceptance"
 """The one check left out: a body of the right form is refused all the same when its cells do not fit the model."""
+OPEN: dict[str, str | None] = {"no credential, none needed": None}
 
 
 def main() -> int:
@@ -25,20 +32,57 @@ def main() -> int:
     parser.add_argument("--examples", type=int, default=100, help="Of each route and phase, at most.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--model", type=Path, default=MODEL, help="A bundle folder; by default the archived one.")
+    parser.add_argument("--credentials", action="store_true", help="Ask a service with keys, with each kind of them.")
     options = parser.parse_args()
     end_with_sigterm()
-    command = [str(Path(sys.executable).with_name("schemathesis")), "run", "--no-color"]
-    command += ["--checks", "all", "--exclude-checks", EXCEPT, "--max-examples", str(options.examples)]
-    command += ["--seed", str(options.seed), "--continue-on-failure", "--request-timeout", "30", "--warnings", "off"]
-    # Its database of failures would make the next run another one.
-    command += ["--generation-database", "none"]
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as name, serve(options.model, Path(name)) as server:
-        status = subprocess.run([*command, f"{server.url}/openapi.json"], cwd=name).returncode
-        crashed = server.crashed()
+    failed = []
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
+        folder, key_file = Path(name), Path(name) / "keys.jsonl"
+        credentials = make_credentials(key_file) if options.credentials else OPEN
+        arguments = ("--key-file", str(key_file)) if options.credentials else ()
+        with serve(options.model, folder, *arguments) as server:
+            for kind, key in credentials.items():
+                print(f"== {kind}", flush=True)
+                if ask(server, folder, key, examples=options.examples, seed=options.seed):
+                    failed.append(kind)
+            crashed = server.crashed()
         log = server.log.read_text(errors="replace")
     n_tracebacks = log.count("Traceback (most recent call last)")
-    print(f"{len(crashed)} processes of the service are gone, {n_tracebacks} tracebacks in its log")
-    return 1 if status or crashed or n_tracebacks else 0
+    print(f"{len(crashed)} processes of the service are gone, {n_tracebacks} tracebacks in its log; failed: {failed}")
+    return 1 if failed or crashed or n_tracebacks else 0
+
+
+def ask(server: Server, folder: Path, key: str | None, *, examples: int, seed: int) -> int:
+    """The exit status of schemathesis."""
+    command = [str(Path(sys.executable).with_name("schemathesis")), "run", "--no-color"]
+    command += ["--checks", "all", "--exclude-checks", EXCEPT, "--max-examples", str(examples)]
+    command += ["--seed", str(seed), "--continue-on-failure", "--request-timeout", "30", "--warnings", "off"]
+    # Its database of failures would make the next run another one.
+    command += ["--generation-database", "none"]
+    if key is not None:
+        command += ["--header", f"Authorization: Bearer {key}"]
+    return subprocess.run([*command, f"{server.url}/openapi.json"], cwd=folder).returncode
+
+
+def make_credentials(key_file: Path) -> dict[str, str | None]:
+    """A key of every kind, by what it is."""
+    now = datetime.now(UTC)
+
+    def key(*scopes: str, expires: datetime | None = None) -> str:
+        made = ApiKey.new()
+        add_key(key_file, KeyRecord.of(made, frozenset(scopes), created=now, expires=expires))
+        return str(made)
+
+    revoked = key(*SCOPES)
+    revoke_key(key_file, revoked.split("_")[1], now)
+    return {
+        "no credential": None,
+        "a key with all scopes": key(*SCOPES),
+        **{f"a key with the scope {scope}": key(scope) for scope in SCOPES},
+        "an expired key": key(*SCOPES, expires=now - timedelta(days=1)),
+        "a revoked key": revoked,
+        "a key that is none": str(ApiKey.new()),
+    }
 
 
 if __name__ == "__main__":

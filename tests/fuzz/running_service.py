@@ -81,18 +81,22 @@ def end_with_sigterm() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
-@contextmanager
-def serve(model: Path, folder: Path) -> Iterator[Server]:
-    """The service with its default settings, ended by SIGTERM."""
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def serve(model: Path, folder: Path, *arguments: str, **environment_changes: str) -> Iterator[Server]:
+    """The service with its default settings, ended by SIGTERM. `arguments`: further ones of `cellmark serve`."""
+    port = free_port()
     temporary, log = folder / "tmp", folder / "service.log"
     temporary.mkdir()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("CELLMARK_", "BENTOML"))}
-    environment |= {"TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"}
+    environment |= {"TMPDIR": str(temporary), "OMP_NUM_THREADS": "1", **environment_changes}
     command = [sys.executable, "-P", "-c", "from cellmark.serving.commands.cli import main; main()"]
-    command += ["serve", "--model", str(model.resolve()), "--host", "127.0.0.1", "--port", str(port)]
+    command += ["serve", "--model", str(model.resolve()), "--host", "127.0.0.1", "--port", str(port), *arguments]
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
     server = Server(f"http://127.0.0.1:{port}", process, temporary, log)
