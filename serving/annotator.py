@@ -53,7 +53,7 @@ class Annotator:
         self.session = session
         self.bundle = source.bundle
         self.cell_types: list[str] = self.bundle.manifest.cell_type_names
-        self._baselines = self.bundle.genes["baseline"].to_numpy(dtype=np.float32)
+        self.baselines = self.bundle.genes["baseline"].to_numpy(dtype=np.float32)
 
     @classmethod
     def load(
@@ -249,7 +249,7 @@ class Annotator:
         self, checked: CheckedCells, question: Question, *, on_progress: Callable[[int], None] = lambda n_cells: None
     ) -> pd.DataFrame:
         """As `explain`, of an input that has passed `check` and a question that has too."""
-        result = explain_cells(self.session, checked, question, self._baselines, on_progress=on_progress)
+        result = explain_cells(self.session, checked, question, self.baselines, on_progress=on_progress)
         mark_cross_species(result, checked)
         result.attrs[UNS_KEY] = self.facts(checked).to_dict()
         return result

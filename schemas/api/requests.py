@@ -5,9 +5,11 @@ from typing import Annotated, Any
 
 import numpy as np
 import scipy.sparse as sp
+from msgspec import UNSET
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import Finding, RequestError
+from .json_cells import BodyOfJson, CellOfJson, NotAsDocumentedError, first_mistake, numbers, read_body
 from .request_cells import (
     LONGEST_NAME,
     N_EXAMPLES,
@@ -16,7 +18,7 @@ from .request_cells import (
     csr_cells,
     memory_source,
 )
-from .strict_json import request_findings
+from .strict_json import parse_json, request_findings
 
 Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -39,6 +41,9 @@ class CellCounts(Body):
     library_size: Number | None = Field(default=None, examples=[2421])
 
 
+AnyCell = CellCounts | CellOfJson
+
+
 class CellsRequest(Body):
     """Cells by name of gene. `genes`: all genes that were measured; a gene that a cell does not name is then zero.
     Without it the union of the cells' genes counts as measured, and the answer says `genes_source: keys`.
@@ -57,6 +62,38 @@ class CsrRequest(Body):
     indices: list[Position] = Field(examples=[[0, 1, 2]])
     data: list[Number] = Field(examples=[[3, 5, 7]])
     library_sizes: list[Number] | None = Field(default=None, examples=[[2421, 1984]])
+
+
+LARGE_BODY = 1024**2
+"""Bytes of a body from which on only its first mistake is looked up."""
+
+
+def cells_from_body(body: bytes) -> RequestCells:
+    """The cells of a JSON text. Raises as `parse_json` and `cells_from_json`."""
+    try:
+        read = read_body(body)
+        if (read.cells is UNSET) != bool(bytes(read.indptr) or read.cell_ids is not UNSET):
+            raise NotAsDocumentedError("a body that is neither of the two forms, or both")
+        return _cells(read) if read.cells is not UNSET else _csr_of(read)
+    except NotAsDocumentedError as error:
+        if len(body) >= LARGE_BODY:
+            raise first_mistake(error) from None
+        return cells_from_json(parse_json(body))
+
+
+def _csr_of(read: BodyOfJson) -> RequestCells:
+    if not read.genes or read.cell_ids is UNSET or not all(map(bytes, (read.indptr, read.indices, read.data))):
+        raise NotAsDocumentedError("a field that is missing")
+    sizes = bytes(read.library_sizes)
+    return csr_cells(
+        genes=read.genes,
+        cell_ids=read.cell_ids,
+        indptr=numbers(read.indptr, whole=True),
+        indices=numbers(read.indices, whole=True),
+        data=numbers(read.data),
+        library_sizes=None if sizes in (b"", b"null") else numbers(read.library_sizes),
+        name=JSON_BODY,
+    )
 
 
 def cells_from_json(value: Any) -> RequestCells:
@@ -92,10 +129,11 @@ def _csr(body: CsrRequest) -> RequestCells:
     )
 
 
-def _cells(body: CellsRequest) -> RequestCells:
-    cells = body.cells
+def _cells(body: CellsRequest | BodyOfJson) -> RequestCells:
+    cells: list[AnyCell] = list(body.cells or ())
     keys = dict.fromkeys(chain.from_iterable(cell.counts for cell in cells))
-    genes = list(keys) if body.genes is None else body.genes
+    given = None if body.genes is UNSET else body.genes
+    genes = list(keys) if given is None else given
     check_names({"genes": genes, "cells[*].counts": list(keys), "cells[*].cell_id": [cell.cell_id for cell in cells]})
     column = {name: number for number, name in reversed(list(enumerate(genes)))}
     findings: list[Finding] = []
@@ -125,10 +163,10 @@ def _cells(body: CellsRequest) -> RequestCells:
     sizes, size_findings = _library_sizes(cells)
     X = _matrix(cells, column, len(genes))
     source = memory_source(X, genes, [cell.cell_id for cell in cells], name=JSON_BODY, counts_from="counts")
-    return RequestCells(source, sizes, "keys" if body.genes is None else "genes", (*findings, *size_findings))
+    return RequestCells(source, sizes, "keys" if given is None else "genes", (*findings, *size_findings))
 
 
-def _matrix(cells: list[CellCounts], column: dict[str, int], n_genes: int) -> sp.csr_matrix:
+def _matrix(cells: list[AnyCell], column: dict[str, int], n_genes: int) -> sp.csr_matrix:
     """CSR of the cells' counts. `column`: of each key, -1 for one to be left out."""
     n_keys = sum(len(cell.counts) for cell in cells)
     indices = np.fromiter((column[name] for cell in cells for name in cell.counts), dtype=np.int64, count=n_keys)
@@ -139,13 +177,13 @@ def _matrix(cells: list[CellCounts], column: dict[str, int], n_genes: int) -> sp
     return sp.csr_matrix((data[known], indices[known], indptr), shape=(len(cells), n_genes))
 
 
-def _library_sizes(cells: list[CellCounts]) -> tuple[np.ndarray | None, tuple[Finding, ...]]:
-    given = [cell.library_size for cell in cells if cell.library_size is not None]
+def _library_sizes(cells: list[AnyCell]) -> tuple[np.ndarray | None, tuple[Finding, ...]]:
+    given = [cell.library_size for cell in cells if cell.library_size not in (None, UNSET)]
     if not given:
         return None, ()
     if len(given) == len(cells):
         return np.array(given, dtype=np.float64), ()
-    without = tuple(cell.cell_id for cell in cells if cell.library_size is None)
+    without = tuple(cell.cell_id for cell in cells if cell.library_size in (None, UNSET))
     return None, (
         Finding(
             "LIBRARY_SIZE_INVALID",

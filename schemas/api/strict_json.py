@@ -34,14 +34,14 @@ def parse_json(body: bytes) -> Any:
             body.decode("utf-8"), object_pairs_hook=unique, parse_constant=_no_constant, parse_int=_short_int
         )
     except RecursionError:
-        raise _invalid("JSON that is nested a few levels deep", "hundreds of levels") from None
+        raise invalid_json("JSON that is nested a few levels deep", "hundreds of levels") from None
     except UnicodeDecodeError as error:
-        raise _invalid("UTF-8 text", f"other bytes at position {error.start}") from None
+        raise invalid_json("UTF-8 text", f"other bytes at position {error.start}") from None
     except json.JSONDecodeError as error:
         found = "nothing" if not body.strip() else f"{error.msg} at line {error.lineno}, column {error.colno}"
-        raise _invalid("one JSON value", found) from None
+        raise invalid_json("one JSON value", found) from None
     except _NumberError as error:
-        raise _invalid("finite JSON numbers", str(error)) from None
+        raise invalid_json("finite JSON numbers", str(error)) from None
     if repeated:
         raise RequestError.of(
             "REQUEST_INVALID",
@@ -73,7 +73,8 @@ def _short_int(digits: str) -> int:
     return int(digits)
 
 
-def _invalid(expected: str, found: str) -> RequestError:
+def invalid_json(expected: str, found: str) -> RequestError:
+    """The error of a body that is not JSON as it has to be."""
     return RequestError.of(
         "REQUEST_INVALID",
         where="body",

@@ -129,6 +129,11 @@ class GenePanel:
         return PanelNames(self.symbols, self.gene_ids, organism)
 
     @cached_property
+    def symbol_array(self) -> np.ndarray:
+        """The symbols, object [panel genes]."""
+        return np.array(self.symbols, dtype=object)
+
+    @cached_property
     def _index(self) -> pd.Index:
         return pd.Index(list(self.symbols), dtype=object)
 
@@ -143,7 +148,7 @@ class GenePanel:
     def match_columns(self, columns: np.ndarray) -> GeneMatch:
         """As `match`, of genes whose columns are known. `columns`: int32 [input genes], -1 for genes outside."""
         times = np.bincount(columns[columns >= 0], minlength=len(self))
-        symbols = np.array(self.symbols, dtype=object)
+        symbols = self.symbol_array
         return GeneMatch(columns, times > 0, tuple(symbols[times == 0]), tuple(symbols[times > 1]))
 
     def align(

@@ -15,19 +15,21 @@ from cellmark.schemas.cells.cell_source import RowChunk
 from cellmark.schemas.cells.reading_options import NOT_KNOWN
 from cellmark.schemas.checks.checked_cells import ROWS_TO_REFUSE, CheckedCells, PreparedChunk
 from cellmark.schemas.checks.counts_of_genes import counts_of_genes
-from cellmark.schemas.columns import CALL_COLUMNS, CELL_ID, CELL_TYPE, LABEL_SET
+from cellmark.schemas.columns import UNASSIGNED
 from cellmark.schemas.errors import InputError
 from cellmark.schemas.genes.fit_genes import fit_genes
 
 from ..annotator import Annotator
+from ..context import Outcome, current, stage
 from ..files.validate import ValidationReport, validate_cells
-from ..scoring.attribute import EXPLAIN_VALUES, Explained, Question, attribute_cells, explanation_frame
+from ..scoring.attribute import EXPLAIN_VALUES, Question, attribute_cells
 from ..scoring.call_options import NO_FLOORS, PLAIN_CALLS, CallOptions, Floors
-from ..scoring.call_rules import set_lists
+from ..scoring.calls_frame import final_calls
 from ..scoring.markers import select_markers
-from ..scoring.score import in_order
+from ..scoring.score import Calls, in_order, score
 from .problems import without_path
 from .receipts import make_receipt
+from .rows import ExplanationRow, call_rows, encoded, explanation_rows
 
 DEBUG = "CELLMARK_DEBUG"
 
@@ -43,9 +45,6 @@ def checked(model: type[BaseModel], answer: bytes) -> bytes:
 
 MOST_MISSING = 50
 """Names of genes that were not measured which an answer gives; their number is always given."""
-BLOCK_ROWS = 5000
-PROBABILITY = "probability:"
-GENE_COLUMNS = ("rank", "gene", "attribution", "counts", "log1p_norm", "baseline", "direction")
 
 
 def annotate(
@@ -59,36 +58,35 @@ def annotate(
     error rate that the model was not calibrated for. `floors`: the request's.
     """
     rules = annotator.rules(options.label_set_error)
-    checked = check(annotator, cells, floors)
-    frame = annotator.call(checked, options)
-    starts = range(0, len(frame), BLOCK_ROWS)
-    blocks = (_call_rows(frame.iloc[start : start + BLOCK_ROWS], annotator.cell_types) for start in starts)
-    facts = {
-        **input_facts(annotator, checked, cells),
-        "novelty_threshold": rules.novelty_threshold,
-        "label_set_error": rules.error_rate,
-        "receipt": make_receipt(annotator, called_codes(annotator, frame[CELL_TYPE])),
-    }
-    return _with_rows(facts, "cells", blocks)
+    with stage("check"):
+        checked = check(annotator, cells, floors)
+    calls = score(checked, annotator.session, rules=rules, keep_probabilities=options.probabilities)
+    with stage("encode"):
+        called, _ = final_calls(calls, rules, len(annotator.cell_types))
+        note_outcome(annotator, checked, calls, called)
+        facts = {
+            **input_facts(annotator, checked, cells),
+            "novelty_threshold": rules.novelty_threshold,
+            "label_set_error": rules.error_rate,
+            "receipt": make_receipt(annotator, np.where(called < len(annotator.cell_types), called, -1)),
+        }
+        return _with_rows(facts, "cells", call_rows(calls, checked.cell_ids, annotator.cell_types, rules))
 
 
 def attribute(annotator: Annotator, cells: RequestCells, question: Question, *, floors: Floors = NO_FLOORS) -> bytes:
     """The answer of `POST /attribute`. Raises as `annotate`, and `ModelError` or `ParameterError` for the question."""
     question.check(annotator.session)
-    checked = check(annotator, cells, floors)
+    with stage("check"):
+        checked = check(annotator, cells, floors)
+    code = {name: number for number, name in enumerate(annotator.cell_types)}
     blocks: list[bytes] = []
-    called: list[str] = []
+    called: list[int] = []
     for rows in _explanations(annotator, checked, question):
-        blocks.append(write_json(rows))
-        called += [row["cell_type"] for row in rows]
-    receipt = make_receipt(annotator, called_codes(annotator, called))
+        blocks.append(encoded(rows))
+        called += [code[row.cell_type] for row in rows]
+    note_outcome(annotator, checked)
+    receipt = make_receipt(annotator, np.array(called, dtype=np.int64))
     return _with_rows({**input_facts(annotator, checked, cells), "receipt": receipt}, "cells", blocks)
-
-
-def called_codes(annotator: Annotator, called: Iterable[str]) -> np.ndarray:
-    """Calls by name as places among the model's types, -1 for `unassigned`."""
-    codes: np.ndarray = pd.Index(annotator.cell_types).get_indexer(pd.Index(called))
-    return codes
 
 
 def validate(
@@ -195,76 +193,48 @@ def input_facts(annotator: Annotator, checked: CheckedCells, cells: RequestCells
     return {**facts, "missing_genes": facts["missing_genes"][:MOST_MISSING], "genes_source": cells.genes_source}
 
 
-def _call_rows(frame: pd.DataFrame, cell_types: list[str]) -> bytes:
-    nothing = [None] * len(frame)
-    columns = {name: _plain(frame[name]) if name in frame else nothing for name in CALL_COLUMNS}
-    columns[LABEL_SET] = set_lists(frame[LABEL_SET], cell_types)
-    names = (CELL_ID, *columns)
-    rows = [dict(zip(names, row, strict=True)) for row in zip(frame.index, *columns.values(), strict=True)]
-    kept = [column for column in frame.columns if column.startswith(PROBABILITY)]
-    if kept:
-        types = [column.removeprefix(PROBABILITY) for column in kept]
-        for row, values in zip(rows, frame[kept].to_numpy(dtype="float64").tolist(), strict=True):
-            row["probabilities"] = dict(zip(types, values, strict=True))
-    return write_json(rows)
+def note_outcome(
+    annotator: Annotator, checked: CheckedCells, calls: Calls | None = None, called: np.ndarray | None = None
+) -> None:
+    """Leave what was answered with the request, for metrics, logs and receipts. `called`: as `final_calls` says."""
+    context = current()
+    if context is None:
+        return
+    types: dict[str, int] = {}
+    if called is not None:
+        names = [*annotator.cell_types, UNASSIGNED]
+        numbers = np.bincount(called, minlength=len(names)).tolist()
+        types = {name: number for name, number in zip(names, numbers, strict=True) if number}
+    context.outcome = Outcome(
+        checked.source.n_obs,
+        types,
+        None if calls is None else calls.confidence,
+        None if calls is None else calls.novelty,
+        checked.match.share,
+        tuple(note.code for note in checked.notes),
+    )
 
 
-def _explanations(annotator: Annotator, checked: CheckedCells, question: Question) -> Iterator[list[dict[str, Any]]]:
+def _explanations(annotator: Annotator, checked: CheckedCells, question: Question) -> Iterator[list[ExplanationRow]]:
     """Explanations chunk by chunk; raises `InputError` at the end when any chunk had a problem."""
-    baselines = annotator.bundle.genes["baseline"].to_numpy(dtype="float32")
+    baselines = annotator.baselines
 
-    def work(chunk: RowChunk) -> tuple[PreparedChunk, list[dict[str, Any]]]:
+    def work(chunk: RowChunk) -> tuple[PreparedChunk, list[ExplanationRow]]:
         prepared = checked.prepare(chunk)
         if prepared.cells is None:
             return prepared, []
         ids = checked.cell_ids[chunk.start : chunk.start + chunk.X.shape[0]]
         explained = attribute_cells(annotator.session, prepared.cells, question)
-        frame = explanation_frame(
+        return prepared, explanation_rows(
             annotator.session, explained, ids, baselines, top=question.top, normalised=checked.normalised
         )
-        return prepared, _explanation_rows(explained, ids.tolist(), frame, annotator.cell_types)
 
     n_rows = max(16, EXPLAIN_VALUES // max(len(annotator.bundle.panel), 1))
-    for prepared, rows in in_order(work, checked.source.chunks(n_rows)):
+    workers = 1 if checked.source.n_obs <= n_rows else None
+    for prepared, rows in in_order(work, checked.source.chunks(n_rows), workers=workers):
         checked.record(prepared)
         yield rows
     checked.finish()
-
-
-def _explanation_rows(
-    explained: Explained, ids: list[str], frame: pd.DataFrame, cell_types: list[str]
-) -> list[dict[str, Any]]:
-    """One row for each cell, with its genes; a cell in which no gene has any attribution is kept, with none."""
-    by_cell: dict[str, list[dict[str, Any]]] = {cell_id: [] for cell_id in ids}
-    columns = [_plain(frame[name]) for name in GENE_COLUMNS]
-    for cell_id, *values in zip(frame[CELL_ID], *columns, strict=True):
-        by_cell[cell_id].append(dict(zip(GENE_COLUMNS, values, strict=True)))
-    names: list[str | None] = [*cell_types, None]  # -1 names the last: compared with nothing
-    facts = zip(
-        ids,
-        explained.called.tolist(),
-        explained.target.tolist(),
-        explained.against.tolist(),
-        explained.convergence_delta.tolist(),
-        strict=True,
-    )
-    return [
-        {
-            "cell_id": cell_id,
-            "cell_type": names[called],
-            "target": names[target],
-            "against": names[against],
-            "convergence_delta": delta,
-            "genes": by_cell[cell_id],
-        }
-        for cell_id, called, target, against, delta in facts
-    ]
-
-
-def _plain(column: pd.Series) -> list[Any]:
-    """Values as Python's own, None where there is none: JSON knows neither NumPy nor NaN."""
-    plain: list[Any] = column.astype(object).where(column.notna(), None).tolist()
-    return plain
 
 
 def _with_rows(facts: dict[str, Any], key: str, blocks: Iterable[bytes]) -> bytes:

@@ -19,8 +19,8 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from cellmark.schemas.api.request_cells import RequestCells
-from cellmark.schemas.api.requests import cells_from_json
-from cellmark.schemas.api.strict_json import parse_json, printable
+from cellmark.schemas.api.requests import cells_from_body
+from cellmark.schemas.api.strict_json import printable
 from cellmark.schemas.cells.file_kind import file_kind
 from cellmark.schemas.errors import CellmarkError, Finding, ParameterError, ReadError, RequestError
 
@@ -206,7 +206,7 @@ def open_body(body: Body, options: InputOptions, settings: ServiceSettings) -> I
     try:
         if body.json is not None:
             _no_file_options(options, "JSON")
-            yield replace(_recovered(cells_from_json(parse_json(body.json)), options), input=options.input)
+            yield replace(_recovered(cells_from_body(body.json), options), input=options.input)
             return
         assert body.path is not None  # noqa: S101
         rules = settings.reading_rules

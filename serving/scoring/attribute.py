@@ -12,6 +12,7 @@ from cellmark.schemas.columns import EXPLANATION_COLUMNS
 from cellmark.schemas.errors import ParameterError
 from cellmark.schemas.normalization import COUNTS_PER, dense_counts
 
+from ..context import stage
 from .score import best_two, in_order
 from .session import ModelSession
 
@@ -82,7 +83,8 @@ def attribute_cells(session: ModelSession, cells: AlignedCells, question: Questi
     """
     names = session.bundle.manifest.cell_type_names
     counts = dense_counts(cells.counts, cells.measured)
-    best, second, _, _ = best_two(session.annotate(counts, cells.library_size)["probabilities"])
+    with stage("infer"):
+        best, second, _, _ = best_two(session.annotate(counts, cells.library_size)["probabilities"])
     target = best if question.target is None else np.full_like(best, names.index(question.target))
     if question.against is None:
         against = np.full_like(best, -1)
@@ -93,21 +95,17 @@ def attribute_cells(session: ModelSession, cells: AlignedCells, question: Questi
         target = np.where(target == against, second, target)
     one_hot = np.eye(len(names) + 1, len(names), dtype=np.float32)
     weights = one_hot[target] - one_hot[against]  # the last row of one_hot is zero, and -1 names it
-    attributions, delta = session.explain(counts, cells.library_size, weights)
+    with stage("explain"):
+        attributions, delta = session.explain(counts, cells.library_size, weights)
     log1p_norm = np.log1p(counts * (COUNTS_PER / cells.library_size)[:, None])
     return Explained(attributions, delta, best, target, against, counts, log1p_norm.astype(np.float32))
 
 
-def explanation_frame(
-    session: ModelSession,
-    explained: Explained,
-    cell_ids: np.ndarray,
-    baselines: np.ndarray,
-    *,
-    top: int,
-    normalised: bool = False,
-) -> pd.DataFrame:
-    """The strongest genes of each cell as rows: `EXPLANATION_COLUMNS`, cells in order, rank 1 first.
+def explanation_columns(
+    session: ModelSession, explained: Explained, baselines: np.ndarray, *, top: int, normalised: bool = False
+) -> dict[str, np.ndarray]:
+    """The strongest genes of each cell, cells in order, rank 1 first: what `EXPLANATION_COLUMNS` says of genes, and
+    `row`, the number of the cell, all [rows].
 
     Genes whose attribution is exactly zero are left out, and so every gene that was not measured. `normalised`: counts
     are not known, and NaN.
@@ -124,24 +122,40 @@ def explanation_frame(
     kept = values != 0
     rank = np.tile(np.arange(1, n_top + 1), len(chosen))
     rows, columns, values, rank = rows[kept], columns[kept], values[kept], rank[kept]
-    names = np.array([*session.bundle.manifest.cell_type_names, None], dtype=object)
     counts, expression = explained.counts[rows, columns], explained.log1p_norm[rows, columns]
-    symbols = np.array(session.bundle.panel.symbols, dtype=object)
-    frame = {
-        "cell_id": cell_ids[rows],
-        "cell_type": names[explained.called[rows]],
-        "target": names[explained.target[rows]],
-        "against": names[explained.against[rows]],
+    return {
+        "row": rows,
         "rank": rank,
-        "gene": symbols[columns],
+        "gene": session.bundle.panel.symbol_array[columns],
         "attribution": values,
         "counts": np.full_like(counts, np.nan) if normalised else counts,
         "log1p_norm": expression,
         "baseline": baselines[columns],
         "direction": directions(counts, expression, baselines[columns], values),
+    }
+
+
+def explanation_frame(
+    session: ModelSession,
+    explained: Explained,
+    cell_ids: np.ndarray,
+    baselines: np.ndarray,
+    *,
+    top: int,
+    normalised: bool = False,
+) -> pd.DataFrame:
+    """`explanation_columns` as a frame with the columns `EXPLANATION_COLUMNS`."""
+    columns = explanation_columns(session, explained, baselines, top=top, normalised=normalised)
+    rows = columns.pop("row")
+    names = np.array([*session.bundle.manifest.cell_type_names, None], dtype=object)
+    of_cells = {
+        "cell_id": cell_ids[rows],
+        "cell_type": names[explained.called[rows]],
+        "target": names[explained.target[rows]],
+        "against": names[explained.against[rows]],
         "convergence_delta": explained.convergence_delta[rows],
     }
-    return pd.DataFrame(frame, columns=list(EXPLANATION_COLUMNS))
+    return pd.DataFrame({**of_cells, **columns}, columns=list(EXPLANATION_COLUMNS))
 
 
 def directions(

@@ -2,7 +2,6 @@
 type is sure. All of it was measured in training and stands in the manifest.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -106,9 +105,16 @@ def set_column(sets: np.ndarray | None, n_cells: int, cell_types: Sequence[str])
     return pd.Categorical.from_codes(codes.ravel(), categories=pd.Index(texts, dtype=object))
 
 
-def set_lists(column: pd.Series, cell_types: Sequence[str]) -> list[list[str] | None]:
-    """The types of each cell's set, None where the model has no sets. `column`: as `set_column` gives it."""
-    # The longest first, so that a type whose own name holds the separator does not count as two.
-    pattern = re.compile("|".join(map(re.escape, sorted(cell_types, key=len, reverse=True))))
-    lists: list[list[str] | None] = [pattern.findall(text) for text in column.cat.categories]
-    return [lists[code] if code >= 0 else None for code in column.cat.codes]
+def set_lists(sets: np.ndarray, cell_types: Sequence[str]) -> list[list[str]]:
+    """The types of each cell's set, in the model's order. `sets`: as `packed_sets` gives them; of many cells few
+    differ.
+    """
+    known: dict[bytes, list[str]] = {}
+    lists = []
+    for row in sets:
+        key = row.tobytes()
+        if key not in known:
+            held = np.unpackbits(row, count=len(cell_types)).tolist()
+            known[key] = [name for name, is_held in zip(cell_types, held, strict=True) if is_held]
+        lists.append(known[key])
+    return lists

@@ -1,6 +1,6 @@
 """Calls as a frame of one row per cell, and as columns of an AnnData; and what every answer says of model and input."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,15 +57,14 @@ class AnswerFacts:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values; `distilled` and `cross_species` only where it is so."""
-        facts = asdict(self)
+        # `asdict` would copy every name of a missing gene.
+        facts = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        facts |= {"missing_genes": list(self.missing_genes), "notes": [note.to_dict() for note in self.notes]}
+        facts["cross_species"] = None if self.cross_species is None else asdict(self.cross_species)
         for name in ("distilled", "cross_species"):
             if not facts[name]:
                 del facts[name]
-        return {
-            **facts,
-            "missing_genes": list(self.missing_genes),
-            "notes": [note.to_dict() for note in self.notes],
-        }
+        return facts
 
 
 def calls_frame(calls: Calls, cell_ids: np.ndarray, cell_types: list[str], rules: CallRules) -> pd.DataFrame:
@@ -73,15 +72,11 @@ def calls_frame(calls: Calls, cell_ids: np.ndarray, cell_types: list[str], rules
     cell has, in the model's order: scanpy's plots and tests fail on categories without a cell.
     """
     names = pd.Index(cell_types)
-    called, novelty, coarse = calls.best, calls.novelty, calls.coarse
+    novelty = calls.novelty
+    called, coarse = final_calls(calls, rules, len(names))
     categories = names
     if novelty is not None and rules.novelty_threshold is not None:
         categories = names.append(pd.Index([UNASSIGNED]))
-        # Written so that NaN, which is like nothing, is unassigned too.
-        assigned = novelty <= rules.novelty_threshold
-        called = np.where(assigned, calls.best, len(names))
-        if coarse is not None:
-            coarse = np.where(assigned, coarse, -1)
     nothing = np.full(len(cell_ids), np.nan, dtype=np.float32)
     frame = pd.DataFrame(
         {
@@ -103,6 +98,18 @@ def calls_frame(calls: Calls, cell_ids: np.ndarray, cell_types: list[str], rules
         frame = frame.join(pd.DataFrame(calls.probabilities, index=frame.index, columns=columns))
     frame.attrs[TYPES_KEY] = cell_types
     return frame
+
+
+def final_calls(calls: Calls, rules: CallRules, n_types: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """Numbers of the types that cells are called, `n_types` for an unassigned one, and of their coarse calls, -1 for
+    none, int [cells].
+    """
+    if calls.novelty is None or rules.novelty_threshold is None:
+        return calls.best, calls.coarse
+    # Written so that NaN, which is like nothing, is unassigned too.
+    assigned = calls.novelty <= rules.novelty_threshold
+    coarse = None if calls.coarse is None else np.where(assigned, calls.coarse, -1)
+    return np.where(assigned, calls.best, n_types), coarse
 
 
 def _present(codes: np.ndarray, names: pd.Index) -> pd.Categorical:

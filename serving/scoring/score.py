@@ -14,7 +14,7 @@ from cellmark.schemas.checks.checked_cells import AlignedCells, CheckedCells, Pr
 from cellmark.schemas.manifest.manifest_ontology import coarse_calls
 from cellmark.schemas.normalization import dense_counts
 
-from ..context import check_stop
+from ..context import check_stop, stage
 from .call_rules import CallRules, packed_sets
 from .session import ModelSession
 
@@ -100,8 +100,8 @@ def score(
                 probabilities[rows] = outputs["probabilities"]
         return chunk, prepared
 
-    chunks = checked.source.chunks(rows_per_chunk(panel_size))
-    for chunk, prepared in in_order(work, chunks, workers=workers):
+    n_rows = rows_per_chunk(panel_size)
+    for chunk, prepared in in_order(work, checked.source.chunks(n_rows), workers=1 if n_obs <= n_rows else workers):
         checked.record(prepared)
         if observe is not None:
             observe(chunk, prepared)
@@ -112,7 +112,8 @@ def score(
 
 def annotate_cells(session: ModelSession, cells: AlignedCells) -> dict[str, np.ndarray]:
     """The annotator's outputs of aligned cells."""
-    return session.annotate(dense_counts(cells.counts, cells.measured), cells.library_size)
+    with stage("infer"):
+        return session.annotate(dense_counts(cells.counts, cells.measured), cells.library_size)
 
 
 def best_two(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -25,7 +25,7 @@ from cellmark.schemas.errors import BundleError, Finding
 from cellmark.schemas.manifest.bundle_files import write_manifest
 from cellmark.serving import Annotator
 from cellmark.serving.app import make_app
-from cellmark.serving.http import answers
+from cellmark.serving.http import answers, rows
 from cellmark.serving.http.openapi import openapi_document
 from cellmark.serving.http.options import AnnotateOptions
 from cellmark.serving.http.problems import problem, without_path
@@ -317,11 +317,11 @@ def test_a_cell_that_no_gene_speaks_for_is_still_explained(
 def test_an_input_of_several_blocks_is_answered_in_order(
     client: CheckedClient, new_cells: ad.AnnData, expected: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answers, "BLOCK_ROWS", 7)
+    monkeypatch.setattr(rows, "BLOCK_ROWS", 7)
     monkeypatch.setattr(answers, "EXPLAIN_VALUES", 1)
     assert_calls(client.post("/annotate", json=cells_json(new_cells)), expected)
-    rows = client.post("/attribute?top=1", json=cells_json(new_cells)).json()["cells"]
-    assert [row["cell_id"] for row in rows] == new_cells.obs_names.tolist()
+    explained = client.post("/attribute?top=1", json=cells_json(new_cells)).json()["cells"]
+    assert [row["cell_id"] for row in explained] == new_cells.obs_names.tolist()
 
 
 def test_requests_side_by_side_get_their_own_answers(

@@ -1,0 +1,123 @@
+"""JSON bodies read in one pass, by their types: no object for a number of a matrix, no tree that is checked afterwards.
+
+What is not as documented is left to `requests.py`, which says all that is wrong in a body; of a large body only the
+first thing is said, since a tree of it takes thirty times its bytes.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Annotated
+
+import msgspec
+import numpy as np
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from ..errors import RequestError
+from .request_cells import LONGEST_NAME
+from .strict_json import invalid_json, printable
+
+Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
+Key = Annotated[str, Meta(max_length=LONGEST_NAME)]
+STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+LONGEST_WHOLE = 18
+"""Digits of a whole number that always fits into 64 bits."""
+MOST_STRINGS, MOST_VALUES = 3_000_000, 30_000_000
+"""Names and values of one body: what these take in memory is bounded before any is made."""
+
+
+class CellOfJson(Struct, forbid_unknown_fields=True):
+    """As `requests.CellCounts`."""
+
+    cell_id: Name
+    counts: dict[Key, float]
+    library_size: float | UnsetType | None = UNSET
+
+
+class BodyOfJson(Struct, forbid_unknown_fields=True):
+    """Both forms of a body: `requests.CellsRequest` and `requests.CsrRequest`. Arrays are read later."""
+
+    cells: list[CellOfJson] | UnsetType = UNSET
+    genes: list[Name] | UnsetType | None = UNSET
+    cell_ids: list[Name] | UnsetType = UNSET
+    indptr: Raw = Raw(b"")
+    indices: Raw = Raw(b"")
+    data: Raw = Raw(b"")
+    library_sizes: Raw = Raw(b"")
+
+
+_body = msgspec.json.Decoder(BodyOfJson)
+_floats = msgspec.json.Decoder(list[float])
+ARRAYS = ("indptr", "indices", "data", "library_sizes")
+
+
+class NotAsDocumentedError(ValueError):
+    """A body that is not read here. The message says the first thing that is wrong."""
+
+
+def read_body(body: bytes) -> BodyOfJson:
+    """The members of a body. Raises `NotAsDocumentedError`, and `RequestError` for more than `MOST_STRINGS` names or
+    `MOST_VALUES` values.
+    """
+    n_strings, n_values = body.count(b'"') // 2, body.count(b",")
+    if n_strings > MOST_STRINGS or n_values > MOST_VALUES:
+        found = f"{n_strings:,} names" if n_strings > MOST_STRINGS else f"{n_values:,} values"
+        raise RequestError.of(
+            "REQUEST_TOO_LARGE",
+            where="body",
+            expected=f"JSON of at most {MOST_STRINGS:,} names and {MOST_VALUES:,} values",
+            found=found,
+            remedy="Send fewer cells at a time, or send them as .npz or .h5ad, which are smaller than JSON.",
+        )
+    try:
+        read = _body.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise NotAsDocumentedError(str(error)) from None
+    n_members, n_colons = _members(read)
+    # Names that are given twice vanish in an object; that so many colons were read as were there says that none did.
+    plain = body.count(b":") == n_members + n_colons and b"\\" not in body
+    if not plain and STRING.sub(b"", body).count(b":") != n_members:
+        raise NotAsDocumentedError("a name that is given twice in one object")
+    return read
+
+
+def _members(read: BodyOfJson) -> tuple[int, int]:
+    """How many names of members a body has, and how many colons its strings hold."""
+    given = [name for name in ("cells", "genes", "cell_ids") if getattr(read, name) is not UNSET]
+    n_members = len(given) + sum(bool(bytes(getattr(read, name))) for name in ARRAYS)
+    n_colons = _colons(read.genes or ()) + _colons(read.cell_ids or ())
+    for cell in read.cells or ():
+        n_members += 2 + (cell.library_size is not UNSET) + len(cell.counts)
+        n_colons += cell.cell_id.count(":") + _colons(cell.counts)
+    return n_members, n_colons
+
+
+def _colons(names: Iterable[str]) -> int:
+    return "".join(names).count(":")
+
+
+def numbers(raw: Raw, *, whole: bool = False) -> np.ndarray:
+    """A list of finite numbers, float64, or int64 of at least 0 where they have to be `whole`. Raises
+    `NotAsDocumentedError`.
+    """
+    text = bytes(raw)
+    left = text.translate(None, b"0123456789, \t\n\r")
+    if left == b"[]" and text.count(b"[") == 1:
+        inner = text[text.index(b"[") + 1 : text.rindex(b"]")]
+        if not inner.strip():
+            return np.zeros(0, dtype=np.int64 if whole else np.float64)
+        # The decoder has checked the syntax of what it skipped, so these are numbers between commas and white space.
+        values = np.fromstring(inner, dtype=np.int64, sep=",")
+        if values.max() < 10**LONGEST_WHOLE:
+            return values if whole else values.astype(np.float64)
+    if whole:
+        raise NotAsDocumentedError("an array of whole numbers is expected")
+    try:
+        listed = _floats.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise NotAsDocumentedError(str(error)) from None
+    return np.fromiter(listed, dtype=np.float64, count=len(listed))
+
+
+def first_mistake(error: NotAsDocumentedError) -> RequestError:
+    """The error of a body that is too large for all its mistakes to be looked up."""
+    return invalid_json("a body as documented", printable(str(error), longest=300))
