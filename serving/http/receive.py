@@ -6,11 +6,11 @@ is never opened by the service's own process: one that can be killed reads it (`
 
 import hashlib
 import re
-import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO, TYPE_CHECKING, cast
 
 import anyio.to_thread
 from python_multipart.multipart import parse_options_header
@@ -25,11 +25,15 @@ from cellmark.schemas.cells.file_kind import file_kind
 from cellmark.schemas.errors import CellmarkError, Finding, ParameterError, ReadError, RequestError
 
 from ..context import context_of
+from ..limits.body_files import BodyFolder, body_folder
 from ..reader.open_apart import is_tenx, open_apart, open_npz_apart
 from ..reader.reading_rules import ReadingRules
 from .options import InputOptions
 from .problems import without_path
 from .settings import ServiceSettings
+
+if TYPE_CHECKING:
+    import tempfile
 
 JSON = "application/json"
 MULTIPART = "multipart/form-data"
@@ -79,12 +83,12 @@ async def receive(request: Request, settings: ServiceSettings) -> AsyncIterator[
         context.input_digest = digest.hexdigest()
         yield Body(json=bytes(received))
         return
-    with tempfile.TemporaryDirectory(prefix="cellmark-") as folder:
+    with body_folder() as folder:
         if media_type == MULTIPART:
-            body = await _receive_form(request, stream, Path(folder), digest)
+            body = await _receive_form(request, stream, folder, digest)
         else:
-            body = Body(path=Path(folder) / "body")
-            await _write(stream, Path(folder) / "body", digest)
+            body = Body(path=folder.path / "body")
+            await _write(stream, folder.create("body"), digest)
         context.input_digest = digest.hexdigest()
         yield body
 
@@ -125,7 +129,7 @@ async def limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
 
 
 async def _receive_form(
-    request: Request, stream: AsyncGenerator[bytes, None], folder: Path, digest: "hashlib._Hash"
+    request: Request, stream: AsyncGenerator[bytes, None], folder: BodyFolder, digest: "hashlib._Hash"
 ) -> Body:
     _, parameters = parse_options_header(request.headers["content-type"])
     if not parameters.get(b"boundary"):
@@ -140,8 +144,8 @@ async def _receive_form(
             found = "no file" if not files else f"a file in the field {printable(files[0][0])!r}"
             raise _broken_form(f"a file in the field {FILE_FIELD!r}", found)
         upload = files[0][1]
-        path = folder / safe_name(upload.filename or "")
-        await anyio.to_thread.run_sync(_copy, upload, path, digest)
+        path = folder.path / safe_name(upload.filename or "")
+        await anyio.to_thread.run_sync(_keep, upload, folder, path.name, digest)
         fields = tuple((name, value) for name, value in form.multi_items() if isinstance(value, str))
         return Body(path=path, name=path.name, fields=fields)
     finally:
@@ -154,24 +158,23 @@ def safe_name(filename: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", base)[-100:].lstrip(".") or "file"
 
 
-def _copy(upload: UploadFile, path: Path, digest: "hashlib._Hash") -> None:
-    with path.open("wb") as file:
-        while block := upload.file.read(BLOCK):
-            digest.update(block)
-            file.write(block)
+def _keep(upload: UploadFile, folder: BodyFolder, name: str, digest: "hashlib._Hash") -> None:
+    while block := upload.file.read(BLOCK):
+        digest.update(block)
+    folder.adopt(cast("tempfile.SpooledTemporaryFile[bytes]", upload.file), name)
 
 
-async def _write(stream: AsyncGenerator[bytes, None], path: Path, digest: "hashlib._Hash") -> None:
+async def _write(stream: AsyncGenerator[bytes, None], file: IO[bytes], digest: "hashlib._Hash") -> None:
     """Write a stream in large blocks, each in a thread: a slow disk must not stop the event loop."""
-    with path.open("wb") as file:
-        waiting = bytearray()
-        async for block in stream:
-            waiting += block
-            digest.update(block)
-            if len(waiting) >= BLOCK:
-                await anyio.to_thread.run_sync(file.write, bytes(waiting))
-                waiting.clear()
-        file.write(waiting)
+    waiting = bytearray()
+    async for block in stream:
+        waiting += block
+        digest.update(block)
+        if len(waiting) >= BLOCK:
+            await anyio.to_thread.run_sync(file.write, bytes(waiting))
+            waiting.clear()
+    file.write(waiting)
+    file.flush()
 
 
 def _too_large(limit: int) -> RequestError:
