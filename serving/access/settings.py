@@ -1,18 +1,18 @@
 """Settings of access: `CELLMARK_...` variables, so that a server, its workers and a container read the same."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, ModelWrapValidatorHandler, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from cellmark.schemas.errors import Finding, ParameterError
 
-PREFIX = "CELLMARK_"
+from ..environment_settings import PREFIX, EnvironmentSettings
+
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 TOGETHER = (("jwks_url", "jwt_issuer", "jwt_audience"), ("ssl_certfile", "ssl_keyfile"))
 """Settings that make no sense without the others of their group."""
@@ -20,7 +20,7 @@ FILES = ("key_file", "ssl_certfile", "ssl_keyfile")
 
 
 @dataclass(frozen=True)
-class AccessSettings:
+class AccessSettings(EnvironmentSettings):
     """Who may use the service. Raises `ParameterError` with all that is wrong."""
 
     key_file: str | None = Field(default=None, description="file of API keys that `cellmark keys create` wrote")
@@ -50,18 +50,11 @@ class AccessSettings:
     ssl_certfile: str | None = Field(default=None, description="PEM file with the certificate (chain) for https")
     ssl_keyfile: str | None = Field(default=None, description="PEM file with the certificate's private key")
 
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str] | None = None, **changes: Any) -> Self:
-        """Settings of `CELLMARK_...` variables; an empty one counts as not set. `changes` go before them."""
-        given = os.environ if environment is None else environment
-        texts = {entry.name: given.get(PREFIX + entry.name.upper(), "").strip() for entry in fields(cls)}
-        return cls(**{**{name: text for name, text in texts.items() if text}, **changes})
-
     def to_environment(self) -> dict[str, str]:
         """The variables that give these settings again; workers run in another folder, so paths are whole."""
-        values = asdict(self) | {"insecure": "1" if self.insecure else ""}
-        values |= {name: os.path.abspath(values[name]) for name in FILES if values[name] is not None}
-        return {PREFIX + name.upper(): "" if value is None else str(value) for name, value in values.items()}
+        whole = {name: os.path.abspath(path) for name in FILES if (path := getattr(self, name)) is not None}
+        named = {PREFIX + name.upper(): value for name, value in whole.items()}
+        return {**super().to_environment(), **named}
 
     @property
     def path(self) -> Path | None:
@@ -76,22 +69,19 @@ class AccessSettings:
         """Whether requests need a key or token."""
         return self.key_file is not None or self.keys is not None or self.uses_tokens
 
-    @model_validator(mode="wrap")
-    @classmethod
-    def _check(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        try:
-            settings = handler(values)
-        except ValidationError as error:
-            wrong = error.errors()
-            raise ParameterError(
-                *(_finding(cls, str(one["loc"][0]), one["msg"], one["input"]) for one in wrong)
-            ) from None
-        missing = [name for group in TOGETHER for name in _missing(settings, group)]
-        if missing:
-            raise ParameterError(*(_finding(cls, name, "a text beside its related settings", "") for name in missing))
-        if settings.jwks_url is not None and not _is_safe(settings.jwks_url):
-            raise ParameterError(_finding(cls, "jwks_url", "an https URL, or http on loopback", settings.jwks_url))
-        return settings
+    @model_validator(mode="after")
+    def _check_groups(self) -> Self:
+        missing = [name for group in TOGETHER for name in _missing(self, group)]
+        wrong = [(name, "a text beside its related settings", None) for name in missing]
+        if self.jwks_url is not None and not _is_safe(self.jwks_url):
+            wrong.append(("jwks_url", "an https URL, or http on loopback", self.jwks_url))
+        if wrong:
+            raise ParameterError(*(self._of(name, expected, found) for name, expected, found in wrong))
+        return self
+
+    def _of(self, name: str, expected: str, found: str | None) -> Finding:
+        problem = self._finding({"loc": (name,), "type": "", "input": found or ""})
+        return replace(problem, expected=expected, found=problem.found if found else "nothing")
 
 
 def _missing(settings: AccessSettings, group: tuple[str, ...]) -> list[str]:
@@ -108,14 +98,3 @@ def _is_safe(url: str) -> bool:
     except ValueError:
         return False
     return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK_NAMES))
-
-
-def _finding(settings: type[AccessSettings], name: str, expected: str, found: Any) -> Finding:
-    meaning = TypeAdapter(settings).json_schema()["properties"][name]["description"]
-    return Finding(
-        "PARAMETER_INVALID",
-        where=PREFIX + name.upper(),
-        expected=expected,
-        found=repr(str(found)[:40]) if found else "nothing",
-        remedy=f"Set {PREFIX}{name.upper()}: {meaning}.",
-    )

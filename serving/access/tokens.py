@@ -6,13 +6,16 @@ key set by its `kid`. What a token says of where its key is (`jku`, `x5u`, `jwk`
 
 import hashlib
 import re
+import time
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from cellmark.schemas.errors import RequestError
 
 from .caller import Caller
-from .key_set import FetchError, RemoteKeySet
+from .key_set import FetchError, PublicKey, RemoteKeySet
 from .scopes import SCOPES
 
 LONGEST_TOKEN = 16 * 1024
@@ -30,13 +33,30 @@ class TokenRules:
     leeway: int = 30
 
 
-class TokenVerifier:
-    """Checks tokens. Imports the library once, when it is made."""
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A token that was verified with `public`, and counts until `expires`, seconds since 1970."""
 
-    def __init__(self, keys: RemoteKeySet, rules: TokenRules) -> None:
+    caller: Caller
+    kid: str
+    public: PublicKey
+    expires: float
+
+
+class TokenVerifier:
+    """Checks tokens. Imports the library once, when it is made.
+
+    A token that was verified is remembered by its digest, since checking a signature takes a quarter of a millisecond;
+    it counts until it expires and as long as the issuer's key set holds the very key that verified it.
+    """
+
+    MOST_REMEMBERED = 1000
+
+    def __init__(self, keys: RemoteKeySet, rules: TokenRules, *, now: Callable[[], float] = time.time) -> None:
         import jwt
 
-        self._jwt = jwt
+        self._jwt, self._now = jwt, now
+        self._remembered: OrderedDict[bytes, Verified] = OrderedDict()
         self._keys, self._rules = keys, rules
         self._required = [*CLAIMS, *(("nbf",) if rules.needs_nbf else ())]
 
@@ -44,12 +64,23 @@ class TokenVerifier:
         """Who sent the token. Raises `RequestError`: `TOKEN_INVALID`, `TOKEN_EXPIRED`, `TOKEN_KEYS_UNREACHABLE`."""
         if len(token) > LONGEST_TOKEN or token.count(".") != 2:
             raise invalid("another text")
+        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        known = self._remembered.get(digest)
+        if known is not None and self._now() < known.expires and await self._find(known.kid) == known.public:
+            return known.caller
+        verified = await self._check(token)
+        self._remembered[digest] = verified
+        if len(self._remembered) > self.MOST_REMEMBERED:
+            self._remembered.popitem(last=False)
+        return verified.caller
+
+    async def _check(self, token: str) -> Verified:
         exceptions = self._jwt.exceptions
         try:
             kid = self._jwt.get_unverified_header(token).get("kid")
             if not isinstance(kid, str):
                 raise invalid("no `kid` in its header")
-            public = await self._keys.find(kid)
+            public = await self._find(kid)
             if public is None:
                 raise invalid("a `kid` that the issuer's key set does not have")
             claims = self._jwt.decode(
@@ -61,14 +92,6 @@ class TokenVerifier:
                 leeway=self._rules.leeway,
                 options={"require": self._required},
             )
-        except FetchError:
-            raise RequestError.of(
-                "TOKEN_KEYS_UNREACHABLE",
-                where="Authorization",
-                expected="the key set of the token's issuer",
-                found="none: the issuer does not answer",
-                remedy="Ask again in a moment, or use an API key.",
-            ) from None
         except exceptions.ExpiredSignatureError:
             raise RequestError.of(
                 "TOKEN_EXPIRED",
@@ -79,7 +102,20 @@ class TokenVerifier:
             ) from None
         except exceptions.PyJWTError as error:
             raise invalid(_reason(error, exceptions)) from None
-        return Caller(_subject(claims), scopes_of(claims))
+        caller = Caller(_subject(claims), scopes_of(claims))
+        return Verified(caller, kid, public, int(claims["exp"]) + self._rules.leeway)
+
+    async def _find(self, kid: str) -> PublicKey | None:
+        try:
+            return await self._keys.find(kid)
+        except FetchError:
+            raise RequestError.of(
+                "TOKEN_KEYS_UNREACHABLE",
+                where="Authorization",
+                expected="the key set of the token's issuer",
+                found="none: the issuer does not answer",
+                remedy="Ask again in a moment, or use an API key.",
+            ) from None
 
 
 def scopes_of(claims: dict[str, Any]) -> frozenset[str]:

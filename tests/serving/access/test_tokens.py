@@ -242,6 +242,35 @@ def test_without_any_set_the_service_is_to_blame_and_not_the_token(issuer: Token
     refused(lambda token: anyio.run(verifier.verify, token), issuer.token(), "TOKEN_KEYS_UNREACHABLE")
 
 
+def test_a_token_that_was_verified_counts_while_its_key_and_its_time_last(
+    endpoint: Endpoint, issuer: TokenIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = float(NOW)
+    verifier = TokenVerifier(endpoint.key_set(), TokenRules(ISSUER, AUDIENCE), now=lambda: now)
+    token = issuer.token(exp=NOW + 60)
+    caller = anyio.run(verifier.verify, token)
+    decode, checks = verifier._jwt.decode, []
+    monkeypatch.setattr(verifier._jwt, "decode", lambda *given, **named: checks.append(1) or decode(*given, **named))
+    assert anyio.run(verifier.verify, token) == caller
+    assert checks == []
+    refused(lambda text: anyio.run(verifier.verify, text), token[:-4] + "AAAA")
+    now = NOW + 91.0  # past `exp` and the leeway: it is looked at again
+    anyio.run(verifier.verify, token)
+    assert len(checks) == 2
+    # Another key under the same id: what the old one signed is refused.
+    now, endpoint.now = float(NOW), 301
+    endpoint.content = json.dumps({"keys": [{**TokenIssuer().jwks()[0], "kid": "RSA"}]}).encode()
+    assert "signature" in refused(lambda text: anyio.run(verifier.verify, text), token)
+
+
+def test_few_tokens_are_remembered(endpoint: Endpoint, issuer: TokenIssuer) -> None:
+    verifier = TokenVerifier(endpoint.key_set(), TokenRules(ISSUER, AUDIENCE))
+    verifier.MOST_REMEMBERED = 3  # type: ignore[misc]
+    for number in range(6):
+        anyio.run(verifier.verify, issuer.token("EdDSA", sub=str(number)))
+    assert len(verifier._remembered) == 3
+
+
 def test_keys_that_cannot_verify_are_skipped(issuer: TokenIssuer) -> None:
     good = issuer.jwks()[0]
     weak = rsa.generate_private_key(public_exponent=65537, key_size=1024).public_key()
