@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 
 from cellmark.schemas.errors import ParameterError, RequestError
 
+from ..environment_settings import PREFIX
 from .api_key import KEY_PREFIX, ApiKey, KeyRecord
 from .caller import ANYBODY, PROBE, Caller
 from .key_lines import LineError, parse_lines
 from .key_ring import KeyRing
 from .key_set import RemoteKeySet
 from .scopes import Need, Needed, RouteNeeds, require_scope
-from .settings import PREFIX, AccessSettings
+from .settings import AccessSettings
 from .tokens import TokenRules, TokenVerifier
 
 logger = logging.getLogger("cellmark.serving")

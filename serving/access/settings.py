@@ -72,7 +72,9 @@ class AccessSettings(EnvironmentSettings):
     @model_validator(mode="after")
     def _check_groups(self) -> Self:
         missing = [name for group in TOGETHER for name in _missing(self, group)]
-        wrong = [(name, "a text beside its related settings", None) for name in missing]
+        wrong: list[tuple[str, str, str | None]] = [
+            (name, "a text beside its related settings", None) for name in missing
+        ]
         if self.jwks_url is not None and not _is_safe(self.jwks_url):
             wrong.append(("jwks_url", "an https URL, or http on loopback", self.jwks_url))
         if wrong:

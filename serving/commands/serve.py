@@ -86,8 +86,13 @@ def serve(
 
     n_workers = workers or default_workers()
     wanted = replace(ServiceSettings.from_environment(), model=model, device=device, workers=n_workers)
-    chosen = {"key_file": key_file, "insecure": insecure, "ssl_certfile": ssl_certfile, "ssl_keyfile": ssl_keyfile}
-    access = replace(AccessSettings.from_environment(), **chosen)
+    access = replace(
+        AccessSettings.from_environment(),
+        key_file=key_file,
+        insecure=insecure,
+        ssl_certfile=ssl_certfile,
+        ssl_keyfile=ssl_keyfile,
+    )
     recorded = replace(AuditSettings.from_environment(), audit=audit)
     if recorded.url is not None:
         recorded = replace(recorded, audit=recorded.url)
