@@ -9,7 +9,7 @@ from cellmark.schemas.telemetry import refuse_telemetry
 
 from ..annotator import Annotator
 from ..models.model_source import open_model
-from ..observe.novelty_rank import novelty_quantiles
+from ..observe.novelty_rank import novelty_buckets
 from ..observe.served_versions import now_serving
 from ..scoring.session import ModelSession
 from .settings import ServiceSettings
@@ -73,8 +73,8 @@ class ServedModel:
 def announce(annotator: Annotator) -> None:
     """Let the metrics know the version that this worker serves from now on."""
     source, bundle = annotator.source, annotator.bundle
-    quantiles = novelty_quantiles(bundle)
-    now_serving(source.name, source.version, bundle.digest, cell_types=annotator.cell_types, novelty=quantiles)
+    novelty = novelty_buckets(bundle)
+    now_serving(source.name, source.version, bundle.digest, cell_types=annotator.cell_types, novelty=novelty)
 
 
 def load_annotator(settings: ServiceSettings) -> Annotator:

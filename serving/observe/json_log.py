@@ -7,10 +7,13 @@ import time
 from collections.abc import Iterable
 from typing import Any, Literal
 
+from .request_log import RequestLine
+
 LogFormat = Literal["text", "json"]
 LOGGERS = ("", "bentoml", "uvicorn.error", "circus")
 """The loggers that BentoML gives handlers; `cellmark` has one of its own."""
 SERVICE = "cellmark"
+ENCODER = json.JSONEncoder(default=str, separators=(",", ":"))
 
 
 class JsonFormatter(logging.Formatter):
@@ -19,16 +22,15 @@ class JsonFormatter(logging.Formatter):
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        fields: dict[str, Any] | None = getattr(record, "fields", None)
         line: dict[str, Any] = {
             "time": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
         }
-        line |= {"message": record.getMessage()} if fields is None else fields
+        line |= record.msg.fields if isinstance(record.msg, RequestLine) else {"message": record.getMessage()}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, separators=(",", ":"))
+        return ENCODER.encode(line)
 
 
 class TextFormatter(logging.Formatter):

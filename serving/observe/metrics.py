@@ -8,9 +8,10 @@ import os
 from functools import cache
 from typing import Any
 
-import numpy as np
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.multiprocess import mark_process_dead
+
+from .count_values import Buckets
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
 """Bounds of the buckets of times."""
@@ -77,8 +78,8 @@ class ServiceMetrics:
         self.jobs = counter("jobs", "Durable jobs that ended, by outcome.", "outcome")
         self.jobs_waiting = gauge("jobs_waiting", "Durable jobs that have not ended.", mode="livemax")
 
-        self.novelty_quantiles: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        """By digest of a served bundle, its held-out cells' novelty (`novelty_quantiles` of novelty_rank.py)."""
+        self.novelty_buckets: dict[str, Buckets] = {}
+        """By digest of a served bundle: counts novelty by its rank (`novelty_rank.py`)."""
 
 
 class Children(dict[tuple[str, ...], Any]):

@@ -3,15 +3,13 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from .count_values import count_values
-from .metrics import RANKS, SHARES, Children, ServiceMetrics
-from .novelty_rank import as_array, rank_of_novelty
+from .count_values import Buckets
+from .metrics import SECONDS, SHARES, Children, ServiceMetrics
 
 if TYPE_CHECKING:
     from ..context import Outcome, RequestContext
 
-SHARE_BOUNDS = as_array(SHARES)
-RANK_BOUNDS = as_array(RANKS)
+OF_SECONDS, OF_SHARES = Buckets(SECONDS), Buckets(SHARES)
 USUAL_STATUS = ("200", "422", "500", "503")
 """A route's counts of these start at zero: a rate is not seen of a count that appears at one."""
 
@@ -20,7 +18,7 @@ class RequestMetrics:
     """Counts into `metrics`."""
 
     def __init__(self, metrics: ServiceMetrics) -> None:
-        self._quantiles = metrics.novelty_quantiles
+        self._novelty = metrics.novelty_buckets
         self.in_progress = metrics.requests_in_progress
         self._requests = Children(metrics.requests)
         self._seconds = Children(metrics.request_seconds)
@@ -41,9 +39,9 @@ class RequestMetrics:
             for usual in USUAL_STATUS:
                 self._requests[route, usual].inc(0)
         self._requests[route, str(status)].inc()
-        self._seconds[route,].observe(seconds)
+        OF_SECONDS.count_one(self._seconds[route,], seconds)
         for stage, taken in context.stages.items():
-            self._stages[route, stage].observe(taken)
+            OF_SECONDS.count_one(self._stages[route, stage], taken)
         if context.code is not None:
             self._refusals[route, context.code].inc()
         if context.outcome is not None:
@@ -53,12 +51,12 @@ class RequestMetrics:
         self._cells[route, model].inc(outcome.n_cells)
         self._count_types(outcome.types, model)
         if outcome.confidence is not None:
-            count_values(self._confidence[model,], outcome.confidence, SHARE_BOUNDS)
-        quantiles = self._quantiles.get(digest)
-        if outcome.novelty is not None and quantiles is not None:
-            count_values(self._ranks[model,], rank_of_novelty(outcome.novelty, *quantiles), RANK_BOUNDS)
+            OF_SHARES.count(self._confidence[model,], outcome.confidence)
+        novelty = self._novelty.get(digest)
+        if outcome.novelty is not None and novelty is not None:
+            novelty.count(self._ranks[model,], outcome.novelty)
         if outcome.panel_share is not None:
-            self._panel_share[model,].observe(outcome.panel_share)
+            OF_SHARES.count_one(self._panel_share[model,], outcome.panel_share)
         for code in outcome.codes:
             self._notes[code,].inc()
 

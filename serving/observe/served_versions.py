@@ -1,7 +1,6 @@
 """Tells the metrics which versions of a model this worker serves."""
 
-import numpy as np
-
+from .count_values import Buckets
 from .metrics import ServiceMetrics, service_metrics
 
 UNASSIGNED = "unassigned"
@@ -15,10 +14,10 @@ def now_serving(
     digest: str,
     *,
     cell_types: list[str],
-    novelty: tuple[np.ndarray, np.ndarray] | None = None,
+    novelty: Buckets | None = None,
     metrics: ServiceMetrics | None = None,
 ) -> None:
-    """Say that this worker answers with this version from now on. `novelty`: see `novelty_quantiles`.
+    """Say that this worker answers with this version from now on. `novelty`: see `novelty_buckets`.
 
     Counts of its types start at zero, since a rate is not seen of a count that appears at one.
     """
@@ -26,7 +25,7 @@ def now_serving(
     into.model_info.labels(model, version or "", digest).set(1)
     into.model_workers.labels(model, version or "").set(1)
     if novelty is not None:
-        into.novelty_quantiles[digest] = novelty
+        into.novelty_buckets[digest] = novelty
     for cell_type in (*cell_types, UNASSIGNED):
         into.calls.labels(model, cell_type).inc(0)
     for outcome in OUTCOMES:
@@ -38,7 +37,7 @@ def no_longer_serving(model: str, version: str | None, digest: str, *, metrics: 
     into = metrics or service_metrics()
     into.model_info.labels(model, version or "", digest).set(0)
     into.model_workers.labels(model, version or "").set(0)
-    into.novelty_quantiles.pop(digest, None)
+    into.novelty_buckets.pop(digest, None)
 
 
 def reloaded(model: str, outcome: str, *, metrics: ServiceMetrics | None = None) -> None:

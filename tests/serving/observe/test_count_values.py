@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, Histogram
 
-from cellmark.serving.observe.count_values import count_values
+from cellmark.serving.observe.count_values import Buckets
 from cellmark.serving.observe.metrics import RANKS, SHARES, SHIFTS
 
 
@@ -17,7 +17,7 @@ def test_counts_and_sum_are_those_of_observing_each_value(bounds: tuple[float, .
     rng = np.random.default_rng(0)
     on_bounds = rng.choice(bounds, size=n_values // 2)
     values = np.concatenate([rng.uniform(-1, 1.2, size=n_values - len(on_bounds)), on_bounds])
-    count_values(at_once, values, np.asarray(bounds))
+    Buckets(bounds).count(at_once, values)
     for value in values.tolist():
         one_by_one.observe(value)
 
@@ -35,6 +35,6 @@ def test_what_is_no_number_is_left_out(n_values: int) -> None:
     histogram = Histogram("shares", "", registry=registry, buckets=SHARES)
     values = np.full(n_values, np.nan, dtype=np.float32)
     values[0] = 0.5
-    count_values(histogram, values, np.asarray(SHARES))
+    Buckets(SHARES).count(histogram, values)
     assert registry.get_sample_value("shares_count") == 1
     assert registry.get_sample_value("shares_sum") == 0.5

@@ -2,37 +2,43 @@
 
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry, Histogram
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.reference_profile import LEVELS
-from cellmark.serving.observe.novelty_rank import novelty_quantiles, rank_of_novelty
+from cellmark.serving.observe.count_values import FEW
+from cellmark.serving.observe.metrics import RANKS
+from cellmark.serving.observe.novelty_rank import buckets_of_ranks, novelty_buckets
 from fixtures.places import ARCHIVES
+
+HELD_OUT = np.random.default_rng(0).normal(3.0, 5.0, size=50_000)
+
+
+def ranked(novelty: np.ndarray) -> tuple[np.ndarray, float]:
+    """Share of cells up to each of `RANKS`, and the mean rank."""
+    registry = CollectorRegistry()
+    histogram = Histogram("rank", "", registry=registry, buckets=RANKS)
+    buckets_of_ranks(np.quantile(HELD_OUT, LEVELS)).count(histogram, novelty)
+    shares = [registry.get_sample_value("rank_bucket", {"le": str(bound)}) or 0 for bound in RANKS]
+    return np.array(shares) / len(novelty), (registry.get_sample_value("rank_sum") or 0) / len(novelty)
 
 
 def test_cells_like_those_held_out_have_even_ranks() -> None:
-    held_out = np.random.default_rng(0).normal(3.0, 5.0, size=50_000)
-    levels = np.asarray(LEVELS)
-    new = np.random.default_rng(1).normal(3.0, 5.0, size=50_000).astype(np.float32)
-    ranks = rank_of_novelty(new, np.quantile(held_out, levels), levels)
-    assert ranks.mean() == pytest.approx(0.5, abs=0.005)
-    inner = ranks[(ranks > levels[0]) & (ranks < levels[-1])]
-    shares, _ = np.histogram(inner, bins=9, range=(levels[0], levels[-1]))
-    assert shares / len(ranks) == pytest.approx(np.full(9, 0.1), abs=0.01)
+    shares, mean = ranked(np.random.default_rng(1).normal(3.0, 5.0, size=50_000).astype(np.float32))
+    assert shares == pytest.approx(RANKS, abs=0.01)
+    assert mean == pytest.approx(0.5, abs=0.005)
 
 
-def test_more_novel_cells_rank_higher_and_unknown_stays_unknown() -> None:
-    levels = np.asarray(LEVELS)
-    ranks = rank_of_novelty(np.array([-9.0, 0.5, 9.0, np.nan]), levels, levels)
-    assert ranks[:3] == pytest.approx([levels[0] / 2, 0.5, (1 + levels[-1]) / 2])
-    assert np.isnan(ranks[3])
+@pytest.mark.parametrize("n_cells", [FEW, 500])
+def test_more_novel_cells_rank_higher(n_cells: int) -> None:
+    middle = float(np.median(HELD_OUT))
+    means = [ranked(np.full(n_cells, novelty))[1] for novelty in (-99.0, middle - 0.1, 99.0)]
+    assert means == pytest.approx([0.025, 0.45, 0.975])
 
 
-def test_quantiles_come_from_the_bundle(tiny_bundle: Bundle) -> None:
-    found = novelty_quantiles(tiny_bundle)
-    assert found is not None
-    assert found[0].shape == found[1].shape == (len(LEVELS),)
-    assert (np.diff(found[0]) >= 0).all()
+def test_buckets_come_from_the_bundle(tiny_bundle: Bundle) -> None:
+    assert novelty_buckets(tiny_bundle) is not None
 
 
 def test_a_bundle_without_a_profile_has_none() -> None:
-    assert novelty_quantiles(Bundle.open(ARCHIVES / "v1")) is None
+    assert novelty_buckets(Bundle.open(ARCHIVES / "v1")) is None

@@ -15,9 +15,11 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from cellmark.schemas.errors import RequestError
+from cellmark.schemas.reference_profile import LEVELS
 from cellmark.serving.context import Outcome, context_of, stage
 from cellmark.serving.http.problems import EXCEPTION_HANDLERS
 from cellmark.serving.observe.metrics import ServiceMetrics
+from cellmark.serving.observe.novelty_rank import buckets_of_ranks
 from cellmark.serving.observe.observe_requests import ObserveRequests
 from cellmark.serving.observe.request_metrics import RequestMetrics
 from cellmark.serving.observe.route_names import RouteNames
@@ -80,11 +82,8 @@ def observed() -> Iterator[Observed]:
 
 
 def test_an_answer_is_counted_with_its_cells_types_and_stages(observed: Observed) -> None:
-    levels = np.array([0.1, 0.5, 0.9])
-    now_serving(
-        "pbmc", "3", "d1", cell_types=["B cell", "T cell"], novelty=(np.array([-1.0, 0.0, 1.0]), levels),
-        metrics=observed.metrics,
-    )  # fmt: skip
+    novelty = buckets_of_ranks(np.linspace(-0.9, 0.9, len(LEVELS)))
+    now_serving("pbmc", "3", "d1", cell_types=["B cell", "T cell"], novelty=novelty, metrics=observed.metrics)
     assert observed.client.get("/annotate").text == "called"
     assert observed.value("requests_total", route="/annotate", status="200") == 1
     assert observed.value("requests_total", route="/annotate", status="500") == 0
@@ -97,7 +96,7 @@ def test_an_answer_is_counted_with_its_cells_types_and_stages(observed: Observed
     assert observed.value("confidence_bucket", model="pbmc", le="0.4") == 2
     assert observed.value("panel_share_bucket", model="pbmc", le="0.9") == 1
     assert observed.value("panel_share_bucket", model="pbmc", le="0.8") == 0
-    assert observed.value("novelty_rank_sum", model="pbmc") == pytest.approx(0.1 + 4 * 0.5 + 0.95)
+    assert observed.value("novelty_rank_sum", model="pbmc") == pytest.approx(0.025 + 4 * 0.45 + 0.975)
     assert observed.value("notes_total", code="LOW_OVERLAP") == 1
     assert observed.value("requests_in_progress") == 0
 
