@@ -27,9 +27,10 @@ from .service_parts import service_parts
 LONGEST_REQUEST = 24 * 3600
 """Seconds, should `leave_requests_untimed` ever not hold: BentoML gives up after a minute while the work goes on."""
 
+settings = ServiceSettings.from_environment()
+configure_log(settings.log)
 leave_requests_untimed()
 leave_requests_untraced()
-settings = ServiceSettings.from_environment()
 parts = service_parts(settings)
 served = ServedModel()
 limits, ending = LimitSettings.from_environment(), Ending()
@@ -63,7 +64,6 @@ class CellmarkService:
         end_with_server()
         share_folder_of_server()
         end_gently(ending, limits)
-        configure_log(settings.log)
         start_reader()
         served.start(settings)
 

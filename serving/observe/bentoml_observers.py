@@ -5,9 +5,14 @@ tracing makes spans, an id and attributes of every request whether they are sent
 have settings (`service.py`); tracing has none.
 """
 
+import logging
+import os
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+logger = logging.getLogger("cellmark.serving")
+PROPAGATORS = "OTEL_PROPAGATORS"
 
 
 class Untraced:
@@ -21,7 +26,25 @@ class Untraced:
 
 
 def leave_requests_untraced() -> None:
-    """Put `Untraced` in its place, for services that are started in this process from now on."""
+    """Put `Untraced` in its place, for services that are started in this process from now on.
+
+    BentoML builds a tracer all the same, from variables of which a wrong one would stop the service; so it gets one
+    that reads none.
+    """
+    from bentoml._internal.configuration.containers import BentoMLContainer
+    from opentelemetry.trace import NoOpTracerProvider
+
+    drop_unknown_propagators()
     from opentelemetry.instrumentation import asgi
 
+    BentoMLContainer.tracer_provider.set(NoOpTracerProvider())
     asgi.OpenTelemetryMiddleware = Untraced
+
+
+def drop_unknown_propagators() -> None:
+    """Take `OTEL_PROPAGATORS` out of the environment where OpenTelemetry would fail to be imported with it."""
+    try:
+        import opentelemetry.propagate  # noqa: F401
+    except Exception as error:
+        logger.warning("%s is not used: %s", PROPAGATORS, error)
+        os.environ.pop(PROPAGATORS, None)

@@ -47,6 +47,10 @@ def configure_log(form: LogFormat, *, loggers: Iterable[str] = LOGGERS) -> None:
         service.addHandler(logging.StreamHandler(sys.stdout))
         service.propagate = False
     service.setLevel(logging.INFO)
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] == SERVICE:
+            # BentoML's configuration disables all loggers that were there before it.
+            logging.getLogger(name).disabled = False
     for handler in service.handlers:
         handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     if form == "json":

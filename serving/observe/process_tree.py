@@ -17,9 +17,9 @@ class ProcessTree(Collector):
     """Counted when asked: the workers' parent and all below it."""
 
     def collect(self) -> Iterator[Metric]:
-        n_processes, resident, n_files = totals(server_processes())
+        n_processes, memory, n_files = totals(server_processes())
         yield GaugeMetricFamily("cellmark_processes", "Processes of the server.", n_processes)
-        yield GaugeMetricFamily("cellmark_resident_bytes", "Resident memory of the server's processes.", resident)
+        yield GaugeMetricFamily("cellmark_memory_bytes", "Memory of the server's processes, shared once.", memory)
         yield GaugeMetricFamily("cellmark_open_files", "Open files of the server's processes.", n_files)
         with suppress(OSError):
             free = psutil.disk_usage(tempfile.gettempdir()).free
@@ -42,10 +42,17 @@ def server_processes() -> list[psutil.Process]:
 
 
 def totals(processes: Iterable[psutil.Process]) -> tuple[int, int, int]:
-    """Number of processes, their resident bytes, their open files; one that ends meanwhile is left out."""
+    """Number of processes, their bytes of memory, their open files; one that ends meanwhile is left out."""
     counted = [0, 0, 0]
     for process in processes:
-        with suppress(psutil.Error), process.oneshot():
-            resident, n_files = process.memory_info().rss, process.num_fds() if os.name == "posix" else 0
-            counted = [counted[0] + 1, counted[1] + resident, counted[2] + n_files]
+        with suppress(psutil.Error):
+            memory, n_files = memory_of(process), process.num_fds() if os.name == "posix" else 0
+            counted = [counted[0] + 1, counted[1] + memory, counted[2] + n_files]
     return counted[0], counted[1], counted[2]
+
+
+def memory_of(process: psutil.Process) -> int:
+    """Bytes of resident memory; on Linux with its share of what several processes have in common (PSS)."""
+    with suppress(psutil.AccessDenied):
+        return int(getattr(process.memory_full_info(), "pss", 0)) or int(process.memory_info().rss)
+    return int(process.memory_info().rss)

@@ -36,7 +36,7 @@ def tracing_of_environment(environment: Mapping[str, str] | None = None) -> Trac
     except ImportError as error:
         logger.warning("No traces are sent: %s. Install the exporters with: %s", error, INSTALL)
     except Exception as error:  # whatever OpenTelemetry makes of its variables, cells are still to be called
-        logger.warning("No traces are sent: a setting of OpenTelemetry is wrong: %s", error)
+        logger.warning("No traces are sent: a setting of OpenTelemetry is wrong: %r", error)
     return NO_TRACING
 
 

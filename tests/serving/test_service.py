@@ -284,7 +284,7 @@ def test_requests_are_counted_and_logged_under_their_id(server: Server) -> None:
     assert counted is not None
     assert float(counted[1]) >= 1
     assert re.search(r"^cellmark_model_info\{.*\} 1\.0$", page, re.MULTILINE)
-    assert re.search(r"^cellmark_resident_bytes \S+$", page, re.MULTILINE)
+    assert re.search(r"^cellmark_memory_bytes \S+$", page, re.MULTILINE)
     assert "GET /model 200" in next(line for line in server.log.read_text().splitlines() if "for-this-test" in line)
 
 
