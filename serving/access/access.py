@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
+from typing import Self
 
 from cellmark.schemas.errors import ParameterError, RequestError
 
@@ -19,6 +20,16 @@ from .tokens import TokenRules, TokenVerifier
 logger = logging.getLogger("cellmark.serving")
 SCHEME = "bearer "
 REALM = 'Bearer realm="cellmark"'
+
+
+class Refused(RequestError):
+    """A request of a caller who is known. `key_id`: see `Caller`; None where nobody proved to be anybody."""
+
+    key_id: str | None = None
+
+    def of_key(self, key_id: str | None) -> Self:
+        self.key_id = key_id
+        return self
 
 
 class Access:
@@ -65,6 +76,13 @@ class Access:
         if not self.is_guarded and need != "admin":
             return ANYBODY
         caller = await self._identify(path, authorization)
+        try:
+            self._allow(caller, need, path)
+        except RequestError as error:
+            raise Refused(*error.findings).of_key(caller.key_id) from None
+        return caller
+
+    def _allow(self, caller: Caller, need: Needed, path: str) -> None:
         if need is Need.UNKNOWN:
             raise RequestError.of(
                 "ROUTE_UNKNOWN",
@@ -75,7 +93,6 @@ class Access:
             )
         if not isinstance(need, Need):
             require_scope(caller.scopes, need, where=path)
-        return caller
 
     async def _identify(self, path: str, authorization: Sequence[str]) -> Caller:
         if len(authorization) != 1 or not authorization[0].strip():
@@ -90,13 +107,13 @@ class Access:
     def _holder(self, text: str) -> Caller:
         key = ApiKey.parse(text)
         record = self._ring.find(key) if key is not None and self._ring is not None else None
-        if record is None:
+        if key is None or record is None:
             raise _refused("KEY_INVALID", "another text" if key is None else "another one")
         # Only who has the whole key learns that it was one.
         if record.revoked is not None:
-            raise _refused("KEY_REVOKED", "one that was revoked")
+            raise _refused("KEY_REVOKED", f"{key.key_id}, which was revoked").of_key(key.key_id)
         if record.has_expired(self._now()):
-            raise _refused("KEY_EXPIRED", "one whose time is over")
+            raise _refused("KEY_EXPIRED", f"{key.key_id}, whose time is over").of_key(key.key_id)
         return Caller(record.key_id, record.scopes)
 
 
@@ -151,8 +168,8 @@ def _missing(path: str, n_headers: int) -> RequestError:
     )
 
 
-def _refused(code: str, found: str) -> RequestError:
-    return RequestError.of(
+def _refused(code: str, found: str) -> Refused:
+    return Refused.of(
         code,
         where="Authorization",
         expected="a key of this service",

@@ -4,7 +4,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cellmark.schemas.errors import RequestError
 
-from ..access.access import Access, challenge
+from ..access.access import Access, Refused, challenge
+from ..access.caller import PROBE
 from ..access.exposure import refuse_from_elsewhere
 from ..context import context_of
 from .problems import problem
@@ -34,10 +35,12 @@ class AccessGuard:
         try:
             given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
             caller = await self._access.admit(path, given)
-            if not self._answers_everywhere:
+            if not self._answers_everywhere and caller is not PROBE:
                 refuse_from_elsewhere(scope.get("server"))
         except RequestError as error:
             context.code = error.code
+            if isinstance(error, Refused):
+                context.key_id = error.key_id  # so that the log says who still uses a revoked key
             await problem(error, challenge(error, self._access.need_of(path)))(scope, receive, send)
             return
         context.key_id, context.scopes = caller.key_id, caller.scopes

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from cellmark.schemas.bundle import Bundle
@@ -211,6 +212,31 @@ def test_the_context_names_who_asks(guarded: Guarded) -> None:
     assert guarded.ask("GET", "/admin/who", "token").json()["key_id"] == "jwt:mara"
 
 
+def test_the_context_of_a_refusal_names_a_caller_who_is_known(guarded: Guarded, model: Annotator) -> None:
+    seen: list[tuple[str | None, str | None]] = []
+
+    class Watch:
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            await self.app(scope, receive, send)
+            if scope["type"] == "http":
+                context = context_of(scope)
+                seen.append((context.code, context.key_id))
+
+    middlewares = [Middleware(Watch), Middleware(AccessGuard, access=guarded.access)]
+    with TestClient(make_app(model, parts=ServiceParts(middlewares=middlewares))) as client:
+        for credential in ("revoked", "expired", "admin"):
+            header = guarded.credentials[credential]
+            client.get("/model", headers={"Authorization": header})
+            assert seen[-1][1] == header[10:18]
+            # Who knows the id alone is nobody.
+            client.get("/model", headers={"Authorization": header[:19] + "a" * 52})
+            assert seen[-1] == ("KEY_INVALID", None)
+    assert {code for code, _ in seen} == {"KEY_REVOKED", "KEY_EXPIRED", "SCOPE_MISSING", "KEY_INVALID"}
+
+
 def test_two_headers_are_none(guarded: Guarded) -> None:
     headers = [("Authorization", guarded.credentials["all"]), ("Authorization", guarded.credentials["token"])]
     assert guarded.client.get("/model", headers=headers).json()["code"] == "KEY_MISSING"
@@ -273,6 +299,7 @@ def test_without_keys_nothing_is_answered_on_other_addresses(model: Annotator) -
     with TestClient(make_app(model, parts=parts), base_url="http://192.168.1.7:3000") as client:
         answer = client.get("/model", headers={"Host": "127.0.0.1", "X-Forwarded-Host": "127.0.0.1"})
         assert (answer.status_code, answer.json()["code"]) == (503, "KEYS_NEEDED")
+        assert client.get("/openapi.json").status_code == 200
     with guarded_app(model, Access.of(AccessSettings()), insecure=True) as client:
         client.base_url = "http://192.168.1.7:3000"  # type: ignore[assignment]
         assert client.get("/model").status_code == 200
