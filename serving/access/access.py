@@ -22,7 +22,7 @@ SCHEME = "bearer "
 REALM = 'Bearer realm="cellmark"'
 
 
-class Refused(RequestError):
+class CallerError(RequestError):
     """A request of a caller who is known. `key_id`: see `Caller`; None where nobody proved to be anybody."""
 
     key_id: str | None = None
@@ -79,7 +79,7 @@ class Access:
         try:
             self._allow(caller, need, path)
         except RequestError as error:
-            raise Refused(*error.findings).of_key(caller.key_id) from None
+            raise CallerError(*error.findings).of_key(caller.key_id) from None
         return caller
 
     def _allow(self, caller: Caller, need: Needed, path: str) -> None:
@@ -168,8 +168,8 @@ def _missing(path: str, n_headers: int) -> RequestError:
     )
 
 
-def _refused(code: str, found: str) -> Refused:
-    return Refused.of(
+def _refused(code: str, found: str) -> CallerError:
+    return CallerError.of(
         code,
         where="Authorization",
         expected="a key of this service",

@@ -4,7 +4,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cellmark.schemas.errors import RequestError
 
-from ..access.access import Access, Refused, challenge
+from ..access.access import Access, CallerError, challenge
 from ..access.caller import PROBE
 from ..access.exposure import refuse_from_elsewhere
 from ..context import context_of
@@ -39,7 +39,7 @@ class AccessGuard:
                 refuse_from_elsewhere(scope.get("server"))
         except RequestError as error:
             context.code = error.code
-            if isinstance(error, Refused):
+            if isinstance(error, CallerError):
                 context.key_id = error.key_id  # so that the log says who still uses a revoked key
             await problem(error, challenge(error, self._access.need_of(path)))(scope, receive, send)
             return
