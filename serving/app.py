@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from cellmark.schemas.api.request_cells import RequestCells
 from cellmark.schemas.api.responses import (
     AnnotateAnswer,
     AttributeAnswer,
@@ -22,7 +23,7 @@ from cellmark.schemas.api.strict_json import write_json
 from cellmark.schemas.errors import InputError
 
 from .annotator import Annotator
-from .context import context_of
+from .context import Entering, context_of
 from .http import answers
 from .http.answers import checked
 from .http.openapi import openapi_document
@@ -59,13 +60,19 @@ def make_app(
     settings = settings or ServiceSettings()
     limiter = anyio.CapacityLimiter(settings.concurrency)
 
+    def receiving(request: Request) -> Entering[Body]:
+        return Entering("read", receive(request, settings))
+
+    def opened(body: Body, options: InputOptions) -> Entering[RequestCells]:
+        return Entering("read", open_body(body, options, settings))
+
     def post(kind: type[Options], work: Callable[[Annotator, Body, Options], bytes]) -> Endpoint:
         async def endpoint(request: Request) -> Response:
             context = context_of(request.scope)
             annotator = served.get()
             context.model, context.model_version = annotator.source.name, annotator.source.version
             context.bundle_digest = annotator.bundle.digest
-            async with parts.admission.slot(request, context), receive(request, settings) as body:
+            async with parts.admission.slot(request, context), receiving(request) as body:
                 options = parse_options(kind, request.query_params.multi_items(), body.fields)
                 note_question(context, request.url.path, options)
                 # In a thread, so that /livez answers meanwhile; onnxruntime and NumPy leave the interpreter free.
@@ -78,18 +85,18 @@ def make_app(
         return endpoint
 
     def annotate(annotator: Annotator, body: Body, options: AnnotateOptions) -> bytes:
-        with open_body(body, options, settings) as cells:
+        with opened(body, options) as cells:
             answer = answers.annotate(annotator, cells, options.calls, floors=options.floors)
             return checked(AnnotateAnswer, answer)
 
     def attribute(annotator: Annotator, body: Body, options: AttributeOptions) -> bytes:
-        with open_body(body, options, settings) as cells:
+        with opened(body, options) as cells:
             question = Question(options.target, options.against, options.top)
             return checked(AttributeAnswer, answers.attribute(annotator, cells, question, floors=options.floors))
 
     def validate(annotator: Annotator, body: Body, options: ValidateOptions) -> bytes:
         try:
-            with open_body(body, options, settings) as cells:
+            with opened(body, options) as cells:
                 answer = answers.validate(annotator, cells, folder=body.folder, floors=options.floors)
         except InputError as error:
             answer = answers.unreadable(annotator, error)

@@ -6,13 +6,14 @@ from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from .stop import Stop
 
 KEY = "cellmark"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +96,29 @@ def stage(name: str) -> Iterator[None]:
         taken = time.perf_counter_ns() - started
         context.spans.append((name, began, began + taken))
         context.stages[name] = context.stages.get(name, 0.0) + taken / 1e9
+
+
+class Entering(Generic[T]):
+    """A context manager whose entering is a stage of the request, however long its block takes."""
+
+    def __init__(self, name: str, manager: Any) -> None:
+        self._name = name
+        self._manager = manager
+
+    def __enter__(self) -> T:
+        with stage(self._name):
+            entered: T = self._manager.__enter__()
+        return entered
+
+    def __exit__(self, *error: Any) -> bool | None:
+        left: bool | None = self._manager.__exit__(*error)
+        return left
+
+    async def __aenter__(self) -> T:
+        with stage(self._name):
+            entered: T = await self._manager.__aenter__()
+        return entered
+
+    async def __aexit__(self, *error: Any) -> bool | None:
+        left: bool | None = await self._manager.__aexit__(*error)
+        return left
