@@ -18,7 +18,7 @@ from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.serving import Annotator
 from cellmark.serving.app import make_app
-from cellmark.serving.http import receive
+from cellmark.serving.http import open_body
 
 
 def read_directly(path: Path, reading: ReadingOptions, *, rules: Any) -> CellSource:
@@ -38,11 +38,11 @@ def main() -> None:
         ad.read_h5ad(arguments.shared / "pbmc3k.h5ad")[:100].write_h5ad(path)
         body = path.read_bytes()
     client = TestClient(make_app(Annotator.load(arguments.model)))
-    ways: dict[str, Any] = {"apart": receive.open_apart, "directly": read_directly}
+    ways: dict[str, Any] = {"apart": open_body.open_apart, "directly": read_directly}
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     for number in range(arguments.rounds + 1):
         for way, opener in ways.items():
-            receive.open_apart = opener
+            open_body.open_apart = opener
             start = time.perf_counter()
             response = client.post("/annotate", files={"file": ("cells.h5ad", body)})
             assert response.status_code == 200, response.text

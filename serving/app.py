@@ -26,6 +26,7 @@ from .annotator import Annotator
 from .context import Entering, context_of
 from .http import answers
 from .http.answers import checked
+from .http.open_body import open_body
 from .http.openapi import openapi_document
 from .http.options import (
     AnnotateOptions,
@@ -41,7 +42,7 @@ from .http.pages import REPORT_HEADERS, landing_page, read_report
 from .http.parts import NO_PARTS, ServiceParts
 from .http.problems import EXCEPTION_HANDLERS
 from .http.receipts import note_question
-from .http.receive import Body, open_body, receive
+from .http.receive import Body, receive
 from .http.served_model import ServedModel
 from .http.settings import ServiceSettings
 from .scoring.attribute import Question

@@ -151,6 +151,15 @@ IN_WORDS = {"U": "strings (dtype=str)", "iu": "whole numbers", "fiu": "numbers"}
 REMEDY = "Write it with numpy.savez_compressed(path, genes=..., cell_ids=..., indptr=..., indices=..., data=...)."
 
 
+def unpacked_bytes(path: Path) -> int | None:
+    """What the arrays of an `.npz` say that they take, None for a file that is none."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return sum(info.file_size for info in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return None
+
+
 def read_npz(path: Path, *, name: str, limits: ReadLimits = NO_LIMITS) -> RequestCells:
     """The cells of an `.npz` with exactly the CSR form's keys. `name`: what to call the file in messages.
 

@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from msgspec import UNSET
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ..cells.read_limits import NO_LIMITS, ReadLimits
 from ..errors import Finding, RequestError
 from .json_cells import BodyOfJson, CellOfJson, NotAsDocumentedError, first_mistake, numbers, read_body
 from .request_cells import (
@@ -68,10 +69,13 @@ LARGE_BODY = 1024**2
 """Bytes of a body from which on only its first mistake is looked up."""
 
 
-def cells_from_body(body: bytes) -> RequestCells:
-    """The cells of a JSON text. Raises as `parse_json` and `cells_from_json`."""
+def cells_from_body(body: bytes, *, limits: ReadLimits = NO_LIMITS) -> RequestCells:
+    """The cells of a JSON text. Raises as `parse_json` and `cells_from_json`, and `ReadError` for more cells or genes
+    than `limits` allow.
+    """
     try:
         read = read_body(body)
+        limits.check(JSON_BODY, cells=len(read.cells or read.cell_ids or ()), genes=len(read.genes or ()))
         if (read.cells is UNSET) != bool(bytes(read.indptr) or read.cell_ids is not UNSET):
             raise NotAsDocumentedError("a body that is neither of the two forms, or both")
         return _cells(read) if read.cells is not UNSET else _csr_of(read)

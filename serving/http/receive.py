@@ -1,14 +1,15 @@
 """The body of a request, received up to its limit, and the cells in it: JSON, `.npz`, `.h5ad` or 10x `.h5`.
 
 JSON comes into memory, a file into a folder that is always removed. The readers are those of every other door. A file
-is never opened by the service's own process: one that can be killed reads it (`open_apart.py`).
+is not opened by the service's own process, but by one that can be killed (`open_apart.py`), and so is large JSON; a
+small `.npz` is read here.
 """
 
 import hashlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
@@ -18,18 +19,11 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from cellmark.schemas.api.request_cells import RequestCells
-from cellmark.schemas.api.requests import cells_from_body
 from cellmark.schemas.api.strict_json import printable
-from cellmark.schemas.cells.file_kind import file_kind
-from cellmark.schemas.errors import CellmarkError, Finding, ParameterError, ReadError, RequestError
+from cellmark.schemas.errors import RequestError
 
 from ..context import context_of
 from ..limits.body_files import BodyFolder, body_folder
-from ..reader.open_apart import is_tenx, open_apart, open_npz_apart
-from ..reader.reading_rules import ReadingRules
-from .options import InputOptions
-from .problems import without_path
 from .settings import ServiceSettings
 
 if TYPE_CHECKING:
@@ -195,87 +189,3 @@ def _broken_form(expected: str, found: str) -> RequestError:
         found=found,
         remedy=f"curl -F {FILE_FIELD}=@cells.h5ad sends such a form.",
     )
-
-
-EXTENSIONS = (".h5ad", ".h5", ".npz")
-ACCEPTED = ".h5ad, 10x .h5 or .npz"
-
-
-@contextmanager
-def open_body(body: Body, options: InputOptions, settings: ServiceSettings) -> Iterator[RequestCells]:
-    """The cells of a body. Raises `RequestError` for a body of another form, and `InputError` for cells that cannot be
-    read; no message names a path of this machine.
-    """
-    try:
-        if body.json is not None:
-            _no_file_options(options, "JSON")
-            yield replace(_recovered(cells_from_body(body.json), options), input=options.input)
-            return
-        assert body.path is not None  # noqa: S101
-        rules = settings.reading_rules
-        path = _with_extension(body.path, rules)
-        if path.suffix == ".npz":
-            _no_file_options(options, "an .npz")
-            recover = options.reading.recover_counts
-            with open_npz_apart(path, name=body.name, recover_counts=recover, rules=rules) as source:
-                yield RequestCells(source, source.library_size, input=options.input)
-            return
-        with open_apart(path, options.reading, rules=rules) as source:
-            yield RequestCells(source, options.library_size, input=options.input)
-    except CellmarkError as error:
-        raise type(error)(*without_path(error.findings, body.folder)) from error
-
-
-def _recovered(cells: RequestCells, options: InputOptions) -> RequestCells:
-    """The same with counts recovered, if that was asked for."""
-    if not options.reading.recover_counts:
-        return cells
-    from cellmark.schemas.cells.recover_counts import recover_source
-
-    return replace(cells, source=recover_source(cells.source))
-
-
-def _with_extension(path: Path, rules: ReadingRules) -> Path:
-    """The file under a name that says what it is: by its extension in a form, by its first bytes in a bare body."""
-    if path.suffix.lower() in EXTENSIONS:
-        return path.rename(path.with_suffix(path.suffix.lower()))
-    if path.suffix:
-        raise ReadError.of(
-            "FILE_FORMAT_UNKNOWN",
-            where=path.name,
-            expected=ACCEPTED,
-            found=f"the extension {path.suffix!r}",
-            remedy="Give the file the extension of what it is.",
-        )
-    with path.open("rb") as file:
-        start = file.read(8)
-    if start.startswith(b"PK"):
-        return path.rename(path.with_suffix(".npz"))
-    if start != b"\x89HDF\r\n\x1a\n":
-        raise ReadError.of(
-            "FILE_UNREADABLE",
-            where=path.name,
-            expected=ACCEPTED,
-            found=file_kind(path),
-            remedy="Check that the whole file was sent: curl needs --data-binary, not -d.",
-        )
-    return path.rename(path.with_suffix(".h5" if is_tenx(path, rules=rules) else ".h5ad"))
-
-
-def _no_file_options(options: InputOptions, form: str) -> None:
-    findings = [
-        Finding(
-            "PARAMETER_INVALID",
-            where=name,
-            expected="an uploaded .h5ad, which has layers and obs columns",
-            found=form,
-            remedy=remedy,
-        )
-        for name, value, remedy in (
-            ("layer", options.layer, "Omit it for this input."),
-            ("library_size", options.library_size, "Send the numbers themselves with the cells."),
-        )
-        if value is not None
-    ]
-    if findings:
-        raise ParameterError(*findings)

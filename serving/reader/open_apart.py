@@ -2,11 +2,12 @@
 
 import os
 import stat
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from cellmark.schemas.cells.anndata_facts import AnndataFacts, facts_of_h5ad
@@ -23,6 +24,8 @@ from .reader_process import Reader, try_twice
 from .reader_server import reader_server
 from .reading_rules import ReadingRules
 
+JSON_MEMORY = 1536 * 1024**2
+"""Bytes that reading a JSON body may take. The largest that is allowed takes less than half of it."""
 MOST_FILES = 5_000_000
 MOST_LEVELS = 64
 
@@ -101,6 +104,17 @@ def open_npz_apart(path: Path, *, name: str, recover_counts: bool = False, rules
     return _open(path, {"npz_name": name, "recover_counts": recover_counts}, rules, may_write=False)
 
 
+def open_json_apart(body: bytes, *, name: str, recover_counts: bool, rules: ReadingRules) -> ReaderCells:
+    """As `cells_from_body`, by a process of its own: what a large body's names take in memory, and the time that it
+    holds the interpreter, are not the service's.
+    """
+    budget = replace(rules.budget, memory_bytes=min(rules.budget.memory_bytes, JSON_MEMORY))
+    asked = {"ask": "open", "json": name, "recover_counts": recover_counts, "limits": asdict(rules.limits)}
+    return _opened(
+        lambda: reader_server().fork(budget, name=name, n_bytes=len(body)), asked, np.frombuffer(body, dtype=np.uint8)
+    )
+
+
 def is_tenx(path: Path, *, rules: ReadingRules) -> bool:
     """Whether an HDF5 file of unknown name is 10x's rather than an AnnData."""
 
@@ -153,11 +167,14 @@ def describe_h5ad(path: Path, source: CellSource) -> AnndataFacts:
 
 def _open(path: Path, question: Mapping[str, Any], rules: ReadingRules, *, may_write: bool) -> ReaderCells:
     asked = {"ask": "open", **question, "path": str(path), "limits": asdict(rules.limits)}
+    return _opened(lambda: _start(path, rules, may_write=may_write), asked)
 
+
+def _opened(start: Callable[[], Reader], asked: dict[str, Any], *arrays: np.ndarray) -> ReaderCells:
     def open_once() -> tuple[Reader, Message]:
-        reader = _start(path, rules, may_write=may_write)
+        reader = start()
         try:
-            return reader, reader.ask(asked)
+            return reader, reader.ask(asked, *arrays)
         except BaseException:
             reader.close()
             raise

@@ -14,6 +14,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from cellmark.schemas.api import request_cells
+from cellmark.schemas.api.requests import cells_from_body
 from cellmark.schemas.cells import read_h5ad, read_loom, read_matrix_folder, read_table, read_zarr  # noqa: F401
 from cellmark.schemas.cells.anndata_facts import facts_of_h5ad
 from cellmark.schemas.cells.cell_source import CellSource, RowChunk
@@ -94,15 +95,21 @@ class OpenFile:
     def open(self, question: Message) -> Message:
         """Open the file; tell what is known of it without its values."""
         facts = question.facts
-        self.path = Path(facts["path"])
         limits = ReadLimits(**facts["limits"])
         extra: tuple[np.ndarray, ...] = ()
-        if facts.get("npz_name") is not None:
-            cells = request_cells.read_npz(self.path, name=facts["npz_name"], limits=limits)
+        more: dict[str, Any] = {}
+        if facts.get("json") is not None or facts.get("npz_name") is not None:
+            if facts.get("json") is not None:
+                cells = cells_from_body(question.arrays[0].tobytes(), limits=limits)
+            else:
+                self.path = Path(facts["path"])
+                cells = request_cells.read_npz(self.path, name=facts["npz_name"], limits=limits)
             self.source = recover_source(cells.source) if facts["recover_counts"] else cells.source
             if cells.library_size is not None:
                 extra = (np.asarray(cells.library_size, dtype=np.float64),)
+            more = {"genes_source": cells.genes_source, "findings": pack_findings(cells.findings)}
         else:
+            self.path = Path(facts["path"])
             self.source = open_cells(self.path, ReadingOptions(**facts["reading"]), limits=limits)
         source = self.source
         organism = source.uns.get("organism")
@@ -115,6 +122,7 @@ class OpenFile:
                 "others": [[other.layer, other.where] for other in source.others],
                 "n_obs": source.n_obs,
                 "n_vars": source.n_vars,
+                **more,
             },
             extra,
         )

@@ -10,6 +10,7 @@ import pandas as pd
 import scipy.sparse as sp
 from pydantic import TypeAdapter, ValidationError
 
+from cellmark.schemas.api.request_cells import GenesSource
 from cellmark.schemas.cells.anndata_facts import MOST_EMBEDDINGS, MOST_KEYS, AnndataFacts
 from cellmark.schemas.cells.cell_source import OtherMatrix, RowChunk
 from cellmark.schemas.cells.stored_matrix import slice_rows
@@ -23,7 +24,8 @@ FACTS = TypeAdapter(AnndataFacts)
 
 
 class ReaderCells(RemoteCells):
-    """Cells of a reader's open file. `library_size`: that of an `.npz`, float64 [cells], None otherwise.
+    """Cells of a reader's open file. `library_size`: that of an `.npz` or JSON, float64 [cells], None otherwise.
+    `genes_source`, `findings`: of JSON, as `RequestCells` has them.
 
     `open_file` starts a reader and gives it with what it said of the file. What the reader tells is checked before it
     is used: it may be damaged, whatever its file did to it. One loop over `chunks` at a time; a new one ends the one
@@ -56,6 +58,8 @@ class ReaderCells(RemoteCells):
             self.var_names = self.var.index.to_numpy(dtype=object).astype(str)
             self.others = self._others(facts.get("others"))
             self.library_size: np.ndarray | None = opened.arrays[0] if opened.arrays else None
+            self.genes_source: GenesSource = "keys" if facts.get("genes_source") == "keys" else "genes"
+            self.findings = unpack_findings(facts.get("findings", []))
 
     def take(self, rows: np.ndarray) -> sp.csr_matrix:
         return self._take(rows, None)
