@@ -15,7 +15,9 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from running_service import Server, end_with_sigterm, serve
+from token_server import TokenServer, token_server
 
 from cellmark.serving.access.api_key import ApiKey, KeyRecord
 from cellmark.serving.access.key_file import add_key, revoke_key
@@ -36,11 +38,12 @@ def main() -> int:
     options = parser.parse_args()
     end_with_sigterm()
     failed = []
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as name, token_server() as issuer:
         folder, key_file = Path(name), Path(name) / "keys.jsonl"
-        credentials = make_credentials(key_file) if options.credentials else OPEN
+        credentials = make_credentials(key_file, issuer) if options.credentials else OPEN
         arguments = ("--key-file", str(key_file)) if options.credentials else ()
-        with serve(options.model, folder, *arguments) as server:
+        trusted = issuer.environment if options.credentials else {}
+        with serve(options.model, folder, *arguments, **trusted) as server:
             for kind, key in credentials.items():
                 print(f"== {kind}", flush=True)
                 if ask(server, folder, key, examples=options.examples, seed=options.seed):
@@ -64,8 +67,8 @@ def ask(server: Server, folder: Path, key: str | None, *, examples: int, seed: i
     return subprocess.run([*command, f"{server.url}/openapi.json"], cwd=folder).returncode
 
 
-def make_credentials(key_file: Path) -> dict[str, str | None]:
-    """A key of every kind, by what it is."""
+def make_credentials(key_file: Path, issuer: TokenServer) -> dict[str, str | None]:
+    """A key or token of every kind, by what it is."""
     now = datetime.now(UTC)
 
     def key(*scopes: str, expires: datetime | None = None) -> str:
@@ -82,6 +85,10 @@ def make_credentials(key_file: Path) -> dict[str, str | None]:
         "an expired key": key(*SCOPES, expires=now - timedelta(days=1)),
         "a revoked key": revoked,
         "a key that is none": str(ApiKey.new()),
+        "a token with all scopes": issuer.token(" ".join(SCOPES)),
+        "a token without a scope": issuer.token("openid"),
+        "an expired token": issuer.token(" ".join(SCOPES), seconds=-3600),
+        "a token of somebody else": issuer.token(" ".join(SCOPES), key=ec.generate_private_key(ec.SECP256R1())),
     }
 
 
