@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_thread
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -26,6 +27,7 @@ from .annotator import Annotator
 from .context import Entering, context_of
 from .http import answers
 from .http.answers import checked
+from .http.oip import OipErrors, oip_routes
 from .http.open_body import open_body
 from .http.openapi import openapi_document
 from .http.options import (
@@ -42,7 +44,7 @@ from .http.pages import REPORT_HEADERS, landing_page, read_report
 from .http.parts import NO_PARTS, ServiceParts
 from .http.problems import EXCEPTION_HANDLERS
 from .http.receipts import note_question
-from .http.receive import Body, receive
+from .http.receive import Body, receive, receive_bytes
 from .http.served_model import ServedModel
 from .http.settings import ServiceSettings
 from .scoring.attribute import Question
@@ -84,6 +86,19 @@ def make_app(
             return Response(answer, media_type=JSON)
 
         return endpoint
+
+    async def compute(request: Request, work: Callable[[Annotator, bytes], Any]) -> Any:
+        context = context_of(request.scope)
+        annotator = served.get()
+        context.model, context.model_version = annotator.source.name, annotator.source.version
+        context.bundle_digest = annotator.bundle.digest
+        context.route = context.route or request.url.path
+        async with parts.admission.slot(request, context):
+            body = await receive_bytes(request, settings.max_json_bytes)
+            answer = await anyio.to_thread.run_sync(partial(work, annotator, body), limiter=limiter)
+        for record in parts.recorders:
+            await record(request, context)
+        return answer
 
     def annotate(annotator: Annotator, body: Body, options: AnnotateOptions) -> bytes:
         with opened(body, options) as cells:
@@ -139,9 +154,11 @@ def make_app(
         Route("/openapi.json", get_openapi),
         Route("/docs.json", get_openapi),  # where BentoML's pages look; its own document knows none of these routes
         Route("/", get_landing),
+        *oip_routes(served.get, compute),
         *parts.routes,
     ]
-    return Starlette(routes=routes, middleware=parts.middlewares, exception_handlers=EXCEPTION_HANDLERS)
+    middleware = [*parts.middlewares, Middleware(OipErrors)]
+    return Starlette(routes=routes, middleware=middleware, exception_handlers=EXCEPTION_HANDLERS)
 
 
 def json_response(value: Any) -> Response:

@@ -15,6 +15,7 @@ from .audit.group_commit import GroupCommit
 from .audit.middleware import AuditMiddleware
 from .audit.settings import AuditSettings
 from .http.guard import AccessGuard
+from .http.oip import OipErrors
 from .http.openapi import openapi_document
 from .http.openapi_access import DescribeAccess
 from .http.parts import ServiceParts
@@ -36,7 +37,7 @@ def service_parts(settings: ServiceSettings) -> ServiceParts:
     recording = Middleware(AuditMiddleware, writer=writer)
     # Access is described last: what it says stands at every path.
     parts = ServiceParts(
-        middlewares=[guard, recording],
+        middlewares=[Middleware(OipErrors), guard, recording],
         routes=[Route("/metrics", metrics_page)],
         documents=[DescribeAccess(access)],
     )

@@ -36,7 +36,7 @@ class FindingAnswer(Answer):
 
 class Problem(Answer):
     """A refusal, as RFC 9457 has it, with all problems of the request at once. `code`: of the first finding.
-    `request_id`: that of the header X-Request-ID and of the service's log.
+    `request_id`: that of the header X-Request-ID and of the service's log. `error`: `detail` once more, below `/v2`.
     """
 
     type: str = Field(examples=["urn:cellmark:error:COUNTS_NEGATIVE"])
@@ -46,6 +46,7 @@ class Problem(Answer):
     code: str
     findings: list[FindingAnswer]
     request_id: str | None = None
+    error: str | None = None
 
 
 class ModelName(Answer):

@@ -17,6 +17,7 @@ from cellmark.schemas.api.responses import (
 )
 from cellmark.schemas.error_codes import CODES
 
+from .openapi_oip import oip_paths
 from .openapi_parts import ANSWER_HEADERS, answer, cells_body, parameters, plain, refusals
 from .options import AnnotateOptions, AttributeOptions, MarkersOptions, ModelOptions, ValidateOptions
 from .settings import ServiceSettings
@@ -104,6 +105,7 @@ def openapi_document(settings: ServiceSettings) -> dict[str, Any]:
         "tags": [
             {"name": "cells", "description": "Routes that take cells."},
             {"name": "model", "description": "What is known about the model."},
+            {"name": "inference protocol", "description": "The Open Inference Protocol, version 2."},
             {"name": "server", "description": "For balancers, monitoring and browsers."},
         ],
         "paths": _paths(settings),
@@ -173,6 +175,7 @@ def _paths(settings: ServiceSettings) -> dict[str, Any]:
             },
             **model,
         ),
+        **oip_paths(INPUT_CODES),
         "/livez": get("livez", "Whether the server is alive", {"200": plain("The server is alive.")}, **server),
         "/healthz": get("healthz", "The same as /livez", {"200": plain("The server is alive.")}, **server),
         "/readyz": get("readyz", "Whether the model is ready to answer", ready, **server),

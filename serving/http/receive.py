@@ -87,6 +87,16 @@ async def receive(request: Request, settings: ServiceSettings) -> AsyncIterator[
         yield body
 
 
+async def receive_bytes(request: Request, limit: int) -> bytes:
+    """A whole body in memory; the request's context gets its digest. Raises `RequestError` (`REQUEST_TOO_LARGE`)."""
+    digest, received = hashlib.sha256(), bytearray()
+    async for block in limited(request, limit):
+        received += block
+        digest.update(block)
+    context_of(request.scope).input_digest = digest.hexdigest()
+    return bytes(received)
+
+
 def media_type_of(request: Request) -> str:
     """The body's media type. Raises `RequestError` (`MEDIA_TYPE_UNSUPPORTED`), also for a compressed body."""
     given = request.headers.get("content-type", "")

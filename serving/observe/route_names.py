@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 OTHER = "other"
 """Of every path that is no route."""
-PROBES = frozenset({"/livez", "/healthz", "/readyz", "/metrics"})
+PROBES = frozenset({"/livez", "/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"})
 """Asked every few seconds by machines: not counted, logged or traced."""
 PARAMETER = re.compile(r"\\\{[^}]+\\\}")
 

@@ -1,41 +1,22 @@
 """`cellmark annotate --service URL` writes the files that `--model` writes."""
 
 import json
-import socket
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import anndata as ad
 import pandas as pd
 import pytest
-import uvicorn
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import ParameterError
 from cellmark.serving import Annotator
 from cellmark.serving.app import make_app
 from cellmark.serving.client.annotate_remotely import read_key
+from fixtures.listening import listening
 
 Cellmark = Callable[..., Any]
-
-
-@contextmanager
-def listening(app: Any) -> Iterator[str]:
-    """The app on a port of this machine, in a thread; ended with the block."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
-        bound.listen()
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{bound.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join(timeout=30)
 
 
 @pytest.fixture(scope="module")

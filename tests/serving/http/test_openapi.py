@@ -91,7 +91,8 @@ def test_our_routes_come_before_those_of_the_same_path_of_bentoml(mounted: list[
 
 
 def test_every_post_route_takes_every_media_type(document: dict[str, Any]) -> None:
-    posts = [item["post"] for item in document["paths"].values() if "post" in item]
+    """But those of the inference protocol, which has forms of its own."""
+    posts = [item["post"] for path, item in document["paths"].items() if "post" in item and not path.startswith("/v2")]
     assert len(posts) == 3
     for operation in posts:
         assert set(operation["requestBody"]["content"]) == set(MEDIA_TYPES)

@@ -1,0 +1,169 @@
+"""A model as the Open Inference Protocol sees it: its tensors, and rows of counts through the gate and the graph."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from cellmark.schemas.api.request_cells import LONGEST_NAME
+from cellmark.schemas.cells.cell_source import MemoryCells
+from cellmark.schemas.cells.reading_options import ReadingOptions
+from cellmark.schemas.checks.checked_cells import CheckedCells
+from cellmark.schemas.columns import UNASSIGNED
+from cellmark.schemas.errors import ModelError
+
+from ..annotator import Annotator
+from ..context import Outcome, current
+from ..scoring.score import annotate_cells, rows_per_chunk
+from .answers import called_codes
+from .oip_tensors import TEXT, InferRequest, Wanted, invalid, write_response
+from .receipts import make_receipt
+
+PLATFORM = "onnxruntime_onnx"
+COUNTS, LIBRARY_SIZE, CELL_IDS = "counts", "library_size", "cell_ids"
+CELL_TYPE, BEST, CONFIDENCE = "cell_type", "best_cell_type", "confidence"
+OF_GRAPH = ("novelty", "probabilities", "logits", "energy", "embedding")
+PER_CELL = ("novelty", "energy")
+"""Outputs of the graph that have one number for each cell."""
+DIGITS = 12
+
+
+def version_of(annotator: Annotator) -> str:
+    """The version that answers name: the registry's, or the first characters of the digest of a bare bundle."""
+    return annotator.source.version or annotator.bundle.digest[:DIGITS]
+
+
+def check_named(annotator: Annotator, name: str, version: str | None) -> None:
+    """Raise `ModelError` (`MODEL_UNKNOWN`) unless the model has this name, and this version where one is named."""
+    known = version_of(annotator)
+    if name != annotator.source.name or version not in (None, known):
+        raise ModelError.of(
+            "MODEL_UNKNOWN",
+            where="model",
+            expected=f"{annotator.source.name}, version {known}",
+            found="another name or version",
+            remedy="GET /model says which model is served.",
+        )
+
+
+def describe(annotator: Annotator) -> dict[str, Any]:
+    """The answer of `GET /v2/models/{name}`. `library_size` and `cell_ids` may be omitted."""
+    n_genes, n_types = len(annotator.bundle.panel), len(annotator.cell_types)
+    outputs = [_tensor(CELL_TYPE, TEXT, -1), _tensor(BEST, TEXT, -1), _tensor(CONFIDENCE, "FP32", -1)]
+    for name in _graph_outputs(annotator):
+        shape = (-1,) if name in PER_CELL else (-1, -1 if name == "embedding" else n_types)
+        outputs.append(_tensor(name, "FP32", *shape))
+    return {
+        "name": annotator.source.name,
+        "versions": [version_of(annotator)],
+        "platform": PLATFORM,
+        "inputs": [
+            _tensor(COUNTS, "FP32", -1, n_genes),
+            _tensor(LIBRARY_SIZE, "FP32", -1),
+            _tensor(CELL_IDS, TEXT, -1),
+        ],
+        "outputs": outputs,
+    }
+
+
+def _tensor(name: str, datatype: str, *shape: int) -> dict[str, Any]:
+    return {"name": name, "datatype": datatype, "shape": list(shape)}
+
+
+def _graph_outputs(annotator: Annotator) -> list[str]:
+    return [name for name in OF_GRAPH if name in annotator.session.output_names]
+
+
+def infer(annotator: Annotator, request: InferRequest) -> tuple[bytes, int | None]:
+    """The body of an answer, as `write_response`; the request's context gets what is recorded of it.
+
+    Rows are checked as everywhere: raw counts, or ln(1 + counts per 10,000), of the panel's genes in its order. A gene
+    that is NaN in every cell was not measured. Raises `RequestError` for tensors that are not the model's, `InputError`
+    with all problems of the cells.
+    """
+    offered = {CELL_TYPE, BEST, CONFIDENCE, *_graph_outputs(annotator)}
+    wanted = request.outputs or tuple(
+        Wanted(one["name"], request.binary) for one in describe(annotator)["outputs"] if one["name"] in offered
+    )
+    if unknown := [one.name for one in wanted if one.name not in offered]:
+        raise invalid("outputs", ", ".join(sorted(offered)), f"{len(unknown)} others")
+    source, sizes = cells_of(request.inputs, annotator.bundle.panel.symbols)
+    checked = annotator.check(source, ReadingOptions(library_size=sizes))
+    n_rows = rows_per_chunk(len(annotator.bundle.panel))
+    pieces = [annotate_cells(annotator.session, cells) for cells in checked.chunks(n_rows)]
+    values = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+    tensors = called(annotator, values)
+    facts: dict[str, Any] = {"model_name": annotator.source.name, "model_version": version_of(annotator)}
+    if request.id is not None:
+        facts["id"] = request.id
+    facts["parameters"] = {
+        "bundle_digest": annotator.bundle.digest,
+        "library_size_source": checked.library_size_source,
+        "notes": " ".join(dict.fromkeys(note.code for note in checked.notes)),
+    }
+    told = [(one, TEXT if one.name in (CELL_TYPE, BEST) else "FP32", tensors[one.name]) for one in wanted]
+    _record(annotator, checked, tensors)
+    return write_response(facts, told)
+
+
+def _record(annotator: Annotator, checked: CheckedCells, tensors: Mapping[str, np.ndarray]) -> None:
+    """What metrics, log and receipt say of the request."""
+    make_receipt(annotator, called_codes(annotator, tensors[CELL_TYPE]))
+    context = current()
+    if context is None:
+        return
+    types, numbers = np.unique(tensors[CELL_TYPE].astype(str), return_counts=True)
+    context.outcome = Outcome(
+        checked.source.n_obs,
+        dict(zip(types.tolist(), numbers.tolist(), strict=True)),
+        tensors[CONFIDENCE],
+        tensors.get("novelty"),
+        checked.match.n_matched / max(len(annotator.bundle.panel), 1),
+        tuple(note.code for note in checked.notes),
+    )
+
+
+def called(annotator: Annotator, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """All outputs by name, from those of the graph."""
+    probabilities, novelty = values["probabilities"], values.get("novelty")
+    names = np.array([*annotator.cell_types, UNASSIGNED], dtype=object)
+    best = probabilities.argmax(axis=1)
+    threshold = annotator.rules().novelty_threshold
+    assigned = best
+    if novelty is not None and threshold is not None:
+        # Written so that NaN, which is like nothing, is unassigned too.
+        assigned = np.where(novelty.ravel() <= threshold, best, len(names) - 1)
+    tensors = {CELL_TYPE: names[assigned], BEST: names[best], CONFIDENCE: probabilities.max(axis=1)}
+    graph = _graph_outputs(annotator)
+    return tensors | {name: values[name].ravel() if name in PER_CELL else values[name] for name in graph}
+
+
+def cells_of(inputs: Mapping[str, np.ndarray], genes: tuple[str, ...]) -> tuple[MemoryCells, np.ndarray | None]:
+    """The rows as cells of the genes measured, and their library sizes, float64 [cells], None to sum."""
+    if unknown := [name for name in inputs if name not in (COUNTS, LIBRARY_SIZE, CELL_IDS)]:
+        raise invalid("inputs", f"{COUNTS}, {LIBRARY_SIZE} and {CELL_IDS}", f"{len(unknown)} others")
+    rows = inputs.get(COUNTS)
+    if rows is None:
+        raise invalid("inputs", f"a tensor {COUNTS}", "none")
+    if rows.dtype == object or rows.ndim != 2 or rows.shape[1] != len(genes):
+        raise invalid(COUNTS, f"numbers, cells x the panel's {len(genes)} genes", f"shape {list(rows.shape)}")
+    n_obs = rows.shape[0]
+    sizes, ids = inputs.get(LIBRARY_SIZE), inputs.get(CELL_IDS)
+    if sizes is not None:
+        if sizes.dtype == object or sizes.shape not in ((n_obs,), (n_obs, 1)):
+            raise invalid(LIBRARY_SIZE, f"one number for each of {n_obs} cells", f"shape {list(sizes.shape)}")
+        sizes = sizes.ravel().astype(np.float64)
+    if ids is not None:
+        if ids.dtype != object or ids.size != n_obs or not all(0 < len(text) <= LONGEST_NAME for text in ids.ravel()):
+            raise invalid(CELL_IDS, f"{n_obs} strings of 1 to {LONGEST_NAME} characters", "others")
+        ids = ids.ravel()
+    names = np.array(genes)
+    if rows.dtype.kind == "f" and n_obs:
+        measured = ~np.isnan(rows).all(axis=0)
+        if not measured.all():
+            rows, names = rows[:, measured], names[measured]
+    index = pd.Index(ids if ids is not None else [str(number) for number in range(n_obs)], dtype=object)
+    X = sp.csr_matrix(rows if rows.dtype.itemsize >= 4 else rows.astype(np.float32))
+    return MemoryCells(X, names, pd.DataFrame(index=index), name="body", counts_from=COUNTS), sizes
