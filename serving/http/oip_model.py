@@ -15,9 +15,8 @@ from cellmark.schemas.columns import UNASSIGNED
 from cellmark.schemas.errors import ModelError
 
 from ..annotator import Annotator
-from ..context import Outcome, current
+from ..context import Outcome, current, stage
 from ..scoring.score import annotate_cells, rows_per_chunk
-from .answers import called_codes
 from .oip_tensors import TEXT, InferRequest, Wanted, invalid, write_response
 from .receipts import make_receipt
 
@@ -89,12 +88,14 @@ def infer(annotator: Annotator, request: InferRequest) -> tuple[bytes, int | Non
     )
     if unknown := [one.name for one in wanted if one.name not in offered]:
         raise invalid("outputs", ", ".join(sorted(offered)), f"{len(unknown)} others")
-    source, sizes = cells_of(request.inputs, annotator.bundle.panel.symbols)
-    checked = annotator.check(source, ReadingOptions(library_size=sizes))
-    n_rows = rows_per_chunk(len(annotator.bundle.panel))
-    pieces = [annotate_cells(annotator.session, cells) for cells in checked.chunks(n_rows)]
-    values = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
-    tensors = called(annotator, values)
+    with stage("check"):
+        source, sizes = cells_of(request.inputs, annotator.bundle.panel.symbols)
+        checked = annotator.check(source, ReadingOptions(library_size=sizes))
+    with stage("infer"):
+        n_rows = rows_per_chunk(len(annotator.bundle.panel))
+        pieces = [annotate_cells(annotator.session, cells) for cells in checked.chunks(n_rows)]
+        values = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+    codes, tensors = called(annotator, values)
     facts: dict[str, Any] = {"model_name": annotator.source.name, "model_version": version_of(annotator)}
     if request.id is not None:
         facts["id"] = request.id
@@ -104,20 +105,21 @@ def infer(annotator: Annotator, request: InferRequest) -> tuple[bytes, int | Non
         "notes": " ".join(dict.fromkeys(note.code for note in checked.notes)),
     }
     told = [(one, TEXT if one.name in (CELL_TYPE, BEST) else "FP32", tensors[one.name]) for one in wanted]
-    _record(annotator, checked, tensors)
-    return write_response(facts, told)
+    _record(annotator, checked, codes, tensors)
+    with stage("encode"):
+        return write_response(facts, told)
 
 
-def _record(annotator: Annotator, checked: CheckedCells, tensors: Mapping[str, np.ndarray]) -> None:
+def _record(annotator: Annotator, checked: CheckedCells, codes: np.ndarray, tensors: Mapping[str, np.ndarray]) -> None:
     """What metrics, log and receipt say of the request."""
-    make_receipt(annotator, called_codes(annotator, tensors[CELL_TYPE]))
+    make_receipt(annotator, codes)
     context = current()
     if context is None:
         return
-    types, numbers = np.unique(tensors[CELL_TYPE].astype(str), return_counts=True)
+    names, numbers = (*annotator.cell_types, UNASSIGNED), np.bincount(codes % (len(annotator.cell_types) + 1))
     context.outcome = Outcome(
         checked.source.n_obs,
-        dict(zip(types.tolist(), numbers.tolist(), strict=True)),
+        {names[code]: int(numbers[code]) for code in np.flatnonzero(numbers)},
         tensors[CONFIDENCE],
         tensors.get("novelty"),
         checked.match.n_matched / max(len(annotator.bundle.panel), 1),
@@ -125,8 +127,8 @@ def _record(annotator: Annotator, checked: CheckedCells, tensors: Mapping[str, n
     )
 
 
-def called(annotator: Annotator, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """All outputs by name, from those of the graph."""
+def called(annotator: Annotator, values: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Calls as places among the model's types, -1 for `unassigned`, and all outputs by name, from the graph's."""
     probabilities, novelty = values["probabilities"], values.get("novelty")
     names = np.array([*annotator.cell_types, UNASSIGNED], dtype=object)
     best = probabilities.argmax(axis=1)
@@ -134,10 +136,10 @@ def called(annotator: Annotator, values: Mapping[str, np.ndarray]) -> dict[str, 
     assigned = best
     if novelty is not None and threshold is not None:
         # Written so that NaN, which is like nothing, is unassigned too.
-        assigned = np.where(novelty.ravel() <= threshold, best, len(names) - 1)
+        assigned = np.where(novelty.ravel() <= threshold, best, -1)
     tensors = {CELL_TYPE: names[assigned], BEST: names[best], CONFIDENCE: probabilities.max(axis=1)}
     graph = _graph_outputs(annotator)
-    return tensors | {name: values[name].ravel() if name in PER_CELL else values[name] for name in graph}
+    return assigned, tensors | {name: values[name].ravel() if name in PER_CELL else values[name] for name in graph}
 
 
 def cells_of(inputs: Mapping[str, np.ndarray], genes: tuple[str, ...]) -> tuple[MemoryCells, np.ndarray | None]:

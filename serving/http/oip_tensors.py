@@ -22,8 +22,8 @@ NUMBERS: dict[str, str] = {
     "UINT32": "<u4",
 }
 TEXT = "BYTES"
-MOST_JSON_BYTES = 16 * 1024**2
-"""A body that is JSON throughout. Python needs many times the bytes for lists, so that larger tensors come as bytes."""
+MOST_JSON_BYTES = 4 * 1024**2
+"""A body that is JSON throughout: reading it holds Python's lock, for which all other requests wait."""
 MOST_HEADER_BYTES = 1024**2
 """The JSON before bytes: names and shapes."""
 MOST_INPUTS = 16

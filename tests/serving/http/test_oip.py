@@ -86,11 +86,15 @@ def test_bytes_behind_the_json_are_read_and_sent(
 ) -> None:
     ids = b"".join(struct.pack("<I", 3) + b"c%02d" % number for number in range(20))
     data, depth = rows.tobytes(), sizes.astype("<f8").tobytes()
+
+    def of_bytes(name: str, datatype: str, shape: list[int], body: bytes) -> dict[str, Any]:
+        return {"name": name, "datatype": datatype, "shape": shape, "parameters": {"binary_data_size": len(body)}}
+
     head = json.dumps({
         "inputs": [
-            {"name": "counts", "datatype": "FP32", "shape": [20, rows.shape[1]], "parameters": {"binary_data_size": len(data)}},
-            {"name": "library_size", "datatype": "FP64", "shape": [20, 1], "parameters": {"binary_data_size": len(depth)}},
-            {"name": "cell_ids", "datatype": "BYTES", "shape": [20], "parameters": {"binary_data_size": len(ids)}},
+            of_bytes("counts", "FP32", [20, rows.shape[1]], data),
+            of_bytes("library_size", "FP64", [20, 1], depth),
+            of_bytes("cell_ids", "BYTES", [20], ids),
         ],
         "outputs": [
             {"name": "cell_type", "parameters": {"binary_data": True}},
@@ -103,9 +107,9 @@ def test_bytes_behind_the_json_are_read_and_sent(
     assert response.status_code == 200, response.text
     length = int(response.headers["inference-header-content-length"])
     told = json.loads(response.content[:length])
-    of_bytes = [one.get("parameters", {}).get("binary_data_size", 0) for one in told["outputs"]]
-    assert length + sum(of_bytes) == len(response.content)
-    confidence = np.frombuffer(response.content[length + of_bytes[0] :], dtype="<f4")
+    lengths = [one.get("parameters", {}).get("binary_data_size", 0) for one in told["outputs"]]
+    assert length + sum(lengths) == len(response.content)
+    confidence = np.frombuffer(response.content[length + lengths[0] :], dtype="<f4")
     np.testing.assert_allclose(confidence, expected["cellmark_confidence"], atol=1e-5)
     first = response.content[length + 4 : length + 4 + struct.unpack_from("<I", response.content, length)[0]]
     assert first.decode() == expected["cellmark_cell_type"].iloc[0]
@@ -184,7 +188,8 @@ COUNTS = {"name": "counts", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}
 @pytest.mark.parametrize(
     "body",
     [
-        [], {}, {"inputs": {}}, {"inputs": [1]}, {"inputs": [COUNTS, COUNTS]}, {"inputs": [{**COUNTS, "shape": [2, 2]}]},
+        [], {}, {"inputs": {}}, {"inputs": [1]}, {"inputs": [COUNTS, COUNTS]},
+        {"inputs": [{**COUNTS, "shape": [2, 2]}]},
         {"inputs": [{**COUNTS, "shape": [-1, 2]}]}, {"inputs": [{**COUNTS, "shape": [True, 2]}]},
         {"inputs": [{**COUNTS, "shape": [2**31]}]}, {"inputs": [{**COUNTS, "data": [[1], [1, 2]]}]},
         {"inputs": [{**COUNTS, "data": ["1", "2"]}]}, {"inputs": [{**COUNTS, "data": [True, False]}]},

@@ -67,7 +67,8 @@ def test_the_client_generated_from_the_specification_reads_every_answer(
     url: str, annotator: Annotator, new_cells: ad.AnnData
 ) -> None:
     generated = pytest.importorskip("open_inference.openapi.client", reason="needs the extra test-oip")
-    from open_inference.openapi.errors import BadRequestError, NotFoundError
+    from open_inference.openapi.core.api_error import ApiError
+    from open_inference.openapi.errors import BadRequestError
     from open_inference.openapi.types import InferenceRequest, RequestInput
 
     cells = new_cells[:4].copy()
@@ -96,8 +97,9 @@ def test_the_client_generated_from_the_specification_reads_every_answer(
         told = {one.name: one for one in answer.outputs}
         assert told["cell_type"].data.__root__ == expected["cellmark_cell_type"].tolist()
         assert len(told["probabilities"].data.__root__) == 4 * len(annotator.cell_types)
-    with pytest.raises(NotFoundError):
+    with pytest.raises(ApiError) as unknown:
         client.read_model_metadata("another")
+    assert unknown.value.status_code == 404
     with pytest.raises(BadRequestError) as caught:
         client.model_infer(name, request=asked(rows[:, 1:]))
     assert "REQUEST_INVALID" in str(caught.value.body)
