@@ -80,7 +80,8 @@ def make_app(
                 note_question(context, request.url.path, options)
                 # In a thread, so that /livez answers meanwhile; onnxruntime and NumPy leave the interpreter free.
                 task = partial(work, annotator, body, options)
-                answer = await anyio.to_thread.run_sync(task, limiter=limiter)
+                async with parts.admission.turn(context):
+                    answer = await anyio.to_thread.run_sync(task, limiter=limiter)
             for record in parts.recorders:
                 await record(request, context)
             return Response(answer, media_type=JSON)

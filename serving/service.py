@@ -15,9 +15,9 @@ from .app import make_app
 from .http.problems import ProblemMiddleware, leave_requests_untimed
 from .http.served_model import ServedModel
 from .http.settings import ServiceSettings
-from .limits.ending import Ending, end_gently, end_with_server
+from .http.timed_protocol import limit_headers
+from .limits.ending import end_gently, end_with_server
 from .limits.owned_folder import share_folder_of_server
-from .limits.refusals import stopping
 from .limits.settings import LimitSettings
 from .observe.bentoml_observers import leave_requests_untraced
 from .observe.json_log import configure_log
@@ -31,20 +31,18 @@ settings = ServiceSettings.from_environment()
 configure_log(settings.log)
 leave_requests_untimed()
 leave_requests_untraced()
+limit_headers(LimitSettings.from_environment().header_seconds)
 parts = service_parts(settings)
 served = ServedModel()
-limits, ending = LimitSettings.from_environment(), Ending()
 
 
 def why_not_ready() -> CellmarkError | None:
     """The error that /readyz tells, None when the model is ready."""
-    if ending.begun:
-        return stopping()
     try:
         served.get()
     except CellmarkError as error:
         return error
-    return None
+    return parts.admission.why_not_ready()
 
 
 # An ASGI application rather than BentoML's own routes: those are POST only, and cannot take a body that is JSON or an
@@ -63,7 +61,7 @@ class CellmarkService:
     def __init__(self) -> None:
         end_with_server()
         share_folder_of_server()
-        end_gently(ending, limits)
+        end_gently(parts.extra["ending"], parts.extra["limits"])
         start_reader()
         served.start(settings)
 

@@ -18,8 +18,16 @@ from .http.guard import AccessGuard
 from .http.oip import OipErrors
 from .http.openapi import openapi_document
 from .http.openapi_access import DescribeAccess
+from .http.openapi_limits import describe_limits
 from .http.parts import ServiceParts
+from .http.rate_guard import RateGuard
+from .http.request_guard import RequestGuard
 from .http.settings import ServiceSettings
+from .limits.admission import Admission
+from .limits.ending import Ending
+from .limits.settings import LimitSettings, state_folder
+from .limits.shared_page import SharedPage
+from .observe.metrics import service_metrics
 from .observe.metrics_page import metrics_page
 from .observe.observe_requests import ObserveRequests
 from .observe.route_names import RouteNames
@@ -28,6 +36,17 @@ from .observe.tracing import tracing_of_environment
 
 def service_parts(settings: ServiceSettings) -> ServiceParts:
     """The parts that the environment asks for."""
+    limits, ending = LimitSettings.from_environment(), Ending()
+    page = SharedPage(state_folder())
+    admission = Admission(
+        limits,
+        width=settings.concurrency,
+        most_json=settings.max_json_bytes,
+        most_file=settings.max_upload_bytes,
+        page=page,
+        ending=ending,
+        metrics=service_metrics,
+    )
     who = AccessSettings.from_environment()
     access = Access.of(who)
     guard = Middleware(AccessGuard, access=access, insecure=who.insecure)
@@ -37,9 +56,17 @@ def service_parts(settings: ServiceSettings) -> ServiceParts:
     recording = Middleware(AuditMiddleware, writer=writer)
     # Access is described last: what it says stands at every path.
     parts = ServiceParts(
-        middlewares=[Middleware(OipErrors), guard, recording],
+        middlewares=[
+            Middleware(OipErrors),
+            Middleware(RequestGuard, settings=limits, ending=ending),
+            guard,
+            Middleware(RateGuard, settings=limits, page=page),
+            recording,
+        ],
+        admission=admission,
         routes=[Route("/metrics", metrics_page)],
-        documents=[DescribeAccess(access)],
+        documents=[describe_limits, DescribeAccess(access)],
+        extra={"ending": ending, "limits": limits},
     )
     return replace(parts, middlewares=[observing(settings, parts), *parts.middlewares])
 

@@ -12,6 +12,8 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.routing import BaseRoute
 
+from cellmark.schemas.errors import CellmarkError
+
 from ..context import RequestContext
 
 Recorder = Callable[[Request, RequestContext], Awaitable[None]]
@@ -19,10 +21,18 @@ Recorder = Callable[[Request, RequestContext], Awaitable[None]]
 
 
 class Admission(Protocol):
-    """Who may be computed when."""
+    """Who may be received and computed when."""
 
     def slot(self, request: Request, context: RequestContext) -> AbstractAsyncContextManager[None]:
         """Held while a body is received and computed. Raises `RequestError` when there is no room."""
+        ...
+
+    def turn(self, context: RequestContext) -> AbstractAsyncContextManager[None]:
+        """Held, within a slot, while a body is computed. Raises `RequestError` when too many wait."""
+        ...
+
+    def why_not_ready(self) -> CellmarkError | None:
+        """Why nothing can be answered at the moment; None when it can."""
         ...
 
 
@@ -35,6 +45,12 @@ class NoAdmission:
 
     def slot(self, request: Request, context: RequestContext) -> AbstractAsyncContextManager[None]:
         return self._slot()
+
+    def turn(self, context: RequestContext) -> AbstractAsyncContextManager[None]:
+        return self._slot()
+
+    def why_not_ready(self) -> CellmarkError | None:
+        return None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,48 @@
+"""What the OpenAPI document says of the service's limits."""
+
+from typing import Any
+
+from .openapi_parts import refusals
+
+EVERYWHERE = ("HOST_NOT_ALLOWED", "RATE_EXCEEDED")
+WITH_CELLS = (
+    "SERVICE_BUSY",
+    "SERVICE_STOPPING",
+    "READER_KILLED",
+    "DEADLINE_EXCEEDED",
+    "REQUEST_TIMEOUT",
+    "CLIENT_GONE",
+    "DISK_FULL",
+)
+OF_PROBES = ("/livez", "/readyz", "/healthz", "/metrics")
+RETRY_LATER = ("429", "503", "507")
+RETRY_AFTER = {
+    "schema": {"type": "integer", "minimum": 0},
+    "description": "Seconds after which it is worth to ask again.",
+}
+TIMEOUT = {
+    "name": "X-Request-Timeout",
+    "in": "header",
+    "required": False,
+    "description": "Seconds after which the work is stopped (`DEADLINE_EXCEEDED`), where the service allows more.",
+    "schema": {"type": "number", "exclusiveMinimum": 0},
+}
+
+
+def describe_limits(document: dict[str, Any]) -> None:
+    """Changes the document."""
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            takes_cells = method == "post"
+            codes = (*(() if path in OF_PROBES else EVERYWHERE), *(WITH_CELLS if takes_cells else ()))
+            if path == "/readyz":
+                codes = ("SERVICE_STOPPING", "SERVICE_BUSY", "DISK_FULL")
+            for status, refused in refusals(codes).items():
+                there = operation["responses"].setdefault(status, refused)
+                if there is not refused:
+                    there["description"] += "\n" + refused["description"]
+            for status in RETRY_LATER:
+                if status in operation["responses"]:
+                    operation["responses"][status].setdefault("headers", {})["Retry-After"] = RETRY_AFTER
+            if takes_cells:
+                operation.setdefault("parameters", []).append(TIMEOUT)
