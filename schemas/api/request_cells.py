@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 import scipy.sparse as sp
 from numpy.lib import format as npy
 
-from ..cells.cell_source import CellSource, MemoryCells
+from ..cells.cell_source import CellSource, NamedCells
 from ..cells.file_kind import file_kind
 from ..cells.read_limits import NO_LIMITS, ReadLimits
 from ..cells.reading import reading
@@ -88,11 +87,13 @@ def memory_source(
     *,
     name: str,
     counts_from: str,
-) -> MemoryCells:
+) -> NamedCells:
     """A source without any annotation of cells or genes."""
-    obs = pd.DataFrame(index=pd.Index(np.asarray(cell_ids, dtype=object), dtype=object))
-    var_names = np.asarray(genes, dtype=object).astype(str) if len(genes) else np.empty(0, dtype=str)
-    return MemoryCells(X, var_names, obs, name=name, counts_from=counts_from)
+    return NamedCells(X, _objects(genes), _objects(cell_ids), name=name, counts_from=counts_from)
+
+
+def _objects(names: Sequence[str] | np.ndarray) -> np.ndarray:
+    return np.asarray(names, dtype=object) if len(names) else np.empty(0, dtype=object)
 
 
 def check_names(names: dict[str, Sequence[str] | np.ndarray]) -> None:

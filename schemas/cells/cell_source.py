@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
 
@@ -40,7 +41,8 @@ class CellSource(ABC):
     `layers['counts']`). `notes`: what the reader did that the user should know. `var`: one row per gene, in the order
     of `var_names`. `uns`: what the file says of itself, of which only `organism` is used. `others`: matrices that
     could have been opened instead, looked into only when these values are refused. `normalised`: the values are counts
-    per 10,000, proved, and depth is not known.
+    per 10,000, proved, and depth is not known. `annotated`: False where neither `obs` nor `var` has columns, so that
+    nobody needs to look.
     """
 
     name: str
@@ -52,6 +54,7 @@ class CellSource(ABC):
     uns: dict[str, Any]
     others: tuple[OtherMatrix, ...] = ()
     normalised: bool = False
+    annotated: bool = True
 
     @property
     def n_obs(self) -> int:
@@ -122,4 +125,46 @@ class MemoryCells(CellSource):
             yield RowChunk(start, self.X[start : start + n_rows] if n_rows < self.X.shape[0] else self.X)
 
     def take(self, rows: np.ndarray) -> sp.csr_matrix:
-        return self.X[rows[: np.searchsorted(rows, self.X.shape[0])]]
+        return _rows_of(self.X, rows)
+
+
+class NamedCells(CellSource):
+    """Cells of a request: counts with names and nothing else, at as little cost. `X`: CSR, cells x genes; `var_names`,
+    `cell_ids`: object [genes], [cells].
+    """
+
+    annotated = False
+
+    def __init__(
+        self, X: sp.csr_matrix, var_names: np.ndarray, cell_ids: np.ndarray, *, name: str, counts_from: str
+    ) -> None:
+        self.X, self.var_names, self._cell_ids = X, var_names, cell_ids
+        self.name, self.counts_from, self.uns = name, counts_from, {}
+
+    @cached_property
+    def obs(self) -> pd.DataFrame:  # type: ignore[override]
+        return pd.DataFrame(index=pd.Index(self._cell_ids, dtype=object))
+
+    @cached_property
+    def var(self) -> pd.DataFrame:  # type: ignore[override]
+        return pd.DataFrame(index=pd.Index(self.var_names, dtype=object))
+
+    @property
+    def n_obs(self) -> int:
+        return len(self._cell_ids)
+
+    @property
+    def cell_ids(self) -> np.ndarray:
+        return self._cell_ids
+
+    def chunks(self, n_rows: int) -> Iterator[RowChunk]:
+        for start in range(0, self.X.shape[0], n_rows):
+            yield RowChunk(start, self.X[start : start + n_rows] if n_rows < self.X.shape[0] else self.X)
+
+    def take(self, rows: np.ndarray) -> sp.csr_matrix:
+        return _rows_of(self.X, rows)
+
+
+def _rows_of(X: sp.csr_matrix, rows: np.ndarray) -> sp.csr_matrix:
+    rows = rows[: np.searchsorted(rows, X.shape[0])]
+    return X if len(rows) == X.shape[0] and len(np.unique(rows)) == len(rows) else X[rows]

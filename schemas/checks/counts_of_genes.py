@@ -35,7 +35,10 @@ def counts_of_genes(source: CellSource, *, rule: int | None = FEATURE_RULE) -> C
     """
     if isinstance(source, GeneCells):
         return source
-    is_gene, by_type, errors = features_by_type(source.var)
+    by_type: dict[str, dict[str, np.ndarray]] = {}
+    is_gene, errors = np.ones(source.n_vars, dtype=bool), tuple[Finding, ...]()
+    if source.annotated:
+        is_gene, by_type, errors = features_by_type(source.var)
     findings = list(errors if rule is not None else ())
     findings += [_dropped(where, others, source.var_names) for where, others in by_type.items()]
     listed = names_of_no_genes(names_of(source))

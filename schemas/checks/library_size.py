@@ -158,8 +158,11 @@ def given_library_size(
             # A series that knows the cells by id is read by id, so that another order does no harm.
             places = library_size.index.get_indexer(pd.Index(source.cell_ids))
             library_size = (library_size.iloc[places] if (places >= 0).all() else library_size).to_numpy()
-        given = pd.Series(np.asarray(library_size).ravel())
-        values = pd.to_numeric(given.astype(object), errors="coerce").to_numpy(dtype=np.float64)
+        listed = np.asarray(library_size).ravel()
+        if listed.dtype.kind in "fiu":
+            values = listed.astype(np.float64)
+        else:
+            values = pd.to_numeric(pd.Series(listed, dtype=object), errors="coerce").to_numpy(dtype=np.float64)
         if len(values) != source.n_obs:
             return None, (
                 Finding(

@@ -56,7 +56,7 @@ def names_unknown(
     unknown.
     """
     if organism is None:
-        declared = declared_organism(source.uns, source.obs)
+        declared = declared_organism(source.uns, source.obs) if source.annotated else None
         organism = declared[0] if declared is not None else panel.organism_of_names
     known = next((name for name in ORGANISMS if name == organism), None)
     names = names_of(source)

@@ -64,7 +64,7 @@ def fit_genes(panel: GenePanel, source: CellSource, *, orthologs: Orthologs | No
     """
     names = names_of(source)
     match = _exact(PanelItself(panel), names)
-    declared = declared_organism(source.uns, source.obs)
+    declared = declared_organism(source.uns, source.obs) if source.annotated else None
     if not match.missing or source.n_vars == 0:
         found = organism_finding(panel.known_organism, None, declared, VAR_NAMES) if declared else None
         return GeneFit(match, source.var_names, (found,) if found else ())
