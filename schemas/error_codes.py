@@ -136,6 +136,8 @@ CODES: dict[str, CodeMeaning] = {
     "GOLDEN_CELLS_MISMATCH": CodeMeaning(
         503, "the model's self-test gave different numbers or type names than at export"
     ),
+    "NO_EARLIER_VERSION": CodeMeaning(409, "this server has served no version before the current one"),
+    "MODEL_MEMORY_FULL": CodeMeaning(503, "no memory is left for another version of a model"),
     "PARITY_FAILED": CodeMeaning(500, "an exported graph does not answer as the trained network does"),
     "CELL_TYPE_UNKNOWN": CodeMeaning(422, "the model has no such cell type"),
     "PROFILE_MISSING": CodeMeaning(404, "the bundle has no reference profile of held-out cells"),
@@ -182,6 +184,7 @@ CODES: dict[str, CodeMeaning] = {
     "CLIENT_GONE": CodeMeaning(499, "the client closed the connection, so the work for it was stopped"),
     "DISK_FULL": CodeMeaning(507, "there is no room for the body on the disk of temporary files"),
     "HOST_NOT_ALLOWED": CodeMeaning(421, "the header Host names none of the names that the service is reached by"),
+    "WEBHOOK_UNSIGNED": CodeMeaning(403, "a message about the registry that is not signed as it must be"),
     "SERVICE_NOT_READY": CodeMeaning(503, "the model has not passed its self-test yet"),
     # keys and tokens
     "KEY_MISSING": CodeMeaning(401, "the route needs a key or token, and the request has none"),

@@ -45,8 +45,9 @@ from .http.parts import NO_PARTS, ServiceParts
 from .http.problems import EXCEPTION_HANDLERS
 from .http.receipts import note_question
 from .http.receive import Body, receive, receive_bytes
-from .http.served_model import ServedModel
+from .http.served_model import ServedModel, leased
 from .http.settings import ServiceSettings
+from .http.version_routes import MODEL_PREFIXES, version_routes
 from .scoring.attribute import Question
 
 Options = TypeVar("Options", bound=InputOptions)
@@ -72,10 +73,13 @@ def make_app(
     def post(kind: type[Options], work: Callable[[Annotator, Body, Options], bytes]) -> Endpoint:
         async def endpoint(request: Request) -> Response:
             context = context_of(request.scope)
-            annotator = served.get()
-            context.model, context.model_version = annotator.source.name, annotator.source.version
-            context.bundle_digest = annotator.bundle.digest
-            async with parts.admission.slot(request, context), receiving(request) as body:
+            async with (
+                leased(served, **request.path_params) as annotator,
+                parts.admission.slot(request, context),
+                receiving(request) as body,
+            ):
+                context.model, context.model_version = annotator.source.name, annotator.source.version
+                context.bundle_digest = annotator.bundle.digest
                 options = parse_options(kind, request.query_params.multi_items(), body.fields)
                 note_question(context, request.url.path, options)
                 # In a thread, so that /livez answers meanwhile; onnxruntime and NumPy leave the interpreter free.
@@ -90,11 +94,11 @@ def make_app(
 
     async def compute(request: Request, work: Callable[[Annotator, bytes], Any]) -> Any:
         context = context_of(request.scope)
-        annotator = served.get()
-        context.model, context.model_version = annotator.source.name, annotator.source.version
-        context.bundle_digest = annotator.bundle.digest
         context.route = context.route or request.url.path
-        async with parts.admission.slot(request, context):
+        # The protocol names models its own way: always the first one's routes.
+        async with leased(served) as annotator, parts.admission.slot(request, context):
+            context.model, context.model_version = annotator.source.name, annotator.source.version
+            context.bundle_digest = annotator.bundle.digest
             body = await receive_bytes(request, settings.max_json_bytes)
             answer = await anyio.to_thread.run_sync(partial(work, annotator, body), limiter=limiter)
         for record in parts.recorders:
@@ -121,20 +125,24 @@ def make_app(
 
     async def get_model(request: Request) -> Response:
         options = parse_options(ModelOptions, request.query_params.multi_items())
-        answer = answers.describe_model(served.get(), genes=options.genes)
+        async with leased(served, **request.path_params) as annotator:
+            answer = answers.describe_model(annotator, genes=options.genes)
+        if "version" not in request.path_params:
+            answer["update"] = await anyio.to_thread.run_sync(served.update, annotator.source.name)
         return Response(checked(ModelAnswer, write_json(answer)), media_type=JSON)
 
     async def get_markers(request: Request) -> Response:
         options = parse_options(MarkersOptions, request.query_params.multi_items())
-        annotator = served.get()
-        table = answers.markers(annotator, options.cell_type, options.top)
+        async with leased(served, **request.path_params) as annotator:
+            table = answers.markers(annotator, options.cell_type, options.top)
         if (options.format or preferred_format(request.headers.get("accept", ""))) == "csv":
             return Response(table.to_csv(index=False), media_type=CSV)
         return Response(checked(MarkersAnswer, write_json(answers.markers_json(annotator, table))), media_type=JSON)
 
     async def get_report(request: Request) -> Response:
         parse_options(RouteOptions, request.query_params.multi_items())
-        return Response(read_report(served.get().bundle), media_type="text/html", headers=REPORT_HEADERS)
+        async with leased(served, **request.path_params) as annotator:
+            return Response(read_report(annotator.bundle), media_type="text/html", headers=REPORT_HEADERS)
 
     async def get_openapi(request: Request) -> Response:
         document = openapi_document(settings)
@@ -145,13 +153,21 @@ def make_app(
     async def get_landing(request: Request) -> Response:
         return Response(landing_page(), media_type="text/html")
 
+    of_a_model = {
+        "/annotate": (post(AnnotateOptions, annotate), "POST"),
+        "/attribute": (post(AttributeOptions, attribute), "POST"),
+        "/validate": (post(ValidateOptions, validate), "POST"),
+        "/model": (get_model, "GET"),
+        "/markers": (get_markers, "GET"),
+        "/report": (get_report, "GET"),
+    }
     routes = [
-        Route("/annotate", post(AnnotateOptions, annotate), methods=["POST"]),
-        Route("/attribute", post(AttributeOptions, attribute), methods=["POST"]),
-        Route("/validate", post(ValidateOptions, validate), methods=["POST"]),
-        Route("/model", get_model),
-        Route("/markers", get_markers),
-        Route("/report", get_report),
+        *(
+            Route(prefix + path, endpoint, methods=[method])
+            for prefix in ("", *MODEL_PREFIXES)
+            for path, (endpoint, method) in of_a_model.items()
+        ),
+        *version_routes(served),
         Route("/openapi.json", get_openapi),
         Route("/docs.json", get_openapi),  # where BentoML's pages look; its own document knows none of these routes
         Route("/", get_landing),

@@ -39,7 +39,7 @@ served = ServedModel()
 def why_not_ready() -> CellmarkError | None:
     """The error that /readyz tells, None when the model is ready."""
     try:
-        served.get()
+        served.require_ready()
     except CellmarkError as error:
         return error
     return parts.admission.why_not_ready()
@@ -69,6 +69,7 @@ class CellmarkService:
     def end_readers(self) -> None:
         """A worker is ended by a signal, after which nothing of its own runs any more."""
         reader_server().stop()
+        served.stop()
 
     def __is_ready__(self) -> bool:
         """Digests were verified and the golden cells gave the numbers that they should, and the service goes on."""

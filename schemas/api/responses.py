@@ -164,9 +164,23 @@ class ValidateAnswer(ModelName):
     quality: dict[str, Any] | None
 
 
+class UpdateAnswer(Answer):
+    """How far the service is with the version that the model's alias names. `current`: it serves that one. `fetching`,
+    `testing`: it is about to. `failed`: `wanted_version` stays out, `error` says why, and the one before serves on.
+    `registry_unreachable`: MLflow does not answer. `cached`: it did not at the start, and the last good version that
+    was kept on the machine serves. `pinned`: somebody went back, until the alias moves.
+    """
+
+    state: Literal["current", "fetching", "testing", "failed", "registry_unreachable", "pinned", "cached"]
+    wanted_version: str | None
+    error: list[FindingAnswer]
+    pinned: bool
+
+
 class ModelAnswer(ModelName):
     """The model's manifest, without its files. `genes`: the panel, with `genes=true`. `coarse_cell_types`: all that
     `cellmark_coarse_cell_type` may be, the most specific first; empty for a model without an ontology.
+    `update`: null for a model that follows no registry, and for a version that was named.
     """
 
     manifest_digest: str
@@ -187,6 +201,7 @@ class ModelAnswer(ModelName):
     parity: ParityEntry
     coarse_cell_types: list[str] = []
     genes: list[str] | None = None
+    update: UpdateAnswer | None = None
 
 
 class MarkersAnswer(ModelName):

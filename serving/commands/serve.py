@@ -7,11 +7,14 @@ import typer
 
 def serve(
     model: Annotated[
-        str,
+        list[str] | None,
         typer.Option(
-            "--model", "-m", envvar="CELLMARK_MODEL", help="Bundle folder or MLflow URI (models:/pbmc@champion)."
+            "--model",
+            "-m",
+            help="Bundle folder or MLflow URI (models:/pbmc@champion). Repeat it to serve several models. Default: "
+            "CELLMARK_MODEL.",
         ),
-    ],
+    ] = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on. 0.0.0.0: all addresses of this machine.")
     ] = "127.0.0.1",
@@ -66,12 +69,16 @@ def serve(
     Beyond this machine (`--host 0.0.0.0`) requests need keys: `cellmark keys create --key-file keys.jsonl`, then
     `cellmark serve --model MODEL --host 0.0.0.0 --key-file keys.jsonl`
 
-    The model is verified and tested before the server starts. A separate process reads uploaded files, within
+    The model is verified and tested before the server starts. A model given by an alias is followed: when the alias
+    moves, the service fetches, tests and swaps, every CELLMARK_FOLLOW_SECONDS and at MLflow's webhook
+    (CELLMARK_WEBHOOK_SECRET). CELLMARK_SHADOW lets a second model score a share of requests (CELLMARK_SHADOW_SHARE)
+    unseen. Versions on demand stay within CELLMARK_MODEL_MEMORY. A separate process reads uploaded files, within
     CELLMARK_READ_SECONDS, CELLMARK_READER_MEMORY_BYTES, CELLMARK_MAX_CELLS, CELLMARK_MAX_GENES and
     CELLMARK_MAX_NONZEROS. Other settings are environment variables too: CELLMARK_CONCURRENCY, CELLMARK_THREADS,
     CELLMARK_MAX_UPLOAD_BYTES, CELLMARK_MAX_JSON_BYTES, CELLMARK_MAX_UNPACKED_BYTES. Temporary files go to TMPDIR,
     BentoML's to BENTOML_HOME (default: below TMPDIR).
     """
+    import json
     import os
     import sys
     from dataclasses import replace
@@ -79,13 +86,17 @@ def serve(
     from ..access.exposure import refuse_exposure
     from ..access.settings import AccessSettings
     from ..audit.settings import AuditSettings
-    from ..http.served_model import load_annotator
+    from ..http.served_model import find_models
     from ..http.settings import ServiceSettings
     from ..http.start_server import free_address
     from ..limits.settings import default_workers
+    from ..versions.settings import RESOLVED, FollowSettings, wishes_to
+    from ..versions.worker_paths import absolute_places
 
     n_workers = workers or default_workers()
-    wanted = replace(ServiceSettings.from_environment(), model=model, device=device, workers=n_workers)
+    settings = ServiceSettings.from_environment()
+    listed = settings.model if not model else model[0] if len(model) == 1 else json.dumps(model)
+    wanted = replace(settings, model=listed, device=device, workers=n_workers)
     access = replace(
         AccessSettings.from_environment(),
         key_file=key_file,
@@ -101,22 +112,26 @@ def serve(
         recorded = replace(recorded, audit_create=False)
     address = free_address(host, port)
     refuse_exposure(address, access)
-    annotator = load_annotator(wanted)
-    source = annotator.source
-    # The workers get the verified folder, not the URI: they need no registry, and all serve the same version.
+    found = find_models(wanted, FollowSettings.from_environment())
+    _, source = found[0]
+    # The workers get verified folders beside the URIs that they follow: all start with the same version, and need no
+    # registry for it.
     resolved = replace(
-        wanted, model=str(annotator.bundle.folder.resolve()), model_name=source.name, model_version=source.version
+        wanted, model=str(source.bundle.folder.resolve()), model_name=source.name, model_version=source.version
     )
-    version = f" version {source.version}" if source.version else ""
     shown = f"[{address}]" if ":" in address else address
     scheme = "http" if access.ssl_certfile is None else "https"
     whom = "with keys" if access.is_guarded else "for everybody, without keys"
-    digest = annotator.bundle.digest[:12]
-    typer.echo(f"Serving {source.name}{version} ({digest}) on {scheme}://{shown}:{port}, {whom}", err=True)
+    for wish, each in found:
+        version = f" version {each.version}" if each.version else ""
+        cached = "; the registry does not answer: the last good version, kept on this machine" if wish.cached else ""
+        named = f"{each.name}{version} ({each.bundle.digest[:12]})"
+        typer.echo(f"Serving {named} on {scheme}://{shown}:{port}, {whom}{cached}", err=True)
     sys.stderr.flush()
     # Another program takes this process's place: the model that was tested here would only take up memory.
     arguments = ["-m", "cellmark.serving.http.start_server", "--host", address, "--port", str(port)]
     # With a safe path, files in the working folder cannot stand in for modules of the same name.
     changed = {**resolved.to_environment(), **access.to_environment(), **recorded.to_environment()}
-    environment = {**os.environ, "PYTHONSAFEPATH": "1", **changed}
+    changed[RESOLVED] = wishes_to(tuple(wish for wish, _ in found))
+    environment = {**absolute_places(os.environ), "PYTHONSAFEPATH": "1", **changed}
     os.execve(sys.executable, [sys.executable, *arguments], environment)  # noqa: S606

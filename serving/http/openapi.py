@@ -19,10 +19,13 @@ from cellmark.schemas.error_codes import CODES
 
 from .openapi_oip import oip_paths
 from .openapi_parts import ANSWER_HEADERS, answer, cells_body, parameters, plain, refusals
+from .openapi_versions import ANSWERS as VERSION_ANSWERS
+from .openapi_versions import of_named_models, version_paths
 from .options import AnnotateOptions, AttributeOptions, MarkersOptions, ModelOptions, ValidateOptions
 from .settings import ServiceSettings
 
 ANSWERS: tuple[type[BaseModel], ...] = (
+    *VERSION_ANSWERS,
     AnnotateAnswer,
     AttributeAnswer,
     ValidateAnswer,
@@ -106,6 +109,11 @@ def openapi_document(settings: ServiceSettings) -> dict[str, Any]:
             {"name": "cells", "description": "Routes that take cells."},
             {"name": "model", "description": "What is known about the model."},
             {"name": "inference protocol", "description": "The Open Inference Protocol, version 2."},
+            {
+                "name": "named models",
+                "description": "The same routes for a model by its name, and for a version of it.",
+            },
+            {"name": "administration", "description": "Which versions are served."},
             {"name": "server", "description": "For balancers, monitoring and browsers."},
         ],
         "paths": _paths(settings),
@@ -150,7 +158,7 @@ def _paths(settings: ServiceSettings) -> dict[str, Any]:
     markers = {"200": marker_answer, **refusals(("PARAMETER_INVALID", "CELL_TYPE_UNKNOWN", *NEEDS_MODEL))}
     facts = {"200": answer(ModelAnswer), **refusals(("PARAMETER_INVALID", *NEEDS_MODEL))}
     ready = {"200": plain("The model has passed its self-test."), **refusals(("SERVICE_NOT_READY",))}
-    return {
+    of_a_model = {
         "/annotate": post("annotate", "Name the type of every cell", AnnotateOptions, AnnotateAnswer, INPUT_CODES),
         "/attribute": post(
             "attribute", "Show the genes behind each call", AttributeOptions, AttributeAnswer, explain_codes
@@ -175,6 +183,11 @@ def _paths(settings: ServiceSettings) -> dict[str, Any]:
             },
             **model,
         ),
+    }
+    return {
+        **of_a_model,
+        **of_named_models(of_a_model),
+        **version_paths(),
         **oip_paths(INPUT_CODES),
         "/livez": get("livez", "Whether the server is alive", {"200": plain("The server is alive.")}, **server),
         "/healthz": get("healthz", "The same as /livez", {"200": plain("The server is alive.")}, **server),

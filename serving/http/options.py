@@ -123,6 +123,15 @@ class MarkersOptions(RouteOptions):
     )
 
 
+class AdminOptions(RouteOptions):
+    """Options of `POST /admin/reload` and `POST /admin/rollback`."""
+
+    model: str | None = Field(
+        default=None,
+        description="Name of a served model. Default: all of them for a reload, the first for a rollback.",
+    )
+
+
 def parse_options(
     kind: type[Options], query: Iterable[tuple[str, str]], form: Iterable[tuple[str, str]] = ()
 ) -> Options:

@@ -1,93 +1,92 @@
-"""The model of a service while it is loaded, when it is ready, and when it cannot be."""
+"""The models of a service, from its settings, and the lease that a request holds while it is answered."""
 
-import logging
-import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from cellmark.schemas.errors import CellmarkError, Finding, ParameterError, RequestError
+import anyio.to_thread
+
+from cellmark.schemas.errors import CellmarkError
 from cellmark.schemas.telemetry import refuse_telemetry
 
 from ..annotator import Annotator
-from ..models.model_source import open_model
-from ..observe.novelty_rank import novelty_buckets
-from ..observe.served_versions import now_serving
-from ..scoring.session import ModelSession
+from ..models.model_source import ModelSource
+from ..versions.fetch_version import Fetcher, is_uri
+from ..versions.last_good import last_good, remember_good
+from ..versions.lead import renamed
+from ..versions.loading import Loading, wishes_of
+from ..versions.served_models import ServedModels
+from ..versions.settings import FollowSettings, Wish
 from .settings import ServiceSettings
 
-logger = logging.getLogger("cellmark.serving")
+LOOK_SECONDS = 0.01
 
 
-class ServedModel:
-    """Not ready until digests are verified and the golden cells gave the numbers that they should."""
+class ServedModel(ServedModels):
+    """`annotator`: the only model, as in tests; else nothing is served before `start`."""
 
     def __init__(self, annotator: Annotator | None = None) -> None:
-        self._annotator = annotator
-        self._error: CellmarkError | None = None
+        super().__init__(annotator)
 
-    @property
-    def is_ready(self) -> bool:
-        return self._annotator is not None
+    def start(self, settings: ServiceSettings, following: FollowSettings | None = None) -> None:
+        """Load in a thread, so that /livez answers meanwhile; what goes wrong is logged and reported by `get`."""
+        refuse_telemetry()
+        self.serve(settings.model, following or FollowSettings.from_environment(), loading_of(settings))
 
-    def get(self) -> Annotator:
-        """The model. Raises `RequestError` (`SERVICE_NOT_READY`), with what went wrong when loading did."""
-        if self._annotator is not None:
-            return self._annotator
-        found = "it is being loaded" if self._error is None else "it could not be loaded"
-        remedy = "Ask again in a moment; /readyz says when." if self._error is None else "See the other findings."
-        waiting = Finding(
-            "SERVICE_NOT_READY",
-            where="model",
-            expected="a model that has passed its self-test",
-            found=found,
-            remedy=remedy,
-        )
-        raise RequestError(waiting, *(self._error.findings if self._error else ()))
-
-    def start(self, settings: ServiceSettings) -> threading.Thread:
-        """Load in a thread, so that /livez answers meanwhile."""
-        thread = threading.Thread(target=self.load, args=(settings,), name="cellmark-load", daemon=True)
-        thread.start()
-        return thread
-
-    def load(self, settings: ServiceSettings) -> None:
-        """Load the model; what goes wrong is logged and reported by `get`."""
-        try:
-            annotator = load_annotator(settings)
-            announce(annotator)
-            self._annotator = annotator
-        except CellmarkError as error:
-            logger.error("The model cannot be served: %s", error)
-            self._error = error
-        except Exception:
-            # Whatever it was, the process has to stay alive and say that it is not ready.
-            logger.exception("The model cannot be served")
-            self._error = RequestError.of(
-                "INTERNAL_ERROR",
-                where="model",
-                expected="a model",
-                found="an internal error of cellmark",
-                remedy="See the service's log.",
-            )
+    def load(self, settings: ServiceSettings, following: FollowSettings | None = None) -> None:
+        """As `start`, and wait until the models are loaded or it is known why not."""
+        self.start(settings, following)
+        while not self.is_ready and not self.why_not_loaded():
+            time.sleep(LOOK_SECONDS)
 
 
-def announce(annotator: Annotator) -> None:
-    """Let the metrics know the version that this worker serves from now on."""
-    source, bundle = annotator.source, annotator.bundle
-    novelty = novelty_buckets(bundle)
-    now_serving(source.name, source.version, bundle.digest, cell_types=annotator.cell_types, novelty=novelty)
+def loading_of(settings: ServiceSettings) -> Loading:
+    """How the settings want models to be loaded."""
+    return Loading(settings.device, settings.threads, settings.model_name, settings.model_version)
 
 
-def load_annotator(settings: ServiceSettings) -> Annotator:
-    """The model of the settings, under the name that they give it. Raises as `Annotator.load`, and `ParameterError`."""
-    if settings.model is None:
-        raise ParameterError.of(
-            "PARAMETER_INVALID",
-            where="CELLMARK_MODEL",
-            expected="a bundle folder or an MLflow URI",
-            found="nothing",
-            remedy="Start the service with `cellmark serve --model MODEL`, or set CELLMARK_MODEL.",
-        )
+@asynccontextmanager
+async def leased(
+    served: ServedModels, name: str | None = None, version: str | None = None
+) -> AsyncIterator[Annotator]:
+    """The model that a request's path names, by default the first, until its answer is computed. Raises as
+    `ServedModels.lease`.
+    """
+    if not served.holds(name, version):
+        await anyio.to_thread.run_sync(_bring, served, name, version)
+    with served.lease(name, version) as annotator:
+        yield annotator
+
+
+def _bring(served: ServedModels, name: str | None, version: str | None) -> None:
+    """Load a version in a thread, so that the event loop does not wait for it."""
+    with served.lease(name, version):
+        pass
+
+
+def find_models(settings: ServiceSettings, following: FollowSettings) -> tuple[tuple[Wish, ModelSource], ...]:
+    """What to serve, fetched, verified and tested; where the registry does not answer, what was good last time.
+
+    Raises as `Annotator.load`, and `ParameterError`.
+    """
     refuse_telemetry()
-    source = open_model(settings.model)
-    named = replace(source, name=settings.model_name or source.name, version=settings.model_version or source.version)
-    return Annotator(named, ModelSession(named.bundle, device=settings.device, threads=settings.threads))
+    loading = loading_of(settings)
+    wishes = wishes_of(settings.model, replace(following, resolved=None))
+    first = wishes[0].key
+    fetch = renamed(Fetcher(), {first: settings.model_name}, {first: settings.model_version})
+    found = []
+    for wish in wishes:
+        cached = False
+        try:
+            version = fetch(wish.key)
+        except CellmarkError as error:
+            kept = last_good(wish.key) if is_uri(wish.key) and error.code.startswith("REGISTRY_") else None
+            if kept is None:
+                raise
+            version, cached = kept, True
+        source = loading.load(version).source
+        if is_uri(wish.key) and not cached:
+            remember_good(wish.key, version)
+        found.append((Wish(wish.key, version, cached), source))
+    return tuple(found)

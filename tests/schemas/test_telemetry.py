@@ -13,9 +13,11 @@ from cellmark.schemas.telemetry import SWITCHES, refuse_telemetry
 LOAD = """
 import sys
 from cellmark.serving import Annotator
-from cellmark.serving.http.served_model import load_annotator
+from cellmark.serving.http.served_model import ServedModel
 from cellmark.serving.http.settings import ServiceSettings
-load_annotator(ServiceSettings(model=sys.argv[1])).session.self_test()
+served = ServedModel()
+served.load(ServiceSettings(model=sys.argv[1]))
+served.get().session.self_test()
 """
 
 

@@ -32,6 +32,8 @@ from cellmark.serving.http.problems import problem, without_path
 from cellmark.serving.http.served_model import ServedModel
 from cellmark.serving.http.settings import ServiceSettings
 from cellmark.serving.reader.reader_server import reader_server
+from cellmark.serving.versions.loading import Loading
+from cellmark.serving.versions.version_record import ServedVersion
 from fixtures.places import ARCHIVES
 
 PROBLEM = "application/problem+json"
@@ -626,22 +628,27 @@ def test_a_model_that_cannot_be_loaded_is_told_with_its_reason(tmp_path: Path) -
     served.load(ServiceSettings(model=str(tmp_path / "missing")))
     with CheckedClient(make_app(served, SETTINGS)) as client:
         response = client.post("/annotate", json=ONE)
+    served.stop()
     assert response.status_code == 503
     assert [finding["code"] for finding in response.json()["findings"]] == ["SERVICE_NOT_READY", "MODEL_UNKNOWN"]
     served = ServedModel()
     served.load(ServiceSettings())
     assert not served.is_ready
+    served.stop()
 
 
-def test_any_fault_while_loading_leaves_a_service_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(settings: ServiceSettings) -> Annotator:
+def test_any_fault_while_loading_leaves_a_service_that_says_so(
+    tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(loading: Loading, version: ServedVersion) -> Annotator:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("cellmark.serving.http.served_model.load_annotator", broken)
+    monkeypatch.setattr(Loading, "load", broken)
     served = ServedModel()
-    served.start(ServiceSettings(model="x")).join()
+    served.load(ServiceSettings(model=str(tiny_bundle.folder)))
     with CheckedClient(make_app(served, SETTINGS)) as client:
         codes = [finding["code"] for finding in client.get("/model").json()["findings"]]
+    served.stop()
     assert codes == ["SERVICE_NOT_READY", "INTERNAL_ERROR"]
 
 
@@ -650,6 +657,7 @@ def test_answers_carry_the_name_and_version_of_the_registry(tiny_bundle: Bundle)
     served.load(ServiceSettings(model=str(tiny_bundle.folder), model_name="pbmc", model_version="3"))
     with CheckedClient(make_app(served, SETTINGS)) as client:
         answer = client.get("/model").json()
+    served.stop()
     assert (answer["model"], answer["model_version"]) == ("pbmc", "3")
 
 
