@@ -94,10 +94,10 @@ def test_one_move_of_the_alias_changes_all_workers_and_a_bad_version_stays_out(
 
     # Versions by their number, beside the served one; the bad one is refused there too.
     assert service.get("/models/tiny/versions/1/model")["model_version"] == "1"
-    refused = httpx.get(service.url + "/models/tiny/versions/3/model", timeout=60)
+    refused = service.ask("/models/tiny/versions/3/model")
     assert (refused.status_code, refused.json()["code"]) == (503, "GOLDEN_CELLS_MISMATCH")
     for path in ("/models/tiny/versions/99/model", "/models/other/model", "/models/tiny/versions/x/model"):
-        response = httpx.get(service.url + path, timeout=60)
+        response = service.ask(path)
         assert (response.status_code, response.json()["code"]) == (404, "MODEL_UNKNOWN"), path
 
 
@@ -157,7 +157,7 @@ def test_a_killed_worker_comes_back_with_the_version_of_the_others(service: Serv
     versions: set[str] = set()
     while len(versions) < 1 or time.monotonic() < deadline - 50:
         try:
-            response = httpx.get(service.url + "/model", timeout=10)
+            response = service.ask("/model")
             if response.status_code == 200:
                 versions.add(response.json()["model_version"])
         except httpx.TransportError:
