@@ -47,9 +47,7 @@ def loading_of(settings: ServiceSettings) -> Loading:
 
 
 @asynccontextmanager
-async def leased(
-    served: ServedModels, name: str | None = None, version: str | None = None
-) -> AsyncIterator[Annotator]:
+async def leased(served: ServedModels, name: str | None = None, version: str | None = None) -> AsyncIterator[Annotator]:
     """The model that a request's path names, by default the first, until its answer is computed. Raises as
     `ServedModels.lease`.
     """

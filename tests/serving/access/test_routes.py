@@ -147,7 +147,7 @@ def test_without_a_credential_only_open_routes_are_answered(guarded: Guarded) ->
         assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'Bearer realm="cellmark"')
         if method != "HEAD":
             assert answer.json()["code"] == "KEY_MISSING"
-    assert opened == {"/", "/openapi.json", "/docs.json", "/v2/health/live", "/admin/webhook"}
+    assert opened == {"/", "/openapi.json", "/docs.json", "/v2/health/live", "/v2/health/ready", "/admin/webhook"}
 
 
 @pytest.mark.parametrize(
