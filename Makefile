@@ -67,8 +67,8 @@ check: $(STAMP)-check  ## Format, lint, types, import rules, Dockerfile
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/hadolint Dockerfile
-	@for script in .ci/run .ci/*.sh; do bash -n "$$script"; done
+	$(BIN)/hadolint Dockerfile deploy/mlflow/Dockerfile
+	@for script in .ci/run .ci/*.sh deploy/*.sh deploy/mlflow/*.sh; do bash -n "$$script"; done
 
 format: $(STAMP)-check  ## Format the sources and fix what the linter can
 	$(BIN)/ruff check --fix-only .

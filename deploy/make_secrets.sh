@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# make_secrets.sh: passwords, the object store's identity and the folders that compose.yaml mounts, below deploy/local.
+# What is there already is kept. Nothing is printed; the files are for this user alone.
+set -euo pipefail
+cd "$(dirname "$0")"
+umask 077
+mkdir -p local/secrets local/keys local/audit local/cache
+
+random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
+
+# Containers with a user of their own (PostgreSQL, Grafana, SeaweedFS) read their secrets too: the folder is closed.
+put() {
+    [[ -e local/secrets/$1 ]] || cat >"local/secrets/$1"
+    chmod 644 "local/secrets/$1"
+}
+random | put postgres_password
+random | put grafana_password
+if [[ ! -e local/secrets/s3_credentials || ! -e local/secrets/s3_identities.json ]]; then
+    rm -f local/secrets/s3_credentials local/secrets/s3_identities.json
+    id=$(random)
+    secret=$(random)
+    printf '[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n' "$id" "$secret" | put s3_credentials
+    printf '{"identities": [{"name": "mlflow", "credentials": [{"accessKey": "%s", "secretKey": "%s"}], "actions": ["Admin", "Read", "Write", "List", "Tagging"]}]}\n' \
+        "$id" "$secret" | put s3_identities.json
+fi
+# The containers run as this user, who then owns what they write; as root they would be root, so they are 10001 then.
+if [[ ! -e .env ]]; then
+    uid=$(id -u)
+    gid=$(id -g)
+    if [[ $uid == 0 ]]; then
+        uid=10001
+        gid=10001
+        chown -R "$uid:$gid" local/keys local/audit local/cache
+    fi
+    printf 'CELLMARK_UID=%s\nCELLMARK_GID=%s\n' "$uid" "$gid" >.env
+fi
