@@ -10,18 +10,23 @@ random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
 
 # Containers with a user of their own (PostgreSQL, Grafana, SeaweedFS) read their secrets too: the folder is closed.
 put() {
-    [[ -e local/secrets/$1 ]] || cat >"local/secrets/$1"
+    [[ -e local/secrets/$1 ]] || printf '%s' "$2" >"local/secrets/$1"
     chmod 644 "local/secrets/$1"
 }
-random | put postgres_password
-random | put grafana_password
+put postgres_password "$(random)"
+put grafana_password "$(random)"
 if [[ ! -e local/secrets/s3_credentials || ! -e local/secrets/s3_identities.json ]]; then
     rm -f local/secrets/s3_credentials local/secrets/s3_identities.json
     id=$(random)
     secret=$(random)
-    printf '[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n' "$id" "$secret" | put s3_credentials
-    printf '{"identities": [{"name": "mlflow", "credentials": [{"accessKey": "%s", "secretKey": "%s"}], "actions": ["Admin", "Read", "Write", "List", "Tagging"]}]}\n' \
-        "$id" "$secret" | put s3_identities.json
+    put s3_credentials "[default]
+aws_access_key_id = $id
+aws_secret_access_key = $secret
+"
+    put s3_identities.json "{\"identities\": [{\"name\": \"mlflow\",
+  \"credentials\": [{\"accessKey\": \"$id\", \"secretKey\": \"$secret\"}],
+  \"actions\": [\"Admin\", \"Read\", \"Write\", \"List\", \"Tagging\"]}]}
+"
 fi
 # The containers run as this user, who then owns what they write; as root they would be root, so they are 10001 then.
 if [[ ! -e .env ]]; then

@@ -27,7 +27,7 @@ from .annotator import Annotator
 from .context import Entering, context_of
 from .http import answers
 from .http.answers import checked
-from .http.oip import OipErrors, oip_routes
+from .http.oip import OipErrors, named_model, oip_routes
 from .http.open_body import open_body
 from .http.openapi import openapi_document
 from .http.options import (
@@ -95,12 +95,15 @@ def make_app(
     async def compute(request: Request, work: Callable[[Annotator, bytes], Any]) -> Any:
         context = context_of(request.scope)
         context.route = context.route or request.url.path
-        # The protocol names models its own way: always the first one's routes.
-        async with leased(served) as annotator, parts.admission.slot(request, context):
+        async with (
+            leased(served, *named_model(request.path_params)) as annotator,
+            parts.admission.slot(request, context),
+        ):
             context.model, context.model_version = annotator.source.name, annotator.source.version
             context.bundle_digest = annotator.bundle.digest
             body = await receive_bytes(request, settings.max_json_bytes)
-            answer = await anyio.to_thread.run_sync(partial(work, annotator, body), limiter=limiter)
+            async with parts.admission.turn(context):
+                answer = await anyio.to_thread.run_sync(partial(work, annotator, body), limiter=limiter)
         for record in parts.recorders:
             await record(request, context)
         return answer
@@ -171,7 +174,7 @@ def make_app(
         Route("/openapi.json", get_openapi),
         Route("/docs.json", get_openapi),  # where BentoML's pages look; its own document knows none of these routes
         Route("/", get_landing),
-        *oip_routes(served.get, compute),
+        *oip_routes(served.get, partial(leased, served), compute),
         *parts.routes,
     ]
     middleware = [*parts.middlewares, Middleware(OipErrors)]

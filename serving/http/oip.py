@@ -5,7 +5,9 @@ beside, which is all that the protocol's clients look at.
 """
 
 import json
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
 from typing import Any
 
@@ -29,16 +31,26 @@ EXTENSIONS = ["binary_tensor_data"]
 PREFIX = "/v2"
 
 Compute = Callable[[Request, Callable[[Annotator, bytes], Any]], Awaitable[Any]]
-"""Receives the body, runs the function on the model and the body in a thread, within all limits, and records it."""
+"""Receives the body, runs the function on the model that the path names and the body, within all limits."""
+Lease = Callable[[str, str | None], AbstractAsyncContextManager[Annotator]]
+NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
-def oip_routes(model: Callable[[], Annotator], compute: Compute) -> list[BaseRoute]:
-    """The routes. `model`: the one that is served; raises `RequestError` while there is none."""
+def named_model(path_params: Mapping[str, str]) -> tuple[str, str | None]:
+    """Name and version to lease. A version that is no number of a registry is held against the digest afterwards."""
+    name, version = path_params["name"], path_params.get("version")
+    return name, version if version is not None and NUMBER.fullmatch(version) else None
 
-    def named(request: Request) -> Annotator:
-        annotator = model()
-        check_named(annotator, request.path_params["name"], request.path_params.get("version"))
-        return annotator
+
+def oip_routes(model: Callable[[], Annotator], lease: Lease, compute: Compute) -> list[BaseRoute]:
+    """The routes. `model`: the first that is served; raises `RequestError` while there is none. `lease`: as
+    `served_model.leased`, of a model by name and version.
+    """
+
+    async def described(request: Request, describe: Callable[[Annotator], dict[str, Any]]) -> Response:
+        async with lease(*named_model(request.path_params)) as annotator:
+            check_named(annotator, request.path_params["name"], request.path_params.get("version"))
+            return _json(describe(annotator))
 
     async def server(request: Request) -> Response:
         return _json({"name": "cellmark", "version": version("cellmark"), "extensions": EXTENSIONS})
@@ -51,10 +63,10 @@ def oip_routes(model: Callable[[], Annotator], compute: Compute) -> list[BaseRou
         return _json({"ready": True})
 
     async def model_ready(request: Request) -> Response:
-        return _json({"name": named(request).source.name, "ready": True})
+        return await described(request, lambda annotator: {"name": annotator.source.name, "ready": True})
 
     async def metadata(request: Request) -> Response:
-        return _json(describe(named(request)))
+        return await described(request, describe)
 
     async def infer_cells(request: Request) -> Response:
         header_length = _header_length(request)

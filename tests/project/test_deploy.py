@@ -23,12 +23,13 @@ from cellmark.serving.audit.settings import AuditSettings
 from cellmark.serving.http.openapi import openapi_document
 from cellmark.serving.http.settings import ServiceSettings
 from cellmark.serving.limits.settings import LimitSettings
+from cellmark.serving.versions.settings import FollowSettings
 from fixtures.places import ROOT
 
 DEPLOY = ROOT / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
 VERSIONS = ("1.31", "1.34")
-SETTINGS = (ServiceSettings, AccessSettings, AuditSettings, LimitSettings)
+SETTINGS = (ServiceSettings, AccessSettings, AuditSettings, LimitSettings, FollowSettings)
 KNOWN = {f"CELLMARK_{field.name.upper()}" for kind in SETTINGS for field in fields(kind)} | {"CELLMARK_CACHE"}
 PROGRAMS = sorted(path for path in DEPLOY.rglob("*.sh"))
 
