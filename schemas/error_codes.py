@@ -167,6 +167,12 @@ CODES: dict[str, CodeMeaning] = {
     "RECEIPT_INVALID": CodeMeaning(422, "not a receipt, or an answer without one"),
     "RECEIPT_OTHER_INPUT": CodeMeaning(409, "the receipt is of another input"),
     "ANSWER_NOT_REPRODUCED": CodeMeaning(409, "the same input got another answer"),
+    # jobs
+    "JOB_UNKNOWN": CodeMeaning(404, "no such job, or one of another key"),
+    "JOB_UNFINISHED": CodeMeaning(409, "the job has no result yet"),
+    "JOB_CANCELLED": CodeMeaning(410, "the job was cancelled"),
+    "JOB_FAILED": CodeMeaning(500, "the job ended by an internal error of cellmark"),
+    "IDEMPOTENCY_CONFLICT": CodeMeaning(409, "the same Idempotency-Key with another input or other options"),
     # requests
     "REQUEST_INVALID": CodeMeaning(400, "the body is not of the documented form"),
     "REQUEST_TOO_LARGE": CodeMeaning(413, "the body is larger than the service takes"),

@@ -178,7 +178,9 @@ def make_app(
         *parts.routes,
     ]
     middleware = [*parts.middlewares, Middleware(OipErrors)]
-    return Starlette(routes=routes, middleware=middleware, exception_handlers=EXCEPTION_HANDLERS)
+    app = Starlette(routes=routes, middleware=middleware, exception_handlers=EXCEPTION_HANDLERS)
+    app.state.served = served  # for the routes of parts
+    return app
 
 
 def json_response(value: Any) -> Response:

@@ -64,12 +64,16 @@ class CellmarkService:
         end_gently(parts.extra["ending"], parts.extra["limits"])
         start_reader()
         served.start(settings)
+        for start in parts.starts:
+            start()
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def end_readers(self) -> None:
         """A worker is ended by a signal, after which nothing of its own runs any more."""
         reader_server().stop()
         served.stop()
+        for stop in parts.stops:
+            stop()
 
     def __is_ready__(self) -> bool:
         """Digests were verified and the golden cells gave the numbers that they should, and the service goes on."""

@@ -23,6 +23,10 @@ from .http.parts import ServiceParts
 from .http.rate_guard import RateGuard
 from .http.request_guard import RequestGuard
 from .http.settings import ServiceSettings
+from .jobs.document import DescribeJobs
+from .jobs.engine import JobEngine
+from .jobs.routes import job_routes, served_now
+from .jobs.settings import JobSettings
 from .limits.admission import Admission
 from .limits.ending import Ending
 from .limits.settings import LimitSettings, state_folder
@@ -55,6 +59,8 @@ def service_parts(settings: ServiceSettings) -> ServiceParts:
     writer = GroupCommit(audit.open) if audit.url is not None else None
     recording = Middleware(AuditMiddleware, writer=writer)
     # Access is described last: what it says stands at every path.
+    jobs = JobSettings.from_environment()
+    engine = JobEngine(jobs, settings) if jobs.jobs is not None else None
     parts = ServiceParts(
         middlewares=[
             Middleware(OipErrors),
@@ -64,8 +70,10 @@ def service_parts(settings: ServiceSettings) -> ServiceParts:
             recording,
         ],
         admission=admission,
-        routes=[Route("/metrics", metrics_page)],
-        documents=[describe_limits, DescribeAccess(access)],
+        routes=[Route("/metrics", metrics_page), *(job_routes(engine, settings, served_now) if engine else ())],
+        documents=[*([DescribeJobs(settings)] if engine else ()), describe_limits, DescribeAccess(access)],
+        starts=[engine.start] if engine else (),
+        stops=[engine.stop] if engine else (),
         extra={"ending": ending, "limits": limits},
     )
     return replace(parts, middlewares=[observing(settings, parts), *parts.middlewares])

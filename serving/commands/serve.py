@@ -53,6 +53,13 @@ def serve(
             help="Number of server processes. Each loads the model. Default: 2 where the machine has room, else 1.",
         ),
     ] = None,
+    jobs: Annotated[
+        str | None,
+        typer.Option(
+            envvar="CELLMARK_JOBS",
+            help="Folder that keeps jobs (POST /jobs) through restarts. Needs the extra jobs. Default: no jobs.",
+        ),
+    ] = None,
     audit: Annotated[
         str | None,
         typer.Option(
@@ -89,6 +96,8 @@ def serve(
     from ..http.served_model import find_models
     from ..http.settings import ServiceSettings
     from ..http.start_server import free_address
+    from ..jobs.engine import require_dbos
+    from ..jobs.settings import JobSettings
     from ..limits.settings import default_workers
     from ..versions.settings import RESOLVED, FollowSettings, wishes_to
     from ..versions.worker_paths import absolute_places
@@ -104,6 +113,9 @@ def serve(
         ssl_certfile=ssl_certfile,
         ssl_keyfile=ssl_keyfile,
     )
+    job_settings = replace(JobSettings.from_environment(), jobs=jobs)
+    if job_settings.jobs is not None:
+        require_dbos()
     recorded = replace(AuditSettings.from_environment(), audit=audit)
     if recorded.url is not None:
         recorded = replace(recorded, audit=recorded.url)
@@ -131,7 +143,8 @@ def serve(
     # Another program takes this process's place: the model that was tested here would only take up memory.
     arguments = ["-m", "cellmark.serving.http.start_server", "--host", address, "--port", str(port)]
     # With a safe path, files in the working folder cannot stand in for modules of the same name.
-    changed = {**resolved.to_environment(), **access.to_environment(), **recorded.to_environment()}
+    rooms = (resolved, access, recorded, job_settings)
+    changed = {name: value for room in rooms for name, value in room.to_environment().items()}
     changed[RESOLVED] = wishes_to(tuple(wish for wish, _ in found))
     environment = {**absolute_places(os.environ), "PYTHONSAFEPATH": "1", **changed}
     os.execve(sys.executable, [sys.executable, *arguments], environment)  # noqa: S606

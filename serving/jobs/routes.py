@@ -1,0 +1,251 @@
+"""The routes of jobs: give one, look, fetch its result, cancel."""
+
+import hashlib
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from cellmark.schemas.api.strict_json import write_json
+from cellmark.schemas.audit.entry import timestamp
+from cellmark.schemas.errors import Finding, InputError, RequestError
+
+from ..annotator import Annotator
+from ..context import RequestContext, context_of
+from ..http.options import AnnotateOptions, RouteOptions, parse_options
+from ..http.receipts import options_given
+from ..http.receive import receive
+from ..http.settings import ServiceSettings
+from .answers import ENDED, describe
+from .engine import JobEngine
+from .job_input import keep_body, keep_file
+from .job_store import Job, JobRecord
+
+JSON = "application/json"
+PARQUET = "application/vnd.apache.parquet"
+KEY = re.compile(r"[\x21-\x7e]{1,255}")
+MOST_LISTED = 100
+ADMIN = "admin"
+
+
+class JobOptions(AnnotateOptions):
+    """Options of `POST /jobs`."""
+
+    path: str | None = Field(
+        default=None, description="File below the service's folder of inputs, in place of an upload."
+    )
+
+
+def job_routes(engine: JobEngine, settings: ServiceSettings, annotator: Callable[[Request], Annotator]) -> list[Route]:
+    """The routes. `annotator`: the model that answers a request now, which the job keeps to its end."""
+    routes = _JobRoutes(engine, settings, annotator)
+    return [
+        Route("/jobs", routes.post, methods=["POST"]),
+        Route("/jobs", routes.get_all, methods=["GET"]),
+        Route("/jobs/{id}", routes.get, methods=["GET"]),
+        Route("/jobs/{id}", routes.delete, methods=["DELETE"]),
+        Route("/jobs/{id}/result", routes.result, methods=["GET"]),
+    ]
+
+
+class _JobRoutes:
+    def __init__(self, engine: JobEngine, settings: ServiceSettings, annotator: Callable[[Request], Annotator]) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._annotator = annotator
+
+    async def post(self, request: Request) -> Response:
+        context = context_of(request.scope)
+        model = self._annotator(request)
+        context.model, context.model_version = model.source.name, model.source.version
+        context.bundle_digest = model.bundle.digest
+        wanted = idempotency_key(request)
+        draft = await anyio.to_thread.run_sync(self._engine.store.draft)
+        try:
+            name, options = await self._keep_input(request, context, draft / "input")
+            record = self._record(context, model, name, options, wanted)
+            job, is_new = await anyio.to_thread.run_sync(self._engine.store.add, draft, record)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        if not is_new:
+            refuse_conflict(job.record, record)
+        await anyio.to_thread.run_sync(self._engine.enqueue, job)
+        return await self._answer(job, 202 if is_new else 200, Location=f"/jobs/{record.id}")
+
+    async def get_all(self, request: Request) -> Response:
+        parse_options(RouteOptions, request.query_params.multi_items())
+        own = partial(self._own_jobs, context_of(request.scope))
+        return Response(write_json({"jobs": await anyio.to_thread.run_sync(own)}), media_type=JSON)
+
+    async def get(self, request: Request) -> Response:
+        return await self._answer(self._find(request))
+
+    async def delete(self, request: Request) -> Response:
+        job = self._find(request)
+        await anyio.to_thread.run_sync(self._engine.cancel, job)
+        return await self._answer(job)
+
+    async def result(self, request: Request) -> Response:
+        job = self._find(request)
+        found = await anyio.to_thread.run_sync(self._describe, job)
+        context = context_of(request.scope)
+        context.model, context.model_version = found["model"], found["model_version"]
+        context.bundle_digest, context.input_digest = found["bundle_digest"], found["input_digest"]
+        if found["state"] != "done":
+            raise no_result(found)
+        headers = {"X-Cellmark-Receipt": write_json(found["receipt"]).decode("ascii")}
+        return FileResponse(job.result, media_type=PARQUET, filename=f"{found['id']}.parquet", headers=headers)
+
+    async def _keep_input(self, request: Request, context: RequestContext, folder: Path) -> tuple[str, JobOptions]:
+        query = request.query_params.multi_items()
+        options = parse_options(JobOptions, [pair for pair in query if pair[0] == "path"])
+        path = options.path
+        if path is not None:
+            options = parse_options(JobOptions, query)
+            jobs = self._engine.settings
+            copy = partial(keep_file, jobs.root, path, folder, most_bytes=jobs.jobs_max_bytes)
+            name, context.input_digest = await anyio.to_thread.run_sync(copy)
+            return name, options
+        async with receive(request, self._settings) as body:
+            options = parse_options(JobOptions, query, body.fields)
+            if options.path is not None:
+                raise RequestError.of(
+                    "REQUEST_INVALID",
+                    where="path",
+                    expected="a path in the query, or an upload",
+                    found="both",
+                    remedy="Send one of them.",
+                )
+            return await anyio.to_thread.run_sync(keep_body, body, folder), options
+
+    def _record(
+        self, context: RequestContext, model: Annotator, name: str, options: JobOptions, wanted: str | None
+    ) -> JobRecord:
+        given = {key: value for key, value in options_given(options).items() if key != "path"}
+        parse_options(AnnotateOptions, given.items())
+        model.rules(options.label_set_error)
+        job_id = secrets.token_hex(16) if wanted is None else id_of(context.key_id, wanted)
+        return JobRecord(
+            id=job_id,
+            owner=context.key_id,
+            created=timestamp(),
+            since=time.time(),
+            name=name,
+            options=given,
+            input_digest=context.input_digest or "",
+            model=model.source.name,
+            model_version=model.source.version,
+            bundle_digest=model.bundle.digest,
+            bundle_folder=str(model.bundle.folder.resolve()),
+        )
+
+    def _find(self, request: Request) -> Job:
+        """The job of a path. One of another key is as unknown as one that never was."""
+        parse_options(RouteOptions, request.query_params.multi_items())
+        job = self._engine.store.find(request.path_params["id"])
+        try:
+            if job is not None and may_see(context_of(request.scope), job.record):
+                return job
+        except FileNotFoundError:
+            pass
+        raise unknown_job()
+
+    def _own_jobs(self, context: RequestContext) -> list[dict[str, Any]]:
+        records = []
+        for job in self._engine.store.all():
+            try:
+                record = job.record
+            except FileNotFoundError:
+                continue
+            if may_see(context, record):
+                records.append((record.since, record.id, job))
+        latest = sorted(records, key=lambda entry: entry[:2], reverse=True)[:MOST_LISTED]
+        return [self._describe(job) for _, _, job in latest]
+
+    def _describe(self, job: Job) -> dict[str, Any]:
+        try:
+            found = describe(job, None)
+            return found if found["state"] in ENDED else describe(job, self._engine.status(job.folder.name))
+        except FileNotFoundError:
+            raise unknown_job() from None
+
+    async def _answer(self, job: Job, status: int = 200, **headers: str) -> Response:
+        found = await anyio.to_thread.run_sync(self._describe, job)
+        return Response(write_json(found), status, headers, JSON)
+
+
+def may_see(context: RequestContext, record: JobRecord) -> bool:
+    """Whether a caller may look at a job, fetch its result and cancel it."""
+    return record.owner == context.key_id or ADMIN in context.scopes
+
+
+def id_of(owner: str | None, idempotency: str) -> str:
+    """The id that one caller's job of that key has, however often it is sent."""
+    return hashlib.sha256(f"{owner or ''}\n{idempotency}".encode()).hexdigest()[:32]
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The header `Idempotency-Key`. Raises `RequestError` for one that is none."""
+    given = request.headers.get("idempotency-key")
+    if given is None or KEY.fullmatch(given):
+        return given
+    raise RequestError.of(
+        "REQUEST_INVALID",
+        where="Idempotency-Key",
+        expected="1 to 255 printable ASCII characters without spaces",
+        found="other text",
+        remedy="Use a random UUID for each job.",
+    )
+
+
+def refuse_conflict(there: JobRecord, given: JobRecord) -> None:
+    """Raise `RequestError` (`IDEMPOTENCY_CONFLICT`) unless both ask the same."""
+    if (there.input_digest, there.options) != (given.input_digest, given.options):
+        raise RequestError.of(
+            "IDEMPOTENCY_CONFLICT",
+            where="Idempotency-Key",
+            expected="the input and options that this key was used with before",
+            found="others",
+            remedy="Use a new key for another job.",
+        )
+
+
+def unknown_job() -> RequestError:
+    """There is none, or none that the caller may know of."""
+    return RequestError.of(
+        "JOB_UNKNOWN",
+        where="job",
+        expected="the id of a job of this key",
+        found="another one",
+        remedy="GET /jobs lists your jobs; they are removed after a time.",
+    )
+
+
+def no_result(found: dict[str, Any]) -> RequestError | InputError:
+    """Why there is no result."""
+    if found["state"] == "refused":
+        return InputError(*(Finding(**{**one, "examples": tuple(one["examples"])}) for one in found["findings"]))
+    code, remedy = {
+        "cancelled": ("JOB_CANCELLED", "Send the input again."),
+        "failed": ("JOB_FAILED", "Send the input again, and report it with the service's log."),
+    }.get(found["state"], ("JOB_UNFINISHED", "Ask GET /jobs/{id} for its state."))
+    error = RequestError.of(
+        code, where="job", expected="a job that is done", found=f"one that is {found['state']}", remedy=remedy
+    )
+    return error.with_headers(Retry_After="5") if code == "JOB_UNFINISHED" else error
+
+
+def served_now(request: Request) -> Annotator:
+    """The model that the service answers with by default. Raises `RequestError` (`SERVICE_NOT_READY`)."""
+    model: Annotator = request.app.state.served.get()
+    return model
