@@ -70,7 +70,10 @@ def service_parts(settings: ServiceSettings) -> ServiceParts:
             recording,
         ],
         admission=admission,
-        routes=[Route("/metrics", metrics_page), *(job_routes(engine, settings, served_now) if engine else ())],
+        routes=[
+            Route("/metrics", metrics_page),
+            *(job_routes(engine, settings, served_now, admission) if engine else ()),
+        ],
         documents=[*([DescribeJobs(settings)] if engine else ()), describe_limits, DescribeAccess(access)],
         starts=[engine.start] if engine else (),
         stops=[engine.stop] if engine else (),

@@ -38,7 +38,9 @@ class JobAnswer(Answer):
     n_cells_done: int
     findings: list[FindingAnswer]
     result: JobResult | None
-    receipt: Receipt | None = Field(default=None, description="Of the result, as answers have one.")
+    receipt: Receipt | None = Field(
+        default=None, description="Receipt of the result, as an answer of `/annotate` has one."
+    )
 
 
 class JobsAnswer(Answer):

@@ -9,7 +9,8 @@ from typing import IO
 from cellmark.schemas.api.strict_json import printable
 from cellmark.schemas.errors import CellmarkError, ParameterError, ReadError
 
-from ..http.receive import EXTENSIONS, Body, safe_name
+from ..http.open_body import EXTENSIONS
+from ..http.receive import Body, safe_name
 
 BLOCK = 1024**2
 

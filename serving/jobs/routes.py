@@ -18,14 +18,16 @@ from starlette.routing import Route
 
 from cellmark.schemas.api.strict_json import write_json
 from cellmark.schemas.audit.entry import timestamp
-from cellmark.schemas.errors import Finding, InputError, RequestError
+from cellmark.schemas.errors import Finding, InputError, RequestError, SetupError
 
 from ..annotator import Annotator
 from ..context import RequestContext, context_of
 from ..http.options import AnnotateOptions, RouteOptions, parse_options
+from ..http.parts import Admission, NoAdmission
 from ..http.receipts import options_given
 from ..http.receive import receive
 from ..http.settings import ServiceSettings
+from ..limits.body_files import NO_ROOM
 from .answers import ENDED, describe
 from .engine import JobEngine
 from .job_input import keep_body, keep_file
@@ -46,9 +48,14 @@ class JobOptions(AnnotateOptions):
     )
 
 
-def job_routes(engine: JobEngine, settings: ServiceSettings, annotator: Callable[[Request], Annotator]) -> list[Route]:
+def job_routes(
+    engine: JobEngine,
+    settings: ServiceSettings,
+    annotator: Callable[[Request], Annotator],
+    admission: Admission | None = None,
+) -> list[Route]:
     """The routes. `annotator`: the model that answers a request now, which the job keeps to its end."""
-    routes = _JobRoutes(engine, settings, annotator)
+    routes = _JobRoutes(engine, settings, annotator, admission or NoAdmission())
     return [
         Route("/jobs", routes.post, methods=["POST"]),
         Route("/jobs", routes.get_all, methods=["GET"]),
@@ -59,7 +66,14 @@ def job_routes(engine: JobEngine, settings: ServiceSettings, annotator: Callable
 
 
 class _JobRoutes:
-    def __init__(self, engine: JobEngine, settings: ServiceSettings, annotator: Callable[[Request], Annotator]) -> None:
+    def __init__(
+        self,
+        engine: JobEngine,
+        settings: ServiceSettings,
+        annotator: Callable[[Request], Annotator],
+        admission: Admission,
+    ) -> None:
+        self._admission = admission
         self._engine = engine
         self._settings = settings
         self._annotator = annotator
@@ -72,9 +86,12 @@ class _JobRoutes:
         wanted = idempotency_key(request)
         draft = await anyio.to_thread.run_sync(self._engine.store.draft)
         try:
-            name, options = await self._keep_input(request, context, draft / "input")
+            async with self._admission.slot(request, context):
+                name, options = await self._keep_input(request, context, draft / "input")
             record = self._record(context, model, name, options, wanted)
             job, is_new = await anyio.to_thread.run_sync(self._engine.store.add, draft, record)
+        except OSError as error:
+            raise no_room(error) from error
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         if not is_new:
@@ -182,6 +199,19 @@ class _JobRoutes:
     async def _answer(self, job: Job, status: int = 200, **headers: str) -> Response:
         found = await anyio.to_thread.run_sync(self._describe, job)
         return Response(write_json(found), status, headers, JSON)
+
+
+def no_room(error: OSError) -> Exception:
+    """A full disk as ours; any other error as it is."""
+    if error.errno not in NO_ROOM:
+        return error
+    return SetupError.of(
+        "DISK_FULL",
+        where="jobs",
+        expected="room for the input in the folder of jobs",
+        found="too little",
+        remedy="Send it again later. Operators: free the disk of CELLMARK_JOBS, or keep jobs for fewer hours.",
+    ).with_headers(Retry_After="60")
 
 
 def may_see(context: RequestContext, record: JobRecord) -> bool:

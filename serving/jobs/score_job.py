@@ -22,8 +22,9 @@ from cellmark.schemas.errors import CellmarkError
 
 from ..annotator import Annotator
 from ..http.answers import check
+from ..http.open_body import open_body
 from ..http.options import AnnotateOptions, parse_options
-from ..http.receive import Body, open_body
+from ..http.receive import Body
 from ..http.settings import ServiceSettings
 from ..scoring.calls_frame import calls_frame, mark_cross_species
 from ..scoring.score import rows_per_chunk, score
