@@ -167,12 +167,13 @@ class JobEngine:
         finish = retried(lambda job_id, planned: self._finish(job_id, planned))
 
         def annotate(job_id: str) -> Facts:
-            planned = plan(job_id)
+            planned: Facts = plan(job_id)
             if "findings" in planned:
                 return planned
             for number, (at, to) in enumerate(planned["shards"]):
                 shard(job_id, number, at, to)
-            return finish(job_id, planned)
+            done: Facts = finish(job_id, planned)
+            return done
 
         workflow: Callable[[str], Facts] = DBOS.workflow(name="cellmark.annotate")(annotate)
         return workflow
@@ -233,5 +234,5 @@ def refuse_pickle() -> None:
     def refuse(*_: object) -> Any:
         raise ValueError("pickle is not used here")
 
-    _serialization.DefaultSerializer.serialize = refuse  # type: ignore[method-assign, assignment]
-    _serialization.DefaultSerializer.deserialize = refuse  # type: ignore[method-assign, assignment]
+    _serialization.DefaultSerializer.serialize = refuse
+    _serialization.DefaultSerializer.deserialize = refuse
