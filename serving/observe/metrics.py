@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.multiprocess import mark_process_dead
 
 from .count_values import Buckets
+from .multiprocess import FOLDER
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
 """Bounds of the buckets of times."""
@@ -19,10 +20,6 @@ SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 """Bounds of the buckets of confidence and of the panel's share."""
 RANKS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 """Bounds of the buckets of novelty, as the share of held-out cells that are less novel."""
-SHIFTS = (-0.5, -0.2, -0.1, -0.05, -0.02, -0.01, 0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-"""Bounds of the buckets of a difference of two confidences."""
-MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
-"""The folder of a server's counts, which BentoML makes and hands to its workers."""
 
 
 class ServiceMetrics:
@@ -66,13 +63,11 @@ class ServiceMetrics:
         self.reader_ends = counter("reader_ends", "Processes that read a file, by how they ended.", "outcome")
 
         self.shadow_cells = counter("shadow_cells", "Cells the challenger called too.", "model", "version", "agreed")
-        self.shadow_shift = histogram(
-            "shadow_confidence_shift", "The challenger's confidence minus ours, by cell.", SHIFTS, "model", "version"
+        self.shadow_confidence = counter(
+            "shadow_confidence", "Sum of confidences over these cells.", "model", "version", "side"
         )
-        self.shadow_seconds = histogram(
-            "shadow_seconds", "Time the challenger takes for a request.", SECONDS, "model", "version"
-        )
-        self.shadow_skipped = counter("shadow_skipped", "Requests that the challenger was to see and did not.", "model")
+        self.shadow_seconds = counter("shadow_seconds", "Time to score these cells.", "model", "version", "side")
+        self.shadow_requests = counter("shadow_requests", "Requests for the challenger.", "model", "version", "outcome")
 
         self.audit_records = counter("audit_records", "Records of the audit log, by outcome.", "outcome")
         self.jobs = counter("jobs", "Durable jobs that ended, by outcome.", "outcome")
@@ -105,7 +100,7 @@ def service_metrics() -> ServiceMetrics:
 
 def forget_dead_workers() -> None:
     """Take the gauges of workers that were killed out of the sums: nobody else does, where none could do it itself."""
-    folder = os.environ.get(MULTIPROCESS, "")
+    folder = os.environ.get(FOLDER, "")
     if not folder or not os.path.isdir(folder):
         return
     pids = {name.rsplit("_", 1)[1].removesuffix(".db") for name in os.listdir(folder) if name.startswith("gauge_live")}

@@ -7,13 +7,13 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.requests import Request
 from starlette.responses import Response
 
-from .metrics import MULTIPROCESS
+from .multiprocess import FOLDER
 from .process_tree import ProcessTree
 
 
 def metrics_page(request: Request) -> Response:
     """The page. A plain function, so that Starlette runs it in a thread: counting takes milliseconds."""
-    if os.environ.get(MULTIPROCESS):
+    if os.environ.get(FOLDER):
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     else:

@@ -15,6 +15,7 @@ import psutil
 from cellmark.schemas.errors import Finding, ReadError, SetupError
 
 from ..context import check_stop
+from ..observe.reader_counts import reader_ended
 from .reader_messages import BrokenMessageError, Message, is_count, pack, receive_message, unpack_error
 
 LOOK_EVERY = 0.05
@@ -125,6 +126,7 @@ class Reader:
     def _fail(self, error: ReadError | None) -> None:
         how = self.close()
         self._ended = error or self._why_it_ended(how)
+        reader_ended("killed" if isinstance(self._ended, ReaderKilledError) else "failed")
         raise self._ended
 
     def _why_it_ended(self, how: dict[str, Any]) -> ReadError | ReaderKilledError:

@@ -13,6 +13,7 @@ from typing import Any
 
 from cellmark.schemas.errors import SetupError
 
+from ..observe.reader_counts import readers_are
 from .reader_messages import BrokenMessageError, Message, pack, receive_message
 from .reader_process import Reader, ReaderBudget
 
@@ -106,6 +107,7 @@ class ReaderServer:
                         raise _not_started(str(answer.get("text")), "Ask again in a moment.")
                     reader = Reader(ours, answer["pid"], name, budget, seconds, self.end)
                     self._readers[reader.pid] = reader
+                    readers_are(len(self._readers))
                     return reader
                 except (OSError, BrokenMessageError) as error:
                     self._stop()
@@ -124,6 +126,7 @@ class ReaderServer:
             if self._readers.get(reader.pid) is not reader:
                 return {}  # ended with the program that it was forked from
             del self._readers[reader.pid]
+            readers_are(len(self._readers))
             try:
                 return self._ask({"end": reader.pid})
             except (OSError, BrokenMessageError):
@@ -148,6 +151,7 @@ class ReaderServer:
                 self._process.wait()
         self._process, self._control, self._ready = None, None, False
         self._readers.clear()
+        readers_are(0)
 
 
 @contextmanager

@@ -5,10 +5,10 @@ import pytest
 from prometheus_client import CollectorRegistry, Histogram
 
 from cellmark.serving.observe.count_values import Buckets
-from cellmark.serving.observe.metrics import RANKS, SHARES, SHIFTS
+from cellmark.serving.observe.metrics import RANKS, SECONDS, SHARES
 
 
-@pytest.mark.parametrize("bounds", [SHARES, RANKS, SHIFTS])
+@pytest.mark.parametrize("bounds", [SHARES, RANKS, SECONDS])
 @pytest.mark.parametrize("n_values", [0, 1, 3, 200])
 def test_counts_and_sum_are_those_of_observing_each_value(bounds: tuple[float, ...], n_values: int) -> None:
     registry = CollectorRegistry()

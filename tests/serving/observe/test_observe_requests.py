@@ -24,6 +24,7 @@ from cellmark.serving.observe.observe_requests import ObserveRequests
 from cellmark.serving.observe.request_metrics import RequestMetrics
 from cellmark.serving.observe.route_names import RouteNames
 from cellmark.serving.observe.served_versions import no_longer_serving, now_serving
+from cellmark.serving.observe.shadow_counts import count_shadow
 
 ROUTES = ("/annotate", "/refuse", "/fail", "/jobs/{job_id}", "/livez")
 
@@ -167,3 +168,14 @@ async def test_a_sender_that_leaves_is_counted_as_gone(observed: Observed) -> No
         group.cancel_scope.cancel()
     assert observed.value("requests_in_progress") == 0
     assert observed.value("requests_total", route="/annotate", status="499") == 1
+
+
+def test_totals_of_a_challenger_are_counted(observed: Observed) -> None:
+    totals = {"requests": 2.0, "cells": 10.0, "same_call": 9.0, "confidence_challenger": 8.0, "skipped": 1.0}
+    for _ in range(2):
+        count_shadow("pbmc", "4", totals, metrics=observed.metrics)
+    named = {"model": "pbmc", "version": "4"}
+    assert observed.value("shadow_cells_total", **named, agreed="true") == 18
+    assert observed.value("shadow_cells_total", **named, agreed="false") == 2
+    assert observed.value("shadow_confidence_total", **named, side="challenger") == 16
+    assert observed.value("shadow_requests_total", **named, outcome="skipped") == 2
