@@ -16,7 +16,13 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 DOTTED = re.compile(r"\bcellmark(?:\.[a-zA-Z_]\w*)+")
 FILE = re.compile(r"(?<![\w/.])(?:schemas|serving|training|tests|benchmarks|\.ci)/[\w/.]*\.(?:py|sh|parquet|html|md)\b")
 FOLDER = re.compile(r"`((?:schemas|serving|training|tests)(?:/\w+)*)/?`")
-NOT_MODULES = {"cellmark.commands", "cellmark.training_steps", "cellmark.markers.commands", "cellmark.requests", "cellmark.json"}
+NOT_MODULES = {
+    "cellmark.commands",
+    "cellmark.training_steps",
+    "cellmark.markers.commands",
+    "cellmark.requests",
+    "cellmark.json",
+}
 """Groups of entry points, a logger and a file, which look like modules."""
 
 
