@@ -1,14 +1,14 @@
 """A model as the Open Inference Protocol sees it: its tensors, and rows of counts through the gate and the graph."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import scipy.sparse as sp
 
-from cellmark.schemas.api.request_cells import LONGEST_NAME
-from cellmark.schemas.cells.cell_source import MemoryCells
+from cellmark.schemas.api.request_cells import LONGEST_NAME, memory_source
+from cellmark.schemas.cells.cell_source import NamedCells
 from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.checks.checked_cells import CheckedCells
 from cellmark.schemas.columns import UNASSIGNED
@@ -94,7 +94,11 @@ def infer(annotator: Annotator, request: InferRequest) -> tuple[bytes, int | Non
     with stage("infer"):
         n_rows = rows_per_chunk(len(annotator.bundle.panel))
         pieces = [annotate_cells(annotator.session, cells) for cells in checked.chunks(n_rows)]
-        values = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+        values = (
+            pieces[0]
+            if len(pieces) == 1
+            else {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+        )
     codes, tensors = called(annotator, values)
     facts: dict[str, Any] = {"model_name": annotator.source.name, "model_version": version_of(annotator)}
     if request.id is not None:
@@ -142,7 +146,7 @@ def called(annotator: Annotator, values: Mapping[str, np.ndarray]) -> tuple[np.n
     return assigned, tensors | {name: values[name].ravel() if name in PER_CELL else values[name] for name in graph}
 
 
-def cells_of(inputs: Mapping[str, np.ndarray], genes: tuple[str, ...]) -> tuple[MemoryCells, np.ndarray | None]:
+def cells_of(inputs: Mapping[str, np.ndarray], genes: tuple[str, ...]) -> tuple[NamedCells, np.ndarray | None]:
     """The rows as cells of the genes measured, and their library sizes, float64 [cells], None to sum."""
     if unknown := [name for name in inputs if name not in (COUNTS, LIBRARY_SIZE, CELL_IDS)]:
         raise invalid("inputs", f"{COUNTS}, {LIBRARY_SIZE} and {CELL_IDS}", f"{len(unknown)} others")
@@ -161,11 +165,26 @@ def cells_of(inputs: Mapping[str, np.ndarray], genes: tuple[str, ...]) -> tuple[
         if ids.dtype != object or ids.size != n_obs or not all(0 < len(text) <= LONGEST_NAME for text in ids.ravel()):
             raise invalid(CELL_IDS, f"{n_obs} strings of 1 to {LONGEST_NAME} characters", "others")
         ids = ids.ravel()
-    names = np.array(genes)
+    names = _names(genes)
     if rows.dtype.kind == "f" and n_obs:
         measured = ~np.isnan(rows).all(axis=0)
         if not measured.all():
             rows, names = rows[:, measured], names[measured]
-    index = pd.Index(ids if ids is not None else [str(number) for number in range(n_obs)], dtype=object)
-    X = sp.csr_matrix(rows if rows.dtype.itemsize >= 4 else rows.astype(np.float32))
-    return MemoryCells(X, names, pd.DataFrame(index=index), name="body", counts_from=COUNTS), sizes
+    named = [str(number) for number in range(n_obs)] if ids is None else ids
+    X = _csr(rows if rows.dtype.itemsize >= 4 else rows.astype(np.float32))
+    return memory_source(X, names, named, name="body", counts_from=COUNTS), sizes
+
+
+@lru_cache(maxsize=8)
+def _names(genes: tuple[str, ...]) -> np.ndarray:
+    return np.array(genes, dtype=object)
+
+
+def _csr(rows: np.ndarray) -> sp.csr_matrix:
+    """As SciPy makes it, which goes through another form of sparse matrix first."""
+    i, j = np.nonzero(rows)
+    indptr = np.zeros(rows.shape[0] + 1, dtype=np.int32)
+    np.cumsum(np.bincount(i, minlength=rows.shape[0]), out=indptr[1:])
+    X = sp.csr_matrix((rows[i, j], j.astype(np.int32), indptr), shape=rows.shape, copy=False)
+    X.has_sorted_indices = X.has_canonical_format = True
+    return X
