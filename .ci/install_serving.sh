@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # install_serving.sh FOLDER [EXTRA]: the environment of a serving machine in FOLDER, from the one wheel in dist/.
-# EXTRA is cpu (default) or gpu, with `,postgres` behind it for an audit log in PostgreSQL. The Dockerfile builds its image with this, and CI its second environment.
+# EXTRA is cpu (default) or gpu, with `,postgres` behind it for an audit log in PostgreSQL.
+# The Dockerfile builds its image with this, and CI its second environment.
 # PYTHON names the interpreter (default: python3). Nothing here may need more than Python and a package index.
 set -euo pipefail
 cd "$(dirname "$0")/.."
