@@ -110,7 +110,7 @@ def make_app(
 
     def annotate(annotator: Annotator, body: Body, options: AnnotateOptions) -> bytes:
         with opened(body, options) as cells:
-            answer = answers.annotate(annotator, cells, options.calls, floors=options.floors)
+            answer = answers.annotate(annotator, cells, options.calls, floors=options.floors, shadow=served.offer)
             return checked(AnnotateAnswer, answer)
 
     def attribute(annotator: Annotator, body: Body, options: AttributeOptions) -> bytes:

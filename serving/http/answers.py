@@ -1,6 +1,7 @@
 """What each route answers: cells in, JSON bytes out. Rows are encoded in blocks, so that memory holds little twice."""
 
 import os
+import time
 from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from typing import Any
@@ -27,6 +28,7 @@ from ..scoring.call_options import NO_FLOORS, PLAIN_CALLS, CallOptions, Floors
 from ..scoring.calls_frame import final_calls
 from ..scoring.markers import select_markers
 from ..scoring.score import Calls, in_order, score
+from ..versions.shadow import Offer, offer_to_nobody
 from .problems import without_path
 from .receipts import make_receipt
 from .rows import ExplanationRow, call_rows, encoded, explanation_rows
@@ -53,14 +55,17 @@ def annotate(
     options: CallOptions = PLAIN_CALLS,
     *,
     floors: Floors = NO_FLOORS,
+    shadow: Offer = offer_to_nobody,
 ) -> bytes:
     """The answer of `POST /annotate`. Raises `InputError` with all problems of the input, and `ParameterError` for an
-    error rate that the model was not calibrated for. `floors`: the request's.
+    error rate that the model was not calibrated for. `floors`: the request's. `shadow`: gets the calls as well.
     """
+    started = time.perf_counter()
     rules = annotator.rules(options.label_set_error)
     with stage("check"):
         checked = check(annotator, cells, floors)
     calls = score(checked, annotator.session, rules=rules, keep_probabilities=options.probabilities)
+    shadow(annotator, cells, calls, time.perf_counter() - started)
     with stage("encode"):
         called, _ = final_calls(calls, rules, len(annotator.cell_types))
         note_outcome(annotator, checked, calls, called)

@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cellmark.schemas.api.request_cells import RequestCells
 from cellmark.schemas.errors import CellmarkError, Finding, RequestError
 
 from ..annotator import Annotator
 from ..observe.served_versions import reloaded
+from ..scoring.score import Calls
 from .fetch_version import Fetcher, is_uri
 from .follower import Follower
 from .lead import Registry, renamed
@@ -241,6 +243,11 @@ class ServedModels:
         if self._shadow_key is None or self._state is None:
             return None
         return self._state.record(self._shadow_key)
+
+    def offer(self, champion: Annotator, cells: RequestCells, calls: Calls, seconds: float) -> None:
+        """Let the challenger score an answered request too, if its turn has come and the first model answered it."""
+        if self.shadow is not None and self._wishes and champion is self._models.get((self.names[0], None)):
+            self.shadow.offer(champion, cells, calls, seconds)
 
     def versions_held(self, name: str) -> list[str]:
         """Versions in this worker's memory beside the served one."""

@@ -23,6 +23,7 @@ from cellmark.schemas.columns import UNASSIGNED
 from cellmark.schemas.errors import CellmarkError
 
 from ..annotator import Annotator
+from ..observe.shadow_metrics import count_shadow, count_skipped
 from ..scoring.score import Calls, score
 
 logger = logging.getLogger("cellmark.serving")
@@ -34,6 +35,12 @@ NICENESS = 15
 DIFFERS = "differs:"
 ARROW = " -> "
 Totals = dict[str, float]
+Offer = Callable[[Annotator, RequestCells, Calls, float], object]
+"""Takes an answered request: the model, its cells, their calls and the seconds that these took."""
+
+
+def offer_to_nobody(champion: Annotator, cells: RequestCells, calls: Calls, seconds: float) -> None:
+    """Without a challenger."""
 
 
 @dataclass(frozen=True)
@@ -80,15 +87,19 @@ class Shadow:
         if self._draw() >= self._share:
             return False
         if not isinstance(cells.source, MemoryCells) or cells.source.n_obs > MOST_CELLS:
-            self._dropped["skipped"] += 1  # a file's cells are gone with its reader
+            self._drop("skipped", champion)  # a file's cells are gone with its reader
             return False
         if len(self._waiting) >= MOST_WAITING:
-            self._dropped["dropped"] += 1
+            self._drop("dropped", champion)
             return False
         with self._ready:
             self._waiting.append(ShadowTask(champion, cells, calls, seconds))
             self._ready.notify()
         return True
+
+    def _drop(self, why: str, champion: Annotator) -> None:
+        self._dropped[why] += 1
+        count_skipped(champion.source.name)
 
     def _run(self) -> None:
         with suppress(OSError, AttributeError):  # of this thread alone, on Linux
@@ -129,6 +140,9 @@ def compare(task: ShadowTask, challenger: Annotator) -> Totals:
     ours, theirs = called(task.champion, task.calls), called(challenger, calls)
     best = np.array(task.champion.cell_types)[task.calls.best] == np.array(challenger.cell_types)[calls.best]
     same = ours == theirs
+    shift = calls.confidence - task.calls.confidence
+    source = challenger.source
+    count_shadow(source.name, source.version, n_agreed=int(same.sum()), shift=shift, seconds=seconds)
     totals: Totals = {
         "requests": 1.0,
         "cells": float(len(ours)),
