@@ -301,7 +301,7 @@ COUNT_TIMERS = """
 import asyncio, gc
 from starlette.testclient import TestClient
 from cellmark.serving.service import CellmarkService, served
-with TestClient(CellmarkService.to_asgi()) as client:
+with TestClient(CellmarkService.to_asgi(), base_url="http://127.0.0.1:3000") as client:
     for number in range(60):
         assert client.get("/model" if number % 2 else "/nowhere").status_code in (200, 404, 503)
     gc.collect()
@@ -324,7 +324,7 @@ import json, sys
 from starlette.testclient import TestClient
 from cellmark.serving.service import CellmarkService, served
 body = json.loads(sys.stdin.read())
-with TestClient(CellmarkService.to_asgi()) as client:
+with TestClient(CellmarkService.to_asgi(), base_url="http://127.0.0.1:3000") as client:
     while not served.is_ready:
         assert client.get("/readyz").status_code in (200, 503)
     assert client.get("/readyz").status_code == 200
