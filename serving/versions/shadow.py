@@ -23,7 +23,7 @@ from cellmark.schemas.columns import UNASSIGNED
 from cellmark.schemas.errors import CellmarkError
 
 from ..annotator import Annotator
-from ..observe.shadow_metrics import count_shadow, count_skipped
+from ..observe.shadow_counts import count_shadow
 from ..scoring.score import Calls, score
 
 logger = logging.getLogger("cellmark.serving")
@@ -87,19 +87,18 @@ class Shadow:
         if self._draw() >= self._share:
             return False
         if not isinstance(cells.source, MemoryCells) or cells.source.n_obs > MOST_CELLS:
-            self._drop("skipped", champion)  # a file's cells are gone with its reader
+            self._drop("skipped")  # a file's cells are gone with its reader
             return False
         if len(self._waiting) >= MOST_WAITING:
-            self._drop("dropped", champion)
+            self._drop("dropped")
             return False
         with self._ready:
             self._waiting.append(ShadowTask(champion, cells, calls, seconds))
             self._ready.notify()
         return True
 
-    def _drop(self, why: str, champion: Annotator) -> None:
+    def _drop(self, why: str) -> None:
         self._dropped[why] += 1
-        count_skipped(champion.source.name)
 
     def _run(self) -> None:
         with suppress(OSError, AttributeError):  # of this thread alone, on Linux
@@ -123,12 +122,17 @@ class Shadow:
         self._dropped.clear()
         try:
             with self._challenger() as challenger:
-                pair = pair_name(task.champion, challenger)
-                self._add(pair, {**compare(task, challenger), **dropped})
+                try:
+                    found = compare(task, challenger)
+                except CellmarkError:
+                    found = {"refused": 1.0}
+                self._note(task.champion, challenger, {**found, **dropped})
         except KeyError:
             pass  # none is loaded
-        except CellmarkError:
-            self._add(pair, {"refused": 1.0, **dropped})
+
+    def _note(self, champion: Annotator, challenger: Annotator, totals: Totals) -> None:
+        self._add(pair_name(champion, challenger), totals)
+        count_shadow(challenger.source.name, challenger.source.version, totals)
 
 
 def compare(task: ShadowTask, challenger: Annotator) -> Totals:
@@ -140,9 +144,6 @@ def compare(task: ShadowTask, challenger: Annotator) -> Totals:
     ours, theirs = called(task.champion, task.calls), called(challenger, calls)
     best = np.array(task.champion.cell_types)[task.calls.best] == np.array(challenger.cell_types)[calls.best]
     same = ours == theirs
-    shift = calls.confidence - task.calls.confidence
-    source = challenger.source
-    count_shadow(source.name, source.version, n_agreed=int(same.sum()), shift=shift, seconds=seconds)
     totals: Totals = {
         "requests": 1.0,
         "cells": float(len(ours)),
