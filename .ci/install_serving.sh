@@ -1,19 +1,16 @@
 #!/usr/bin/env bash
 # install_serving.sh FOLDER [EXTRA]: the environment of a serving machine in FOLDER, from the one wheel in dist/.
-# EXTRA is cpu (default) or gpu, with `,postgres` behind it for an audit log in PostgreSQL.
+# EXTRA is cpu (default) or gpu, with ,jobs ,postgres ,tracing behind it as needed (extras of pyproject.toml).
 # The Dockerfile builds its image with this, and CI its second environment.
 # PYTHON names the interpreter (default: python3). Nothing here may need more than Python and a package index.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=$1
 extra=${2:-cpu}
-case "$extra" in
-    cpu | gpu | cpu,postgres | gpu,postgres) ;;
-    *)
-        echo "EXTRA is cpu or gpu, or one of them with ,postgres behind it, not '$extra'" >&2
-        exit 2
-        ;;
-esac
+if [[ ! $extra =~ ^(cpu|gpu)(,(jobs|postgres|tracing))*$ ]]; then
+    echo "EXTRA is cpu or gpu, and ,jobs ,postgres ,tracing behind it as needed, not '$extra'" >&2
+    exit 2
+fi
 shopt -s nullglob
 wheels=(dist/cellmark-*.whl)
 if [[ ${#wheels[@]} -ne 1 ]]; then

@@ -77,11 +77,12 @@ class Client:
         Parameters
         ----------
         url
-            Where the service is, such as `https://annotate.example.org`; a path in it is kept.
+            Where the service is, such as `https://annotate.example.org`. A path in it is kept: of a service of several
+            models `.../models/pbmc`, or `.../models/pbmc/versions/3`, names one.
         key
             The API key or token, sent as `Authorization: Bearer`. It goes to `url` alone.
         timeout
-            Seconds that the service may be silent.
+            Seconds that an answer may take.
         cells_per_request, at_once
             Most cells in one request, and requests at the same time.
         retry

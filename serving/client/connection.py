@@ -112,7 +112,8 @@ def open_http(url: str, key: str | None, *, timeout: float, transport: httpx.Bas
         raise _parameter("url", "an address without user, query or fragment", "one of them", "Hand the key in as key.")
     if key is not None and not (key and key.isascii() and key.isprintable() and " " not in key):
         raise _parameter("key", "one line of printable ASCII", "another text", "Hand in the key as it was shown.")
-    headers = {"User-Agent": "cellmark-client", "Accept": "application/json"}
+    # The service stops what this client no longer waits for.
+    headers = {"User-Agent": "cellmark-client", "Accept": "application/json", "X-Request-Timeout": f"{timeout:g}"}
     if key is not None:
         headers["Authorization"] = f"Bearer {key}"
     limits = httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS))

@@ -263,6 +263,15 @@ def test_a_model_that_changes_meanwhile_is_asked_for_all_cells_again(
     assert "changed its model" in str(error)
 
 
+def test_an_address_may_name_a_model(service: Watched, annotator: Annotator, new_cells: ad.AnnData) -> None:
+    cells = new_cells[:20].copy()
+    with Client(f"{URL}/models/{annotator.source.name}", transport=service, retry=NO_RETRY) as client:
+        assert_same(client.annotate(cells), annotator.annotate(cells))
+    with Client(f"{URL}/models/another/", transport=service, retry=NO_RETRY) as client:
+        error = refused(partial(client.annotate, cells))
+    assert (type(error), error.code) == (ModelError, "MODEL_UNKNOWN")
+
+
 def test_the_key_goes_to_the_service_alone(client: Client, service: Watched) -> None:
     client.model()
     assert service.asked[0].headers["authorization"] == "Bearer cm_key"
