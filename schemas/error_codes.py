@@ -179,6 +179,7 @@ CODES: dict[str, CodeMeaning] = {
     "ROUTE_UNKNOWN": CodeMeaning(404, "no such route"),
     "METHOD_NOT_ALLOWED": CodeMeaning(405, "the route does not take this method"),
     "MEDIA_TYPE_UNSUPPORTED": CodeMeaning(415, "the route does not accept this Content-Type"),
+    "NOT_ACCEPTABLE": CodeMeaning(406, "the header Accept names no form that the route answers in"),
     "READER_KILLED": CodeMeaning(
         503, "the process that reads the file was ended from outside; the file is not to blame"
     ),

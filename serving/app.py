@@ -1,6 +1,6 @@
 """The service's own routes, as a Starlette application that runs inside BentoML or, in tests, by itself."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -18,14 +18,19 @@ from cellmark.schemas.api.responses import (
     AttributeAnswer,
     MarkersAnswer,
     ModelAnswer,
+    SparseAttributeAnswer,
     ValidateAnswer,
 )
 from cellmark.schemas.api.strict_json import write_json
+from cellmark.schemas.columns import UNS_KEY
 from cellmark.schemas.errors import InputError
 
 from .annotator import Annotator
-from .context import Entering, context_of
+from .context import Entering, context_of, stage
 from .http import answers
+from .http.answer_frames import annotate_frame, attribute_frame, attribute_sparse
+from .http.answer_tables import annotated_copy, table_bytes
+from .http.answer_types import ANSWERS, CSV, HDF5, JSON, chosen_type, only_json, response
 from .http.answers import checked
 from .http.oip import OipErrors, named_model, oip_routes
 from .http.open_body import open_body
@@ -52,8 +57,7 @@ from .scoring.attribute import Question
 
 Options = TypeVar("Options", bound=InputOptions)
 Endpoint = Callable[[Request], Awaitable[Response]]
-JSON = "application/json"
-CSV = "text/csv"
+Content = bytes | Iterator[bytes]
 
 
 def make_app(
@@ -67,12 +71,15 @@ def make_app(
     def receiving(request: Request) -> Entering[Body]:
         return Entering("read", receive(request, settings))
 
-    def opened(body: Body, options: InputOptions) -> Entering[RequestCells]:
-        return Entering("read", open_body(body, options, settings))
+    def opened(body: Body, options: InputOptions, *, may_write: bool = False) -> Entering[RequestCells]:
+        return Entering("read", open_body(body, options, settings, may_write=may_write))
 
-    def post(kind: type[Options], work: Callable[[Annotator, Body, Options], bytes]) -> Endpoint:
+    def post(
+        kind: type[Options], work: Callable[[Annotator, Body, Options, str], Content], offered: Sequence[str] = (JSON,)
+    ) -> Endpoint:
         async def endpoint(request: Request) -> Response:
             context = context_of(request.scope)
+            media_type = chosen_type(request.headers.get("accept", ""), offered)
             async with (
                 leased(served, **request.path_params) as annotator,
                 parts.admission.slot(request, context),
@@ -83,12 +90,12 @@ def make_app(
                 options = parse_options(kind, request.query_params.multi_items(), body.fields)
                 note_question(context, request.url.path, options)
                 # In a thread, so that /livez answers meanwhile; onnxruntime and NumPy leave the interpreter free.
-                task = partial(work, annotator, body, options)
+                task = partial(work, annotator, body, options, media_type)
                 async with parts.admission.turn(context):
                     answer = await anyio.to_thread.run_sync(task, limiter=limiter)
             for record in parts.recorders:
                 await record(request, context)
-            return Response(answer, media_type=JSON)
+            return await response(request, answer, media_type)
 
         return endpoint
 
@@ -108,17 +115,30 @@ def make_app(
             await record(request, context)
         return answer
 
-    def annotate(annotator: Annotator, body: Body, options: AnnotateOptions) -> bytes:
-        with opened(body, options) as cells:
-            answer = answers.annotate(annotator, cells, options.calls, floors=options.floors, shadow=served.offer)
-            return checked(AnnotateAnswer, answer)
+    def annotate(annotator: Annotator, body: Body, options: AnnotateOptions, media_type: str) -> Content:
+        with opened(body, options, may_write=media_type == HDF5) as cells:
+            if media_type == JSON:
+                answer = answers.annotate(annotator, cells, options.calls, floors=options.floors, shadow=served.offer)
+                return checked(AnnotateAnswer, answer)
+            frame, passed = annotate_frame(annotator, cells, options.calls, floors=options.floors)
+            with stage("encode"):
+                if media_type == HDF5:
+                    return annotated_copy(frame, passed.given, body.path)
+                return table_bytes(frame.reset_index(), frame.attrs[UNS_KEY], media_type)
 
-    def attribute(annotator: Annotator, body: Body, options: AttributeOptions) -> bytes:
+    def attribute(annotator: Annotator, body: Body, options: AttributeOptions, media_type: str) -> Content:
         with opened(body, options) as cells:
             question = Question(options.target, options.against, options.top)
+            if options.layout == "csr":
+                only_json(media_type)
+                answer = attribute_sparse(annotator, cells, question, floors=options.floors)
+                return checked(SparseAttributeAnswer, answer)
+            if media_type != JSON:
+                frame = attribute_frame(annotator, cells, question, floors=options.floors)
+                return table_bytes(frame, frame.attrs[UNS_KEY], media_type)
             return checked(AttributeAnswer, answers.attribute(annotator, cells, question, floors=options.floors))
 
-    def validate(annotator: Annotator, body: Body, options: ValidateOptions) -> bytes:
+    def validate(annotator: Annotator, body: Body, options: ValidateOptions, media_type: str) -> Content:
         try:
             with opened(body, options) as cells:
                 answer = answers.validate(annotator, cells, folder=body.folder, floors=options.floors)
@@ -138,7 +158,10 @@ def make_app(
         options = parse_options(MarkersOptions, request.query_params.multi_items())
         async with leased(served, **request.path_params) as annotator:
             table = answers.markers(annotator, options.cell_type, options.top)
-        if (options.format or preferred_format(request.headers.get("accept", ""))) == "csv":
+        accepted = CSV if options.format == "csv" else JSON
+        if options.format is None:
+            accepted = chosen_type(request.headers.get("accept", ""), (JSON, CSV), strict=False)
+        if accepted == CSV:
             return Response(table.to_csv(index=False), media_type=CSV)
         return Response(checked(MarkersAnswer, write_json(answers.markers_json(annotator, table))), media_type=JSON)
 
@@ -157,8 +180,8 @@ def make_app(
         return Response(landing_page(), media_type="text/html")
 
     of_a_model = {
-        "/annotate": (post(AnnotateOptions, annotate), "POST"),
-        "/attribute": (post(AttributeOptions, attribute), "POST"),
+        "/annotate": (post(AnnotateOptions, annotate, (*ANSWERS, HDF5)), "POST"),
+        "/attribute": (post(AttributeOptions, attribute, ANSWERS), "POST"),
         "/validate": (post(ValidateOptions, validate), "POST"),
         "/model": (get_model, "GET"),
         "/markers": (get_markers, "GET"),
@@ -186,20 +209,3 @@ def make_app(
 def json_response(value: Any) -> Response:
     """JSON without NaN, which Starlette's own would write for pandas' missing values."""
     return Response(write_json(value), media_type=JSON)
-
-
-def preferred_format(accept: str) -> str:
-    """`csv` when the header Accept likes text/csv better than JSON, else `json`."""
-    wishes = {"text/csv": 0.0, JSON: 0.0}
-    for part in accept.split(","):
-        kind, *parameters = (text.strip().lower() for text in part.split(";"))
-        quality = 1.0
-        for parameter in parameters:
-            if parameter.startswith("q="):
-                try:
-                    quality = float(parameter[2:])
-                except ValueError:
-                    quality = 0.0
-        if kind in wishes:
-            wishes[kind] = max(wishes[kind], quality)
-    return "csv" if wishes[CSV] > wishes[JSON] else "json"

@@ -144,6 +144,28 @@ class AttributeAnswer(InputFacts):
     cells: list[Explanation]
 
 
+class SparseCell(Answer):
+    """A cell of a sparse answer: see `Explanation`."""
+
+    cell_id: str
+    cell_type: str
+    target: str
+    against: str | None
+    convergence_delta: float
+
+
+class SparseAttributeAnswer(InputFacts):
+    """Attributions of all genes that have any, as a sparse matrix in CSR form, `cells` x `genes` (the model's, in its
+    order): those of cell i are `attributions[indptr[i]:indptr[i + 1]]`, of the genes that `indices` numbers alike.
+    """
+
+    genes: list[str]
+    cells: list[SparseCell]
+    indptr: list[int]
+    indices: list[int]
+    attributions: list[float]
+
+
 class ValidateAnswer(ModelName):
     """Everything there is to say of an input. `valid`: it would be annotated; errors come first in `findings`.
 

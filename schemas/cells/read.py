@@ -75,6 +75,10 @@ def _open(location: Path, layer: str | None, genes_by_cells: bool, limits: ReadL
             from .read_table import read_table
 
             return read_table(location, genes_by_cells=genes_by_cells, limits=limits)
+        case ".arrow" | ".arrows" | ".feather" if location.is_file():
+            from .read_arrow import read_arrow
+
+            return read_arrow(location, limits=limits)
         case ".loom" if location.is_file():
             from .read_loom import open_loom
 

@@ -13,7 +13,7 @@ import pandas as pd
 from ..errors import CellmarkError, Finding, ReadError
 
 TABLES = (".csv", ".tsv", ".txt")
-READ = ".h5ad, .zarr (also .zarr.zip), .loom, .h5 (10x), a 10x matrix folder, " + ", ".join(TABLES) + " (also .gz)"
+READ = ".h5ad, .zarr (also .zarr.zip), .loom, .h5 (10x), .arrow, a 10x matrix folder, .csv, .tsv, .txt (also .gz)"
 CUT_SHORT = re.compile(r"truncated|ended before|unexpected end|end of (file|stream)|not a zip", re.IGNORECASE)
 """How libraries say that a file ends too early."""
 GENE_EXPRESSION = "Gene Expression"

@@ -8,6 +8,7 @@ from pathlib import Path
 from cellmark.schemas.api.request_cells import RequestCells, read_npz, unpacked_bytes
 from cellmark.schemas.api.requests import LARGE_BODY, cells_from_body
 from cellmark.schemas.cells.file_kind import file_kind
+from cellmark.schemas.cells.read_arrow import FILE_MAGIC, LIBRARY_SIZE, STREAM_START
 from cellmark.schemas.errors import CellmarkError, Finding, ParameterError, ReadError
 
 from ..reader.open_apart import is_tenx, open_apart, open_json_apart, open_npz_apart
@@ -22,14 +23,16 @@ SMALL_NPZ, SMALL_ARRAYS = 8 * 1024**2, 64 * 1024**2
 zipfile, zlib and NumPy's header, the sizes are checked before an array is made, and nothing is unpickled. The limit is
 for the time and the memory that reading takes from others.
 """
-EXTENSIONS = (".h5ad", ".h5", ".npz")
-ACCEPTED = ".h5ad, 10x .h5 or .npz"
+EXTENSIONS = (".h5ad", ".h5", ".npz", ".arrow")
+ACCEPTED = ".h5ad, 10x .h5, .npz or .arrow"
 
 
 @contextmanager
-def open_body(body: Body, options: InputOptions, settings: ServiceSettings) -> Iterator[RequestCells]:
+def open_body(
+    body: Body, options: InputOptions, settings: ServiceSettings, *, may_write: bool = False
+) -> Iterator[RequestCells]:
     """The cells of a body. Raises `RequestError` for a body of another form, and `InputError` for cells that cannot be
-    read; no message names a path of this machine.
+    read; no message names a path of this machine. `may_write`: a copy of an uploaded file is to be answered.
     """
     try:
         if body.json is not None:
@@ -56,8 +59,11 @@ def open_body(body: Body, options: InputOptions, settings: ServiceSettings) -> I
             with open_npz_apart(path, name=body.name, recover_counts=recover, rules=rules) as source:
                 yield RequestCells(source, source.library_size, input=options.input)
             return
-        with open_apart(path, options.reading, rules=rules) as source:
-            yield RequestCells(source, options.library_size, input=options.input)
+        with open_apart(path, options.reading, rules=rules, may_write=may_write) as source:
+            column = options.library_size
+            if path.suffix == ".arrow" and column is None and LIBRARY_SIZE in source.obs:
+                column = LIBRARY_SIZE
+            yield RequestCells(source, column, input=options.input)
     except CellmarkError as error:
         raise type(error)(*without_path(error.findings, body.folder)).with_headers(**error.headers) from error
 
@@ -87,6 +93,8 @@ def _with_extension(path: Path, rules: ReadingRules) -> Path:
         start = file.read(8)
     if start.startswith(b"PK"):
         return path.rename(path.with_suffix(".npz"))
+    if start.startswith((FILE_MAGIC, STREAM_START)):
+        return path.rename(path.with_suffix(".arrow"))
     if start != b"\x89HDF\r\n\x1a\n":
         raise ReadError.of(
             "FILE_UNREADABLE",

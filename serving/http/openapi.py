@@ -13,12 +13,14 @@ from cellmark.schemas.api.responses import (
     MarkersAnswer,
     ModelAnswer,
     Problem,
+    SparseAttributeAnswer,
     ValidateAnswer,
 )
 from cellmark.schemas.error_codes import CODES
 
+from .answer_types import HDF5, JSON
 from .openapi_oip import oip_paths
-from .openapi_parts import ANSWER_HEADERS, answer, cells_body, parameters, plain, refusals
+from .openapi_parts import ANSWER_HEADERS, answer, cells_body, parameters, plain, reference, refusals, with_tables
 from .openapi_versions import ANSWERS as VERSION_ANSWERS
 from .openapi_versions import of_named_models, version_paths
 from .options import AnnotateOptions, AttributeOptions, MarkersOptions, ModelOptions, ValidateOptions
@@ -28,6 +30,7 @@ ANSWERS: tuple[type[BaseModel], ...] = (
     *VERSION_ANSWERS,
     AnnotateAnswer,
     AttributeAnswer,
+    SparseAttributeAnswer,
     ValidateAnswer,
     ModelAnswer,
     MarkersAnswer,
@@ -131,7 +134,14 @@ def _schemas() -> dict[str, Any]:
 
 
 def _paths(settings: ServiceSettings) -> dict[str, Any]:
-    def post(name: str, summary: str, options: type[BaseModel], told: type[BaseModel], codes: tuple[str, ...]) -> Any:
+    def post(
+        name: str,
+        summary: str,
+        options: type[BaseModel],
+        told: type[BaseModel],
+        codes: tuple[str, ...],
+        answered: dict[str, Any],
+    ) -> Any:
         return {
             "post": {
                 "operationId": name,
@@ -141,8 +151,8 @@ def _paths(settings: ServiceSettings) -> dict[str, Any]:
                 "parameters": parameters(options),
                 "requestBody": cells_body(options, settings),
                 "responses": {
-                    "200": {**answer(told), "headers": ANSWER_HEADERS},
-                    **refusals((*codes, *NEEDS_MODEL, "AUDIT_UNAVAILABLE")),
+                    "200": {**answered, "headers": ANSWER_HEADERS},
+                    **refusals((*codes, "NOT_ACCEPTABLE", *NEEDS_MODEL, "AUDIT_UNAVAILABLE")),
                 },
             }
         }
@@ -152,16 +162,33 @@ def _paths(settings: ServiceSettings) -> dict[str, Any]:
 
     model, server = {"tags": ["model"]}, {"tags": ["server"]}
     explain_codes = (*INPUT_CODES, "CELL_TYPE_UNKNOWN")
+    explained = answer(AttributeAnswer)
+    explained["content"][JSON] = {"schema": {"oneOf": [reference(AttributeAnswer), reference(SparseAttributeAnswer)]}}
     marker_answer = answer(MarkersAnswer)
     marker_answer["content"]["text/csv"] = {"schema": {"type": "string"}}
     document = json_document("This document.")
-    markers = {"200": marker_answer, **refusals(("PARAMETER_INVALID", "CELL_TYPE_UNKNOWN", *NEEDS_MODEL))}
+    markers = {
+        "200": marker_answer,
+        **refusals(("PARAMETER_INVALID", "CELL_TYPE_UNKNOWN", "NOT_ACCEPTABLE", *NEEDS_MODEL)),
+    }
     facts = {"200": answer(ModelAnswer), **refusals(("PARAMETER_INVALID", *NEEDS_MODEL))}
     ready = {"200": plain("The model has passed its self-test."), **refusals(("SERVICE_NOT_READY",))}
     of_a_model = {
-        "/annotate": post("annotate", "Name the type of every cell", AnnotateOptions, AnnotateAnswer, INPUT_CODES),
+        "/annotate": post(
+            "annotate",
+            "Name the type of every cell",
+            AnnotateOptions,
+            AnnotateAnswer,
+            INPUT_CODES,
+            with_tables(answer(AnnotateAnswer), HDF5),
+        ),
         "/attribute": post(
-            "attribute", "Show the genes behind each call", AttributeOptions, AttributeAnswer, explain_codes
+            "attribute",
+            "Show the genes behind each call",
+            AttributeOptions,
+            AttributeAnswer,
+            explain_codes,
+            with_tables(explained),
         ),
         "/validate": post(
             "validate",
@@ -169,6 +196,7 @@ def _paths(settings: ServiceSettings) -> dict[str, Any]:
             ValidateOptions,
             ValidateAnswer,
             VALIDATE_CODES,
+            answer(ValidateAnswer),
         ),
         "/model": get(
             "model", "What the model is and how well it did", facts, parameters=parameters(ModelOptions), **model

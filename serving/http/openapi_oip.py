@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from .answer_types import JSON
 from .oip import BINARY, EXTENSIONS, PREFIX
 from .oip_tensors import NUMBERS, TEXT
 from .openapi_parts import plain, refusals
-from .receive import JSON
 
 UNREADY = ("SERVICE_NOT_READY", "INTERNAL_ERROR")
 UNKNOWN = ("MODEL_UNKNOWN", *UNREADY)

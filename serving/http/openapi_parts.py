@@ -6,10 +6,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from cellmark.schemas.api.request_cells import EXPECTED as NPZ_CONTENT
+from cellmark.schemas.cells.read_arrow import EXPECTED as ARROW_CONTENT
 from cellmark.schemas.error_codes import CODES
 
+from .answer_types import ARROW, CSV, HDF5, JSON, PARQUET
 from .problems import PROBLEM_JSON
-from .receive import ANY_FILE, FILE_FIELD, HDF5, JSON, MULTIPART, NPZ
+from .receive import ANY_FILE, ARROW_FILE, FILE_FIELD, MULTIPART, NPZ
 from .settings import ServiceSettings
 
 EXAMPLE = {
@@ -35,6 +37,13 @@ def reference(model: type[BaseModel]) -> dict[str, str]:
 def answer(model: type[BaseModel]) -> dict[str, Any]:
     """A JSON answer."""
     return {"description": (model.__doc__ or "").strip(), "content": {JSON: {"schema": reference(model)}}}
+
+
+def with_tables(told: dict[str, Any], *more: str) -> dict[str, Any]:
+    """A JSON answer that can also be had as a table, or as `more`."""
+    file = {"schema": {"type": "string", "format": "binary"}}
+    content = {**told["content"], CSV: {"schema": {"type": "string"}}, PARQUET: file, ARROW: file}
+    return {**told, "content": content | dict.fromkeys(more, file)}
 
 
 def plain(description: str) -> dict[str, Any]:
@@ -94,6 +103,8 @@ def cells_body(options: type[BaseModel], settings: ServiceSettings) -> dict[str,
             JSON: {"schema": {"oneOf": forms}, "example": EXAMPLE},
             MULTIPART: {"schema": form},
             HDF5: binary("An .h5ad or a 10x .h5, distinguished by their content."),
+            ARROW: binary(f"A stream of Arrow IPC: {ARROW_CONTENT}."),
+            ARROW_FILE: binary(f"A file of Arrow IPC: {ARROW_CONTENT}."),
             NPZ: binary(f"{NPZ_CONTENT[0].upper()}{NPZ_CONTENT[1:]}: the CSR form."),
             ANY_FILE: binary("Any of the files, distinguished by their content."),
         },

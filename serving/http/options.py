@@ -104,6 +104,12 @@ class AttributeOptions(InputOptions):
         description="Explain why the target and not this cell type. `second`: the second best type of each cell.",
     )
 
+    layout: Literal["rows", "csr"] = Field(
+        default="rows",
+        description="`rows`: the strongest genes of each cell. `csr`: the attributions of all genes, as a sparse "
+        "matrix in CSR form (JSON only; `top` does not apply).",
+    )
+
 
 class ModelOptions(RouteOptions):
     """Options of `GET /model`."""

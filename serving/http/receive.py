@@ -24,17 +24,20 @@ from cellmark.schemas.errors import RequestError
 
 from ..context import context_of
 from ..limits.body_files import BodyFolder, body_folder
+from .answer_types import ARROW, HDF5, JSON
 from .settings import ServiceSettings
 
 if TYPE_CHECKING:
     import tempfile
 
-JSON = "application/json"
+DECODED = ("gzip", "zstd")
 MULTIPART = "multipart/form-data"
-HDF5 = "application/x-hdf5"
 NPZ = "application/x-npz"
+ARROW_FILE = "application/vnd.apache.arrow.file"
 ANY_FILE = "application/octet-stream"
-MEDIA_TYPES = (JSON, MULTIPART, HDF5, NPZ, ANY_FILE)
+MEDIA_TYPES = (JSON, MULTIPART, HDF5, NPZ, ARROW, ARROW_FILE, ANY_FILE)
+COMPRESSIBLE = (JSON, ARROW, ARROW_FILE)
+"""Bodies that may come with a Content-Encoding; the others are compressed by themselves."""
 FILE_FIELD = "file"
 MOST_FIELDS = 20
 BLOCK = 1024**2
@@ -69,13 +72,24 @@ async def receive(request: Request, settings: ServiceSettings) -> AsyncIterator[
     digest = hashlib.sha256()
     context = context_of(request.scope)
     stream = limited(request, limit)
-    if media_type == JSON:
+    encoding = encoding_of(request)
+    if media_type == JSON or encoding is not None:
         received = bytearray()
         async for block in stream:
             received += block
             digest.update(block)
         context.input_digest = digest.hexdigest()
-        yield Body(json=bytes(received))
+        content = bytes(received)
+        if encoding is not None:
+            content = await anyio.to_thread.run_sync(decompress, content, encoding, limit)
+        if media_type == JSON:
+            yield Body(json=content)
+            return
+        with body_folder() as folder:
+            file = folder.create("body")
+            await anyio.to_thread.run_sync(file.write, content)
+            file.flush()
+            yield Body(path=folder.path / "body")
         return
     with body_folder() as folder:
         if media_type == MULTIPART:
@@ -105,7 +119,7 @@ def media_type_of(request: Request) -> str:
     found = None
     if media_type not in MEDIA_TYPES:
         found = printable(given) or "no Content-Type"
-    elif encoding.lower() != "identity":
+    elif encoding.lower() not in ("identity", *(DECODED if media_type in COMPRESSIBLE else ())):
         found = f"Content-Encoding: {printable(encoding)}"
     if found is not None:
         raise RequestError.of(
@@ -113,10 +127,36 @@ def media_type_of(request: Request) -> str:
             where="Content-Type",
             expected="one of " + ", ".join(MEDIA_TYPES),
             found=found,
-            remedy="Name the body's form in the header Content-Type, and send it uncompressed (an .npz or .h5ad is "
-            "compressed by itself).",
+            remedy="Name the body's form in the header Content-Type. JSON and Arrow may be compressed (gzip, zstd); "
+            "send other files as they are (an .npz or .h5ad is compressed by itself).",
         )
     return media_type
+
+
+def encoding_of(request: Request) -> str | None:
+    """How a body that may be compressed is."""
+    encoding = request.headers.get("content-encoding", "identity").lower()
+    return None if encoding == "identity" else encoding
+
+
+def decompress(content: bytes, encoding: str, limit: int) -> bytes:
+    """A body without its Content-Encoding. Raises `RequestError` for more than `limit` bytes, and for other bytes."""
+    import pyarrow as pa
+
+    try:
+        with pa.CompressedInputStream(pa.BufferReader(content), encoding) as stream:
+            plain: bytes = stream.read(limit + 1)
+    except (OSError, pa.ArrowException) as error:
+        raise RequestError.of(
+            "REQUEST_INVALID",
+            where="body",
+            expected=f"a body compressed by {encoding}, as Content-Encoding says",
+            found=f"other bytes ({printable(str(error))})",
+            remedy="Compress the whole body, or omit the header.",
+        ) from None
+    if len(plain) > limit:
+        raise _too_large(limit)
+    return plain
 
 
 async def limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:

@@ -47,7 +47,7 @@ class TimedProtocol(AutoHTTPProtocol):  # type: ignore[valid-type, misc]
                 "REQUEST_INVALID",
                 where="request",
                 expected="an HTTP request",
-                found="bytes that are none, or headers that contradict each other",
+                found="other bytes, or headers that contradict each other",
                 remedy="GET /openapi.json describes every route.",
             )
         )

@@ -463,7 +463,7 @@ ONE = {"cells": [{"cell_id": "c", "counts": {"GENE1": 1}}]}
         ("/annotate", {}, 415, "MEDIA_TYPE_UNSUPPORTED"),
         ("/annotate", {"content": b"{}", "headers": {"Content-Type": "text/plain"}}, 415, "MEDIA_TYPE_UNSUPPORTED"),
         ("/validate", {"data": {"a": "b"}}, 415, "MEDIA_TYPE_UNSUPPORTED"),
-        ("/annotate", {"content": b"{}", "headers": {**JSON, "Content-Encoding": "gzip"}}, 415,
+        ("/annotate", {"content": b"{}", "headers": {**JSON, "Content-Encoding": "br"}}, 415,
          "MEDIA_TYPE_UNSUPPORTED"),
         ("/annotate", {"content": b"", "headers": JSON}, 400, "REQUEST_INVALID"),
         ("/annotate", {"content": b'{"cells": [', "headers": JSON}, 400, "REQUEST_INVALID"),
