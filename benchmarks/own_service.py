@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,12 +85,12 @@ class OwnService:
     def named_bytes(self) -> int:
         """Bytes of files in the temporary folder that a kill would leave, but for what BentoML and the limits count."""
         total = 0
-        for path in self.folder.rglob("*"):
-            try:
-                if not path.is_symlink() and path.is_file() and "tmp" in path.relative_to(self.folder).parts:
-                    total += path.stat().st_size
-            except OSError:
-                continue
+        for place in self.folder.glob("*/tmp"):
+            for folder, _, names in os.walk(place):  # one that is gone meanwhile is passed over
+                for name in names:
+                    with suppress(OSError):
+                        path = Path(folder, name)
+                        total += 0 if path.is_symlink() else path.stat().st_size
         return total
 
     def is_ready(self) -> bool:
