@@ -42,7 +42,8 @@ def why_not_ready() -> CellmarkError | None:
         served.require_ready()
     except CellmarkError as error:
         return error
-    return parts.admission.why_not_ready()
+    reasons = (why_not() for why_not in (parts.admission.why_not_ready, *parts.ready))
+    return next((error for error in reasons if error is not None), None)
 
 
 # An ASGI application rather than BentoML's own routes: those are POST only, and cannot take a body that is JSON or an

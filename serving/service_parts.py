@@ -75,8 +75,9 @@ def service_parts(settings: ServiceSettings) -> ServiceParts:
             *(job_routes(engine, settings, served_now, admission) if engine else ()),
         ],
         documents=[*([DescribeJobs(settings)] if engine else ()), describe_limits, DescribeAccess(access)],
-        starts=[engine.start] if engine else (),
-        stops=[engine.stop] if engine else (),
+        ready=[writer.why_not_ready] if writer else (),
+        starts=[part.start for part in (writer, engine) if part is not None],
+        stops=[part.stop for part in (engine, writer) if part is not None],
         extra={"ending": ending, "limits": limits},
     )
     return replace(parts, middlewares=[observing(settings, parts), *parts.middlewares])

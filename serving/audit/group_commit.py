@@ -29,7 +29,7 @@ class _Waiting:
 
 
 class GroupCommit:
-    """Writes rows from an event loop. `open_log` is called in the thread that writes, at the first row.
+    """Writes rows from an event loop. `open_log` is called in the thread that writes.
 
     While the log cannot be written every row is refused; it is tried again every `retry_seconds`, and the first row
     then says from when on, and how many answers were refused. `seconds`: that a row may wait. The head goes to the
@@ -50,6 +50,10 @@ class GroupCommit:
         self._since = ""
         self._n_refused = 0
         self._shown = float("-inf")
+
+    def why_not_ready(self) -> RequestError | None:
+        """For /readyz: nothing can be answered while nothing can be recorded."""
+        return refusal() if self._broken else None
 
     @property
     def is_broken(self) -> bool:
@@ -94,6 +98,7 @@ class GroupCommit:
             thread.join(self._seconds)
 
     def _run(self) -> None:
+        self._append([])  # whether rows could be written, before there is one
         ended = False
         while not ended:
             try:

@@ -1,21 +1,17 @@
 """Settings of the audit log: environment variables, so that a server, its workers and a container read the same."""
 
-import os
-from collections.abc import Mapping
-from dataclasses import fields
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from cellmark.schemas.audit.audit_log import AuditLog, audit_url, open_audit_log
-from cellmark.schemas.errors import Finding, ParameterError
 
-PREFIX = "CELLMARK_"
+from ..environment_settings import EnvironmentSettings
 
 
 @dataclass(frozen=True)
-class AuditSettings:
+class AuditSettings(EnvironmentSettings):
     """`audit`: None leaves the log off; receipts are always given. Raises `ParameterError` with all that is wrong."""
 
     audit: str | None = Field(default=None, description="path of a SQLite file, or postgresql://USER@HOST/DATABASE")
@@ -26,35 +22,6 @@ class AuditSettings:
     audit_max_bytes: Annotated[int, Field(ge=65536, le=2**53)] | None = Field(
         default=None, description="largest SQLite file; beyond it nothing is answered"
     )
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
-        """Settings of `CELLMARK_AUDIT...` variables; an empty one counts as not set."""
-        given = os.environ if environment is None else environment
-        texts = {entry.name: given.get(PREFIX + entry.name.upper(), "").strip() for entry in fields(cls)}
-        try:
-            return cls(**{name: text for name, text in texts.items() if text})  # type: ignore[arg-type]
-        except ValidationError as error:
-            properties = TypeAdapter(cls).json_schema()["properties"]
-            findings = []
-            for problem in error.errors():
-                name = str(problem["loc"][0])
-                variable = PREFIX + name.upper()
-                findings.append(
-                    Finding(
-                        "PARAMETER_INVALID",
-                        where=variable,
-                        expected=problem["msg"].removeprefix("Input should be "),
-                        found=repr(str(problem["input"])[:40]),
-                        remedy=f"Set {variable}: {properties[name]['description']}.",
-                    )
-                )
-            raise ParameterError(*findings) from None
-
-    def to_environment(self) -> dict[str, str]:
-        """The variables that give these settings again."""
-        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
-        return {PREFIX + name.upper(): "" if value is None else str(value) for name, value in values.items()}
 
     @property
     def url(self) -> str | None:

@@ -172,7 +172,10 @@ def _paths(settings: ServiceSettings) -> dict[str, Any]:
         **refusals(("PARAMETER_INVALID", "CELL_TYPE_UNKNOWN", "NOT_ACCEPTABLE", *NEEDS_MODEL)),
     }
     facts = {"200": answer(ModelAnswer), **refusals(("PARAMETER_INVALID", *NEEDS_MODEL))}
-    ready = {"200": plain("The model has passed its self-test."), **refusals(("SERVICE_NOT_READY",))}
+    ready = {
+        "200": plain("The model has passed its self-test."),
+        **refusals(("SERVICE_NOT_READY", "AUDIT_UNAVAILABLE")),
+    }
     of_a_model = {
         "/annotate": post(
             "annotate",

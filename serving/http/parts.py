@@ -57,7 +57,7 @@ class NoAdmission:
 class ServiceParts:
     """`middlewares`: around all routes, the outermost first; in the service around BentoML's own too. `routes`: further
     ones. `recorders`: see `Recorder`. `documents`: what further parts add to the OpenAPI document, which they change.
-    `starts`, `stops`: called as a worker starts and ends.
+    `ready`: each may say why nothing can be answered. `starts`, `stops`: called as a worker starts and ends.
     """
 
     middlewares: Sequence[Middleware] = ()
@@ -65,6 +65,7 @@ class ServiceParts:
     recorders: Sequence[Recorder] = ()
     routes: Sequence[BaseRoute] = ()
     documents: Sequence[Callable[[dict[str, Any]], None]] = ()
+    ready: Sequence[Callable[[], CellmarkError | None]] = ()
     starts: Sequence[Callable[[], None]] = ()
     stops: Sequence[Callable[[], None]] = ()
     extra: dict[str, Any] = field(default_factory=dict)

@@ -10,6 +10,8 @@ from cellmark.schemas.audit.receipt import Receipt
 from .job_store import Job
 
 State = Literal["queued", "running", "done", "refused", "failed", "cancelled"]
+FAILED = ("ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+"""What DBOS says of jobs that it gave up."""
 ENDED = ("done", "refused", "failed", "cancelled")
 
 
@@ -57,7 +59,7 @@ def state_of(job: Job, engine_status: str | None) -> State:
         return "done"
     if job.read("refused") is not None:
         return "refused"
-    if engine_status in ("ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"):
+    if engine_status in FAILED:
         return "failed"
     if job.read("plan") is not None or engine_status == "PENDING":
         return "running"

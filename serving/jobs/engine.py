@@ -18,6 +18,7 @@ from ..annotator import Annotator
 from ..http.settings import ServiceSettings
 from ..models.model_source import ModelSource, open_model
 from ..scoring.session import ModelSession
+from .answers import FAILED
 from .executor_slots import dead_slot, other_slots, take_slot
 from .job_store import Job, JobStore
 from .score_job import Facts, finish_job, plan_job, score_shard
@@ -102,11 +103,13 @@ class JobEngine:
                 if is_dead:
                     DBOS._recover_pending_workflows([name])
         for job in self.store.all():
-            if not self._is_over(job) and self.status(job.folder.name) is None:
+            if job.is_over:
+                continue
+            status = self.status(job.folder.name)
+            if status is None:
                 self.enqueue(job)
-
-    def _is_over(self, job: Job) -> bool:
-        return job.is_cancelled or job.read("manifest") is not None or job.read("refused") is not None
+            elif status in FAILED:
+                job.drop_cells()
 
     def _run(self) -> None:
         try:

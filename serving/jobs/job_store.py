@@ -92,8 +92,13 @@ class Job:
     def is_cancelled(self) -> bool:
         return not self.is_there or (self.folder / "cancelled").exists()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether no step is to come: all are done, or it was refused or cancelled."""
+        return self.is_cancelled or any((self.folder / f"{name}.json").exists() for name in ("manifest", "refused"))
+
     def cancel(self) -> None:
-        """Nothing of the cells stays, whatever a step that still runs writes: `drop_cells` comes again."""
+        """Nothing of the cells stays. What a step writes that still runs, `sweep` removes."""
         (self.folder / "cancelled").touch()
         self.result.unlink(missing_ok=True)
         self.drop_cells()
@@ -159,7 +164,7 @@ class JobStore:
                     job.remove()
                     gone.append(job.folder.name)
                 elif job.is_cancelled:
-                    job.drop_cells()
+                    job.cancel()  # again: a step that ran meanwhile may have written
         for entry in list(os.scandir(self.folder)):
             with suppress(FileNotFoundError):
                 abandoned = entry.name.startswith(NEW) and at - entry.stat().st_mtime > 3600

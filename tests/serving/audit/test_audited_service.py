@@ -127,7 +127,7 @@ def kill_a_worker_under_load(server: Server, body: bytes) -> Heard:
 
 def test_two_workers_write_one_chain_also_when_one_is_killed(body: bytes, tmp_path: Path) -> None:
     log = str(tmp_path / "audit.db")
-    with serve(TINY, tmp_path, CELLMARK_AUDIT=log, CELLMARK_WORKERS="2") as server:
+    with serve(TINY, tmp_path, "--audit", log, "--workers", "2") as server:
         heard = kill_a_worker_under_load(server, body)
         check(log, heard)
 
@@ -154,6 +154,7 @@ def test_a_full_log_stops_all_answers_until_there_is_room(body: bytes, tmp_path:
                 time.sleep(0.05)
         assert set(heard.codes) == {"AUDIT_UNAVAILABLE"}
         assert httpx.get(server.url + "/model").status_code == 200  # what is not recorded is answered
+        assert httpx.get(server.url + "/readyz").json()["code"] == "AUDIT_UNAVAILABLE"
         check(str(log), heard)
         # Room: rows that were carried elsewhere. (Nobody does so to a real log, whose chain this breaks.)
         with sqlite3.connect(log) as connection:
@@ -166,6 +167,7 @@ def test_a_full_log_stops_all_answers_until_there_is_room(body: bytes, tmp_path:
                 break
             assert time.monotonic() < deadline, answer.text
             time.sleep(0.1)
+        assert httpx.get(server.url + "/readyz").status_code == 200
         with open_audit_log(str(log)) as opened:
             resumed = [json.loads(row.body) for row in opened.rows() if "audit.resumed" in row.body]
         # More than one where the last bytes still had room for a short row.

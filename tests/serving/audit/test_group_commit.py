@@ -83,10 +83,12 @@ def test_nothing_is_acknowledged_while_the_disk_is_full_and_it_goes_on_by_itself
             assert refused.value.headers == {"Retry-After": "5"}
         with pytest.raises(RequestError):
             writer.refuse_if_broken()
+        assert writer.why_not_ready() is not None
         log.full = False
         while writer.is_broken:  # nobody asks meanwhile
             await asyncio.sleep(0.005)
         writer.refuse_if_broken()
+        assert writer.why_not_ready() is None
         await writer.write('"after"')
         writer.stop()
         return [row.body for row in log.written]

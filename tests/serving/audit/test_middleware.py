@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from cellmark.schemas.audit.audit_log import open_audit_log
@@ -19,6 +22,7 @@ from cellmark.serving import Annotator
 from cellmark.serving.app import make_app
 from cellmark.serving.audit.group_commit import GroupCommit
 from cellmark.serving.audit.middleware import AuditMiddleware, is_recorded
+from cellmark.serving.context import context_of
 from cellmark.serving.http.parts import ServiceParts
 
 
@@ -93,7 +97,7 @@ def test_an_answer_has_a_receipt_and_its_row(client: TestClient, annotator: Anno
         "options_digest": receipt.options_digest,
         "calls_digest": receipt.calls_digest,
         "service": receipt.service_version,
-        **({"n_cells": row["n_cells"]} if "n_cells" in row else {}),
+        "n_cells": 3,
     }
     with open_audit_log(str(log)) as opened:
         assert Head.parse(answer.headers["x-cellmark-audit"]) == opened.head()
@@ -165,6 +169,20 @@ def test_without_a_log_there_are_receipts_all_the_same(annotator: Annotator) -> 
     Receipt.model_validate(answer.json()["receipt"])
     assert "x-cellmark-audit" not in answer.headers
     assert "x-cellmark-receipt" not in answer.headers
+
+
+def test_an_answer_that_is_not_json_has_its_receipt_in_a_header(annotator: Annotator) -> None:
+    given: dict[str, Any] = {}
+
+    def table(request: Request) -> Response:
+        context_of(request.scope).extra["receipt"] = given
+        return Response("cell_id\n", media_type="text/csv")
+
+    parts = ServiceParts(middlewares=[Middleware(AuditMiddleware)], routes=[Route("/table", table)])
+    with TestClient(make_app(annotator, parts=parts)) as client:
+        given |= client.post("/annotate", content=body_of(annotator), headers=JSON).json()["receipt"]
+        answer = client.get("/table")
+    assert Receipt.model_validate_json(answer.headers["x-cellmark-receipt"]).id == given["id"]
 
 
 def test_a_form_is_known_by_its_file(client: TestClient, new_file: Path) -> None:

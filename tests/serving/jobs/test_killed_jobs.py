@@ -17,6 +17,7 @@ from cellmark.schemas.audit.entry import timestamp
 from cellmark.schemas.bundle import Bundle
 from cellmark.serving.jobs.job_store import Job, JobRecord, JobStore
 from fixtures.places import ARCHIVES, FIXTURES
+from fixtures.postgresql_server import postgresql_server
 from fixtures.synthetic_cells import draw_cells
 
 TINY = ARCHIVES / "tiny"
@@ -109,3 +110,23 @@ def test_a_later_process_goes_on_when_all_were_killed(place: str, cells: Path, e
     with worker(tmp_path / "jobs") as second:
         heard(second, "ready")
         assert finished(job) == expected
+
+
+@pytest.mark.postgres
+def test_a_queue_in_postgresql_goes_on_too(
+    cells: Path,
+    expected: str,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with postgresql_server(tmp_path_factory.mktemp("postgresql")) as url:
+        monkeypatch.setenv("JOBS_DATABASE", url)
+        job = add_job(tmp_path / "jobs", cells)
+        with worker(tmp_path / "jobs", "before shard 1") as first:
+            heard(first, "at before shard 1")
+            with worker(tmp_path / "jobs") as second:
+                heard(second, "ready")
+                first.kill()
+                assert finished(job) == expected
+        assert not (tmp_path / "jobs" / "queue.db").exists()

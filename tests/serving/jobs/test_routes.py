@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +144,16 @@ def test_the_receipt_of_a_job_is_that_of_the_same_request(client: TestClient, ne
         answer = client.post("/annotate", files={"file": file}).json()
     same = ("input_digest", "calls_digest", "bundle_digest", "options_digest", "route")
     assert {name: job["receipt"][name] for name in same} == {name: answer["receipt"][name] for name in same}
+
+
+def test_a_job_is_reproduced_from_its_answer(
+    client: TestClient, new_file: Path, tiny_bundle: Bundle, tmp_path: Path, cellmark: Callable[..., Any]
+) -> None:
+    answer = tmp_path / "job.json"
+    answer.write_text(json.dumps(ended(client, send(client, new_file))))
+    ran = cellmark("reproduce", answer, new_file, "--model", tiny_bundle.folder)
+    assert ran.status == 0, ran.err
+    assert "Reproduced: 120 cells" in ran.out
 
 
 def test_a_file_below_the_root_is_taken(client: TestClient, new_file: Path) -> None:

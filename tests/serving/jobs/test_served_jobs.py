@@ -50,10 +50,11 @@ def all_done(server: Server, ids: list[str]) -> list[dict[str, Any]]:
 def test_jobs_end_once_through_kills_of_a_worker_and_of_the_service(tmp_path: Path) -> None:
     cells = tmp_path / "cells.h5ad"
     draw_cells(seed=3).write_h5ad(cells)
-    settings = {"CELLMARK_JOBS": str(tmp_path / "jobs"), "CELLMARK_JOBS_SHARD_CELLS": "10", "CELLMARK_WORKERS": "2"}
+    options = ["--jobs", str(tmp_path / "jobs"), "--workers", "2"]
+    settings = {"CELLMARK_JOBS_SHARD_CELLS": "10"}
     (tmp_path / "first").mkdir()
     (tmp_path / "second").mkdir()
-    with serve(TINY, tmp_path / "first", **settings) as server:
+    with serve(TINY, tmp_path / "first", *options, **settings) as server:
         ids = [give(server, cells, number).json()["id"] for number in range(N_JOBS)]
         os.kill(workers(server)[0], signal.SIGKILL)
         first = all_done(server, ids)
@@ -61,7 +62,7 @@ def test_jobs_end_once_through_kills_of_a_worker_and_of_the_service(tmp_path: Pa
         for pid in [server.process.pid, *workers(server)]:
             os.kill(pid, signal.SIGKILL)
         server.process.wait()
-    with serve(TINY, tmp_path / "second", **settings) as server:
+    with serve(TINY, tmp_path / "second", *options, **settings) as server:
         assert [give(server, cells, number).json()["id"] for number in range(N_JOBS)] == ids
         second = all_done(server, more)
         listed = httpx.get(f"{server.url}/jobs", timeout=30).json()["jobs"]
