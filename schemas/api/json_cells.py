@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from ..errors import RequestError
 from .request_cells import LONGEST_NAME
-from .strict_json import invalid_json, printable
+from .strict_json import LONGEST_INTEGER, invalid_json, printable
 
 Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
 Key = Annotated[str, Meta(max_length=LONGEST_NAME)]
@@ -23,6 +23,10 @@ LONGEST_WHOLE = 18
 """Digits of a whole number that always fits into 64 bits."""
 MOST_STRINGS, MOST_VALUES = 3_000_000, 30_000_000
 """Names and values of one body: what these take in memory is bounded before any is made."""
+
+
+LONG_NUMBER = b"1" * (LONGEST_INTEGER + 1)
+AS_DIGITS = bytes.maketrans(b"0123456789", b"1" * 10)
 
 
 class CellOfJson(Struct, forbid_unknown_fields=True):
@@ -68,6 +72,8 @@ def read_body(body: bytes) -> BodyOfJson:
             found=found,
             remedy="Send fewer cells at a time, or send them as .npz or .h5ad, which are smaller than JSON.",
         )
+    if LONG_NUMBER in body.translate(AS_DIGITS):
+        raise NotAsDocumentedError(f"a number of more than {len(LONG_NUMBER) - 1} digits")
     try:
         read = _body.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:

@@ -80,6 +80,7 @@ async def receive(request: Request, settings: ServiceSettings) -> AsyncIterator[
             digest.update(block)
         context.input_digest = digest.hexdigest()
         content = bytes(received)
+        del received
         if encoding is not None:
             content = await anyio.to_thread.run_sync(decompress, content, encoding, limit)
         if media_type == JSON:
