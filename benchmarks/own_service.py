@@ -100,9 +100,16 @@ class OwnService:
             return False
 
     def wait_until_ready(self, seconds: float = START_SECONDS, workers: int = 1) -> float:
-        """Seconds until it answers with so many workers. Raises `TimeoutError`."""
+        """Seconds until it answers with so many workers. Raises `TimeoutError`.
+
+        Each question goes to any of the workers, so several in a row must be answered with yes.
+        """
         began = time.monotonic()
-        while not (len(self.workers()) >= workers and self.is_ready()):
+        in_a_row = 0
+        while in_a_row < (1 if workers == 1 else 8 * workers):
+            in_a_row = in_a_row + 1 if len(self.workers()) >= workers and self.is_ready() else 0
+            if in_a_row:
+                continue
             if time.monotonic() - began > seconds or self.process.poll() is not None:
                 raise TimeoutError(self.log.read_text()[-3000:])
             time.sleep(0.05)
