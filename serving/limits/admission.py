@@ -81,23 +81,11 @@ class Admission:
             self._page.release(n_bytes)
             self._count_bytes(-n_bytes)
 
-    @asynccontextmanager
-    async def turn(self, context: RequestContext) -> AsyncIterator[None]:
+    def turn(self, context: RequestContext) -> "Turn":
         """Held while a received body is computed. Raises `SERVICE_BUSY` when too many wait, and the reason of the
         request's `stop`.
         """
-        small = context.extra.get(SMALL, True)
-        metrics = None if self._metrics is None else self._metrics()
-        with stage("queue"):
-            began = await self._enter(metrics, context.stop, small)
-        if metrics is not None:
-            metrics.computing.inc()
-        try:
-            yield
-        finally:
-            self._turns.leave(began, small=small)
-            if metrics is not None:
-                metrics.computing.dec()
+        return Turn(self._turns, context, self._gauges())
 
     def why_not_ready(self) -> CellmarkError | None:
         """Why nothing can be answered at the moment; None when it can."""
@@ -109,14 +97,8 @@ class Admission:
             return disk_full()
         return None
 
-    async def _enter(self, metrics: ServiceMetrics | None, stop: Stop, small: bool) -> float:
-        if metrics is None or self._turns.is_free(small):
-            return await self._turns.enter(stop, small=small)
-        metrics.queue_waiting.inc()
-        try:
-            return await self._turns.enter(stop, small=small)
-        finally:
-            metrics.queue_waiting.dec()
+    def _gauges(self) -> ServiceMetrics | None:
+        return None if self._metrics is None else self._metrics()
 
     def _expected_bytes(self, request: Request, is_json: bool) -> int:
         declared = request.headers.get("content-length", "")
@@ -147,5 +129,36 @@ class Admission:
         raise busy("bodies", found, retry_after=self._turns.retry_after(False))
 
     def _count_bytes(self, n_bytes: int) -> None:
-        if self._metrics is not None:
-            self._metrics().queue_bytes.inc(n_bytes)
+        gauges = self._gauges()
+        if gauges is not None:
+            gauges.queue_bytes.inc(n_bytes)
+
+
+class Turn:
+    """See `Admission.turn`; a class, since every small request passes here."""
+
+    def __init__(self, turns: Turns, context: RequestContext, gauges: ServiceMetrics | None) -> None:
+        self._turns, self._context, self._gauges = turns, context, gauges
+        self._small = context.extra.get(SMALL, True)
+        self._began = 0.0
+
+    async def __aenter__(self) -> None:
+        gauges = self._gauges
+        if self._turns.is_free(self._small):
+            self._began = await self._turns.enter(self._context.stop, small=self._small)
+        else:
+            if gauges is not None:
+                gauges.queue_waiting.inc()
+            try:
+                with stage("queue"):
+                    self._began = await self._turns.enter(self._context.stop, small=self._small)
+            finally:
+                if gauges is not None:
+                    gauges.queue_waiting.dec()
+        if gauges is not None:
+            gauges.computing.inc()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._turns.leave(self._began, small=self._small)
+        if self._gauges is not None:
+            self._gauges.computing.dec()
