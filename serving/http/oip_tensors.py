@@ -3,11 +3,14 @@
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
+from msgspec import Meta, Raw, Struct
 
-from cellmark.schemas.api.strict_json import kind_of, parse_json, printable, write_json
+from cellmark.schemas.api.strict_json import printable, write_json
 from cellmark.schemas.errors import RequestError
 
 NUMBERS: dict[str, str] = {
@@ -22,11 +25,13 @@ NUMBERS: dict[str, str] = {
     "UINT32": "<u4",
 }
 TEXT = "BYTES"
-MOST_JSON_BYTES = 4 * 1024**2
+MOST_JSON_BYTES = 2 * 1024**2
 """A body that is JSON throughout: reading it holds Python's lock, for which all other requests wait."""
 MOST_HEADER_BYTES = 1024**2
 """The JSON before bytes: names and shapes."""
 MOST_INPUTS = 16
+NOTHING = Raw(b"null")
+"""The data of a tensor that has none in the JSON."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,41 @@ class InferRequest:
     inputs: dict[str, np.ndarray]
     outputs: tuple[Wanted, ...] | None
     binary: bool
+
+
+class _OfRequest(Struct, frozen=True):
+    binary_data_output: bool = False
+
+
+class _OfTensor(Struct, frozen=True):
+    binary_data_size: Annotated[int, Meta(ge=0)] | None = None
+    binary_data: bool = False
+
+
+class _Tensor(Struct):
+    name: str
+    datatype: str
+    shape: Annotated[list[Annotated[int, Meta(ge=0, lt=2**31)]], Meta(min_length=1, max_length=2)]
+    parameters: _OfTensor = _OfTensor()
+    data: Raw = NOTHING
+
+
+class _Output(Struct):
+    name: str
+    parameters: _OfTensor = _OfTensor()
+
+
+class _Body(Struct):
+    inputs: Annotated[list[_Tensor], Meta(max_length=MOST_INPUTS)]
+    id: str | None = None
+    parameters: _OfRequest = _OfRequest()
+    outputs: Annotated[list[_Output], Meta(max_length=MOST_INPUTS)] | None = None
+
+
+# Made by what they may hold: a list where a number belongs ends the reading there, before it becomes objects.
+_body = msgspec.json.Decoder(_Body)
+_numbers, _rows = msgspec.json.Decoder(list[float]), msgspec.json.Decoder(list[list[float]])
+_texts_of = msgspec.json.Decoder(list[str])
 
 
 def invalid(where: str, expected: str, found: str) -> RequestError:
@@ -75,73 +115,61 @@ def read_request(body: bytes, header_length: int | None) -> InferRequest:
         )
     if n_json > len(body):
         raise invalid("Inference-Header-Content-Length", f"at most {len(body)}, the length of the body", str(n_json))
-    told = parse_json(body[:n_json])
-    if not isinstance(told, dict) or not isinstance(told.get("inputs"), list):
-        raise invalid("body", 'an object with a list "inputs"', kind_of(told))
+    try:
+        told = _body.decode(memoryview(body)[:n_json])
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise invalid("body", "a request of the protocol, in JSON", printable(str(error))) from None
     left = memoryview(body)[n_json:]
     inputs: dict[str, np.ndarray] = {}
-    if len(told["inputs"]) > MOST_INPUTS:
-        raise invalid("inputs", "the model's inputs", f"{len(told['inputs'])} tensors")
-    for number, tensor in enumerate(told["inputs"]):
-        name, values, left = _read_tensor(tensor, f"inputs[{number}]", left)
-        if name in inputs:
-            raise invalid(f"inputs[{number}]", "each input once", f"{printable(name)!r} again")
-        inputs[name] = values
+    for number, tensor in enumerate(told.inputs):
+        values, left = _read_tensor(tensor, f"inputs[{number}]", left)
+        if tensor.name in inputs:
+            raise invalid(f"inputs[{number}]", "each input once", f"{printable(tensor.name)!r} again")
+        inputs[tensor.name] = values
     if len(left):
         raise invalid("body", "as many bytes behind the JSON as binary_data_size says", f"{len(left):,} more")
-    identity = told.get("id")
-    if not isinstance(identity, str | None):
-        raise invalid("id", "a string", kind_of(identity))
-    return InferRequest(identity, inputs, _wanted(told.get("outputs")), _flag(told, "binary_data_output", "parameters"))
+    wanted = tuple(Wanted(one.name, one.parameters.binary_data) for one in told.outputs or ())
+    return InferRequest(told.id, inputs, wanted or None, told.parameters.binary_data_output)
 
 
-def _read_tensor(told: Any, where: str, left: memoryview) -> tuple[str, np.ndarray, memoryview]:
-    """Name and values of a tensor, and the bytes that are left behind its own."""
-    if not isinstance(told, dict):
-        raise invalid(where, "an object", kind_of(told))
-    name, datatype, shape = told.get("name"), told.get("datatype"), told.get("shape")
-    if not isinstance(name, str):
-        raise invalid(f"{where}.name", "a string", kind_of(name))
-    if datatype not in (*NUMBERS, TEXT):
-        found = printable(datatype) if isinstance(datatype, str) else kind_of(datatype)
-        raise invalid(f"{where}.datatype", ", ".join((*NUMBERS, TEXT)), found)
-    if not isinstance(shape, list) or not all(type(size) is int and 0 <= size < 2**31 for size in shape):
-        raise invalid(f"{where}.shape", "whole numbers of at least 0", kind_of(shape))
-    if not 1 <= len(shape) <= 2:
-        raise invalid(f"{where}.shape", "one or two dimensions", str(len(shape)))
-    n_values = int(np.prod(shape, dtype=np.int64))
-    size = _parameters(told, where).get("binary_data_size")
+def _read_tensor(told: _Tensor, where: str, left: memoryview) -> tuple[np.ndarray, memoryview]:
+    """The values of a tensor, and the bytes that are left behind its own."""
+    if told.datatype not in (*NUMBERS, TEXT):
+        raise invalid(f"{where}.datatype", ", ".join((*NUMBERS, TEXT)), printable(told.datatype))
+    n_values = int(np.prod(told.shape, dtype=np.int64))
+    size = told.parameters.binary_data_size
     if size is None:
-        values = _from_json(told.get("data"), datatype, n_values, where)
+        values = _from_json(told.data, told.datatype, told.shape[0], n_values, where)
+    elif size > len(left):
+        raise invalid(f"{where}.parameters.binary_data_size", f"at most {len(left)}, the bytes left", str(size))
     else:
-        if type(size) is not int or not 0 <= size <= len(left):
-            raise invalid(f"{where}.parameters.binary_data_size", f"a number of bytes, at most {len(left)}", repr(size))
-        values = _from_bytes(left[:size], datatype, n_values, where)
+        values = _from_bytes(left[:size], told.datatype, n_values, where)
         left = left[size:]
-    return name, values.reshape(shape), left
+    return values.reshape(told.shape), left
 
 
-def _from_json(data: Any, datatype: str, n_values: int, where: str) -> np.ndarray:
-    if not isinstance(data, list):
-        raise invalid(f"{where}.data", "a list of values", kind_of(data))
-    if datatype == TEXT:
-        flat = [text for row in data for text in (row if isinstance(row, list) else [row])]
-        if len(flat) != n_values or not all(isinstance(text, str) for text in flat):
-            raise invalid(f"{where}.data", f"{n_values} strings", f"{len(flat)} values")
-        return np.array(flat, dtype=object)
+def _from_json(data: Raw, datatype: str, n_rows: int, n_values: int, where: str) -> np.ndarray:
+    kind = "strings in one list" if datatype == TEXT else "numbers, in one list or one for each row"
+    values: list[Any]
     try:
-        values = np.array(data) if data else np.zeros(0)
-    except ValueError:
-        raise invalid(f"{where}.data", f"{n_values} numbers", "lists of unequal length or too deep") from None
-    if values.size != n_values or (values.size and values.dtype.kind not in "iuf"):
-        raise invalid(f"{where}.data", f"{n_values} numbers", f"{values.size} values")
-    kind = np.dtype(NUMBERS[datatype])
-    if kind.kind in "iu" and values.size:
-        limits = np.iinfo(kind)
-        if values.dtype.kind == "f" or values.min() < limits.min or values.max() > limits.max:
+        # As many lists as rows: empty ones by the million would take seconds to make.
+        if datatype != TEXT and bytes(data).count(b"[") == n_rows + 1:
+            values = list(chain.from_iterable(_rows.decode(data)))
+        else:
+            values = (_texts_of if datatype == TEXT else _numbers).decode(data)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        raise invalid(f"{where}.data", f"{n_values} {kind}", "others") from None
+    if len(values) != n_values:
+        raise invalid(f"{where}.data", f"{n_values} values, as its shape says", f"{len(values)}")
+    if datatype == TEXT:
+        return np.array(values, dtype=object)
+    numbers, kind_of_number = np.fromiter(values, np.float64, n_values), np.dtype(NUMBERS[datatype])
+    if kind_of_number.kind in "iu" and len(numbers):
+        limits = np.iinfo(kind_of_number)
+        if numbers.min() < limits.min or numbers.max() > limits.max or (numbers % 1 != 0).any():
             raise invalid(f"{where}.data", f"whole numbers that {datatype} holds", "others")
     with np.errstate(over="ignore"):
-        return values.astype(kind).ravel()
+        return numbers.astype(kind_of_number)
 
 
 def _from_bytes(data: memoryview, datatype: str, n_values: int, where: str) -> np.ndarray:
@@ -170,34 +198,6 @@ def _texts(data: memoryview, where: str) -> list[str]:
             raise invalid(where, "strings in UTF-8", "other bytes") from None
         at += 4 + length
     return texts
-
-
-def _parameters(told: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    parameters = told.get("parameters") or {}
-    if not isinstance(parameters, dict):
-        raise invalid(f"{where}.parameters", "an object", kind_of(parameters))
-    return parameters
-
-
-def _flag(told: Mapping[str, Any], name: str, where: str, *, default: bool = False) -> bool:
-    flag = _parameters(told, where).get(name, default)
-    if not isinstance(flag, bool):
-        raise invalid(f"{where}.{name}", "true or false", kind_of(flag))
-    return flag
-
-
-def _wanted(told: Any) -> tuple[Wanted, ...] | None:
-    if not told:
-        if told not in (None, []):
-            raise invalid("outputs", "a list", kind_of(told))
-        return None
-    if not isinstance(told, list) or not all(
-        isinstance(one, dict) and isinstance(one.get("name"), str) for one in told
-    ):
-        raise invalid("outputs", "a list of objects with a name", kind_of(told))
-    return tuple(
-        Wanted(one["name"], _flag(one, "binary_data", f"outputs[{number}]")) for number, one in enumerate(told)
-    )
 
 
 def write_response(

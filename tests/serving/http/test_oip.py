@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -204,6 +205,24 @@ def test_a_body_of_another_form_is_refused(body: Any) -> None:
     with pytest.raises(CellmarkError) as caught:
         read_request(json.dumps(body).encode(), None)
     assert caught.value.code == "REQUEST_INVALID"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"[" + b"[]," * 690_000 + b"[]]", b"[" * 1_000_000 + b"]" * 1_000_000,
+        b"[" + b",".join([b"9" * 390] * 5_000) + b"]", b"[" + b"{}," * 690_000 + b"{}]", b"[1e999]", b"[NaN]",
+    ],
+    ids=["lists", "levels", "digits", "objects", "infinite", "nan"],
+)  # fmt: skip
+def test_hostile_data_are_refused_before_they_become_objects(data: bytes) -> None:
+    body = b'{"inputs":[{"name":"counts","datatype":"FP32","shape":[1,1],"data":' + data + b"}]}"
+    started = time.process_time()
+    with pytest.raises(RequestError, match="REQUEST_INVALID"):
+        read_request(body, None)
+    assert time.process_time() - started < 0.5
+    with pytest.raises(RequestError, match="REQUEST_TOO_LARGE"):
+        read_request(body + b" " * 2 * 1024**2, None)
 
 
 def test_unknown_tensors_and_encodings_are_refused(client: TestClient, annotator: Annotator, rows: np.ndarray) -> None:
