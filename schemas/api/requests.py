@@ -139,7 +139,7 @@ def _cells(body: CellsRequest | BodyOfJson) -> RequestCells:
     given = None if body.genes is UNSET else body.genes
     genes = list(keys) if given is None else given
     check_names({"genes": genes, "cells[*].counts": list(keys), "cells[*].cell_id": [cell.cell_id for cell in cells]})
-    column = {name: number for number, name in reversed(list(enumerate(genes)))}
+    column = dict(zip(genes, range(len(genes)), strict=True))
     findings: list[Finding] = []
     if len(column) < len(genes):
         findings.append(

@@ -111,7 +111,7 @@ def test_a_name_given_twice_is_refused(body: str, large: bool, monkeypatch: pyte
         b'{"cells": ' + b"[[]," * 100_000,
         b'{"genes": [' + b"[]," * 100_000 + b"[]]}",
         b"[" * 500_000,
-        b'{"genes": ["a"], "cell_ids": ["c"], "indptr": [0, 1], "indices": [0], "data": [' + b"1" * 500 + b"]}",
+        b'{"genes": ["a"], "cell_ids": ["c"], "indptr": [0, 1], "indices": [0], "data": [' + b"1" * 200_000 + b"]}",
         b'{"cells": [{"cell_id": "a", "counts": {"x": true}}]}',
         b'{"cells": [{"cell_id": "a", "counts": {"x": 1}, "other": 1}]}',
         b'{"indptr": [0.5], "genes": ["a"], "cell_ids": ["c"], "indices": [0], "data": [1]}',
