@@ -15,6 +15,8 @@ from cellmark.schemas.audit.chain import ChainRow, Head
 from cellmark.schemas.audit.entry import AuditEntry, timestamp
 from cellmark.schemas.errors import RequestError
 
+from ..observe.audit_counts import audit_rows
+
 MOST_TOGETHER = 1000
 SECONDS_BETWEEN_HEADS = 60.0
 RETRY_SECONDS = 1.0
@@ -64,6 +66,7 @@ class GroupCommit:
         """Raise (`AUDIT_UNAVAILABLE`) when the last attempt to write failed: what is computed could not be answered."""
         if self._broken:
             self._n_refused += 1
+            audit_rows("failed", 1)
             raise refusal()
 
     async def write(self, body: str) -> ChainRow:
@@ -129,6 +132,7 @@ class GroupCommit:
         if rows is None:
             self._refuse(batch)
             return
+        audit_rows("written", len(rows))
         self._show(rows[-1].head)
         for loop in {waiting.loop for waiting in batch}:
             pairs = [(waiting.future, row) for waiting, row in zip(batch, rows, strict=True) if waiting.loop is loop]
@@ -136,6 +140,7 @@ class GroupCommit:
 
     def _refuse(self, batch: list[_Waiting]) -> None:
         self._n_refused += len(batch)
+        audit_rows("failed", len(batch))
         for waiting in batch:
             _call(waiting.loop, partial(_fail, waiting.future, refusal()))
 

@@ -7,18 +7,20 @@ and leaving the jobs of dead processes to a service of its vendor (`recover`).
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from cellmark.schemas.errors import RequestError, SetupError
 
 from ..annotator import Annotator
 from ..http.settings import ServiceSettings
 from ..models.model_source import ModelSource, open_model
+from ..observe.job_counts import jobs_are
 from ..scoring.session import ModelSession
-from .answers import FAILED
+from .answers import FAILED, State, state_of
 from .executor_slots import dead_slot, other_slots, take_slot
 from .job_store import Job, JobStore
 from .score_job import Facts, finish_job, plan_job, score_shard
@@ -102,14 +104,17 @@ class JobEngine:
             with dead_slot(self._slots, name) as is_dead:
                 if is_dead:
                     DBOS._recover_pending_workflows([name])
+        states: Counter[str] = Counter()
         for job in self.store.all():
+            status = None if job.is_over else self.status(job.folder.name)
+            states[state_of(job, status)] += 1
             if job.is_over:
                 continue
-            status = self.status(job.folder.name)
             if status is None:
                 self.enqueue(job)
             elif status in FAILED:
                 job.drop_cells()
+        jobs_are(states, states=get_args(State))
 
     def _run(self) -> None:
         try:

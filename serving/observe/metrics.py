@@ -70,8 +70,7 @@ class ServiceMetrics:
         self.shadow_requests = counter("shadow_requests", "Requests for the challenger.", "model", "version", "outcome")
 
         self.audit_records = counter("audit_records", "Records of the audit log, by outcome.", "outcome")
-        self.jobs = counter("jobs", "Durable jobs that ended, by outcome.", "outcome")
-        self.jobs_waiting = gauge("jobs_waiting", "Durable jobs that have not ended.", mode="livemax")
+        self.jobs = gauge("jobs", "Durable jobs that are kept, by state.", "state", mode="livemax")
 
         self.novelty_buckets: dict[str, Buckets] = {}
         """By digest of a served bundle: counts novelty by its rank (`novelty_rank.py`)."""

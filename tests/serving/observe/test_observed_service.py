@@ -80,6 +80,7 @@ def service(tiny_bundle: Bundle, collector: Collector, tmp_path_factory: pytest.
     }
     folder = tmp_path_factory.mktemp("observed")
     with serve(tiny_bundle.folder, folder, "--workers", "2", **variables) as server:
+        until(lambda: metric(server, "cellmark_model_workers") == 2)
         yield server
 
 
