@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from cellmark.schemas.api.request_cells import RequestCells
-from cellmark.schemas.cells.cell_source import MemoryCells
+from cellmark.schemas.cells.cell_source import MemoryCells, NamedCells
 from cellmark.schemas.columns import UNASSIGNED
 from cellmark.schemas.errors import CellmarkError
 
@@ -86,7 +86,7 @@ class Shadow:
         """Take a request for the challenger, if its turn has come; True when it waits for it now. Never waits."""
         if self._draw() >= self._share:
             return False
-        if not isinstance(cells.source, MemoryCells) or cells.source.n_obs > MOST_CELLS:
+        if not isinstance(cells.source, MemoryCells | NamedCells) or cells.source.n_obs > MOST_CELLS:
             self._drop("skipped")  # a file's cells are gone with its reader
             return False
         if len(self._waiting) >= MOST_WAITING:
