@@ -9,15 +9,19 @@ from typing import IO
 from cellmark.schemas.api.strict_json import printable
 from cellmark.schemas.errors import CellmarkError, ParameterError, ReadError
 
-from ..http.open_body import EXTENSIONS
+from ..http.open_body import EXTENSIONS, open_body
+from ..http.options import InputOptions
 from ..http.receive import Body, safe_name
+from ..http.settings import ServiceSettings
 
 BLOCK = 1024**2
 
 
-def keep_body(body: Body, folder: Path) -> str:
-    """Copy what a request brought; the name of the file that holds it."""
+def keep_body(body: Body, folder: Path, options: InputOptions, settings: ServiceSettings) -> str:
+    """Copy what a request brought; the name of the file that holds it. JSON of another form is refused at once."""
     if body.json is not None:
+        with open_body(body, options, settings):
+            pass
         (folder / "body.json").write_bytes(body.json)
         return "body.json"
     assert body.path is not None  # noqa: S101

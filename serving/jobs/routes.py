@@ -5,7 +5,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,12 +57,23 @@ def job_routes(
     """The routes. `annotator`: the model that answers a request now, which the job keeps to its end."""
     routes = _JobRoutes(engine, settings, annotator, admission or NoAdmission())
     return [
-        Route("/jobs", routes.post, methods=["POST"]),
-        Route("/jobs", routes.get_all, methods=["GET"]),
-        Route("/jobs/{id}", routes.get, methods=["GET"]),
-        Route("/jobs/{id}", routes.delete, methods=["DELETE"]),
+        # One route for a path: the header Allow of a refusal names all of its methods.
+        Route("/jobs", by_method(GET=routes.get_all, POST=routes.post), methods=["GET", "POST"]),
+        Route("/jobs/{id}", by_method(GET=routes.get, DELETE=routes.delete), methods=["GET", "DELETE"]),
         Route("/jobs/{id}/result", routes.result, methods=["GET"]),
     ]
+
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def by_method(**endpoints: Endpoint) -> Endpoint:
+    """One endpoint of several, by the request's method; HEAD is a GET."""
+
+    async def endpoint(request: Request) -> Response:
+        return await endpoints["GET" if request.method == "HEAD" else request.method](request)
+
+    return endpoint
 
 
 class _JobRoutes:
@@ -95,6 +106,7 @@ class _JobRoutes:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         if not is_new:
+            refuse_cancelled(job)
             refuse_conflict(job.record, record)
         await anyio.to_thread.run_sync(self._engine.enqueue, job)
         return await self._answer(job, 202 if is_new else 200, Location=f"/jobs/{record.id}")
@@ -143,7 +155,8 @@ class _JobRoutes:
                     found="both",
                     remedy="Send one of them.",
                 )
-            return await anyio.to_thread.run_sync(keep_body, body, folder), options
+            keep = partial(keep_body, body, folder, options, self._settings)
+            return await anyio.to_thread.run_sync(keep), options
 
     def _record(
         self, context: RequestContext, model: Annotator, name: str, options: JobOptions, wanted: str | None
@@ -171,7 +184,7 @@ class _JobRoutes:
         parse_options(RouteOptions, request.query_params.multi_items())
         job = self._engine.store.find(request.path_params["id"])
         try:
-            if job is not None and may_see(context_of(request.scope), job.record):
+            if job is not None and not job.is_cancelled and may_see(context_of(request.scope), job.record):
                 return job
         except FileNotFoundError:
             pass
@@ -184,7 +197,7 @@ class _JobRoutes:
                 record = job.record
             except FileNotFoundError:
                 continue
-            if may_see(context, record):
+            if may_see(context, record) and not job.is_cancelled:
                 records.append((record.since, record.id, job))
         latest = sorted(records, key=lambda entry: entry[:2], reverse=True)[:MOST_LISTED]
         return [self._describe(job) for _, _, job in latest]
@@ -238,6 +251,18 @@ def idempotency_key(request: Request) -> str | None:
     )
 
 
+def refuse_cancelled(job: Job) -> None:
+    """Raise `RequestError` (`JOB_CANCELLED`) for a job that was there before and was cancelled."""
+    if job.is_cancelled:
+        raise RequestError.of(
+            "JOB_CANCELLED",
+            where="Idempotency-Key",
+            expected="the key of a job that was not cancelled",
+            found="one that was",
+            remedy="Use a new key.",
+        )
+
+
 def refuse_conflict(there: JobRecord, given: JobRecord) -> None:
     """Raise `RequestError` (`IDEMPOTENCY_CONFLICT`) unless both ask the same."""
     if (there.input_digest, there.options) != (given.input_digest, given.options):
@@ -266,7 +291,6 @@ def no_result(found: dict[str, Any]) -> RequestError | InputError:
     if found["state"] == "refused":
         return InputError(*(Finding(**{**one, "examples": tuple(one["examples"])}) for one in found["findings"]))
     code, remedy = {
-        "cancelled": ("JOB_CANCELLED", "Send the input again."),
         "failed": ("JOB_FAILED", "Send the input again, and report it with the service's log."),
     }.get(found["state"], ("JOB_UNFINISHED", "Ask GET /jobs/{id} for its state."))
     error = RequestError.of(

@@ -43,7 +43,8 @@ def main() -> int:
         credentials = make_credentials(key_file, issuer) if options.credentials else OPEN
         arguments = ("--key-file", str(key_file)) if options.credentials else ()
         trusted = issuer.environment if options.credentials else {}
-        with serve(options.model, folder, *arguments, **trusted) as server:
+        kept = ("--jobs", str(folder / "jobs"), "--audit", str(folder / "audit.db"))
+        with serve(options.model, folder, *kept, *arguments, **trusted) as server:
             for kind, key in credentials.items():
                 print(f"== {kind}", flush=True)
                 if ask(server, folder, key, examples=options.examples, seed=options.seed):

@@ -212,10 +212,26 @@ def test_an_input_that_fails_a_check_is_refused_with_all_its_findings(client: Te
     assert [one["code"] for one in refused.json()["findings"]] == [one["code"] for one in job["findings"]]
 
 
+def test_json_of_another_form_is_refused_at_once(client: TestClient) -> None:
+    for body in (b"", b'{"cells": [{"counts": 3}]}', b'{"genes": 1}'):
+        refused = client.post("/jobs", content=body, headers={"content-type": "application/json"})
+        assert (refused.status_code, refused.json()["code"]) == (400, "REQUEST_INVALID")
+
+
+def test_a_refused_method_is_told_all_others(client: TestClient) -> None:
+    assert set(client.put("/jobs").headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
+    assert set(client.post("/jobs/x").headers["allow"].split(", ")) == {"DELETE", "GET", "HEAD"}
+    assert client.head("/jobs").status_code == 200
+
+
 def test_a_cancelled_job_leaves_no_cells(client: TestClient, new_file: Path, engine: JobEngine) -> None:
-    job = ended(client, send(client, new_file))
+    job = ended(client, send(client, new_file, Idempotency_Key="k2"))
     assert client.delete(f"/jobs/{job['id']}").json()["state"] == "cancelled"
-    assert client.get(f"/jobs/{job['id']}/result").json()["code"] == "JOB_CANCELLED"
+    for answer in (client.get(f"/jobs/{job['id']}"), client.get(f"/jobs/{job['id']}/result")):
+        assert (answer.status_code, answer.json()["code"]) == (404, "JOB_UNKNOWN")
+    assert client.delete(f"/jobs/{job['id']}").status_code == 404
+    assert job["id"] not in [one["id"] for one in client.get("/jobs").json()["jobs"]]
+    assert send(client, new_file, Idempotency_Key="k2").json()["code"] == "JOB_CANCELLED"
     left = {entry.name for entry in (engine.store.folder / job["id"]).iterdir()}
     assert not left & {"input", "shards", "result.parquet"}
 
