@@ -26,7 +26,7 @@ import pytest
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.columns import CALL_COLUMNS
 from cellmark.schemas.manifest.bundle_files import GOLDEN_CELLS, write_manifest
-from cellmark.serving import Annotator
+from cellmark.serving import Annotator, Client
 from cellmark.serving.http.settings import ServiceSettings
 from fixtures.places import ARCHIVES, ROOT
 
@@ -163,6 +163,18 @@ def test_every_form_gives_the_calls_that_python_gives(
 ) -> None:
     for body in bodies:
         assert_calls(httpx.post(server.url + "/annotate", timeout=60, **body), expected)
+
+
+def test_the_client_gives_the_frame_that_python_gives(
+    server: Server, tiny_bundle: Bundle, new_cells: ad.AnnData, new_file: Path
+) -> None:
+    annotator = Annotator.load(tiny_bundle.folder)
+    with Client(server.url, cells_per_request=40, at_once=4) as client:
+        for cells in (new_cells, new_file):
+            frame = client.annotate(cells)
+            pd.testing.assert_frame_equal(frame, annotator.annotate(cells), rtol=1e-4, atol=1e-5)
+        genes = client.explain(new_cells[:5].copy(), top=3)
+        pd.testing.assert_frame_equal(genes, annotator.explain(new_cells[:5].copy(), top=3), rtol=1e-3, atol=1e-5)
 
 
 def test_eight_clients_at_once_all_get_the_right_answers(
