@@ -106,7 +106,7 @@ $(STAMP)-run: $(PINS) $(STAMP)-runtime
 	@touch $@
 
 $(STAMP)-test: $(PINS) $(STAMP)-runtime
-	$(INSTALL) --editable ".[$(RUNTIME),train,test]"
+	$(INSTALL) --editable ".[$(RUNTIME),train,test,test-oip]"
 	@touch $@ $(STAMP)-run
 
 $(STAMP)-check: $(PINS) $(STAMP)-runtime
