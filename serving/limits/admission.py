@@ -28,6 +28,7 @@ SPARE_BYTES = 32 * MIB
 FULL_SECONDS = 5
 """Seconds of refusing everybody after which a worker says that it is not ready."""
 SMALL = "small"
+JSON = b"application/json"
 
 
 class Admission:
@@ -63,8 +64,9 @@ class Admission:
         """Held while a body is received and computed. Raises `SERVICE_BUSY` when there is no room for it for too long,
         and `DISK_FULL`. A small body has room at once.
         """
-        is_json = request.headers.get("content-type", "").split(";")[0].strip().lower() == "application/json"
-        n_bytes = self._expected_bytes(request, is_json)
+        is_json, declared = _body_of(request)
+        most = self._most[is_json]
+        n_bytes = most if declared is None else min(declared, most)
         small = n_bytes <= self._settings.small_bytes
         context.extra[SMALL] = small
         if not is_json:
@@ -100,11 +102,6 @@ class Admission:
     def _gauges(self) -> ServiceMetrics | None:
         return None if self._metrics is None else self._metrics()
 
-    def _expected_bytes(self, request: Request, is_json: bool) -> int:
-        declared = request.headers.get("content-length", "")
-        most = self._most[is_json]
-        return min(int(declared), most) if declared.isdigit() else most
-
     def _check_disk(self, n_bytes: int) -> None:
         if self._free_bytes(temporary_folder()) < n_bytes + SPARE_BYTES:
             raise disk_full(n_bytes)
@@ -132,6 +129,17 @@ class Admission:
         gauges = self._gauges()
         if gauges is not None:
             gauges.queue_bytes.inc(n_bytes)
+
+
+def _body_of(request: Request) -> tuple[bool, int | None]:
+    """Whether a body is JSON, and the bytes that its header declares."""
+    is_json, declared = False, None
+    for name, value in request.scope["headers"]:
+        if name == b"content-type":
+            is_json = value.split(b";")[0].strip().lower() == JSON
+        elif name == b"content-length" and value.isdigit():
+            declared = int(value)
+    return is_json, declared
 
 
 class Turn:
