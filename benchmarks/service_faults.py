@@ -178,6 +178,7 @@ class Faults:
             pids = [killed.pid, *(process.pid for process in killed.children(recursive=True))]
             killed.kill()
             wrong = self._recovers(service, load)
+            wrong += ["a worker answered before it could"] if load.refused["SERVICE_NOT_READY"] else []
             wrong += ["readers of a killed worker live on"] if service.wait_for_end(pids, 10) else []
             wrong += [f"{service.named_bytes()} bytes left"] if service.named_bytes() else []
         return [*wrong, *self._allowed(load, LATER, may_lose=True)]

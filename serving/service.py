@@ -16,7 +16,7 @@ from .http.problems import ProblemMiddleware, leave_requests_untimed
 from .http.served_model import ServedModel
 from .http.settings import ServiceSettings
 from .http.timed_protocol import limit_headers
-from .limits.ending import end_gently, end_with_server
+from .limits.ending import Ending, end_gently, end_with_server
 from .limits.owned_folder import share_folder_of_server
 from .limits.settings import LimitSettings
 from .observe.bentoml_observers import leave_requests_untraced
@@ -26,6 +26,9 @@ from .service_parts import service_parts
 
 LONGEST_REQUEST = 24 * 3600
 """Seconds, should `leave_requests_untimed` ever not hold: BentoML gives up after a minute while the work goes on."""
+
+UNANSWERED_SECONDS = 20
+"""Seconds of loading after which a worker answers all the same: /livez with yes, the other routes with 503."""
 
 settings = ServiceSettings.from_environment()
 configure_log(settings.log)
@@ -62,11 +65,14 @@ class CellmarkService:
     def __init__(self) -> None:
         end_with_server()
         share_folder_of_server()
-        end_gently(parts.extra["ending"], parts.extra["limits"])
+        ending: Ending = parts.extra["ending"]
+        end_gently(ending, parts.extra["limits"])
         start_reader()
         served.start(settings)
         for start in parts.starts:
             start()
+        # Before this returns no connection is accepted: they go to workers that can answer, or wait.
+        served.wait(UNANSWERED_SECONDS, unless=lambda: ending.begun)
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def end_readers(self) -> None:

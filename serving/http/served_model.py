@@ -1,7 +1,7 @@
 """The models of a service, from its settings, and the lease that a request holds while it is answered."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -37,7 +37,12 @@ class ServedModel(ServedModels):
     def load(self, settings: ServiceSettings, following: FollowSettings | None = None) -> None:
         """As `start`, and wait until the models are loaded or it is known why not."""
         self.start(settings, following)
-        while not self.is_ready and not self.why_not_loaded():
+        self.wait(float("inf"))
+
+    def wait(self, seconds: float, unless: Callable[[], bool] = lambda: False) -> None:
+        """Wait until the models are loaded, it is known why not, the seconds are over, or `unless` says so."""
+        until = time.monotonic() + seconds
+        while not (self.is_ready or self.why_not_loaded() or unless()) and time.monotonic() < until:
             time.sleep(LOOK_SECONDS)
 
 
