@@ -13,6 +13,7 @@ WITH_CELLS = (
     "REQUEST_TIMEOUT",
     "CLIENT_GONE",
     "DISK_FULL",
+    "REQUEST_INVALID",  # an X-Request-Timeout that is no number above 0
 )
 OF_PROBES = ("/livez", "/readyz", "/healthz", "/metrics")
 RETRY_LATER = ("429", "503", "507")
@@ -37,7 +38,8 @@ def describe_limits(document: dict[str, Any]) -> None:
             codes = (*(() if path in OF_PROBES else EVERYWHERE), *(WITH_CELLS if takes_cells else ()))
             if path == "/readyz":
                 codes = ("SERVICE_STOPPING", "SERVICE_BUSY", "DISK_FULL")
-            for status, refused in refusals(codes).items():
+            described = "".join(answer["description"] for answer in operation["responses"].values())
+            for status, refused in refusals(code for code in codes if f"`{code}`" not in described).items():
                 there = operation["responses"].setdefault(status, refused)
                 if there is not refused:
                     there["description"] += "\n" + refused["description"]

@@ -12,6 +12,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,7 +27,20 @@ from cellmark.serving.access.scopes import SCOPES
 MODEL = Path(__file__).resolve().parents[1] / "archives" / "v1"
 EXCEPT = "positive_data_acceptance"
 """The one check left out: a body of the right form is refused all the same when its cells do not fit the model."""
-OPEN: dict[str, str | None] = {"no credential, none needed": None}
+
+
+@dataclass(frozen=True)
+class Credential:
+    """`text`: what follows Bearer, None for no header. `gets_in`: whether a route lets it in, so that bodies and
+    options matter; else a part of the requests is enough, since all get the same answer.
+    """
+
+    kind: str
+    text: str | None
+    gets_in: bool = False
+
+
+OPEN = (Credential("no credential, none needed", None, gets_in=True),)
 
 
 def main() -> int:
@@ -45,10 +59,10 @@ def main() -> int:
         trusted = issuer.environment if options.credentials else {}
         kept = ("--jobs", str(folder / "jobs"), "--audit", str(folder / "audit.db"))
         with serve(options.model, folder, *kept, *arguments, **trusted) as server:
-            for kind, key in credentials.items():
-                print(f"== {kind}", flush=True)
-                if ask(server, folder, key, examples=options.examples, seed=options.seed):
-                    failed.append(kind)
+            for credential in credentials:
+                print(f"== {credential.kind}", flush=True)
+                if ask(server, folder, credential, examples=options.examples, seed=options.seed):
+                    failed.append(credential.kind)
             crashed = server.crashed()
         log = server.log.read_text(errors="replace")
     n_tracebacks = log.count("Traceback (most recent call last)")
@@ -56,21 +70,24 @@ def main() -> int:
     return 1 if failed or crashed or n_tracebacks else 0
 
 
-def ask(server: Server, folder: Path, key: str | None, *, examples: int, seed: int) -> int:
+def ask(server: Server, folder: Path, credential: Credential, *, examples: int, seed: int) -> int:
     """The exit status of schemathesis."""
     command = [str(Path(sys.executable).with_name("schemathesis")), "run", "--no-color"]
     command += ["--checks", "all", "--exclude-checks", EXCEPT, "--max-examples", str(examples)]
     command += ["--seed", str(seed), "--continue-on-failure", "--request-timeout", "30", "--warnings", "off"]
     # Its database of failures would make the next run another one.
     command += ["--generation-database", "none"]
-    if key is not None:
-        command += ["--header", f"Authorization: Bearer {key}"]
+    if credential.text is not None:
+        command += ["--header", f"Authorization: Bearer {credential.text}"]
+    if not credential.gets_in:
+        command += ["--phases", "examples,fuzzing"]
     return subprocess.run([*command, f"{server.url}/openapi.json"], cwd=folder).returncode
 
 
-def make_credentials(key_file: Path, issuer: TokenServer) -> dict[str, str | None]:
-    """A key or token of every kind, by what it is."""
+def make_credentials(key_file: Path, issuer: TokenServer) -> tuple[Credential, ...]:
+    """A key or token of every kind."""
     now = datetime.now(UTC)
+    everything = " ".join(SCOPES)
 
     def key(*scopes: str, expires: datetime | None = None) -> str:
         made = ApiKey.new()
@@ -79,18 +96,18 @@ def make_credentials(key_file: Path, issuer: TokenServer) -> dict[str, str | Non
 
     revoked = key(*SCOPES)
     revoke_key(key_file, revoked.split("_")[1], now)
-    return {
-        "no credential": None,
-        "a key with all scopes": key(*SCOPES),
-        **{f"a key with the scope {scope}": key(scope) for scope in SCOPES},
-        "an expired key": key(*SCOPES, expires=now - timedelta(days=1)),
-        "a revoked key": revoked,
-        "a key that is none": str(ApiKey.new()),
-        "a token with all scopes": issuer.token(" ".join(SCOPES)),
-        "a token without a scope": issuer.token("openid"),
-        "an expired token": issuer.token(" ".join(SCOPES), seconds=-3600),
-        "a token of somebody else": issuer.token(" ".join(SCOPES), key=ec.generate_private_key(ec.SECP256R1())),
-    }
+    return (
+        Credential("a key with all scopes", key(*SCOPES), gets_in=True),
+        *(Credential(f"a key with the scope {scope}", key(scope), gets_in=True) for scope in SCOPES),
+        Credential("a token with all scopes", issuer.token(everything), gets_in=True),
+        Credential("no credential", None),
+        Credential("an expired key", key(*SCOPES, expires=now - timedelta(days=1))),
+        Credential("a revoked key", revoked),
+        Credential("a key that is none", str(ApiKey.new())),
+        Credential("a token without a scope", issuer.token("openid")),
+        Credential("an expired token", issuer.token(everything, seconds=-3600)),
+        Credential("a token of somebody else", issuer.token(everything, key=ec.generate_private_key(ec.SECP256R1()))),
+    )
 
 
 if __name__ == "__main__":
