@@ -19,6 +19,7 @@ from .http.oip import OipErrors
 from .http.openapi import openapi_document
 from .http.openapi_access import DescribeAccess
 from .http.openapi_limits import describe_limits
+from .http.openapi_observe import describe_observing
 from .http.parts import ServiceParts
 from .http.rate_guard import RateGuard
 from .http.request_guard import RequestGuard
@@ -58,7 +59,7 @@ def service_parts(settings: ServiceSettings) -> ServiceParts:
     # Opened in a thread of the worker, at the first row.
     writer = GroupCommit(audit.open) if audit.url is not None else None
     recording = Middleware(AuditMiddleware, writer=writer)
-    # Access is described last: what it says stands at every path.
+    # Access and observing are described last: what they say stands at every path.
     jobs = JobSettings.from_environment()
     engine = JobEngine(jobs, settings) if jobs.jobs is not None else None
     parts = ServiceParts(
@@ -74,7 +75,12 @@ def service_parts(settings: ServiceSettings) -> ServiceParts:
             Route("/metrics", metrics_page),
             *(job_routes(engine, settings, served_now, admission) if engine else ()),
         ],
-        documents=[*([DescribeJobs(settings)] if engine else ()), describe_limits, DescribeAccess(access)],
+        documents=[
+            *([DescribeJobs(settings)] if engine else ()),
+            describe_limits,
+            DescribeAccess(access),
+            describe_observing,
+        ],
         ready=[writer.why_not_ready] if writer else (),
         starts=[part.start for part in (writer, engine) if part is not None],
         stops=[part.stop for part in (engine, writer) if part is not None],

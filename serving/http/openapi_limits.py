@@ -47,4 +47,5 @@ def describe_limits(document: dict[str, Any]) -> None:
                 if status in operation["responses"]:
                     operation["responses"][status].setdefault("headers", {})["Retry-After"] = RETRY_AFTER
             if takes_cells:
-                operation.setdefault("parameters", []).append(TIMEOUT)
+                # Not added to the list in place, which operations may share.
+                operation["parameters"] = [*operation.get("parameters", ()), TIMEOUT]
