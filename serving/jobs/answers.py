@@ -55,13 +55,13 @@ def state_of(job: Job, engine_status: str | None) -> State:
     """Where a job is: what its files say; of one that has not ended, what DBOS does."""
     if job.is_cancelled:
         return "cancelled"
-    if job.read("manifest") is not None:
+    if job.has("manifest"):
         return "done"
-    if job.read("refused") is not None:
+    if job.has("refused"):
         return "refused"
     if engine_status in FAILED:
         return "failed"
-    if job.read("plan") is not None or engine_status == "PENDING":
+    if job.has("plan") or engine_status == "PENDING":
         return "running"
     return "queued"
 

@@ -66,6 +66,8 @@ class JobEngine:
     def stop(self) -> None:
         """Take no more jobs; one that runs goes on elsewhere, or here after the next start."""
         self._ended.set()
+        if self._thread is not None:
+            self._thread.join(1)
 
     def enqueue(self, job: Job) -> None:
         """Put a job into the queue, once, however often it is asked for. What cannot be put there now, is later."""

@@ -77,6 +77,10 @@ class Job:
             return None
         return found
 
+    def has(self, name: str) -> bool:
+        """Whether there is such a file; see `read`."""
+        return (self.folder / f"{name}.json").exists()
+
     def write(self, name: str, value: dict[str, Any]) -> None:
         """Whole or not at all; the same value gives the same bytes."""
         if not self.is_there:
@@ -95,7 +99,7 @@ class Job:
     @property
     def is_over(self) -> bool:
         """Whether no step is to come: all are done, or it was refused or cancelled."""
-        return self.is_cancelled or any((self.folder / f"{name}.json").exists() for name in ("manifest", "refused"))
+        return self.is_cancelled or self.has("manifest") or self.has("refused")
 
     def cancel(self) -> None:
         """Nothing of the cells stays. What a step writes that still runs, `sweep` removes."""

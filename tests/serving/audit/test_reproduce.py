@@ -83,6 +83,16 @@ def test_what_was_changed_shows(
     assert "ANSWER_NOT_REPRODUCED" in cellmark("reproduce", answer, body, "--model", tiny_bundle.folder).err
 
 
+def test_a_receipt_that_cannot_be_asked_again_says_why(
+    client: TestClient, body: Path, tmp_path: Path, tiny_bundle: Bundle, cellmark: Cellmark
+) -> None:
+    answer = saved(client, "/annotate", body, tmp_path)
+    receipt = json.loads(answer.read_text())["receipt"]
+    for change in ({"route": "/v2/models/tiny/infer"}, {"calls_digest": None}):
+        answer.write_text(json.dumps(receipt | change))
+        assert "RECEIPT_INVALID" in cellmark("reproduce", answer, body, "--model", tiny_bundle.folder).err
+
+
 def test_another_input_or_model_is_refused_before_anything_is_computed(
     client: TestClient, body: Path, tmp_path: Path, tiny_bundle: Bundle, cellmark: Cellmark
 ) -> None:

@@ -13,7 +13,7 @@ from fixtures.places import ARCHIVES
 from fixtures.synthetic_cells import draw_cells
 
 TINY = ARCHIVES / "tiny"
-N_JOBS = 6
+N_JOBS = 3
 
 
 def give(server: Server, cells: Path, number: int) -> httpx.Response:
@@ -51,7 +51,7 @@ def test_jobs_end_once_through_kills_of_a_worker_and_of_the_service(tmp_path: Pa
     cells = tmp_path / "cells.h5ad"
     draw_cells(seed=3).write_h5ad(cells)
     options = ["--jobs", str(tmp_path / "jobs"), "--workers", "2"]
-    settings = {"CELLMARK_JOBS_SHARD_CELLS": "10"}
+    settings = {"CELLMARK_JOBS_SHARD_CELLS": "30"}
     (tmp_path / "first").mkdir()
     (tmp_path / "second").mkdir()
     with serve(TINY, tmp_path / "first", *options, **settings) as server:
