@@ -106,7 +106,7 @@ $(STAMP)-run: $(PINS) $(STAMP)-runtime
 	@touch $@
 
 $(STAMP)-test: $(PINS) $(STAMP)-runtime
-	$(INSTALL) --editable ".[$(RUNTIME),train,test,test-oip]"
+	$(INSTALL) --editable ".[$(RUNTIME),train,test]"
 	@touch $@ $(STAMP)-run
 
 $(STAMP)-check: $(PINS) $(STAMP)-runtime

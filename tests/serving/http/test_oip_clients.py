@@ -25,7 +25,7 @@ def url(annotator: Annotator) -> Iterator[str]:
 
 
 def test_tritonclient_gets_the_calls_of_the_annotator(url: str, annotator: Annotator, new_cells: ad.AnnData) -> None:
-    triton = pytest.importorskip("tritonclient.http", reason="needs the extra test-oip")
+    triton = pytest.importorskip("tritonclient.http", reason="needs the extra test")
     from tritonclient.utils import InferenceServerException
 
     cells = new_cells[:10].copy()
@@ -66,7 +66,7 @@ def test_tritonclient_gets_the_calls_of_the_annotator(url: str, annotator: Annot
 def test_the_client_generated_from_the_specification_reads_every_answer(
     url: str, annotator: Annotator, new_cells: ad.AnnData
 ) -> None:
-    generated = pytest.importorskip("open_inference.openapi.client", reason="needs the extra test-oip")
+    generated = pytest.importorskip("open_inference.openapi.client", reason="needs the extra test")
     from open_inference.openapi.core.api_error import ApiError
     from open_inference.openapi.errors import BadRequestError
     from open_inference.openapi.types import InferenceRequest, RequestInput
