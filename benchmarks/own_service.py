@@ -133,9 +133,9 @@ def _lives(pid: int) -> bool:
 
 @contextmanager
 def own_service(
-    model: Path, folder: Path, *, temporary: Path | None = None, **environment: str
+    model: Path | str, folder: Path, *, temporary: Path | None = None, **environment: str
 ) -> Iterator[OwnService]:
-    """The service of a bundle, ended with all its processes after the block."""
+    """The service of a bundle or of an MLflow URI, ended with all its processes after the block."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -143,9 +143,10 @@ def own_service(
     place.mkdir(exist_ok=True)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("CELLMARK_", "BENTOML"))}
     log = folder / "service.log"
+    named = str(model.resolve() if isinstance(model, Path) else model)
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*COMMAND, "--model", str(model.resolve()), "--port", str(port)],
+            [*COMMAND, "--model", named, "--port", str(port)],
             env={**kept, "OMP_NUM_THREADS": "1", **environment, "TMPDIR": str(place)},
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -3,7 +3,8 @@
     python benchmarks/service_faults.py --model tests/archives/v1 --times 20
 
 Faults: SIGTERM of the service; SIGKILL of a worker, of readers, of the main process; a full TMPDIR; an audit log whose
-disk is full; clocks that jump. Each is made `--times` times while eight clients send cells as JSON and as `.h5ad`.
+disk is full; a registry that goes away; clocks that jump. Each is made `--times` times while eight clients send cells
+as JSON and as `.h5ad`.
 It holds each time, or the program ends with status 1:
 
 - an answer 200 has exactly the calls that the same cells have without a fault;
@@ -14,8 +15,10 @@ It holds each time, or the program ends with status 1:
 
 import argparse
 import json
+import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -121,12 +124,39 @@ class Faults:
         self.expected: list[list[str]] = []
         self.seen: Load | None = None
 
+    def registry(self) -> list[str]:
+        """The registry that is followed goes away and comes back, and no request sees it; a service that starts while
+        it is away serves what it had last time.
+        """
+        with tempfile.TemporaryDirectory(prefix="cellmark-faults-") as name:
+            store = Path(name)
+            registry = Registry(store)
+            environment = {"MLFLOW_TRACKING_URI": registry.uri, "CELLMARK_CACHE": str(store / "cache")}
+            environment |= {"CELLMARK_FOLLOW_SECONDS": "0.5", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+            with registry.running():
+                register(self.model, environment)
+                with self.loaded(model="models:/faults@champion", environment=environment) as (service, load):
+                    registry.kill()
+                    time.sleep(3)
+                    wrong = [] if service.is_ready() else ["not ready without the registry"]
+                    registry.start()
+                    wrong += self._recovers(service, load)
+                    registry.kill()
+                wrong += self._allowed(load, LATER)
+                try:
+                    with self.loaded(model="models:/faults@champion", environment=environment) as (_, load):
+                        pass
+                except TimeoutError as error:
+                    return [*wrong, f"no start without the registry: {str(error)[-300:]}"]
+        return [*wrong, *self._allowed(load, LATER)]
+
     @contextmanager
     def loaded(self, **settings: Any) -> Iterator[tuple[OwnService, Load]]:
         """A service under load, which has answered for a moment."""
         with tempfile.TemporaryDirectory(prefix="cellmark-faults-") as name:
             environment = {"CELLMARK_WORKERS": "2", **DRAIN, **settings.pop("environment", {})}
-            with own_service(self.model, Path(name), **settings, **environment) as service:
+            model = settings.pop("model", self.model)
+            with own_service(model, Path(name), **settings, **environment) as service:
                 service.wait_until_ready(workers=2)
                 if not self.expected:
                     self.expected = [self._calls(service, body) for body in self.bodies]
@@ -304,7 +334,60 @@ def small_disk() -> Iterator[Path | None]:
             subprocess.run(["umount", "-l", folder], check=True)
 
 
-NAMES = ("sigterm", "worker", "reader", "main", "disk", "audit", "clock")
+class Registry:
+    """An MLflow server with a store of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        self.uri = f"http://127.0.0.1:{port}"
+        self._log = folder / "mlflow.log"
+        self._command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+        self._command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--workers", "1"]
+        self._command += ["--artifacts-destination", str(folder / "artifacts")]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        self.start()
+        try:
+            yield
+        finally:
+            self.kill()
+
+    def start(self) -> None:
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(
+                self._command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            with suppress(httpx.TransportError):
+                if httpx.get(f"{self.uri}/health", timeout=5).status_code == 200:
+                    return
+            time.sleep(0.2)
+        raise TimeoutError(self._log.read_text()[-2000:])
+
+    def kill(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            for process in psutil.Process(self._process.pid).children(recursive=True):
+                with suppress(psutil.Error):
+                    process.kill()
+            self._process.kill()
+            self._process.wait()
+
+
+def register(model: Path, environment: dict[str, str]) -> None:
+    """Make the bundle version 1 and champion of the registered model `faults`."""
+    program = "from cellmark.serving.commands.cli import main; main()"
+    command = [sys.executable, "-P", "-c", program, "bundle", "register", str(model), "--name", "faults"]
+    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr[-2000:])
+
+
+NAMES = ("sigterm", "worker", "reader", "main", "disk", "audit", "registry", "clock")
 
 
 def main() -> None:

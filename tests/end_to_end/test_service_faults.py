@@ -9,14 +9,14 @@ import pytest
 
 from fixtures.places import ROOT
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(620)
 
 
-@pytest.mark.parametrize("fault", ["sigterm", "worker", "reader", "main", "disk", "audit", "clock"])
+@pytest.mark.parametrize("fault", ["sigterm", "worker", "reader", "main", "disk", "audit", "registry", "clock"])
 def test_nothing_that_was_taken_on_is_lost_and_no_file_is_blamed(fault: str) -> None:
     command = [sys.executable, "benchmarks/service_faults.py", "--model", "tests/archives/v1", "--faults", fault]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     last = done.stdout.splitlines()[-1]
     if "skipped" in last:
