@@ -26,7 +26,7 @@ TIMEOUT = {
     "in": "header",
     "required": False,
     "description": "Seconds after which the work is stopped (`DEADLINE_EXCEEDED`), where the service allows more.",
-    "schema": {"type": "number", "exclusiveMinimum": 0},
+    "schema": {"type": "number", "minimum": 1},
 }
 
 

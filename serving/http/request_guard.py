@@ -21,6 +21,8 @@ from .problems import problem
 PROBES = frozenset(("/livez", "/readyz", "/healthz"))
 """Are asked by address, whatever name the service has, and say nothing about anybody."""
 TIMEOUT_HEADER = b"x-request-timeout"
+LEAST_SECONDS = 1.0
+"""That a client may ask for; less is a matter of luck on a busy machine."""
 WITH_BODY = frozenset(("POST", "PUT", "PATCH"))
 WATCH_AFTER = 0.05
 """Seconds of computing after which a client is looked at; most requests have been answered by then."""
@@ -91,11 +93,11 @@ def wanted_seconds(value: bytes) -> float:
         seconds = float(value)
     except ValueError:
         seconds = 0.0
-    if not 0 < seconds < float("inf"):
+    if not LEAST_SECONDS <= seconds < float("inf"):
         raise RequestError.of(
             "REQUEST_INVALID",
             where="X-Request-Timeout",
-            expected="seconds, a number above 0",
+            expected="seconds, a number from 1",
             found=printable(value.decode("latin-1")),
             remedy="Name the seconds that you wait for an answer, such as 2.5, or omit the header.",
         )
