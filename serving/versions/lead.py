@@ -134,7 +134,8 @@ class Lead(Generic[Model]):
         return self._registry.ask(wanted) if isinstance(wanted, VersionUri) and wanted.alias is not None else None
 
     def _move(self, before: ModelRecord, number: str | None, *, force: bool) -> None:
-        self._put(before.with_update("fetching", number))
+        if number is not None or force or before.current is None:
+            self._put(before.with_update("fetching", number))  # else it is not known yet whether anything is new
         cached = False
         try:
             version = self._registry.fetch(before.key)

@@ -60,12 +60,12 @@ class ModelRecord:
         """Whether the version that the alias names now is to be fetched: neither the current one, nor one that an
         operator went back from, nor one that has failed for good.
         """
-        if self.current is None:
-            return not self.update.error or self.update.may_pass
-        if number == self.current.version or (self.pinned_against is not None and number == self.pinned_against):
-            return False
         failed = self.update.state == "failed" and self.update.wanted_version == number
-        return not failed or self.update.may_pass
+        if failed and not self.update.may_pass:
+            return False
+        if self.current is None:
+            return True
+        return number != self.current.version and (self.pinned_against is None or number != self.pinned_against)
 
     def starts_with(self, found: ServedVersion) -> bool:
         """Whether a server that starts anew takes what it has found in place of the record of the start before."""

@@ -1,6 +1,6 @@
 """The leader's decisions, with a registry, models and a clock of the test's own."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,12 +83,18 @@ def state(tmp_path: Path) -> Iterator[VersionState]:
 
 
 def worker(
-    world: World, state: VersionState, *, initial: str | None = None, start: str = "", pause: float = 30
+    world: World,
+    state: VersionState,
+    *,
+    initial: str | None = None,
+    start: str = "",
+    pause: float = 30,
+    ask: Callable[[VersionUri], str | None] | None = None,
 ) -> Worker:
     """One worker; its turns are the test's."""
     models: LoadedModels[str] = LoadedModels(0)
     wish = Wish(KEY, None if initial is None else version(initial))
-    registry = Registry(world.fetch, world.ask, world.kept.__setitem__, world.kept.get)
+    registry = Registry(world.fetch, ask or world.ask, world.kept.__setitem__, world.kept.get)
     follower = Follower(
         [wish], state, models, registry, load=world.load, pause=pause, start=start, clock=lambda: world.now
     )
@@ -199,6 +205,28 @@ def test_a_version_gone_back_to_stays_until_the_alias_moves(world: World, state:
     world.champion, world.now = "3", 200
     one.follower.turn()
     assert one.serves == "model 3"
+
+
+def test_an_alias_that_comes_later_is_followed_then(world: World, state: VersionState) -> None:
+    world.problem = error("ALIAS_MISSING")
+    one = worker(world, state, pause=0)
+    one.follower.turn()
+    assert (one.serves, record(state).update.error[0]["code"]) == (None, "ALIAS_MISSING")
+    world.problem = None
+    state.ask("check", KEY, now=0)
+    one.follower.turn()
+    assert one.serves == "model 1"
+
+
+def test_a_store_that_only_mlflow_understands_is_followed_by_fetching(world: World, state: VersionState) -> None:
+    one = worker(world, state, initial="1", start="s", ask=lambda wanted: None)
+    one.follower.turn()
+    world.now = 31
+    one.follower.turn()
+    assert (one.serves, world.fetched, record(state).update.state) == ("model 1", ["1"], "current")
+    world.champion, world.now = "2", 62
+    one.follower.turn()
+    assert one.serves == "model 2"
 
 
 def test_going_back_without_a_version_before_is_refused(world: World, state: VersionState) -> None:
