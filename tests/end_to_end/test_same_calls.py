@@ -21,8 +21,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from cellmark.serving import Annotator
+from cellmark.serving import Annotator, Client
 from cellmark.serving.app import make_app
+from cellmark.serving.client.retry import NO_RETRY
 from cellmark.serving.pyfunc import GatedModel
 from cellmark.serving.reader.open_apart import open_apart
 from fixtures.places import ARCHIVES
@@ -39,7 +40,7 @@ Layout = Literal[
     "csr", "csr, indices unsorted", "csr, zeros stored", "csr, 64-bit indices", "csc", "dense", "dense, by columns"
 ]
 Door = Literal[
-    "memory", "layer", "raw", "h5ad", "json by rows", "json by cells", "npz", "pyfunc frame", "pyfunc arrays"
+    "memory", "layer", "raw", "h5ad", "json by rows", "json by cells", "npz", "client", "pyfunc frame", "pyfunc arrays"
 ]
 
 
@@ -174,6 +175,9 @@ def calls_of(adata: ad.AnnData, door: Door, annotator: Annotator, client: TestCl
                 adata.write_h5ad(Path(folder) / "cells.h5ad")
                 with open_apart(Path(folder) / "cells.h5ad") as source:
                     return annotator.annotate(source, library_size=LIBRARY)
+        case "client":
+            with Client("http://service", transport=client._transport, cells_per_request=4, retry=NO_RETRY) as asking:
+                return asking.annotate(adata, library_size=LIBRARY)
         case "pyfunc frame":
             frame = adata.to_df()
             frame[LIBRARY] = adata.obs[LIBRARY]
