@@ -44,16 +44,12 @@ class Server:
         """The service's process and all below it, readers of this moment included."""
         found = [self.process.pid]
         for pid in found:
-            # A reader may end at any moment, and its folder with it.
-            tasks: list[Path] = []
-            with suppress(FileNotFoundError):
-                tasks = list(Path(f"/proc/{pid}/task").glob("*/children"))
-            for task in tasks:
-                try:
-                    found += [int(child) for child in task.read_text().split()]
-                except OSError:
-                    continue  # a thread that has just ended
+            found += children(pid)
         return found
+
+    def is_whole(self) -> bool:
+        """Whether every worker has its program of readers."""
+        return all(children(worker) for worker in children(self.process.pid))
 
     def usage(self, n_done: int) -> Usage:
         """What the lasting processes take now; readers come and go and are watched by the service itself."""
@@ -71,9 +67,27 @@ class Server:
         return sorted(self.uploads() - self.files)
 
     def uploads(self) -> frozenset[str]:
-        """What lies in the folder, and in the temporary one that the service made there for itself."""
+        """What lies in the folder, and in the temporary one that the service made there for itself, but for the empty
+        folders of BentoML's workers.
+        """
         places = [self.folder, *self.folder.glob("cellmark-server-*/tmp")]
-        return frozenset(str(path) for place in places for path in place.iterdir())
+        found = [path for place in places for path in place.iterdir()]
+        return frozenset(str(path) for path in found if not path.name.startswith("bentoml-"))
+
+
+def children(pid: int) -> list[int]:
+    """Processes that a process has started, none when it is gone."""
+    found: list[int] = []
+    # A reader may end at any moment, and its folder with it.
+    tasks: list[Path] = []
+    with suppress(FileNotFoundError):
+        tasks = list(Path(f"/proc/{pid}/task").glob("*/children"))
+    for task in tasks:
+        try:
+            found += [int(child) for child in task.read_text().split()]
+        except OSError:
+            continue  # a thread that has just ended
+    return found
 
 
 def end_with_sigterm() -> None:
@@ -120,7 +134,8 @@ def _wait(server: Server) -> None:
         if server.process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"the service did not start:\n{server.log.read_text()}")
         try:
-            if httpx.get(server.url + "/readyz", timeout=5).status_code == 200:
+            # The first worker may answer before the other one has started its program of readers.
+            if httpx.get(server.url + "/readyz", timeout=5).status_code == 200 and server.is_whole():
                 return
         except httpx.TransportError:
             pass
