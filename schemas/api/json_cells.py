@@ -5,6 +5,7 @@ first thing is said, since a tree of it takes thirty times its bytes.
 """
 
 import re
+from functools import lru_cache
 from typing import Annotated
 
 import msgspec
@@ -12,7 +13,7 @@ import numpy as np
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from ..errors import RequestError
-from .request_cells import LONGEST_NAME
+from .request_cells import LONGEST_NAME, GeneList
 from .strict_json import LONGEST_INTEGER, invalid_json, printable
 
 Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
@@ -42,7 +43,7 @@ class BodyOfJson(Struct, forbid_unknown_fields=True):
     """Both forms of a body: `requests.CellsRequest` and `requests.CsrRequest`. Arrays are read later."""
 
     cells: list[CellOfJson] | UnsetType = UNSET
-    genes: list[Name] | UnsetType | None = UNSET
+    genes: Raw = Raw(b"")
     cell_ids: list[Name] | UnsetType = UNSET
     indptr: Raw = Raw(b"")
     indices: Raw = Raw(b"")
@@ -52,7 +53,10 @@ class BodyOfJson(Struct, forbid_unknown_fields=True):
 
 _body = msgspec.json.Decoder(BodyOfJson)
 _floats = msgspec.json.Decoder(list[float])
-ARRAYS = ("indptr", "indices", "data", "library_sizes")
+_names = msgspec.json.Decoder(list[Name])
+ARRAYS = ("genes", "indptr", "indices", "data", "library_sizes")
+MOST_REMEMBERED = 1024**2
+"""Bytes of a list of genes that is remembered, so that it is recognised when it comes again."""
 
 
 class NotAsDocumentedError(ValueError):
@@ -81,7 +85,7 @@ def read_body(body: bytes) -> BodyOfJson:
         raise NotAsDocumentedError(str(error)) from None
     n_members, n_colons = _members(read), body.count(b":")
     # Names that are given twice vanish in an object; that so many colons were read as were there says that none did.
-    plain = b"\\" not in body and n_colons in (n_members, n_members + _colons_of_names(read))
+    plain = b"\\" not in body and (n_colons == n_members or n_colons == n_members + _colons_of_names(read))
     if not plain and STRING.sub(b"", body).count(b":") != n_members:
         raise NotAsDocumentedError("a name that is given twice in one object")
     return read
@@ -89,16 +93,36 @@ def read_body(body: bytes) -> BodyOfJson:
 
 def _members(read: BodyOfJson) -> int:
     """How many names of members a body has."""
-    given = [name for name in ("cells", "genes", "cell_ids") if getattr(read, name) is not UNSET]
+    given = [name for name in ("cells", "cell_ids") if getattr(read, name) is not UNSET]
     n_members = len(given) + sum(bool(bytes(getattr(read, name))) for name in ARRAYS)
     return n_members + sum(2 + (cell.library_size is not UNSET) + len(cell.counts) for cell in read.cells or ())
 
 
 def _colons_of_names(read: BodyOfJson) -> int:
     """How many colons the strings of a body hold, such as `run:AAAC`."""
-    lists = (read.genes or (), read.cell_ids or (), *(cell.counts for cell in read.cells or ()))
+    genes = genes_of(read)
+    lists = (read.cell_ids or (), *(cell.counts for cell in read.cells or ()))
     ids = "".join(cell.cell_id for cell in read.cells or ())
-    return ids.count(":") + sum("".join(names).count(":") for names in lists)
+    n_colons = ids.count(":") + sum("".join(names).count(":") for names in lists)
+    return n_colons if genes is None else n_colons + genes.n_colons
+
+
+def genes_of(read: BodyOfJson) -> GeneList | None:
+    """The genes that a body lists, None where it does not. Raises `NotAsDocumentedError`."""
+    text = bytes(read.genes)
+    if text in (b"", b"null"):
+        return None
+    return _remembered(text) if len(text) <= MOST_REMEMBERED else _gene_list(text)
+
+
+def _gene_list(text: bytes) -> GeneList:
+    try:
+        return GeneList(_names.decode(text))
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise NotAsDocumentedError(str(error)) from None
+
+
+_remembered = lru_cache(maxsize=16)(_gene_list)
 
 
 def numbers(raw: Raw, *, whole: bool = False) -> np.ndarray:

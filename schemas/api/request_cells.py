@@ -7,6 +7,7 @@ import math
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ from ..cells.read_limits import NO_LIMITS, ReadLimits
 from ..cells.reading import reading
 from ..cells.reading_options import InputKind, ReadingOptions
 from ..errors import Finding, ReadError, RequestError
+from ..genes.name_list import NameList, remember_names
 
 GenesSource = Literal["genes", "keys"]
 N_EXAMPLES = 5
@@ -48,9 +50,39 @@ class RequestCells:
         return ReadingOptions(library_size=self.library_size, input=self.input)
 
 
+class GeneList:
+    """Names of genes, Unicode text, with what is made of them once: requests often send the same ones again."""
+
+    def __init__(self, names: list[str]) -> None:
+        check_names({"genes": names})
+        self.names = names
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def array(self) -> np.ndarray:
+        """Object [genes]."""
+        return _objects(self.names)
+
+    @cached_property
+    def column(self) -> dict[str, int]:
+        """The number of each name; of one that comes twice, the last."""
+        return dict(zip(self.names, range(len(self.names)), strict=True))
+
+    @cached_property
+    def listed(self) -> NameList:
+        """To recognise them by."""
+        return NameList(self.array)
+
+    @cached_property
+    def n_colons(self) -> int:
+        return "".join(self.names).count(":")
+
+
 def csr_cells(
     *,
-    genes: Sequence[str] | np.ndarray,
+    genes: Sequence[str] | np.ndarray | GeneList,
     cell_ids: Sequence[str] | np.ndarray,
     indptr: np.ndarray,
     indices: np.ndarray,
@@ -62,7 +94,7 @@ def csr_cells(
 
     Raises `ReadError` (`MATRIX_INVALID`) with all that does not fit together.
     """
-    check_names({"genes": genes, "cell_ids": cell_ids})
+    check_names({"cell_ids": cell_ids} if isinstance(genes, GeneList) else {"genes": genes, "cell_ids": cell_ids})
     n_obs, n_vars = len(cell_ids), len(genes)
     findings = list(_csr_findings(n_obs, n_vars, indptr, indices, data, name))
     if library_sizes is not None and len(library_sizes) != n_obs:
@@ -82,14 +114,18 @@ def csr_cells(
 
 def memory_source(
     X: sp.csr_matrix,
-    genes: Sequence[str] | np.ndarray,
+    genes: Sequence[str] | np.ndarray | GeneList,
     cell_ids: Sequence[str] | np.ndarray,
     *,
     name: str,
     counts_from: str,
 ) -> NamedCells:
     """A source without any annotation of cells or genes."""
-    return NamedCells(X, _objects(genes), _objects(cell_ids), name=name, counts_from=counts_from)
+    names = genes.array if isinstance(genes, GeneList) else _objects(genes)
+    source = NamedCells(X, names, _objects(cell_ids), name=name, counts_from=counts_from)
+    if isinstance(genes, GeneList):
+        remember_names(source, genes.listed)
+    return source
 
 
 def _objects(names: Sequence[str] | np.ndarray) -> np.ndarray:

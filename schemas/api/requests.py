@@ -1,5 +1,6 @@
 """JSON bodies that hold cells: their models, which are also their documentation, and the cells they become."""
 
+from collections.abc import Sequence
 from itertools import chain
 from typing import Annotated, Any
 
@@ -10,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..cells.read_limits import NO_LIMITS, ReadLimits
 from ..errors import Finding, RequestError
-from .json_cells import BodyOfJson, CellOfJson, NotAsDocumentedError, first_mistake, numbers, read_body
+from .json_cells import BodyOfJson, CellOfJson, NotAsDocumentedError, first_mistake, genes_of, numbers, read_body
 from .request_cells import (
     LONGEST_NAME,
     N_EXAMPLES,
+    GeneList,
     RequestCells,
     check_names,
     csr_cells,
@@ -75,22 +77,23 @@ def cells_from_body(body: bytes, *, limits: ReadLimits = NO_LIMITS) -> RequestCe
     """
     try:
         read = read_body(body)
-        limits.check(JSON_BODY, cells=len(read.cells or read.cell_ids or ()), genes=len(read.genes or ()))
+        genes = genes_of(read)
+        limits.check(JSON_BODY, cells=len(read.cells or read.cell_ids or ()), genes=len(genes or ()))
         if (read.cells is UNSET) != bool(bytes(read.indptr) or read.cell_ids is not UNSET):
             raise NotAsDocumentedError("a body that is neither of the two forms, or both")
-        return _cells(read) if read.cells is not UNSET else _csr_of(read)
+        return _cells(read.cells, genes) if read.cells is not UNSET else _csr_of(read, genes)
     except NotAsDocumentedError as error:
         if len(body) >= LARGE_BODY:
             raise first_mistake(error) from None
         return cells_from_json(parse_json(body))
 
 
-def _csr_of(read: BodyOfJson) -> RequestCells:
-    if not read.genes or read.cell_ids is UNSET or not all(map(bytes, (read.indptr, read.indices, read.data))):
+def _csr_of(read: BodyOfJson, genes: GeneList | None) -> RequestCells:
+    if not genes or read.cell_ids is UNSET or not all(map(bytes, (read.indptr, read.indices, read.data))):
         raise NotAsDocumentedError("a field that is missing")
     sizes = bytes(read.library_sizes)
     return csr_cells(
-        genes=read.genes,
+        genes=genes,
         cell_ids=read.cell_ids,
         indptr=numbers(read.indptr, whole=True),
         indices=numbers(read.indices, whole=True),
@@ -115,7 +118,8 @@ def cells_from_json(value: Any) -> RequestCells:
         )
     try:
         if "cells" in value:
-            return _cells(CellsRequest.model_validate(value))
+            body = CellsRequest.model_validate(value)
+            return _cells(body.cells, None if body.genes is None else GeneList(body.genes))
         return _csr(CsrRequest.model_validate(value))
     except ValidationError as error:
         raise RequestError(*request_findings(error.errors(include_url=False, include_context=False))) from None
@@ -133,13 +137,11 @@ def _csr(body: CsrRequest) -> RequestCells:
     )
 
 
-def _cells(body: CellsRequest | BodyOfJson) -> RequestCells:
-    cells: list[AnyCell] = list(body.cells or ())
+def _cells(cells: Sequence[AnyCell], given: GeneList | None) -> RequestCells:
     keys = dict.fromkeys(chain.from_iterable(cell.counts for cell in cells))
-    given = None if body.genes is UNSET else body.genes
-    genes = list(keys) if given is None else given
-    check_names({"genes": genes, "cells[*].counts": list(keys), "cells[*].cell_id": [cell.cell_id for cell in cells]})
-    column = dict(zip(genes, range(len(genes)), strict=True))
+    check_names({"cells[*].counts": list(keys), "cells[*].cell_id": [cell.cell_id for cell in cells]})
+    genes = GeneList(list(keys)) if given is None else given
+    column = genes.column
     findings: list[Finding] = []
     if len(column) < len(genes):
         findings.append(
@@ -163,14 +165,14 @@ def _cells(body: CellsRequest | BodyOfJson) -> RequestCells:
                 examples=tuple(unknown[:N_EXAMPLES]),
             )
         )
-        column |= dict.fromkeys(unknown, -1)
+        column = column | dict.fromkeys(unknown, -1)
     sizes, size_findings = _library_sizes(cells)
     X = _matrix(cells, column, len(genes))
     source = memory_source(X, genes, [cell.cell_id for cell in cells], name=JSON_BODY, counts_from="counts")
     return RequestCells(source, sizes, "keys" if given is None else "genes", (*findings, *size_findings))
 
 
-def _matrix(cells: list[AnyCell], column: dict[str, int], n_genes: int) -> sp.csr_matrix:
+def _matrix(cells: Sequence[AnyCell], column: dict[str, int], n_genes: int) -> sp.csr_matrix:
     """CSR of the cells' counts. `column`: of each key, -1 for one to be left out."""
     n_keys = sum(len(cell.counts) for cell in cells)
     indices = np.fromiter((column[name] for cell in cells for name in cell.counts), dtype=np.int64, count=n_keys)
@@ -181,7 +183,7 @@ def _matrix(cells: list[AnyCell], column: dict[str, int], n_genes: int) -> sp.cs
     return sp.csr_matrix((data[known], indices[known], indptr), shape=(len(cells), n_genes))
 
 
-def _library_sizes(cells: list[AnyCell]) -> tuple[np.ndarray | None, tuple[Finding, ...]]:
+def _library_sizes(cells: Sequence[AnyCell]) -> tuple[np.ndarray | None, tuple[Finding, ...]]:
     given = [cell.library_size for cell in cells if cell.library_size not in (None, UNSET)]
     if not given:
         return None, ()

@@ -48,9 +48,14 @@ def names_of(source: CellSource) -> NameList:
     """The names of a source's genes, the same list for the same source: they are read once."""
     found: tuple[np.ndarray, NameList] | None = getattr(source, "_listed", None)
     if found is None or found[0] is not source.var_names:
-        found = (source.var_names, NameList(source.var_names))
-        source._listed = found  # type: ignore[attr-defined]
+        return remember_names(source, NameList(source.var_names))
     return found[1]
+
+
+def remember_names(source: CellSource, names: NameList) -> NameList:
+    """Let `names_of` give this list for a source, whose names it holds."""
+    source._listed = (source.var_names, names)  # type: ignore[attr-defined]
+    return names
 
 
 def _bytes_of_block(names: np.ndarray) -> bytes:
