@@ -1,5 +1,6 @@
 """The service's own routes, as a Starlette application that runs inside BentoML or, in tests, by itself."""
 
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -48,6 +49,7 @@ from .http.options import (
 from .http.pages import REPORT_HEADERS, landing_page, read_report
 from .http.parts import NO_PARTS, ServiceParts
 from .http.problems import EXCEPTION_HANDLERS
+from .http.quick_bodies import QuickBodies, kind_of
 from .http.receipts import note_question
 from .http.receive import Body, receive, receive_bytes
 from .http.served_model import ServedModel, leased
@@ -67,6 +69,7 @@ def make_app(
     served = ServedModel(model) if isinstance(model, Annotator) else model
     settings = settings or ServiceSettings()
     limiter = anyio.CapacityLimiter(settings.concurrency)
+    quick = QuickBodies()
 
     def receiving(request: Request) -> Entering[Body]:
         return Entering("read", receive(request, settings))
@@ -75,7 +78,7 @@ def make_app(
         return Entering("read", open_body(body, options, settings, may_write=may_write))
 
     def post(
-        kind: type[Options], work: Callable[[Annotator, Body, Options, str], Content], offered: Sequence[str] = (JSON,)
+        form: type[Options], work: Callable[[Annotator, Body, Options, str], Content], offered: Sequence[str] = (JSON,)
     ) -> Endpoint:
         async def endpoint(request: Request) -> Response:
             context = context_of(request.scope)
@@ -87,12 +90,17 @@ def make_app(
             ):
                 context.model, context.model_version = annotator.source.name, annotator.source.version
                 context.bundle_digest = annotator.bundle.digest
-                options = parse_options(kind, request.query_params.multi_items(), body.fields)
+                options = parse_options(form, request.query_params.multi_items(), body.fields)
                 note_question(context, request.url.path, options)
                 # In a thread, so that /livez answers meanwhile; onnxruntime and NumPy leave the interpreter free.
                 task = partial(work, annotator, body, options, media_type)
                 async with parts.admission.turn(context):
-                    answer = await anyio.to_thread.run_sync(task, limiter=limiter)
+                    began, kind = time.perf_counter(), kind_of(request.url.path, body.json)
+                    if kind in quick:
+                        answer = task()
+                    else:
+                        answer = await anyio.to_thread.run_sync(task, limiter=limiter)
+                    quick.note(kind, time.perf_counter() - began)
             for record in parts.recorders:
                 await record(request, context)
             return await response(request, answer, media_type)

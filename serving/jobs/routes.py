@@ -1,7 +1,6 @@
 """The routes of jobs: give one, look, fetch its result, cancel."""
 
 import hashlib
-import re
 import secrets
 import shutil
 import time
@@ -18,7 +17,7 @@ from starlette.routing import Route
 
 from cellmark.schemas.api.strict_json import write_json
 from cellmark.schemas.audit.entry import timestamp
-from cellmark.schemas.errors import Finding, InputError, RequestError, SetupError
+from cellmark.schemas.errors import RequestError
 
 from ..annotator import Annotator
 from ..context import RequestContext, context_of
@@ -27,15 +26,14 @@ from ..http.parts import Admission, NoAdmission
 from ..http.receipts import options_given
 from ..http.receive import receive
 from ..http.settings import ServiceSettings
-from ..limits.body_files import NO_ROOM
 from .answers import ENDED, describe
 from .engine import JobEngine
 from .job_input import keep_body, keep_file
 from .job_store import Job, JobRecord
+from .refusals import idempotency_key, no_result, no_room, refuse_cancelled, refuse_conflict, unknown_job
 
 JSON = "application/json"
 PARQUET = "application/vnd.apache.parquet"
-KEY = re.compile(r"[\x21-\x7e]{1,255}")
 MOST_LISTED = 100
 ADMIN = "admin"
 
@@ -214,19 +212,6 @@ class _JobRoutes:
         return Response(write_json(found), status, headers, JSON)
 
 
-def no_room(error: OSError) -> Exception:
-    """A full disk as ours; any other error as it is."""
-    if error.errno not in NO_ROOM:
-        return error
-    return SetupError.of(
-        "DISK_FULL",
-        where="jobs",
-        expected="room for the input in the folder of jobs",
-        found="too little",
-        remedy="Send it again later. Operators: free the disk of CELLMARK_JOBS, or keep jobs for fewer hours.",
-    ).with_headers(Retry_After="60")
-
-
 def may_see(context: RequestContext, record: JobRecord) -> bool:
     """Whether a caller may look at a job, fetch its result and cancel it."""
     return record.owner == context.key_id or ADMIN in context.scopes
@@ -235,68 +220,6 @@ def may_see(context: RequestContext, record: JobRecord) -> bool:
 def id_of(owner: str | None, idempotency: str) -> str:
     """The id that one caller's job of that key has, however often it is sent."""
     return hashlib.sha256(f"{owner or ''}\n{idempotency}".encode()).hexdigest()[:32]
-
-
-def idempotency_key(request: Request) -> str | None:
-    """The header `Idempotency-Key`. Raises `RequestError` for one that is none."""
-    given = request.headers.get("idempotency-key")
-    if given is None or KEY.fullmatch(given):
-        return given
-    raise RequestError.of(
-        "REQUEST_INVALID",
-        where="Idempotency-Key",
-        expected="1 to 255 printable ASCII characters without spaces",
-        found="other text",
-        remedy="Use a random UUID for each job.",
-    )
-
-
-def refuse_cancelled(job: Job) -> None:
-    """Raise `RequestError` (`JOB_CANCELLED`) for a job that was there before and was cancelled."""
-    if job.is_cancelled:
-        raise RequestError.of(
-            "JOB_CANCELLED",
-            where="Idempotency-Key",
-            expected="the key of a job that was not cancelled",
-            found="one that was",
-            remedy="Use a new key.",
-        )
-
-
-def refuse_conflict(there: JobRecord, given: JobRecord) -> None:
-    """Raise `RequestError` (`IDEMPOTENCY_CONFLICT`) unless both ask the same."""
-    if (there.input_digest, there.options) != (given.input_digest, given.options):
-        raise RequestError.of(
-            "IDEMPOTENCY_CONFLICT",
-            where="Idempotency-Key",
-            expected="the input and options that this key was used with before",
-            found="others",
-            remedy="Use a new key for another job.",
-        )
-
-
-def unknown_job() -> RequestError:
-    """There is none, or none that the caller may know of."""
-    return RequestError.of(
-        "JOB_UNKNOWN",
-        where="job",
-        expected="the id of a job of this key",
-        found="another one",
-        remedy="GET /jobs lists your jobs; they are removed after a time.",
-    )
-
-
-def no_result(found: dict[str, Any]) -> RequestError | InputError:
-    """Why there is no result."""
-    if found["state"] == "refused":
-        return InputError(*(Finding(**{**one, "examples": tuple(one["examples"])}) for one in found["findings"]))
-    code, remedy = {
-        "failed": ("JOB_FAILED", "Send the input again, and report it with the service's log."),
-    }.get(found["state"], ("JOB_UNFINISHED", "Ask GET /jobs/{id} for its state."))
-    error = RequestError.of(
-        code, where="job", expected="a job that is done", found=f"one that is {found['state']}", remedy=remedy
-    )
-    return error.with_headers(Retry_After="5") if code == "JOB_UNFINISHED" else error
 
 
 def served_now(request: Request) -> Annotator:

@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -54,9 +55,11 @@ def test_every_answer_is_one_that_the_openapi_document_promises(tiny_bundle: Bun
     command = [sys.executable, str(FUZZ / "ask_openapi.py"), "--examples", "5", "--model", str(tiny_bundle.folder)]
     run = subprocess.run(command, capture_output=True, text=True, timeout=230)
     assert run.returncode == 0, run.stdout + run.stderr
-    operations = sum(len(methods) for methods in openapi_document(ServiceSettings())["paths"].values())
-    # All but the document itself.
-    assert f"Tested: {operations - 1}" in run.stdout
+    known = sum(len(methods) for methods in openapi_document(ServiceSettings())["paths"].values())
+    tested = re.search(r"Tested: (\d+)", run.stdout)
+    # All but the document itself, and the routes that parts of the service add.
+    assert tested is not None
+    assert int(tested[1]) >= known - 1
 
 
 def test_a_case_is_the_same_each_time(tmp_path: Path) -> None:

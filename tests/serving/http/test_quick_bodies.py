@@ -1,0 +1,55 @@
+"""Which requests are answered without a thread: those of a kind that was quick before."""
+
+import json
+
+import pytest
+
+from cellmark.serving.http.quick_bodies import MOST_BYTES, MOST_KINDS, QUICK, SLOW, QuickBodies, kind_of
+
+
+def body(genes: list[str], n_cells: int = 1) -> bytes:
+    return json.dumps({"genes": genes, "cells": [{"cell_id": str(n), "counts": {}} for n in range(n_cells)]}).encode()
+
+
+def test_a_kind_is_the_route_and_the_list_of_genes() -> None:
+    kind = kind_of("/annotate", body(["a", "b"]))
+    assert kind is not None
+    assert kind == kind_of("/annotate", body(["a", "b"], 3))
+    assert kind != kind_of("/attribute", body(["a", "b"]))
+    assert kind != kind_of("/annotate", body(["a", "c"]))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        b"{}",
+        b'{"cells": [], "genes": ["a"]}',
+        b'{"genes": ["a", "b',
+        b'{"genes": ["a]", "b"]}',
+        b'{"genes": ["a\\"]", "b"]}',
+        b'{"genes": ["a"]' + b" " * MOST_BYTES + b"}",
+    ],
+)
+def test_other_bodies_are_of_no_kind(text: bytes | None) -> None:
+    assert kind_of("/annotate", text) is None
+
+
+def test_kinds_are_learned_and_forgotten() -> None:
+    quick = QuickBodies()
+    kind = kind_of("/annotate", body(["a"]))
+    assert kind not in quick
+    quick.note(kind, (QUICK + SLOW) / 2)
+    assert kind not in quick
+    quick.note(kind, QUICK / 2)
+    assert kind in quick
+    quick.note(kind, (QUICK + SLOW) / 2)
+    assert kind in quick
+    quick.note(kind, SLOW * 2)
+    assert kind not in quick
+    quick.note(None, 0)
+    assert None not in quick
+    for number in range(MOST_KINDS + 1):
+        quick.note(kind_of("/annotate", body([f"g{number}"])), 0)
+    assert kind_of("/annotate", body(["g0"])) not in quick
+    assert kind_of("/annotate", body([f"g{MOST_KINDS}"])) in quick
