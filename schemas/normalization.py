@@ -22,6 +22,18 @@ def normalize(counts: sp.csr_matrix, library_size: np.ndarray) -> sp.csr_matrix:
     return sp.csr_matrix((data, counts.indices, counts.indptr), shape=counts.shape)
 
 
+def unchecked_csr(data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, shape: tuple[int, int]) -> sp.csr_matrix:
+    """A CSR of parts that are right by construction: SciPy's constructor would check (and copy) them. Positions become
+    32-bit numbers where these suffice.
+    """
+    index_type = np.int32 if max(len(data), *shape) < 2**31 else np.int64
+    X = sp.csr_matrix(shape, dtype=data.dtype)
+    X.data = data
+    X.indices = indices.astype(index_type, copy=False)
+    X.indptr = indptr.astype(index_type, copy=False)
+    return X
+
+
 def row_sums(X: sp.csr_matrix) -> np.ndarray:
     """Sum of each row, float64 [cells]; exact for counts."""
     totals = np.zeros(X.shape[0], dtype=np.float64)

@@ -2,8 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -81,21 +80,25 @@ def check_stop() -> None:
         context.stop.check()
 
 
-@contextmanager
-def stage(name: str) -> Iterator[None]:
-    """Add what the block takes to the request's stages; outside of a request it only runs."""
-    context = _current.get()
-    if context is None:
-        yield
-        return
-    began, started = time.time_ns(), time.perf_counter_ns()
-    try:
-        yield
-    finally:
+class stage:  # noqa: N801  (used as a function: `with stage("infer"):`)
+    """Add what a block takes to the request's stages; outside of a request it only runs."""
+
+    __slots__ = ("_began", "_context", "_name", "_started")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        self._context = _current.get()
+        self._began, self._started = time.time_ns(), time.perf_counter_ns()
+
+    def __exit__(self, *error: object) -> None:
+        if self._context is None:
+            return
         # A clock that is set meanwhile moves when a stage began, never how long it took.
-        taken = time.perf_counter_ns() - started
-        context.spans.append((name, began, began + taken))
-        context.stages[name] = context.stages.get(name, 0.0) + taken / 1e9
+        taken = time.perf_counter_ns() - self._started
+        self._context.spans.append((self._name, self._began, self._began + taken))
+        self._context.stages[self._name] = self._context.stages.get(self._name, 0.0) + taken / 1e9
 
 
 class Entering(Generic[T]):

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..cells.read_limits import NO_LIMITS, ReadLimits
 from ..errors import Finding, RequestError
+from ..normalization import unchecked_csr
 from .json_cells import BodyOfJson, CellOfJson, NotAsDocumentedError, first_mistake, genes_of, numbers, read_body
 from .request_cells import (
     LONGEST_NAME,
@@ -174,13 +175,17 @@ def _cells(cells: Sequence[AnyCell], given: GeneList | None) -> RequestCells:
 
 def _matrix(cells: Sequence[AnyCell], column: dict[str, int], n_genes: int) -> sp.csr_matrix:
     """CSR of the cells' counts. `column`: of each key, -1 for one to be left out."""
-    n_keys = sum(len(cell.counts) for cell in cells)
-    indices = np.fromiter((column[name] for cell in cells for name in cell.counts), dtype=np.int64, count=n_keys)
-    data = np.fromiter(chain.from_iterable(cell.counts.values() for cell in cells), dtype=np.float64, count=n_keys)
-    rows = np.repeat(np.arange(len(cells)), [len(cell.counts) for cell in cells])
-    known = indices >= 0
-    indptr = np.concatenate(([0], np.cumsum(np.bincount(rows[known], minlength=len(cells)))))
-    return sp.csr_matrix((data[known], indices[known], indptr), shape=(len(cells), n_genes))
+    n_keys = [len(cell.counts) for cell in cells]
+    ends = np.concatenate(([0], np.cumsum(n_keys, dtype=np.int64)))
+    keys = chain.from_iterable(cell.counts for cell in cells)
+    indices = np.fromiter(map(column.__getitem__, keys), dtype=np.int64, count=int(ends[-1]))
+    values = chain.from_iterable(cell.counts.values() for cell in cells)
+    data = np.fromiter(values, dtype=np.float64, count=len(indices))
+    if len(indices) and indices.min() < 0:
+        known = indices >= 0
+        ends = np.concatenate(([0], np.cumsum(known)))[ends]
+        indices, data = indices[known], data[known]
+    return unchecked_csr(data, indices, ends, (len(cells), n_genes))
 
 
 def _library_sizes(cells: Sequence[AnyCell]) -> tuple[np.ndarray | None, tuple[Finding, ...]]:

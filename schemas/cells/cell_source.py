@@ -166,5 +166,6 @@ class NamedCells(CellSource):
 
 
 def _rows_of(X: sp.csr_matrix, rows: np.ndarray) -> sp.csr_matrix:
-    rows = rows[: np.searchsorted(rows, X.shape[0])]
-    return X if len(rows) == X.shape[0] and len(np.unique(rows)) == len(rows) else X[rows]
+    if len(rows) == X.shape[0] and np.array_equal(rows, np.arange(len(rows))):
+        return X
+    return X[rows[: np.searchsorted(rows, X.shape[0])]]

@@ -81,7 +81,7 @@ def take_input(source: CellSource, kind: InputKind, *, depth: Depth = "unneeded"
 
 def _whole_at_a_glance(source: CellSource) -> bool:
     """Whether three cells hold whole numbers alone, as counts do and logarithms never: costs a request nothing."""
-    values = source.take(np.unique([0, source.n_obs // 2, source.n_obs - 1])).data
+    values = source.take(np.array(sorted({0, source.n_obs // 2, source.n_obs - 1}))).data
     return bool(values.any()) and (values.dtype.kind in "iub" or np.array_equal(values, np.rint(values)))
 
 

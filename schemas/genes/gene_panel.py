@@ -10,7 +10,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from ..errors import Finding, GeneOverlapError, ParameterError
-from ..normalization import COUNTS_PER
+from ..normalization import COUNTS_PER, unchecked_csr
 from .declared_organism import organism_name
 from .gene_ids import detect_gene_names
 from .gene_tables import ORGANISMS
@@ -65,12 +65,12 @@ class GeneMatch:
         """Counts of the panel's genes: CSR, float32, cells x panel, panel order. `X`: CSR, cells x input genes."""
         # Most entries are of other genes: which ones stay is asked of a table that fits the fastest cache.
         kept = np.flatnonzero((self.columns >= 0).take(X.indices))
-        index_type = np.int32 if len(kept) < 2**31 else np.int64
-        aligned = sp.csr_matrix((X.shape[0], len(self.measured)), dtype=np.float32)
-        # Set one by one: the constructor would check (and copy) what is right by construction.
-        aligned.data = X.data[kept].astype(np.float32, copy=False)
-        aligned.indices = self.columns.take(X.indices[kept]).astype(index_type, copy=False)
-        aligned.indptr = np.searchsorted(kept, X.indptr).astype(index_type)
+        aligned = unchecked_csr(
+            X.data[kept].astype(np.float32, copy=False),
+            self.columns.take(X.indices[kept]),
+            np.searchsorted(kept, X.indptr),
+            (X.shape[0], len(self.measured)),
+        )
         if self.duplicated:
             aligned.sum_duplicates()
         return aligned
