@@ -19,6 +19,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,9 @@ def use_the_service(folder: Path, bundle: Path, cells: ad.AnnData, expected: pd.
     tmp.mkdir()
     work.mkdir()
     variables = image_variables(tmp)
+    # The image expects a file of keys; this one lies in `folder`.
+    key_file = folder / "keys.jsonl"
+    key = run("keys", "create", "--key-file", str(key_file), "--name", "check", folder=folder).stdout.strip()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -151,7 +155,7 @@ def use_the_service(folder: Path, bundle: Path, cells: ad.AnnData, expected: pd.
         server = subprocess.Popen(
             [CELLMARK, "serve", "--host", "127.0.0.1", "--port", str(port)],
             cwd=work,
-            env={**variables, "CELLMARK_MODEL": str(bundle)},
+            env={**variables, "CELLMARK_MODEL": str(bundle), "CELLMARK_KEY_FILE": str(key_file)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -159,7 +163,7 @@ def use_the_service(folder: Path, bundle: Path, cells: ad.AnnData, expected: pd.
     try:
         wait_until_ready(server, url)
         say(f"the service was ready after {time.monotonic() - started:.1f} s")
-        ask_for_calls(url, folder, cells, expected)
+        ask_for_calls(url, key, folder, cells, expected)
         server.terminate()
         server.wait(timeout=STOP_S)
         refused = subprocess.run([CELLMARK, "serve", "--model", "nowhere"], capture_output=True, text=True, timeout=120)
@@ -197,7 +201,7 @@ def wait_until_ready(server: subprocess.Popen[bytes], url: str) -> None:
         time.sleep(0.2)
 
 
-def ask_for_calls(url: str, folder: Path, cells: ad.AnnData, expected: pd.DataFrame) -> None:
+def ask_for_calls(url: str, key: str, folder: Path, cells: ad.AnnData, expected: pd.DataFrame) -> None:
     X = cells.X.tocsr()
     genes = list(cells.var_names)
     rows = [slice(X.indptr[row], X.indptr[row + 1]) for row in range(X.shape[0])]
@@ -212,6 +216,8 @@ def ask_for_calls(url: str, folder: Path, cells: ad.AnnData, expected: pd.DataFr
             for name, row, total in zip(cells.obs_names, rows, cells.obs["total"], strict=True)
         ],
     }
+    credentials = {"Authorization": f"Bearer {key}"}
+    post = partial(send, headers=credentials)
     by_json = post(f"{url}/annotate?probabilities=true", json.dumps(body).encode(), "application/json")
     file = (folder / "cells.h5ad").read_bytes()
     by_file = post(f"{url}/annotate?probabilities=true&library_size=total", file, "application/x-hdf5")
@@ -223,13 +229,13 @@ def ask_for_calls(url: str, folder: Path, cells: ad.AnnData, expected: pd.DataFr
         check(np.abs(found.to_numpy() - expected.to_numpy()).max() <= TOLERANCE, "served calls are those of training")
     explained = post(f"{url}/attribute?top=3", json.dumps(body).encode(), "application/json")
     check(all(len(cell["genes"]) == 3 for cell in explained["cells"]), "three genes for each call")
-    model = json.load(urllib.request.urlopen(f"{url}/model", timeout=30))
+    model = json.load(urllib.request.urlopen(urllib.request.Request(f"{url}/model", headers=credentials), timeout=30))
     check(model["bundle_digest"] == by_json["bundle_digest"], "/model names the bundle that answered")
     say(f"the service called {len(expected)} cells sent as JSON and as a file as training expects, and explained them")
 
 
-def post(url: str, body: bytes, content_type: str) -> dict[str, Any]:
-    request = urllib.request.Request(url, body, {"Content-Type": content_type})
+def send(url: str, body: bytes, content_type: str, *, headers: dict[str, str]) -> dict[str, Any]:
+    request = urllib.request.Request(url, body, {"Content-Type": content_type, **headers})
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return dict(json.load(answer))
