@@ -196,10 +196,18 @@ class Faults:
                 load.wrong.append("a request that was under way was lost")
 
     def _says_not_ready(self, service: OwnService) -> bool:
-        try:
-            return httpx.get(f"{service.url}/readyz", timeout=5).status_code == 503
-        except httpx.TransportError:
-            return False
+        """Whether /readyz says no before connections are refused: workers learn of the signal one after the other."""
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            try:
+                if httpx.get(f"{service.url}/readyz", timeout=5).status_code == 503:
+                    return True
+            except httpx.ConnectError:
+                return False
+            except httpx.TransportError:
+                continue  # a kept connection that was closed says nothing
+            time.sleep(0.02)
+        return False
 
     def worker(self) -> list[str]:
         """The other worker answers on, and a new one comes."""

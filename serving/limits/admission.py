@@ -153,6 +153,8 @@ class Turn:
     async def __aenter__(self) -> None:
         gauges = self._gauges
         if self._turns.is_free(self._small):
+            # Those that need not wait count too, or the quantiles would be of those that had to.
+            self._context.stages.setdefault("queue", 0.0)
             self._began = await self._turns.enter(self._context.stop, small=self._small)
         else:
             if gauges is not None:
