@@ -5,6 +5,7 @@ settings in environment variables (`settings.py`). BentoML brings the server, it
 /readyz; metrics, traces and the log of requests are our own (`observe`).
 """
 
+import gc
 from dataclasses import replace
 
 import bentoml
@@ -65,6 +66,9 @@ class CellmarkService:
     def __init__(self) -> None:
         end_with_server()
         share_folder_of_server()
+        # What the imports made stays; looking through all of it again and again would make some requests wait.
+        gc.collect()
+        gc.freeze()
         ending: Ending = parts.extra["ending"]
         end_gently(ending, parts.extra["limits"])
         start_reader()

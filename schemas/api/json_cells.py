@@ -18,7 +18,8 @@ from .strict_json import LONGEST_INTEGER, invalid_json, printable
 
 Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
 Key = Annotated[str, Meta(max_length=LONGEST_NAME)]
-STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+"""Possessive: a long string is not remembered character by character."""
 LONGEST_WHOLE = 18
 """Digits of a whole number that always fits into 64 bits."""
 MOST_STRINGS, MOST_VALUES = 3_000_000, 30_000_000
@@ -63,9 +64,10 @@ class NotAsDocumentedError(ValueError):
     """A body that is not read here. The message says the first thing that is wrong."""
 
 
-def read_body(body: bytes) -> BodyOfJson:
-    """The members of a body. Raises `NotAsDocumentedError`, and `RequestError` for more than `MOST_STRINGS` names or
-    `MOST_VALUES` values.
+def read_body(body: bytes) -> tuple[BodyOfJson, GeneList | None]:
+    """The members of a body, and the genes that it lists, None where it does not.
+
+    Raises `NotAsDocumentedError`, and `RequestError` for more than `MOST_STRINGS` names or `MOST_VALUES` values.
     """
     # A small body holds few of them.
     n_strings, n_values = (body.count(b'"') // 2, body.count(b",")) if len(body) > MOST_STRINGS else (0, 0)
@@ -84,12 +86,13 @@ def read_body(body: bytes) -> BodyOfJson:
         read = _body.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         raise NotAsDocumentedError(str(error)) from None
+    genes = _genes_of(read)
     n_members, n_colons = _members(read), body.count(b":")
     # Names that are given twice vanish in an object; that so many colons were read as were there says that none did.
-    plain = b"\\" not in body and (n_colons == n_members or n_colons == n_members + _colons_of_names(read))
+    plain = b"\\" not in body and (n_colons == n_members or n_colons == n_members + _colons_of_names(read, genes))
     if not plain and STRING.sub(b"", body).count(b":") != n_members:
         raise NotAsDocumentedError("a name that is given twice in one object")
-    return read
+    return read, genes
 
 
 def _members(read: BodyOfJson) -> int:
@@ -99,17 +102,15 @@ def _members(read: BodyOfJson) -> int:
     return n_members + sum(2 + (cell.library_size is not UNSET) + len(cell.counts) for cell in read.cells or ())
 
 
-def _colons_of_names(read: BodyOfJson) -> int:
+def _colons_of_names(read: BodyOfJson, genes: GeneList | None) -> int:
     """How many colons the strings of a body hold, such as `run:AAAC`."""
-    genes = genes_of(read)
     lists = (read.cell_ids or (), *(cell.counts for cell in read.cells or ()))
     ids = "".join(cell.cell_id for cell in read.cells or ())
     n_colons = ids.count(":") + sum("".join(names).count(":") for names in lists)
     return n_colons if genes is None else n_colons + genes.n_colons
 
 
-def genes_of(read: BodyOfJson) -> GeneList | None:
-    """The genes that a body lists, None where it does not. Raises `NotAsDocumentedError`."""
+def _genes_of(read: BodyOfJson) -> GeneList | None:
     text = bytes(read.genes)
     if text in (b"", b"null"):
         return None

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ..cells.read_limits import NO_LIMITS, ReadLimits
 from ..errors import Finding, RequestError
 from ..normalization import unchecked_csr
-from .json_cells import BodyOfJson, CellOfJson, NotAsDocumentedError, first_mistake, genes_of, numbers, read_body
+from .json_cells import BodyOfJson, CellOfJson, NotAsDocumentedError, first_mistake, numbers, read_body
 from .request_cells import (
     LONGEST_NAME,
     N_EXAMPLES,
@@ -77,8 +77,7 @@ def cells_from_body(body: bytes, *, limits: ReadLimits = NO_LIMITS) -> RequestCe
     than `limits` allow.
     """
     try:
-        read = read_body(body)
-        genes = genes_of(read)
+        read, genes = read_body(body)
         limits.check(JSON_BODY, cells=len(read.cells or read.cell_ids or ()), genes=len(genes or ()))
         if (read.cells is UNSET) != bool(bytes(read.indptr) or read.cell_ids is not UNSET):
             raise NotAsDocumentedError("a body that is neither of the two forms, or both")

@@ -44,7 +44,7 @@ def open_body(
                     size, findings = source.library_size, source.findings
                     yield RequestCells(source, size, source.genes_source, findings, options.input)
                 return
-            yield replace(_recovered(cells_from_body(body.json), options), input=options.input)
+            yield replace(_recovered(cells_from_body(bytes(body.json)), options), input=options.input)
             return
         assert body.path is not None  # noqa: S101
         rules = settings.reading_rules

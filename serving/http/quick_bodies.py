@@ -39,7 +39,7 @@ class QuickBodies:
             self._kinds.pop(kind, None)
 
 
-def kind_of(route: str, body: bytes | None) -> Kind | None:
+def kind_of(route: str, body: bytes | bytearray | None) -> Kind | None:
     """What a small JSON body has in common with others: the route, and all up to the end of its list of genes. None for
     a large body, and for one that does not begin with its genes.
     """
@@ -49,4 +49,4 @@ def kind_of(route: str, body: bytes | None) -> Kind | None:
     # A bracket within a name would leave the rest of the list to chance.
     if end < 0 or body.count(b'"', 0, end) % 2 or body.find(b"\\", 0, end) >= 0:
         return None
-    return route, body[: end + 1]
+    return route, bytes(body[: end + 1])

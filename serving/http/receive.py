@@ -19,6 +19,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from cellmark.schemas.api.requests import LARGE_BODY
 from cellmark.schemas.api.strict_json import printable
 from cellmark.schemas.errors import RequestError
 
@@ -49,7 +50,7 @@ class Body:
     other fields of a form.
     """
 
-    json: bytes | None = None
+    json: bytes | bytearray | None = None
     path: Path | None = None
     name: str = "body"
     fields: tuple[tuple[str, str], ...] = ()
@@ -79,7 +80,8 @@ async def receive(request: Request, settings: ServiceSettings) -> AsyncIterator[
             received += block
             digest.update(block)
         context.input_digest = digest.hexdigest()
-        content = bytes(received)
+        # A large body is handed on as it is: a copy would hold the loop, and its bytes twice.
+        content: bytes | bytearray = received if len(received) >= LARGE_BODY else bytes(received)
         del received
         if encoding is not None:
             content = await anyio.to_thread.run_sync(decompress, content, encoding, limit)
@@ -140,7 +142,7 @@ def encoding_of(request: Request) -> str | None:
     return None if encoding == "identity" else encoding
 
 
-def decompress(content: bytes, encoding: str, limit: int) -> bytes:
+def decompress(content: bytes | bytearray, encoding: str, limit: int) -> bytes:
     """A body without its Content-Encoding. Raises `RequestError` for more than `limit` bytes, and for other bytes."""
     import pyarrow as pa
 

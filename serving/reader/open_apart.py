@@ -104,7 +104,7 @@ def open_npz_apart(path: Path, *, name: str, recover_counts: bool = False, rules
     return _open(path, {"npz_name": name, "recover_counts": recover_counts}, rules, may_write=False)
 
 
-def open_json_apart(body: bytes, *, name: str, recover_counts: bool, rules: ReadingRules) -> ReaderCells:
+def open_json_apart(body: bytes | bytearray, *, name: str, recover_counts: bool, rules: ReadingRules) -> ReaderCells:
     """As `cells_from_body`, by a process of its own: what a large body's names take in memory, and the time that it
     holds the interpreter, are not the service's.
     """
