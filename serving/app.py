@@ -1,6 +1,5 @@
 """The service's own routes, as a Starlette application that runs inside BentoML or, in tests, by itself."""
 
-import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -94,13 +93,11 @@ def make_app(
                 note_question(context, request.url.path, options)
                 # In a thread, so that /livez answers meanwhile; onnxruntime and NumPy leave the interpreter free.
                 task = partial(work, annotator, body, options, media_type)
+                question = f"{request.url.path}?{request.url.query}"
+                kind = kind_of(question, body.json) if media_type == JSON and form is not ValidateOptions else None
                 async with parts.admission.turn(context):
-                    began, kind = time.perf_counter(), kind_of(request.url.path, body.json)
-                    if kind in quick:
-                        answer = task()
-                    else:
-                        answer = await anyio.to_thread.run_sync(task, limiter=limiter)
-                    quick.note(kind, time.perf_counter() - began)
+                    with quick.timed(kind) as was_quick:
+                        answer = task() if was_quick else await anyio.to_thread.run_sync(task, limiter=limiter)
             for record in parts.recorders:
                 await record(request, context)
             return await response(request, answer, media_type)

@@ -124,7 +124,7 @@ def _gene_list(text: bytes) -> GeneList:
         raise NotAsDocumentedError(str(error)) from None
 
 
-_remembered = lru_cache(maxsize=16)(_gene_list)
+_remembered = lru_cache(maxsize=8)(_gene_list)
 
 
 def numbers(raw: Raw, *, whole: bool = False) -> np.ndarray:

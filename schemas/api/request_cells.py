@@ -189,7 +189,7 @@ REMEDY = "Write it with numpy.savez_compressed(path, genes=..., cell_ids=..., in
 
 
 def unpacked_bytes(path: Path) -> int | None:
-    """What the arrays of an `.npz` say that they take, None for a file that is none."""
+    """Bytes of the arrays in an `.npz`, by its own table of contents; None for a file that is not an `.npz`."""
     try:
         with zipfile.ZipFile(path) as archive:
             return sum(info.file_size for info in archive.infolist())

@@ -15,7 +15,7 @@ LAST = "SELECT seq, hash FROM audit_rows ORDER BY seq DESC LIMIT 1"
 
 
 def missing_steps(version: int | None) -> list[tuple[int, tuple[str, ...]]]:
-    """What brings tables of `version` (None: there are none) up to date, by version. Raises `ValueError` for tables
+    """What brings tables of `version` (None: no tables yet) up to date, by version. Raises `ValueError` for tables
     of a later cellmark.
     """
     known = len(MIGRATIONS)

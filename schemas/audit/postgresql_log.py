@@ -123,7 +123,7 @@ def _writing(connection: Connection) -> Iterator[Connection]:
 
 
 def _migrate(connection: Connection, *, create: bool) -> str | None:
-    """The log's id, after its tables are those of this version; None where there are none and none is to be made."""
+    """The log's id, after its tables are those of this version; None where they do not exist and may not be made."""
     with _writing(connection):
         if _one(connection, "SELECT to_regclass('audit_schema')") is None:
             if not create:

@@ -137,7 +137,7 @@ def _writing(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 
 def _migrate(connection: sqlite3.Connection, *, create: bool) -> str | None:
-    """The log's id, after its tables are those of this version; None where there are none and none is to be made."""
+    """The log's id, after its tables are those of this version; None where they do not exist and may not be made."""
     known = "SELECT count(*) FROM sqlite_master WHERE name = 'audit_schema'"
     if connection.execute(known).fetchone()[0] and not missing_steps(connection.execute(VERSION).fetchone()[0]):
         return str(connection.execute(LOG_ID).fetchone()[0])

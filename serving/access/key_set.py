@@ -30,7 +30,7 @@ KeySet = dict[str, PublicKey]
 
 
 class FetchError(Exception):
-    """The key set cannot be fetched, or is none. The message is for the log."""
+    """The key set cannot be fetched, or is not a key set. The message is for the log."""
 
 
 def parse_key_set(content: bytes) -> KeySet:

@@ -110,5 +110,5 @@ def _receipt_header(message: Message, context: RequestContext) -> list[tuple[byt
 
 @cache
 def service_version() -> str:
-    """Of cellmark."""
+    """The version of cellmark that answers."""
     return version("cellmark")

@@ -38,7 +38,7 @@ class ModelBehind:
 
     @classmethod
     def of(cls, told: dict[str, Any]) -> "ModelBehind":
-        """Of the answer of `GET /model?genes=true`."""
+        """The model that the answer of `GET /model?genes=true` describes."""
         types = [entry["name"] for entry in told["cell_types"]]
         coarse, genes = told.get("coarse_cell_types") or [], frozenset(told["genes"])
         return cls(told["bundle_digest"], types, coarse, genes, told["organism"])

@@ -71,7 +71,8 @@ def attribute_sparse(
         return prepared, attribute_cells(annotator.session, prepared.cells, question)
 
     n_rows = max(16, EXPLAIN_VALUES // max(len(annotator.bundle.panel), 1))
-    for prepared, explained in in_order(work, checked.source.chunks(n_rows)):
+    workers = 1 if checked.source.n_obs <= n_rows else None
+    for prepared, explained in in_order(work, checked.source.chunks(n_rows), workers=workers):
         checked.record(prepared)
         if explained is not None:
             pieces.append(sp.csr_matrix(explained.attributions))

@@ -1,12 +1,15 @@
 """Which requests are answered at once, without a detour through a thread: small ones of a kind that was quick before.
 
 Handing a request to a thread and its answer back costs as much as computing one cell. What could make a small body slow
-is a list of genes that nobody has seen, whose names have to be looked up; so a body counts as of the same kind where
-its list of genes is the same to the byte.
+is a list of genes that nobody has seen, whose names have to be looked up, or what is asked of it; so requests are of
+one kind where route, options and list of genes are the same to the byte.
 """
 
 import re
+import time
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 MOST_BYTES = 64 * 1024
 QUICK, SLOW = 0.02, 0.05
@@ -26,6 +29,19 @@ class QuickBodies:
     def __contains__(self, kind: Kind | None) -> bool:
         return kind in self._kinds
 
+    @contextmanager
+    def timed(self, kind: Kind | None) -> Iterator[bool]:
+        """Whether the kind was quick, before a block that is to answer a request of it. One that is refused makes no
+        kind quick, but may show that it is not.
+        """
+        began = time.perf_counter()
+        try:
+            yield kind in self
+        except BaseException:
+            self.note(kind, max(time.perf_counter() - began, QUICK))
+            raise
+        self.note(kind, time.perf_counter() - began)
+
     def note(self, kind: Kind | None, seconds: float) -> None:
         """Remember or forget a kind, by how long a request of it took."""
         if kind is None:
@@ -40,8 +56,8 @@ class QuickBodies:
 
 
 def kind_of(route: str, body: bytes | bytearray | None) -> Kind | None:
-    """What a small JSON body has in common with others: the route, and all up to the end of its list of genes. None for
-    a large body, and for one that does not begin with its genes.
+    """What a small JSON body has in common with others: the route with its options, and all up to the end of its list
+    of genes. None for a large body, and for one that does not begin with its genes.
     """
     if body is None or len(body) > MOST_BYTES or not GENES_FIRST.match(body):
         return None

@@ -41,7 +41,7 @@ class TimedProtocol(AutoHTTPProtocol):  # type: ignore[valid-type, misc]
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """Of bytes that are no HTTP request."""
+        """Answer bytes that are not an HTTP request."""
         self._refuse(
             RequestError.of(
                 "REQUEST_INVALID",

@@ -27,7 +27,9 @@ from .score_job import Facts, finish_job, plan_job, score_shard
 from .settings import JobSettings
 
 APPLICATION_VERSION = "cellmark-jobs-1"
-"""Of the order of the steps: another number leaves jobs that have begun to services of the old one."""
+"""Changes when the steps of a job or their order change: jobs that have begun are then left to services with the old
+number.
+"""
 QUEUE = "cellmark-jobs"
 RECOVER_SECONDS = 5.0
 SWEEP_ROUNDS = 12

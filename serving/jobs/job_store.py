@@ -1,7 +1,7 @@
 """Jobs on disk: a folder for each, which tells by its files what became of the job.
 
 `job.json`: what was asked. `input/`: what came in. `plan.json`: that it passed the checks, and its shards. `shards/`:
-calls of each. `result.parquet`, then `manifest.json`: all calls, their digests. `refused.json`: why there are none.
+calls of each. `result.parquet`, then `manifest.json`: all calls, their digests. `refused.json`: why there are no calls.
 `cancelled`: that nobody wants it any more. Inputs and shards are removed as soon as nobody needs them.
 """
 

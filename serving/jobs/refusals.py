@@ -27,7 +27,7 @@ def no_room(error: OSError) -> Exception:
 
 
 def idempotency_key(request: Request) -> str | None:
-    """The header `Idempotency-Key`. Raises `RequestError` for one that is none."""
+    """The header `Idempotency-Key`. Raises `RequestError` for text that cannot be such a key."""
     given = request.headers.get("idempotency-key")
     if given is None or KEY.fullmatch(given):
         return given
@@ -65,7 +65,7 @@ def refuse_conflict(there: JobRecord, given: JobRecord) -> None:
 
 
 def unknown_job() -> RequestError:
-    """There is none, or none that the caller may know of."""
+    """The job does not exist, or belongs to somebody else: both are answered alike."""
     return RequestError.of(
         "JOB_UNKNOWN",
         where="job",

@@ -46,5 +46,5 @@ class JobSettings(EnvironmentSettings):
 
     @property
     def database_url(self) -> str:
-        """Of the queue's database."""
+        """Where the queue is kept: a database of the user's, else a SQLite file beside the jobs."""
         return self.jobs_database or f"sqlite:///{self.folder / 'queue.db'}"

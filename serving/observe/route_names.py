@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 OTHER = "other"
-"""Of every path that is no route."""
+"""What all paths are counted as that no route has."""
 PROBES = frozenset({"/livez", "/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"})
 """Asked every few seconds by machines: not counted, logged or traced."""
 PARAMETER = re.compile(r"\\\{[^}]+\\\}")

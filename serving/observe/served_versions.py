@@ -5,7 +5,7 @@ from .metrics import ServiceMetrics, service_metrics
 
 UNASSIGNED = "unassigned"
 OUTCOMES = ("loaded", "failed", "rolled_back")
-"""Of an attempt to load a version."""
+"""How an attempt to load a version may end."""
 
 
 def now_serving(

@@ -23,7 +23,9 @@ LONGEST_ID = 128
 
 @dataclass(frozen=True)
 class RegistryEvent:
-    """What a message says: an alias of `name` was set or deleted. `alias`: None for events that are none of aliases."""
+    """What a message says: an alias of `name` was set or deleted. `alias`: None for other
+    events.
+    """
 
     delivery: str
     name: str

@@ -107,7 +107,7 @@ def make_credentials(key_file: Path, issuer: TokenServer) -> tuple[Credential, .
         Credential("no credential", None),
         Credential("an expired key", key(*SCOPES, expires=now - timedelta(days=1))),
         Credential("a revoked key", revoked),
-        Credential("a key that is none", str(ApiKey.new())),
+        Credential("a key that nobody made", str(ApiKey.new())),
         Credential("a token without a scope", issuer.token("openid")),
         Credential("an expired token", issuer.token(everything, seconds=-3600)),
         Credential("a token of somebody else", issuer.token(everything, key=ec.generate_private_key(ec.SECP256R1()))),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anndata as ad
+import anyio.to_thread
 import h5py
 import httpx
 import numpy as np
@@ -25,7 +26,7 @@ from cellmark.schemas.errors import BundleError, Finding
 from cellmark.schemas.manifest.bundle_files import write_manifest
 from cellmark.serving import Annotator
 from cellmark.serving.app import make_app
-from cellmark.serving.http import answers, rows
+from cellmark.serving.http import answers, quick_bodies, rows
 from cellmark.serving.http.openapi import openapi_document
 from cellmark.serving.http.options import AnnotateOptions
 from cellmark.serving.http.problems import problem, without_path
@@ -324,6 +325,37 @@ def test_an_input_of_several_blocks_is_answered_in_order(
     assert_calls(client.post("/annotate", json=cells_json(new_cells)), expected)
     explained = client.post("/attribute?top=1", json=cells_json(new_cells)).json()["cells"]
     assert [row["cell_id"] for row in explained] == new_cells.obs_names.tolist()
+
+
+def test_only_the_same_question_as_json_is_answered_without_a_thread(
+    client: CheckedClient, new_cells: ad.AnnData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = json.dumps({"genes": new_cells.var_names.tolist(), **cells_json(new_cells[:2])}).encode()
+    # Answers are compressed in a thread as well.
+    headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+    asked: list[str] = []
+    run_sync = anyio.to_thread.run_sync
+
+    async def counted(task: Any, *arguments: Any, **options: Any) -> Any:
+        asked.append("thread")
+        return await run_sync(task, *arguments, **options)
+
+    monkeypatch.setattr(quick_bodies, "QUICK", 60)
+    monkeypatch.setattr(quick_bodies, "SLOW", 60)
+    assert client.post("/annotate", content=body, headers=headers).status_code == 200
+    monkeypatch.setattr(anyio.to_thread, "run_sync", counted)
+    for path, more, in_thread in (
+        ("/annotate", {}, False),
+        ("/annotate?probabilities=true", {}, True),
+        ("/attribute", {}, True),
+        ("/validate", {}, True),
+        ("/validate", {}, True),
+        ("/annotate", {"Accept": "application/x-hdf5"}, True),
+        ("/annotate", {}, False),
+    ):
+        asked.clear()
+        assert client.post(path, content=body, headers={**headers, **more}).status_code == 200
+        assert bool(asked) == in_thread, (path, more)
 
 
 def test_requests_side_by_side_get_their_own_answers(

@@ -22,7 +22,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Of a log that is not there yet."""
+    """The address of a log that does not exist yet."""
     if request.param == "sqlite":
         return audit_url(str(tmp_path / "audit.db"))
     import psycopg

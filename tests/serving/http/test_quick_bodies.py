@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from cellmark.serving.http import quick_bodies as module
 from cellmark.serving.http.quick_bodies import MOST_BYTES, MOST_KINDS, QUICK, SLOW, QuickBodies, kind_of
 
 
@@ -33,6 +34,23 @@ def test_a_kind_is_the_route_and_the_list_of_genes() -> None:
 )
 def test_other_bodies_are_of_no_kind(text: bytes | None) -> None:
     assert kind_of("/annotate", text) is None
+
+
+def test_what_a_block_takes_is_noted_also_when_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, QUICK / 2, 1.0, 1.0 + QUICK / 2, 2.0, 2.0 + SLOW * 2, 3.0, 3.0 + QUICK / 2])
+    monkeypatch.setattr(module.time, "perf_counter", lambda: next(clock))
+    quick = QuickBodies()
+    kind = kind_of("/annotate", body(["a"]))
+    with quick.timed(kind) as was_quick:
+        assert not was_quick
+    with quick.timed(kind) as was_quick:
+        assert was_quick
+    with pytest.raises(ValueError, match="slow"), quick.timed(kind):
+        raise ValueError("slow")
+    assert kind not in quick
+    with pytest.raises(ValueError, match="fast"), quick.timed(kind):
+        raise ValueError("fast")
+    assert kind not in quick, "a refusal says nothing of what an answer takes"
 
 
 def test_kinds_are_learned_and_forgotten() -> None:

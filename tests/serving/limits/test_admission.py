@@ -20,8 +20,9 @@ from cellmark.serving.limits.shared_page import SharedPage
 MIB = 1024**2
 
 
-def request(length: int | None, media_type: str = "application/x-npz") -> Request:
+def request(length: int | None, media_type: str = "application/x-npz", encoding: str | None = None) -> Request:
     headers = [(b"content-type", media_type.encode())]
+    headers += [] if encoding is None else [(b"content-encoding", encoding.encode())]
     headers += [] if length is None else [(b"content-length", str(length).encode())]
     return Request({"type": "http", "method": "POST", "path": "/annotate", "headers": headers})
 
@@ -79,6 +80,14 @@ def test_a_body_of_unknown_length_counts_as_the_largest() -> None:
     assert refused(request(None), request(None), asked=request(30 * MIB), admission=admission) == "SERVICE_BUSY"
     json = request(None, "application/json")
     assert refused(request(None), request(None), json, asked=request(5 * MIB), admission=admission) == ""
+
+
+def test_a_compressed_body_counts_as_the_largest_that_it_may_become() -> None:
+    full = request(40 * MIB), request(40 * MIB), request(15 * MIB)
+    for encoding in ("gzip", "zstd"):
+        asked = request(1000, "application/json", encoding)
+        assert refused(*full, asked=asked, admission=make()) == "SERVICE_BUSY"
+    assert refused(*full, asked=request(1000, "application/json", "identity"), admission=make()) == ""
 
 
 def test_a_small_body_never_waits_for_room() -> None:
