@@ -102,8 +102,23 @@ class CellSource(ABC):
         self.close()
 
 
+class MatrixCells(CellSource):
+    """Cells whose counts are in memory. `X`: CSR, cells x genes."""
+
+    X: sp.csr_matrix
+
+    def chunks(self, n_rows: int) -> Iterator[RowChunk]:
+        for start in range(0, self.X.shape[0], n_rows):
+            yield RowChunk(start, self.X[start : start + n_rows] if n_rows < self.X.shape[0] else self.X)
+
+    def take(self, rows: np.ndarray) -> sp.csr_matrix:
+        if len(rows) == self.X.shape[0] and np.array_equal(rows, np.arange(len(rows))):
+            return self.X
+        return self.X[rows[: np.searchsorted(rows, self.X.shape[0])]]
+
+
 @dataclass
-class MemoryCells(CellSource):
+class MemoryCells(MatrixCells):
     """Cells that already are in memory: an AnnData, a table, a request. `X`: CSR, cells x genes."""
 
     X: sp.csr_matrix
@@ -120,17 +135,10 @@ class MemoryCells(CellSource):
         if len(self.var) != len(self.var_names):
             self.var = pd.DataFrame(index=pd.Index(np.asarray(self.var_names, dtype=object)))
 
-    def chunks(self, n_rows: int) -> Iterator[RowChunk]:
-        for start in range(0, self.X.shape[0], n_rows):
-            yield RowChunk(start, self.X[start : start + n_rows] if n_rows < self.X.shape[0] else self.X)
 
-    def take(self, rows: np.ndarray) -> sp.csr_matrix:
-        return _rows_of(self.X, rows)
-
-
-class NamedCells(CellSource):
-    """Cells of a request: counts with names and nothing else, at as little cost. `X`: CSR, cells x genes; `var_names`,
-    `cell_ids`: object [genes], [cells].
+class NamedCells(MatrixCells):
+    """Cells of a request: counts with names and nothing else, at as little cost. `var_names`, `cell_ids`: object
+    [genes], [cells].
     """
 
     annotated = False
@@ -156,16 +164,3 @@ class NamedCells(CellSource):
     @property
     def cell_ids(self) -> np.ndarray:
         return self._cell_ids
-
-    def chunks(self, n_rows: int) -> Iterator[RowChunk]:
-        for start in range(0, self.X.shape[0], n_rows):
-            yield RowChunk(start, self.X[start : start + n_rows] if n_rows < self.X.shape[0] else self.X)
-
-    def take(self, rows: np.ndarray) -> sp.csr_matrix:
-        return _rows_of(self.X, rows)
-
-
-def _rows_of(X: sp.csr_matrix, rows: np.ndarray) -> sp.csr_matrix:
-    if len(rows) == X.shape[0] and np.array_equal(rows, np.arange(len(rows))):
-        return X
-    return X[rows[: np.searchsorted(rows, X.shape[0])]]
