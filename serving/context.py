@@ -34,8 +34,8 @@ class Outcome:
 class RequestContext:
     """One request. `key_id`, `scopes`: who asks, None and empty while nobody asked who. `stages`: seconds by stage
     (read, check, infer, explain, encode, queue), `spans`: when each began and ended (`time.time_ns`). `code`: of the
-    refusal. `input_digest`: SHA-256 of the body as it came. `model` to `bundle_digest`: what answered. `stop`: asked
-    for when its time is over or nobody waits for it any more.
+    refusal. `input_digest`: SHA-256 of the body, unpacked where it is compressed. `model` to `bundle_digest`: what
+    answered. `stop`: asked for when its time is over or nobody waits for it any more.
     """
 
     request_id: str = field(default_factory=lambda: secrets.token_hex(8))

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, ModelWrapValidatorHandler, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
@@ -29,6 +29,9 @@ class EnvironmentSettings:
     that is wrong.
     """
 
+    PATHS: ClassVar[tuple[str, ...]] = ()
+    """Settings that are paths: workers run in another folder, so their variables hold whole ones."""
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **defaults: Any) -> Self:
         """Settings of `CELLMARK_...` variables; an empty one counts as not set."""
@@ -38,7 +41,9 @@ class EnvironmentSettings:
 
     def to_environment(self) -> dict[str, str]:
         """The variables that give these settings again."""
-        return {PREFIX + name.upper(): "" if value is None else str(value) for name, value in asdict(self).items()}
+        values = {name: "" if value is None else str(value) for name, value in asdict(self).items()}
+        whole = {name: os.path.abspath(values[name]) for name in self.PATHS if values[name]}
+        return {PREFIX + name.upper(): value for name, value in {**values, **whole}.items()}
 
     @model_validator(mode="wrap")
     @classmethod

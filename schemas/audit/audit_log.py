@@ -92,7 +92,11 @@ def open_audit_log(
 
 def may_not_be_there(where: str) -> SetupError:
     """There is no log where one should be."""
-    return unavailable(where, "no audit log there", remedy="Put the log back, or start the service with a new one.")
+    return unavailable(
+        where,
+        "no audit log there",
+        remedy="Check the path. If the log is gone, put it back, or start the service with a new one.",
+    )
 
 
 def unavailable(where: str, found: str, *, remedy: str = "") -> SetupError:

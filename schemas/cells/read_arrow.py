@@ -53,6 +53,7 @@ def read_arrow(path: Path, *, limits: ReadLimits = NO_LIMITS) -> MemoryCells:
         n_values = 0
         for batch in batches:
             batch.validate(full=True)
+            limits.check(str(path), cells=len(ids) + batch.num_rows)
             ids += map(str, _column(path, batch, identifier).to_pylist())
             if LIBRARY_SIZE in names:
                 sizes.append(_numbers(path, batch, LIBRARY_SIZE))

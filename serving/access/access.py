@@ -98,7 +98,7 @@ class Access:
         if len(authorization) != 1 or not authorization[0].strip():
             raise _missing(path, len(authorization))
         if authorization[0][: len(SCHEME)].lower() != SCHEME:
-            raise _refused("KEY_INVALID", "another scheme than Bearer")
+            raise _refused("KEY_INVALID", "another scheme than Bearer", remedy=SEND)
         text = authorization[0][len(SCHEME) :].strip()
         if text.startswith(KEY_PREFIX) or self._tokens is None:
             return self._holder(text)
@@ -108,7 +108,9 @@ class Access:
         key = ApiKey.parse(text)
         record = self._ring.find(key) if key is not None and self._ring is not None else None
         if key is None or record is None:
-            raise _refused("KEY_INVALID", "another text" if key is None else "another one")
+            if key is None:
+                raise _refused("KEY_INVALID", "another text" if text else "no key behind Bearer", remedy=SEND)
+            raise _refused("KEY_INVALID", "another one")
         # Only who has the whole key learns that it was one.
         if record.revoked is not None:
             raise _refused("KEY_REVOKED", f"{key.key_id}, which was revoked").of_key(key.key_id)
@@ -157,22 +159,27 @@ def _verifier(settings: AccessSettings) -> TokenVerifier | None:
     return TokenVerifier(keys, rules)
 
 
+SEND = (
+    "Send your key with curl -H 'Authorization: Bearer cm_...'. The service's operator makes one with cellmark keys "
+    "create."
+)
+
+
 def _missing(path: str, n_headers: int) -> RequestError:
     return RequestError.of(
         "KEY_MISSING",
         where=path[:100],
         expected="one header Authorization: Bearer KEY",
         found=f"{n_headers} headers Authorization" if n_headers > 1 else "none",
-        remedy="Send your key with curl -H 'Authorization: Bearer cm_...'. The service's operator makes one with "
-        "cellmark keys create.",
+        remedy=SEND,
     )
 
 
-def _refused(code: str, found: str) -> CallerError:
+def _refused(code: str, found: str, *, remedy: str = "") -> CallerError:
     return CallerError.of(
         code,
         where="Authorization",
         expected="a key of this service",
         found=found,
-        remedy="Ask the service's operator for a key: cellmark keys create.",
+        remedy=remedy or "Ask the service's operator for a key: cellmark keys create.",
     )

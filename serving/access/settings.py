@@ -1,6 +1,5 @@
 """Settings of access: `CELLMARK_...` variables, so that a server, its workers and a container read the same."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
@@ -11,17 +10,18 @@ from pydantic.dataclasses import dataclass
 
 from cellmark.schemas.errors import Finding, ParameterError
 
-from ..environment_settings import PREFIX, EnvironmentSettings
+from ..environment_settings import EnvironmentSettings
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 TOGETHER = (("jwks_url", "jwt_issuer", "jwt_audience"), ("ssl_certfile", "ssl_keyfile"))
 """Settings that make no sense without the others of their group."""
-FILES = ("key_file", "ssl_certfile", "ssl_keyfile")
 
 
 @dataclass(frozen=True)
 class AccessSettings(EnvironmentSettings):
     """Who may use the service. Raises `ParameterError` with all that is wrong."""
+
+    PATHS = ("key_file", "ssl_certfile", "ssl_keyfile")
 
     key_file: str | None = Field(default=None, description="file of API keys that `cellmark keys create` wrote")
     keys: str | None = Field(default=None, description="lines of such a file, where a file cannot be mounted")
@@ -49,12 +49,6 @@ class AccessSettings(EnvironmentSettings):
 
     ssl_certfile: str | None = Field(default=None, description="PEM file with the certificate (chain) for https")
     ssl_keyfile: str | None = Field(default=None, description="PEM file with the certificate's private key")
-
-    def to_environment(self) -> dict[str, str]:
-        """The variables that give these settings again; workers run in another folder, so paths are whole."""
-        whole = {name: os.path.abspath(path) for name in FILES if (path := getattr(self, name)) is not None}
-        named = {PREFIX + name.upper(): value for name, value in whole.items()}
-        return {**super().to_environment(), **named}
 
     @property
     def path(self) -> Path | None:

@@ -52,6 +52,7 @@ class GroupCommit:
         self._since = ""
         self._n_refused = 0
         self._shown = float("-inf")
+        self._pending: Head | None = None
 
     def why_not_ready(self) -> RequestError | None:
         """For /readyz: nothing can be answered while nothing can be recorded."""
@@ -105,9 +106,10 @@ class GroupCommit:
         ended = False
         while not ended:
             try:
-                first = self._queue.get(timeout=self._retry_seconds if self._broken else None)
+                first = self._queue.get(timeout=self._patience())
             except queue.Empty:
                 self._resume()
+                self._show_pending()
                 continue
             batch = [] if first is None else [first]
             ended = first is None
@@ -123,9 +125,16 @@ class GroupCommit:
                 self._write(batch)
             elif batch:
                 self._refuse(batch)
+        self._show_pending(at_once=True)
         if self._log is not None:
             self._log.close()
             self._log = None
+
+    def _patience(self) -> float | None:
+        """Seconds to wait for the next row: until a log that was broken is tried, or a head is to be shown."""
+        if self._broken:
+            return self._retry_seconds
+        return None if self._pending is None else SECONDS_BETWEEN_HEADS
 
     def _write(self, batch: list[_Waiting]) -> None:
         rows = self._append([waiting.body for waiting in batch])
@@ -133,7 +142,8 @@ class GroupCommit:
             self._refuse(batch)
             return
         audit_rows("written", len(rows))
-        self._show(rows[-1].head)
+        self._pending = rows[-1].head
+        self._show_pending()
         for loop in {waiting.loop for waiting in batch}:
             pairs = [(waiting.future, row) for waiting, row in zip(batch, rows, strict=True) if waiting.loop is loop]
             _call(loop, partial(_give, pairs))
@@ -170,11 +180,12 @@ class GroupCommit:
         logger.warning("The audit log is written again; %s answers were refused", self._n_refused)
         return True
 
-    def _show(self, head: Head) -> None:
+    def _show_pending(self, *, at_once: bool = False) -> None:
+        """Tell the service's log the last head, at most once a minute, and at the end."""
         now = time.monotonic()
-        if now - self._shown >= SECONDS_BETWEEN_HEADS:
-            self._shown = now
-            logger.info("audit head %s", head)
+        if self._pending is not None and (at_once or now - self._shown >= SECONDS_BETWEEN_HEADS):
+            logger.info("audit head %s", self._pending)
+            self._shown, self._pending = now, None
 
 
 def refusal(found: str = "one that cannot be written at the moment") -> RequestError:

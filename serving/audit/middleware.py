@@ -51,7 +51,8 @@ class AuditMiddleware:
             if message["type"] == "http.response.start":
                 started = True
                 message["headers"] = [*message.get("headers", ()), *_receipt_header(message, context)]
-                if writer is not None:
+                # An unsigned message about the registry is anybody's, and must not fill the log.
+                if writer is not None and context.code != "WEBHOOK_UNSIGNED":
                     try:
                         row = await writer.write(entry_of(scope, context, message["status"]).body())
                     except RequestError as error:
@@ -81,7 +82,10 @@ def is_recorded(method: str, path: str) -> bool:
 def entry_of(scope: Scope, context: RequestContext, status: int) -> AuditEntry:
     """What the log keeps of a request. Paths of no route are not kept: anything may stand in them."""
     receipt: dict[str, Any] = context.extra.get(RECEIPT) or {}
-    path = "(no route)" if status in (404, 405) and context.model is None else scope["path"][:200]
+    path = scope["path"][:200]
+    if status in (404, 405) and context.model is None:
+        # Somebody who tries the jobs of others leaves a trace, but not whatever text was tried.
+        path = "/jobs/{id}" if context.code == "JOB_UNKNOWN" else "(no route)"
     return AuditEntry(
         time=receipt.get("time") or timestamp(),
         who=context.key_id,

@@ -97,6 +97,7 @@ def serve(
     from ..http.settings import ServiceSettings
     from ..http.start_server import free_address
     from ..jobs.engine import require_dbos
+    from ..jobs.job_store import make_folder
     from ..jobs.settings import JobSettings
     from ..limits.settings import default_workers
     from ..versions.settings import RESOLVED, FollowSettings, wishes_to
@@ -116,11 +117,14 @@ def serve(
     job_settings = replace(JobSettings.from_environment(), jobs=jobs)
     if job_settings.jobs is not None:
         require_dbos()
+        make_folder(job_settings.folder)
     recorded = replace(AuditSettings.from_environment(), audit=audit)
     if recorded.url is not None:
         recorded = replace(recorded, audit=recorded.url)
         # Begun or refused here, so that no worker begins another one when this is gone.
-        recorded.open().close()
+        with recorded.open() as log:
+            if log.head().seq == 0:
+                typer.echo("The audit log is empty: a new one begins.", err=True)
         recorded = replace(recorded, audit_create=False)
     address = free_address(host, port)
     refuse_exposure(address, access)

@@ -129,6 +129,8 @@ def read_request(body: bytes, header_length: int | None) -> InferRequest:
     if len(left):
         raise invalid("body", "as many bytes behind the JSON as binary_data_size says", f"{len(left):,} more")
     wanted = tuple(Wanted(one.name, one.parameters.binary_data) for one in told.outputs or ())
+    if len({one.name for one in wanted}) < len(wanted):
+        raise invalid("outputs", "each output once", "one that comes again")
     return InferRequest(told.id, inputs, wanted or None, told.parameters.binary_data_output)
 
 
@@ -174,7 +176,7 @@ def _from_json(data: Raw, datatype: str, n_rows: int, n_values: int, where: str)
 
 def _from_bytes(data: memoryview, datatype: str, n_values: int, where: str) -> np.ndarray:
     if datatype == TEXT:
-        texts = _texts(data, where)
+        texts = _texts(data, n_values, where)
         if len(texts) != n_values:
             raise invalid(where, f"{n_values} strings", f"{len(texts)}")
         return np.array(texts, dtype=object)
@@ -184,9 +186,12 @@ def _from_bytes(data: memoryview, datatype: str, n_values: int, where: str) -> n
     return np.frombuffer(data, dtype=kind)
 
 
-def _texts(data: memoryview, where: str) -> list[str]:
-    texts, at = [], 0
+def _texts(data: memoryview, n_values: int, where: str) -> list[str]:
+    texts: list[str] = []
+    at = 0
     while at < len(data):
+        if len(texts) == n_values:
+            raise invalid(where, f"{n_values} strings", "more")
         if at + 4 > len(data):
             raise invalid(where, "a length of four bytes before each string", "fewer bytes")
         (length,) = struct.unpack_from("<I", data, at)

@@ -85,6 +85,8 @@ async def receive(request: Request, settings: ServiceSettings) -> AsyncIterator[
         del received
         if encoding is not None:
             content = await anyio.to_thread.run_sync(decompress, content, encoding, limit)
+            unpacked = await anyio.to_thread.run_sync(hashlib.sha256, content)
+            context.input_digest = unpacked.hexdigest()
         if media_type == JSON:
             yield Body(json=content)
             return

@@ -9,7 +9,7 @@ from typing import IO
 from cellmark.schemas.api.strict_json import printable
 from cellmark.schemas.errors import CellmarkError, ParameterError, ReadError
 
-from ..http.open_body import EXTENSIONS, open_body
+from ..http.open_body import ACCEPTED, EXTENSIONS, open_body
 from ..http.options import InputOptions
 from ..http.receive import Body, safe_name
 from ..http.settings import ServiceSettings
@@ -25,6 +25,15 @@ def keep_body(body: Body, folder: Path, options: InputOptions, settings: Service
         (folder / "body.json").write_bytes(body.json)
         return "body.json"
     assert body.path is not None  # noqa: S101
+    if body.path.suffix and body.path.suffix.lower() not in EXTENSIONS:
+        # Not least `.json`: of that name is what was received within the limits of JSON.
+        raise ReadError.of(
+            "FILE_FORMAT_UNKNOWN",
+            where=body.path.name,
+            expected=ACCEPTED,
+            found=f"the extension {body.path.suffix!r}",
+            remedy="Give the file the extension of what it is.",
+        )
     with body.path.open("rb") as source:
         _copy(source, folder / body.path.name)
     return body.path.name

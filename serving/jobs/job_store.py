@@ -5,6 +5,7 @@ calls of each. `result.parquet`, then `manifest.json`: all calls, their digests.
 `cancelled`: that nobody wants it any more. Inputs and shards are removed as soon as nobody needs them.
 """
 
+import errno
 import json
 import os
 import re
@@ -18,9 +19,26 @@ from pathlib import Path
 from typing import Any
 
 from cellmark.schemas.atomic_output import whole_file
+from cellmark.schemas.errors import SetupError
 
 JOB_ID = re.compile(r"[0-9a-f]{32}")
 NEW = ".new-"
+
+
+def make_folder(folder: Path) -> Path:
+    """The place of jobs below a folder, made where it does not exist. Raises `SetupError` where it cannot be."""
+    place = folder / "jobs"
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SetupError.of(
+            "SERVICE_FAILED",
+            where=f"jobs {folder}",
+            expected="a folder that can be written",
+            found=error.strerror or str(error),
+            remedy="Name another folder with --jobs (CELLMARK_JOBS).",
+        ) from error
+    return place
 
 
 @dataclass(frozen=True)
@@ -123,8 +141,7 @@ class JobStore:
     """All jobs below a folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder / "jobs"
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder = make_folder(folder)
 
     def find(self, job_id: str) -> Job | None:
         """The job of that id, None where there is none."""
@@ -151,7 +168,9 @@ class JobStore:
         place = self.folder / record.id
         try:
             draft.rename(place)
-        except OSError:
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
             shutil.rmtree(draft, ignore_errors=True)
             return Job(place), False
         return Job(place), True

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
 import anyio.to_thread
 from pydantic import Field
 from starlette.requests import Request
@@ -102,7 +103,9 @@ class _JobRoutes:
         except OSError as error:
             raise no_room(error) from error
         finally:
-            shutil.rmtree(draft, ignore_errors=True)
+            # In a thread, and to its end: an input may have gigabytes.
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(partial(shutil.rmtree, draft, ignore_errors=True))
         if not is_new:
             refuse_cancelled(job)
             refuse_conflict(job.record, record)

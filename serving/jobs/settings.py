@@ -1,19 +1,18 @@
 """Settings of jobs: `CELLMARK_JOBS...` variables."""
 
-import os
 from pathlib import Path
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from ..environment_settings import MIB, PREFIX, Count, EnvironmentSettings
-
-PATHS = ("jobs", "jobs_root")
+from ..environment_settings import MIB, Count, EnvironmentSettings
 
 
 @dataclass(frozen=True)
 class JobSettings(EnvironmentSettings):
     """`jobs`: None leaves the routes out. Raises `ParameterError` with all that is wrong."""
+
+    PATHS = ("jobs", "jobs_root")
 
     jobs: str | None = Field(default=None, description="folder that keeps jobs, shared by all workers; none: no jobs")
     jobs_database: str | None = Field(
@@ -27,11 +26,6 @@ class JobSettings(EnvironmentSettings):
     jobs_shard_cells: Count = Field(default=20_000, description="cells that one step scores")
     jobs_keep_hours: Count = Field(default=168, description="hours after which a job and its result are removed")
     jobs_per_worker: Count = Field(default=1, description="jobs that one worker computes at a time")
-
-    def to_environment(self) -> dict[str, str]:
-        """The variables that give these settings again; workers run in another folder, so paths are whole."""
-        whole = {name: os.path.abspath(path) for name in PATHS if (path := getattr(self, name)) is not None}
-        return {**super().to_environment(), **{PREFIX + name.upper(): value for name, value in whole.items()}}
 
     @property
     def folder(self) -> Path:

@@ -133,15 +133,16 @@ class Admission:
 
 def _body_of(request: Request) -> tuple[bool, int | None]:
     """Whether a body is JSON, and the bytes that its header declares; None where a compressed one may become more."""
-    is_json, declared, plain = False, None, True
+    kind, declared, plain = None, None, True
     for name, value in request.scope["headers"]:
         if name == b"content-type":
-            is_json = value.split(b";")[0].strip().lower() == JSON
+            # Of several the first counts, as where the body is received.
+            kind = value.split(b";")[0].strip().lower() if kind is None else kind
         elif name == b"content-length" and value.isdigit():
             declared = int(value)
         elif name == b"content-encoding":
-            plain = value.strip().lower() == b"identity"
-    return is_json, declared if plain else None
+            plain = plain and value.strip().lower() == b"identity"
+    return kind == JSON, declared if plain else None
 
 
 class Turn:

@@ -53,6 +53,7 @@ class Follower(Generic[Model]):
         self._load = load
         self._slot = slot
         self._swapped = swapped
+        self._report = report
         self._clock = clock
         self._start = start
         self._tested: dict[str, tuple[ServedVersion, Model]] = {}
@@ -151,6 +152,7 @@ class Follower(Generic[Model]):
             logger.exception("%s: this worker cannot serve version %s", key, version.version)
         if error:
             self._retry[key] = self._clock() + RETRY_SECONDS
+            self._report(version.name, "failed")
         self._reached[key] = generation
         self._state.reached(key, generation, error)
 

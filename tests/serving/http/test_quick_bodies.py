@@ -5,11 +5,19 @@ import json
 import pytest
 
 from cellmark.serving.http import quick_bodies as module
-from cellmark.serving.http.quick_bodies import MOST_BYTES, MOST_KINDS, QUICK, SLOW, QuickBodies, kind_of
+from cellmark.serving.http.quick_bodies import MOST_BYTES, MOST_CELLS, MOST_KINDS, QUICK, SLOW, QuickBodies, kind_of
 
 
 def body(genes: list[str], n_cells: int = 1) -> bytes:
     return json.dumps({"genes": genes, "cells": [{"cell_id": str(n), "counts": {}} for n in range(n_cells)]}).encode()
+
+
+def test_a_cell_may_have_many_genes() -> None:
+    counts = {f"g{number}": 1 for number in range(1000)}
+    text = json.dumps({"genes": [*counts], "cells": [{"cell_id": "a", "counts": counts}]}).encode()
+    assert kind_of("/annotate", text) is not None
+    csr = {"genes": [*counts], "cell_ids": ["a"], "indptr": [0, 1000], "indices": [*range(1000)], "data": [1] * 1000}
+    assert kind_of("/annotate", json.dumps(csr).encode()) is not None
 
 
 def test_a_kind_is_the_route_and_the_list_of_genes() -> None:
@@ -30,6 +38,8 @@ def test_a_kind_is_the_route_and_the_list_of_genes() -> None:
         b'{"genes": ["a]", "b"]}',
         b'{"genes": ["a\\"]", "b"]}',
         b'{"genes": ["a"]' + b" " * MOST_BYTES + b"}",
+        body(["a"], MOST_CELLS + 1),
+        b'{"genes": ["a"], "cell_ids": [' + b'"c", ' * (MOST_CELLS + 10) + b'"d"]}',
     ],
 )
 def test_other_bodies_are_of_no_kind(text: bytes | None) -> None:

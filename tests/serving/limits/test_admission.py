@@ -90,6 +90,21 @@ def test_a_compressed_body_counts_as_the_largest_that_it_may_become() -> None:
     assert refused(*full, asked=request(1000, "application/json", "identity"), admission=make()) == ""
 
 
+def with_headers(*headers: tuple[bytes, bytes]) -> Request:
+    return Request({"type": "http", "method": "POST", "path": "/annotate", "headers": list(headers)})
+
+
+def test_of_a_header_that_comes_twice_the_first_counts_as_where_the_body_is_received() -> None:
+    file, json, long = (b"content-type", b"application/x-npz"), (b"content-type", b"application/json"), str(40 * MIB)
+    asked = with_headers(file, json, (b"content-length", long.encode()))
+    assert refused(request(40 * MIB), request(40 * MIB), asked=asked, admission=make()) == "SERVICE_BUSY"
+    packed, plain = (b"content-encoding", b"gzip"), (b"content-encoding", b"identity")
+    full = request(40 * MIB), request(40 * MIB), request(15 * MIB)
+    for encodings in ((packed, plain), (plain, packed)):
+        asked = with_headers(json, *encodings, (b"content-length", b"100"))
+        assert refused(*full, asked=asked, admission=make()) == "SERVICE_BUSY"
+
+
 def test_a_small_body_never_waits_for_room() -> None:
     admission = make(bodies_bytes=1)
     assert refused(request(40 * MIB), asked=request(MIB), admission=admission) == ""
@@ -190,4 +205,4 @@ def test_waiting_is_a_stage_of_the_request() -> None:
             pass
 
     asyncio.run(run())
-    assert context.extra["small"] is False
+    assert set(context.stages) == {"queue"}

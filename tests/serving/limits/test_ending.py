@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from cellmark.schemas.errors import RequestError
+from cellmark.serving.limits import settings
 from cellmark.serving.limits.ending import SERVER_PID, Ending, end_gently, is_orphan
 from cellmark.serving.limits.settings import LimitSettings, default_workers
 from cellmark.serving.stop import Stop
@@ -80,6 +81,7 @@ worker = '''
 import os, sys, time
 sys.stdin.readline()  # the parent is gone
 from cellmark.serving.limits.ending import end_with_server
+print("asks", flush=True)
 end_with_server()
 print("still here", flush=True)
 '''
@@ -93,6 +95,7 @@ os._exit(0)  # and the pipe's last writer with it
 
 def test_a_worker_whose_server_ended_before_it_asked_ends_too() -> None:
     done = subprocess.run([sys.executable, "-c", ORPHAN], capture_output=True, text=True, timeout=60)
+    assert "asks" in done.stdout, done.stderr
     assert "still here" not in done.stdout
 
 
@@ -102,5 +105,11 @@ def test_an_orphan_is_one_whose_parent_is_another(monkeypatch: pytest.MonkeyPatc
     assert is_orphan()
 
 
-def test_there_are_one_or_two_workers() -> None:
-    assert default_workers() in (1, 2)
+def test_there_are_two_workers_where_there_is_room_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    for free, n_workers in ((2 * settings.WORKER_BYTES, 2), (2 * settings.WORKER_BYTES - 1, 1)):
+        monkeypatch.setattr(settings, "free_memory", lambda free=free: free)
+        assert default_workers() == n_workers
+    monkeypatch.setattr(settings, "free_memory", lambda: 10**12)
+    monkeypatch.setattr(settings.os, "sched_getaffinity", lambda _: {0}, raising=False)
+    assert default_workers() == 1

@@ -1,11 +1,16 @@
 """Many values at once count like each by itself."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, Histogram
 
 from cellmark.serving.observe.count_values import Buckets
-from cellmark.serving.observe.metrics import RANKS, SECONDS, SHARES
+from cellmark.serving.observe.metrics import RANKS, SECONDS, SHARES, forget_dead_workers
 
 
 @pytest.mark.parametrize("bounds", [SHARES, RANKS, SECONDS])
@@ -38,3 +43,17 @@ def test_what_is_no_number_is_left_out(n_values: int) -> None:
     Buckets(SHARES).count(histogram, values)
     assert registry.get_sample_value("shares_count") == 1
     assert registry.get_sample_value("shares_sum") == 0.5
+
+
+def test_gauges_of_a_dead_worker_are_forgotten_and_its_counts_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    for pid in (dead.pid, os.getpid()):
+        for kind in ("gauge_livesum", "counter"):
+            (tmp_path / f"{kind}_{pid}.db").touch()
+    forget_dead_workers()
+    left = {f"counter_{dead.pid}.db", f"counter_{os.getpid()}.db", f"gauge_livesum_{os.getpid()}.db"}
+    assert {path.name for path in tmp_path.iterdir()} == left
