@@ -49,6 +49,22 @@ class FakeLog:
         pass
 
 
+def test_the_last_head_is_told_at_the_latest_when_the_service_ends(caplog: pytest.LogCaptureFixture) -> None:
+    log = FakeLog()
+    log.go.set()
+    writer = GroupCommit(lambda: log)
+
+    async def write() -> None:
+        for number in range(3):
+            await writer.write(f"row {number}")
+
+    with caplog.at_level("INFO", logger="cellmark.audit"):
+        asyncio.run(write())
+        writer.stop()
+    heads = [record.getMessage().removeprefix("audit head ") for record in caplog.records]
+    assert heads == [str(log.written[0].head), str(log.written[2].head)], "the second fell into the first's minute"
+
+
 def test_rows_that_wait_share_a_transaction() -> None:
     log = FakeLog()
 

@@ -1,5 +1,6 @@
 """Every request that does something has its row before its answer is sent; none of its contents is in it."""
 
+import gzip
 import hashlib
 import json
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from cellmark.schemas.audit.audit_log import open_audit_log
 from cellmark.schemas.audit.chain import Head, check_chain
 from cellmark.schemas.audit.receipt import Receipt, calls_digest, options_digest
 from cellmark.schemas.bundle import Bundle
+from cellmark.schemas.errors import RequestError
 from cellmark.serving import Annotator
 from cellmark.serving.app import make_app
 from cellmark.serving.audit.group_commit import GroupCommit
@@ -189,3 +191,25 @@ def test_a_form_is_known_by_its_file(client: TestClient, new_file: Path) -> None
     with new_file.open("rb") as file:
         given = client.post("/annotate", files={"file": file}).json()
     assert given.get("receipt", {}).get("input_digest") == hashlib.sha256(new_file.read_bytes()).hexdigest()
+
+
+def test_a_compressed_body_is_known_by_what_it_unpacks_to(client: TestClient, annotator: Annotator) -> None:
+    body = body_of(annotator)
+    plain = client.post("/annotate", content=body, headers=JSON).json()["receipt"]
+    packed = client.post("/annotate", content=gzip.compress(body), headers={**JSON, "content-encoding": "gzip"})
+    assert packed.json()["receipt"]["input_digest"] == plain["input_digest"] == hashlib.sha256(body).hexdigest()
+
+
+def test_an_unsigned_message_of_anybody_has_no_row(annotator: Annotator, log: Path) -> None:
+    async def webhook(request: Request) -> Response:
+        raise RequestError.of("WEBHOOK_UNSIGNED", where="a", expected="b", found="c", remedy="d")
+
+    writer = GroupCommit(lambda: open_audit_log(str(log), create=True), retry_seconds=0.01)
+    parts = ServiceParts(
+        middlewares=[Middleware(AuditMiddleware, writer=writer)], routes=[Route("/hook", webhook, methods=["POST"])]
+    )
+    with TestClient(make_app(annotator, parts=parts)) as client:
+        assert client.post("/hook").status_code == 403
+        assert client.post("/annotate", content=b"{", headers=JSON).status_code == 400
+    writer.stop()
+    assert [row["action"] for row in rows(log)] == ["POST /annotate"]

@@ -183,6 +183,16 @@ def test_a_gene_that_is_nan_throughout_was_not_measured(
     assert codes == ["ok", "COUNTS_NAN"]
 
 
+def test_no_more_strings_are_made_than_the_shape_has() -> None:
+    data = bytes(4 * 2_000_000)
+    text = {"name": "cell_ids", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": len(data)}}
+    head = json.dumps({"inputs": [text]}).encode()
+    begun = time.process_time()
+    with pytest.raises(RequestError, match="1 strings; found more"):
+        read_request(head + data, len(head))
+    assert time.process_time() - begun < 0.2, "two million strings take more than a second"
+
+
 COUNTS = {"name": "counts", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}
 
 
@@ -199,6 +209,7 @@ COUNTS = {"name": "counts", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}
         {"inputs": [COUNTS], "id": 3}, {"inputs": [COUNTS], "parameters": {"binary_data_output": 1}},
         {"inputs": [COUNTS] * 17}, {"inputs": [{**COUNTS, "datatype": "BYTES"}]},
         {"inputs": [{**COUNTS, "name": None}]},
+        {"inputs": [COUNTS], "outputs": [{"name": "logits"}, {"name": "logits"}]},
     ],
 )  # fmt: skip
 def test_a_body_of_another_form_is_refused(body: Any) -> None:

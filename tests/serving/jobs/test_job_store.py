@@ -1,11 +1,13 @@
 """Jobs on disk: what stays, what goes and when."""
 
+import errno
 import shutil
 import time
 from pathlib import Path
 
 import pytest
 
+from cellmark.schemas.errors import SetupError
 from cellmark.serving.jobs.job_store import Job, JobRecord, JobStore
 
 
@@ -27,6 +29,25 @@ def test_of_two_jobs_with_one_id_the_first_stays(tmp_path: Path) -> None:
     assert again.record.input_digest == "1" * 64
     assert job.input.read_text() == "cells"
     assert [path.name for path in store.folder.iterdir()] == ["a" * 32]
+
+
+def test_a_job_that_cannot_be_put_in_its_place_is_not_taken_for_an_older_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = JobStore(tmp_path)
+
+    def full(draft: Path, place: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(OSError, match="No space"):
+        add(store, record())
+
+
+def test_a_folder_of_jobs_that_cannot_be_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SetupError, match="SERVICE_FAILED"):
+        JobStore(tmp_path / "file")
 
 
 def test_ids_are_no_paths(tmp_path: Path) -> None:

@@ -259,3 +259,9 @@ def test_no_row_of_the_queue_is_a_pickle(client: TestClient, new_file: Path, eng
 
     with pytest.raises(ValueError, match="pickle"):
         DefaultSerializer().deserialize("gASVAAAAAAAAAAAu")
+
+
+def test_an_upload_of_another_kind_is_refused_at_once(client: TestClient) -> None:
+    for name in ("cells.json", "cells.csv"):
+        answer = client.post("/jobs", files={"file": (name, b"{}")})
+        assert (answer.status_code, answer.json()["code"]) == (415, "FILE_FORMAT_UNKNOWN")
