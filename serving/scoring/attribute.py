@@ -15,6 +15,7 @@ from cellmark.schemas.normalization import COUNTS_PER, dense_counts
 from ..context import stage
 from .score import best_two, in_order
 from .session import ModelSession
+from .strongest_genes import strongest_columns
 
 DEFAULT_TOP = 20
 SECOND = "second"
@@ -112,10 +113,7 @@ def explanation_columns(
     """
     attributions = explained.attributions
     n_top = min(top, attributions.shape[1])
-    strength = np.abs(attributions)
-    chosen = np.argpartition(-strength, n_top - 1, axis=1)[:, :n_top]
-    order = np.argsort(-np.take_along_axis(strength, chosen, axis=1), axis=1, kind="stable")
-    chosen = np.take_along_axis(chosen, order, axis=1)
+    chosen = strongest_columns(attributions, n_top)
     rows = np.repeat(np.arange(len(chosen)), n_top)
     columns = chosen.ravel()
     values = attributions[rows, columns]
