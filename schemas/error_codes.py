@@ -155,6 +155,7 @@ CODES: dict[str, CodeMeaning] = {
     "RUNTIME_MISSING": CodeMeaning(503, "no onnxruntime is installed"),
     "RUNTIME_CONFLICT": CodeMeaning(503, "onnxruntime and onnxruntime-gpu are both installed"),
     "EXTRA_MISSING": CodeMeaning(503, "the command needs an extra that is not installed"),
+    "SCRATCH_FULL": CodeMeaning(507, "no room on the disk for a temporary copy of an input"),
     "OUTPUT_EXISTS": CodeMeaning(409, "the output already exists"),
     "OUTPUT_FORMAT_UNKNOWN": CodeMeaning(422, "cellmark cannot write files with this extension"),
     "OUTPUT_UNWRITABLE": CodeMeaning(500, "the output cannot be written"),
