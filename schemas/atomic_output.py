@@ -33,15 +33,16 @@ def refuse_existing(path: Path, *, force: bool | None) -> None:
 
 
 @contextmanager
-def whole_file(path: Path, *, force: bool | None = None) -> Iterator[Path]:
-    """A temporary path with the same suffix, beside `path`, that is moved there when the block ends well.
+def whole_file(path: Path, *, force: bool | None = None, drafts: Path | None = None) -> Iterator[Path]:
+    """A temporary path with the same suffix, beside `path`, that is moved there when the block ends well. `drafts`: a
+    folder of the same file system for it, where what a killed process leaves is found.
 
     Raises `OutputError` when `path` exists (and `force` is not given) or cannot be written.
     """
     refuse_existing(path, force=force)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:32]}-", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:32]}-", suffix=path.suffix, dir=drafts or path.parent)
         os.close(handle)
     except OSError as error:
         raise unwritable(path, error) from error

@@ -1,5 +1,7 @@
 """What is wrong with the number of cells and genes of an input, or with the ids of its cells."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
@@ -40,13 +42,16 @@ def id_findings(cell_ids: np.ndarray) -> tuple[Finding, ...]:
         return ()
     ids = pd.Index(cell_ids)
     repeated = ids[ids.duplicated()].unique()
-    return (
-        Finding(
-            "CELL_ID_DUPLICATE",
-            where="cell_id",
-            expected="a unique id for every cell",
-            found=f"{len(repeated)} ids that occur more than once",
-            remedy="Make them unique: adata.obs_names_make_unique(), or put the batch before each barcode.",
-            examples=tuple(map(str, repeated[:N_EXAMPLES])),
-        ),
+    return (duplicate_ids(len(repeated), repeated[:N_EXAMPLES]),)
+
+
+def duplicate_ids(number: int, examples: Iterable[str]) -> Finding:
+    """The error of `number` cell ids that occur more than once."""
+    return Finding(
+        "CELL_ID_DUPLICATE",
+        where="cell_id",
+        expected="a unique id for every cell",
+        found=f"{number} ids that occur more than once",
+        remedy="Make them unique: adata.obs_names_make_unique(), or put the batch before each barcode.",
+        examples=tuple(map(str, examples)),
     )

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pandas as pd
+
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.cells.cell_source import RowChunk
 from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
@@ -25,6 +27,14 @@ class QualityWatch:
         if prepared.cells is not None:
             ids = self._checked.cell_ids[chunk.start : chunk.start + chunk.X.shape[0]]
             self._tables.add(chunk.X, cell_ids=ids, library_size=prepared.cells.library_size)
+
+    def cells(self) -> pd.DataFrame:
+        """One row per cell, see `cell_quality`."""
+        return self._tables.cells()
+
+    def sample(self) -> pd.DataFrame:
+        """One row, see `sample_quality`."""
+        return self._tables.sample()
 
     def compare(self, bundle: Bundle, *, data_docs: Path | None = None) -> QualityReport:
         """Run the bundle's Great Expectations suites. `data_docs`: a new folder for its HTML pages.

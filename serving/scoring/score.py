@@ -2,10 +2,10 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -44,10 +44,34 @@ class Calls:
     coarse_probability: np.ndarray | None = None
     probabilities: np.ndarray | None = None
 
+    @classmethod
+    def joined(cls, pieces: Sequence["Calls"]) -> "Calls":
+        """Calls of all cells of several pieces, which have the same parts."""
+        if len(pieces) == 1:
+            return pieces[0]
+        columns: dict[str, Any] = {}
+        for entry in fields(cls):
+            parts = [getattr(piece, entry.name) for piece in pieces]
+            columns[entry.name] = None if parts[0] is None else np.concatenate(parts)
+        return cls(**columns)
+
+
+NO_CALLS = Calls(*(np.zeros(0, dtype=kind) for kind in (np.int32, np.int32, np.float32, np.float32, np.float32)))
+
 
 def rows_per_chunk(n_panel: int, *, chunk_values: int = CHUNK_VALUES) -> int:
     """Cells in one chunk for a panel of this size."""
     return max(64, chunk_values // max(n_panel, 1))
+
+
+@dataclass(frozen=True)
+class CallBlock:
+    """`calls` of the cells from `start` on. `chunk`, `prepared`: what they were made of."""
+
+    start: int
+    calls: Calls
+    chunk: RowChunk
+    prepared: PreparedChunk
 
 
 def score(
@@ -60,54 +84,72 @@ def score(
     observe: Callable[[RowChunk, PreparedChunk], None] | None = None,
     on_progress: Callable[[int], None] = lambda n_cells: None,
 ) -> Calls:
-    """Calls of all cells, in order.
+    """Calls of all cells, in order. `observe` sees every chunk, in order, in this thread; `on_progress` gets the number
+    of finished cells. The rest is as in `score_blocks`.
+    """
+    pieces = []
+    for block in score_blocks(checked, session, rules=rules, keep_probabilities=keep_probabilities, workers=workers):
+        if observe is not None:
+            observe(block.chunk, block.prepared)
+        on_progress(block.chunk.X.shape[0])
+        pieces.append(block.calls)
+    return Calls.joined(pieces)
+
+
+def score_blocks(
+    checked: CheckedCells,
+    session: ModelSession,
+    *,
+    rules: CallRules | None = None,
+    keep_probabilities: bool = False,
+    workers: int | None = None,
+) -> Iterator[CallBlock]:
+    """Calls of all cells, block by block, in order: nothing is kept of those that were handed out.
 
     Rows are read in this thread, in file order; checking, aligning and scoring run in `workers` threads (default: the
-    machine's cores, at most 8) on chunks that fit the caches. `observe` sees every chunk, in order, in this thread;
-    `on_progress` gets the number of finished cells. `rules`: for label sets and coarse calls. Raises `InputError` with
-    all problems of the values, after the last row: no input that fails gets a call.
+    machine's cores, at most 8) on chunks that fit the caches. `rules`: for label sets and coarse calls. Raises
+    `InputError` with all problems of the values, after the last row: calls of an input that fails count for nothing.
+    A block in which something is wrong has calls of no cells.
     """
-    n_obs, panel_size = checked.source.n_obs, len(checked.match.measured)
-    best, second = np.zeros(n_obs, dtype=np.int32), np.zeros(n_obs, dtype=np.int32)
-    confidence, margin, energy = (np.zeros(n_obs, dtype=np.float32) for _ in range(3))
-    n_types = len(session.bundle.manifest.cell_types)
-    probabilities = np.zeros((n_obs, n_types), dtype=np.float32) if keep_probabilities else None
-    rules = rules or CallRules()
-    novelty = np.zeros(n_obs, dtype=np.float32) if "novelty" in session.output_names else None
-    sets = np.zeros((n_obs, (n_types + 7) // 8), dtype=np.uint8) if rules.set_thresholds is not None else None
-    coarse, coarse_probability = (
-        (np.zeros(n_obs, dtype=np.int32), np.zeros(n_obs, dtype=np.float32))
-        if rules.members is not None
-        else (None, None)
-    )
+    chosen = rules or CallRules()
 
-    def work(chunk: RowChunk) -> tuple[RowChunk, PreparedChunk]:
+    def work(chunk: RowChunk) -> CallBlock:
         prepared = checked.prepare(chunk)
+        calls = NO_CALLS
         if prepared.cells is not None:
             outputs = annotate_cells(session, prepared.cells)
-            rows = slice(chunk.start, chunk.start + chunk.X.shape[0])
-            best[rows], second[rows], confidence[rows], margin[rows] = best_two(outputs["probabilities"])
-            energy[rows] = outputs["energy"]
-            if novelty is not None:
-                novelty[rows] = outputs["novelty"]
-            if sets is not None and rules.set_thresholds is not None:
-                sets[rows] = packed_sets(outputs["probabilities"], rules.set_thresholds, flattening=rules.flattening)
-            if coarse is not None and coarse_probability is not None and rules.members is not None:
-                coarse[rows], coarse_probability[rows] = coarse_calls(
-                    outputs["probabilities"], rules.members, rules.coarse_probability
-                )
-            if probabilities is not None:
-                probabilities[rows] = outputs["probabilities"]
-        return chunk, prepared
+            calls = calls_of(outputs, chosen, keep_probabilities=keep_probabilities)
+        return CallBlock(chunk.start, calls, chunk, prepared)
 
-    n_rows = rows_per_chunk(panel_size)
-    for chunk, prepared in in_order(work, checked.source.chunks(n_rows), workers=1 if n_obs <= n_rows else workers):
-        checked.record(prepared)
-        if observe is not None:
-            observe(chunk, prepared)
-        on_progress(chunk.X.shape[0])
+    n_rows = rows_per_chunk(len(checked.match.measured))
+    chunks = checked.source.chunks(n_rows)
+    for block in in_order(work, chunks, workers=1 if checked.source.n_obs <= n_rows else workers):
+        checked.record(block.prepared)
+        yield block
     checked.finish()
-    return Calls(best, second, confidence, margin, energy, novelty, sets, coarse, coarse_probability, probabilities)
+
+
+def calls_of(outputs: dict[str, np.ndarray], rules: CallRules, *, keep_probabilities: bool = False) -> Calls:
+    """What the annotator's outputs, by name, say of the cells."""
+    probabilities = outputs["probabilities"]
+    best, second, confidence, margin = best_two(probabilities)
+    sets, coarse, coarse_probability = None, None, None
+    if rules.set_thresholds is not None:
+        sets = packed_sets(probabilities, rules.set_thresholds, flattening=rules.flattening)
+    if rules.members is not None:
+        coarse, coarse_probability = coarse_calls(probabilities, rules.members, rules.coarse_probability)
+    return Calls(
+        best.astype(np.int32),
+        second.astype(np.int32),
+        confidence,
+        margin,
+        outputs["energy"],
+        outputs.get("novelty"),
+        sets,
+        None if coarse is None else coarse.astype(np.int32),
+        coarse_probability,
+        probabilities if keep_probabilities else None,
+    )
 
 
 def annotate_cells(session: ModelSession, cells: AlignedCells) -> dict[str, np.ndarray]:

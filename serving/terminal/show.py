@@ -116,13 +116,13 @@ def show_frame(frame: pd.DataFrame, title: str) -> None:
 
 
 @contextmanager
-def cell_progress(description: str, n_cells: int) -> Iterator[Callable[[int], None]]:
+def cell_progress(description: str, n_cells: int, *, unit: str = "cells") -> Iterator[Callable[[int], None]]:
     """A progress bar over cells; yields the function that takes the number of finished ones. Silent off a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn("cells"))
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn(unit))
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(description, total=n_cells)
         yield lambda done: progress.advance(task, done)
