@@ -18,8 +18,9 @@ def annotate(
         typer.Argument(
             # One that may not be read is refused like any other broken input, and does not stop the rest.
             readable=False,
-            help="Cells: .h5ad, .zarr, 10x .h5, a 10x matrix folder, .csv or .tsv. Several make a batch, and so does a "
-            "sheet of samples: a .csv with the header sample,path.",
+            help="Cells: .h5ad, .zarr, 10x .h5, a 10x matrix folder, .csv or .tsv. Several make a batch, and so do a "
+            "folder of samples, a pattern in quotes ('runs/*.h5ad') and a sheet of samples: a .csv with the header "
+            "sample,path and, if you like, donor, layer, library_size and columns of your own.",
         ),
     ],
     # Text, since a Path would lose the slash that says "a folder".
@@ -141,13 +142,13 @@ def annotate(
     target = Path(out)
     is_folder = os.path.isdir(out) or out.endswith(("/", os.sep))
     from_sheet = any(map(is_sheet, data))
-    data, names = batch_inputs(data)
-    is_batch = len(data) > 1 or is_folder or from_sheet
+    inputs = batch_inputs(data)
+    is_batch = len(inputs) > 1 or is_folder or from_sheet
     if is_batch and not is_folder and target.suffix in FORMATS:
         raise ParameterError.of(
             "PARAMETER_INVALID",
             where="out",
-            expected=f"a folder for the outputs of {len(data)} inputs",
+            expected=f"a folder for the outputs of {len(inputs)} inputs",
             found=repr(out),
             remedy="Name a folder, such as -o calls/; --format says what its files are.",
         )
@@ -166,7 +167,7 @@ def annotate(
             remedy="Omit --trusted, or annotate the file by itself.",
         )
     if not is_batch:
-        require_input(data[0])
+        require_input(inputs[0].path)
         if data_docs is not None:
             refuse_used(data_docs)
         check_output(target, force=force)
@@ -182,18 +183,17 @@ def annotate(
     if is_batch:
         n_failed = annotate_batch(
             annotate_one,
-            data,
+            inputs,
             target,
             reading,
             calls,
             format=batch_format,
             data_docs=data_docs,
             force=force,
-            names=names,
         )
         raise typer.Exit(1 if n_failed else 0)
     frame, _ = annotate_one(
-        data[0],
+        inputs[0].path,
         target,
         reading,
         calls,

@@ -16,7 +16,7 @@ from cellmark.schemas.quality.quality_report import QualityReport
 from ..outputs.write_calls import check_not_input, check_output
 from ..scoring.call_options import PLAIN_CALLS, CallOptions
 from ..terminal.show import show_batch, show_notes, show_outcome
-from .batch_inputs import SUMMARY, output_names
+from .batch_inputs import SUMMARY, BatchInput, output_names
 
 SUMMARY_COLUMNS = (
     "input",
@@ -59,7 +59,7 @@ class AnnotateOne(Protocol):
 
 def annotate_batch(
     annotate_one: AnnotateOne,
-    inputs: Sequence[Path],
+    inputs: Sequence[BatchInput],
     folder: Path,
     reading: ReadingOptions = AS_IT_IS,
     calls: CallOptions = PLAIN_CALLS,
@@ -68,23 +68,22 @@ def annotate_batch(
     data_docs: Path | None = None,
     trusted: bool = False,
     force: bool = False,
-    names: Sequence[str | None] = (),
 ) -> int:
     """Annotate every input into `folder` and write `summary.csv` there; returns how many inputs failed.
 
     `annotate_one`: `partial(annotate_file, annotator)`, or of a service. Each input is also compared with the bundle's
     Great Expectations suites, where they are at hand; what is unlike the training data is a warning in the summary's
     column `quality`. `data_docs`: a new folder for Great Expectations' HTML pages, one folder in it for each input and
-    an `index.html`. `trusted`: read the files in this process (see `open_apart`). `names`: of samples, where a sheet
-    gives them (see `batch_inputs`). Raises `OutputError` and `ParameterError` before any work when the outputs cannot
-    be written.
+    an `index.html`. `trusted`: read the files in this process (see `open_apart`). Raises `OutputError` and
+    `ParameterError` before any work when the outputs cannot be written.
     """
-    targets = output_names(inputs, folder, format=format, names=names)
+    targets = output_names(inputs, folder, format=format)
+    paths = [one.path for one in inputs]
     refuse_existing(folder / SUMMARY, force=force)
-    check_not_input(folder / SUMMARY, inputs)
-    for path, target in zip(inputs, targets, strict=True):
+    check_not_input(folder / SUMMARY, paths)
+    for path, target in zip(paths, targets, strict=True):
         check_output(target, force=force)
-        check_not_input(target, inputs, origin=path)
+        check_not_input(target, paths, origin=path)
     if data_docs is not None:
         refuse_used(data_docs)
     for made in (folder, data_docs):
@@ -94,14 +93,14 @@ def annotate_batch(
         except OSError as error:
             raise unwritable(made or folder, error) from error
     rows: list[dict[str, Any]] = []
-    for path, target in zip(inputs, targets, strict=True):
+    for one, target in zip(inputs, targets, strict=True):
         findings: Sequence[Finding] = ()
         try:
             row = _annotate(
                 annotate_one,
-                path,
+                one.path,
                 target,
-                reading,
+                one.reading(reading),
                 calls,
                 data_docs=None if data_docs is None else data_docs / target.stem,
                 trusted=trusted,
@@ -110,15 +109,16 @@ def annotate_batch(
         except CellmarkError as error:
             findings = error.findings
             row = {
-                "input": str(path),
+                "input": str(one.path),
                 "status": "refused",
                 "codes": ";".join(finding.code for finding in findings),
                 "message": " | ".join(map(str, findings)),
             }
-        rows.append(row)
+        rows.append(row | one.summary_columns(SUMMARY_COLUMNS))
         show_outcome(row, number=len(rows), of=len(inputs))
         show_notes(findings)
-    summary = pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS)).astype({"n_cells": "Int64"})
+    columns = dict.fromkeys((*SUMMARY_COLUMNS, *(name for row in rows for name in row)))
+    summary = pd.DataFrame(rows, columns=list(columns)).astype({"n_cells": "Int64"})
     for column in ("n_unassigned", "genes_matched", "genes_missing"):
         summary[column] = summary[column].astype("Int64")
     with whole_file(folder / SUMMARY, force=force) as draft:

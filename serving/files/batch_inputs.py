@@ -1,35 +1,121 @@
-"""The inputs of a batch, also from a sheet of samples, and what their outputs are called."""
+"""The inputs of a batch, also from sheets of samples, folders and patterns, and what their outputs are called."""
 
 import csv
+import glob
 import os
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
 from cellmark.schemas.cells.reading import reading
+from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.errors import ParameterError, ReadError
 
 from ..outputs.write_calls import FORMATS
 
 SUMMARY = "summary.csv"
 EXTENSIONS = (".h5ad", ".zarr", ".h5", ".loom", ".mtx", ".csv", ".tsv", ".txt", ".zip", ".npz")
+IN_FOLDERS = (".h5ad", ".h5", ".loom", ".zarr.zip")
+"""Files that a folder of samples is searched for; tables are not, since a folder may hold others."""
+OF_CELL_RANGER = ("raw_feature_bc_matrix", "raw_gene_bc_matrices_h5", "molecule_info", "sample_raw_feature_bc_matrix")
+"""A folder with one of these is one sample's, of which only the filtered matrix is meant."""
 MOST_SAMPLES = 100_000
+LONGEST_NAME = 200
+"""Bytes, which leaves room for extensions within the 255 of file systems."""
 
 
-def batch_inputs(given: Sequence[Path]) -> tuple[list[Path], list[str | None]]:
-    """Inputs, those that a sheet lists in its place, and the names of their samples, None where no sheet says one.
-
-    A sheet is a `.csv` whose header begins with `sample,path`; paths are relative to its folder. Raises `ReadError` for
-    a sheet with a line that names no sample or no file, or with a sample twice.
+@dataclass(frozen=True)
+class BatchInput:
+    """One sample of a batch. `name`: of its outputs, which no other sample of the batch has. `donor`: who gave the
+    cells. `layer`, `library_size`: as in `ReadingOptions`, for this sample alone. `metadata`: further columns of the
+    sheet that lists it, which go into the summary as they are.
     """
-    inputs: list[Path] = []
-    names: list[str | None] = []
-    for path in given:
-        for name, listed in _samples(path) if is_sheet(path) else [(None, path)]:
-            inputs.append(listed)
-            names.append(name)
-    return inputs, names
+
+    path: Path
+    name: str
+    donor: str | None = None
+    layer: str | None = None
+    library_size: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def reading(self, common: ReadingOptions) -> ReadingOptions:
+        """How this sample is read: as its line of the sheet says, else as all of the batch."""
+        own = {"layer": self.layer, "library_size": self.library_size}
+        return replace(common, **{name: value for name, value in own.items() if value is not None})
+
+    def summary_columns(self, taken: Sequence[str]) -> dict[str, str]:
+        """What the summary says of it beside the calls; a column of the sheet that is `taken` begins with `sheet_`."""
+        said = {"donor": self.donor} if self.donor is not None else {}
+        return said | {f"sheet_{name}" if name in taken else name: value for name, value in self.metadata.items()}
+
+
+def batch_inputs(given: Sequence[Path]) -> list[BatchInput]:
+    """Every input that was given, and those that a sheet, a folder of samples or a pattern lists, in its place.
+
+    A sheet is a `.csv` whose header begins with `sample,path`; paths are relative to its folder. Its columns `donor`,
+    `layer` and `library_size` are fields of `BatchInput`, an empty one None; others are metadata. A pattern is a path
+    that does not exist, with `*`, `?` or `[`. Names depend on the inputs, not on their order (see `names_of`). Raises
+    `ReadError` for a pattern that matches nothing, and for sheets with a line that names no sample or no file, or with
+    a sample twice.
+    """
+    listed: list[BatchInput] = []
+    for path in (match for one in given for match in _matches(one)):
+        if is_sheet(path):
+            listed += _samples(path)
+        else:
+            listed += [BatchInput(one, "") for one in _folder_of_samples(path) or [path]]
+    twice = [name for name, number in Counter(one.name for one in listed if one.name).items() if number > 1]
+    if twice:
+        raise ReadError.of(
+            "TABLE_INVALID",
+            where="sheets of samples",
+            expected="each sample once",
+            found=f"{', '.join(twice[:5])} in several sheets",
+            remedy="Rename them in one of the sheets.",
+        )
+    names = names_of([one.path for one in listed], [one.name or None for one in listed])
+    return [replace(one, name=name) for one, name in zip(listed, names, strict=True)]
+
+
+def _matches(path: Path) -> list[Path]:
+    """What a pattern matches, sorted; any other path as it is."""
+    if os.path.lexists(path) or not glob.has_magic(str(path)):
+        return [path]
+    found = sorted(glob.glob(str(path), recursive=True))
+    if not found:
+        folder = next(parent for parent in path.parents if not glob.has_magic(str(parent)))
+        raise ReadError.of(
+            "FILE_NOT_FOUND",
+            where=str(path),
+            expected="a pattern that matches files or folders of cells",
+            found="no match" if folder.is_dir() else f"no folder {folder}",
+            remedy="Correct the pattern: `*` stands for any name within one folder, `**` for any number of folders.",
+        )
+    return [Path(one) for one in found]
+
+
+def _folder_of_samples(path: Path) -> list[Path]:
+    """The files and folders of cells in a folder, sorted; none where the folder is itself an input, or that of one
+    sample in several forms.
+    """
+    try:
+        if not path.is_dir() or _is_one_input(path):
+            return []
+        inside = sorted(one for one in path.iterdir() if not one.name.startswith("."))
+        found = [
+            one for one in inside if (_is_one_input(one) if one.is_dir() else one.name.lower().endswith(IN_FOLDERS))
+        ]
+    except OSError:
+        return []  # the reader says what is wrong with it
+    stems = [_stem(one).removesuffix(".zarr") for one in found]
+    return [] if len(set(stems)) < len(stems) or set(stems) & set(OF_CELL_RANGER) else found
+
+
+def _is_one_input(folder: Path) -> bool:
+    marks = (".zgroup", "zarr.json")
+    return folder.suffix == ".zarr" or any((folder / mark).exists() for mark in marks) or any(folder.glob("*.mtx*"))
 
 
 def is_sheet(path: Path) -> bool:
@@ -44,59 +130,83 @@ def is_sheet(path: Path) -> bool:
     return [name.strip().strip('"').lower() for name in start.split(",")[:2]] == ["sample", "path"]
 
 
-def _samples(sheet: Path) -> list[tuple[str, Path]]:
+def _samples(sheet: Path) -> list[BatchInput]:
     with reading(sheet, "a sheet of samples"), sheet.open(encoding="utf-8-sig", newline="") as lines:
-        rows = [row for row in islice(csv.reader(lines), 1, MOST_SAMPLES) if any(row)]
-    samples = [(row[0].strip(), row[1].strip() if len(row) > 1 else "") for row in rows]
-    twice = {name for name, number in Counter(name for name, _ in samples).items() if number > 1}
-    wrong = [f"{name or 'no sample'}: {path or 'no path'}" for name, path in samples if not _is_name(name) or not path]
-    if not samples or twice or wrong:
+        header, *rows = ([value.strip() for value in row] for row in islice(csv.reader(lines), MOST_SAMPLES + 2))
+    rows = [row + [""] * (len(header) - len(row)) for row in rows if any(row)]
+    if wrong := _wrong_lines(header, rows):
         raise ReadError.of(
             "TABLE_INVALID",
             where=str(sheet),
             expected="samples and their files: a name, that could be a file's, and a path in every line",
-            found="no sample" if not samples else "; ".join([*(f"{name} twice" for name in sorted(twice)), *wrong][:5]),
+            found="; ".join(wrong[:5]),
             remedy="Write one line for each sample: sample,path.",
         )
-    return [(name, sheet.parent / path) for name, path in samples]
+    own = {name.lower(): number for number, name in enumerate(header) if name.lower() in OWN_COLUMNS}
+    others = {name: number for number, name in enumerate(header) if number > 1 and name.lower() not in own and name}
+    return [
+        BatchInput(
+            sheet.parent / row[1],
+            row[0],
+            **{name: row[number] or None for name, number in own.items()},
+            metadata={name: row[number] for name, number in others.items()},
+        )
+        for row in rows
+    ]
+
+
+OWN_COLUMNS = ("donor", "layer", "library_size")
+
+
+def _wrong_lines(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """What is wrong with a sheet, in words. `rows`: each at least as long as the header."""
+    columns = Counter(name.lower() for name in header if name)
+    samples = Counter(row[0] for row in rows)
+    return [
+        *(["no sample"] if not rows else [f"more than {MOST_SAMPLES:,} samples"] if len(rows) > MOST_SAMPLES else []),
+        *(f"the column {name} twice" for name, number in columns.items() if number > 1),
+        *(f"{name} twice" for name, number in sorted(samples.items()) if number > 1),
+        *(f"{row[0] or 'no sample'}: {row[1] or 'no path'}" for row in rows if not _is_name(row[0]) or not row[1]),
+        *(f"{row[0]}: {len(row)} values for {len(header)} columns" for row in rows if len(row) > len(header)),
+    ]
 
 
 def _is_name(name: str) -> bool:
-    return bool(name) and not name.startswith(".") and not set(name) & set('/\\:*?"<>|') and name.isprintable()
+    is_free = name.lower() != Path(SUMMARY).stem and len(name.encode()) <= LONGEST_NAME
+    return is_free and bool(name) and name[0] != "." and not set(name) & set('/\\:*?"<>|') and name.isprintable()
 
 
-def output_names(
-    inputs: Sequence[Path],
-    folder: Path,
-    *,
-    format: str,  # noqa: A002
-    names: Sequence[str | None] = (),
-) -> list[Path]:
-    """One output per input, named after it; its name depends on the inputs, not on their order.
+def output_names(inputs: Sequence[BatchInput], folder: Path, *, format: str) -> list[Path]:  # noqa: A002
+    """One output per input, named after it."""
+    suffix = f".{format.removeprefix('.')}"
+    if suffix not in FORMATS:
+        raise ParameterError.not_a_choice("format", choices="parquet, csv or h5ad", found=repr(format))
+    return [folder / f"{one.name}{suffix}" for one in inputs]
+
+
+def names_of(inputs: Sequence[Path], names: Sequence[str | None] = ()) -> list[str]:
+    """One name per input, after its file; it depends on the inputs, not on their order.
 
     `names`: those that a sheet gives, which win. Inputs of one name are named after the first folder in which their
     paths differ, as the samples of `per_sample_outs/SAMPLE/...`; what that cannot tell apart gets a number.
     """
-    suffix = f".{format.removeprefix('.')}"
-    if suffix not in FORMATS:
-        raise ParameterError.not_a_choice("format", choices="parquet, csv or h5ad", found=repr(format))
-    found: list[str | None] = list(names) or [None] * len(inputs)
+    found: dict[int, str] = {number: name for number, name in enumerate(names) if name is not None}
     alike: dict[str, list[int]] = defaultdict(list)
     for number, path in enumerate(inputs):
-        if found[number] is None:
+        if number not in found:
             alike[_stem(path)].append(number)
     chosen: dict[int, str] = {}
     for stem, numbers in alike.items():
         folders = {number: Path(os.path.abspath(inputs[number])).parent.parts for number in numbers}
         chosen |= {number: name or stem for number, name in _by_folder(folders).items()}
-    taken = {Path(SUMMARY).stem, *(name for name in found if name is not None)}
+    taken = {Path(SUMMARY).stem, *found.values()}
     for number in sorted(chosen, key=lambda number: (os.path.abspath(inputs[number]), number)):
         name, copies = chosen[number], 2
         while name in taken:
             name, copies = f"{chosen[number]}-{copies}", copies + 1
         taken.add(name)
         found[number] = name
-    return [folder / f"{name}{suffix}" for name in found]
+    return [found[number] for number in range(len(inputs))]
 
 
 def _by_folder(parts: dict[int, tuple[str, ...]]) -> dict[int, str]:

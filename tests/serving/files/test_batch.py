@@ -15,7 +15,8 @@ from cellmark.schemas.errors import OutputError, ParameterError
 from cellmark.schemas.quality.data_docs import write_docs_index
 from cellmark.serving.annotator import Annotator
 from cellmark.serving.files.annotate_file import annotate_file
-from cellmark.serving.files.batch import SUMMARY_COLUMNS, annotate_batch, output_names
+from cellmark.serving.files.batch import SUMMARY_COLUMNS, annotate_batch
+from cellmark.serving.files.batch_inputs import batch_inputs, output_names
 from fixtures.places import ARCHIVES
 
 
@@ -108,7 +109,9 @@ def test_cells_unlike_the_training_data_are_named_in_the_summary(
     counts[:, 0] += 1
     poor.X = counts
     poor.write_h5ad(tmp_path / "poor.h5ad")
-    assert annotate_batch(partial(annotate_file, annotator), [tmp_path / "poor.h5ad"], tmp_path / "out") == 0
+    assert (
+        annotate_batch(partial(annotate_file, annotator), batch_inputs([tmp_path / "poor.h5ad"]), tmp_path / "out") == 0
+    )
     (row,) = pd.read_csv(tmp_path / "out" / "summary.csv").to_dict("records")
     assert row["status"] == "ok"
     assert row["quality"].startswith("unlike training: ")
@@ -159,14 +162,16 @@ def test_names_in_the_index_of_data_docs_are_no_markup(tmp_path: Path) -> None:
 
 def test_inputs_of_one_name_get_outputs_of_their_own() -> None:
     inputs = ["a/s.h5ad", "b/s.h5ad", "s.csv.gz", "s-2.h5ad", "summary.h5ad", "10x folder", "v1.2.h5ad", ".h5ad"]
-    names = [path.name for path in output_names([Path(name) for name in inputs], Path("out"), format="csv")]
+    names = [
+        path.name for path in output_names(batch_inputs([Path(name) for name in inputs]), Path("out"), format="csv")
+    ]
     assert len(set(names)) == len(inputs)
     assert names[:3] == ["a.csv", "b.csv", "s.csv"]
     assert names[5:7] == ["10x folder.csv", "v1.2.csv"]
     assert "summary.csv" not in names
-    assert output_names([Path("a.h5ad")], Path("out"), format=".parquet") == [Path("out/a.parquet")]
+    assert output_names(batch_inputs([Path("a.h5ad")]), Path("out"), format=".parquet") == [Path("out/a.parquet")]
     with pytest.raises(ParameterError):
-        output_names([Path("a.h5ad")], Path("out"), format="xls")
+        output_names(batch_inputs([Path("a.h5ad")]), Path("out"), format="xls")
 
 
 def test_nothing_is_done_when_any_output_exists(annotator: Annotator, five: list[Path], tmp_path: Path) -> None:
@@ -174,9 +179,9 @@ def test_nothing_is_done_when_any_output_exists(annotator: Annotator, five: list
     out.mkdir()
     (out / "table.parquet").write_text("mine")
     with pytest.raises(OutputError, match="OUTPUT_EXISTS"):
-        annotate_batch(partial(annotate_file, annotator), five, out)
+        annotate_batch(partial(annotate_file, annotator), batch_inputs(five), out)
     assert [path.name for path in out.iterdir()] == ["table.parquet"]
-    assert annotate_batch(partial(annotate_file, annotator), five, out, force=True) == 2
+    assert annotate_batch(partial(annotate_file, annotator), batch_inputs(five), out, force=True) == 2
     assert len(pd.read_parquet(out / "table.parquet")) == 3
 
 
@@ -190,7 +195,7 @@ def test_a_batch_into_the_folder_of_its_inputs_never_replaces_one(
     new_cells.write_h5ad(inputs[1])
     contents = [path.read_bytes() for path in inputs]
     with pytest.raises(OutputError, match="would be lost"):
-        annotate_batch(partial(annotate_file, annotator), inputs, tmp_path, format=kind, force=True)
+        annotate_batch(partial(annotate_file, annotator), batch_inputs(inputs), tmp_path, format=kind, force=True)
     assert [path.read_bytes() for path in inputs] == contents
 
 
@@ -198,7 +203,7 @@ def test_a_summary_never_replaces_an_input(annotator: Annotator, new_cells: ad.A
     path = tmp_path / "summary.csv"
     new_cells.to_df().to_csv(path, index_label="cell_id")
     with pytest.raises(OutputError, match="would be lost"):
-        annotate_batch(partial(annotate_file, annotator), [path], tmp_path, force=True)
+        annotate_batch(partial(annotate_file, annotator), batch_inputs([path]), tmp_path, force=True)
 
 
 def test_h5ad_files_of_a_folder_are_annotated_in_place_by_force(
@@ -207,7 +212,10 @@ def test_h5ad_files_of_a_folder_are_annotated_in_place_by_force(
     inputs = [tmp_path / "a.h5ad", tmp_path / "b.h5ad"]
     for path in inputs:
         new_cells.write_h5ad(path)
-    assert annotate_batch(partial(annotate_file, annotator), inputs, tmp_path, format="h5ad", force=True) == 0
+    assert (
+        annotate_batch(partial(annotate_file, annotator), batch_inputs(inputs), tmp_path, format="h5ad", force=True)
+        == 0
+    )
     for path in inputs:
         assert "cellmark_cell_type" in ad.read_h5ad(path).obs
 
@@ -219,7 +227,7 @@ def test_a_file_that_makes_libhdf5_loop_does_not_stop_the_others(
     annotator: Annotator, new_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CELLMARK_READ_SECONDS", "1")
-    assert annotate_batch(partial(annotate_file, annotator), [LOOPS, new_file], tmp_path / "out") == 1
+    assert annotate_batch(partial(annotate_file, annotator), batch_inputs([LOOPS, new_file]), tmp_path / "out") == 1
     summary = pd.read_csv(tmp_path / "out" / "summary.csv")
     assert list(summary["status"]) == ["refused", "ok"]
     assert summary["codes"][0] == "FILE_UNREADABLE"
@@ -244,7 +252,11 @@ def test_reading_apart_and_directly_write_the_same(
     for trusted in (False, True):
         assert (
             annotate_batch(
-                partial(annotate_file, annotator), [path], tmp_path / str(trusted), format=kind, trusted=trusted
+                partial(annotate_file, annotator),
+                batch_inputs([path]),
+                tmp_path / str(trusted),
+                format=kind,
+                trusted=trusted,
             )
             == 0
         )
