@@ -42,8 +42,11 @@ class BatchInput:
 
     def reading(self, common: ReadingOptions) -> ReadingOptions:
         """How this sample is read: as its line of the sheet says, else as all of the batch."""
-        own = {"layer": self.layer, "library_size": self.library_size}
-        return replace(common, **{name: value for name, value in own.items() if value is not None})
+        return replace(
+            common,
+            layer=common.layer if self.layer is None else self.layer,
+            library_size=common.library_size if self.library_size is None else self.library_size,
+        )
 
     def summary_columns(self, taken: Sequence[str]) -> dict[str, str]:
         """What the summary says of it beside the calls; a column of the sheet that is `taken` begins with `sheet_`."""
