@@ -42,7 +42,8 @@ class CellSource(ABC):
     of `var_names`. `uns`: what the file says of itself, of which only `organism` is used. `others`: matrices that
     could have been opened instead, looked into only when these values are refused. `normalised`: the values are counts
     per 10,000, proved, and depth is not known. `annotated`: False where neither `obs` nor `var` has columns, so that
-    nobody needs to look.
+    nobody needs to look. `first_row`: number of the first of these cells in the whole input, of which a source may be
+    some rows (`RowRange`); everything else counts from it.
     """
 
     name: str
@@ -55,10 +56,21 @@ class CellSource(ABC):
     others: tuple[OtherMatrix, ...] = ()
     normalised: bool = False
     annotated: bool = True
+    first_row: int = 0
+    _n_total: int | None = None
 
     @property
     def n_obs(self) -> int:
         return len(self.obs)
+
+    @property
+    def n_total(self) -> int:
+        """Cells of the whole input."""
+        return self.n_obs if self._n_total is None else self._n_total
+
+    def lies_at(self, first_row: int, n_total: int) -> None:
+        """Say where in an input of `n_total` cells these are."""
+        self.first_row, self._n_total = first_row, n_total
 
     @property
     def n_vars(self) -> int:

@@ -10,6 +10,7 @@ from .matrix_files import SHOWN, folders_with_matrix, is_matrix
 from .read_limits import NO_LIMITS, ReadLimits
 from .reading import READ, TABLES
 from .reading_options import AS_IT_IS, ReadingOptions
+from .row_range import RowRange, slice_cells
 
 LAYERED = (".h5ad", ".h5mu", ".zarr", ".zip", ".loom")
 
@@ -19,6 +20,7 @@ def open_cells(
     reading: ReadingOptions = AS_IT_IS,
     *,
     limits: ReadLimits = NO_LIMITS,
+    rows: RowRange | None = None,
 ) -> CellSource:
     """Open the cells of a file or folder; use it in a `with` block.
 
@@ -32,17 +34,21 @@ def open_cells(
         How the input is to be understood: its layer, whether a table's rows are genes, whether to recover counts.
     limits
         How large the input may be, by its headers.
+    rows
+        These cells alone, as if there were no others: all numbers of the source count from the first of them. Of a
+        table, Matrix Market and layouts from before AnnData 0.7 all is read first. Counts are recovered of these cells
+        by themselves, each proved.
 
     Raises
     ------
     ReadError
         With what is wrong and its remedy.
     ParameterError
-        For an option that the format does not have.
+        For an option that the format does not have, and for rows beyond the last.
     CountsError
         For values that no counts can be recovered from.
     """
-    source = _open(Path(path), reading.layer, reading.genes_by_cells, limits)
+    source = _open(Path(path), reading.layer, reading.genes_by_cells, limits, rows)
     if not reading.recover_counts:
         return source
     from .recover_counts import recover_source
@@ -54,7 +60,9 @@ def open_cells(
         raise
 
 
-def _open(location: Path, layer: str | None, genes_by_cells: bool, limits: ReadLimits) -> CellSource:
+def _open(
+    location: Path, layer: str | None, genes_by_cells: bool, limits: ReadLimits, rows: RowRange | None
+) -> CellSource:
     require_input(location)
     refuse_special(location)
     is_zarr = location.is_dir() and any((location / name).is_file() for name in (".zgroup", "zarr.json"))
@@ -66,31 +74,31 @@ def _open(location: Path, layer: str | None, genes_by_cells: bool, limits: ReadL
         case ".h5ad" | ".h5mu" if location.is_file():
             from .read_h5ad import open_h5ad
 
-            return open_h5ad(location, layer=layer, limits=limits)
+            return open_h5ad(location, layer=layer, limits=limits, rows=rows)
         case ".h5" if location.is_file():
             from .read_tenx import read_tenx_h5
 
-            return read_tenx_h5(location, limits=limits)
+            return _part(read_tenx_h5(location, limits=limits), rows)
         case ".csv" | ".tsv" | ".txt" if location.is_file():
             from .read_table import read_table
 
-            return read_table(location, genes_by_cells=genes_by_cells, limits=limits)
+            return _part(read_table(location, genes_by_cells=genes_by_cells, limits=limits), rows)
         case ".arrow" | ".arrows" | ".feather" if location.is_file():
             from .read_arrow import read_arrow
 
-            return read_arrow(location, limits=limits)
+            return _part(read_arrow(location, limits=limits), rows)
         case ".loom" if location.is_file():
             from .read_loom import open_loom
 
-            return open_loom(location, layer=layer, limits=limits)
+            return _part(open_loom(location, layer=layer, limits=limits), rows)
         case ".zarr" | ".zip" if (suffix == ".zip") == location.is_file():
             from .read_zarr import read_zarr
 
-            return read_zarr(location, layer=layer, limits=limits)
+            return _part(read_zarr(location, layer=layer, limits=limits), rows)
         case _ if is_matrix(location) if location.is_file() else any(location.glob("*.mtx*")):
             from .read_matrix_folder import read_matrix_folder
 
-            return read_matrix_folder(location, limits=limits)
+            return _part(read_matrix_folder(location, limits=limits), rows)
         case _:
             if location.is_dir() and (inside := folders_with_matrix(location)):
                 raise ReadError.of(
@@ -109,6 +117,10 @@ def _open(location: Path, layer: str | None, genes_by_cells: bool, limits: ReadL
                 found=what,
                 remedy=conversion(location),
             )
+
+
+def _part(source: CellSource, rows: RowRange | None) -> CellSource:
+    return source if rows is None else slice_cells(source, rows)
 
 
 def require_input(path: Path) -> None:

@@ -16,6 +16,8 @@ from .file_kind import RENAME, file_kind
 from .read_anndata import RAW, cells_from_anndata, to_csr
 from .read_limits import NO_LIMITS, ReadLimits
 from .reading import gene_features, not_anndata, not_mudata, reading, unknown_encoding, unknown_layer
+from .row_range import RowRange, slice_cells
+from .stored_frame import frame_length, frame_rows
 from .stored_matrix import CsrReader, DenseReader, LoadedReader, MatrixReader
 
 EXPECTED = "an AnnData file (.h5ad)"
@@ -25,8 +27,11 @@ MOST_LOADED = 50_000_000
 """Values of a matrix that can only be read whole (CSC), up to which it is looked into as another place of counts."""
 
 
-def open_h5ad(path: Path, *, layer: str | None = None, limits: ReadLimits = NO_LIMITS) -> CellSource:
-    """The cells of an `.h5ad`. `layer`: None for `X`, `raw` for `raw.X`, else a layer. Close the source after use.
+def open_h5ad(
+    path: Path, *, layer: str | None = None, limits: ReadLimits = NO_LIMITS, rows: RowRange | None = None
+) -> CellSource:
+    """The cells of an `.h5ad`. `layer`: None for `X`, `raw` for `raw.X`, else a layer. `rows`: these cells alone, of
+    which no more is read. Close the source after use.
 
     Raises `ReadError`: not an AnnData, damaged, an unknown layer, links to other files.
     """
@@ -41,13 +46,15 @@ def open_h5ad(path: Path, *, layer: str | None = None, limits: ReadLimits = NO_L
             )
         file = h5py.File(path, "r")
         try:
-            return open_cells_of(file, path, layer=layer, limits=limits)
+            return open_cells_of(file, path, layer=layer, limits=limits, rows=rows)
         except BaseException:
             file.close()
             raise
 
 
-def open_cells_of(file: h5py.File, path: Path, *, layer: str | None, limits: ReadLimits) -> CellSource:
+def open_cells_of(
+    file: h5py.File, path: Path, *, layer: str | None, limits: ReadLimits, rows: RowRange | None = None
+) -> CellSource:
     """As `open_h5ad`, of an HDF5 file that is open; it is closed with the source. `path`: what to call it."""
     from anndata.io import read_elem
 
@@ -63,7 +70,8 @@ def open_cells_of(file: h5py.File, path: Path, *, layer: str | None, limits: Rea
         raise not_anndata(path, kind)
     if not (isinstance(file["obs"], h5py.Group) and "encoding-type" in file["obs"].attrs):
         # Layouts from before AnnData 0.7: anndata knows them, and such files are small.
-        return _old_layout(file, path, layer, limits)
+        cells = _old_layout(file, path, layer, limits)
+        return cells if rows is None else slice_cells(cells, rows)
     element, var_key, counts_from = _find_matrix(file, layer)
     if element is None:
         raise ReadError.of(
@@ -75,23 +83,29 @@ def open_cells_of(file: h5py.File, path: Path, *, layer: str | None, limits: Rea
         )
     _check_sizes(element, file["obs"], file[var_key], path, limits)
     require_filters(path, element, file["obs"], file[var_key])
-    obs, var = read_elem(file["obs"]), read_elem(file[var_key])
+    var = read_elem(file[var_key])
+    obs = read_elem(file["obs"]) if rows is None else frame_rows(file["obs"], rows)
+    n_total = len(obs) if rows is None else frame_length(file["obs"])
     organism = file["uns/organism"][()] if isinstance(file.get("uns/organism"), h5py.Dataset) else None
     uns = {"organism": organism.decode()} if isinstance(organism, bytes) else {}
-    others = _other_matrices(file, path, counts_from, limits)
+    others = _other_matrices(file, path, counts_from, limits, rows)
     matrix: MatrixReader
     _check_encoding(element, counts_from, path)
     if isinstance(element, h5py.Dataset):
-        matrix = DenseReader(element)
+        n_stored, matrix = element.shape[0], DenseReader(element, rows=rows)
     elif text_attribute(element, "encoding-type") == "csr_matrix":
-        matrix = CsrReader(element)
+        n_stored, matrix = int(element.attrs["shape"][0]), CsrReader(element, rows=rows)
     else:
         X = to_csr(read_elem(element), counts_from)
         file.close()
-        matrix = LoadedReader(X)
-    if matrix.shape != (len(obs), len(var)):
-        raise ValueError(f"a matrix of {matrix.shape} where obs and var have {(len(obs), len(var))}")
-    return H5adCells(file, path, matrix, obs, var, counts_from, uns, others)
+        n_stored, matrix = X.shape[0], LoadedReader(X if rows is None else X[rows.slice])
+    if (n_stored, matrix.shape) != (n_total, (len(obs), len(var))):
+        stored = n_stored, matrix.shape[1]
+        raise ValueError(f"a matrix of {stored} where obs and var have {(n_total, len(var))}")
+    cells = H5adCells(file, path, matrix, obs, var, counts_from, uns, others)
+    if rows is not None:
+        cells.lies_at(rows.start, n_total)
+    return cells
 
 
 def _check_encoding(element: Any, where: str, path: Path) -> None:
@@ -123,16 +137,18 @@ def _has_raw(file: h5py.File) -> bool:
     return isinstance(file.get("raw"), h5py.Group) and "X" in file["raw"]
 
 
-def _other_matrices(file: h5py.File, path: Path, opened: str, limits: ReadLimits) -> tuple[OtherMatrix, ...]:
+def _other_matrices(
+    file: h5py.File, path: Path, opened: str, limits: ReadLimits, rows: RowRange | None
+) -> tuple[OtherMatrix, ...]:
     there: list[tuple[str | None, str, Any]] = [(None, "X", file.get("X"))]
     there += [(name, f"layers[{name!r}]", element) for name, element in file.get("layers", {}).items()]
     if _has_raw(file) and RAW not in file.get("layers", {}):
         there.append((RAW, "raw.X", file["raw/X"]))
 
     def rows_of(layer: str | None) -> Callable[[np.ndarray], sp.csr_matrix]:
-        def take(rows: np.ndarray) -> sp.csr_matrix:
-            with open_h5ad(path, layer=layer, limits=limits) as other:
-                return other.take(rows)
+        def take(numbers: np.ndarray) -> sp.csr_matrix:
+            with open_h5ad(path, layer=layer, limits=limits, rows=rows) as other:
+                return other.take(numbers)
 
         return take
 

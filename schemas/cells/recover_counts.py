@@ -141,6 +141,7 @@ class RecoveredCells(CellSource):
         self.counts_from = inner.counts_from if self.state is None else f"{inner.counts_from}, counts recovered"
         self.notes = (*inner.notes, self.note)
         self.others = inner.others
+        self.lies_at(inner.first_row, inner.n_total)
 
     def chunks(self, n_rows: int) -> Iterator[RowChunk]:
         for chunk in self.source.chunks(n_rows):

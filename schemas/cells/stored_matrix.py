@@ -2,12 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from typing import Any
 
 import h5py
 import numpy as np
 import scipy.sparse as sp
 
 from .cell_source import RowChunk
+from .row_range import RowRange
 
 BLOCK_VALUES = 4_000_000
 """Values read from the file at once (32 MB with their indices); chunks of rows are views into such a block."""
@@ -17,6 +19,7 @@ CHUNK_CACHE = 32 * 1024**2
 
 CACHE_SLOTS = 10_007
 """A prime well above the number of storage chunks in the cache, as the HDF5 library advises."""
+NOT_FITTING = "row pointers of the sparse matrix that do not fit its values"
 
 
 class MatrixReader(ABC):
@@ -57,27 +60,31 @@ class LoadedReader(MatrixReader):
 
 
 class DenseReader(MatrixReader):
-    """A dense dataset."""
+    """A dense dataset, or some rows of it. `turned`: genes are its rows."""
 
-    def __init__(self, dataset: h5py.Dataset, *, turned: bool = False) -> None:
+    def __init__(self, dataset: h5py.Dataset, *, turned: bool = False, rows: RowRange | None = None) -> None:
         if dataset.dtype.kind not in "fiub" or dataset.ndim != 2:
             raise ValueError(f"X holds {dataset.dtype} of {dataset.ndim} dimensions, not a matrix of numbers")
         self.dataset, self.turned = dataset, turned
-        self.shape = dataset.shape[::-1] if turned else dataset.shape
+        n_cells, n_genes = dataset.shape[::-1] if turned else dataset.shape
+        self.first = 0 if rows is None else rows.start
+        self.shape = n_cells if rows is None else len(rows), n_genes
 
     def blocks(self, n_rows: int) -> Iterator[RowChunk]:
         # Whole storage chunks at a time, so that none is read twice.
         stored = self.dataset.chunks[self.turned] if self.dataset.chunks else 1
         step = max(stored, BLOCK_VALUES // max(self.shape[1], 1) // stored * stored, 1)
-        for block_start in range(0, self.shape[0], step):
-            block = self._rows(slice(block_start, block_start + step))
+        first, end = self.first, self.first + self.shape[0]
+        for block_start in range(first // step * step, end, step):
+            begin = max(block_start, first)
+            block = self._rows(slice(begin, min(block_start + step, end)))
             for start in range(0, len(block), n_rows):
-                yield RowChunk(block_start + start, dense_to_csr(block[start : start + n_rows]))
+                yield RowChunk(begin - first + start, dense_to_csr(block[start : start + n_rows]))
 
     def take(self, rows: np.ndarray) -> sp.csr_matrix:
         block = np.empty((len(rows), self.shape[1]), dtype=self.dataset.dtype)
         for place, row in enumerate(rows):
-            block[place] = self._rows(row)
+            block[place] = self._rows(self.first + int(row))
         return dense_to_csr(native(block))
 
     def _rows(self, rows: slice | int) -> np.ndarray:
@@ -87,21 +94,19 @@ class DenseReader(MatrixReader):
 
 
 class CsrReader(MatrixReader):
-    """A group with `data`, `indices` and `indptr`."""
+    """A group with `data`, `indices` and `indptr`, or some rows of it: then no other row pointers are read."""
 
-    def __init__(self, group: h5py.Group) -> None:
+    def __init__(self, group: h5py.Group, *, rows: RowRange | None = None) -> None:
         self.data, self.indices = _open_values(group, "data"), _open_values(group, "indices")
         self.shape = (int(group.attrs["shape"][0]), int(group.attrs["shape"][1]))
-        pointers = group["indptr"][()]
-        if pointers.dtype.kind not in "iu":
-            raise ValueError(f"row pointers of {pointers.dtype}")
-        self.indptr = pointers.astype(np.int64)
+        self.indptr = read_pointers(group["indptr"], self.shape[0], len(self.data), rows=rows)
+        if rows is not None:
+            self.shape = len(rows), self.shape[1]
         kinds = self.data.dtype.kind, self.indices.dtype.kind
         if kinds[0] not in "fiub" or kinds[1] not in "iu":
             raise ValueError(f"sparse values of {self.data.dtype} with indices of {self.indices.dtype}")
-        rises = len(self.indptr) == self.shape[0] + 1 and self.indptr[0] == 0 and (np.diff(self.indptr) >= 0).all()
-        if not rises or not self.indptr[-1] == len(self.data) == len(self.indices):
-            raise ValueError("row pointers of the sparse matrix that do not fit its values")
+        if len(self.data) != len(self.indices):
+            raise ValueError(NOT_FITTING)
 
     def blocks(self, n_rows: int) -> Iterator[RowChunk]:
         n_obs = self.shape[0]
@@ -135,6 +140,24 @@ class CsrReader(MatrixReader):
         index_type = np.int32 if last - first < 2**31 else np.int64
         parts = data, indices.astype(index_type, copy=False), indptr.astype(index_type, copy=False)
         return sp.csr_matrix(parts, shape=(end - start, self.shape[1]), copy=False)
+
+
+def read_pointers(stored: Any, n_rows: int, n_values: int, *, rows: RowRange | None = None) -> np.ndarray:
+    """Where the values of each row begin and the last one's end, int64, of all `n_rows` or of some. `stored`: an HDF5
+    or zarr array. Raises `ValueError` unless they rise, from 0 to `n_values` where they are all.
+    """
+    if stored.dtype.kind not in "iu":
+        raise ValueError(f"row pointers of {stored.dtype}")
+    if stored.shape != (n_rows + 1,):
+        raise ValueError(NOT_FITTING)
+    first, last = (0, n_rows) if rows is None else (rows.start, rows.stop)
+    pointers: np.ndarray = stored[first : last + 1].astype(np.int64)
+    ends = (pointers[0] == 0 if first == 0 else pointers[0] >= 0) and (
+        pointers[-1] == n_values if last == n_rows else pointers[-1] <= n_values
+    )
+    if not ends or (np.diff(pointers) < 0).any():
+        raise ValueError(NOT_FITTING)
+    return pointers
 
 
 def _open_values(group: h5py.Group, name: str) -> h5py.Dataset:

@@ -137,6 +137,7 @@ class GeneCells(CellSource):
         self.var = inner.var if kept is None else inner.var.iloc[kept]
         self.others = tuple(replace(other, take=self._taking(other)) for other in inner.others)
         self.notes, self.normalised = (*inner.notes, *self.findings), inner.normalised
+        self.lies_at(inner.first_row, inner.n_total)
 
     def chunks(self, n_rows: int) -> Iterator[RowChunk]:
         for chunk in self.source.chunks(n_rows):

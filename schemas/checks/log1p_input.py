@@ -159,6 +159,7 @@ class Log1pCells(CellSource):
         self.uns, self.others = getattr(inner, "uns", {}), inner.others
         self.counts_from = f"{inner.counts_from}, logarithm undone"
         self.notes = (*inner.notes, self.note)
+        self.lies_at(inner.first_row, inner.n_total)
 
     def chunks(self, n_rows: int) -> Iterator[RowChunk]:
         for chunk in self.source.chunks(n_rows):
@@ -175,7 +176,7 @@ class Log1pCells(CellSource):
         if not undone.fails.any():
             return undone.X
         first = int(np.flatnonzero(undone.fails)[0])
-        total = undone.totals[first]
+        total, row = undone.totals[first], self.first_row + int(rows[first]) + 1
         impossible = "a value in it is missing, negative or too large for a logarithm"
         found = f"expm1 sums to {total:,.2f} in it" if np.isfinite(total) else impossible
         raise CountsError.of(
@@ -183,6 +184,6 @@ class Log1pCells(CellSource):
             where=self.source.counts_from,
             expected=f"{SCALE_NAME} in every cell, as in the sampled ones (sums of {COUNTS_PER:,.0f}, to a part in "
             f"{1 / SAME_TOTAL:,.0f})",
-            found=f"cell {str(self.cell_ids[rows[first]])!r} (row {rows[first] + 1} of {self.n_obs}): {found}",
+            found=f"cell {str(self.cell_ids[rows[first]])!r} (row {row} of {self.n_total}): {found}",
             remedy=ALIKE,
         )

@@ -16,6 +16,7 @@ from cellmark.schemas.cells.matrix_files import EXPECTED_FOLDER, find_matrix_fil
 from cellmark.schemas.cells.read import open_cells, refuse_special, require_input
 from cellmark.schemas.cells.reading import reading as reading_file
 from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
+from cellmark.schemas.cells.row_range import RowRange
 from cellmark.schemas.errors import ReadError
 
 from .reader_cells import ReaderCells
@@ -87,6 +88,7 @@ def open_apart(
     *,
     rules: ReadingRules | None = None,
     may_write: bool = False,
+    rows: RowRange | None = None,
 ) -> ReaderCells:
     """As `open_cells`, read by a process of its own, within `rules` (by default those of the environment).
 
@@ -95,8 +97,8 @@ def open_apart(
     and the second one as well. `may_write`: calls are to be written into a copy of the file. Close the source after
     use: the process ends then.
     """
-    question = {"reading": reading.for_opening()}
-    return _open(Path(path), question, rules or ReadingRules.from_environment(), may_write=may_write)
+    question = {"reading": reading.for_opening(), "rows": None if rows is None else [rows.start, rows.stop]}
+    return _open(Path(path), question, rules or ReadingRules.from_environment(), may_write=may_write, rows=rows)
 
 
 def open_npz_apart(path: Path, *, name: str, recover_counts: bool = False, rules: ReadingRules) -> ReaderCells:
@@ -150,11 +152,12 @@ def open_source(
     *,
     trusted: bool = False,
     may_write: bool = False,
+    rows: RowRange | None = None,
 ) -> CellSource:
     """The cells of a file: by `open_cells` where it is trusted, else by `open_apart`."""
     if trusted:
-        return open_cells(path, reading)
-    return open_apart(path, reading, may_write=may_write)
+        return open_cells(path, reading, rows=rows)
+    return open_apart(path, reading, may_write=may_write, rows=rows)
 
 
 def describe_h5ad(path: Path, source: CellSource) -> AnndataFacts:
@@ -165,12 +168,16 @@ def describe_h5ad(path: Path, source: CellSource) -> AnndataFacts:
         return facts_of_h5ad(path)
 
 
-def _open(path: Path, question: Mapping[str, Any], rules: ReadingRules, *, may_write: bool) -> ReaderCells:
+def _open(
+    path: Path, question: Mapping[str, Any], rules: ReadingRules, *, may_write: bool, rows: RowRange | None = None
+) -> ReaderCells:
     asked = {"ask": "open", **question, "path": str(path), "limits": asdict(rules.limits)}
-    return _opened(lambda: _start(path, rules, may_write=may_write), asked)
+    return _opened(lambda: _start(path, rules, may_write=may_write), asked, rows=rows)
 
 
-def _opened(start: Callable[[], Reader], asked: dict[str, Any], *arrays: np.ndarray) -> ReaderCells:
+def _opened(
+    start: Callable[[], Reader], asked: dict[str, Any], *arrays: np.ndarray, rows: RowRange | None = None
+) -> ReaderCells:
     def open_once() -> tuple[Reader, Message]:
         reader = start()
         try:
@@ -179,7 +186,7 @@ def _opened(start: Callable[[], Reader], asked: dict[str, Any], *arrays: np.ndar
             reader.close()
             raise
 
-    return try_twice(lambda: ReaderCells(open_once))
+    return try_twice(lambda: ReaderCells(open_once, rows))
 
 
 def _start(path: Path, rules: ReadingRules, *, may_write: bool) -> Reader:

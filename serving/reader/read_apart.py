@@ -23,6 +23,7 @@ from cellmark.schemas.cells.read_limits import ReadLimits
 from cellmark.schemas.cells.reading import reading
 from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.cells.recover_counts import recover_source
+from cellmark.schemas.cells.row_range import RowRange
 from cellmark.schemas.cells.stored_matrix import BLOCK_VALUES, native, slice_rows
 from cellmark.schemas.errors import CellmarkError
 
@@ -110,7 +111,8 @@ class OpenFile:
             more = {"genes_source": cells.genes_source, "findings": pack_findings(cells.findings)}
         else:
             self.path = Path(facts["path"])
-            self.source = open_cells(self.path, ReadingOptions(**facts["reading"]), limits=limits)
+            rows = None if facts["rows"] is None else RowRange(*facts["rows"])
+            self.source = open_cells(self.path, ReadingOptions(**facts["reading"]), limits=limits, rows=rows)
         source = self.source
         organism = source.uns.get("organism")
         return Message(
@@ -122,6 +124,7 @@ class OpenFile:
                 "others": [[other.layer, other.where] for other in source.others],
                 "n_obs": source.n_obs,
                 "n_vars": source.n_vars,
+                "n_total": source.n_total,
                 **more,
             },
             extra,

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from cellmark.schemas.api.request_cells import GenesSource
 from cellmark.schemas.cells.anndata_facts import MOST_EMBEDDINGS, MOST_KEYS, AnndataFacts
 from cellmark.schemas.cells.cell_source import OtherMatrix, RowChunk
+from cellmark.schemas.cells.row_range import RowRange
 from cellmark.schemas.cells.stored_matrix import slice_rows
 
 from ..outputs.copy_file import RemoteCells
@@ -27,13 +28,13 @@ class ReaderCells(RemoteCells):
     """Cells of a reader's open file. `library_size`: that of an `.npz` or JSON, float64 [cells], None otherwise.
     `genes_source`, `findings`: of JSON, as `RequestCells` has them.
 
-    `open_file` starts a reader and gives it with what it said of the file. What the reader tells is checked before it
-    is used: it may be damaged, whatever its file did to it. One loop over `chunks` at a time; a new one ends the one
-    before. A reader that somebody killed is replaced once, where it was.
+    `open_file` starts a reader and gives it with what it said of the file, or of `rows` of it. What the reader tells is
+    checked before it is used: it may be damaged, whatever its file did to it. One loop over `chunks` at a time; a new
+    one ends the one before. A reader that somebody killed is replaced once, where it was.
     """
 
-    def __init__(self, open_file: Callable[[], tuple[Reader, Message]]) -> None:
-        self._open_file = open_file
+    def __init__(self, open_file: Callable[[], tuple[Reader, Message]], rows: RowRange | None = None) -> None:
+        self._open_file, self._rows = open_file, rows
         self._may_replace = False
         self._stream: object = None
         self._n_blocks = 0
@@ -55,6 +56,7 @@ class ReaderCells(RemoteCells):
             organism = facts.get("organism")
             self.uns = {"organism": organism} if isinstance(organism, str) else {}
             self.obs, self.var = self._frame("obs", facts.get("n_obs")), self._frame("var", facts.get("n_vars"))
+            self._place(facts.get("n_total"))
             self.var_names = self.var.index.to_numpy(dtype=object).astype(str)
             self.others = self._others(facts.get("others"))
             self.library_size: np.ndarray | None = opened.arrays[0] if opened.arrays else None
@@ -168,6 +170,14 @@ class ReaderCells(RemoteCells):
         if len(frame) != n_rows or frame.index.hasnans:
             raise BrokenMessageError(f"an {of} that does not fit")
         return frame
+
+    def _place(self, n_total: object) -> None:
+        rows, n_obs = self._rows, len(self.obs)
+        if not is_count(n_total) or not isinstance(n_total, int):
+            raise BrokenMessageError("a file without its number of cells")
+        if (n_obs != n_total) if rows is None else (n_obs != len(rows) or n_total < rows.stop):
+            raise BrokenMessageError("other cells than those asked for")
+        self.lies_at(0 if rows is None else rows.start, n_total)
 
     def _others(self, listed: object) -> tuple[OtherMatrix, ...]:
         if not isinstance(listed, list) or len(listed) > MOST_OTHERS:

@@ -22,6 +22,7 @@ from scipy.io import mmwrite
 from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.cells.read_limits import ReadLimits
 from cellmark.schemas.cells.reading_options import ReadingOptions
+from cellmark.schemas.cells.row_range import RowRange
 from cellmark.schemas.errors import CountsError, InputError, ParameterError, ReadError
 from cellmark.serving.reader import reader_server as reader_server_module
 from cellmark.serving.reader.open_apart import open_apart
@@ -95,6 +96,22 @@ def test_cells_are_those_that_direct_reading_gives(h5ad: Path, layer: str | None
         assert [other.where for other in apart.others] == [other.where for other in direct.others]
         for ours, theirs in zip(apart.others, direct.others, strict=True):
             assert equal(ours.take(np.array([0, 5])), theirs.take(np.array([0, 5])))
+
+
+def test_rows_of_a_file_are_those_that_direct_reading_gives(h5ad: Path) -> None:
+    rows = RowRange(11, 30)
+    with open_apart(h5ad, rows=rows) as apart, open_cells(h5ad, rows=rows) as direct:
+        assert (apart.first_row, apart.n_total, apart.n_obs) == (11, 40, 19)
+        assert equal(apart.load(), direct.load())
+        assert [chunk.start for chunk in apart.chunks(7)] == [0, 7, 14]
+        assert list(apart.cell_ids) == list(direct.cell_ids) == [str(number) for number in range(11, 30)]
+        pd.testing.assert_frame_equal(apart.obs, direct.obs.assign(unsure=direct.obs["unsure"].astype(float)))
+        for ours, theirs in zip(apart.others, direct.others, strict=True):
+            assert equal(ours.take(np.array([0, 5])), theirs.take(np.array([0, 5])))
+    with pytest.raises(ParameterError, match="40 cells"):
+        open_apart(h5ad, rows=RowRange(30, 41))
+    with open_apart(h5ad) as apart:
+        assert (apart.first_row, apart.n_total) == (0, 40)
 
 
 @pytest.mark.parametrize("matrix", [sp.csr_matrix, sp.csc_matrix, np.asarray])
