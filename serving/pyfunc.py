@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from cellmark.schemas.api.listed_cells import is_listed, listed_cells
 from cellmark.schemas.api.request_cells import RequestCells, csr_cells, memory_source
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.reading_options import ONCE_OPEN, ReadingOptions
@@ -61,12 +62,16 @@ class GatedModel:
         `model_input`: a data frame of counts (index: cell ids, columns: genes); an AnnData; a path, read by a separate
         process (over HTTP text comes as an array and is refused: no request has the server open its files); or arrays:
         `genes` with `counts` (cells x genes) or with `indptr`, `indices` and `data` of their CSR form, `cell_ids` and
-        `library_size` [cells] where wanted; or one array for each gene. `params`: `library_size` (a column of the
-        frame or of obs), `layer`, `recover_counts`, `input` and `orthologs`. Raises `InputError` with all problems of
+        `library_size` [cells] where wanted; or one array for each gene; or a data frame with `cell_id` and the lists
+        `indices` and `counts` (`listed_cells`). `params`: `library_size` (a column of the frame or of obs), `layer`,
+        `recover_counts`, `input`, `orthologs`, and `genes` (JSON) for lists. Raises `InputError` with all problems of
         the input, and `RequestError` for another form of it.
         """
         given = {name: value for name, value in (params or {}).items() if value not in (None, "", False)}
         cells: Any = model_input
+        genes, listed = given.pop("genes", None), isinstance(cells, pd.DataFrame) and is_listed(cells)
+        if genes is not None and not listed:
+            raise _refused("the parameter genes beside cells that name theirs", "Omit the parameter genes.")
         if isinstance(cells, (str, os.PathLike)):
             once_open = {name: given.pop(name) for name in ONCE_OPEN if name in given}
             with open_source(Path(cells), ReadingOptions(**given)) as source:
@@ -78,6 +83,9 @@ class GatedModel:
                 given |= {} if request.library_size is None else {"library_size": request.library_size}
             else:
                 cells = _columns(cells)
+        elif listed:
+            request = listed_cells(cells, genes, library_size=given.get("library_size"), name="input")
+            cells, given["library_size"] = request.source, request.library_size
         elif not isinstance(cells, (pd.DataFrame, CellSource)) and not hasattr(cells, "obs"):
             raise _refused(f"a {type(cells).__name__}, which names no genes", ARRAYS)
         return self._annotator.annotate(cells, **given)

@@ -36,7 +36,7 @@ os.environ["CELLMARK_DEBUG"] = "1"
 settings.register_profile("cellmark", deadline=None)
 settings.load_profile("cellmark")
 
-WHOLE_MARKS = ("slow", "gpu", "fuzz", "chromium", "postgres")
+WHOLE_MARKS = ("slow", "gpu", "fuzz", "chromium", "postgres", "spark")
 """Marks of tests that `make quick` omits."""
 WHOLE = tuple(line for line in (TESTS / "whole.txt").read_text().splitlines() if line and not line.startswith("#"))
 """Folders, files and tests that it omits as well."""

@@ -1,5 +1,7 @@
 """What a registered model takes and refuses, without MLflow around it."""
 
+import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,37 @@ def test_every_form_of_the_same_cells_gets_the_frame_of_annotate(
         pd.testing.assert_frame_equal(model.predict(given), expected, obj=name)
     by_gene = model.predict({gene: counts[gene].to_numpy() for gene in counts})
     pd.testing.assert_frame_equal(by_gene.reset_index(drop=True), expected.reset_index(drop=True))
+
+
+def test_rows_with_lists_are_the_same_cells_in_any_batches(
+    model: GatedModel, new_cells: ad.AnnData, expected: pd.DataFrame
+) -> None:
+    X = new_cells.X
+    rows = [slice(start, stop) for start, stop in itertools.pairwise(X.indptr)]
+    frame = pd.DataFrame(
+        {
+            "cell_id": new_cells.obs_names,
+            "indices": [X.indices[row] for row in rows],
+            "counts": [X.data[row] for row in rows],
+            "total": new_cells.to_df().sum(axis=1).to_numpy(),
+        }
+    )
+    genes = json.dumps(list(new_cells.var_names))
+    pd.testing.assert_frame_equal(model.predict(frame, {"genes": genes}), expected)
+    batches = [
+        model.predict(frame.iloc[start : start + 40], {"genes": genes, "library_size": "total"}).astype(
+            {"cellmark_cell_type": object}
+        )
+        for start in range(0, len(frame), 40)
+    ]
+    for name in ("cellmark_cell_type", "cellmark_confidence"):
+        assert list(pd.concat(batches)[name]) == list(expected[name])
+    with pytest.raises(RequestError, match="read_schema"):
+        model.predict(frame)
+    with pytest.raises(InputError, match="LIBRARY_SIZE_COLUMN_UNKNOWN"):
+        model.predict(frame, {"genes": genes, "library_size": "depth"})
+    with pytest.raises(RequestError, match="Omit the parameter genes"):
+        model.predict(new_cells, {"genes": genes})
 
 
 def test_no_input_is_changed(model: GatedModel, new_cells: ad.AnnData) -> None:

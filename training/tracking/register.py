@@ -170,7 +170,7 @@ def gated_signature(manifest: Manifest) -> "ModelSignature":
     text = {CELL_TYPE, BEST_CELL_TYPE, SECOND_CELL_TYPE, LABEL_SET, COARSE_CELL_TYPE}
     names = [name for name in CALL_COLUMNS if manifest.ontology is not None or name not in COARSE_COLUMNS]
     columns = [ColSpec(DataType.string if name in text else DataType.float, name) for name in names]
-    params = [ParamSpec(name, DataType.string, None) for name in ("library_size", "layer")]
+    params = [ParamSpec(name, DataType.string, None) for name in ("library_size", "layer", "genes")]
     params += [ParamSpec(name, DataType.boolean, False) for name in ("recover_counts", "orthologs")]
     params.append(ParamSpec("input", DataType.string, "auto"))
     return ModelSignature(outputs=Schema(columns), params=ParamSchema(params))

@@ -92,6 +92,7 @@ def test_the_gated_signature_names_columns_and_parameters_and_lets_any_input_thr
     assert {spec.name: spec.default for spec in signature.params} == {
         "library_size": None,
         "layer": None,
+        "genes": None,
         "recover_counts": False,
         "input": "auto",
         "orthologs": False,
