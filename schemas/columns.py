@@ -58,3 +58,10 @@ EXPLANATION_COLUMNS = (
     "direction",
     "convergence_delta",
 )
+
+EXPLANATION_GENES = "explanation_genes"
+EXPLANATION_ATTRIBUTIONS = "explanation_attributions"
+EXPLANATION_DELTA = "explanation_convergence_delta"
+EXPLANATION_LISTS = (EXPLANATION_GENES, EXPLANATION_ATTRIBUTIONS, EXPLANATION_DELTA)
+"""Beside calls in the shards of a batch that explains them: the strongest genes of each cell, their attributions to the
+best type, and what is left of completeness."""

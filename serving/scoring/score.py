@@ -17,6 +17,7 @@ from cellmark.schemas.normalization import dense_counts
 from ..context import check_stop, stage
 from .call_rules import CallRules, packed_sets
 from .session import ModelSession
+from .strongest_genes import StrongestGenes, explain_calls
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -66,12 +67,15 @@ def rows_per_chunk(n_panel: int, *, chunk_values: int = CHUNK_VALUES) -> int:
 
 @dataclass(frozen=True)
 class CallBlock:
-    """`calls` of the cells from `start` on. `chunk`, `prepared`: what they were made of."""
+    """`calls` of the cells from `start` on. `chunk`, `prepared`: what they were made of. `strongest`: the genes behind
+    them, where these were asked for.
+    """
 
     start: int
     calls: Calls
     chunk: RowChunk
     prepared: PreparedChunk
+    strongest: StrongestGenes | None = None
 
 
 def score(
@@ -102,24 +106,28 @@ def score_blocks(
     *,
     rules: CallRules | None = None,
     keep_probabilities: bool = False,
+    explain: int | None = None,
     workers: int | None = None,
 ) -> Iterator[CallBlock]:
     """Calls of all cells, block by block, in order: nothing is kept of those that were handed out.
 
     Rows are read in this thread, in file order; checking, aligning and scoring run in `workers` threads (default: the
-    machine's cores, at most 8) on chunks that fit the caches. `rules`: for label sets and coarse calls. Raises
-    `InputError` with all problems of the values, after the last row: calls of an input that fails count for nothing.
-    A block in which something is wrong has calls of no cells.
+    machine's cores, at most 8) on chunks that fit the caches. `rules`: for label sets and coarse calls. `explain`:
+    how many genes behind each call to find. Raises `InputError` with all problems of the values, after the last row:
+    calls of an input that fails count for nothing. A block in which something is wrong has calls of no cells.
     """
     chosen = rules or CallRules()
 
     def work(chunk: RowChunk) -> CallBlock:
         prepared = checked.prepare(chunk)
-        calls = NO_CALLS
+        calls, strongest = NO_CALLS, None
         if prepared.cells is not None:
-            outputs = annotate_cells(session, prepared.cells)
+            counts = dense_counts(prepared.cells.counts, prepared.cells.measured)
+            outputs = annotate_cells(session, prepared.cells, counts=counts)
             calls = calls_of(outputs, chosen, keep_probabilities=keep_probabilities)
-        return CallBlock(chunk.start, calls, chunk, prepared)
+            if explain is not None:
+                strongest = explain_calls(session, prepared.cells, calls.best, explain, counts=counts)
+        return CallBlock(chunk.start, calls, chunk, prepared, strongest)
 
     n_rows = rows_per_chunk(len(checked.match.measured))
     chunks = checked.source.chunks(n_rows)
@@ -152,10 +160,14 @@ def calls_of(outputs: dict[str, np.ndarray], rules: CallRules, *, keep_probabili
     )
 
 
-def annotate_cells(session: ModelSession, cells: AlignedCells) -> dict[str, np.ndarray]:
-    """The annotator's outputs of aligned cells."""
+def annotate_cells(
+    session: ModelSession, cells: AlignedCells, *, counts: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """The annotator's outputs of aligned cells. `counts`: as `dense_counts` makes them, where the caller has them."""
     with stage("infer"):
-        return session.annotate(dense_counts(cells.counts, cells.measured), cells.library_size)
+        if counts is None:
+            counts = dense_counts(cells.counts, cells.measured)
+        return session.annotate(counts, cells.library_size)
 
 
 def best_two(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -1,5 +1,6 @@
 """The strongest genes of each call: the same as full explanations give, in a defined order."""
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,11 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.checks.checked_cells import AlignedCells
+from cellmark.schemas.cells.read_anndata import cells_from_anndata
+from cellmark.schemas.checks.checked_cells import AlignedCells, CheckedCells
 from cellmark.schemas.golden_cells import read_golden
 from cellmark.schemas.normalization import dense_counts
 from cellmark.serving.annotator import Annotator
-from cellmark.serving.scoring import strongest_genes
+from cellmark.serving.scoring import score, strongest_genes
 from cellmark.serving.scoring.score import annotate_cells, best_two
 from cellmark.serving.scoring.session import ModelSession
 from cellmark.serving.scoring.strongest_genes import StrongestGenes, explain_calls, strongest_columns
@@ -70,7 +72,9 @@ def test_genes_are_those_that_explain_lists(session: ModelSession, cells: Aligne
     )  # fmt: skip
 
 
-def test_blocks_give_the_same_bits(session: ModelSession, cells: AlignedCells, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_give_the_same_values(
+    session: ModelSession, cells: AlignedCells, monkeypatch: pytest.MonkeyPatch
+) -> None:
     many = AlignedCells(
         0, cells.counts[np.arange(50) % 6], cells.library_size[np.arange(50) % 6], cells.measured
     )  # fmt: skip
@@ -79,7 +83,21 @@ def test_blocks_give_the_same_bits(session: ModelSession, cells: AlignedCells, m
     monkeypatch.setattr(strongest_genes, "BLOCK_VALUES", 1)
     blocks = explain_calls(session, many, best, 5, counts=dense_counts(many.counts, many.measured))
     for name in StrongestGenes.__dataclass_fields__:
-        np.testing.assert_array_equal(getattr(whole, name), getattr(blocks, name))
+        np.testing.assert_allclose(getattr(whole, name), getattr(blocks, name), rtol=1e-5, atol=1e-5)
+
+
+def test_blocks_of_calls_bring_the_genes_behind_them(
+    session: ModelSession, new_cells: ad.AnnData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score, "rows_per_chunk", lambda n_panel: 7)
+    checked = CheckedCells(cells_from_anndata(new_cells), session.bundle.panel)
+    blocks = list(score.score_blocks(checked, session, explain=3, workers=2))
+    assert len(blocks) > 1
+    for block in blocks:
+        assert block.prepared.cells is not None
+        expected = explain_calls(session, block.prepared.cells, block.calls.best, 3)
+        for name in StrongestGenes.__dataclass_fields__:
+            np.testing.assert_array_equal(getattr(block.strongest, name), getattr(expected, name))
 
 
 def test_a_gene_that_was_not_measured_comes_last_with_zero(session: ModelSession, cells: AlignedCells) -> None:
