@@ -8,7 +8,9 @@ import h5py
 import numpy as np
 import scipy.sparse as sp
 
+from ..normalization import unchecked_csr
 from .cell_source import RowChunk
+from .gzip_values import GzipValues, fast_values
 from .row_range import RowRange
 
 BLOCK_VALUES = 4_000_000
@@ -160,7 +162,7 @@ def read_pointers(stored: Any, n_rows: int, n_values: int, *, rows: RowRange | N
     return pointers
 
 
-def _open_values(group: h5py.Group, name: str) -> h5py.Dataset:
+def _open_values(group: h5py.Group, name: str) -> h5py.Dataset | GzipValues:
     """A dataset whose cache holds at least one storage chunk, however large its writer made them."""
     dataset = group[name]
     if not isinstance(dataset, h5py.Dataset) or dataset.ndim != 1:
@@ -170,7 +172,7 @@ def _open_values(group: h5py.Group, name: str) -> h5py.Dataset:
     del dataset
     access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
     access.set_chunk_cache(CACHE_SLOTS, max(CHUNK_CACHE, chunk_bytes), 0.75)
-    return h5py.Dataset(h5py.h5d.open(group.id, name.encode(), access))
+    return fast_values(h5py.Dataset(h5py.h5d.open(group.id, name.encode(), access)))
 
 
 def slice_rows(X: sp.csr_matrix, start: int, end: int) -> sp.csr_matrix:
@@ -179,7 +181,8 @@ def slice_rows(X: sp.csr_matrix, start: int, end: int) -> sp.csr_matrix:
         return X
     values = slice(int(X.indptr[start]), int(X.indptr[end]))
     parts = X.data[values], X.indices[values], X.indptr[start : end + 1] - X.indptr[start]
-    return sp.csr_matrix(parts, shape=(end - start, X.shape[1]), copy=False)
+    # SciPy's own constructor copies what is less than half of a larger array.
+    return unchecked_csr(*parts, shape=(end - start, X.shape[1]))
 
 
 def native(values: np.ndarray) -> np.ndarray:
