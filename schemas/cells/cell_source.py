@@ -12,6 +12,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from ..errors import Finding
+from .row_layout import RowLayout
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,8 @@ class CellSource(ABC):
     could have been opened instead, looked into only when these values are refused. `normalised`: the values are counts
     per 10,000, proved, and depth is not known. `annotated`: False where neither `obs` nor `var` has columns, so that
     nobody needs to look. `first_row`: number of the first of these cells in the whole input, of which a source may be
-    some rows (`RowRange`); everything else counts from it.
+    some rows (`RowRange`); everything else counts from it. `layout`: how the rows of the whole lie in its file, where
+    that was asked for.
     """
 
     name: str
@@ -57,6 +59,7 @@ class CellSource(ABC):
     normalised: bool = False
     annotated: bool = True
     first_row: int = 0
+    layout: RowLayout | None = None
     _n_total: int | None = None
 
     @property

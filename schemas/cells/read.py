@@ -12,6 +12,7 @@ from .reading import READ, TABLES
 from .reading_options import AS_IT_IS, ReadingOptions
 from .row_range import RowRange, slice_cells
 
+BY_ROWS = (".h5ad", ".h5mu")
 LAYERED = (".h5ad", ".h5mu", ".zarr", ".zip", ".loom")
 
 
@@ -117,6 +118,11 @@ def _open(
                 found=what,
                 remedy=conversion(location),
             )
+
+
+def reads_by_rows(location: Path) -> bool:
+    """Whether rows of an input can be read without all others, by its name."""
+    return location.suffix.lower() in BY_ROWS or location.is_dir()
 
 
 def _part(source: CellSource, rows: RowRange | None) -> CellSource:

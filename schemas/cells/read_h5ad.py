@@ -1,6 +1,7 @@
 """`.h5ad` files, read by rows with bounded memory: CSR and dense matrices are streamed, CSC is loaded whole."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from .read_anndata import RAW, cells_from_anndata, to_csr
 from .read_limits import NO_LIMITS, ReadLimits
 from .reading import gene_features, not_anndata, not_mudata, reading, unknown_encoding, unknown_layer
 from .row_range import RowRange, slice_cells
-from .stored_frame import frame_length, frame_rows
+from .stored_frame import frame_ids, frame_length, frame_rows
 from .stored_matrix import CsrReader, DenseReader, LoadedReader, MatrixReader
 
 EXPECTED = "an AnnData file (.h5ad)"
@@ -105,7 +106,14 @@ def open_cells_of(
     cells = H5adCells(file, path, matrix, obs, var, counts_from, uns, others)
     if rows is not None:
         cells.lies_at(rows.start, n_total)
+        cells.layout = matrix.layout(partial(_ids, path))
     return cells
+
+
+def _ids(path: Path, rows: slice) -> Any:
+    """Opened for itself: what is read of the file may be another one by then."""
+    with h5py.File(path, "r") as file:
+        return frame_ids(file["obs"], rows)
 
 
 def _check_encoding(element: Any, where: str, path: Path) -> None:

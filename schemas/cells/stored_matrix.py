@@ -1,7 +1,7 @@
 """A matrix in an HDF5 file, cells x genes, read by rows with bounded memory."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import h5py
@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from ..normalization import unchecked_csr
 from .cell_source import RowChunk
 from .gzip_values import GzipValues, fast_values
+from .row_layout import RowLayout, blocks_of_rows
 from .row_range import RowRange
 
 BLOCK_VALUES = 4_000_000
@@ -36,6 +37,10 @@ class MatrixReader(ABC):
     @abstractmethod
     def take(self, rows: np.ndarray) -> sp.csr_matrix:
         """A few rows, numbers ascending: no more is read than these."""
+
+    def layout(self, ids: Callable[[slice], Any]) -> RowLayout:
+        """How all rows lie in the file, also where this reads some of them. `ids`: those of rows."""
+        return RowLayout(None, ids)
 
     def load(self) -> sp.csr_matrix:
         """All rows at once."""
@@ -89,6 +94,10 @@ class DenseReader(MatrixReader):
             block[place] = self._rows(self.first + int(row))
         return dense_to_csr(native(block))
 
+    def layout(self, ids: Callable[[slice], Any]) -> RowLayout:
+        stored = self.dataset.chunks[self.turned] if self.dataset.chunks else 1
+        return RowLayout(int(self.dataset.size), ids, step=stored)
+
     def _rows(self, rows: slice | int) -> np.ndarray:
         if not self.turned:
             return native(self.dataset[rows])
@@ -101,7 +110,8 @@ class CsrReader(MatrixReader):
     def __init__(self, group: h5py.Group, *, rows: RowRange | None = None) -> None:
         self.data, self.indices = _open_values(group, "data"), _open_values(group, "indices")
         self.shape = (int(group.attrs["shape"][0]), int(group.attrs["shape"][1]))
-        self.indptr = read_pointers(group["indptr"], self.shape[0], len(self.data), rows=rows)
+        self.pointers, self.n_stored = group["indptr"], self.shape[0]
+        self.indptr = read_pointers(self.pointers, self.n_stored, len(self.data), rows=rows)
         if rows is not None:
             self.shape = len(rows), self.shape[1]
         kinds = self.data.dtype.kind, self.indices.dtype.kind
@@ -131,6 +141,15 @@ class CsrReader(MatrixReader):
     def load(self) -> sp.csr_matrix:
         # In one go: joining blocks would hold the matrix twice.
         return self._rows(0, self.shape[0])
+
+    def layout(self, ids: Callable[[slice], Any]) -> RowLayout:
+        n_values = len(self.data)
+
+        def ends() -> Iterator[np.ndarray]:
+            for rows in blocks_of_rows(self.n_stored):
+                yield read_pointers(self.pointers, self.n_stored, n_values, rows=RowRange(rows.start, rows.stop))[1:]
+
+        return RowLayout(n_values, ids, ends=ends)
 
     def _rows(self, start: int, end: int) -> sp.csr_matrix:
         first, last = int(self.indptr[start]), int(self.indptr[end])

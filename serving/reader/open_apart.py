@@ -17,13 +17,15 @@ from cellmark.schemas.cells.read import open_cells, refuse_special, require_inpu
 from cellmark.schemas.cells.reading import reading as reading_file
 from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
 from cellmark.schemas.cells.row_range import RowRange
+from cellmark.schemas.cells.stored_rows import StoredRows
 from cellmark.schemas.errors import ReadError
 
 from .reader_cells import ReaderCells
 from .reader_messages import Message, unpack_frame
-from .reader_process import Reader, try_twice
+from .reader_process import Answer, Reader, try_twice
 from .reader_server import reader_server
 from .reading_rules import ReadingRules
+from .rows_message import unpack_rows
 
 JSON_MEMORY = 1536 * 1024**2
 """Bytes that reading a JSON body may take. The largest that is allowed takes less than half of it."""
@@ -119,27 +121,37 @@ def open_json_apart(body: bytes | bytearray, *, name: str, recover_counts: bool,
 
 def is_tenx(path: Path, *, rules: ReadingRules) -> bool:
     """Whether an HDF5 file of unknown name is 10x's rather than an AnnData."""
-
-    def ask() -> bool:
-        reader = _start(path, rules, may_write=False)
-        try:
-            return reader.ask({"ask": "kind", "path": str(path)}).facts.get("tenx") is True
-        finally:
-            reader.close()
-
-    return try_twice(ask)
+    return _ask(path, {"ask": "kind"}, rules, lambda answer: answer.facts.get("tenx") is True)
 
 
 def calls_apart(path: Path, *, rules: ReadingRules | None = None) -> pd.DataFrame:
     """As `read_call_table`, by a process of its own."""
     chosen = rules or ReadingRules.from_environment()
-    question = {"ask": "calls", "path": str(path), "limits": asdict(chosen.limits)}
+    return _ask(path, {"ask": "calls", "limits": asdict(chosen.limits)}, chosen, unpack_frame)
 
-    def ask() -> pd.DataFrame:
-        reader = _start(path, chosen, may_write=False)
+
+def stored_rows_apart(
+    path: str | os.PathLike[str],
+    reading: ReadingOptions = AS_IT_IS,
+    *,
+    n_values: int,
+    most_rows: int,
+    rules: ReadingRules | None = None,
+) -> StoredRows:
+    """As `stored_rows`, by a process of its own, within `rules`. Raises as `open_apart`."""
+    chosen = rules or ReadingRules.from_environment()
+    question = {"ask": "rows", "reading": reading.for_opening(), "limits": asdict(chosen.limits)}
+    return _ask(Path(path), {**question, "n_values": n_values, "most_rows": most_rows}, chosen, unpack_rows)
+
+
+def _ask(path: Path, question: dict[str, Any], rules: ReadingRules, unpack: Callable[[Message], Answer]) -> Answer:
+    """What a reader that is asked one question answers."""
+
+    def ask() -> Answer:
+        reader = _start(path, rules, may_write=False)
         try:
             with reader.watched():
-                return unpack_frame(reader.ask(question))
+                return unpack(reader.ask({**question, "path": str(path)}))
         finally:
             reader.close()
 

@@ -25,11 +25,13 @@ from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.cells.recover_counts import recover_source
 from cellmark.schemas.cells.row_range import RowRange
 from cellmark.schemas.cells.stored_matrix import BLOCK_VALUES, native, slice_rows
+from cellmark.schemas.cells.stored_rows import stored_rows
 from cellmark.schemas.errors import CellmarkError
 
 from ..outputs.write_calls import write_into
 from .call_tables import read_call_table
 from .reader_messages import Message, pack, pack_error, pack_findings, pack_frame, unpack_frame
+from .rows_message import pack_rows
 
 Receive = Callable[[], Message]
 Send = Callable[[Message], None]
@@ -42,6 +44,7 @@ def serve_file(receive: Receive, send: Send) -> None:
     handlers: dict[str, Handler] = {
         "kind": file.kind,
         "calls": file.calls,
+        "rows": file.rows,
         "open": file.open,
         "frame": file.frame,
         "chunks": file.chunks,
@@ -92,6 +95,13 @@ class OpenFile:
         """A table of calls: see `read_call_table`."""
         facts = question.facts
         return pack_frame(read_call_table(Path(facts["path"]), ReadLimits(**facts["limits"])))
+
+    def rows(self, question: Message) -> Message:
+        """Where the input can be cut: see `stored_rows`."""
+        facts = question.facts
+        self.path, reading_options = Path(facts["path"]), ReadingOptions(**facts["reading"])
+        limits, sizes = ReadLimits(**facts["limits"]), {name: facts[name] for name in ("n_values", "most_rows")}
+        return pack_rows(stored_rows(self.path, reading_options, **sizes, limits=limits))
 
     def open(self, question: Message) -> Message:
         """Open the file; tell what is known of it without its values."""

@@ -173,7 +173,7 @@ class ReaderCells(RemoteCells):
 
     def _place(self, n_total: object) -> None:
         rows, n_obs = self._rows, len(self.obs)
-        if not is_count(n_total) or not isinstance(n_total, int):
+        if not is_count(n_total):
             raise BrokenMessageError("a file without its number of cells")
         if (n_obs != n_total) if rows is None else (n_obs != len(rows) or n_total < rows.stop):
             raise BrokenMessageError("other cells than those asked for")

@@ -1,0 +1,62 @@
+"""How the rows of an input lie in its file: where it can be cut so that each piece is read by itself."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+ROWS_AT_ONCE = 250_000
+"""Rows whose pointers or ids are in memory together."""
+
+
+def no_check() -> None:
+    """Nothing is to be said of all rows together."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowLayout:
+    """`n_values`: stored in the matrix, of a dense one all. `ids`: those of some rows. `ends`: the number of values up
+    to the end of each row, rising, in blocks, of a matrix that is stored by rows. `step`: rows of one storage chunk, of
+    a dense matrix. Where both are None it cannot be cut. `check`: raises what can only be said of all rows together.
+    """
+
+    n_values: int | None
+    ids: Callable[[slice], Any]
+    ends: Callable[[], Iterable[np.ndarray]] | None = None
+    step: int | None = None
+    check: Callable[[], None] = no_check
+
+
+def blocks_of_rows(n_rows: int) -> list[slice]:
+    return [slice(start, min(start + ROWS_AT_ONCE, n_rows)) for start in range(0, n_rows, ROWS_AT_ONCE)]
+
+
+def cut_rows(layout: RowLayout, n_rows: int, *, n_values: int, most_rows: int) -> list[int]:
+    """Row numbers from 0 to `n_rows`, rising: pieces of about `n_values` values, alike in size, and at most `most_rows`
+    rows.
+    """
+    if not n_rows:
+        return [0]
+    n_pieces = max(-(-(layout.n_values or 0) // n_values), 1)
+    if layout.step is not None:
+        wanted = min(-(-n_rows // n_pieces), most_rows)
+        step = wanted if wanted == n_rows else wanted // layout.step * layout.step or min(layout.step, most_rows)
+        return [*range(0, n_rows, step), n_rows]
+    if layout.ends is None:
+        return [0, n_rows]
+    return _cut(layout.ends(), max(-(-(layout.n_values or 0) // n_pieces), 1), most_rows)
+
+
+def _cut(blocks: Iterable[np.ndarray], most_values: int, most_rows: int) -> list[int]:
+    cuts, first, row = [0], 0, 0
+    for ends in blocks:
+        while True:
+            # The row by which the piece is full.
+            last = min(int(np.searchsorted(ends, first + most_values)), cuts[-1] + most_rows - 1 - row)
+            if last >= len(ends):
+                break
+            cuts.append(row + last + 1)
+            first = int(ends[last])
+        row += len(ends)
+    return cuts if cuts[-1] == row else [*cuts, row]
