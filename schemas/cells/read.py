@@ -1,6 +1,7 @@
 """Opening cells, whatever the file: the extension says what it is."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import ParameterError, ReadError
@@ -22,6 +23,7 @@ def open_cells(
     *,
     limits: ReadLimits = NO_LIMITS,
     rows: RowRange | None = None,
+    turned: Path | None = None,
 ) -> CellSource:
     """Open the cells of a file or folder; use it in a `with` block.
 
@@ -40,6 +42,10 @@ def open_cells(
         table, Matrix Market and layouts from before AnnData 0.7 all is read first. Counts are recovered of these cells
         by themselves, each proved.
 
+    turned
+        A folder where large matrices by columns are kept by rows once they were turned, for later opens of the same
+        file, also by other processes. Its owner removes it. By default they are gone when the source is closed.
+
     Raises
     ------
     ReadError
@@ -49,6 +55,8 @@ def open_cells(
     CountsError
         For values that no counts can be recovered from.
     """
+    if turned is not None:
+        limits = replace(limits, turned=os.path.abspath(turned))
     source = _open(Path(path), reading.layer, reading.genes_by_cells, limits, rows)
     if not reading.recover_counts:
         return source

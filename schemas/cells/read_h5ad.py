@@ -1,6 +1,7 @@
-"""`.h5ad` files, read by rows with bounded memory: CSR and dense matrices are streamed, CSC is loaded whole."""
+"""`.h5ad` files, read by rows with bounded memory: large CSC matrices are turned on disk first."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,12 @@ from .read_limits import NO_LIMITS, ReadLimits
 from .reading import gene_features, not_anndata, not_mudata, reading, unknown_encoding, unknown_layer
 from .row_range import RowRange, slice_cells
 from .stored_frame import frame_ids, frame_length, frame_rows
-from .stored_matrix import CsrReader, DenseReader, LoadedReader, MatrixReader
+from .stored_matrix import CsrReader, DenseReader, LoadedReader, MatrixReader, open_values
+from .turn_on_disk import GROUP, MOST_LOADED, StoredColumns, turn_columns
 
 EXPECTED = "an AnnData file (.h5ad)"
 KNOWN_ENCODINGS = {True: {"array": "0.2.0"}, False: {"csr_matrix": "0.1.0", "csc_matrix": "0.1.0"}}
 """AnnData's encodings of a matrix and their versions; by whether it is dense, that is one dataset."""
-MOST_LOADED = 50_000_000
-"""Values of a matrix that can only be read whole (CSC), up to which it is looked into as another place of counts."""
 
 
 def open_h5ad(
@@ -96,6 +96,10 @@ def open_cells_of(
         n_stored, matrix = element.shape[0], DenseReader(element, rows=rows)
     elif text_attribute(element, "encoding-type") == "csr_matrix":
         n_stored, matrix = int(element.attrs["shape"][0]), CsrReader(element, rows=rows)
+    elif (turned := _turned(element, path, counts_from, limits)) is not None:
+        file.close()
+        file = turned
+        n_stored, matrix = int(turned[GROUP].attrs["shape"][0]), CsrReader(turned[GROUP], rows=rows)
     else:
         X = to_csr(read_elem(element), counts_from)
         file.close()
@@ -114,6 +118,14 @@ def _ids(path: Path, rows: slice) -> Any:
     """Opened for itself: what is read of the file may be another one by then."""
     with h5py.File(path, "r") as file:
         return frame_ids(file["obs"], rows)
+
+
+def _turned(group: h5py.Group, path: Path, where: str, limits: ReadLimits) -> h5py.File | None:
+    """A matrix by columns, turned on disk, None where it is better loaded."""
+    n_cells, n_genes = (int(size) for size in group.attrs["shape"])
+    indptr = group["indptr"][()].astype(np.int64)
+    columns = StoredColumns(open_values(group, "data"), open_values(group, "indices"), indptr, (n_cells, n_genes))
+    return turn_columns(columns, path, {"matrix": where}, limits)
 
 
 def _check_encoding(element: Any, where: str, path: Path) -> None:
@@ -153,9 +165,12 @@ def _other_matrices(
     if _has_raw(file) and RAW not in file.get("layers", {}):
         there.append((RAW, "raw.X", file["raw/X"]))
 
+    # The process that reads the file may write only what the matrix asked for takes.
+    in_memory = replace(limits, max_scratch_bytes=0)
+
     def rows_of(layer: str | None) -> Callable[[np.ndarray], sp.csr_matrix]:
         def take(numbers: np.ndarray) -> sp.csr_matrix:
-            with open_h5ad(path, layer=layer, limits=limits, rows=rows) as other:
+            with open_h5ad(path, layer=layer, limits=in_memory, rows=rows) as other:
                 return other.take(numbers)
 
         return take

@@ -108,7 +108,7 @@ class CsrReader(MatrixReader):
     """A group with `data`, `indices` and `indptr`, or some rows of it: then no other row pointers are read."""
 
     def __init__(self, group: h5py.Group, *, rows: RowRange | None = None) -> None:
-        self.data, self.indices = _open_values(group, "data"), _open_values(group, "indices")
+        self.data, self.indices = open_values(group, "data"), open_values(group, "indices")
         self.shape = (int(group.attrs["shape"][0]), int(group.attrs["shape"][1]))
         self.pointers, self.n_stored = group["indptr"], self.shape[0]
         self.indptr = read_pointers(self.pointers, self.n_stored, len(self.data), rows=rows)
@@ -181,7 +181,7 @@ def read_pointers(stored: Any, n_rows: int, n_values: int, *, rows: RowRange | N
     return pointers
 
 
-def _open_values(group: h5py.Group, name: str) -> h5py.Dataset | GzipValues:
+def open_values(group: h5py.Group, name: str) -> h5py.Dataset | GzipValues:
     """A dataset whose cache holds at least one storage chunk, however large its writer made them."""
     dataset = group[name]
     if not isinstance(dataset, h5py.Dataset) or dataset.ndim != 1:

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import resource
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -24,18 +25,21 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..errors import ReadError
+from .read_limits import ReadLimits
 from .stored_matrix import native
 
 BUDGET_BYTES = 256 * 1024**2
 """Memory that turning takes, beside one number for each row."""
-READ_BYTES = 56
-"""What a value takes while columns are read and divided among buckets, at most."""
-ORDER_BYTES = 40
-"""What a value takes while its bucket is put in order, at most."""
+READ_BYTES, ORDER_BYTES = 128, 96
+"""What a value takes while columns are divided among buckets, and while a bucket is put in order (measured)."""
 MARGIN_BYTES = 64 * 1024**2
 """Room on the disk that is left for others."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 GROUP = "X"
+MOST_LOADED = 50_000_000
+"""Values up to which a matrix by columns is turned in memory."""
+FEW = 8_000_000
+"""The same, where what is turned on disk is kept, and read again for other rows."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +57,19 @@ class StoredColumns:
         """Raise `ValueError` for parts that do not fit together; values of `indices` are seen while they are read."""
         if self.data.dtype.kind not in "fiub" or self.indices.dtype.kind not in "iu":
             raise ValueError(f"sparse values of {self.data.dtype} with indices of {self.indices.dtype}")
-        n_values = self.data.shape[0]
+        n_values = len(self.data)
         rises = len(self.indptr) == self.shape[1] + 1 and self.indptr[0] == 0 and (np.diff(self.indptr) >= 0).all()
-        if not rises or not self.indptr[-1] == self.indices.shape[0] == n_values:
+        if not rises or not self.indptr[-1] == len(self.indices) == n_values:
             raise ValueError("column pointers of the sparse matrix that do not fit its values")
 
     @property
     def n_values(self) -> int:
         return int(self.indptr[-1])
+
+    @property
+    def turned_bytes(self) -> int:
+        """What turning takes on the disk."""
+        return self.n_values * (max(int(self.data.dtype.itemsize), 4) + 8) + 8 * self.shape[0]
 
     def rows(self, n_values: int) -> Iterator[tuple[int, np.ndarray]]:
         """Numbers of rows, `n_values` at a time, with the number of the first. Raises `ValueError` for wrong ones."""
@@ -69,6 +78,23 @@ class StoredColumns:
             if rows.min() < 0 or rows.max() >= self.shape[0]:
                 raise ValueError("row indices of the sparse matrix outside its cells")
             yield start, rows
+
+
+def turn_columns(columns: StoredColumns, path: Path, stamp: dict[str, Any], limits: ReadLimits) -> h5py.File | None:
+    """As `open_turned`, where `limits` allow it and it is worth it; None where the matrix is better loaded. `path`: the
+    input; `stamp`: what names the matrix in it and, of a folder, its state.
+    """
+    n_bytes, few = columns.turned_bytes, MOST_LOADED if limits.turned is None else FEW
+    if columns.n_values <= few or n_bytes > limits.max_scratch_bytes:
+        return None
+    turned = Path(limits.turned) if limits.turned else None
+    most, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if most != resource.RLIM_INFINITY and n_bytes > most:
+        found = f"a process that may write no more than {most:,} bytes (ulimit -f)"
+        raise no_room(turned or Path(tempfile.gettempdir()), str(path), found, n_bytes)
+    status = path.stat()
+    stamp = {"path": os.path.abspath(path), "bytes": status.st_size, "mtime_ns": status.st_mtime_ns, **stamp}
+    return open_turned(columns, turned=turned, stamp=stamp, name=str(path))
 
 
 def open_turned(columns: StoredColumns, *, turned: Path | None, stamp: dict[str, Any], name: str) -> h5py.File:
@@ -149,16 +175,10 @@ def no_room(folder: Path, name: str, found: str, n_bytes: int = 0) -> ReadError:
     )
 
 
-def turned_bytes(n_values: int, dtype: np.dtype[Any], n_rows: int) -> int:
-    """What turning takes on the disk."""
-    return n_values * (max(dtype.itemsize, 4) + 8) + 8 * n_rows
-
-
 def _require_room(columns: StoredColumns, folder: Path, name: str) -> None:
-    n_bytes = turned_bytes(columns.n_values, columns.data.dtype, columns.shape[0])
     free = shutil.disk_usage(folder).free
-    if free < n_bytes + MARGIN_BYTES:
-        raise no_room(folder, name, f"{free / 1024**3:,.1f} GiB free", n_bytes)
+    if free < columns.turned_bytes + MARGIN_BYTES:
+        raise no_room(folder, name, f"{free / 1024**3:,.1f} GiB free", columns.turned_bytes)
 
 
 def turn(

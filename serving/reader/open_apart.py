@@ -91,6 +91,7 @@ def open_apart(
     rules: ReadingRules | None = None,
     may_write: bool = False,
     rows: RowRange | None = None,
+    turned: Path | None = None,
 ) -> ReaderCells:
     """As `open_cells`, read by a process of its own, within `rules` (by default those of the environment).
 
@@ -100,7 +101,10 @@ def open_apart(
     use: the process ends then.
     """
     question = {"reading": reading.for_opening(), "rows": None if rows is None else [rows.start, rows.stop]}
-    return _open(Path(path), question, rules or ReadingRules.from_environment(), may_write=may_write, rows=rows)
+    rules = rules or ReadingRules.from_environment()
+    if turned is not None:
+        rules = replace(rules, limits=replace(rules.limits, turned=os.path.abspath(turned)))
+    return _open(Path(path), question, rules, may_write=may_write, rows=rows)
 
 
 def open_npz_apart(path: Path, *, name: str, recover_counts: bool = False, rules: ReadingRules) -> ReaderCells:
@@ -115,7 +119,7 @@ def open_json_apart(body: bytes | bytearray, *, name: str, recover_counts: bool,
     budget = replace(rules.budget, memory_bytes=min(rules.budget.memory_bytes, JSON_MEMORY))
     asked = {"ask": "open", "json": name, "recover_counts": recover_counts, "limits": asdict(rules.limits)}
     return _opened(
-        lambda: reader_server().fork(budget, name=name, n_bytes=len(body)), asked, np.frombuffer(body, dtype=np.uint8)
+        lambda _: reader_server().fork(budget, name=name, n_bytes=len(body)), asked, np.frombuffer(body, dtype=np.uint8)
     )
 
 
@@ -165,11 +169,12 @@ def open_source(
     trusted: bool = False,
     may_write: bool = False,
     rows: RowRange | None = None,
+    turned: Path | None = None,
 ) -> CellSource:
     """The cells of a file: by `open_cells` where it is trusted, else by `open_apart`."""
     if trusted:
-        return open_cells(path, reading, rows=rows)
-    return open_apart(path, reading, may_write=may_write, rows=rows)
+        return open_cells(path, reading, rows=rows, turned=turned)
+    return open_apart(path, reading, may_write=may_write, rows=rows, turned=turned)
 
 
 def describe_h5ad(path: Path, source: CellSource) -> AnndataFacts:
@@ -184,27 +189,42 @@ def _open(
     path: Path, question: Mapping[str, Any], rules: ReadingRules, *, may_write: bool, rows: RowRange | None = None
 ) -> ReaderCells:
     asked = {"ask": "open", **question, "path": str(path), "limits": asdict(rules.limits)}
-    return _opened(lambda: _start(path, rules, may_write=may_write), asked, rows=rows)
+
+    def start(scratch: int) -> Reader:
+        return _start(path, rules, may_write=may_write, scratch=scratch)
+
+    return _opened(start, asked, rows=rows, most_scratch=rules.limits.max_scratch_bytes)
 
 
 def _opened(
-    start: Callable[[], Reader], asked: dict[str, Any], *arrays: np.ndarray, rows: RowRange | None = None
+    start: Callable[[int], Reader],
+    asked: dict[str, Any],
+    *arrays: np.ndarray,
+    rows: RowRange | None = None,
+    most_scratch: int = 0,
 ) -> ReaderCells:
-    def open_once() -> tuple[Reader, Message]:
-        reader = start()
+    """`start`: takes the bytes that the reader may write. `most_scratch`: allowed to one whose file needs it, no other
+    writes anything.
+    """
+
+    def open_once(scratch: int = 0) -> tuple[Reader, Message]:
+        reader = start(scratch)
         try:
             return reader, reader.ask(asked, *arrays)
-        except BaseException:
+        except BaseException as error:
             reader.close()
+            if scratch < most_scratch and isinstance(error, ReadError) and error.code == "SCRATCH_FULL":
+                return open_once(most_scratch)
             raise
 
     return try_twice(lambda: ReaderCells(open_once, rows))
 
 
-def _start(path: Path, rules: ReadingRules, *, may_write: bool) -> Reader:
+def _start(path: Path, rules: ReadingRules, *, may_write: bool, scratch: int = 0) -> Reader:
     require_input(path)
     refuse_special(path)
-    return reader_server().fork(rules.budget, name=str(path), n_bytes=reading_bytes(path), may_write=may_write)
+    n_bytes = reading_bytes(path)
+    return reader_server().fork(rules.budget, name=str(path), n_bytes=n_bytes, may_write=may_write, scratch=scratch)
 
 
 def reading_bytes(path: Path) -> int:

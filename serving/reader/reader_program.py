@@ -107,7 +107,8 @@ def _become_reader(control: socket.socket, descriptor: int, order: dict[str, Any
         _die_with_parent(order["server"])
         with suppress(OSError):  # then a relative path is not found, which is said
             os.chdir(order["folder"])
-        _limit(memory=order["memory"], seconds=order["seconds"], may_write=order["may_write"])
+        disk = resource.RLIM_INFINITY if order["may_write"] else order["scratch"]
+        _limit(memory=order["memory"], seconds=order["seconds"], disk=disk)
         from .read_apart import serve_file
 
         with socket.socket(fileno=descriptor) as asked:
@@ -128,13 +129,15 @@ def _die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def _limit(*, memory: int, seconds: int, may_write: bool) -> None:
-    """The system's own limits, in case that nobody watches. `memory`: bytes beyond what the program holds already."""
+def _limit(*, memory: int, seconds: int, disk: int) -> None:
+    """The system's own limits, in case that nobody watches. `memory`: bytes beyond what the program holds already.
+    `disk`: bytes of a file that it writes.
+    """
     for kind, most in (
         (resource.RLIMIT_DATA, _data_bytes() + memory),
         (resource.RLIMIT_CPU, seconds),
         (resource.RLIMIT_CORE, 0),
-        *(() if may_write else ((resource.RLIMIT_FSIZE, 0),)),
+        *(() if disk == resource.RLIM_INFINITY else ((resource.RLIMIT_FSIZE, disk),)),
     ):
         _, hard = resource.getrlimit(kind)
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)

@@ -87,8 +87,12 @@ class ReaderServer:
 
         return receive_message(fill, most_bytes=0).facts
 
-    def fork(self, budget: ReaderBudget, *, name: str, n_bytes: int, may_write: bool = False) -> Reader:
-        """A new reader, for the file `name` of `n_bytes`. Raises `SetupError` when none can be started."""
+    def fork(
+        self, budget: ReaderBudget, *, name: str, n_bytes: int, may_write: bool = False, scratch: int = 0
+    ) -> Reader:
+        """A new reader, for the file `name` of `n_bytes`. `may_write`: files of any size; `scratch`: bytes of a file
+        that it may write otherwise. Raises `SetupError` when none can be started.
+        """
         ours, theirs = socket.socketpair()
         seconds = budget.seconds_for(n_bytes)
         with theirs, self._lock:
@@ -100,7 +104,8 @@ class ReaderServer:
                         self._ready = True
                     assert self._process is not None  # noqa: S101
                     order: dict[str, Any] = {"server": self._process.pid, "memory": budget.memory_bytes}
-                    order |= {"seconds": int(seconds) + 2, "may_write": may_write, "folder": _working_folder()}
+                    order |= {"seconds": int(seconds) + 2, "folder": _working_folder()}
+                    order |= {"may_write": may_write, "scratch": scratch}
                     answer = self._ask(order, theirs.fileno())
                     if not answer.get("pid"):  # the program goes on
                         ours.close()

@@ -1,14 +1,14 @@
 """How far the reading of a file may go: by its headers, and by the time and memory of the process that reads it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, field
+from dataclasses import asdict, field, fields, replace
 from dataclasses import dataclass as plain_dataclass
 
 import psutil
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from cellmark.schemas.cells.read_limits import ReadLimits
+from cellmark.schemas.cells.read_limits import NO_LIMITS, ReadLimits
 
 from ..environment_settings import MIB, Count, EnvironmentSettings
 from .reader_process import ReaderBudget
@@ -29,8 +29,10 @@ class ReadingRules:
         """The rules of the command line and of batches: those of the variables that the service reads as well, by
         default wider ones. Raises `ParameterError`.
         """
-        wider = {**asdict(ReadLimits()), "reader_memory_bytes": most_memory()}
-        return ReadingSettings.from_environment(environment, **wider).reading_rules
+        known = {entry.name for entry in fields(ReadingSettings)}
+        wider = {name: most for name, most in asdict(ReadLimits()).items() if name in known}
+        rules = ReadingSettings.from_environment(environment, **wider, reader_memory_bytes=most_memory()).reading_rules
+        return replace(rules, limits=replace(rules.limits, max_scratch_bytes=NO_LIMITS.max_scratch_bytes))
 
 
 @dataclass(frozen=True)

@@ -207,6 +207,8 @@ def _counting(advance: Advance) -> Any:
         def relative_update(self, inc: int = 1) -> None:
             advance(inc)
 
+        value: int
+
         def absolute_update(self, value: int) -> None:
             advance(value - self.value)
             self.value = value

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import anndata as ad
 import h5py
 import numpy as np
 import pytest
@@ -14,6 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellmark.schemas.cells import turn_on_disk
+from cellmark.schemas.cells.read import open_cells
+from cellmark.schemas.cells.read_limits import ReadLimits
+from cellmark.schemas.cells.reading_options import ReadingOptions
+from cellmark.schemas.cells.row_range import RowRange
 from cellmark.schemas.cells.turn_on_disk import GROUP, StoredColumns, open_turned, turn
 from cellmark.schemas.errors import ReadError
 
@@ -158,3 +163,40 @@ def test_parts_that_do_not_fit_are_refused(tmp_path, wrong):
     indptr = np.roll(indptr, wrong.get("indptr", 0))
     with pytest.raises(ValueError, match="of the sparse matrix"):
         open_turned(StoredColumns(X.data, indices, indptr, X.shape), turned=tmp_path, stamp=STAMP, name="cells")
+
+
+@pytest.fixture
+def csc_h5ad(tmp_path, monkeypatch):
+    """A file whose matrix and layer lie by columns, large enough to be turned."""
+    monkeypatch.setattr(turn_on_disk, "MOST_LOADED", 10)
+    monkeypatch.setattr(turn_on_disk, "FEW", 10)
+    X = example()
+    adata = ad.AnnData(X, layers={"doubled": sp.csc_matrix(X * 2)})
+    adata.write_h5ad(tmp_path / "cells.h5ad", compression="gzip")
+    return tmp_path / "cells.h5ad"
+
+
+@pytest.mark.parametrize("layer", [None, "doubled"])
+def test_a_file_by_columns_is_read_by_rows(csc_h5ad, layer):
+    expected = (example() * (2 if layer else 1)).tocsr()
+    with open_cells(csc_h5ad, ReadingOptions(layer=layer)) as source:
+        assert type(source._matrix).__name__ == "CsrReader"
+        assert_same_parts(source.load(), expected)
+        assert_same_parts(source.take(np.array([3, 200])), expected[[3, 200]])
+    with open_cells(csc_h5ad, ReadingOptions(layer=layer), rows=RowRange(50, 70)) as source:
+        assert_same_parts(source.load(), expected[50:70])
+
+
+def test_shards_share_a_turned_matrix(csc_h5ad, monkeypatch):
+    folder = csc_h5ad.parent / "turned"
+    for start in (0, 100, 200):
+        with open_cells(csc_h5ad, rows=RowRange(start, start + 100), turned=folder) as source:
+            assert_same_parts(source.load(), example().tocsr()[start : start + 100])
+        monkeypatch.setattr(turn_on_disk, "turn", lambda *_: pytest.fail("turned again"))
+    assert len(list(folder.glob("*.h5"))) == 1
+
+
+def test_without_scratch_it_is_loaded(csc_h5ad, monkeypatch):
+    monkeypatch.setattr(turn_on_disk, "turn", lambda *_: pytest.fail("turned"))
+    with open_cells(csc_h5ad, limits=ReadLimits(max_scratch_bytes=100)) as source:
+        assert_same_parts(source.load(), example().tocsr())

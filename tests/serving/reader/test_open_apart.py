@@ -23,6 +23,7 @@ from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.cells.read_limits import ReadLimits
 from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.cells.row_range import RowRange
+from cellmark.schemas.cells.turn_on_disk import FEW
 from cellmark.schemas.errors import CountsError, InputError, ParameterError, ReadError
 from cellmark.serving.reader import reader_server as reader_server_module
 from cellmark.serving.reader.open_apart import open_apart
@@ -335,6 +336,25 @@ def test_a_reader_can_write_only_where_it_was_allowed_to(misbehaving: ReaderServ
     assert not os.path.exists(f"{path}.new") or os.path.getsize(f"{path}.new") == 0
     with open_apart(path, may_write=True):
         assert os.path.getsize(f"{path}.new") == 1
+
+
+def test_only_the_reader_of_a_large_matrix_by_columns_may_write(tmp_path: Path) -> None:
+    """One reader says that it needs room, the next one has it. A service gives none: there the matrix is loaded."""
+    n_cells, n_genes = 4001, 2000
+    every = np.tile(np.arange(n_cells, dtype=np.int32), n_genes)
+    pointers = np.arange(n_genes + 1) * n_cells
+    X = sp.csc_matrix(((np.arange(len(every)) % 7 + 1).astype(np.uint8), every, pointers), shape=(n_cells, n_genes))
+    assert X.nnz > FEW
+    ad.AnnData(X).write_h5ad(tmp_path / "cells.h5ad")
+    rows, folder = RowRange(17, 19), tmp_path / "turned"
+    with open_apart(tmp_path / "cells.h5ad", rows=rows, turned=folder, rules=ReadingRules()) as source:
+        assert equal(source.load(), X[17:19])
+    assert not folder.exists()
+    for _ in range(2):
+        with open_apart(tmp_path / "cells.h5ad", rows=rows, turned=folder) as source:
+            assert equal(source.load(), X[17:19])
+    assert [path.suffix for path in sorted(folder.iterdir())] == [".h5", ".lock"]
+    assert reader_server().readers() == []
 
 
 def test_many_refused_files_leave_no_process_no_file_and_no_memory(h5ad: Path, tmp_path: Path) -> None:
