@@ -101,10 +101,12 @@ def open_apart(
     use: the process ends then.
     """
     question = {"reading": reading.for_opening(), "rows": None if rows is None else [rows.start, rows.stop]}
-    rules = rules or ReadingRules.from_environment()
-    if turned is not None:
-        rules = replace(rules, limits=replace(rules.limits, turned=os.path.abspath(turned)))
-    return _open(Path(path), question, rules, may_write=may_write, rows=rows)
+    return _open(Path(path), question, _chosen(rules, turned), may_write=may_write, rows=rows)
+
+
+def _chosen(rules: ReadingRules | None, turned: Path | None) -> ReadingRules:
+    chosen = rules or ReadingRules.from_environment()
+    return chosen if turned is None else replace(chosen, limits=replace(chosen.limits, turned=os.path.abspath(turned)))
 
 
 def open_npz_apart(path: Path, *, name: str, recover_counts: bool = False, rules: ReadingRules) -> ReaderCells:
@@ -141,9 +143,10 @@ def stored_rows_apart(
     n_values: int,
     most_rows: int,
     rules: ReadingRules | None = None,
+    turned: Path | None = None,
 ) -> StoredRows:
-    """As `stored_rows`, by a process of its own, within `rules`. Raises as `open_apart`."""
-    chosen = rules or ReadingRules.from_environment()
+    """As `stored_rows`, by a process of its own, within `rules`. `turned`, and what is raised: as of `open_apart`."""
+    chosen = _chosen(rules, turned)
     question = {"ask": "rows", "reading": reading.for_opening(), "limits": asdict(chosen.limits)}
     return _ask(Path(path), {**question, "n_values": n_values, "most_rows": most_rows}, chosen, unpack_rows)
 
@@ -151,15 +154,25 @@ def stored_rows_apart(
 def _ask(path: Path, question: dict[str, Any], rules: ReadingRules, unpack: Callable[[Message], Answer]) -> Answer:
     """What a reader that is asked one question answers."""
 
-    def ask() -> Answer:
-        reader = _start(path, rules, may_write=False)
+    def ask(scratch: int) -> Answer:
+        reader = _start(path, rules, may_write=False, scratch=scratch)
         try:
             with reader.watched():
                 return unpack(reader.ask({**question, "path": str(path)}))
         finally:
             reader.close()
 
-    return try_twice(ask)
+    return try_twice(lambda: _with_room(ask, rules.limits.max_scratch_bytes))
+
+
+def _with_room(ask: Callable[[int], Answer], most_scratch: int) -> Answer:
+    """What `ask` gives, which takes the bytes that the reader may write: none, unless the file needs them."""
+    try:
+        return ask(0)
+    except ReadError as error:
+        if not most_scratch or error.code != "SCRATCH_FULL":
+            raise
+    return ask(most_scratch)
 
 
 def open_source(
@@ -203,21 +216,15 @@ def _opened(
     rows: RowRange | None = None,
     most_scratch: int = 0,
 ) -> ReaderCells:
-    """`start`: takes the bytes that the reader may write. `most_scratch`: allowed to one whose file needs it, no other
-    writes anything.
-    """
-
-    def open_once(scratch: int = 0) -> tuple[Reader, Message]:
+    def open_once(scratch: int) -> tuple[Reader, Message]:
         reader = start(scratch)
         try:
             return reader, reader.ask(asked, *arrays)
-        except BaseException as error:
+        except BaseException:
             reader.close()
-            if scratch < most_scratch and isinstance(error, ReadError) and error.code == "SCRATCH_FULL":
-                return open_once(most_scratch)
             raise
 
-    return try_twice(lambda: ReaderCells(open_once, rows))
+    return try_twice(lambda: ReaderCells(lambda: _with_room(open_once, most_scratch), rows))
 
 
 def _start(path: Path, rules: ReadingRules, *, may_write: bool, scratch: int = 0) -> Reader:

@@ -26,7 +26,7 @@ from cellmark.schemas.cells.row_range import RowRange
 from cellmark.schemas.cells.turn_on_disk import FEW
 from cellmark.schemas.errors import CountsError, InputError, ParameterError, ReadError
 from cellmark.serving.reader import reader_server as reader_server_module
-from cellmark.serving.reader.open_apart import open_apart
+from cellmark.serving.reader.open_apart import open_apart, stored_rows_apart
 from cellmark.serving.reader.reader_process import ReaderBudget, ReaderKilledError
 from cellmark.serving.reader.reader_server import ReaderServer, reader_server
 from cellmark.serving.reader.reading_rules import ReadingRules
@@ -354,6 +354,8 @@ def test_only_the_reader_of_a_large_matrix_by_columns_may_write(tmp_path: Path) 
         with open_apart(tmp_path / "cells.h5ad", rows=rows, turned=folder) as source:
             assert equal(source.load(), X[17:19])
     assert [path.suffix for path in sorted(folder.iterdir())] == [".h5", ".lock"]
+    pieces = stored_rows_apart(tmp_path / "cells.h5ad", n_values=4_100_000, most_rows=10**6, turned=folder)
+    assert (pieces.n_values, len(pieces.cuts), len(list(folder.iterdir()))) == (X.nnz, 3, 2)
     assert reader_server().readers() == []
 
 
