@@ -172,6 +172,9 @@ CODES: dict[str, CodeMeaning] = {
     "RECEIPT_OTHER_INPUT": CodeMeaning(409, "the receipt is of another input"),
     "ANSWER_NOT_REPRODUCED": CodeMeaning(409, "the same input got another answer"),
     # jobs
+    "JOB_FOLDER_INVALID": CodeMeaning(422, "a folder that holds no job of this release, or a damaged one"),
+    "JOB_DIFFERENT": CodeMeaning(409, "an unfinished job of another call lies in the output folder"),
+    "INPUT_CHANGED": CodeMeaning(409, "an input is not the one that the job was planned for"),
     "JOB_UNKNOWN": CodeMeaning(404, "no such job, or one of another key"),
     "JOB_UNFINISHED": CodeMeaning(409, "the job has no result yet"),
     "JOB_CANCELLED": CodeMeaning(410, "the job was cancelled"),

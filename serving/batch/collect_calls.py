@@ -1,0 +1,131 @@
+"""Calls of finished samples as files of another place or format, also into the inputs themselves."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cellmark.schemas.atomic_output import refuse_existing, whole_file
+from cellmark.schemas.cells.row_range import RowRange
+from cellmark.schemas.columns import CELL_TYPE, TYPES_KEY, UNS_KEY
+from cellmark.schemas.errors import OutputError
+
+from ..annotator import Annotator
+from ..outputs.write_calls import check_not_input, uns_entries
+from ..reader.open_apart import open_apart
+from .call_tables import CallFrames
+from .job_folder import JobFolder
+from .job_records import InputPlan, JobInput
+from .make_job import load_model
+from .sample_outputs import write_outputs
+from .score_shard import CALLS, reading_of_shard, require_unchanged
+
+CHECKED_CELLS = 10_000
+"""Of a written copy, read back before it takes its original's place."""
+
+
+def collect_calls(
+    job: JobFolder,
+    folder: Path,
+    format: str,  # noqa: A002
+    *,
+    force: bool,
+    on_sample: Callable[[str], None],
+) -> list[Path]:
+    """Write one file for each finished sample; their paths. Raises `OutputError` before any is written where one is
+    there already.
+    """
+    targets = [(sample, plan, folder / f"{sample.name}.{format}") for sample, plan in finished_samples(job)]
+    for sample, _, path in targets:
+        refuse_existing(path, force=force)
+        check_not_input(path, [Path(one.path) for one in job.spec.inputs], origin=Path(sample.path))
+    annotator = load_model(job)
+    paths = []
+    for sample, plan, path in targets:
+        on_sample(f"Writing {path}")
+        paths.append(write_outputs(job, sample, plan, _facts(job, sample), annotator, path)[0])
+    return paths
+
+
+def collect_in_place(job: JobFolder, *, on_sample: Callable[[str], None]) -> list[Path]:
+    """Add calls to the `.h5ad` inputs: each is copied, the copy gets its calls and is read back, then it is renamed.
+
+    The original is opened for reading alone. Raises `OutputError` where the disk has no room for a copy, and
+    `InputError` (`INPUT_CHANGED`) for a sample that is not the one that was scored; samples before it are done.
+    """
+    samples = list(finished_samples(job))
+    for sample, _ in samples:
+        if Path(sample.path).suffix.lower() != ".h5ad":
+            raise OutputError.of(
+                "OUTPUT_FORMAT_UNKNOWN",
+                where=sample.path,
+                expected="an .h5ad, to which calls can be added",
+                found="another format",
+                remedy="Write copies: cellmark batch collect JOB -o FOLDER --format h5ad.",
+            )
+    annotator = load_model(job)
+    done = []
+    for sample, plan in samples:
+        on_sample(f"Writing {sample.path}")
+        _replace_input(job, sample, plan, annotator)
+        done.append(Path(sample.path))
+    return done
+
+
+def finished_samples(job: JobFolder) -> Iterator[tuple[JobInput, InputPlan]]:
+    """Samples that have calls."""
+    for sample in job.spec.inputs:
+        outcome, plan = job.outcome(sample.name), job.plan(sample.name)
+        if outcome is not None and outcome.status == "ok" and plan is not None:
+            yield sample, plan
+
+
+def _facts(job: JobFolder, sample: JobInput) -> dict[str, object]:
+    outcome = job.outcome(sample.name)
+    return {} if outcome is None else outcome.facts
+
+
+def _replace_input(job: JobFolder, sample: JobInput, plan: InputPlan, annotator: Annotator) -> None:
+    path = Path(sample.path)
+    require_unchanged(sample, plan)
+    require_room(path)
+    frame = CallFrames(_shards(job, sample, plan), annotator.cell_types, annotator.rules().coarse_names).joined()
+    frame.attrs = {TYPES_KEY: annotator.cell_types, UNS_KEY: _facts(job, sample)}
+    reading = reading_of_shard(job, sample, plan)
+    with whole_file(path, force=True) as draft:
+        with open_apart(path, reading, may_write=True, rows=RowRange(0, 1)) as source:
+            source.write_into(draft, frame, uns_entries(frame))
+        rows = RowRange(0, min(plan.n_cells, CHECKED_CELLS))
+        with open_apart(draft, reading, rows=rows) as copy:
+            same_ids = np.array_equal(copy.cell_ids, frame.index[: len(rows)].to_numpy(dtype=object).astype(str))
+            same = copy.obs[CELL_TYPE].astype(str).tolist() == frame[CELL_TYPE].astype(str).tolist()[: len(rows)]
+        if not (same and same_ids):
+            raise OutputError.of(
+                "OUTPUT_UNWRITABLE",
+                where=str(path),
+                expected="a copy that reads back as it was written",
+                found="another content",
+                remedy="Check the disk. The original is as it was.",
+            )
+        require_unchanged(sample, plan)
+        mode = path.stat().st_mode & 0o7777
+    os.chmod(path, mode)
+
+
+def _shards(job: JobFolder, sample: JobInput, plan: InputPlan) -> Sequence[Path]:
+    return [job.shard_file(sample.name, number, CALLS) for number in range(len(plan.shards))]
+
+
+def require_room(path: Path) -> None:
+    """Raise `OutputError` where the disk of a file has no room for a copy of it."""
+    needed, free = path.stat().st_size, shutil.disk_usage(path.parent).free
+    if free < needed * 1.02:
+        raise OutputError.of(
+            "OUTPUT_UNWRITABLE",
+            where=str(path),
+            expected=f"room for a complete copy beside it, {needed / 1e9:.1f} GB",
+            found=f"{free / 1e9:.1f} GB free",
+            remedy="Free some space, or write the calls alone: cellmark batch collect JOB -o FOLDER.",
+        )

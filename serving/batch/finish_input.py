@@ -1,0 +1,139 @@
+"""What is left to do when every shard of a sample is recorded: its file of calls, its digest, what became of it."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from cellmark.schemas.columns import CONFIDENCE
+from cellmark.schemas.errors import CellmarkError
+
+from ..annotator import Annotator
+from ..files.batch import quality_in_words
+from .input_digest import digest_input
+from .job_folder import JobFolder, write_record, written
+from .job_records import InputPlan, JobInput, Outcome, ShardRecord
+from .sample_outputs import output_path, write_outputs
+from .score_shard import CALLS, OF_THE_INPUT, QUALITY, findings_of, notes_of, utc_now
+
+
+def finish_input(
+    job: JobFolder,
+    sample: JobInput,
+    plan: InputPlan,
+    records: Sequence[ShardRecord],
+    annotator: Annotator,
+    *,
+    digest: Callable[[], str] | None = None,
+) -> Outcome:
+    """Write the calls of a sample where they are wanted, and what became of it; to be called by who has its claim.
+
+    `records`: of all shards that there are. `digest`: gives that of the input, where it is being made. Raises
+    `OutputError`, and then nothing is recorded.
+    """
+    scored = [record for record in records if record.state == "scored"]
+    if plan.findings or len(scored) < len(plan.shards):
+        state = "failed" if any(record.state == "failed" for record in records) else "refused"
+        findings = plan.findings or findings_of(list(records))
+        outcome = Outcome(status=state, findings=findings, n_shards=len(plan.shards), finished=utc_now())  # type: ignore[arg-type]
+    else:
+        try:
+            outcome = _outcome(job, sample, plan, scored, annotator, digest)
+        except OF_THE_INPUT as error:  # clusters that do not fit show only here
+            outcome = Outcome(status="refused", findings=error.findings, finished=utc_now())
+        except OSError as error:
+            outcome = Outcome(status="failed", findings=_gone(sample, error).findings, finished=utc_now())
+    write_record(job.input_folder(sample.name) / "outcome.json", outcome, force=True)
+    return outcome
+
+
+def _outcome(
+    job: JobFolder,
+    sample: JobInput,
+    plan: InputPlan,
+    records: list[ShardRecord],
+    annotator: Annotator,
+    digest: Callable[[], str] | None,
+) -> Outcome:
+    facts = facts_of(records, plan.n_cells)
+    place = output_path(job, sample)
+    outputs = [] if place is None else write_outputs(job, sample, plan, facts, annotator, place)
+    types: Counter[str] = Counter()
+    for record in records:
+        types.update(record.types)
+    quality, docs = judge_quality(job, sample, plan, annotator)
+    order = {name: place for place, name in enumerate(annotator.cell_types)}
+    return Outcome(
+        status="ok",
+        n_cells=plan.n_cells,
+        n_shards=len(records),
+        input_digest=digest() if digest is not None else digest_input(Path(sample.path)),
+        types=dict(sorted(types.items(), key=lambda item: order.get(item[0], len(order)))),
+        median_confidence=_median_confidence(job, sample, plan),
+        confidence_histogram=tuple(map(int, np.sum([record.confidence_histogram for record in records], axis=0))),
+        facts=facts,
+        quality=quality,
+        data_docs=None if docs is None else str(docs),
+        outputs={path.name: written(path) for path in outputs},
+        seconds=round(sum(sum(record.seconds.values()) for record in records), 3),
+        finished=utc_now(),
+    )
+
+
+def facts_of(records: list[ShardRecord], n_cells: int) -> dict[str, Any]:
+    """The facts of an answer on all cells."""
+    return {**records[0].facts, "n_cells": n_cells, "notes": notes_of(records)}
+
+
+def shard_paths(job: JobFolder, sample: JobInput, plan: InputPlan, suffix: str = CALLS) -> list[Path]:
+    """A file of every shard, in order."""
+    return [job.shard_file(sample.name, number, suffix) for number in range(len(plan.shards))]
+
+
+def _median_confidence(job: JobFolder, sample: JobInput, plan: InputPlan) -> float:
+    parts = [pq.read_table(path, columns=[CONFIDENCE]).column(0).to_numpy() for path in shard_paths(job, sample, plan)]
+    return float(np.median(np.concatenate(parts)))
+
+
+def judge_quality(job: JobFolder, sample: JobInput, plan: InputPlan, annotator: Annotator) -> tuple[str, Path | None]:
+    """The input compared with the bundle's Great Expectations suites, in words, and the folder of its pages."""
+    from cellmark.schemas.quality.expectations import run_expectations
+    from cellmark.schemas.quality.quality_table import sample_quality
+
+    tables = [pq.read_table(path) for path in shard_paths(job, sample, plan, QUALITY)]
+    frames = [table.to_pandas() for table in tables]
+    cells = pd.concat(frames, ignore_index=True)
+    seen = [frame.attrs for frame in frames]
+    whole = sample_quality(
+        n_cells=plan.n_cells,
+        n_genes=seen[0]["n_genes"],
+        panel_overlap=seen[0]["panel_overlap"],
+        whole_numbers=all(one["whole_numbers"] for one in seen),
+        finite=all(one["finite"] for one in seen),
+    )
+    wanted = job.spec.outputs.data_docs if job.spec.outputs is not None else None
+    docs = None if wanted is None else Path(wanted) / sample.name
+    normalised = "not known" in str(facts_of_first(job, sample)["library_size_source"])
+    report = run_expectations(annotator.bundle.expectations, cells, whole, data_docs=docs, normalised=normalised)
+    return quality_in_words(report), docs
+
+
+def facts_of_first(job: JobFolder, sample: JobInput) -> dict[str, Any]:
+    record = job.record(sample.name, 0)
+    return {} if record is None else record.facts
+
+
+def _gone(sample: JobInput, error: OSError) -> CellmarkError:
+    from cellmark.schemas.errors import ReadError
+
+    return ReadError.of(
+        "FILE_UNREADABLE",
+        where=sample.path,
+        expected="the input until its calls are written",
+        found=error.strerror or str(error),
+        remedy="Bring it back, then: cellmark batch run JOB --retry-failed.",
+    )

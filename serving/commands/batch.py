@@ -1,0 +1,272 @@
+"""`cellmark batch`: jobs of any size, in a folder, by one process or many."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
+
+from ..scoring.call_options import NO_FLOORS, Floors
+from . import options as cli_options
+
+batch = typer.Typer(
+    help="Jobs of any size: plan, run on one machine or many, go on after a kill, verify, score again.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+)
+Job = Annotated[Path, typer.Argument(metavar="JOB", help="Folder of a job.")]
+Shard = Annotated[
+    str, typer.Option("--shard", metavar="[SAMPLE:]K", help="Number of a shard, of the first sample or of SAMPLE.")
+]
+
+
+@batch.command()
+@cli_options.takes_groups
+def plan(
+    data: Annotated[
+        list[Path],
+        typer.Argument(
+            readable=False,
+            help="Cells: files and folders of any format that `annotate` reads, globs in quotes, and sheets of samples "
+            "(.csv with the header sample,path).",
+        ),
+    ],
+    model: cli_options.Model,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="JOB", help="New folder of the job.")],
+    reading: ReadingOptions = AS_IT_IS,
+    floors: Floors = NO_FLOORS,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Add one column of probabilities per cell type.")
+    ] = False,
+    label_set_error: Annotated[
+        float | None,
+        typer.Option("--label-set-error", help="Error rate of the label sets. Default: the model's."),
+    ] = None,
+    format: Annotated[  # noqa: A002
+        Literal["none", "parquet", "csv", "h5ad"],
+        typer.Option("--format", help="Format of one file of calls per sample, in JOB/results. none: shards alone."),
+    ] = "none",
+    distilled: Annotated[bool, typer.Option("--distilled", help="Call with the distilled network.")] = False,
+    device: cli_options.Device = "cpu",
+    shard_cells: Annotated[int, typer.Option("--shard-cells", min=100, help="Most cells of one shard.")] = 100_000,
+    copy_model: Annotated[
+        bool,
+        typer.Option("--copy-model/--no-copy-model", help="Keep a copy of the model in the job, to score again later."),
+    ] = True,
+) -> None:
+    """Look at every sample, divide it into shards, and write that down. Nothing is scored yet.
+
+    A sample that cannot be used is named, and does not stop the others. The job keeps the model that it begins with.
+
+    Example: `cellmark batch plan samples.csv -m models:/pbmc@champion -o job`, then `cellmark batch run job`
+    """
+    from ..batch.job_records import JobOptions, JobOutputs
+    from ..batch.make_job import job_spec, load_model, make_job
+    from ..batch.plan_all import plan_all
+    from ..batch.show_run import job_state, show_state
+    from ..files.batch_inputs import batch_inputs
+    from ..models.model_source import open_model
+    from ..reader.reader_server import start_reader
+    from ..terminal.show import waiting
+
+    inputs = batch_inputs(data)
+    start_reader()
+    options = JobOptions.of(
+        reading,
+        floors,
+        probabilities=probabilities,
+        label_set_error=label_set_error,
+        distilled=distilled,
+        device=device,
+    )
+    outputs = None if format == "none" else JobOutputs(folder="results", format=format)
+    with waiting(f"Loading {model}"):
+        source = open_model(model)
+        spec = job_spec(inputs, source, options, asked=model, outputs=outputs, shard_cells=shard_cells)
+        job = make_job(out, spec, source, copy_model=copy_model)
+        annotator = load_model(job)
+    annotator.rules(label_set_error)
+    plan_all(job, annotator)
+    show_state(job, job_state(job))
+
+
+@batch.command()
+def run(
+    job: Job,
+    processes: Annotated[
+        int, typer.Option("--processes", min=1, help="Processes of this machine that share the work.")
+    ] = 1,
+    array_task: Annotated[
+        str | None,
+        typer.Option(
+            "--array-task",
+            metavar="I/N",
+            help="Score every N-th shard from number I (0 to N-1) on: one task of a SLURM array or an indexed job.",
+        ),
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="First plan and score anew the samples that have no calls.")
+    ] = False,
+    threads: Annotated[
+        int | None,
+        typer.Option("--threads", min=1, help="Threads that score, beside the reader.", show_default="cores"),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show nothing.")] = False,
+) -> None:
+    """Score all that is left to score. After a kill, an error or a full disk the same command goes on.
+
+    Several may run in one folder at a time, on one machine or on many that share it: a shard that one of them works on
+    is left alone by the others. The exit status is 1 where a sample has no calls.
+
+    Example: `cellmark batch run job --processes 4`
+    """
+    from cellmark.schemas.errors import ParameterError
+
+    from ..batch.job_folder import JobFolder
+    from ..batch.make_job import load_model
+    from ..batch.run_job import JobRun
+    from ..batch.run_job import retry_failed as forget_failed
+    from ..batch.run_processes import others_at_work, threads_of
+    from ..batch.show_run import Silent, part_of, run_progress, show_end
+    from ..reader.reader_server import start_reader
+    from ..terminal.show import waiting
+
+    try:
+        part = None if array_task is None else part_of(array_task)
+    except ValueError:
+        raise ParameterError.not_a_choice("array_task", choices="I/N, such as 0/10", found=repr(array_task)) from None
+    start_reader()
+    folder = JobFolder(job)
+    if retry_failed:
+        forget_failed(folder)
+    workers = threads if threads is not None or processes == 1 else threads_of(processes)
+
+    def load():  # type: ignore[no-untyped-def]
+        if quiet:
+            return load_model(folder)
+        with waiting(f"Loading {folder.spec.model.name}"):
+            return load_model(folder)
+
+    if quiet:
+        JobRun(folder, load, Silent(), part=part, workers=workers).run()
+        return
+    with others_at_work(folder, processes), run_progress(folder) as listener:
+        JobRun(folder, load, listener, part=part, workers=workers).run()
+    raise typer.Exit(show_end(folder))
+
+
+@batch.command()
+def status(
+    job: Job, as_json: Annotated[bool, typer.Option("--json", help="Write JSON to the standard output.")] = False
+) -> None:
+    """How far every sample is.
+
+    Example: `cellmark batch status job`
+    """
+    import json
+
+    from ..batch.job_folder import JobFolder
+    from ..batch.show_run import job_state, show_state, state_as_json
+
+    folder = JobFolder(job)
+    states = job_state(folder)
+    if as_json:
+        typer.echo(json.dumps(state_as_json(folder, states), indent=2, ensure_ascii=False))
+    else:
+        show_state(folder, states)
+
+
+@batch.command()
+def verify(job: Job) -> None:
+    """Compare every file of a finished job, its outputs, its model and its inputs with the job's receipt.
+
+    The exit status is 1 where a byte was changed, or a file is missing or was added.
+
+    Example: `cellmark batch verify job`
+    """
+    from ..batch.job_folder import JobFolder
+    from ..batch.verify_job import finished, verify_job
+    from ..terminal.show import waiting
+
+    folder = JobFolder(job)
+    with waiting(f"Reading {folder.folder}"):
+        found = verify_job(folder)
+    for one in found:
+        typer.echo(f"{one.what}: {one.path}")
+    manifest = finished(folder)
+    if found:
+        typer.echo(f"{len(found)} differences from the receipt of {manifest.created}.")
+        raise typer.Exit(1)
+    n_files = len(manifest.files) + len(manifest.outputs) + len(manifest.inputs)
+    typer.echo(f"{n_files} files as in the receipt of {manifest.created} ({manifest.digest[:12]}).")
+
+
+@batch.command()
+def reproduce(job: Job, shard: Shard = "0") -> None:
+    """Score one shard again and compare it, bit for bit, with what the job holds.
+
+    The exit status is 1 where it differs: another model, input, processor or release of a library.
+
+    Example: `cellmark batch reproduce job --shard 3`, `cellmark batch reproduce job --shard liver:0`
+    """
+    from ..batch.finish_job import versions
+    from ..batch.job_folder import JobFolder
+    from ..batch.make_job import load_model
+    from ..batch.verify_job import find_shard, reproduce_shard
+    from ..terminal.show import waiting
+
+    folder = JobFolder(job)
+    sample, number = find_shard(folder, shard)
+    with waiting(f"Scoring shard {number} of {sample.name} again"):
+        found = reproduce_shard(folder, sample, number, load_model(folder))
+    for one in found:
+        typer.echo(f"{one.what}: {one.path}")
+    if not found:
+        typer.echo(f"Shard {number} of {sample.name}: the same bytes.")
+        return
+    then = {} if folder.manifest is None else folder.manifest.versions
+    for name, now in versions().items():
+        if then.get(name) not in (None, now):
+            typer.echo(f"{name} was {then[name]}, here it is {now}.")
+    raise typer.Exit(1)
+
+
+@batch.command()
+def collect(
+    job: Job,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="Folder for one file per sample.")
+    ] = None,
+    format: Annotated[  # noqa: A002
+        Literal["parquet", "csv", "h5ad"], typer.Option("--format", help="Format of these files.")
+    ] = "parquet",
+    in_place: Annotated[
+        bool,
+        typer.Option(
+            "--in-place",
+            help="Add the calls to the .h5ad inputs themselves: a complete copy is written beside each, checked, and "
+            "takes its place.",
+        ),
+    ] = False,
+    force: cli_options.Force = False,
+) -> None:
+    """Write the calls of every finished sample as one file.
+
+    Example: `cellmark batch collect job -o calls --format h5ad`
+    """
+    from ..batch.collect_calls import collect_calls, collect_in_place
+    from ..batch.job_folder import JobFolder
+    from ..terminal.show import waiting
+
+    if (out is None) == (not in_place):
+        raise typer.BadParameter("give one of them.", param_hint="--out, --in-place")
+    folder = JobFolder(job)
+    with waiting("Writing calls") as say:
+        if out is None:
+            paths = collect_in_place(folder, on_sample=say)
+        else:
+            paths = collect_calls(folder, out, format, force=force, on_sample=say)
+    for path in paths:
+        typer.echo(f"Written to {path}")
