@@ -41,6 +41,7 @@ SUMMARY_COLUMNS = (
     "status",
     "n_cells",
     "most_common_cell_type",
+    "composition",
     "median_confidence",
     "n_unassigned",
     "share_unassigned",
@@ -139,6 +140,7 @@ def summary_row(job: JobFolder, sample: JobInput, outcome: Outcome) -> dict[str,
         "output": str(place or job.input_folder(sample.name)),
         "n_cells": outcome.n_cells,
         "most_common_cell_type": max(outcome.types, key=lambda name: outcome.types[name]),
+        "composition": composition(outcome),
         "median_confidence": outcome.median_confidence,
         "n_unassigned": n_unassigned,
         "share_unassigned": round(n_unassigned / max(outcome.n_cells, 1), 4),
@@ -149,3 +151,9 @@ def summary_row(job: JobFolder, sample: JobInput, outcome: Outcome) -> dict[str,
         "seconds": outcome.seconds,
         "data_docs": None if outcome.data_docs is None else str(Path(outcome.data_docs) / "index.html"),
     }
+
+
+def composition(outcome: Outcome) -> str:
+    """Shares of the types that cells are called, the largest first: `B 45.0 %; NK 20.1 %`."""
+    shares = sorted(outcome.types.items(), key=lambda item: -item[1])
+    return "; ".join(f"{name} {number / outcome.n_cells:.1%}".replace("%", " %") for name, number in shares)

@@ -161,7 +161,7 @@ def _invalid(path: Path, found: str) -> ParameterError:
 def write_record(path: Path, record: Any, *, force: bool = False) -> None:
     """Whole or not at all; the same values give the same bytes."""
     with whole_file(path, force=force) as draft:
-        draft.write_text(json.dumps(plain(record), sort_keys=True, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        draft.write_text(json.dumps(plain(record), indent=1, ensure_ascii=False) + "\n", "utf-8")
         sync(draft)
 
 
