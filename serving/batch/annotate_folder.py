@@ -5,16 +5,18 @@ import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Literal
 
 from cellmark.schemas.atomic_output import refuse_existing, unwritable
 from cellmark.schemas.errors import ParameterError
-from cellmark.schemas.quality.data_docs import refuse_used
+from cellmark.schemas.quality.data_docs import refuse_used, write_docs_index
 
 from ..files.batch_inputs import SUMMARY, BatchInput
 from ..models.model_source import ModelSource, open_model
 from ..outputs.write_calls import check_not_input, check_output
 from ..reader.reader_server import start_reader
 from ..terminal.show import waiting
+from .finish_job import summary_rows
 from .job_folder import SMALL_FACE, JobFolder
 from .job_records import JobOptions, JobOutputs, JobSpec
 from .make_job import job_spec, load_model, make_job
@@ -28,7 +30,7 @@ def annotate_folder(
     model: str,
     options: JobOptions,
     *,
-    format: str,  # noqa: A002
+    format: Literal["parquet", "csv", "h5ad"] = "parquet",  # noqa: A002
     data_docs: Path | None = None,
     force: bool = False,
 ) -> int:
@@ -40,7 +42,7 @@ def annotate_folder(
     outputs = JobOutputs(
         folder="..",
         format=format,
-        data_docs=None if data_docs is None else os.path.abspath(data_docs),  # type: ignore[arg-type]
+        data_docs=None if data_docs is None else os.path.abspath(data_docs),
     )
     start_reader()
     with ExitStack() as stack:
@@ -55,6 +57,8 @@ def annotate_folder(
     annotator.rules(options.label_set_error)
     with run_progress(begun) as listener:
         JobRun(begun, lambda: annotator, listener).run()
+    if data_docs is not None:
+        write_docs_index(data_docs, summary_rows(begun))
     return show_end(begun)
 
 

@@ -1,5 +1,6 @@
 """What is left to do when every shard of a sample is recorded: its file of calls, its digest, what became of it."""
 
+import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -118,6 +119,8 @@ def judge_quality(job: JobFolder, sample: JobInput, plan: InputPlan, annotator: 
     wanted = job.spec.outputs.data_docs if job.spec.outputs is not None else None
     docs = None if wanted is None else Path(wanted) / sample.name
     normalised = "not known" in str(facts_of_first(job, sample)["library_size_source"])
+    if docs is not None and docs.exists():
+        shutil.rmtree(docs)  # of this sample, by a process that was killed
     report = run_expectations(annotator.bundle.expectations, cells, whole, data_docs=docs, normalised=normalised)
     return quality_in_words(report), docs
 

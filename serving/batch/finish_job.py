@@ -114,13 +114,18 @@ def versions() -> dict[str, str]:
 
 def summary_table(job: JobFolder) -> pd.DataFrame:
     """One row for each sample, in the job's order; what a sheet says of samples stands behind the other columns."""
-    rows = [summary_row(job, sample, outcome) for sample in job.spec.inputs if (outcome := job.outcome(sample.name))]
+    rows = summary_rows(job)
     more = dict.fromkeys(name for sample in job.spec.inputs for name in sample.metadata)
     if any(sample.donor is not None for sample in job.spec.inputs):
         more = {"donor": None, **more}
     table = pd.DataFrame(rows, columns=[*SUMMARY_COLUMNS, *(name for name in more if name not in SUMMARY_COLUMNS)])
     counts = ("n_cells", "n_unassigned", "genes_matched", "genes_missing", "n_shards")
     return table.astype(dict.fromkeys(counts, "Int64"))
+
+
+def summary_rows(job: JobFolder) -> list[dict[str, Any]]:
+    """Rows of the samples that have come to an end."""
+    return [summary_row(job, sample, outcome) for sample in job.spec.inputs if (outcome := job.outcome(sample.name))]
 
 
 def summary_row(job: JobFolder, sample: JobInput, outcome: Outcome) -> dict[str, Any]:

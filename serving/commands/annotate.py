@@ -1,7 +1,7 @@
 """`cellmark annotate`: one input to one output, or a batch of inputs to a folder."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -61,7 +61,8 @@ def annotate(
         ),
     ] = None,
     batch_format: Annotated[
-        str, typer.Option("--format", help="File format of a batch's outputs: parquet, csv or h5ad.")
+        Literal["parquet", "csv", "h5ad"],
+        typer.Option("--format", help="File format of a batch's outputs: parquet, csv or h5ad."),
     ] = "parquet",
     distilled: Annotated[
         bool,
@@ -109,7 +110,8 @@ def annotate(
     One input: OUT is an .h5ad (a copy with new columns in obs), a .csv or a .parquet (both with a .json of facts).
 
     Several inputs, or a folder as OUT (end a new one with /): one output per input, and a summary.csv. A refused input
-    does not stop the others, but makes the exit status 1. Outputs are named after their inputs, inputs of one name
+    does not stop the others, but makes the exit status 1. After a kill the same command goes on where it was. Outputs
+    are named after their inputs, inputs of one name
     after the first folder in which their paths differ, those of a sheet after their sample.
 
     With --service a running service makes the calls and this machine needs no model: cells are sent in pieces, and
@@ -171,6 +173,24 @@ def annotate(
         if data_docs is not None:
             refuse_used(data_docs)
         check_output(target, force=force)
+    if is_batch and service is None:
+        from ..batch.annotate_folder import annotate_folder
+        from ..batch.job_records import JobOptions
+
+        options = JobOptions.of(
+            reading,
+            floors,
+            probabilities=probabilities,
+            label_set_error=label_set_error,
+            over=over,
+            over_computed=over_computed,
+            resolution=resolution,
+            distilled=distilled,
+            device=device,
+        )
+        raise typer.Exit(
+            annotate_folder(inputs, target, str(model), options, format=batch_format, data_docs=data_docs, force=force)
+        )
     annotate_one: AnnotateOne
     if service is not None:
         from ..client.annotate_remotely import annotate_remotely, open_client

@@ -13,6 +13,7 @@ from cellmark.serving.files.batch_inputs import BatchInput, batch_inputs
 from cellmark.serving.models.model_source import open_model
 from fixtures.batch_jobs import MakeJob
 
+
 @pytest.fixture(scope="session")
 def sample(new_cells: ad.AnnData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """120 cells as an `.h5ad`."""
@@ -34,7 +35,9 @@ def job_of(tiny_bundle: Bundle, tmp_path: Path) -> MakeJob:
         model: Path = tiny_bundle.folder,
         copy_model: bool = True,
     ) -> JobFolder:
-        listed = [one for given in inputs for one in ([given] if isinstance(given, BatchInput) else batch_inputs([given]))]
+        listed = [
+            one for given in inputs for one in ([given] if isinstance(given, BatchInput) else batch_inputs([given]))
+        ]
         outputs = None if format is None else JobOutputs(folder="results", format=format)  # type: ignore[arg-type]
         source = open_model(model)
         spec = job_spec(

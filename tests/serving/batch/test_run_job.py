@@ -169,9 +169,7 @@ def test_a_job_keeps_the_model_that_it_began_with(
 ) -> None:
     model = tmp_path / "model"
     shutil.copytree(tiny_bundle.folder, model)
-    copied, referred = (
-        job_of(sample, model=model, folder=str(keeps), copy_model=keeps) for keeps in (True, False)
-    )
+    copied, referred = (job_of(sample, model=model, folder=str(keeps), copy_model=keeps) for keeps in (True, False))
     run(copied, Part(0, 2))
     shutil.rmtree(model)
     assert run(JobFolder(copied.folder))
@@ -203,7 +201,9 @@ def test_a_sample_is_read_as_its_sheet_says(
     assert summary.loc[0, ["donor", "site"]].tolist() == ["D1", "Basel"]
 
 
-def test_clusters_are_voted_over_all_cells(job_of: MakeJob, new_cells: ad.AnnData, tiny_bundle: Bundle, tmp_path: Path) -> None:
+def test_clusters_are_voted_over_all_cells(
+    job_of: MakeJob, new_cells: ad.AnnData, tiny_bundle: Bundle, tmp_path: Path
+) -> None:
     cells = new_cells.copy()
     cells.obs["leiden"] = pd.Categorical(np.arange(cells.n_obs) % 7)
     cells.write_h5ad(tmp_path / "clustered.h5ad")

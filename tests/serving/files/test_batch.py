@@ -14,8 +14,9 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import OutputError, ParameterError
 from cellmark.schemas.quality.data_docs import write_docs_index
 from cellmark.serving.annotator import Annotator
+from cellmark.serving.batch.finish_job import SUMMARY_COLUMNS as JOB_COLUMNS
 from cellmark.serving.files.annotate_file import annotate_file
-from cellmark.serving.files.batch import SUMMARY_COLUMNS, annotate_batch
+from cellmark.serving.files.batch import annotate_batch
 from cellmark.serving.files.batch_inputs import batch_inputs, output_names
 from fixtures.places import ARCHIVES
 
@@ -50,10 +51,10 @@ def test_broken_inputs_do_not_stop_the_others_and_the_exit_status_says_so(
     assert ran.status == 1
     written = sorted(path.name for path in out.iterdir())
     tables = ["a.parquet", "b.parquet", "table.parquet"]
-    assert written == sorted([*tables, "a.json", "b.json", "table.json", "summary.csv"])
+    assert written == sorted([".cellmark", *tables, "a.json", "b.json", "table.json", "summary.csv"])
 
     summary = pd.read_csv(out / "summary.csv")
-    assert tuple(summary.columns) == SUMMARY_COLUMNS
+    assert tuple(summary.columns) == JOB_COLUMNS
     assert list(summary["input"]) == [str(path) for path in five]
     assert list(summary["status"]) == ["ok", "refused", "ok", "refused", "ok"]
     good = summary[summary["status"] == "ok"]
@@ -95,7 +96,7 @@ def test_a_batch_of_good_inputs_ends_well(
     """One input is a batch too when OUT is a folder: of a glob that matches one file."""
     ran = cellmark("annotate", five[0], "-m", tiny_bundle.folder, "-o", f"{tmp_path}/out/", "--format", "h5ad")
     assert ran.status == 0
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["cells.h5ad", "summary.csv"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".cellmark", "cells.h5ad", "summary.csv"]
     assert "cellmark_cell_type" in ad.read_h5ad(tmp_path / "out" / "cells.h5ad").obs
     assert pd.read_csv(tmp_path / "out" / "summary.csv")["quality"].notna().all()
 
