@@ -3,15 +3,13 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from importlib import import_module
+from importlib.util import find_spec
 
 import h5py
 import numpy as np
 
-try:
-    from isal import isal_zlib as zlib
-except ImportError:
-    import zlib  # type: ignore[no-redef]
-
+zlib = import_module("isal.isal_zlib" if find_spec("isal") is not None else "zlib")
 MOST_THREADS = 4
 PIPELINES = ([h5py.h5z.FILTER_DEFLATE], [h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE])
 """Filters in the order of writing."""

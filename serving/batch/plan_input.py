@@ -1,19 +1,18 @@
 """The shards of one input: where it is cut, what its values are, and whether it can be called at all."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from cellmark.schemas.cells.reading_options import InputKind, ReadingOptions
 from cellmark.schemas.cells.row_range import RowRange
+from cellmark.schemas.cells.stored_rows import StoredRows
 from cellmark.schemas.checks.checked_cells import CheckedCells
 from cellmark.schemas.checks.sizes_and_ids import duplicate_ids
 from cellmark.schemas.errors import InputError
 
 from ..annotator import Annotator
-from ..reader.open_apart import open_apart
+from ..reader.open_apart import open_apart, stored_rows_apart
 from ..reader.reader_process import ReaderKilledError
 from .input_digest import stamp_input
 from .job_folder import JobFolder, write_record
@@ -23,25 +22,6 @@ from .score_shard import OF_THE_INPUT
 SAMPLE_PIECES, SAMPLE_CELLS = 4, 250
 """What is looked at of a large input before any of its shards is scored: so many pieces of so many cells, drawn by a
 fixed seed."""
-
-
-@dataclass(frozen=True)
-class StoredRows:
-    """Where an input may be cut."""
-
-    n_cells: int
-    cuts: tuple[int, ...]
-    n_duplicate_ids: int
-    duplicate_ids: tuple[str, ...]
-
-
-def stored_rows_apart(path: Path, reading: ReadingOptions, *, n_values: int, most_rows: int) -> StoredRows:
-    """Cuts by rows alone."""
-    with open_apart(path, reading) as source:
-        ids = pd.Index(source.cell_ids)
-        twice = ids[ids.duplicated()].unique()
-        cuts = (*range(0, source.n_obs, most_rows), source.n_obs)
-        return StoredRows(source.n_obs, cuts, len(twice), tuple(map(str, twice[:5])))
 
 
 def plan_input(job: JobFolder, sample: JobInput, annotator: Annotator) -> InputPlan:
