@@ -7,8 +7,10 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -42,15 +44,22 @@ def read_template(name: str) -> str:
 
 
 def render_report(facts: ReportFacts) -> str:
-    """The page. Its only script is named by its digest in the page's security policy, so no other one can run."""
-    script = read_template("report.js")
+    """The page."""
+    return render_page("report.html", make_view(facts), styles=("report.css",), scripts=("report.js", "tip.js"))
+
+
+def render_page(template: str, view: Mapping[str, Any], *, styles: Sequence[str], scripts: Sequence[str]) -> str:
+    """A page of a template, with its styles and one script, which is named by its digest in the page's security policy,
+    so no other one can run.
+    """
+    script = "".join(map(read_template, scripts))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
         environment(html=True)
-        .get_template("report.html")
+        .get_template(template)
         .render(
-            **make_view(facts),
-            style=Markup(read_template("report.css")),  # noqa: S704  # our own files
+            **view,
+            style=Markup("".join(map(read_template, styles))),  # noqa: S704  # our own files
             script=Markup(script),  # noqa: S704
             script_digest=Markup(f"sha256-{digest}"),  # noqa: S704
         )

@@ -1,11 +1,9 @@
 """The report in a real browser without a network: it opens without complaint, chooses types, fits a phone and paper."""
 
 import re
-import shutil
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,26 +14,16 @@ from cellmark.schemas.drift.drift_report import PanelFacts
 from cellmark.schemas.reference_profile import BEST, UNASSIGNED_CELL
 from cellmark.schemas.report.render import render_drift, render_report
 from fixtures import full_report as made
+from fixtures.chromium import browser, open_page
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.chromium
+__all__ = ["browser"]
 
 SECTIONS = ("summary", "use", "accuracy", "confidence", "unknown", "partial", "types", "map", "data", "reference",
             "run", "origin")  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[test]'")
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no Chromium on this machine")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -47,21 +35,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
         found[n_types] = folder / f"{n_types}.html"
         found[n_types].write_text(render_report(made.full_facts(n_types)), encoding="utf-8")
     return found
-
-
-def open_page(browser: "Browser", path: Path, *, width: int = 1280, **options: Any) -> tuple["Page", list[str]]:
-    """The page in a context that is offline, and everything that it complained about or asked for."""
-    context = browser.new_context(viewport={"width": width, "height": 844}, offline=True, **options)
-    page = context.new_page()
-    heard: list[str] = []
-    page.on("console", lambda message: heard.append(message.text))
-    page.on("pageerror", lambda error: heard.append(str(error)))
-    page.on("dialog", lambda dialog: (heard.append(dialog.message), dialog.dismiss()))
-    page.on(
-        "request", lambda request: None if request.url.startswith(("file:", "data:")) else heard.append(request.url)
-    )
-    page.goto(path.as_uri())
-    return page, heard
 
 
 def test_it_opens_offline_without_a_word_and_shows_every_section(browser: "Browser", files: dict[int, Path]) -> None:
