@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from cellmark.schemas.columns import CONFIDENCE
+from cellmark.schemas.drift.drift_words import verdict
 from cellmark.schemas.errors import CellmarkError
 
 from ..annotator import Annotator
@@ -18,6 +19,7 @@ from ..files.batch import quality_in_words
 from .input_digest import digest_input
 from .job_folder import JobFolder, write_record, written
 from .job_records import InputPlan, JobInput, Outcome, ShardRecord
+from .judge_drift import judge_drift
 from .sample_outputs import output_path, write_outputs
 from .score_shard import CALLS, OF_THE_INPUT, QUALITY, findings_of, notes_of, utc_now
 
@@ -67,6 +69,7 @@ def _outcome(
     for record in records:
         types.update(record.types)
     quality, docs = judge_quality(job, sample, plan, annotator)
+    drift = judge_drift(job, sample, plan, annotator, library_size_source=facts["library_size_source"])
     order = {name: place for place, name in enumerate(annotator.cell_types)}
     return Outcome(
         status="ok",
@@ -78,6 +81,7 @@ def _outcome(
         confidence_histogram=tuple(map(int, np.sum([record.confidence_histogram for record in records], axis=0))),
         facts=facts,
         quality=quality,
+        drift=None if drift is None else verdict(drift),
         data_docs=None if docs is None else str(docs),
         outputs={path.name: written(path) for path in outputs},
         seconds=round(sum(sum(record.seconds.values()) for record in records), 3),

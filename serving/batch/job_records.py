@@ -23,7 +23,7 @@ STRICT = ConfigDict(extra="forbid")
 @dataclass(frozen=True, kw_only=True)
 class JobModel:
     """The model that a job began with. `asked`: how it was named, perhaps by an alias. `uri`: what opens exactly this
-    one, a version and never an alias.
+    one, a version and never an alias. `cell_types`: in its order, which their colours follow.
     """
 
     asked: str
@@ -31,6 +31,7 @@ class JobModel:
     version: str | None
     uri: str
     bundle_digest: str
+    cell_types: tuple[str, ...] = ()
 
 
 @with_config(STRICT)

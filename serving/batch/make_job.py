@@ -64,7 +64,14 @@ def job_model(source: ModelSource, asked: str) -> JobModel:
         uri = f"models:/{source.name}/{source.version}"
     elif not uri.startswith("runs:/"):
         uri = os.path.abspath(source.bundle.folder)
-    return JobModel(asked=asked, name=source.name, version=source.version, uri=uri, bundle_digest=source.bundle.digest)
+    return JobModel(
+        asked=asked,
+        name=source.name,
+        version=source.version,
+        uri=uri,
+        bundle_digest=source.bundle.digest,
+        cell_types=tuple(source.bundle.manifest.cell_type_names),
+    )
 
 
 def make_job(folder: Path, spec: JobSpec, source: ModelSource, *, copy_model: bool) -> JobFolder:

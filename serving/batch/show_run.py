@@ -15,6 +15,7 @@ from ..terminal.show import STYLES, cells_in_words, show_batch, show_notes, show
 from .finish_job import summary_path, summary_row, summary_table
 from .job_folder import JobFolder
 from .job_records import InputPlan, JobInput, Outcome, ShardRecord
+from .read_job_facts import REPORT
 from .run_job import Part
 
 
@@ -151,6 +152,7 @@ def show_end(job: JobFolder) -> int:
         )
     else:
         show_batch(summary_table(job), summary_path(job))
+        Console(highlight=False).print(f"What to look at first: {job.folder / REPORT}", markup=False, soft_wrap=True)
     return int(any(outcome is not None and outcome.status != "ok" for outcome in outcomes))
 
 

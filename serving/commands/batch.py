@@ -204,6 +204,33 @@ def verify(job: Job) -> None:
 
 
 @batch.command()
+def report(
+    job: Job,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="HTML", help="Output file. Default: JOB/report.html.")
+    ] = None,
+    force: cli_options.Force = False,
+) -> None:
+    """Write one page about a job: what to look at first, every sample, times and receipts.
+
+    A finished job has it already. The page is self-contained, and says how far an unfinished job is.
+
+    Example: `cellmark batch report job -o report.html`
+    """
+    from cellmark.schemas.atomic_output import refuse_existing
+
+    from ..batch.job_folder import JobFolder
+    from ..batch.read_job_facts import write_report
+    from ..outputs.write_calls import check_format
+
+    folder = JobFolder(job)
+    if out is not None:
+        check_format(out, (".html",))
+        refuse_existing(out, force=force)
+    typer.echo(f"Written to {write_report(folder, out)}")
+
+
+@batch.command()
 def reproduce(job: Job, shard: Shard = "0") -> None:
     """Score one shard again and compare it, bit for bit, with what the job holds.
 
