@@ -93,8 +93,9 @@ def _without_calls(facts: JobFacts) -> Iterator[Point]:
                 first = f"{one.findings[0].found} [{one.findings[0].code}]" if one.findings else "no reason recorded"
                 items.append(Item(place, f"{counted}; {first}"))
         if items:
-            of = f"{len(items):,} of {number(len(facts.samples), 'sample')} {'has' if len(items) == 1 else 'have'}"
-            yield Point("bad", status, f"{of} no calls: {status}", advice, tuple(items), again)
+            verb = {"refused": "was refused" if len(items) == 1 else "were refused", "failed": "failed"}[status]
+            title = f"{len(items):,} of {number(len(facts.samples), 'sample')} {verb}"
+            yield Point("bad", status, title, advice, tuple(items), again)
 
 
 def _unfinished(facts: JobFacts) -> Iterator[Point]:
@@ -177,7 +178,7 @@ def _beside(usual: float | None) -> str:
 def _drifted(facts: JobFacts) -> Iterator[Point]:
     for start, grade, words in (("Far", "warn", "far from the training data"), ("Moved", "note", "moved")):
         items = tuple(
-            Item(place, f"{number(one.cells, 'cell')}; {one.drift}")
+            Item(place, f"{number(one.cells, 'cell')}; {shortened(one.drift)}")
             for place, one in _numbered(facts)
             if one.drift is not None and one.drift.startswith(start)
         )
@@ -189,6 +190,14 @@ def _drifted(facts: JobFacts) -> Iterator[Point]:
                 "Their cells differ from those that the model was tested on: its error rates may not hold.",
                 items,
             )
+
+
+def shortened(verdict: str, most: int = 3) -> str:
+    """The gravest of what a verdict on drift names; the whole stands in the table of samples."""
+    opening, _, faults = verdict.partition(": ")
+    parts = faults.partition(". ")[0].removesuffix(".").split(", ")
+    more = f" and {len(parts) - most} more" if len(parts) > most else ""
+    return ", ".join(parts[:most]) + more if faults else opening
 
 
 def _thin(facts: JobFacts) -> Iterator[Point]:
@@ -219,9 +228,9 @@ def _thin(facts: JobFacts) -> Iterator[Point]:
 
 def _unlike(facts: JobFacts) -> Iterator[Point]:
     items = tuple(
-        Item(place, f"{number(one.cells, 'cell')}; {one.quality}")
+        Item(place, f"{number(one.cells, 'cell')}; {one.quality.replace('cells.', '').replace('_', ' ')}")
         for place, one in _numbered(facts)
-        if (one.quality or "").startswith("unlike training")
+        if one.quality is not None and one.quality.startswith("unlike training")
     )
     if items:
         yield Point(
@@ -243,7 +252,9 @@ def _warned(facts: JobFacts) -> Iterator[Point]:
     items = tuple(
         Item(
             found[0][0] if len(found) == 1 else None,
-            f"{code} in {number(len(found), 'sample')} of {number(sum(one.cells for _, one in found), 'cell')}",
+            code
+            + ("; " if len(found) == 1 else f" in {number(len(found), 'sample')} of ")
+            + number(sum(one.cells for _, one in found), "cell"),
         )
         for code, found in sorted(codes.items(), key=lambda item: -len(item[1]))
     )

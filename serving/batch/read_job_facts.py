@@ -7,7 +7,7 @@ from cellmark.schemas.atomic_output import whole_file
 from cellmark.schemas.errors import Finding
 
 from .job_facts import OPEN, JobFacts, SampleFacts, ShardFacts
-from .job_folder import JobFolder
+from .job_folder import SMALL_FACE, JobFolder
 from .job_records import InputPlan, JobInput, JobOptions, ShardRecord, plain
 
 REPORT = "report.html"
@@ -28,10 +28,10 @@ def write_report(job: JobFolder, path: Path | None = None) -> Path:
 
 def read_job_facts(job: JobFolder) -> JobFacts:
     """What the records of a job say."""
-    spec, manifest = job.spec, job.manifest
+    spec, manifest, place = job.spec, job.manifest, job.folder.absolute()
     return JobFacts(
-        name=job.folder.resolve().name if not job.folder.name.startswith(".") else job.folder.resolve().parent.name,
-        place=str(job.folder),
+        name=(place.parent if place.name == SMALL_FACE else place).name,
+        place=str(place),
         created=spec.created,
         cellmark=spec.cellmark,
         model=spec.model.name,

@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 
 from cellmark.schemas.columns import UNASSIGNED
 from cellmark.serving.batch.job_facts import OPEN, JobFacts, SampleFacts
-from cellmark.serving.batch.look_first import Point, look_first, wilson_low
+from cellmark.serving.batch.look_first import Point, look_first, shortened, wilson_low
 from fixtures.drawn_job import drawn_job, drawn_sample
 
 
@@ -114,3 +114,12 @@ def test_what_is_not_finished_says_how_far_it_is() -> None:
     found = points(of(one, replace(one, status=OPEN, n_shards=4)))
     assert found[OPEN].items[0].text == "1 of 4 shards recorded"
     assert found[OPEN].command.startswith("cellmark batch run ")
+
+
+def test_a_long_verdict_is_shortened_to_its_gravest_parts() -> None:
+    verdict = (
+        "Far from the training data: a (median 5,165 against 2,203), b, c, d, e outside. Other composition, no fault."
+    )
+    assert shortened(verdict) == "a (median 5,165 against 2,203), b, c and 2 more"
+    assert shortened("Moved: a.") == "a"
+    assert shortened("Far from the training data.") == "Far from the training data."

@@ -56,7 +56,7 @@ def test_a_run_ends_with_a_report_of_what_is_recorded(
     assert facts.manifest_digest is not None
     page = (job.folder / "report.html").read_text()
     assert facts.manifest_digest in page
-    assert "1 of 3 samples has no calls: refused" in page
+    assert "1 of 3 samples was refused" in page
     assert "&lt;b&gt;d2&lt;/b&gt;" in page
 
 
