@@ -13,7 +13,7 @@ from .input_digest import DigestAhead
 from .job_folder import JobFolder
 from .job_records import InputPlan, JobInput, Outcome, ShardRecord
 from .plan_input import plan_input
-from .read_job_facts import write_report
+from .read_job_facts import REPORT, write_report
 from .score_shard import score_shard
 
 LOOK_AGAIN = 0.5
@@ -193,6 +193,8 @@ class JobRun:
         with self._job.claim("job") as mine:
             if mine and self._job.manifest is None:
                 finish_job(self._job, self.annotator)
+                write_report(self._job)
+            elif mine and not (self._job.folder / REPORT).exists():  # ended in between
                 write_report(self._job)
         return mine
 

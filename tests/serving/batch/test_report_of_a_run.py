@@ -58,6 +58,9 @@ def test_a_run_ends_with_a_report_of_what_is_recorded(
     assert facts.manifest_digest in page
     assert "1 of 3 samples was refused" in page
     assert "&lt;b&gt;d2&lt;/b&gt;" in page
+    (job.folder / "report.html").unlink()  # as where the job was killed just before it was written
+    assert run(job)
+    assert (job.folder / "report.html").read_text() == page
 
 
 def test_the_drift_of_a_sample_in_shards_is_that_of_the_cells_at_once(
