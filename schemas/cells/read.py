@@ -13,7 +13,7 @@ from .reading import READ, TABLES
 from .reading_options import AS_IT_IS, ReadingOptions
 from .row_range import RowRange, slice_cells
 
-BY_ROWS = (".h5ad", ".h5mu")
+BY_ROWS = (".h5ad", ".h5mu", ".h5", ".loom", ".zarr", ".zip")
 LAYERED = (".h5ad", ".h5mu", ".zarr", ".zip", ".loom")
 
 
@@ -87,7 +87,7 @@ def _open(
         case ".h5" if location.is_file():
             from .read_tenx import read_tenx_h5
 
-            return _part(read_tenx_h5(location, limits=limits), rows)
+            return read_tenx_h5(location, limits=limits, rows=rows)
         case ".csv" | ".tsv" | ".txt" if location.is_file():
             from .read_table import read_table
 
@@ -99,11 +99,11 @@ def _open(
         case ".loom" if location.is_file():
             from .read_loom import open_loom
 
-            return _part(open_loom(location, layer=layer, limits=limits), rows)
+            return open_loom(location, layer=layer, limits=limits, rows=rows)
         case ".zarr" | ".zip" if (suffix == ".zip") == location.is_file():
             from .read_zarr import read_zarr
 
-            return _part(read_zarr(location, layer=layer, limits=limits), rows)
+            return read_zarr(location, layer=layer, limits=limits, rows=rows)
         case _ if is_matrix(location) if location.is_file() else any(location.glob("*.mtx*")):
             from .read_matrix_folder import read_matrix_folder
 

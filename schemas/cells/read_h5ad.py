@@ -1,6 +1,7 @@
 """`.h5ad` files, read by rows with bounded memory: large CSC matrices are turned on disk first."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -91,7 +92,7 @@ def open_cells_of(
     uns = {"organism": organism.decode()} if isinstance(organism, bytes) else {}
     others = _other_matrices(file, path, counts_from, limits, rows)
     matrix: MatrixReader
-    _check_encoding(element, counts_from, path)
+    check_encoding(element, counts_from, path)
     if isinstance(element, h5py.Dataset):
         n_stored, matrix = element.shape[0], DenseReader(element, rows=rows)
     elif text_attribute(element, "encoding-type") == "csr_matrix":
@@ -128,10 +129,10 @@ def _turned(group: h5py.Group, path: Path, where: str, limits: ReadLimits) -> h5
     return turn_columns(columns, path, {"matrix": where}, limits)
 
 
-def _check_encoding(element: Any, where: str, path: Path) -> None:
+def check_encoding(element: Any, where: str, path: Path) -> None:
     """Raise `ReadError` for a matrix in an encoding that is not known: it may mean something else."""
     kind, version = text_attribute(element, "encoding-type"), text_attribute(element, "encoding-version")
-    known = KNOWN_ENCODINGS[isinstance(element, h5py.Dataset)]
+    known = KNOWN_ENCODINGS[not hasattr(element, "keys")]
     # Dense matrices of old files say nothing of themselves.
     if (kind is not None and kind not in known) or (version is not None and version != known.get(str(kind))):
         raise unknown_encoding(
@@ -219,11 +220,11 @@ def _old_layout(file: h5py.File, path: Path, layer: str | None, limits: ReadLimi
 
 
 class H5adCells(CellSource):
-    """An open HDF5 file whose matrix is read by rows. `expected`: what it should be, for messages."""
+    """An open HDF5 file, or zarr store, whose matrix is read by rows. `expected`: what it should be, for messages."""
 
     def __init__(
         self,
-        file: h5py.File,
+        file: h5py.File | ExitStack,
         path: Path,
         matrix: MatrixReader,
         obs: pd.DataFrame,

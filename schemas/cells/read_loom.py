@@ -15,6 +15,7 @@ from .file_kind import RENAME, file_kind
 from .read_h5ad import H5adCells
 from .read_limits import NO_LIMITS, ReadLimits
 from .reading import reading, unknown_layer
+from .row_range import RowRange
 from .stored_matrix import DenseReader
 
 EXPECTED = "a loom file (.loom)"
@@ -24,8 +25,11 @@ CELL_NAMES = ("CellID", "obs_names", "cell_names", "CellId", "Barcode", "barcode
 """Attributes that names are found under, the first that there is."""
 
 
-def open_loom(path: Path, *, layer: str | None = None, limits: ReadLimits = NO_LIMITS) -> CellSource:
-    """The cells of a `.loom`. `layer`: None for its main matrix, else a layer, such as `spliced`. Close after use.
+def open_loom(
+    path: Path, *, layer: str | None = None, limits: ReadLimits = NO_LIMITS, rows: RowRange | None = None
+) -> CellSource:
+    """The cells of a `.loom`, or `rows` of them. `layer`: None for its main matrix, else a layer, such as `spliced`.
+    Close after use.
 
     Raises `ReadError`: not a loom file, damaged, an unknown layer, links to other files.
     """
@@ -34,13 +38,13 @@ def open_loom(path: Path, *, layer: str | None = None, limits: ReadLimits = NO_L
             raise _not_loom(path, f"{file_kind(path)}, not HDF5")
         file = h5py.File(path, "r")
         try:
-            return _open(file, path, layer, limits)
+            return _open(file, path, layer, limits, rows)
         except BaseException:
             file.close()
             raise
 
 
-def _open(file: h5py.File, path: Path, layer: str | None, limits: ReadLimits) -> CellSource:
+def _open(file: h5py.File, path: Path, layer: str | None, limits: ReadLimits, rows: RowRange | None) -> CellSource:
     check_hdf5(file, path)
     main, genes, cells = file.get(MATRIX), file.get("row_attrs"), file.get("col_attrs")
     if not (isinstance(main, h5py.Dataset) and isinstance(genes, h5py.Group) and isinstance(cells, h5py.Group)):
@@ -51,30 +55,42 @@ def _open(file: h5py.File, path: Path, layer: str | None, limits: ReadLimits) ->
     matrix = there[layer]
     limits.check(str(path), cells=matrix.shape[-1], genes=matrix.shape[0], nonzeros=matrix.size or 0)
     require_filters(path, matrix, genes, cells)
-    reader = DenseReader(matrix, turned=True)
-    obs, var = _frame(cells, reader.shape[0], CELL_NAMES), _frame(genes, reader.shape[1], GENE_NAMES)
+    n_cells = int(matrix.shape[-1])
+    if rows is not None:
+        rows.require_within(n_cells)
+    reader = DenseReader(matrix, turned=True, rows=rows)
+    obs = _frame(cells, n_cells, CELL_NAMES, slice(None) if rows is None else rows.slice)
+    var = _frame(genes, reader.shape[1], GENE_NAMES)
     if "Accession" in var.columns:
         var = var.rename(columns={"Accession": "gene_ids"})
     names = {name: MATRIX if name is None else f"layers[{name!r}]" for name in there}
     others = tuple(
-        OtherMatrix(name, names[name], partial(_take, path, name, limits)) for name in there if name != layer
+        OtherMatrix(name, names[name], partial(_take, path, name, limits, rows)) for name in there if name != layer
     )
-    return H5adCells(file, path, reader, obs, var, names[layer], {}, others, expected=EXPECTED)
+    source = H5adCells(file, path, reader, obs, var, names[layer], {}, others, expected=EXPECTED)
+    if rows is not None:
+        source.lies_at(rows.start, n_cells)
+        source.layout = reader.layout(lambda chosen: _frame(cells, n_cells, CELL_NAMES, chosen, only_names=True).index)
+    return source
 
 
-def _take(path: Path, layer: str | None, limits: ReadLimits, rows: np.ndarray) -> Any:
-    with open_loom(path, layer=layer, limits=limits) as other:
-        return other.take(rows)
+def _take(path: Path, layer: str | None, limits: ReadLimits, rows: RowRange | None, numbers: np.ndarray) -> Any:
+    with open_loom(path, layer=layer, limits=limits, rows=rows) as other:
+        return other.take(numbers)
 
 
-def _frame(group: h5py.Group, n_rows: int, named: tuple[str, ...]) -> pd.DataFrame:
-    """The attributes with one value for each row, and those of the first of `named` as index, or numbers."""
+def _frame(
+    group: h5py.Group, n_rows: int, named: tuple[str, ...], rows: slice = slice(None), *, only_names: bool = False
+) -> pd.DataFrame:
+    """The attributes with one value for each of `n_rows`, and those of the first of `named` as index, or numbers."""
     columns: dict[str, np.ndarray] = {}
     for name, values in group.items():
+        if only_names and name not in named:
+            continue
         if isinstance(values, h5py.Dataset) and values.shape == (n_rows,):
             is_text = h5py.check_string_dtype(values.dtype) is not None
-            columns[name] = values.asstr(errors="replace")[()] if is_text else values[()]
-    index = next((columns.pop(name) for name in named if name in columns), np.arange(n_rows))
+            columns[name] = values.asstr(errors="replace")[rows] if is_text else values[rows]
+    index = next((columns.pop(name) for name in named if name in columns), np.arange(n_rows)[rows])
     return pd.DataFrame(columns, index=pd.Index(index.astype(str), dtype=object))
 
 

@@ -1,6 +1,7 @@
 """10x Genomics output: the `.h5` of Cell Ranger (version 2, version 3 and later), also as CellBender writes it."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -9,11 +10,15 @@ import pandas as pd
 import scipy.sparse as sp
 
 from ..errors import Finding, ReadError
-from .cell_source import MemoryCells
+from ..normalization import row_sums
+from .cell_source import CellSource, MemoryCells
 from .check_hdf5 import check_hdf5, require_filters
 from .file_kind import RENAME, file_kind
+from .read_h5ad import H5adCells
 from .read_limits import NO_LIMITS, ReadLimits
 from .reading import GENE_EXPRESSION, gene_features, not_anndata, reading
+from .row_range import RowRange
+from .stored_matrix import CsrReader
 
 EXPECTED_H5 = "a 10x Genomics file (.h5)"
 RAW = re.compile(r"^raw$|raw(?=_(feature|gene)_bc_matri)|(?<=_)un(?=filtered$)")
@@ -25,8 +30,9 @@ FEW_COUNTS = 20
 VERSION_2 = {"barcodes", "data", "genes", "gene_names", "indices", "indptr", "shape"}
 
 
-def read_tenx_h5(path: Path, *, limits: ReadLimits = NO_LIMITS) -> MemoryCells:
-    """The cells of a 10x `.h5`: `var_names` are symbols, `var["gene_ids"]` Ensembl ids.
+def read_tenx_h5(path: Path, *, limits: ReadLimits = NO_LIMITS, rows: RowRange | None = None) -> CellSource:
+    """The cells of a 10x `.h5`: `var_names` are symbols, `var["gene_ids"]` Ensembl ids. `rows`: these cells alone; the
+    source is closed after use then, and whether most barcodes are empty is for its `layout` to check.
 
     10x stores genes x cells by columns, which is cells x genes by rows: nothing is transposed. Features that are not
     gene expression are left out, with a note. Raises `ReadError`: not a 10x file, damaged, several genomes (version 2).
@@ -34,15 +40,24 @@ def read_tenx_h5(path: Path, *, limits: ReadLimits = NO_LIMITS) -> MemoryCells:
     with reading(path, EXPECTED_H5):
         if not h5py.is_hdf5(path):
             raise _unreadable(path, EXPECTED_H5, f"{file_kind(path)}, not HDF5", RENAME)
-        with h5py.File(path, "r") as file:
+        file = h5py.File(path, "r")
+        try:
             check_hdf5(file, path)
             require_filters(path, file)
-            if isinstance(file.get("matrix"), h5py.Group):
-                return _version_3(file, path, limits)
-            return _version_2(file, path, limits)
+            is_3 = isinstance(file.get("matrix"), h5py.Group)
+            group, names, var = (_version_3 if is_3 else _version_2)(file, path, limits)
+            if rows is not None:
+                return _some_cells(file, group, names, var, path, rows)
+            cells = matrix_cells(_matrix(group), _text(group, "barcodes"), names, var, path)
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+        return cells
 
 
-def _version_3(file: h5py.File, path: Path, limits: ReadLimits) -> MemoryCells:
+def _version_3(file: h5py.File, path: Path, limits: ReadLimits) -> tuple[h5py.Group, np.ndarray, dict[str, np.ndarray]]:
+    """The group of the matrix, names of the features and columns of `var`."""
     matrix = file["matrix"]
     _check_sizes(matrix, path, limits)
     # CellBender keeps version 2's names of genes, and writes no feature types where its input had none.
@@ -53,10 +68,10 @@ def _version_3(file: h5py.File, path: Path, limits: ReadLimits) -> MemoryCells:
         gene_id = "gene_id"
     columns = {"gene_ids": gene_id, "feature_types": "feature_type", "genome": "genome"}
     var = {column: _text(features, of) for column, of in columns.items() if of == gene_id or of in features}
-    return matrix_cells(_matrix(matrix), _text(matrix, "barcodes"), _text(features, name), var, path)
+    return matrix, _text(features, name), var
 
 
-def _version_2(file: h5py.File, path: Path, limits: ReadLimits) -> MemoryCells:
+def _version_2(file: h5py.File, path: Path, limits: ReadLimits) -> tuple[h5py.Group, np.ndarray, dict[str, np.ndarray]]:
     genomes = [name for name, group in file.items() if isinstance(group, h5py.Group) and set(group) >= VERSION_2]
     if {"obs", "var"} <= set(file):
         raise _unreadable(path, EXPECTED_H5, "an AnnData", "Rename the file to .h5ad.")
@@ -72,8 +87,30 @@ def _version_2(file: h5py.File, path: Path, limits: ReadLimits) -> MemoryCells:
         )
     group = file[genomes[0]]
     _check_sizes(group, path, limits)
-    var = {"gene_ids": _text(group, "genes")}
-    return matrix_cells(_matrix(group), _text(group, "barcodes"), _text(group, "gene_names"), var, path)
+    return group, _text(group, "gene_names"), {"gene_ids": _text(group, "genes")}
+
+
+def _some_cells(
+    file: h5py.File, group: h5py.Group, names: np.ndarray, var: dict[str, np.ndarray], path: Path, rows: RowRange
+) -> CellSource:
+    n_features, n_cells = (int(size) for size in _values(group, "shape"))
+    barcodes = _dataset(group, "barcodes").size
+    _check_fit((n_cells, n_features), barcodes, names, var)
+    rows.require_within(n_cells)
+    matrix = CsrReader(group, shape=(n_cells, n_features), rows=rows)
+    obs = pd.DataFrame(index=pd.Index(_text(group, "barcodes", rows.slice), dtype=object))
+    cells = H5adCells(file, path, matrix, obs, _features(names, var, path), "matrix", {}, expected=EXPECTED_H5)
+    cells.lies_at(rows.start, n_cells)
+
+    def check() -> None:
+        whole = CsrReader(group, shape=(n_cells, n_features))
+        if _all_barcodes(path):
+            _refuse_empty_droplets(np.concatenate([row_sums(chunk.X) for chunk in whole.blocks(n_cells)]), path)
+        else:  # a cell without values has no counts: none need be read
+            _refuse_empty_droplets(np.diff(whole.indptr), path)
+
+    cells.layout = replace(matrix.layout(lambda chosen: _text(group, "barcodes", chosen)), check=check)
+    return cells
 
 
 def _check_sizes(group: h5py.Group, path: Path, limits: ReadLimits) -> None:
@@ -115,12 +152,12 @@ def _values(group: h5py.Group, name: str) -> np.ndarray:
     return values
 
 
-def _text(group: h5py.Group, name: str) -> np.ndarray:
+def _text(group: h5py.Group, name: str, rows: slice = slice(None)) -> np.ndarray:
     """Strings, as objects of `str`. Raises `ValueError` for other values."""
     dataset = _dataset(group, name)
     if h5py.check_string_dtype(dataset.dtype) is None:
         raise ValueError(f"{group.name}/{name} holds {dataset.dtype}, not text")
-    text: np.ndarray = dataset.asstr()[()]
+    text: np.ndarray = dataset.asstr()[rows]
     return text
 
 
@@ -137,23 +174,12 @@ def matrix_cells(
     """A source of the features that are genes. `X`: CSR, cells x features. Raises `ReadError` for a matrix of mostly
     empty barcodes, `ValueError` for parts that do not fit together.
     """
-    if X.shape != (len(barcodes), len(names)) or any(len(column) != len(names) for column in var.values()):
-        raise ValueError(f"a matrix of {X.shape[0]} cells where {len(barcodes)} barcodes and {len(names)} features are")
-    frame = pd.DataFrame(var, index=pd.Index(names, dtype=object))
-    types = frame.get("feature_types")
-    # Other words are judged where the features of every input are: a third column may be a chromosome, too.
-    if types is not None and len(types) and types.map(lambda word: OTHER_FEATURES.search(word) is not None).all():
-        raise ReadError.of(
-            "NO_GENES",
-            where=str(path),
-            expected=f"features of type {GENE_EXPRESSION}",
-            found=f"only {', '.join(types.unique())}",
-            remedy="Provide the file that holds the gene expression of these cells.",
-        )
+    _check_fit(X.shape, len(barcodes), names, var)
+    frame = _features(names, var, path)
     is_gene, dropped = gene_features(frame)
     if is_gene is not None:
         X, frame = X[:, np.flatnonzero(is_gene)], frame[is_gene]
-    _refuse_empty_droplets(X, path)
+    _refuse_empty_droplets(np.asarray(X.sum(axis=1)).ravel(), path)
     return MemoryCells(
         X,
         frame.index.to_numpy(dtype=object).astype(str),
@@ -165,11 +191,36 @@ def matrix_cells(
     )
 
 
-def _refuse_empty_droplets(X: sp.csr_matrix, path: Path) -> None:
+def _check_fit(shape: tuple[int, int], n_barcodes: int, names: np.ndarray, var: dict[str, np.ndarray]) -> None:
+    """Raise `ValueError` for a matrix of another shape than its names."""
+    if shape != (n_barcodes, len(names)) or any(len(column) != len(names) for column in var.values()):
+        raise ValueError(f"a matrix of {shape[0]} cells where {n_barcodes} barcodes and {len(names)} features are")
+
+
+def _features(names: np.ndarray, var: dict[str, np.ndarray], path: Path) -> pd.DataFrame:
+    """`var`. Raises `ReadError` where no feature is a gene."""
+    frame = pd.DataFrame(var, index=pd.Index(names, dtype=object))
+    types = frame.get("feature_types")
+    # Other words are judged where the features of every input are: a third column may be a chromosome, too.
+    if types is not None and len(types) and types.map(lambda word: OTHER_FEATURES.search(word) is not None).all():
+        raise ReadError.of(
+            "NO_GENES",
+            where=str(path),
+            expected=f"features of type {GENE_EXPRESSION}",
+            found=f"only {', '.join(types.unique())}",
+            remedy="Provide the file that holds the gene expression of these cells.",
+        )
+    return frame
+
+
+def _all_barcodes(path: Path) -> str:
+    """The part of a path that says that a matrix is one of all barcodes, empty where none does."""
+    return next((part for part in path.absolute().parts[:-4:-1] if RAW.search(part)), "")
+
+
+def _refuse_empty_droplets(totals: np.ndarray, path: Path) -> None:
     """Raise `ReadError` for a matrix of all barcodes, as `raw_feature_bc_matrix`, of which most hold no cell."""
-    whole = path.absolute()
-    raw = next((part for part in whole.parts[:-4:-1] if RAW.search(part)), "")
-    totals = np.asarray(X.sum(axis=1)).ravel()
+    whole, raw = path.absolute(), _all_barcodes(path)
     few = int((totals < (FEW_COUNTS if raw else 1)).sum())
     if few * 2 <= len(totals):
         return

@@ -1,7 +1,8 @@
 """AnnData in `.zarr` folders, format 2 and 3, also zipped: only the matrix asked for, `obs` and `var` are read."""
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -13,14 +14,23 @@ from ..errors import ReadError
 from .cell_source import CellSource, MemoryCells, OtherMatrix
 from .file_kind import conversion
 from .read_anndata import RAW, cells_from_anndata, check_compressed, memory_cells, to_csr
+from .read_h5ad import H5adCells, check_encoding
 from .read_limits import NO_LIMITS, ReadLimits
 from .reading import not_anndata, not_mudata, reading, unknown_layer
+from .row_range import RowRange, slice_cells
+from .stored_frame import frame_ids, frame_length, frame_rows
+from .stored_matrix import MatrixReader
+from .zarr_files import CheckedArray, CheckedGroup, StoreFiles, check_blocks
+from .zarr_matrix import ZarrCsrReader, ZarrDenseReader, unique_entries
 
 EXPECTED = "an AnnData folder (.zarr)"
 
 
-def read_zarr(path: Path, *, layer: str | None = None, limits: ReadLimits = NO_LIMITS) -> CellSource:
-    """The cells of a `.zarr` folder or a `.zip` of one. `layer`: None for `X`, `raw` for `raw.X`, else a layer.
+def read_zarr(
+    path: Path, *, layer: str | None = None, limits: ReadLimits = NO_LIMITS, rows: RowRange | None = None
+) -> CellSource:
+    """The cells of a `.zarr` folder or a `.zip` of one. `layer`: None for `X`, `raw` for `raw.X`, else a layer. `rows`:
+    these cells alone, of which no more is read, unless values lie by columns; close the source after use then.
 
     Raises `ReadError`: not zarr, not an AnnData, damaged or incomplete, an unknown layer, pickled values.
     """
@@ -36,14 +46,15 @@ def read_zarr(path: Path, *, layer: str | None = None, limits: ReadLimits = NO_L
             raise not_anndata(path, f"zarr that holds {', '.join(list(root)[:5]) or 'nothing'}")
         _refuse_pickles(root, path)
         if "encoding-type" in root["obs"].attrs:
-            return _read(root, path, layer, limits)
+            return _read(root, path, layer, limits) if rows is None else _read_rows(root, path, layer, limits, rows)
         # Layouts from before AnnData 0.7: anndata knows them, and such stores are small.
         import anndata
 
         if isinstance(root.get("X"), zarr.Array):
             limits.check(str(path), nonzeros=root["X"].size)
-        _check_blocks(root, path)
-        return cells_from_anndata(anndata.read_zarr(root), layer=layer, name=path.name)
+        _check_blocks(path, root)
+        cells = cells_from_anndata(anndata.read_zarr(root), layer=layer, name=path.name)
+        return cells if rows is None else slice_cells(cells, rows)
 
 
 def open_store(path: Path, limits: ReadLimits = NO_LIMITS) -> Any:
@@ -99,18 +110,9 @@ def _read(root: Any, path: Path, layer: str | None, limits: ReadLimits) -> Memor
     from anndata.io import read_elem
 
     element, var_group, counts_from = _find_matrix(root, layer)
-    if element is None:
-        raise ReadError.of(
-            "MATRIX_INVALID",
-            where=counts_from,
-            expected="a matrix of counts",
-            found="none",
-            remedy="Name the layer that holds them.",
-        )
     _check_sizes(element, root["obs"], var_group, path, limits)
     named = root.get("uns/organism")
-    for part in (element, root["obs"], var_group, *(() if named is None else (named,))):
-        _check_blocks(part, path)
+    _check_blocks(path, element, root["obs"], var_group, *(() if named is None else (named,)))
     obs, var = read_elem(root["obs"]), read_elem(var_group)
     if "" in obs.index or "" in var.index:
         raise ValueError("empty names of cells or genes: files of the folder are missing")
@@ -119,8 +121,49 @@ def _read(root: Any, path: Path, layer: str | None, limits: ReadLimits) -> Memor
         raise ValueError(f"a matrix of {X.shape} where obs and var have {(len(obs), len(var))}")
     organism = None if named is None else read_elem(named)
     cells = memory_cells(X, obs, var, name=path.name, counts_from=counts_from, organism=organism)
-    cells.others = _other_matrices(root, path, counts_from, limits)
+    cells.others = _other_matrices(root, path, counts_from, limits, None)
     return cells
+
+
+def _read_rows(root: Any, path: Path, layer: str | None, limits: ReadLimits, rows: RowRange) -> CellSource:
+    import zarr
+    from anndata.io import read_elem
+
+    element, var_group, counts_from = _find_matrix(root, layer)
+    if element.attrs.get("encoding-type") == "csc_matrix":
+        return slice_cells(_read(root, path, layer, limits), rows)
+    check_encoding(element, counts_from, path)
+    _check_sizes(element, root["obs"], var_group, path, limits)
+    named = root.get("uns/organism")
+    with ExitStack() as stack:
+        files = stack.enter_context(closing(StoreFiles(path)))
+        for part in (var_group, *(() if named is None else (named,))):
+            check_blocks(part, files)
+        frame, var = CheckedGroup(root["obs"], files), read_elem(var_group)
+        obs, n_total = frame_rows(frame, rows), frame_length(frame)
+        if "" in obs.index or "" in var.index:
+            raise ValueError("empty names of cells or genes: files of the folder are missing")
+        matrix: MatrixReader
+        if isinstance(element, zarr.Array):
+            n_stored, matrix = element.shape[0], ZarrDenseReader(CheckedArray(element, files), rows=rows)
+        else:
+            n_stored, matrix = element.attrs["shape"][0], ZarrCsrReader(CheckedGroup(element, files), rows=rows)
+        if (n_stored, matrix.shape) != (n_total, (len(obs), len(var))):
+            stored = n_stored, matrix.shape[1]
+            raise ValueError(f"a matrix of {stored} where obs and var have {(n_total, len(var))}")
+        organism = None if named is None else read_elem(named)
+        uns = {"organism": organism} if isinstance(organism, str) else {}
+        others = _other_matrices(root, path, counts_from, limits, rows)
+        cells = H5adCells(stack.pop_all(), path, matrix, obs, var, counts_from, uns, others, expected=EXPECTED)
+    cells.lies_at(rows.start, n_total)
+    cells.layout = matrix.layout(partial(frame_ids, frame))
+    return cells
+
+
+def _check_blocks(path: Path, *parts: Any) -> None:
+    with closing(StoreFiles(path)) as files:
+        for part in parts:
+            check_blocks(part, files)
 
 
 def _check_sizes(element: Any, obs: Any, var: Any, path: Path, limits: ReadLimits) -> None:
@@ -141,7 +184,9 @@ def _check_sizes(element: Any, obs: Any, var: Any, path: Path, limits: ReadLimit
     limits.check(str(path), cells=n_cells, genes=n_genes, nonzeros=int(n_values))
 
 
-def _other_matrices(root: Any, path: Path, opened: str, limits: ReadLimits) -> tuple[OtherMatrix, ...]:
+def _other_matrices(
+    root: Any, path: Path, opened: str, limits: ReadLimits, rows: RowRange | None
+) -> tuple[OtherMatrix, ...]:
     layers = sorted(root["layers"]) if "layers" in root else []
     there: list[tuple[str | None, str]] = [(None, "X")] if "X" in root else []
     there += [(name, f"layers[{name!r}]") for name in layers]
@@ -149,7 +194,11 @@ def _other_matrices(root: Any, path: Path, opened: str, limits: ReadLimits) -> t
         there.append((RAW, "raw.X"))
 
     def rows_of(layer: str | None) -> Callable[[np.ndarray], sp.csr_matrix]:
-        return lambda rows: read_zarr(path, layer=layer, limits=limits).take(rows)
+        def take(numbers: np.ndarray) -> sp.csr_matrix:
+            with read_zarr(path, layer=layer, limits=limits, rows=rows) as other:
+                return other.take(numbers)
+
+        return take
 
     return tuple(OtherMatrix(layer, where, rows_of(layer)) for layer, where in there if where != opened)
 
@@ -158,7 +207,15 @@ def _find_matrix(root: Any, layer: str | None) -> tuple[Any, Any, str]:
     """The element that holds the values, the group of its genes, and what to call it."""
     layers = sorted(root["layers"]) if "layers" in root else []
     if layer is None:
-        return root.get("X"), root["var"], "X"
+        if (element := root.get("X")) is not None:
+            return element, root["var"], "X"
+        raise ReadError.of(
+            "MATRIX_INVALID",
+            where="X",
+            expected="a matrix of counts",
+            found="none",
+            remedy="Name the layer that holds them.",
+        )
     if layer in layers:
         return root["layers"][layer], root["var"], f"layers[{layer!r}]"
     # An AnnData without raw is written with the value False in its place.
@@ -182,63 +239,13 @@ def _read_matrix(element: Any) -> Any:
         return X
     check_compressed(X)
     missing = {name: _misses_files(element[name]) for name in ("data", "indices")}
-    if missing["data"] or (missing["indices"] and not _unique_entries(X)):
+    if missing["data"] or (missing["indices"] and not unique_entries(X)):
         raise ValueError("files of the sparse matrix are missing from the folder")
     return X
 
 
 def _misses_files(array: Any) -> bool:
     return bool(array.nchunks_initialized < array.nchunks)
-
-
-def _unique_entries(X: Any) -> bool:
-    """Whether no entry of a CSR or CSC matrix is stored twice."""
-    ordered = X.sorted_indices()
-    return bool(ordered.has_canonical_format)
-
-
-def _check_blocks(part: Any, path: Path) -> None:
-    """Raise `ValueError` for a block of values whose header is not true of it.
-
-    Of a block that is shorter than it says blosc reads what lies beyond in memory, and of text in more pieces than
-    there can be numcodecs makes as many objects, by the thousand million.
-    """
-    import zarr
-
-    arrays = [part] if isinstance(part, zarr.Array) else [item for _, item in part.members(max_depth=None)]
-    for array in arrays:
-        if not isinstance(array, zarr.Array) or array.shards is not None:
-            continue
-        is_text = any(str(getattr(item, "codec_id", "")).startswith("vlen") for item in array.filters)
-        is_blosc = any("blosc" in type(codec).__name__.lower() for codec in array.compressors)
-        for block, size in _blocks(array, path, whole=is_text) if is_text or is_blosc else ():
-            if is_blosc and (len(block) < 16 or int.from_bytes(block[12:16], "little") != size):
-                raise ValueError(f"a block of {array.path} is truncated")
-            values = block
-            for codec in array.compressors if is_text else ():
-                values = codec.decode(values)
-            if is_text and int.from_bytes(bytes(values[:4]), "little") > max(math.prod(array.chunks), 1):
-                raise ValueError(f"a block of {array.path} claims more text than it holds")
-
-
-def _blocks(array: Any, path: Path, *, whole: bool) -> Iterator[tuple[bytes, int]]:
-    """Each file of an array's values, or its first bytes, and its size."""
-    n_bytes = -1 if whole else 16
-    if path.is_file():
-        with ZipFile(path) as archive:
-            for entry in archive.infolist():
-                if entry.filename.startswith(f"{array.path}/") and _is_block(entry.filename.rpartition("/")[2]):
-                    with archive.open(entry) as block:
-                        yield block.read(n_bytes), entry.file_size
-        return
-    for file in (path / array.path).rglob("*"):
-        if file.is_file() and _is_block(file.name):
-            with file.open("rb") as block:
-                yield block.read(n_bytes), file.stat().st_size
-
-
-def _is_block(name: str) -> bool:
-    return not name.startswith(".") and name not in ("", "zarr.json")
 
 
 def _refuse_pickles(root: Any, path: Path) -> None:

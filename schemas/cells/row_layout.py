@@ -17,14 +17,15 @@ def no_check() -> None:
 @dataclass(frozen=True, slots=True)
 class RowLayout:
     """`n_values`: stored in the matrix, of a dense one all. `ids`: those of some rows. `ends`: the number of values up
-    to the end of each row, rising, in blocks, of a matrix that is stored by rows. `step`: rows of one storage chunk, of
-    a dense matrix. Where both are None it cannot be cut. `check`: raises what can only be said of all rows together.
+    to the end of each row, rising, in blocks, of a matrix that is stored by rows. `steps`: rows of one shard and of one
+    storage chunk, of a dense matrix. Without both it cannot be cut. `check`: raises what can only be said of all rows
+    together.
     """
 
     n_values: int | None
     ids: Callable[[slice], Any]
     ends: Callable[[], Iterable[np.ndarray]] | None = None
-    step: int | None = None
+    steps: tuple[int, ...] = ()
     check: Callable[[], None] = no_check
 
 
@@ -39,9 +40,10 @@ def cut_rows(layout: RowLayout, n_rows: int, *, n_values: int, most_rows: int) -
     if not n_rows:
         return [0]
     n_pieces = max(-(-(layout.n_values or 0) // n_values), 1)
-    if layout.step is not None:
+    if layout.steps:
         wanted = min(-(-n_rows // n_pieces), most_rows)
-        step = wanted if wanted == n_rows else wanted // layout.step * layout.step or min(layout.step, most_rows)
+        stored = next((step for step in layout.steps if step <= wanted), layout.steps[-1])
+        step = wanted if wanted == n_rows else wanted // stored * stored or min(stored, most_rows)
         return [*range(0, n_rows, step), n_rows]
     if layout.ends is None:
         return [0, n_rows]

@@ -96,7 +96,7 @@ class DenseReader(MatrixReader):
 
     def layout(self, ids: Callable[[slice], Any]) -> RowLayout:
         stored = self.dataset.chunks[self.turned] if self.dataset.chunks else 1
-        return RowLayout(int(self.dataset.size), ids, step=stored)
+        return RowLayout(int(self.dataset.size), ids, steps=(stored,))
 
     def _rows(self, rows: slice | int) -> np.ndarray:
         if not self.turned:
@@ -105,11 +105,16 @@ class DenseReader(MatrixReader):
 
 
 class CsrReader(MatrixReader):
-    """A group with `data`, `indices` and `indptr`, or some rows of it: then no other row pointers are read."""
+    """A group with `data`, `indices` and `indptr`, or some rows of it: then no other row pointers are read. `shape`:
+    where the group does not say.
+    """
 
-    def __init__(self, group: h5py.Group, *, rows: RowRange | None = None) -> None:
-        self.data, self.indices = open_values(group, "data"), open_values(group, "indices")
-        self.shape = (int(group.attrs["shape"][0]), int(group.attrs["shape"][1]))
+    block_values = BLOCK_VALUES
+
+    def __init__(self, group: Any, *, shape: tuple[int, int] | None = None, rows: RowRange | None = None) -> None:
+        self.data, self.indices = self._open(group, "data"), self._open(group, "indices")
+        n_cells, n_genes = group.attrs["shape"] if shape is None else shape
+        self.shape = (int(n_cells), int(n_genes))
         self.pointers, self.n_stored = group["indptr"], self.shape[0]
         self.indptr = read_pointers(self.pointers, self.n_stored, len(self.data), rows=rows)
         if rows is not None:
@@ -125,7 +130,7 @@ class CsrReader(MatrixReader):
         start = 0
         while start < n_obs:
             # As many rows as fit a block, and at least one.
-            end = int(np.searchsorted(self.indptr, self.indptr[start] + BLOCK_VALUES, side="right")) - 1
+            end = int(np.searchsorted(self.indptr, self.indptr[start] + self.block_values, side="right")) - 1
             end = min(max(end, start + 1), n_obs)
             if end < n_obs and end - start > n_rows:
                 end = start + (end - start) // n_rows * n_rows
@@ -150,6 +155,9 @@ class CsrReader(MatrixReader):
                 yield read_pointers(self.pointers, self.n_stored, n_values, rows=RowRange(rows.start, rows.stop))[1:]
 
         return RowLayout(n_values, ids, ends=ends)
+
+    def _open(self, group: Any, name: str) -> Any:
+        return open_values(group, name)
 
     def _rows(self, start: int, end: int) -> sp.csr_matrix:
         first, last = int(self.indptr[start]), int(self.indptr[end])

@@ -56,11 +56,11 @@ def test_pieces_are_alike_in_size() -> None:
     ],
 )
 def test_dense_matrices_are_cut_between_storage_chunks(n_values: int, most_rows: int, expected: list[int]) -> None:
-    layout = RowLayout(1000, no_ids, step=16)
+    layout = RowLayout(1000, no_ids, steps=(16,))
     assert cut_rows(layout, 100, n_values=n_values, most_rows=most_rows) == expected
 
 
 def test_what_cannot_be_cut_is_one_piece_and_nothing_is_none() -> None:
     assert cut_rows(RowLayout(None, no_ids), 100, n_values=1, most_rows=1) == [0, 100]
-    assert cut_rows(RowLayout(0, no_ids, step=16), 0, n_values=1, most_rows=1) == [0]
+    assert cut_rows(RowLayout(0, no_ids, steps=(16,)), 0, n_values=1, most_rows=1) == [0]
     assert cut_rows(by_rows(np.zeros(5, dtype=int), 2), 5, n_values=9, most_rows=9) == [0, 5]
