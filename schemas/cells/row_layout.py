@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-ROWS_AT_ONCE = 250_000
+ROWS_AT_ONCE = 50_000
 """Rows whose pointers or ids are in memory together."""
 
 
@@ -39,15 +39,16 @@ def cut_rows(layout: RowLayout, n_rows: int, *, n_values: int, most_rows: int) -
     """
     if not n_rows:
         return [0]
-    n_pieces = max(-(-(layout.n_values or 0) // n_values), 1)
+    n_stored = layout.n_values or 0
     if layout.steps:
-        wanted = min(-(-n_rows // n_pieces), most_rows)
+        wanted = min(max(n_values * n_rows // max(n_stored, 1), 1), most_rows, n_rows)
         stored = next((step for step in layout.steps if step <= wanted), layout.steps[-1])
         step = wanted if wanted == n_rows else wanted // stored * stored or min(stored, most_rows)
         return [*range(0, n_rows, step), n_rows]
     if layout.ends is None:
         return [0, n_rows]
-    return _cut(layout.ends(), max(-(-(layout.n_values or 0) // n_pieces), 1), most_rows)
+    n_pieces = max(-(-n_stored // n_values), 1)
+    return _cut(layout.ends(), max(-(-n_stored // n_pieces), 1), most_rows)
 
 
 def _cut(blocks: Iterable[np.ndarray], most_values: int, most_rows: int) -> list[int]:

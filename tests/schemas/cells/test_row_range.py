@@ -1,18 +1,26 @@
 """Some rows of a file: those of the whole, whatever the format, and nothing of the others."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
+import anndata as ad
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
+import zarr
 
+from cellmark.schemas.cells import stored_frame
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.cells.row_range import RowRange
-from cellmark.schemas.errors import ParameterError
-from fixtures.stored_cells import N_CELLS, WRITERS
+from cellmark.schemas.checks.counts_of_genes import counts_of_genes
+from cellmark.schemas.checks.log1p_input import take_input
+from cellmark.schemas.errors import CountsError, ParameterError, ReadError
+from fixtures.stored_cells import N_CELLS, WRITERS, drawn
 
 RANGES = [(0, 1), (0, 61), (60, 61), (5, 40), (16, 33)]
 
@@ -83,3 +91,71 @@ def test_a_range_beyond_the_end_is_refused(stored: tuple[Path, CellSource], star
 
 def test_a_whole_file_begins_at_its_first_row(stored: tuple[Path, CellSource]) -> None:
     assert (stored[1].first_row, stored[1].n_total) == (0, N_CELLS)
+
+
+def test_nothing_but_the_rows_is_read(tmp_path: Path) -> None:
+    path = WRITERS["h5ad csr"](tmp_path)
+    with h5py.File(path, "a") as file:
+        file["X/indptr"][50] = 10**6
+    with open_cells(path, rows=RowRange(5, 49)) as part:
+        np.testing.assert_array_equal(part.load().toarray(), drawn().X.toarray()[5:49])
+    for rows in (RowRange(45, 55), RowRange(50, 51), RowRange(0, 50)):
+        with pytest.raises(ReadError, match="row pointers"):
+            open_cells(path, rows=rows)
+
+
+@pytest.mark.filterwarnings("ignore:Consolidated metadata")
+@pytest.mark.parametrize("kind", ["h5ad csr", "zarr 3 csr"])
+def test_columns_that_cannot_be_sliced_are_left_out(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = WRITERS[kind](tmp_path)
+    with h5py.File(path, "a") if kind.startswith("h5ad") else nullcontext(zarr.open_group(path, mode="a")) as store:
+        store["obs/total"].attrs["encoding-version"] = "9.9.9"
+    if kind.startswith("zarr"):
+        zarr.consolidate_metadata(path)
+    monkeypatch.setattr(stored_frame, "MOST_CATEGORIES", 2)
+    with open_cells(path, rows=RowRange(5, 9)) as part:
+        assert "cell_type" not in part.obs  # three categories
+        assert "total" not in part.obs
+        assert {"stage", "year", "share", "text"} < set(part.obs)
+
+
+@pytest.mark.parametrize("wrong", ["longer", "shorter"])
+def test_columns_and_rows_that_differ_in_length_are_refused(wrong: str, tmp_path: Path) -> None:
+    path = WRITERS["h5ad csr"](tmp_path)
+    with h5py.File(path, "a") as file:
+        attributes = dict(file["obs/total"].attrs)
+        del file["obs/total"]
+        file["obs/total"] = np.arange(N_CELLS + (5 if wrong == "longer" else -5))
+        file["obs/total"].attrs.update(attributes)
+    with pytest.raises(ReadError, match="values of total"):
+        open_cells(path, rows=RowRange(5, 9))
+
+
+def logarithms() -> ad.AnnData:
+    counts = np.random.default_rng(1).poisson(0.7, (N_CELLS, 80))
+    X = sp.csr_matrix(np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4))
+    return ad.AnnData(X, var=pd.DataFrame(index=[f"G{number}" for number in range(79)] + ["n_counts"]))
+
+
+def test_sources_around_a_range_know_where_it_is(tmp_path: Path) -> None:
+    adata = logarithms()
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    rows = RowRange(20, 50)
+    with open_cells(tmp_path / "cells.h5ad", rows=rows) as part:
+        for around in (take_input(part, "auto"), counts_of_genes(part)):
+            assert around is not part
+            assert (around.first_row, around.n_total, around.n_obs) == (20, N_CELLS, 30)
+    with open_cells(tmp_path / "cells.h5ad", ReadingOptions(recover_counts=True), rows=rows) as part:
+        assert (part.first_row, part.n_total, part.n_obs) == (20, N_CELLS, 30)
+        with open_cells(tmp_path / "cells.h5ad", ReadingOptions(recover_counts=True)) as whole:
+            np.testing.assert_array_equal(part.load().toarray(), whole.load()[20:50].toarray())
+
+
+def test_a_cell_that_is_no_logarithm_is_named_by_its_row_in_the_file(tmp_path: Path) -> None:
+    adata = logarithms()
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    with open_cells(tmp_path / "cells.h5ad", rows=RowRange(20, 50)) as part:
+        source = take_input(part, "auto")
+        part._matrix.data = part._matrix.data[()] * 1.5  # as if the values changed after the sample was drawn
+        with pytest.raises(CountsError, match=rf"cell '20' \(row 21 of {N_CELLS}\)"):
+            source.load()

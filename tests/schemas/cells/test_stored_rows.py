@@ -3,6 +3,7 @@
 from itertools import pairwise
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -70,6 +71,27 @@ def test_a_file_without_cells_has_no_pieces(tmp_path: Path) -> None:
     drawn()[:0].copy().write_h5ad(tmp_path / "none.h5ad")
     rows = stored_rows(tmp_path / "none.h5ad", n_values=100, most_rows=10)
     assert (rows.n_cells, rows.cuts) == (0, (0,))
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_a_matrix_of_empty_barcodes_is_refused_by_all_its_rows(raw: bool, tmp_path: Path) -> None:
+    folder = tmp_path / ("raw_feature_bc_matrix" if raw else "cells")
+    folder.mkdir()
+    path = WRITERS["10x"](folder)
+    with h5py.File(path, "a") as file:
+        if not raw:  # a few counts in each cell are few for a matrix of all barcodes only
+            first = int(file["matrix/indptr"][20])
+            for name in ("data", "indices"):
+                values = file[f"matrix/{name}"][:first]
+                del file[f"matrix/{name}"]
+                file[f"matrix/{name}"] = values
+            file["matrix/indptr"][20:] = first
+    with pytest.raises(ReadError) as whole:
+        open_cells(path)
+    with pytest.raises(ReadError) as planned:
+        stored_rows(path, n_values=100, most_rows=10)
+    assert whole.value.findings == planned.value.findings
+    assert planned.value.code == "CELL_EMPTY"
 
 
 def test_refusals_are_those_of_opening(tmp_path: Path) -> None:

@@ -115,6 +115,14 @@ def test_rows_of_a_file_are_those_that_direct_reading_gives(h5ad: Path) -> None:
         assert (apart.first_row, apart.n_total) == (0, 40)
 
 
+@pytest.mark.parametrize("name", ["fewer_in_all", "no_total", "other_rows"])
+def test_a_reader_that_gives_other_rows_is_refused(misbehaving: ReaderServer, h5ad: Path, name: str) -> None:
+    path = h5ad.rename(h5ad.with_name(f"{name}.h5ad"))
+    with pytest.raises(ReadError, match="a reader that answered with"):
+        open_apart(path, rules=SMALL, rows=RowRange(4, 12))
+    assert misbehaving.readers() == []
+
+
 @pytest.mark.parametrize("matrix", [sp.csr_matrix, sp.csc_matrix, np.asarray])
 @pytest.mark.parametrize("n_rows", [1, 7, 40, 1000])
 def test_chunks_are_the_rows_in_order(tmp_path: Path, matrix: Any, n_rows: int) -> None:
