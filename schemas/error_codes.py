@@ -141,6 +141,7 @@ CODES: dict[str, CodeMeaning] = {
     "PARITY_FAILED": CodeMeaning(500, "an exported graph does not answer as the trained network does"),
     "CELL_TYPE_UNKNOWN": CodeMeaning(422, "the model has no such cell type"),
     "GENE_UNKNOWN": CodeMeaning(422, "the model reads no such gene"),
+    "EXPLANATIONS_MISSING": CodeMeaning(404, "the job was planned without explanations"),
     "PROFILE_MISSING": CodeMeaning(404, "the bundle has no reference profile of held-out cells"),
     "CALLS_OF_ANOTHER_MODEL": CodeMeaning(
         422, "calls that another model, another version of it, or its other annotator made"

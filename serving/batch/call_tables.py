@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,9 @@ from cellmark.schemas.columns import (
     COARSE_PROBABILITY,
     CONFIDENCE,
     CROSS_SPECIES,
+    EXPLANATION_ATTRIBUTIONS,
+    EXPLANATION_GENES,
+    EXPLANATION_LISTS,
     LABEL_SET,
     MARGIN,
     NOVELTY,
@@ -98,14 +102,24 @@ class ShardWriter:
         table = pa.concat_tables(self._waiting).unify_dictionaries().combine_chunks()
         if self._writer is None:
             schema = table.schema.with_metadata(self._metadata)
-            self._writer = pq.ParquetWriter(self._path, schema, compression="zstd")
+            self._writer = pq.ParquetWriter(self._path, schema, compression="zstd", **_encodings(schema))
         self._writer.write_table(table.replace_schema_metadata(self._metadata), row_group_size=table.num_rows)
         self._waiting, self._n_waiting = [], 0
 
 
+def _encodings(schema: pa.Schema) -> dict[str, Any]:
+    """Attributions, of which no two are the same, by bytes of one place: a quarter smaller."""
+    if EXPLANATION_ATTRIBUTIONS not in schema.names:
+        return {}
+    lists = {name: f"{name}.list.element" for name in (EXPLANATION_GENES, EXPLANATION_ATTRIBUTIONS)}
+    columns = [lists.get(name, name) for name in schema.names if name != EXPLANATION_ATTRIBUTIONS]
+    return {"use_dictionary": columns, "column_encoding": {lists[EXPLANATION_ATTRIBUTIONS]: "BYTE_STREAM_SPLIT"}}
+
+
 class CallFrames:
     """Frames of the calls in several files, one after another, as `calls_frame` makes them of all cells at once: with
-    the categories that some cell of any file has, in the model's order. `coarse_names`: see `CallRules`.
+    the categories that some cell of any file has, in the model's order, and without explanations.
+    `coarse_names`: see `CallRules`.
     """
 
     def __init__(self, paths: Sequence[Path], cell_types: Sequence[str], coarse_names: Sequence[str] = ()) -> None:
@@ -121,8 +135,9 @@ class CallFrames:
     def __iter__(self) -> Iterator[pd.DataFrame]:
         for path in self._paths:
             with pq.ParquetFile(path) as file:
+                names = [name for name in file.schema_arrow.names if name not in EXPLANATION_LISTS]
                 for group in range(file.num_row_groups):
-                    yield self._frame(file.read_row_group(group))
+                    yield self._frame(file.read_row_group(group, columns=names))
 
     def joined(self) -> pd.DataFrame:
         """All of them, indexed by cell id."""

@@ -21,6 +21,8 @@ from cellmark.schemas.columns import (
 
 from ..scoring.strongest_genes import StrongestGenes
 
+EXPLANATION = "explanation.parquet"
+"""In the folder of a finished sample: `tally_frame` of its cells."""
 TALLIED = (CELL_TYPE, BEST_CELL_TYPE, EXPLANATION_GENES, EXPLANATION_ATTRIBUTIONS)
 SUMMED = ("n_top", "n_for", "n_against", "attribution_sum")
 
@@ -38,6 +40,13 @@ def explanation_columns(found: StrongestGenes, symbols: pa.Array) -> dict[str, p
         EXPLANATION_ATTRIBUTIONS: pa.ListArray.from_arrays(offsets, pa.array(found.attributions[kept])),
         EXPLANATION_DELTA: pa.array(found.convergence_delta),
     }
+
+
+def with_explanations(table: pa.Table, found: StrongestGenes, symbols: pa.Array) -> pa.Table:
+    """A table of calls, with `explanation_columns` behind them."""
+    for name, column in explanation_columns(found, symbols).items():
+        table = table.append_column(name, column)
+    return table
 
 
 @dataclass(frozen=True, eq=False)

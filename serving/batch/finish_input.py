@@ -16,6 +16,7 @@ from cellmark.schemas.errors import CellmarkError
 
 from ..annotator import Annotator
 from ..files.batch import quality_in_words
+from .explanations import EXPLANATION, write_sample_explanation
 from .input_digest import digest_input
 from .job_folder import JobFolder, write_record, written
 from .job_records import InputPlan, JobInput, Outcome, ShardRecord
@@ -68,6 +69,10 @@ def _outcome(
     types: Counter[str] = Counter()
     for record in records:
         types.update(record.types)
+    if job.spec.options.explain is not None:
+        job.drop_drafts(sample.name, EXPLANATION.removesuffix(".parquet"))
+        shards, symbols = shard_paths(job, sample, plan), annotator.bundle.panel.symbols
+        write_sample_explanation(shards, job.input_folder(sample.name) / EXPLANATION, annotator.cell_types, symbols)
     quality, docs = judge_quality(job, sample, plan, annotator)
     drift = judge_drift(job, sample, plan, annotator, library_size_source=facts["library_size_source"])
     order = {name: place for place, name in enumerate(annotator.cell_types)}

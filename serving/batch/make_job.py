@@ -83,10 +83,24 @@ def make_job(folder: Path, spec: JobSpec, source: ModelSource, *, copy_model: bo
 
 
 def load_model(job: JobFolder) -> Annotator:
-    """The model of a job, from its folder where it was copied there. Raises `BundleError` for another one, and as
-    `open_model` and `ModelSession`.
-    """
+    """The model of a job, ready to answer. Raises as `open_bundle` and `ModelSession`."""
     wanted, options = job.spec.model, job.spec.options
+    bundle = open_bundle(job)
+    floors = options.floors
+    return Annotator(
+        ModelSource(bundle, wanted.name, wanted.version, wanted.uri),
+        ModelSession(bundle, device=options.device, distilled=options.distilled),
+        min_panel_share=floors.min_panel_share,
+        min_attribution_share=floors.min_attribution_share,
+        max_unknown_share=floors.max_unknown_share,
+    )
+
+
+def open_bundle(job: JobFolder) -> Bundle:
+    """The model of a job, from its folder where it was copied there. Raises `BundleError` for another one, and as
+    `open_model`.
+    """
+    wanted = job.spec.model
     copied = job.folder / MODEL
     bundle = Bundle.open(copied) if copied.is_dir() else open_model(wanted.uri).bundle
     if bundle.digest != wanted.bundle_digest:
@@ -97,11 +111,4 @@ def load_model(job: JobFolder) -> Annotator:
             found=f"another, {bundle.digest[:12]}…",
             remedy="Bring the first one back, or begin a new job.",
         )
-    floors = options.floors
-    return Annotator(
-        ModelSource(bundle, wanted.name, wanted.version, wanted.uri),
-        ModelSession(bundle, device=options.device, distilled=options.distilled),
-        min_panel_share=floors.min_panel_share,
-        min_attribution_share=floors.min_attribution_share,
-        max_unknown_share=floors.max_unknown_share,
-    )
+    return bundle

@@ -25,8 +25,22 @@ from cellmark.schemas.errors import ModelError, ParameterError
 from cellmark.schemas.genes.gene_panel import GenePanel
 from cellmark.schemas.genes.map_gene_names import map_gene_names
 
-from .explanations import SUMMED, tally_frame, tally_shards, with_shares
+from .explanations import EXPLANATION, SUMMED, tally_frame, tally_shards, with_shares
+from .job_folder import JobFolder
+from .make_job import open_bundle
+from .score_shard import CALLS
 
+CELL_ROWS = pa.schema(
+    [
+        ("sample", pa.string()),
+        *((name, pa.string()) for name in (CELL_ID, CELL_TYPE, BEST_CELL_TYPE)),
+        (CONFIDENCE, pa.float32()),
+        ("gene", pa.string()),
+        ("rank", pa.int32()),
+        ("attribution", pa.float32()),
+    ]
+)
+"""What `JobExplanations.cells` gives."""
 N_NEAR = 5
 KEYS = ["cell_type", "best_cell_type", "gene"]
 
@@ -161,8 +175,7 @@ class JobExplanations:
     def cells(self, asked: CellsAsked) -> Iterator[pa.Table]:
         """A row for each cell and gene of its list that was asked for, shard by shard, row group by row group.
 
-        Columns: `sample`, `cell_id`, `cellmark_cell_type`, `cellmark_best_cell_type` (what is explained),
-        `cellmark_confidence`, `gene`, `rank`, `attribution`.
+        Columns as in `CELL_ROWS`: what is explained is the best cell type.
         """
         of_cells = [CELL_ID, CELL_TYPE, BEST_CELL_TYPE, CONFIDENCE]
         for name, sample in self.samples.items():
@@ -175,6 +188,36 @@ class JobExplanations:
                             group, columns=[*of_cells, EXPLANATION_GENES, EXPLANATION_ATTRIBUTIONS]
                         ).to_batches():
                             yield _rows(batch, of_cells, name, asked)
+
+
+def open_explanations(job: JobFolder) -> JobExplanations:
+    """What a job has scored so far. Raises `ParameterError` (`EXPLANATIONS_MISSING`) where none are kept, and as
+    `open_bundle`.
+    """
+    if job.spec.options.explain is None:
+        raise ParameterError.of(
+            "EXPLANATIONS_MISSING",
+            where=str(job.folder),
+            expected="a job with explanations",
+            found="one that was planned without",
+            remedy="Plan another with them: cellmark batch plan DATA -m MODEL -o JOB --explain 20.",
+        )
+    samples = {}
+    for sample in job.spec.inputs:
+        plan, outcome = job.plan(sample.name), job.outcome(sample.name)
+        if plan is None or (outcome is not None and outcome.status != "ok"):
+            continue
+        records = enumerate(job.records(sample.name, plan))
+        shards = [
+            job.shard_file(sample.name, number, CALLS)
+            for number, record in records
+            if record is not None and record.state == "scored"
+        ]
+        if shards:
+            summed = None if outcome is None else job.input_folder(sample.name) / EXPLANATION
+            samples[sample.name] = ExplainedSample(shards, summed)
+    bundle = open_bundle(job)
+    return JobExplanations(samples, bundle.manifest.cell_type_names, bundle.panel)
 
 
 def _rows(batch: pa.RecordBatch, of_cells: list[str], sample: str, asked: CellsAsked) -> pa.Table:
@@ -199,7 +242,8 @@ def _rows(batch: pa.RecordBatch, of_cells: list[str], sample: str, asked: CellsA
             "gene": genes.filter(mask),
             "rank": pa.array(rank[kept].astype(np.int32)),
             "attribution": batch.column(EXPLANATION_ATTRIBUTIONS).flatten().filter(mask),
-        }
+        },
+        schema=CELL_ROWS,
     )
 
 

@@ -29,6 +29,7 @@ from ..scoring.calls_frame import final_calls
 from ..scoring.quality import QualityWatch
 from ..scoring.score import Calls, score_blocks
 from .call_tables import ShardWriter, call_table
+from .explanations import with_explanations
 from .input_digest import stamp_input
 from .job_folder import JobFolder, sync, write_record, written
 from .job_records import CONFIDENCE_BINS, InputPlan, JobInput, ShardRecord, WrittenFile
@@ -152,11 +153,16 @@ def _score(
         watch = QualityWatch(checked)
         clock.stage("open")
         drafts = {suffix: stack.enter_context(whole_file(path, force=True)) for suffix, path in paths.items()}
-        across = checked.genes.across
+        across, symbols = checked.genes.across, pa.array(annotator.bundle.panel.symbols)
         metadata = {"cellmark": job.spec.model.bundle_digest}
         with ShardWriter(drafts[CALLS], metadata) as writer:
             blocks = score_blocks(
-                checked, annotator.session, rules=rules, keep_probabilities=options.probabilities, workers=workers
+                checked,
+                annotator.session,
+                rules=rules,
+                keep_probabilities=options.probabilities,
+                explain=options.explain,
+                workers=workers,
             )
             for block in blocks:
                 watch.see(block.chunk, block.prepared)
@@ -164,11 +170,10 @@ def _score(
                     continue
                 tally.see(block.calls, rules)
                 ids = checked.cell_ids[block.start : block.start + block.chunk.X.shape[0]]
-                writer.add(
-                    call_table(
-                        block.calls, ids, annotator.cell_types, rules, across=None if across is None else across.text
-                    )
+                table = call_table(
+                    block.calls, ids, annotator.cell_types, rules, across=None if across is None else across.text
                 )
+                writer.add(table if block.strongest is None else with_explanations(table, block.strongest, symbols))
         clock.stage("score")
         pq.write_table(pa.Table.from_pandas(_quality(watch)), drafts[QUALITY], compression="zstd")
         for draft in drafts.values():

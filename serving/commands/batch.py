@@ -9,6 +9,7 @@ from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
 
 from ..scoring.call_options import NO_FLOORS, Floors
 from . import options as cli_options
+from .batch_explain import explain_job
 
 batch = typer.Typer(
     help="Jobs of any size: plan, run on one machine or many, go on after a kill, verify, score again.",
@@ -17,6 +18,7 @@ batch = typer.Typer(
     rich_markup_mode="markdown",
 )
 Job = Annotated[Path, typer.Argument(metavar="JOB", help="Folder of a job.")]
+batch.command("explain")(explain_job)
 Shard = Annotated[
     str, typer.Option("--shard", metavar="[SAMPLE:]K", help="Number of a shard, of the first sample or of SAMPLE.")
 ]
@@ -48,6 +50,12 @@ def plan(
         Literal["none", "parquet", "csv", "h5ad"],
         typer.Option("--format", help="Format of one file of calls per sample, in JOB/results. none: shards alone."),
     ] = "none",
+    explain: Annotated[
+        int | None,
+        typer.Option(
+            "--explain", min=1, metavar="K", help="Keep the K genes that drove each call most, with attributions."
+        ),
+    ] = None,
     distilled: Annotated[bool, typer.Option("--distilled", help="Call with the distilled network.")] = False,
     device: cli_options.Device = "cpu",
     shard_cells: Annotated[int, typer.Option("--shard-cells", min=100, help="Most cells of one shard.")] = 100_000,
@@ -78,6 +86,7 @@ def plan(
         floors,
         probabilities=probabilities,
         label_set_error=label_set_error,
+        explain=explain,
         distilled=distilled,
         device=device,
     )

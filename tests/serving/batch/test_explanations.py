@@ -125,7 +125,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("shards")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.lists(st.integers(0, 60), max_size=3).map(sorted), st.integers(1, 40))
 def test_any_division_into_shards_adds_up_to_the_same(folder: Path, cuts: list[int], row_group: int) -> None:
     table = drawn_cells(60, seed=1)
