@@ -7,20 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow.parquet as pq
 
 from cellmark.schemas.columns import CONFIDENCE
-from cellmark.schemas.drift.drift_words import verdict
 from cellmark.schemas.errors import CellmarkError
 
 from ..annotator import Annotator
-from ..files.batch import quality_in_words
 from .explanations import EXPLANATION, write_sample_explanation
 from .input_digest import digest_input
 from .job_folder import JobFolder, write_record, written
 from .job_records import InputPlan, JobInput, Outcome, ShardRecord
-from .judge_drift import judge_drift
+from .judge_sample import judge_sample
 from .sample_outputs import output_path, write_outputs
 from .score_shard import CALLS, OF_THE_INPUT, QUALITY, findings_of, notes_of, utc_now
 
@@ -73,8 +70,14 @@ def _outcome(
         job.drop_drafts(sample.name, EXPLANATION.removesuffix(".parquet"))
         shards, symbols = shard_paths(job, sample, plan), annotator.bundle.panel.symbols
         write_sample_explanation(shards, job.input_folder(sample.name) / EXPLANATION, annotator.cell_types, symbols)
-    quality, docs = judge_quality(job, sample, plan, annotator)
-    drift = judge_drift(job, sample, plan, annotator, library_size_source=facts["library_size_source"])
+    judged = judge_sample(
+        annotator,
+        shard_paths(job, sample, plan),
+        shard_paths(job, sample, plan, QUALITY),
+        n_cells=plan.n_cells,
+        facts=facts,
+        data_docs=_data_docs(job, sample),
+    )
     order = {name: place for place, name in enumerate(annotator.cell_types)}
     return Outcome(
         status="ok",
@@ -85,9 +88,9 @@ def _outcome(
         median_confidence=_median_confidence(job, sample, plan),
         confidence_histogram=tuple(map(int, np.sum([record.confidence_histogram for record in records], axis=0))),
         facts=facts,
-        quality=quality,
-        drift=None if drift is None else verdict(drift),
-        data_docs=None if docs is None else str(docs),
+        quality=judged.quality,
+        drift=judged.drift,
+        data_docs=None if judged.data_docs is None else str(judged.data_docs),
         outputs={path.name: written(path) for path in outputs},
         seconds=round(sum(sum(record.seconds.values()) for record in records), 3),
         finished=utc_now(),
@@ -109,34 +112,13 @@ def _median_confidence(job: JobFolder, sample: JobInput, plan: InputPlan) -> flo
     return float(np.median(np.concatenate(parts)))
 
 
-def judge_quality(job: JobFolder, sample: JobInput, plan: InputPlan, annotator: Annotator) -> tuple[str, Path | None]:
-    """The input compared with the bundle's Great Expectations suites, in words, and the folder of its pages."""
-    from cellmark.schemas.quality.expectations import run_expectations
-    from cellmark.schemas.quality.quality_table import sample_quality
-
-    tables = [pq.read_table(path) for path in shard_paths(job, sample, plan, QUALITY)]
-    frames = [table.to_pandas() for table in tables]
-    cells = pd.concat(frames, ignore_index=True)
-    seen = [frame.attrs for frame in frames]
-    whole = sample_quality(
-        n_cells=plan.n_cells,
-        n_genes=seen[0]["n_genes"],
-        panel_overlap=seen[0]["panel_overlap"],
-        whole_numbers=all(one["whole_numbers"] for one in seen),
-        finite=all(one["finite"] for one in seen),
-    )
-    wanted = job.spec.outputs.data_docs if job.spec.outputs is not None else None
-    docs = None if wanted is None else Path(wanted) / sample.name
-    normalised = "not known" in str(facts_of_first(job, sample)["library_size_source"])
-    if docs is not None and docs.exists():
+def _data_docs(job: JobFolder, sample: JobInput) -> Path | None:
+    if job.spec.outputs is None or job.spec.outputs.data_docs is None:
+        return None
+    docs = Path(job.spec.outputs.data_docs) / sample.name
+    if docs.exists():
         shutil.rmtree(docs)  # of this sample, by a process that was killed
-    report = run_expectations(annotator.bundle.expectations, cells, whole, data_docs=docs, normalised=normalised)
-    return quality_in_words(report), docs
-
-
-def facts_of_first(job: JobFolder, sample: JobInput) -> dict[str, Any]:
-    record = job.record(sample.name, 0)
-    return {} if record is None else record.facts
+    return docs
 
 
 def _gone(sample: JobInput, error: OSError) -> CellmarkError:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -22,17 +21,18 @@ from cellmark.schemas.columns import UNASSIGNED
 from cellmark.schemas.errors import CellmarkError, Finding, InputError, ParameterError
 
 from ..annotator import Annotator
+from ..files.drift import DriftWatch
 from ..reader.open_apart import open_apart
 from ..reader.reader_process import ReaderKilledError
 from ..scoring.call_rules import CallRules
 from ..scoring.calls_frame import final_calls
-from ..scoring.quality import QualityWatch
 from ..scoring.score import Calls, score_blocks
 from .call_tables import ShardWriter, call_table
 from .explanations import with_explanations
 from .input_digest import stamp_input
 from .job_folder import JobFolder, sync, write_record, written
 from .job_records import CONFIDENCE_BINS, InputPlan, JobInput, ShardRecord, WrittenFile
+from .judge_sample import quality_of_shard
 
 CALLS, QUALITY = ".parquet", ".quality.parquet"
 OF_THE_INPUT = (InputError, ParameterError)
@@ -150,7 +150,7 @@ def _score(
     with ExitStack() as stack:
         source = stack.enter_context(open_apart(Path(sample.path), reading, rows=rows))
         checked = annotator.check(source, reading.once_open())
-        watch = QualityWatch(checked)
+        watch = DriftWatch(checked)
         clock.stage("open")
         drafts = {suffix: stack.enter_context(whole_file(path, force=True)) for suffix, path in paths.items()}
         across, symbols = checked.genes.across, pa.array(annotator.bundle.panel.symbols)
@@ -175,7 +175,7 @@ def _score(
                 )
                 writer.add(table if block.strongest is None else with_explanations(table, block.strongest, symbols))
         clock.stage("score")
-        pq.write_table(pa.Table.from_pandas(_quality(watch)), drafts[QUALITY], compression="zstd")
+        pq.write_table(pa.Table.from_pandas(quality_of_shard(watch)), drafts[QUALITY], compression="zstd")
         for draft in drafts.values():
             sync(draft)
     files = {path.name: written(path) for path in paths.values()}
@@ -196,13 +196,6 @@ def _scored(
         confidence_histogram=tuple(map(int, tally.histogram)),
         facts={**annotator.facts(checked).to_dict(), **trust},
     )
-
-
-def _quality(watch: QualityWatch) -> pd.DataFrame:
-    """The quality table of a shard's cells, with what is known of all of them in its attributes."""
-    cells = watch.cells()
-    cells.attrs = watch.sample().to_dict("records")[0]
-    return cells
 
 
 def notes_of(records: list[ShardRecord]) -> list[dict[str, Any]]:

@@ -1,11 +1,13 @@
 """New cells beside the held-out cells of a model's training: from a file of cells, or from calls made before."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.cells.cell_source import RowChunk
 from cellmark.schemas.cells.reading_options import AS_IT_IS, NOT_KNOWN, ReadingOptions
 from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
@@ -14,7 +16,7 @@ from cellmark.schemas.drift.cells_within_types import expected_detection
 from cellmark.schemas.drift.compare_cells import compare_cells
 from cellmark.schemas.drift.drift_report import ORDER, DriftReport, PanelFacts, Severity
 from cellmark.schemas.errors import InputError, ParameterError
-from cellmark.schemas.reference_profile import BEST, UNASSIGNED_CELL, read_profile
+from cellmark.schemas.reference_profile import BEST, UNASSIGNED_CELL, ReferenceProfile, read_profile
 
 from ..annotator import Annotator
 from ..models.model_source import ModelSource
@@ -40,17 +42,23 @@ class DriftWatch(QualityWatch):
             self._detected += np.bincount(counts.indices[counts.data > 0], minlength=len(self._detected))
             self._n_cells += counts.shape[0]
 
-    def cells(self) -> pd.DataFrame:
-        """Library size, genes detected and mitochondrial share (where there are such genes) of each cell, in order. A
-        normalised cell has no library size.
-        """
-        names = {"total_counts": "library_size", "mitochondrial_fraction": "mitochondrial_share"}
-        unknown = ["total_counts"] if self._checked.normalised else []
-        return self._tables.cells().drop(columns=["cell_id", "panel_fraction", *unknown]).rename(columns=names)
+    @property
+    def n_detected(self) -> np.ndarray:
+        """How many cells count each gene of the panel, int64 [genes]."""
+        return self._detected
 
     def detected(self) -> np.ndarray:
         """Share of cells that count each gene of the panel, [genes]; NaN for one that was not measured."""
         return np.where(self._checked.match.measured, self._detected / max(self._n_cells, 1), np.nan)
+
+
+def quality_for_drift(cells: pd.DataFrame, *, normalised: bool) -> pd.DataFrame:
+    """Library size, genes detected and mitochondrial share (where there are such genes) of each cell, in order. A
+    normalised cell has no library size. `cells`: see `cell_quality`.
+    """
+    names = {"total_counts": "library_size", "mitochondrial_fraction": "mitochondrial_share"}
+    unknown = ["total_counts"] if normalised else []
+    return cells.drop(columns=["cell_id", "panel_fraction", *unknown]).rename(columns=names)
 
 
 def drift_of_file(
@@ -74,22 +82,41 @@ def drift_of_file(
             calls = annotator.call(checked, observe=watch.see, on_progress=advance)
         facts = annotator.facts(checked)
     cells = cells_of_calls(calls)
-    cells = pd.concat([cells, watch.cells()], axis=1)
+    return compare_with_profile(
+        bundle,
+        profile,
+        pd.concat([cells, quality_for_drift(watch.cells(), normalised=checked.normalised)], axis=1),
+        watch.detected(),
+        attribution_share=facts.attribution_share,
+        normalised=checked.normalised,
+        notes=[str(note) for note in facts.notes],
+        facts=_facts(annotator.source, path, "counts", distilled=distilled),
+    )
+
+
+def compare_with_profile(
+    bundle: Bundle,
+    profile: ReferenceProfile,
+    cells: pd.DataFrame,
+    detected: np.ndarray,
+    *,
+    attribution_share: float | None,
+    normalised: bool,
+    notes: Sequence[str] = (),
+    facts: Mapping[str, Any] | None = None,
+) -> DriftReport:
+    """The columns of `cells_of_calls` and `quality_for_drift` beside a profile. `detected`: share of cells that count
+    each gene of the panel, [genes], NaN for one that was not measured.
+    """
     shares = cells[BEST].value_counts(normalize=True)
     panel = PanelFacts(
         bundle.panel.symbols,
-        watch.detected(),
+        detected,
         expected_detection(bundle.genes, bundle.markers, {str(name): float(share) for name, share in shares.items()}),
-        facts.attribution_share,
+        attribution_share,
     )
-    return compare_cells(
-        cells,
-        profile,
-        panel=panel,
-        notes=[str(note) for note in facts.notes],
-        facts=_facts(annotator.source, path, "counts", distilled=distilled),
-        unknown={"library_size": NOT_KNOWN} if checked.normalised else {},
-    )
+    unknown = {"library_size": NOT_KNOWN} if normalised else {}
+    return compare_cells(cells, profile, panel=panel, notes=notes, facts=facts, unknown=unknown)
 
 
 def drift_of_calls(source: ModelSource, path: Path, *, distilled: bool = False, trusted: bool = False) -> DriftReport:

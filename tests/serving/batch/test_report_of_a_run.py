@@ -9,14 +9,11 @@ import pytest
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.columns import UNASSIGNED
-from cellmark.schemas.drift.drift_words import verdict
 from cellmark.serving.annotator import Annotator
 from cellmark.serving.batch.job_facts import OPEN
-from cellmark.serving.batch.judge_drift import judge_drift
 from cellmark.serving.batch.read_job_facts import read_job_facts
 from cellmark.serving.batch.run_job import Part
 from cellmark.serving.files.batch_inputs import BatchInput
-from cellmark.serving.files.drift import drift_of_file
 from fixtures.batch_jobs import MakeJob, run
 from fixtures.places import ARCHIVES
 
@@ -61,28 +58,6 @@ def test_a_run_ends_with_a_report_of_what_is_recorded(
     (job.folder / "report.html").unlink()  # as where the job was killed just before it was written
     assert run(job)
     assert (job.folder / "report.html").read_text() == page
-
-
-def test_the_drift_of_a_sample_in_shards_is_that_of_the_cells_at_once(
-    job_of: MakeJob, sample: Path, tiny_bundle: Bundle
-) -> None:
-    """But for the measures of genes, of which shards keep nothing."""
-    job = job_of(sample)
-    assert run(job)
-    (one,), annotator = job.spec.inputs, Annotator.load(tiny_bundle.folder)
-    plan, outcome = job.plan("sample"), job.outcome("sample")
-    assert plan is not None
-    assert outcome is not None
-    report = judge_drift(job, one, plan, annotator, library_size_source="summed")
-    assert report is not None
-    assert outcome.drift == verdict(report)
-    whole = drift_of_file(annotator, sample, trusted=True)
-    assert report.n_cells == whole.n_cells == 120
-    compared = [measure.name for measure in report.measures if measure.effect is not None]
-    assert {"library_size", "genes_detected", "confidence", "novelty"} <= set(compared)
-    for name in compared:
-        assert report.measure(name).effect == pytest.approx(whole.measure(name).effect, rel=1e-4)
-        assert report.measure(name).severity == whole.measure(name).severity
 
 
 def test_a_model_without_a_profile_judges_no_drift(job_of: MakeJob, sample: Path) -> None:
