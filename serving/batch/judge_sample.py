@@ -80,7 +80,8 @@ def cells_of_rows(paths: Sequence[Path], rows: np.ndarray, columns: Sequence[str
         first, last = np.searchsorted(rows, [start, start + table.num_rows])
         pieces.append(table.take(pa.array(rows[first:last] - start)).to_pandas(ignore_metadata=True))
         start += table.num_rows
-    return pd.concat(pieces, ignore_index=True)
+    found: pd.DataFrame = pd.concat(pieces, ignore_index=True)
+    return found
 
 
 def _groups(paths: Sequence[Path], columns: Sequence[str] | None) -> Iterator[pa.Table]:
