@@ -34,6 +34,17 @@ def unchecked_csr(data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, sha
     return X
 
 
+def slice_rows(X: sp.csr_matrix, start: int, end: int) -> sp.csr_matrix:
+    """Consecutive rows of a CSR matrix without a copy of their values. SciPy's own constructor copies what is less than
+    half of a larger array, and its slices convert all of a matrix whose positions are of two types.
+    """
+    if start == 0 and end == X.shape[0]:
+        return X
+    values = slice(int(X.indptr[start]), int(X.indptr[end]))
+    parts = X.data[values], X.indices[values], X.indptr[start : end + 1] - X.indptr[start]
+    return unchecked_csr(*parts, shape=(end - start, X.shape[1]))
+
+
 def row_sums(X: sp.csr_matrix) -> np.ndarray:
     """Sum of each row, float64 [cells]; exact for counts."""
     totals = np.zeros(X.shape[0], dtype=np.float64)

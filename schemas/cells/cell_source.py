@@ -12,6 +12,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from ..errors import Finding
+from ..normalization import slice_rows
 from .row_layout import RowLayout
 
 
@@ -124,7 +125,7 @@ class MatrixCells(CellSource):
 
     def chunks(self, n_rows: int) -> Iterator[RowChunk]:
         for start in range(0, self.X.shape[0], n_rows):
-            yield RowChunk(start, self.X[start : start + n_rows] if n_rows < self.X.shape[0] else self.X)
+            yield RowChunk(start, slice_rows(self.X, start, min(start + n_rows, self.X.shape[0])))
 
     def take(self, rows: np.ndarray) -> sp.csr_matrix:
         if len(rows) == self.X.shape[0] and np.array_equal(rows, np.arange(len(rows))):

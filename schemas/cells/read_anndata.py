@@ -8,9 +8,10 @@ import pandas as pd
 import scipy.sparse as sp
 
 from ..errors import Finding, ReadError
+from ..normalization import slice_rows
 from .cell_source import CellSource, MemoryCells, OtherMatrix, RowChunk
 from .reading import gene_features, rna_modality, unknown_layer
-from .stored_matrix import BLOCK_VALUES, native, slice_rows
+from .stored_matrix import BLOCK_VALUES, native
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import scipy.sparse as sp
 
-from ..normalization import unchecked_csr
+from ..normalization import slice_rows
 from .cell_source import RowChunk
 from .gzip_values import GzipValues, fast_values
 from .row_layout import RowLayout, blocks_of_rows
@@ -57,7 +57,7 @@ class LoadedReader(MatrixReader):
 
     def blocks(self, n_rows: int) -> Iterator[RowChunk]:
         for start in range(0, self.shape[0], n_rows):
-            yield RowChunk(start, self.X[start : start + n_rows])
+            yield RowChunk(start, slice_rows(self.X, start, min(start + n_rows, self.shape[0])))
 
     def take(self, rows: np.ndarray) -> sp.csr_matrix:
         return self.X[rows]
@@ -200,16 +200,6 @@ def open_values(group: h5py.Group, name: str) -> h5py.Dataset | GzipValues:
     access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
     access.set_chunk_cache(CACHE_SLOTS, max(CHUNK_CACHE, chunk_bytes), 0.75)
     return fast_values(h5py.Dataset(h5py.h5d.open(group.id, name.encode(), access)))
-
-
-def slice_rows(X: sp.csr_matrix, start: int, end: int) -> sp.csr_matrix:
-    """Consecutive rows of a CSR matrix without a copy of their values."""
-    if start == 0 and end == X.shape[0]:
-        return X
-    values = slice(int(X.indptr[start]), int(X.indptr[end]))
-    parts = X.data[values], X.indices[values], X.indptr[start : end + 1] - X.indptr[start]
-    # SciPy's own constructor copies what is less than half of a larger array.
-    return unchecked_csr(*parts, shape=(end - start, X.shape[1]))
 
 
 def native(values: np.ndarray) -> np.ndarray:

@@ -24,9 +24,10 @@ from cellmark.schemas.cells.reading import reading
 from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.cells.recover_counts import recover_source
 from cellmark.schemas.cells.row_range import RowRange
-from cellmark.schemas.cells.stored_matrix import BLOCK_VALUES, native, slice_rows
+from cellmark.schemas.cells.stored_matrix import BLOCK_VALUES, native
 from cellmark.schemas.cells.stored_rows import stored_rows
 from cellmark.schemas.errors import CellmarkError
+from cellmark.schemas.normalization import slice_rows
 
 from ..outputs.write_calls import write_into
 from .call_tables import read_call_table

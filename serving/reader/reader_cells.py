@@ -14,7 +14,7 @@ from cellmark.schemas.api.request_cells import GenesSource
 from cellmark.schemas.cells.anndata_facts import MOST_EMBEDDINGS, MOST_KEYS, AnndataFacts
 from cellmark.schemas.cells.cell_source import OtherMatrix, RowChunk
 from cellmark.schemas.cells.row_range import RowRange
-from cellmark.schemas.cells.stored_matrix import slice_rows
+from cellmark.schemas.normalization import slice_rows
 
 from ..outputs.copy_file import RemoteCells
 from .reader_messages import BrokenMessageError, Message, is_count, pack_frame, unpack_findings, unpack_frame

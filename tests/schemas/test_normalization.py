@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cellmark.schemas.normalization import dense_counts, describe_scale, normalize, row_sums
+from cellmark.schemas.normalization import dense_counts, describe_scale, normalize, row_sums, slice_rows
 
 
 def draw_counts(n_cells: int = 60, n_genes: int = 80, *, seed: int = 0) -> sp.csr_matrix:
@@ -95,3 +95,13 @@ def test_the_manifest_describes_the_formula_that_is_computed(count: int) -> None
     expected = np.log(1 + count / 5000 * scale["counts_per"])
     value = normalize(sp.csr_matrix([[count]]), np.array([5000.0])).toarray()[0, 0]
     assert value == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("positions", [np.int32, np.int64])
+@pytest.mark.parametrize(("start", "end"), [(0, 6), (0, 1), (2, 5), (3, 3), (5, 6)])
+def test_rows_are_scipys_and_share_the_values(start: int, end: int, positions: type) -> None:
+    X = sp.random(6, 9, density=0.4, format="csr", rng=np.random.default_rng(0))
+    X.indptr = X.indptr.astype(positions)
+    rows = slice_rows(X, start, end)
+    np.testing.assert_array_equal(rows.toarray(), X.toarray()[start:end])
+    assert rows.nnz == 0 or np.shares_memory(rows.data, X.data)
