@@ -237,7 +237,8 @@ def celltypist_python(folder: Path) -> Path:
     python = folder / "celltypist" / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", python.parents[1]], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "celltypist"], check=True)
+        install = ["uv", "pip", "install", "--quiet", "--python", python, "-c", HERE.parent / "constraints.txt"]
+        subprocess.run([sys.executable, "-m", *install, "celltypist"], check=True)
     return python
 
 
