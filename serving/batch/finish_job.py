@@ -15,7 +15,7 @@ from cellmark.schemas.atomic_output import whole_file
 from cellmark.schemas.columns import UNASSIGNED
 
 from ..annotator import Annotator
-from ..files.batch_inputs import SUMMARY
+from ..files.batch_inputs import SUMMARY, sheet_columns
 from .job_folder import JobFolder, write_record, written
 from .job_records import JobInput, JobManifest, Outcome, plain
 from .sample_outputs import output_path
@@ -115,10 +115,8 @@ def versions() -> dict[str, str]:
 def summary_table(job: JobFolder) -> pd.DataFrame:
     """One row for each sample, in the job's order; what a sheet says of samples stands behind the other columns."""
     rows = summary_rows(job)
-    more = dict.fromkeys(name for sample in job.spec.inputs for name in sample.metadata)
-    if any(sample.donor is not None for sample in job.spec.inputs):
-        more = {"donor": None, **more}
-    table = pd.DataFrame(rows, columns=[*SUMMARY_COLUMNS, *(name for name in more if name not in SUMMARY_COLUMNS)])
+    columns = dict.fromkeys((*SUMMARY_COLUMNS, *(name for row in rows for name in row)))
+    table = pd.DataFrame(rows, columns=list(columns))
     counts = ("n_cells", "n_unassigned", "genes_matched", "genes_missing", "n_shards")
     return table.astype(dict.fromkeys(counts, "Int64"))
 
@@ -131,7 +129,7 @@ def summary_rows(job: JobFolder) -> list[dict[str, Any]]:
 def summary_row(job: JobFolder, sample: JobInput, outcome: Outcome) -> dict[str, Any]:
     """What the summary says of one sample."""
     row: dict[str, Any] = {"sample": sample.name, "input": sample.path, "status": outcome.status}
-    row |= {"donor": sample.donor, **sample.metadata, "n_shards": outcome.n_shards}
+    row |= {"n_shards": outcome.n_shards, **sheet_columns(sample.donor, sample.metadata, SUMMARY_COLUMNS)}
     if outcome.status != "ok":
         return {
             **row,

@@ -47,10 +47,10 @@ def _plan(job: JobFolder, sample: JobInput, annotator: Annotator) -> InputPlan:
     reading = spec.options.reading_of(sample)
     rows = stored_rows_apart(path, reading, n_values=spec.shard_values, most_rows=spec.shard_cells)
     stamp, cuts = stamp_input(path), tuple(map(int, rows.cuts))
-    if _needs_all_cells(job):
+    if _needs_all_cells(job) or len(cuts) < 2:
         cuts = (0, rows.n_cells)
-    if len(cuts) <= 2:  # its only shard finds out everything
-        return InputPlan(stamp=stamp, n_cells=rows.n_cells, cuts=cuts or (0, rows.n_cells))
+    if len(cuts) == 2:  # its only shard finds out everything, also that there are no cells
+        return InputPlan(stamp=stamp, n_cells=rows.n_cells, cuts=cuts)
     refuse_duplicates(sample, rows)
     kind = _look(job, sample, reading, rows.n_cells, annotator)
     return InputPlan(stamp=stamp, n_cells=rows.n_cells, cuts=cuts, input=kind)

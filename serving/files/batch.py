@@ -16,7 +16,7 @@ from cellmark.schemas.quality.quality_report import QualityReport
 from ..outputs.write_calls import check_not_input, check_output
 from ..scoring.call_options import PLAIN_CALLS, CallOptions
 from ..terminal.show import show_batch, show_notes, show_outcome
-from .batch_inputs import SUMMARY, BatchInput, output_names
+from .batch_inputs import SUMMARY, BatchInput, output_names, sheet_columns
 
 SUMMARY_COLUMNS = (
     "input",
@@ -114,7 +114,7 @@ def annotate_batch(
                 "codes": ";".join(finding.code for finding in findings),
                 "message": " | ".join(map(str, findings)),
             }
-        rows.append(row | one.summary_columns(SUMMARY_COLUMNS))
+        rows.append(row | sheet_columns(one.donor, one.metadata, SUMMARY_COLUMNS))
         show_outcome(row, number=len(rows), of=len(inputs))
         show_notes(findings)
     columns = dict.fromkeys((*SUMMARY_COLUMNS, *(name for row in rows for name in row)))

@@ -48,10 +48,11 @@ class BatchInput:
             library_size=common.library_size if self.library_size is None else self.library_size,
         )
 
-    def summary_columns(self, taken: Sequence[str]) -> dict[str, str]:
-        """What the summary says of it beside the calls; a column of the sheet that is `taken` begins with `sheet_`."""
-        said = {"donor": self.donor} if self.donor is not None else {}
-        return said | {f"sheet_{name}" if name in taken else name: value for name, value in self.metadata.items()}
+
+def sheet_columns(donor: str | None, metadata: Mapping[str, str], taken: Sequence[str]) -> dict[str, str]:
+    """What a sheet says of a sample, as columns of the summary; one that is `taken` there begins with `sheet_`."""
+    said = {"donor": donor} if donor is not None else {}
+    return said | {f"sheet_{name}" if name in taken else name: value for name, value in metadata.items()}
 
 
 def batch_inputs(given: Sequence[Path]) -> list[BatchInput]:

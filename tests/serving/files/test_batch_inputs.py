@@ -7,7 +7,14 @@ import pytest
 
 from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.errors import ReadError
-from cellmark.serving.files.batch_inputs import BatchInput, batch_inputs, is_sheet, names_of, output_names
+from cellmark.serving.files.batch_inputs import (
+    BatchInput,
+    batch_inputs,
+    is_sheet,
+    names_of,
+    output_names,
+    sheet_columns,
+)
 
 
 def named(inputs: list[str], folder: Path = Path("/data")) -> dict[str, str]:
@@ -76,7 +83,8 @@ def test_columns_of_a_sheet_say_how_a_sample_is_read_and_what_is_known_of_it(tmp
     common = ReadingOptions(layer="raw", orthologs=True)
     read = [(one.layer, one.library_size, one.orthologs) for one in (a.reading(common), b.reading(common))]
     assert read == [("counts", "total", True), ("raw", None, True)]
-    assert a.summary_columns(("input", "status")) == {"donor": "d1", "tissue": "liver", "sheet_status": "fresh"}
+    columns = sheet_columns(a.donor, a.metadata, taken=("input", "status"))
+    assert columns == {"donor": "d1", "tissue": "liver", "sheet_status": "fresh"}
 
 
 def test_a_pattern_that_the_shell_left_alone_is_matched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
