@@ -18,9 +18,10 @@ def annotate(
         typer.Argument(
             # One that may not be read is refused like any other broken input, and does not stop the rest.
             readable=False,
-            help="Cells: .h5ad, .zarr, 10x .h5, a 10x matrix folder, .csv or .tsv. Several make a batch, and so do a "
-            "folder of samples, a pattern in quotes ('runs/*.h5ad') and a sheet of samples: a .csv with the header "
-            "sample,path and, if you like, donor, layer, library_size and columns of your own.",
+            help="Cells: .h5ad, .zarr, 10x .h5, a 10x matrix folder, .csv or .tsv, or a URL of them (https://, s3://). "
+            "Several make a batch, and so do a folder of samples, a pattern in quotes ('runs/*.h5ad') and a sheet of "
+            "samples: a .csv with the header sample,path and, if you like, donor, layer, library_size and columns of "
+            "your own.",
         ),
     ],
     # Text, since a Path would lose the slash that says "a folder".
@@ -120,6 +121,7 @@ def annotate(
     Example: `cellmark annotate new.h5ad --model models:/pbmc@champion -o calls.parquet`
     """
     import os
+    from dataclasses import replace
     from functools import partial
 
     from cellmark.schemas.cells.read import require_input
@@ -129,7 +131,9 @@ def annotate(
     from ..files.annotate_file import annotate_file, load_annotator
     from ..files.batch import AnnotateOne, annotate_batch
     from ..files.batch_inputs import batch_inputs, is_sheet
+    from ..files.fetch_inputs import fetch_input, fetch_inputs
     from ..outputs.write_calls import FORMATS, check_output
+    from ..remote.urls import url_of
     from ..scoring.majority import ComputedClusters
     from ..terminal.show import show_calls, show_notes
 
@@ -169,10 +173,12 @@ def annotate(
             remedy="Omit --trusted, or annotate the file by itself.",
         )
     if not is_batch:
-        require_input(inputs[0].path)
+        if url_of(inputs[0].path) is None:
+            require_input(inputs[0].path)
         if data_docs is not None:
             refuse_used(data_docs)
         check_output(target, force=force)
+    inputs = fetch_inputs(inputs) if is_batch else [replace(inputs[0], path=fetch_input(inputs[0].path))]
     if is_batch and service is None:
         from ..batch.annotate_folder import annotate_folder
         from ..batch.job_records import JobOptions

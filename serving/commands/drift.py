@@ -82,6 +82,7 @@ def drift(
 
     from ..files.annotate_file import load_annotator
     from ..files.drift import check_experiment, drift_of_calls, drift_of_file, fails
+    from ..files.fetch_inputs import fetch_input
     from ..models.log_drift import log_drift
     from ..models.model_source import open_model
     from ..models.registry import open_registry
@@ -91,6 +92,7 @@ def drift(
     from ..terminal.show import show_drift, waiting
 
     check_experiment(experiment, log_to_mlflow=log_to_mlflow)
+    data = fetch_input(data)
     require_input(data)
     if out is not None:
         check_format(out, (".html", ".json"))

@@ -45,12 +45,14 @@ def explain(
     from cellmark.schemas.columns import UNS_KEY
 
     from ..files.annotate_file import load_annotator, open_checked
+    from ..files.fetch_inputs import fetch_input
     from ..outputs.write_calls import TABLES, check_not_input, check_output, write_table
     from ..scoring.attribute import Question
     from ..terminal.show import cell_progress, show_frame, show_notes
 
     check_output(out, force=force, formats=TABLES)
     check_not_input(out, [data])
+    data = fetch_input(data)
     require_input(data)
     annotator = load_annotator(
         model,

@@ -111,6 +111,7 @@ def novel(
     from cellmark.schemas.cells.read import require_input
 
     from ..files.annotate_file import load_annotator, open_checked
+    from ..files.fetch_inputs import fetch_input
     from ..outputs.write_calls import TABLES, check_format, check_not_input, check_output
     from ..outputs.write_markers import write_population_cells, write_populations
     from ..scoring.called_cells import gather_called_cells
@@ -128,6 +129,7 @@ def novel(
     )
     if top < 1:
         raise typer.BadParameter("at least 1.", param_hint="--top")
+    data = fetch_input(data)
     require_input(data)
     if out is not None:
         check_format(out, (*TABLES, ".json"))

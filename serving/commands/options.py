@@ -24,7 +24,8 @@ ModelOrService = Annotated[
 Data = Annotated[
     Path,
     typer.Argument(
-        help="Cells: .h5ad, .zarr (also zipped), .loom, 10x .h5, a 10x matrix folder, .csv or .tsv (cells x genes)."
+        help="Cells: .h5ad, .zarr (also zipped), .loom, 10x .h5, a 10x matrix folder, .csv or .tsv (cells x genes), "
+        "or a URL of them (https://, s3://)."
     ),
 ]
 Layer = Annotated[str | None, shared(typer.Option, "layer")]

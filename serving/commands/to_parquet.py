@@ -29,11 +29,13 @@ def to_parquet(
     from cellmark.schemas.cells.read import require_input
     from cellmark.schemas.cells.reading_options import ReadingOptions
 
+    from ..files.fetch_inputs import fetch_input
     from ..outputs.write_calls import check_not_input, check_output
     from ..outputs.write_listed import write_listed
     from ..reader.open_apart import open_source
     from ..terminal.show import cell_progress, cells_in_words, show_notes
 
+    data = fetch_input(data)
     require_input(data)
     check_output(out, force=force, formats=(".parquet",))
     check_not_input(out, [data])

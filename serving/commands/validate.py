@@ -92,7 +92,9 @@ def validate(
     """
     import json
 
+    from ..files.fetch_inputs import fetch_input
     from ..reader.reader_server import start_reader
+    from ..remote.urls import shown_input
     from ..terminal.show import show_findings, waiting
 
     of_models = {
@@ -102,9 +104,11 @@ def validate(
         "--min-attribution-share": floors.min_attribution_share,
     }
     _check_options(profile, of_models, {"--label": label, "--donor": donor, "--hold-out": hold_out}, model)
+    name = shown_input(data)
     if not trusted:
         start_reader()
-    with waiting(f"Checking {data}"):
+    data = fetch_input(data)
+    with waiting(f"Checking {name}"):
         report: Any
         if model is not None:
             from ..files.validate import validate_path
@@ -132,9 +136,9 @@ def validate(
     if json_output:
         typer.echo(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))
     elif report.findings:
-        show_findings(report.findings, f"{data}: {'passes' if report.valid else 'would be refused'}")
+        show_findings(report.findings, f"{name}: {'passes' if report.valid else 'would be refused'}")
     if not json_output:
-        typer.echo(report.summary(str(data)))
+        typer.echo(report.summary(name))
     raise typer.Exit(0 if report.valid else 1)
 
 

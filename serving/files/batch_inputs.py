@@ -14,6 +14,7 @@ from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.errors import ParameterError, ReadError
 
 from ..outputs.write_calls import FORMATS
+from ..remote.urls import url_of
 
 SUMMARY = "summary.csv"
 EXTENSIONS = (".h5ad", ".zarr", ".h5", ".loom", ".mtx", ".csv", ".tsv", ".txt", ".zip", ".npz")
@@ -58,11 +59,11 @@ def sheet_columns(donor: str | None, metadata: Mapping[str, str], taken: Sequenc
 def batch_inputs(given: Sequence[Path]) -> list[BatchInput]:
     """Every input that was given, and those that a sheet, a folder of samples or a pattern lists, in its place.
 
-    A sheet is a `.csv` whose header begins with `sample,path`; paths are relative to its folder. Its columns `donor`,
-    `layer` and `library_size` are fields of `BatchInput`, an empty one None; others are metadata. A pattern is a path
-    that does not exist, with `*`, `?` or `[`. Names depend on the inputs, not on their order (see `names_of`). Raises
-    `ReadError` for a pattern that matches nothing, and for sheets with a line that names no sample or no file, or with
-    a sample twice.
+    A sheet is a `.csv` whose header begins with `sample,path`; paths are relative to its folder, and may be URLs. Its
+    columns `donor`, `layer` and `library_size` are fields of `BatchInput`, an empty one None; others are metadata. A
+    pattern is a path that does not exist, with `*`, `?` or `[`. Names depend on the inputs, not on their order (see
+    `names_of`). Raises `ReadError` for a pattern that matches nothing, and for sheets with a line that names no sample
+    or no file, or with a sample twice.
     """
     listed: list[BatchInput] = []
     for path in (match for one in given for match in _matches(one)):
@@ -84,8 +85,8 @@ def batch_inputs(given: Sequence[Path]) -> list[BatchInput]:
 
 
 def _matches(path: Path) -> list[Path]:
-    """What a pattern matches, sorted; any other path as it is."""
-    if os.path.lexists(path) or not glob.has_magic(str(path)):
+    """What a pattern matches, sorted; any other path, or URL, as it is."""
+    if url_of(path) is not None or os.path.lexists(path) or not glob.has_magic(str(path)):
         return [path]
     found = sorted(glob.glob(str(path), recursive=True))
     if not found:
@@ -150,7 +151,7 @@ def _samples(sheet: Path) -> list[BatchInput]:
     others = {name: number for number, name in enumerate(header) if number > 1 and name.lower() not in own and name}
     return [
         BatchInput(
-            sheet.parent / row[1],
+            Path(row[1]) if url_of(row[1]) is not None else sheet.parent / row[1],
             row[0],
             **{name: row[number] or None for name, number in own.items()},
             metadata={name: row[number] for name, number in others.items()},
@@ -194,6 +195,7 @@ def names_of(inputs: Sequence[Path], names: Sequence[str | None] = ()) -> list[s
     `names`: those that a sheet gives, which win. Inputs of one name are named after the first folder in which their
     paths differ, as the samples of `per_sample_outs/SAMPLE/...`; what that cannot tell apart gets a number.
     """
+    inputs = [path if (url := url_of(path)) is None else Path(url.shown).with_name(url.name) for path in inputs]
     found: dict[int, str] = {number: name for number, name in enumerate(names) if name is not None}
     alike: dict[str, list[int]] = defaultdict(list)
     for number, path in enumerate(inputs):

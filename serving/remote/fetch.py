@@ -11,10 +11,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
+from ..models.model_source import cache_folder
 from .refusals import incomplete, missing, no_room, refusals
 from .urls import InputUrl, url_of
 
-CACHE_VARIABLE = "CELLMARK_CACHE"
 INPUTS = "inputs"
 FACTS = "fetched.json"
 MARGIN_BYTES = 64 * 1024**2
@@ -79,13 +79,6 @@ def local_input(given: str | os.PathLike[str], *, cache: Path | None = None, on_
         plain = Path("/" + url.rest.lstrip("/"))
         return plain if plain.exists() else Path(unquote(str(plain)))
     return _fetch(url, (cache or cache_folder()) / INPUTS, on_size)
-
-
-def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """The folder of copies: `CELLMARK_CACHE`, by default `cellmark` in the user's cache folder."""
-    if given := environment.get(CACHE_VARIABLE, "").strip():
-        return Path(given)
-    return Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cellmark"
 
 
 def _fetch(url: InputUrl, cache: Path, on_size: OnSize) -> Path:

@@ -129,6 +129,27 @@ def cell_progress(description: str, n_cells: int, *, unit: str = "cells") -> Ite
 
 
 @contextmanager
+def fetch_progress(name: str) -> Iterator[Callable[[int | None], Callable[[int], None]]]:
+    """A progress bar over bytes; yields what takes their number, if known, and gives what takes those that came. Off a
+    terminal one line says that something is fetched. Silent where nothing is.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+
+        def begin(n_bytes: int | None) -> Callable[[int], None]:
+            if not console.is_terminal:
+                console.print(f"Fetching {name}", highlight=False, markup=False, soft_wrap=True)
+            task = progress.add_task(f"Fetching {name}", total=n_bytes)
+            return lambda n_more: progress.advance(task, n_more)
+
+        yield begin
+
+
+@contextmanager
 def waiting(description: str) -> Iterator[Callable[[str], None]]:
     """A spinner for work whose length is not known; yields the function that says what is done now."""
     from rich.console import Console

@@ -170,3 +170,12 @@ def test_two_sheets_with_one_sample_are_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_text("sample,path\na,x.h5ad\n")
     with pytest.raises(ReadError, match="a in several sheets"):
         batch_inputs([tmp_path / "s.csv", tmp_path / "t.csv"])
+
+
+def test_urls_are_inputs_and_lines_of_sheets(tmp_path: Path) -> None:
+    """Their names hold no signature, and a question mark makes no pattern of one."""
+    (tmp_path / "sheet.csv").write_text("sample,path\ns,https://host/y.h5ad\n")
+    given = [Path("https://host/x.h5ad?sig=secret"), Path("s3://bucket/run1/m.h5"), Path("s3://bucket/run2/m.h5")]
+    inputs = batch_inputs([*given, tmp_path / "sheet.csv"])
+    assert [one.name for one in inputs] == ["x", "run1", "run2", "s"]
+    assert [one.path for one in inputs] == [*given, Path("https://host/y.h5ad")]

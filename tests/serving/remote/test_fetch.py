@@ -2,10 +2,9 @@ import http.server
 import json
 import os
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import anndata as ad
 import fsspec
@@ -16,36 +15,10 @@ import scipy.sparse as sp
 from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.errors import CellmarkError, ParameterError, ReadError, SetupError
 from cellmark.serving.remote import fetch
-from cellmark.serving.remote.fetch import cache_folder, local_input
+from cellmark.serving.remote.fetch import local_input
+from fixtures.storage_server import Storage, serving_files
 
 SECRET = "hunter2"
-
-
-class Storage(http.server.SimpleHTTPRequestHandler):
-    """Files of a folder, with what a test wants to go wrong. `asked`: methods and paths."""
-
-    asked: ClassVar[list[str]]
-    answer: ClassVar[dict[str, int]]
-    cut: ClassVar[set[str]]
-
-    def do_GET(self) -> None:
-        self.asked.append(f"{self.command} {self.path}")
-        path = self.path.partition("?")[0]
-        if path in self.answer:
-            self.send_error(self.answer[path])
-            return
-        if path in self.cut and self.command == "GET":
-            self.send_response(200)
-            self.send_header("Content-Length", "1000")
-            self.end_headers()
-            self.wfile.write(b"\x89HDF")
-            return
-        (super().do_GET if self.command == "GET" else super().do_HEAD)()
-
-    do_HEAD = do_GET  # noqa: N815
-
-    def log_message(self, *_: Any) -> None:
-        pass
 
 
 @pytest.fixture
@@ -53,14 +26,8 @@ def served(tmp_path: Path) -> Iterator[tuple[Path, str, type[Storage]]]:
     """A folder, the address that its files are served at, and the handler."""
     root = tmp_path / "served"
     root.mkdir()
-    handler = type("Handler", (Storage,), {"asked": [], "answer": {}, "cut": set()})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), lambda *args: handler(*args, directory=str(root)))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield root, f"http://127.0.0.1:{server.server_port}", handler
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving_files(root) as (address, handler):
+        yield root, address, handler
 
 
 def small_cells(n_cells: int = 4) -> ad.AnnData:
@@ -216,7 +183,12 @@ def test_what_is_kept_beside_a_copy_holds_no_credentials(served: Any, tmp_path: 
     assert not any(SECRET in str(path) for path in tmp_path.rglob("*"))
 
 
-def test_the_cache_is_where_it_is_said(tmp_path: Path) -> None:
-    assert cache_folder({"CELLMARK_CACHE": "/big"}) == Path("/big")
-    assert cache_folder({"XDG_CACHE_HOME": "/x"}) == Path("/x/cellmark")
-    assert cache_folder({}) == Path.home() / ".cache" / "cellmark"
+def test_by_default_copies_are_below_the_folder_of_caches(
+    served: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, address, _ = served
+    (root / "cells.csv").write_text("cell,A\nc,1\n")
+    monkeypatch.setenv("CELLMARK_CACHE", str(tmp_path / "big"))
+    copy = local_input(f"{address}/cells.csv")
+    assert copy.is_relative_to(tmp_path / "big" / "inputs")
+    assert (tmp_path / "big" / "inputs").stat().st_mode & 0o077 == 0
