@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
+import h5py
 import numpy as np
 import scipy.sparse as sp
 
@@ -19,7 +21,8 @@ from .read_limits import NO_LIMITS, ReadLimits
 from .reading import not_anndata, not_mudata, reading, unknown_layer
 from .row_range import RowRange, slice_cells
 from .stored_frame import frame_ids, frame_length, frame_rows
-from .stored_matrix import MatrixReader
+from .stored_matrix import CsrReader, MatrixReader
+from .turn_on_disk import GROUP, StoredColumns, turn_columns
 from .zarr_files import CheckedArray, CheckedGroup, StoreFiles, check_blocks
 from .zarr_matrix import ZarrCsrReader, ZarrDenseReader, unique_entries
 
@@ -130,8 +133,6 @@ def _read_rows(root: Any, path: Path, layer: str | None, limits: ReadLimits, row
     from anndata.io import read_elem
 
     element, var_group, counts_from = _find_matrix(root, layer)
-    if element.attrs.get("encoding-type") == "csc_matrix":
-        return slice_cells(_read(root, path, layer, limits), rows)
     check_encoding(element, counts_from, path)
     _check_sizes(element, root["obs"], var_group, path, limits)
     named = root.get("uns/organism")
@@ -146,6 +147,11 @@ def _read_rows(root: Any, path: Path, layer: str | None, limits: ReadLimits, row
         matrix: MatrixReader
         if isinstance(element, zarr.Array):
             n_stored, matrix = element.shape[0], ZarrDenseReader(CheckedArray(element, files), rows=rows)
+        elif element.attrs["encoding-type"] == "csc_matrix":
+            if (turned := _turned(element, path, files, limits)) is None:
+                return slice_cells(_read(root, path, layer, limits), rows)
+            stack.enter_context(turned)
+            n_stored, matrix = element.attrs["shape"][0], CsrReader(turned[GROUP], rows=rows)
         else:
             n_stored, matrix = element.attrs["shape"][0], ZarrCsrReader(CheckedGroup(element, files), rows=rows)
         if (n_stored, matrix.shape) != (n_total, (len(obs), len(var))):
@@ -158,6 +164,19 @@ def _read_rows(root: Any, path: Path, layer: str | None, limits: ReadLimits, row
     cells.lies_at(rows.start, n_total)
     cells.layout = matrix.layout(partial(frame_ids, frame))
     return cells
+
+
+def _turned(element: Any, path: Path, files: StoreFiles, limits: ReadLimits) -> h5py.File | None:
+    """A matrix by columns, turned on disk, None where it is better loaded."""
+    data, indices, indptr = (CheckedArray(element[name], files) for name in ("data", "indices", "indptr"))
+    shape = int(element.attrs["shape"][0]), int(element.attrs["shape"][1])
+    columns = StoredColumns(data, indices, indptr[: len(indptr)].astype(np.int64), shape)
+    if any(array.misses(slice(0, len(array))) for array in (data, indices)):
+        raise ValueError("files of the sparse matrix are missing from the folder")
+    stats = [file.stat() for file in (path / element.path).rglob("*")] if path.is_dir() else []
+    newest = max((one.st_mtime_ns for one in stats), default=0)
+    stamp = {"matrix": element.path, "files": [len(stats), sum(one.st_size for one in stats), newest]}
+    return turn_columns(columns, path, stamp, limits)
 
 
 def _check_blocks(path: Path, *parts: Any) -> None:
@@ -193,9 +212,11 @@ def _other_matrices(
     if "raw/X" in root and RAW not in layers:
         there.append((RAW, "raw.X"))
 
+    in_memory = replace(limits, max_scratch_bytes=0)  # see `read_h5ad.py`
+
     def rows_of(layer: str | None) -> Callable[[np.ndarray], sp.csr_matrix]:
         def take(numbers: np.ndarray) -> sp.csr_matrix:
-            with read_zarr(path, layer=layer, limits=limits, rows=rows) as other:
+            with read_zarr(path, layer=layer, limits=in_memory, rows=rows) as other:
                 return other.take(numbers)
 
         return take

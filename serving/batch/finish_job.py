@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -61,6 +62,7 @@ SUMMARY_COLUMNS = (
 
 def finish_job(job: JobFolder, annotator: Annotator) -> JobManifest:
     """Write `summary.csv` and `manifest.json`; to be called by who has the claim, when every sample has an outcome."""
+    shutil.rmtree(job.turned, ignore_errors=True)
     summary = summary_table(job)
     place = summary_path(job)
     with whole_file(place, force=True, drafts=job.folder) as draft:

@@ -2,7 +2,8 @@
 recorded is never done again.
 
 `job.json`: what was asked. `model/`: a copy of the bundle. `inputs/NAME/`: the plan of a sample, calls of each shard
-and the record of that shard, what became of the sample. `locks/`: claims. `manifest.json`: the receipt of the whole.
+and the record of that shard, what became of the sample. `locks/`: claims. `turned/`: matrices by columns, kept by
+rows while the job runs. `manifest.json`: the receipt of the whole.
 """
 
 import fcntl
@@ -57,6 +58,11 @@ class JobFolder:
     def outputs(self) -> Path | None:
         """Where files of calls go, None where shards are all that is wanted."""
         return None if self.spec.outputs is None else Path(os.path.normpath(self.folder / self.spec.outputs.folder))
+
+    @property
+    def turned(self) -> Path:
+        """Where matrices that lie by columns are kept by rows until the job has come to its end."""
+        return self.folder / "turned"
 
     @property
     def n_inputs(self) -> int:

@@ -45,7 +45,7 @@ def _stamp(sample: JobInput) -> Stamp | None:
 def _plan(job: JobFolder, sample: JobInput, annotator: Annotator) -> InputPlan:
     spec, path = job.spec, Path(sample.path)
     reading = spec.options.reading_of(sample)
-    rows = stored_rows_apart(path, reading, n_values=spec.shard_values, most_rows=spec.shard_cells)
+    rows = stored_rows_apart(path, reading, n_values=spec.shard_values, most_rows=spec.shard_cells, turned=job.turned)
     stamp, cuts = stamp_input(path), tuple(map(int, rows.cuts))
     if _needs_all_cells(job) or len(cuts) < 2:
         cuts = (0, rows.n_cells)
@@ -72,7 +72,7 @@ def _look(job: JobFolder, sample: JobInput, reading: ReadingOptions, n_cells: in
     kinds = set()
     for start in pieces_to_look_at(n_cells):
         rows = RowRange(start, min(start + SAMPLE_CELLS, n_cells))
-        with open_apart(Path(sample.path), reading, rows=rows) as source:
+        with open_apart(Path(sample.path), reading, rows=rows, turned=job.turned) as source:
             checked = annotator.check(source, reading.once_open())
             _read(checked)
             kinds.add(checked.normalised)

@@ -148,7 +148,7 @@ def _score(
     paths = {suffix: job.shard_file(sample.name, number, suffix) for suffix in (CALLS, QUALITY)}
     tally = ShardTally.of(len(annotator.cell_types))
     with ExitStack() as stack:
-        source = stack.enter_context(open_apart(Path(sample.path), reading, rows=rows))
+        source = stack.enter_context(open_apart(Path(sample.path), reading, rows=rows, turned=job.turned))
         checked = annotator.check(source, reading.once_open())
         watch = DriftWatch(checked)
         clock.stage("open")

@@ -75,11 +75,12 @@ def plan(
     from ..batch.plan_all import plan_all
     from ..batch.show_run import job_state, show_state
     from ..files.batch_inputs import batch_inputs
+    from ..files.fetch_inputs import fetch_inputs
     from ..models.model_source import open_model
     from ..reader.reader_server import start_reader
     from ..terminal.show import waiting
 
-    inputs = batch_inputs(data)
+    inputs = fetch_inputs(batch_inputs(data))
     start_reader()
     options = JobOptions.of(
         reading,

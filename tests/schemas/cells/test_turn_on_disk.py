@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 
 import anndata as ad
@@ -194,6 +195,28 @@ def test_shards_share_a_turned_matrix(csc_h5ad, monkeypatch):
             assert_same_parts(source.load(), example().tocsr()[start : start + 100])
         monkeypatch.setattr(turn_on_disk, "turn", lambda *_: pytest.fail("turned again"))
     assert len(list(folder.glob("*.h5"))) == 1
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_a_store_by_columns_is_read_by_rows(csc_h5ad, zarr_format):
+    path, folder, expected = csc_h5ad.with_suffix(".zarr"), csc_h5ad.parent / "turned", example().tocsr()
+    with (
+        ad.settings.override(zarr_write_format=zarr_format, auto_shard_zarr_v3=zarr_format == 3),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")  # of consolidated metadata
+        ad.read_h5ad(csc_h5ad).write_zarr(path)
+    for turned in (None, folder):
+        with open_cells(path, rows=RowRange(50, 70), turned=turned) as source:
+            assert_same_parts(source.load(), expected[50:70])
+            assert source.n_total == 300
+    with open_cells(path, ReadingOptions(layer="doubled"), rows=RowRange(0, 300), turned=folder) as source:
+        assert_same_parts(source.load(), (expected * 2).tocsr())
+    assert len(list(folder.glob("*.h5"))) == 2
+    (missing,) = [file for file in (path / "X" / "data").rglob("*") if file.is_file() and file.name == "0"]
+    missing.unlink()
+    with pytest.raises(ReadError, match="missing"):
+        open_cells(path, rows=RowRange(50, 70))
 
 
 def test_without_scratch_it_is_loaded(csc_h5ad, monkeypatch):
