@@ -160,6 +160,7 @@ CODES: dict[str, CodeMeaning] = {
     "REMOTE_FORBIDDEN": CodeMeaning(403, "the storage of an input by URL does not let this user read it"),
     "REMOTE_UNREACHABLE": CodeMeaning(503, "the storage of an input by URL does not answer, or with an error"),
     "REMOTE_INCOMPLETE": CodeMeaning(502, "an input by URL did not arrive whole"),
+    "CLUSTER_UNUSABLE": CodeMeaning(503, "a Dask cluster that does not answer, or whose workers cannot do the work"),
     "SCRATCH_FULL": CodeMeaning(507, "no room on the disk for a temporary copy of an input"),
     "OUTPUT_EXISTS": CodeMeaning(409, "the output already exists"),
     "OUTPUT_FORMAT_UNKNOWN": CodeMeaning(422, "cellmark cannot write files with this extension"),

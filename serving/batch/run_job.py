@@ -85,12 +85,26 @@ class JobRun:
         job = self._job
         if self._part is not None:
             # Shards are numbered through all samples, so all of them must be planned.
-            self._until(lambda: self._each(self._plan))
+            self.plan()
         if self._part is None:
             self._until(lambda: self._each(self._sample))
         else:
             self._each(self._sample)
         return self._finish_job() if all(job.outcome(sample.name) for sample in job.spec.inputs) else False
+
+    def plan(self) -> None:
+        """Plan all samples that are not, and wait for those that other processes plan."""
+        self._until(lambda: self._each(self._plan))
+
+    def finish(self, sample: JobInput) -> None:
+        """Finish a planned sample, where all of its shards are recorded or one was refused."""
+        if (plan := self._job.plan(sample.name)) is not None and self._job.outcome(sample.name) is None:
+            self._finish(sample, plan)
+
+    def digest_ahead(self, sample: JobInput) -> None:
+        """Begin with the digest of an input, which the end of its sample needs."""
+        if sample.name not in self._digests:
+            self._digests[sample.name] = DigestAhead(Path(sample.path))
 
     def score_one(self, name: str, number: int) -> ShardRecord | None:
         """Score one planned shard where nobody has; None where another process is at it at this moment."""
@@ -144,6 +158,8 @@ class JobRun:
         for key in self._keys(sample, plan):
             if self._is_lost(sample, plan):
                 break
+            if key.number == 0:
+                self.digest_ahead(sample)
             self._shard(key, plan)
         return self._finish(sample, plan)
 
@@ -163,8 +179,6 @@ class JobRun:
         with job.claim(key.claim) as mine:
             if not mine or job.record(sample.name, key.number) is not None:
                 return
-            if key.number == 0:
-                self._digests[sample.name] = DigestAhead(Path(sample.path))
             record = score_shard(job, sample, plan, key.number, self.annotator, workers=self._workers)
         self._listener.scored(sample, record)
 

@@ -16,7 +16,6 @@ from .finish_job import summary_path, summary_row, summary_table
 from .job_folder import JobFolder
 from .job_records import InputPlan, JobInput, Outcome, ShardRecord
 from .read_job_facts import REPORT
-from .run_job import Part
 
 
 class ShowRun:
@@ -154,11 +153,3 @@ def show_end(job: JobFolder) -> int:
         show_batch(summary_table(job), summary_path(job))
         Console(highlight=False).print(f"What to look at first: {job.folder / REPORT}", markup=False, soft_wrap=True)
     return int(any(outcome is not None and outcome.status != "ok" for outcome in outcomes))
-
-
-def part_of(text: str) -> Part:
-    """`3/10` as a part. Raises `ValueError`."""
-    index, of = map(int, text.split("/"))
-    if not 0 <= index < of:
-        raise ValueError(text)
-    return Part(index, of)

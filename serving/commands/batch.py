@@ -113,7 +113,17 @@ def run(
         typer.Option(
             "--array-task",
             metavar="I/N",
-            help="Score every N-th shard from number I (0 to N-1) on: one task of a SLURM array or an indexed job.",
+            help="Score every N-th shard from number I (0 to N-1) on: one task of a SLURM array (auto) or of a "
+            "Kubernetes indexed job (auto/N).",
+        ),
+    ] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            "--dask",
+            metavar="SCHEDULER",
+            help="Have the workers of a Dask cluster score: address of its scheduler (tcp://host:8786) or its "
+            "scheduler file. Needs the extra `dask`.",
         ),
     ] = None,
     retry_failed: Annotated[
@@ -121,7 +131,9 @@ def run(
     ] = False,
     threads: Annotated[
         int | None,
-        typer.Option("--threads", min=1, help="Threads that score, beside the reader.", show_default="cores"),
+        typer.Option(
+            "--threads", min=1, help="Threads that score, beside the reader.", show_default="cores; 1 with --dask"
+        ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show nothing.")] = False,
 ) -> None:
@@ -132,21 +144,20 @@ def run(
 
     Example: `cellmark batch run job --processes 4`
     """
-    from cellmark.schemas.errors import ParameterError
-
+    from ..batch.array_task import part_of
     from ..batch.job_folder import JobFolder
     from ..batch.make_job import load_model
     from ..batch.run_job import JobRun
     from ..batch.run_job import retry_failed as forget_failed
     from ..batch.run_processes import others_at_work, threads_of
-    from ..batch.show_run import Silent, part_of, run_progress, show_end
+    from ..batch.run_with_dask import run_with_dask
+    from ..batch.show_run import Silent, run_progress, show_end
     from ..reader.reader_server import start_reader
     from ..terminal.show import waiting
 
-    try:
-        part = None if array_task is None else part_of(array_task)
-    except ValueError:
-        raise ParameterError.not_a_choice("array_task", choices="I/N, such as 0/10", found=repr(array_task)) from None
+    if dask is not None and (array_task is not None or processes > 1):
+        raise typer.BadParameter("give one of them.", param_hint="--dask, --array-task, --processes")
+    part = None if array_task is None else part_of(array_task)
     start_reader()
     folder = JobFolder(job)
     if retry_failed:
@@ -163,7 +174,11 @@ def run(
         JobRun(folder, load, Silent(), part=part, workers=workers).run()
         return
     with others_at_work(folder, processes), run_progress(folder) as listener:
-        JobRun(folder, load, listener, part=part, workers=workers).run()
+        run = JobRun(folder, load, listener, part=part, workers=workers)
+        if dask is not None:
+            run_with_dask(folder, dask, run, listener, threads=threads or 1)
+        else:
+            run.run()
     raise typer.Exit(show_end(folder))
 
 

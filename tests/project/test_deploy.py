@@ -68,6 +68,16 @@ def test_the_manifests_are_as_kubernetes_says(version: str) -> None:
     assert len(checked) == 7
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_manifest_of_a_batch_is_as_kubernetes_says_and_its_pods_are_hardened(version: str) -> None:
+    (job,) = documents(DEPLOY / "batch" / "kubernetes_job.yaml")
+    kubernetes_validate.validate(job, version, strict=True)
+    pod, served = job["spec"]["template"]["spec"], manifest("Deployment")["spec"]["template"]["spec"]
+    assert pod["securityContext"] == served["securityContext"]
+    assert pod["containers"][0]["securityContext"] == served["containers"][0]["securityContext"]
+    assert f"auto/{job['spec']['completions']}" in pod["containers"][0]["args"]
+
+
 def test_every_manifest_is_applied() -> None:
     (kustomization,) = documents(KUBERNETES / "kustomization.yaml")
     assert set(kustomization["resources"]) == {name for name, _ in manifests()}
