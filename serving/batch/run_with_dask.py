@@ -3,6 +3,7 @@
 The process that was started plans samples and finishes them; workers score, and keep the model from shard to shard.
 """
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,9 +75,7 @@ def _score(client: "Client", job: JobFolder, scheduler: str, run: JobRun, listen
         key = waiting.pop(future)
         if key.sample.name in lost:
             continue
-        if future.status != "finished":
-            raise _failure(future, key, scheduler)
-        record = future.result()
+        record = _result(future, key, scheduler)
         if record is not None:
             listener.scored(key.sample, record)
             run.digest_ahead(key.sample)
@@ -99,6 +98,8 @@ def connected(scheduler: str) -> "Iterator[Client]":
     require_dask()
     from distributed import Client
 
+    # What its client says of a cluster that ends is a traceback; ours is one line.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     how: dict[str, Any] = {"scheduler_file": scheduler} if os.path.isfile(scheduler) else {"address": scheduler}
     try:
         client = Client(**how, timeout=CONNECT_SECONDS, set_as_default=False, name="cellmark")
@@ -162,22 +163,30 @@ def _check_workers(client: "Client", job: JobFolder, scheduler: str) -> None:
         )
 
 
-def _failure(future: "Future", key: ShardKey, scheduler: str) -> CellmarkError:
-    """What became of a shard that was neither scored nor refused."""
-    if future.status != "error":
-        return _unusable(scheduler, "a cluster that stays", "one that ended", f"Start it again. {GOES_ON}")
-    error = future.exception()
-    if isinstance(error, CellmarkError):
-        return error
-    return _unusable(
-        scheduler,
-        f"shard {key.number} of {key.sample.name} scored",
-        _words(error),
-        f"See the logs of the workers: one that is out of memory is ended. {GOES_ON}",
-    )
+def _result(future: "Future", key: ShardKey, scheduler: str) -> ShardRecord | None:
+    """What the task of a shard returned. Raises what it raised, and `SetupError` for what the cluster met."""
+    from distributed import CancelledError
+    from distributed.comm import CommClosedError
+
+    try:
+        record: ShardRecord | None = future.result()
+    except CellmarkError:
+        raise
+    except (CancelledError, CommClosedError, TimeoutError) as error:
+        raise _unusable(
+            scheduler, "a cluster that runs to the end of the job", "one that ended", f"Start it again. {GOES_ON}"
+        ) from error
+    except Exception as error:
+        raise _unusable(
+            scheduler,
+            f"shard {key.number} of {key.sample.name} scored",
+            _words(error),
+            f"See the logs of the workers: one that is out of memory is ended. {GOES_ON}",
+        ) from error
+    return record
 
 
-def _words(error: BaseException | None) -> str:
+def _words(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0][:300]
 
 
