@@ -16,6 +16,7 @@ from cellmark.schemas.errors import CellmarkError, SetupError
 
 from ..annotator import Annotator
 from ..reader.reader_server import start_reader
+from ..remote.urls import url_of
 from .job_folder import JobFolder
 from .job_records import ShardRecord
 from .make_job import load_model
@@ -47,7 +48,7 @@ def score_on_worker(folder: str, name: str, number: int, threads: int) -> ShardR
     """The task of a shard; None where another process is at it."""
     job = JobFolder(Path(folder))
     path = next(sample.path for sample in job.spec.inputs if sample.name == name)
-    if not os.path.exists(path):
+    if url_of(path) is None and not os.path.exists(path):
         raise _unusable(path, "the inputs on every worker", "none", "Put them on a disk that all machines share.")
     annotator = _model(folder, job.spec.created)
     return JobRun(job, lambda: annotator, Silent(), workers=threads).score_one(name, number)
