@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from cellmark.schemas.cells.reading_options import NOT_KNOWN
 from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, CONFIDENCE, NOVELTY
+from cellmark.schemas.drift.drift_report import DriftReport
 from cellmark.schemas.drift.drift_words import verdict
 from cellmark.schemas.errors import ModelError
 from cellmark.schemas.reference_profile import ReferenceProfile, read_profile
@@ -30,11 +31,14 @@ DETECTED = "n_detected"
 
 @dataclass(frozen=True)
 class Judgement:
-    """In words. `data_docs`: the folder of Great Expectations' pages; `drift`: None for a model without a profile."""
+    """`quality`, `drift` in words, None for a model without a profile. `data_docs`: the folder of Great Expectations'
+    pages. `report`: what `drift` is the verdict of.
+    """
 
     quality: str
     data_docs: Path | None
     drift: str | None
+    report: DriftReport | None
 
 
 def quality_of_shard(watch: DriftWatch) -> pd.DataFrame:
@@ -63,7 +67,7 @@ def judge_sample(
     words = _quality(annotator, cells, seen, n_cells=n_cells, normalised=normalised, data_docs=data_docs)
     drift = _drift(annotator, calls, cells, rows, seen, facts=facts, normalised=normalised)
     drawn = "" if len(rows) == n_cells else f" (judged by {len(rows):,} of {n_cells:,} cells, drawn evenly)"
-    return Judgement(words + drawn, data_docs, None if drift is None else drift + drawn)
+    return Judgement(words + drawn, data_docs, None if drift is None else verdict(drift) + drawn, drift)
 
 
 def drawn_rows(n_cells: int, most: int = MOST_CELLS) -> np.ndarray:
@@ -130,7 +134,7 @@ def _drift(
     *,
     facts: dict[str, Any],
     normalised: bool,
-) -> str | None:
+) -> DriftReport | None:
     profile = _profile(annotator)
     if profile is None:
         return None
@@ -138,7 +142,7 @@ def _drift(
     cells = pd.concat([cells_of_calls(called), quality_for_drift(quality, normalised=normalised)], axis=1)
     missing = pd.Index(annotator.bundle.panel.symbols).isin(facts["missing_genes"])
     counted = np.sum([one[DETECTED] for one in seen], axis=0) / sum(one["n_cells"] for one in seen)
-    report = compare_with_profile(
+    return compare_with_profile(
         annotator.bundle,
         profile,
         cells,
@@ -146,7 +150,6 @@ def _drift(
         attribution_share=facts["attribution_share"],
         normalised=normalised,
     )
-    return verdict(report)
 
 
 def _profile(annotator: Annotator) -> ReferenceProfile | None:

@@ -10,8 +10,8 @@ from cellmark.schemas.normalization import dense_counts
 from ..context import stage
 from .session import ModelSession
 
-BLOCK_VALUES = 500_000
-"""Dense values explained at a time (2 MB): the graph holds about ten arrays of this size. Fewer take longer."""
+BLOCK_VALUES = 1_000_000
+"""Dense values explained at a time (4 MB): the graph holds about ten arrays of this size. Fewer take longer."""
 GROUPS_PER_GENE = 5
 """Groups in which maxima are taken, for each gene that is asked for: more give fewer candidates, and cost more."""
 

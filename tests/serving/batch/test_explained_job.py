@@ -87,6 +87,13 @@ def test_a_job_without_explanations_says_so(job_of: MakeJob, sample: Path) -> No
         open_explanations(job_of(sample))
 
 
+def test_plan_takes_the_number_of_genes(sample: Path, tiny_bundle: Bundle, tmp_path: Path) -> None:
+    asked = ["plan", str(sample), "-m", str(tiny_bundle.folder), "-o", str(tmp_path / "job")]
+    assert CliRunner().invoke(batch, [*asked, "--explain", "0"]).exit_code == 2
+    assert CliRunner().invoke(batch, [*asked, "--explain", "3"]).exit_code == 0
+    assert JobFolder(tmp_path / "job").spec.options.explain == 3
+
+
 def test_the_command_shows_types_and_genes_and_writes_cells(job: JobFolder, tmp_path: Path) -> None:
     runner = CliRunner()
     shown = runner.invoke(batch, ["explain", str(job.folder), "--top", "2"])

@@ -15,7 +15,7 @@ from cellmark.schemas.drift.drift_words import verdict
 from cellmark.serving.annotator import Annotator
 from cellmark.serving.batch import judge_sample as module
 from cellmark.serving.batch.finish_input import facts_of, shard_paths
-from cellmark.serving.batch.judge_sample import cells_of_rows, drawn_rows, judge_sample
+from cellmark.serving.batch.judge_sample import Judgement, cells_of_rows, drawn_rows, judge_sample
 from cellmark.serving.batch.score_shard import QUALITY
 from cellmark.serving.files.batch import quality_in_words
 from cellmark.serving.files.drift import drift_of_file
@@ -29,28 +29,41 @@ def test_a_sample_gets_the_words_of_the_whole_file(
     annotator = Annotator.load(tiny_bundle.folder)
     watch = QualityWatch(checked := annotator.check(sample))
     annotator.call(checked, observe=watch.see)
-    quality = quality_in_words(watch.compare(annotator.bundle))
-    drift = verdict(drift_of_file(annotator, sample))
+    quality, whole = quality_in_words(watch.compare(annotator.bundle)), drift_of_file(annotator, sample)
     job = job_of(sample)
     run(job)
     outcome, plan = job.outcome("sample"), job.plan("sample")
     assert outcome is not None
     assert plan is not None
-    assert (outcome.quality, outcome.drift) == (quality, drift)
-    summary = pd.read_csv(job.folder / "summary.csv")
-    assert summary["drift"].tolist() == [drift]
+    assert (outcome.quality, outcome.drift) == (quality, verdict(whole))
+    assert pd.read_csv(job.folder / "summary.csv")["drift"].tolist() == [verdict(whole)]
+
+    def judge() -> Judgement:
+        return judge_sample(
+            annotator,
+            shard_paths(job, job.spec.inputs[0], plan),
+            shard_paths(job, job.spec.inputs[0], plan, QUALITY),
+            n_cells=120,
+            facts=facts_of([record for record in job.records("sample", plan) if record is not None], 120),
+        )
+
+    report = judge().report
+    assert report is not None
+    assert report.n_cells == whole.n_cells == 120
+    assert [gene.gene for gene in report.genes] == [gene.gene for gene in whole.genes]
+    for measure in whole.measures:
+        found = report.measure(measure.name)
+        assert found.severity == measure.severity
+        assert found.effect == pytest.approx(measure.effect, rel=1e-4)
+        assert found.reason == measure.reason
     monkeypatch.setattr(module, "drawn_rows", lambda n_cells: drawn_rows(n_cells, 40))
-    records = [record for record in job.records("sample", plan) if record is not None]
-    judged = judge_sample(
-        annotator,
-        shard_paths(job, job.spec.inputs[0], plan),
-        shard_paths(job, job.spec.inputs[0], plan, QUALITY),
-        n_cells=120,
-        facts=facts_of(records, 120),
-    )
-    assert judged.quality.endswith(" (judged by 40 of 120 cells, drawn evenly)")
-    assert judged.drift is not None
-    assert judged.drift.endswith("drawn evenly)")
+    drawn = judge()
+    assert drawn.report is not None
+    assert drawn.report.n_cells == 40
+    assert drawn.report.measure("detection").observed == report.measure("detection").observed  # of all cells
+    for words in (drawn.quality, drawn.drift):
+        assert words is not None
+        assert words.endswith(" (judged by 40 of 120 cells, drawn evenly)")
 
 
 @given(st.integers(0, 500), st.integers(1, 60))
