@@ -104,7 +104,7 @@ def open_cells_of(
     else:
         X = to_csr(read_elem(element), counts_from)
         file.close()
-        n_stored, matrix = X.shape[0], LoadedReader(X if rows is None else X[rows.slice])
+        n_stored, matrix = X.shape[0], LoadedReader(X, rows=rows)
     if (n_stored, matrix.shape) != (n_total, (len(obs), len(var))):
         stored = n_stored, matrix.shape[1]
         raise ValueError(f"a matrix of {stored} where obs and var have {(n_total, len(var))}")

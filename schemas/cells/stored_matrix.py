@@ -38,9 +38,9 @@ class MatrixReader(ABC):
     def take(self, rows: np.ndarray) -> sp.csr_matrix:
         """A few rows, numbers ascending: no more is read than these."""
 
+    @abstractmethod
     def layout(self, ids: Callable[[slice], Any]) -> RowLayout:
         """How all rows lie in the file, also where this reads some of them. `ids`: those of rows."""
-        return RowLayout(None, ids)
 
     def load(self) -> sp.csr_matrix:
         """All rows at once."""
@@ -49,11 +49,11 @@ class MatrixReader(ABC):
 
 
 class LoadedReader(MatrixReader):
-    """A matrix that had to be loaded whole."""
+    """A matrix that had to be loaded whole, or some rows of it."""
 
-    def __init__(self, X: sp.csr_matrix) -> None:
-        self.X = X
-        self.shape = X.shape
+    def __init__(self, X: sp.csr_matrix, *, rows: RowRange | None = None) -> None:
+        self.X, self.n_values = X if rows is None else X[rows.slice], int(X.nnz)
+        self.shape = self.X.shape
 
     def blocks(self, n_rows: int) -> Iterator[RowChunk]:
         for start in range(0, self.shape[0], n_rows):
@@ -61,6 +61,9 @@ class LoadedReader(MatrixReader):
 
     def take(self, rows: np.ndarray) -> sp.csr_matrix:
         return self.X[rows]
+
+    def layout(self, ids: Callable[[slice], Any]) -> RowLayout:
+        return RowLayout(self.n_values, ids)
 
     def load(self) -> sp.csr_matrix:
         return self.X

@@ -6,6 +6,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from cellmark.schemas.cells import row_layout
 from cellmark.schemas.cells.read import open_cells
@@ -48,6 +49,8 @@ def test_values_are_counted_as_they_are_stored(tmp_path: Path) -> None:
     assert stored_rows(WRITERS["h5ad dense"](tmp_path), n_values=10, most_rows=10).n_values == N_CELLS * N_GENES
     raw = ReadingOptions(layer="raw")
     assert stored_rows(tmp_path / "cells.h5ad", raw, n_values=10, most_rows=10).n_values == N_CELLS * 5
+    by_columns = stored_rows(write_h5ad(tmp_path, sp.csc_matrix), n_values=10, most_rows=10)
+    assert by_columns.n_values == drawn().X.nnz
 
 
 @pytest.mark.parametrize("kind", ["h5ad dense", "zarr 3 dense", "zarr 2 dense"])
