@@ -111,6 +111,8 @@ def _sizes(samples: Sequence[SampleFacts]) -> str:
     sizes = sorted(one.cells for one in samples)
     if len(sizes) < 2:
         return "in one sample" if sizes else "no sample has calls"
+    if sizes[0] == sizes[-1]:
+        return f"{sizes[0]:,} in each sample"
     return f"{sizes[0]:,} to {sizes[-1]:,} in a sample, median {statistics.median(sizes):,.0f}"
 
 
