@@ -23,7 +23,7 @@ def unpack_rows(message: Message) -> StoredRows:
     n_cells, n_values, n_duplicates = (facts.get(name) for name in ("n_cells", "n_values", "n_duplicate_ids"))
     examples = facts.get("duplicate_ids")
     if not is_count(n_cells) or not (n_values is None or is_count(n_values)) or not is_count(n_duplicates):
-        raise BrokenMessageError("numbers of rows that are none")
+        raise BrokenMessageError("invalid numbers of rows")
     if not isinstance(examples, list) or not all(isinstance(text, str) for text in examples):
         raise BrokenMessageError("ids that are no text")
     if len(examples) > min(N_EXAMPLES, n_duplicates) or any(len(text) > LONGEST_TEXT for text in examples):
