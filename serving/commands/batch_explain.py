@@ -36,7 +36,7 @@ def explain_job(
     call. *mean*: its attribution in these. *lowest %*: the lowest share of cells in a sample. Samples that are not
     finished count as far as they are scored.
 
-    Example: `cellmark batch explain job --cell-type "CD8 T"`
+    Example: `cellmark batch explain job --cell-type "CD8 T cells"`
 
     Example: `cellmark batch explain job --gene CD8A -o cd8a.parquet`
     """
