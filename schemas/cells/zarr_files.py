@@ -1,6 +1,7 @@
 """Arrays of a zarr store, read once their files were looked at: whether they are there, and as long as they say."""
 
 import math
+import warnings
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -90,11 +91,29 @@ def check_blocks(part: Any, files: StoreFiles, rows: slice | None = None) -> Non
                 raise ValueError(f"a block of {array.path} claims more text than it holds")
 
 
+def decoded_fast(array: Any) -> Any:
+    """The same array, whose values the package zarrs decodes where it is installed, if it can: numbers in the byte
+    order of this machine.
+    """
+    try:
+        import zarrs  # noqa: F401 (it makes itself known to zarr)
+    except ImportError:
+        return array
+    if array.dtype.kind not in "fiub" or not array.dtype.isnative:
+        return array
+    import zarr
+
+    with zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}), warnings.catch_warnings():
+        # It says of each array what it leaves to zarr: that in a zip archive, or of an unknown codec.
+        warnings.simplefilter("ignore")
+        return zarr.open_array(array.store, path=array.path, mode="r", zarr_format=array.metadata.zarr_format)
+
+
 class CheckedArray:
     """An array of which rows are read once their files were checked."""
 
     def __init__(self, array: Any, files: StoreFiles) -> None:
-        self._array, self._files = array, files
+        self._array, self._files = decoded_fast(array), files
         self.attrs, self.dtype, self.shape, self.ndim = array.attrs, array.dtype, array.shape, array.ndim
         self.size, self.chunks, self.shards = array.size, array.chunks, array.shards
 

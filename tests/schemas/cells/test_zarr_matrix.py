@@ -1,6 +1,7 @@
 """Rows of a matrix in a zarr store: compressed, sharded, zipped; damage is found where it is read, and only there."""
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import zarr
 from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.cells.row_range import RowRange
 from cellmark.schemas.cells.stored_rows import stored_rows
+from cellmark.schemas.cells.zarr_files import decoded_fast
 from cellmark.schemas.errors import ReadError
 from fixtures.stored_cells import N_CELLS, drawn, write_zarr
 
@@ -85,3 +87,28 @@ def test_ids_that_are_missing_are_refused(tmp_path: Path) -> None:
     block.unlink()
     with pytest.raises(ReadError, match="empty names"):
         open_cells(path, rows=RowRange(3, 5))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "i8", "u1", "?", ">f4", "f2"])
+@pytest.mark.parametrize(
+    ("zarr_format", "shards", "zipped"), [(2, None, False), (3, None, False), (3, 60, False), (3, 60, True)]
+)
+def test_zarrs_decodes_the_same_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: str, zarr_format: Any, shards: int | None, zipped: bool
+) -> None:
+    """Where it can: what it leaves to zarr is read all the same."""
+    pytest.importorskip("zarrs")
+    values = np.random.default_rng(0).integers(0, 3, 200).astype(dtype)
+    place = tmp_path / ("store.zip" if zipped else "store")
+    store: Any = zarr.storage.ZipStore(place, mode="w") if zipped else zarr.storage.LocalStore(place)
+    keywords: dict[str, Any] = {} if shards is None else {"shards": (shards,)}
+    zarr.create_array(store, name="values", data=values, chunks=(20,), zarr_format=zarr_format, **keywords)
+    store.close()
+    group = zarr.open_group(zarr.storage.ZipStore(place, mode="r") if zipped else place, mode="r")
+    array = group["values"]
+    fast = decoded_fast(array)
+    assert (fast is array) == (not array.dtype.isnative)
+    for rows in (slice(0, 200), slice(15, 130), slice(199, 200)):
+        np.testing.assert_array_equal(fast[rows], values[rows])
+    monkeypatch.setitem(sys.modules, "zarrs", None)
+    assert decoded_fast(fast) is fast
