@@ -4,8 +4,8 @@ FOLDER keeps what is made once: the cells (`batch_data.py`, 5 GB), a model train
 and an environment with CellTypist. Every measurement is a process of its own, start and imports included; those that
 are compared take turns on a file that has just been read, so that it is in the page cache.
 
-- `stream`: `cellmark batch plan` and `run`, against h5py and backed anndata that read the same rows to CSR and sum them
-- `memory`: of the same runs, the largest sum of PSS (shared pages divided by their users) over the process tree
+- `stream`: `cellmark batch plan` and `run`, against h5py and backed anndata that read the same rows to CSR and sum
+  them; also the largest sum of PSS (shared pages divided by their users) over the process tree, and the shards alone
 - `celltypist`: 50,000 cells, from the file to calls on disk, and from an AnnData in memory to calls
 - `explain`: `batch run` of 20,000 cells with and without the twenty genes behind each call
 - `workers`: one process of one scoring thread, and two array tasks of one thread at once
@@ -100,8 +100,8 @@ def rival(kind: str, *arguments: str | Path, python: str | Path = sys.executable
 
 
 def stream(folder: Path, rounds: int, sizes: Sequence[int] = (100_000, 1_000_000)) -> Iterator[str]:
-    yield "| cells | file | h5py | anndata, backed | plan and run | against the faster of both | CPU | peak memory |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield "| cells | file | h5py | anndata, backed | plan and run | x the faster | shards alone | CPU | peak memory |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     for n_cells in sizes:
         path = cells_file(folder, n_cells)
         ways: dict[str, Callable[[], Measured]] = {
@@ -111,10 +111,11 @@ def stream(folder: Path, rounds: int, sizes: Sequence[int] = (100_000, 1_000_000
         }
         found = in_turns(ways, rounds, path)
         h5py, anndata, ours = (typical(found[name]) for name in ways)
-        ratio = ours.seconds / min(h5py.seconds, anndata.seconds)
+        fastest = min(h5py.seconds, anndata.seconds)
         yield (
             f"| {n_cells:,} | {path.stat().st_size / 1e9:.2f} GB | {h5py.seconds:.1f} s | {anndata.seconds:.1f} s | "
-            f"{ours.seconds:.1f} s | {ratio:.2f} x | {ours.cpu:.0f} s, h5py {h5py.cpu:.0f} s | "
+            f"{ours.seconds:.1f} s | {ours.seconds / fastest:.2f} x | {ours.told['shards'] / fastest:.2f} x | "
+            f"{ours.cpu:.0f} s, h5py {h5py.cpu:.0f} s | "
             f"{ours.peak / 1e6:,.0f} MB |"
         )
 
@@ -184,7 +185,8 @@ def plan_and_run(
     planned = measure(cellmark("batch", "plan", path, "-m", model_of(folder), "-o", job, *planning))
     ran = measure(*(cellmark("batch", "run", job, "--quiet", *options) for options in running))
     records = [json.loads(file.read_text()) for file in sorted(job.glob("inputs/*/[0-9]*.json"))]
-    told = {"run": ran.seconds, "score": sum(one["seconds"]["score"] for one in records)}
+    spent = {stage: sum(one["seconds"][stage] for one in records) for stage in ("open", "score", "write")}
+    told = {"run": ran.seconds, "shards": sum(spent.values()), **spent}
     n_cells = sum(one["stop"] - one["start"] for one in records)
     if n_cells != int(path.stem.rpartition("_")[2]):
         raise SystemExit(f"calls of {n_cells} cells")

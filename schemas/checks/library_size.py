@@ -6,7 +6,7 @@ import scipy.sparse as sp
 
 from ..cells.cell_source import CellSource
 from ..errors import Finding
-from ..normalization import row_sums
+from ..normalization import row_sums, slice_rows
 from .check_counts import N_EXAMPLES
 
 MIN_GENES_SHARE = 0.5
@@ -34,8 +34,8 @@ class PanelFractionWatch:
     def see(self, counts: sp.csr_matrix, library_size: np.ndarray) -> None:
         """The next cells. `counts`: CSR, cells x panel genes. `library_size`: [cells]."""
         if self._expected is not None:
-            some = slice(FRACTION_CELLS)
-            self._fractions.append(row_sums(counts[some]) / library_size[some])
+            some = slice_rows(counts, 0, min(FRACTION_CELLS, counts.shape[0]))
+            self._fractions.append(row_sums(some) / library_size[: some.shape[0]])
 
     def findings(self) -> list[Finding]:
         """The warning of library sizes of which the panel's genes have far less, or far more, than in training."""
