@@ -13,6 +13,7 @@ from cellmark.schemas.errors import BundleError
 from ..annotator import Annotator
 from ..files.batch_inputs import BatchInput
 from ..models.model_source import ModelSource, open_model
+from ..remote.urls import shown_input, url_of
 from ..scoring.session import ModelSession
 from .job_folder import JobFolder
 from .job_records import JobInput, JobModel, JobOptions, JobOutputs, JobSpec
@@ -46,7 +47,7 @@ def job_spec(
         inputs=tuple(
             JobInput(
                 name=one.name,
-                path=os.path.abspath(one.path),
+                path=os.path.abspath(one.path) if url_of(one.path) is None else shown_input(one.path),
                 donor=one.donor,
                 layer=one.layer,
                 library_size=one.library_size,

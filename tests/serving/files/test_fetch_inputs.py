@@ -53,3 +53,21 @@ def test_what_cannot_be_had_does_not_stop_the_others(tmp_path: Path, capsys: pyt
     shown = capsys.readouterr()
     assert "REMOTE_FORBIDDEN" in shown.out + shown.err
     assert "secret" not in shown.out + shown.err
+
+
+def test_a_batch_of_urls_says_what_it_could_not_fetch(
+    cellmark: Callable[..., Any], tiny_bundle: Bundle, new_cells: ad.AnnData, tmp_path: Path
+) -> None:
+    (tmp_path / "served").mkdir()
+    new_cells.write_h5ad(tmp_path / "served" / "a.h5ad")
+    with serving_files(tmp_path / "served") as (address, _):
+        (tmp_path / "sheet.csv").write_text(
+            f"sample,path\none,{address}/a.h5ad?sig=secret\ntwo,{address}/b.h5ad?sig=secret\n"
+        )
+        ran = cellmark("annotate", tmp_path / "sheet.csv", "-m", tiny_bundle.folder, "-o", tmp_path / "calls/")
+    assert ran.status == 1
+    summary = pd.read_csv(tmp_path / "calls" / "summary.csv").set_index("sample")
+    assert list(summary["status"]) == ["ok", "refused"]
+    assert summary.loc["two", "input"] == f"{address}/b.h5ad"
+    written = [path for path in (tmp_path / "calls").rglob("*") if path.is_file()]
+    assert not any(b"secret" in path.read_bytes() for path in written)
