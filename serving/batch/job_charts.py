@@ -6,7 +6,7 @@ from markupsafe import Markup, escape
 
 from cellmark.schemas.report.svg import Svg, n
 
-from .look_first import number, share
+from .report_words import number, share
 
 BAR_WIDTH, BAR_HEIGHT = 300, 18
 DENSITY_WIDTH, DENSITY_HEIGHT = 110, 26

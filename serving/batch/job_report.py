@@ -16,7 +16,9 @@ from cellmark.schemas.report.render import render_page
 from ..outputs.write_calls import UNASSIGNED_COLOR, type_colors
 from .job_charts import composition_bar, density, most_common
 from .job_facts import JobFacts, SampleFacts
-from .look_first import LEAST_CELLS, look_first, number, share, slow_shards
+from .look_first import look_first
+from .report_words import number, share
+from .slow_shards import LEAST_CELLS, slow_shards
 
 MOST_ITEMS = 6
 """Of a point, before a click shows the others."""

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .job_facts import OPEN, JobFacts, SampleFacts
+from .report_words import number, share
+from .slow_shards import LEAST_CELLS, LEAST_OTHERS, slow_shards
 
-LEAST_CELLS = 10
-LEAST_OTHERS = 3
-"""Samples that one is compared with."""
 TIMES, POINTS = 2.0, 0.05
 """A share stands out when it is this many times the median of the others, and by so much larger, beyond chance."""
 MUCH = 0.25
@@ -20,7 +19,6 @@ THIN = 0.9
 """Share of the evidence below which a sample's genes are thin."""
 THIN_TYPES = "GENES_THIN_FOR_TYPES"
 """The check's own word for it, type by type."""
-SLOW_TIMES, SLOW_SECONDS = 3.0, 5.0
 Z = 1.96
 
 
@@ -61,17 +59,6 @@ def look_first(facts: JobFacts) -> list[Point]:
     )
     found = [point for step in steps for point in step(facts)]
     return sorted(found, key=lambda point: ("bad", "warn", "note").index(point.grade))
-
-
-def number(value: int, noun: str) -> str:
-    """`1 cell`, `1,234 cells`."""
-    return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
-
-
-def share(part: float, of: float) -> str:
-    """In per cent, with one digit where that is needed to see it."""
-    value = 100 * part / max(of, 1)
-    return f"{value:.0f}\u00a0%" if value >= 10 or value == 0 else f"{value:.1f}\u00a0%"
 
 
 def _numbered(facts: JobFacts, *, judged: bool = True) -> list[tuple[int, SampleFacts]]:
@@ -292,33 +279,6 @@ def _slow(facts: JobFacts) -> Iterator[Point]:
     if items:
         title = f"{number(len(items), 'slow shard')}"
         yield Point("note", "slow", title, "A slow disk or a busy machine: the table of timings names the host.", items)
-
-
-def slow_shards(facts: JobFacts) -> list[tuple[int, int, int, float, float]]:
-    """Place of the sample, number, cells, seconds, and times the median time per cell, the slowest first."""
-    scored = [
-        (place, shard)
-        for place, one in enumerate(facts.samples)
-        for shard in one.shards
-        if shard.state == "scored" and shard.n_cells >= LEAST_CELLS
-    ]
-    if len(scored) <= LEAST_OTHERS:
-        return []
-    # A small shard takes long for its cells, since opening is the same for all; so both must be much.
-    usual = statistics.median(shard.total_seconds / shard.n_cells for _, shard in scored)
-    least = max(SLOW_SECONDS, SLOW_TIMES * statistics.median(shard.total_seconds for _, shard in scored))
-    found = [
-        (
-            place,
-            shard.number,
-            shard.n_cells,
-            shard.total_seconds,
-            shard.total_seconds / shard.n_cells / max(usual, 1e-9),
-        )
-        for place, shard in scored
-        if shard.total_seconds >= least
-    ]
-    return sorted((one for one in found if one[4] >= SLOW_TIMES), key=lambda one: -one[4])
 
 
 def _small(facts: JobFacts) -> Iterator[Point]:

@@ -10,6 +10,7 @@ from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
 from ..scoring.call_options import NO_FLOORS, Floors
 from . import options as cli_options
 from .batch_explain import explain_job
+from .batch_receipts import reproduce_one, verify_job_files
 
 batch = typer.Typer(
     help="Jobs of any size: plan, run on one machine or many, go on after a kill, verify, score again.",
@@ -18,10 +19,6 @@ batch = typer.Typer(
     rich_markup_mode="markdown",
 )
 Job = Annotated[Path, typer.Argument(metavar="JOB", help="Folder of a job.")]
-batch.command("explain")(explain_job)
-Shard = Annotated[
-    str, typer.Option("--shard", metavar="[SAMPLE:]K", help="Number of a shard, of the first sample or of SAMPLE.")
-]
 
 
 @batch.command()
@@ -204,31 +201,6 @@ def status(
 
 
 @batch.command()
-def verify(job: Job) -> None:
-    """Compare every file of a finished job, its outputs, its model and its inputs with the job's receipt.
-
-    The exit status is 1 where a byte was changed, or a file is missing or was added.
-
-    Example: `cellmark batch verify job`
-    """
-    from ..batch.job_folder import JobFolder
-    from ..batch.verify_job import finished, verify_job
-    from ..terminal.show import waiting
-
-    folder = JobFolder(job)
-    with waiting(f"Reading {folder.folder}"):
-        found = verify_job(folder)
-    for one in found:
-        typer.echo(f"{one.what}: {one.path}")
-    manifest = finished(folder)
-    if found:
-        typer.echo(f"{len(found)} differences from the receipt of {manifest.created}.")
-        raise typer.Exit(1)
-    n_files = len(manifest.files) + len(manifest.outputs) + len(manifest.inputs)
-    typer.echo(f"{n_files} files as in the receipt of {manifest.created} ({manifest.digest[:12]}).")
-
-
-@batch.command()
 def report(
     job: Job,
     out: Annotated[
@@ -253,36 +225,6 @@ def report(
         check_format(out, (".html",))
         refuse_existing(out, force=force)
     typer.echo(f"Written to {write_report(folder, out)}")
-
-
-@batch.command()
-def reproduce(job: Job, shard: Shard = "0") -> None:
-    """Score one shard again and compare it, bit for bit, with what the job holds.
-
-    The exit status is 1 where it differs: another model, input, processor or release of a library.
-
-    Example: `cellmark batch reproduce job --shard 3`, `cellmark batch reproduce job --shard liver:0`
-    """
-    from ..batch.finish_job import versions
-    from ..batch.job_folder import JobFolder
-    from ..batch.make_job import load_model
-    from ..batch.verify_job import find_shard, reproduce_shard
-    from ..terminal.show import waiting
-
-    folder = JobFolder(job)
-    sample, number = find_shard(folder, shard)
-    with waiting(f"Scoring shard {number} of {sample.name} again"):
-        found = reproduce_shard(folder, sample, number, load_model(folder))
-    for one in found:
-        typer.echo(f"{one.what}: {one.path}")
-    if not found:
-        typer.echo(f"Shard {number} of {sample.name}: the same bytes.")
-        return
-    then = {} if folder.manifest is None else folder.manifest.versions
-    for name, now in versions().items():
-        if then.get(name) not in (None, now):
-            typer.echo(f"{name} was {then[name]}, here it is {now}.")
-    raise typer.Exit(1)
 
 
 @batch.command()
@@ -322,3 +264,8 @@ def collect(
             paths = collect_calls(folder, out, format, force=force, on_sample=say)
     for path in paths:
         typer.echo(f"Written to {path}")
+
+
+batch.command("explain")(explain_job)
+batch.command("verify")(verify_job_files)
+batch.command("reproduce")(reproduce_one)
