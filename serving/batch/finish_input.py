@@ -19,7 +19,7 @@ from .job_folder import JobFolder, write_record, written
 from .job_records import InputPlan, JobInput, Outcome, ShardRecord
 from .judge_sample import judge_sample
 from .sample_outputs import output_path, write_outputs
-from .score_shard import CALLS, OF_THE_INPUT, QUALITY, findings_of, notes_of, utc_now
+from .score_shard import CALLS, OF_THE_INPUT, QUALITY, findings_of, notes_of, refusal, utc_now
 
 
 def finish_input(
@@ -45,7 +45,7 @@ def finish_input(
         try:
             outcome = _outcome(job, sample, plan, scored, annotator, digest)
         except OF_THE_INPUT as error:  # clusters that do not fit show only here
-            outcome = Outcome(status="refused", findings=error.findings, finished=utc_now())
+            outcome = Outcome(status="refused", findings=refusal(error).findings, finished=utc_now())
         except OSError as error:
             outcome = Outcome(status="failed", findings=_gone(sample, error).findings, finished=utc_now())
     write_record(job.input_folder(sample.name) / "outcome.json", outcome, force=True)

@@ -17,7 +17,7 @@ from ..reader.reader_process import ReaderKilledError
 from .input_digest import stamp_input
 from .job_folder import JobFolder, write_record
 from .job_records import InputPlan, JobInput, Stamp
-from .score_shard import OF_THE_INPUT
+from .score_shard import OF_THE_INPUT, refusal
 
 SAMPLE_PIECES, SAMPLE_CELLS = 4, 250
 """What is looked at of a large input before any of its shards is scored: so many pieces of so many cells, drawn by a
@@ -30,7 +30,7 @@ def plan_input(job: JobFolder, sample: JobInput, annotator: Annotator) -> InputP
     try:
         plan = _plan(job, sample, annotator)
     except (*OF_THE_INPUT, ReaderKilledError) as error:
-        plan = InputPlan(stamp=_stamp(sample), findings=error.findings)
+        plan = InputPlan(stamp=_stamp(sample), findings=refusal(error).findings)
     write_record(job.input_folder(sample.name) / "plan.json", plan, force=True)
     return plan
 

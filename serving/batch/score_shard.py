@@ -36,7 +36,9 @@ from .judge_sample import quality_of_shard
 
 CALLS, QUALITY = ".parquet", ".quality.parquet"
 OF_THE_INPUT = (InputError, ParameterError)
-"""What is wrong with one input and stops nothing else."""
+"""What is wrong with one input and stops nothing else, but for `OF_THE_DISK`."""
+OF_THE_DISK = ("SCRATCH_FULL",)
+"""Codes of what ends a run although an input could not be read: others would fail alike, and the input is sound."""
 
 
 @dataclass
@@ -110,7 +112,9 @@ def score_shard(
 
 
 def refusal(error: CellmarkError) -> ShardRecord:
-    """The record of cells that could not be called."""
+    """The record of cells that could not be called. Raises an error that is the disk's."""
+    if error.code in OF_THE_DISK:
+        raise error
     state = "failed" if isinstance(error, ReaderKilledError) else "refused"
     return ShardRecord(state=state, start=0, stop=0, findings=error.findings)  # type: ignore[arg-type]
 

@@ -11,7 +11,7 @@ import pytest
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.columns import TYPES_KEY
-from cellmark.schemas.errors import BundleError, ModelError, OutputError
+from cellmark.schemas.errors import BundleError, InputError, ModelError, OutputError
 from cellmark.serving.annotator import Annotator
 from cellmark.serving.batch.finish_job import summary_path
 from cellmark.serving.batch.job_folder import JobFolder
@@ -252,3 +252,20 @@ def test_a_disk_that_is_full_ends_with_one_message_and_the_job_goes_on(
         "00000.json", "00000.parquet", "00000.quality.parquet", "plan.json",
     ]  # fmt: skip
     assert run(JobFolder(job.folder))
+
+
+def test_a_disk_without_room_for_a_turned_matrix_ends_the_run_and_blames_no_sample(
+    job_of: MakeJob, sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise InputError.of("SCRATCH_FULL", where="scratch", expected="room", found="none", remedy="Set TMPDIR.")
+
+    job = job_of(sample)
+    monkeypatch.setattr("cellmark.serving.batch.plan_input.stored_rows_apart", full)
+    with pytest.raises(InputError, match="SCRATCH_FULL"):
+        run(job)
+    monkeypatch.undo()
+    assert run(JobFolder(job.folder))
+    outcome = job.outcome("sample")
+    assert outcome is not None
+    assert outcome.status == "ok"
