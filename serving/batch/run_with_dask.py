@@ -26,7 +26,7 @@ from .show_run import Silent
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-CONNECT_SECONDS, WORKER_SECONDS = 20, 120
+CONNECT_SECONDS, WORKER_SECONDS = 60, 120
 GOES_ON = "What is scored is kept, and the same command goes on from there."
 
 
