@@ -7,9 +7,10 @@ checked by NumPy in `schemas/checks/check_counts.py`.
 """
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,19 @@ def run_expectations(
         if site is not None:
             context.build_data_docs(site_names=["quality"])
     return QualityReport(parsed.name, tuple(checks), tuple(not_measured))
+
+
+def import_ahead() -> None:
+    """Begin with the import, in a thread, where it will be needed at the end of other work."""
+    if "great_expectations" not in sys.modules:
+        threading.Thread(target=_import_quietly, name="cellmark-expectations", daemon=True).start()
+
+
+def _import_quietly() -> None:
+    # What goes wrong here is said by the import that somebody waits for.
+    with suppress(Exception), _ONE_AT_A_TIME:
+        os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+        import great_expectations  # noqa: F401
 
 
 @contextmanager

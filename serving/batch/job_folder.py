@@ -126,6 +126,8 @@ class JobFolder:
             except BlockingIOError:
                 yield False
                 return
+            except OSError as error:  # a file system without locks
+                raise unwritable(place, error) from error
             yield True
         finally:
             os.close(descriptor)

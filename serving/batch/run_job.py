@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from cellmark.schemas.quality.expectations import import_ahead
+
 from ..annotator import Annotator
 from .finish_input import finish_input
 from .finish_job import finish_job
@@ -155,7 +157,10 @@ class JobRun:
             return True
         if not self._plan(sample) or (plan := job.plan(sample.name)) is None:
             return False
-        for key in self._keys(sample, plan):
+        keys = self._keys(sample, plan)
+        if keys:
+            import_ahead()  # seconds, which pass while cells are scored
+        for key in keys:
             if self._is_lost(sample, plan):
                 break
             if key.number == 0:

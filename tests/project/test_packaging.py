@@ -87,7 +87,11 @@ def test_installed_entry_points_are_those_of_pyproject(project: dict[str, Any], 
 
 @pytest.mark.parametrize(
     ("world", "extras"),
-    [("schemas", ("postgres",)), ("serving", ("jobs", "dask")), ("training", ("train", "rivals", "ontology"))],
+    [
+        ("schemas", ("postgres", "fast")),
+        ("serving", ("jobs", "dask", "remote")),
+        ("training", ("train", "rivals", "ontology")),
+    ],
 )
 def test_every_import_is_a_declared_dependency(project: dict[str, Any], world: str, extras: tuple[str, ...]) -> None:
     declared = list(project["project"]["dependencies"])
