@@ -112,10 +112,16 @@ def _column(frame: Any, column: Any, rows: slice) -> Any:
         return read_rows(column, rows)
     values, mask = read_rows(column["values"], rows), read_rows(column["mask"], rows)
     if kind == "nullable-string-array":
-        text = pd.array(values.astype(object), dtype=pd.StringDtype())
-        text[mask] = pd.NA
+        # Newer AnnData says of which of pandas' two kinds the text is; the older kind has NaN for nothing.
+        nothing = np.nan if text_attribute(column, "na-value") == "NaN" else pd.NA
+        text = pd.array(values.astype(object), dtype=_text_type(nothing))
+        text[mask] = nothing
         return text
     return (pd.arrays.IntegerArray if kind == "nullable-integer" else pd.arrays.BooleanArray)(values, mask=mask)
+
+
+def _text_type(nothing: Any) -> Any:
+    return pd.StringDtype() if nothing is pd.NA else pd.StringDtype(na_value=nothing)
 
 
 def _categories(frame: Any, column: Any) -> Any:
