@@ -102,16 +102,36 @@ def import_ahead() -> None:
 def _import_quietly() -> None:
     # What goes wrong here is said by the import that somebody waits for.
     with suppress(Exception), _ONE_AT_A_TIME:
-        os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-        import great_expectations  # noqa: F401
+        _import()
+
+
+def _import() -> Any:
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read at import by versions that report usage
+    try:
+        import great_expectations as gx
+    except SystemExit:
+        # It looks for Spark, and pyspark 4 without grpc ends a process whose main module is no file (`python -c`).
+        with _without_spark():
+            import great_expectations as gx
+    return gx
+
+
+@contextmanager
+def _without_spark() -> Iterator[None]:
+    hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "pyspark"}
+    sys.modules["pyspark"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["pyspark"]
+        sys.modules.update(hidden)
 
 
 @contextmanager
 def _great_expectations(site: Path | None) -> Iterator[tuple[Any, Any]]:
     """The package and a context of our own, in memory; a context that the caller works with is put back."""
     with _ONE_AT_A_TIME:
-        os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read at import by versions that report usage
-        import great_expectations as gx
+        gx = _import()
         from great_expectations.data_context.data_context.context_factory import project_manager
         from great_expectations.data_context.types.base import DataContextConfig, InMemoryStoreBackendDefaults
         from great_expectations.exceptions.exceptions import DataContextRequiredError
