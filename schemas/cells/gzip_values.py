@@ -38,49 +38,53 @@ class GzipValues:
         out = np.empty(max(stop - start, 0), dtype=self.dtype)
         numbers = range(start // self._size, -(-stop // self._size)) if len(out) else range(0)
 
-        def fill(number: int) -> np.ndarray:
-            chunk, first = self._chunk(number), number * self._size
+        def fill(number: int, chunk: np.ndarray) -> None:
+            first = number * self._size
             begin, end = max(first, start), min(first + self._size, stop)
             out[begin - start : end - start] = chunk[begin - first : end - first]
-            return chunk
 
-        if len(numbers) == 1:
-            self._kept = numbers[0], fill(numbers[0])
-        elif numbers:
-            # All but one are forgotten at once.
-            for number, chunk in zip(numbers, self._pool.map(fill, numbers), strict=True):
-                if number == numbers[-1]:
-                    self._kept = number, chunk
+        # HDF5 is asked by this thread alone: its lock may be held by it, and others would wait for that without end.
+        packed = [self._packed(number) for number in numbers]
+        unpacked = map(self._unpacked, packed) if len(packed) < 2 else self._pool.map(self._unpacked, packed)
+        for number, content in zip(numbers, unpacked, strict=True):
+            chunk = self._dataset[number * self._size : (number + 1) * self._size] if content is None else content
+            fill(number, chunk)
+            if number == numbers[-1]:
+                self._kept = number, chunk
         return out
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS), thread_name_prefix="cellmark-unpack")
 
-    def _chunk(self, number: int) -> np.ndarray:
-        kept = self._kept
-        if kept is not None and kept[0] == number:
-            return kept[1]
-        first = number * self._size
-        content = self._unpacked(first)
-        if content is None:
-            values: np.ndarray = self._dataset[first : first + self._size]
-            return values
-        if self._shuffled:
-            turned: np.ndarray = np.frombuffer(content, dtype=np.uint8).reshape(self.dtype.itemsize, self._size).T
-            return turned.ravel().view(self.dtype)
-        return np.frombuffer(content, dtype=self.dtype)
+    def _packed(self, number: int) -> np.ndarray | bytes | None:
+        """A chunk as it is stored, or its values where they are at hand; None for one that HDF5 has to read."""
+        if self._kept is not None and self._kept[0] == number:
+            return self._kept[1]
+        try:
+            not_filtered, packed = self.id.read_direct_chunk((number * self._size,))
+        except Exception:  # of h5py: HDF5 says better what is wrong
+            return None
+        return None if not_filtered else bytes(packed)
 
-    def _unpacked(self, first: int) -> bytes | None:
+    def _unpacked(self, packed: np.ndarray | bytes | None) -> np.ndarray | None:
+        """Values of a chunk, None for one that HDF5 has to read."""
+        if packed is None or isinstance(packed, np.ndarray):
+            return packed
         n_bytes = self._size * self.dtype.itemsize
         try:
-            not_filtered, packed = self.id.read_direct_chunk((first,))
             unpacker = zlib.decompressobj()
             # One byte more than there may be: the check sum at the end is read too.
             content: bytes = unpacker.decompress(packed, n_bytes + 1)
-        except Exception:  # of h5py, zlib or isal: HDF5 says better what is wrong
+        except Exception:  # of zlib or isal: HDF5 says better what is wrong
             return None
-        return content if not not_filtered and unpacker.eof and len(content) == n_bytes else None
+        if not unpacker.eof or len(content) != n_bytes:
+            return None
+        if self._shuffled:
+            turned: np.ndarray = np.frombuffer(content, dtype=np.uint8).reshape(self.dtype.itemsize, self._size).T
+            values: np.ndarray = turned.ravel().view(self.dtype)
+            return values
+        return np.frombuffer(content, dtype=self.dtype)
 
 
 def filters_of(dataset: h5py.Dataset) -> list[int]:

@@ -106,7 +106,7 @@ def _folder_of_samples(path: Path) -> list[Path]:
     sample in several forms.
     """
     try:
-        if not path.is_dir() or _is_one_input(path):
+        if not os.path.isdir(path) or _is_one_input(path):
             return []
         inside = sorted(one for one in path.iterdir() if not one.name.startswith("."))
         found = [
@@ -125,7 +125,7 @@ def _is_one_input(folder: Path) -> bool:
 
 def is_sheet(path: Path) -> bool:
     """Whether a file lists samples and their files."""
-    if path.suffix.lower() != ".csv" or not path.is_file():
+    if path.suffix.lower() != ".csv" or not os.path.isfile(path):
         return False
     try:
         with path.open("rb") as file:
@@ -234,8 +234,8 @@ def _by_folder(parts: dict[int, tuple[str, ...]]) -> dict[int, str]:
 def _stem(path: Path) -> str:
     """A file's name without the extension of its format; a folder of cells has none, however its name ends."""
     name = path.name.removesuffix(".gz")
-    is_folder = path.is_dir() and not name.lower().endswith(".zarr")
+    is_folder = os.path.isdir(path) and not name.lower().endswith(".zarr")
     ends = [name[-len(end) :] for end in EXTENSIONS if name.lower().endswith(end) and len(name) > len(end)]
     if is_folder:
         return path.name
-    return name.removesuffix(ends[0] if ends else path.suffix if path.is_file() else "")
+    return name.removesuffix(ends[0] if ends else path.suffix if os.path.isfile(path) else "")

@@ -91,3 +91,13 @@ def test_damage_is_reported_as_hdf5_reports_it(tmp_path: Path, damage: str) -> N
                 values[:10]
         else:
             np.testing.assert_array_equal(values[:10], expected)
+
+
+def test_threads_never_wait_for_the_lock_of_hdf5(tmp_path: Path) -> None:
+    """Which the thread that reads may hold, as after a damaged file."""
+    from h5py._objects import phil
+
+    dataset = written(tmp_path / "x.h5", numbers("<f4"), compression="gzip")
+    expected = dataset[:]
+    with phil:
+        np.testing.assert_array_equal(fast_values(dataset)[:], expected)
