@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +20,10 @@ from .job_folder import JobFolder
 from .job_records import InputPlan, JobInput
 from .make_job import load_model
 from .sample_outputs import write_outputs
-from .score_shard import CALLS, reading_of_shard, require_unchanged
+from .score_shard import reading_of_shard, require_unchanged
 
 CHECKED_CELLS = 10_000
-"""Of a written copy, read back before it takes its original's place."""
+"""Cells of a written copy that are read back before it takes its original's place."""
 
 
 def collect_calls(
@@ -88,10 +88,12 @@ def _facts(job: JobFolder, sample: JobInput) -> dict[str, object]:
 
 
 def _replace_input(job: JobFolder, sample: JobInput, plan: InputPlan, annotator: Annotator) -> None:
-    path = Path(sample.path)
+    path = Path(os.path.realpath(sample.path))  # a link stays, and what it names gets the calls
     require_unchanged(sample, plan)
     require_room(path)
-    frame = CallFrames(_shards(job, sample, plan), annotator.cell_types, annotator.rules().coarse_names).joined()
+    frame = CallFrames(
+        job.shard_files(sample.name, plan), annotator.cell_types, annotator.rules().coarse_names
+    ).joined()
     frame.attrs = {TYPES_KEY: annotator.cell_types, UNS_KEY: _facts(job, sample)}
     reading = reading_of_shard(job, sample, plan)
     with whole_file(path, force=True) as draft:
@@ -112,10 +114,6 @@ def _replace_input(job: JobFolder, sample: JobInput, plan: InputPlan, annotator:
         require_unchanged(sample, plan)
         mode = path.stat().st_mode & 0o7777
     os.chmod(path, mode)
-
-
-def _shards(job: JobFolder, sample: JobInput, plan: InputPlan) -> Sequence[Path]:
-    return [job.shard_file(sample.name, number, CALLS) for number in range(len(plan.shards))]
 
 
 def require_room(path: Path) -> None:

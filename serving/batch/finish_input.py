@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from cellmark.schemas.columns import CONFIDENCE
-from cellmark.schemas.errors import CellmarkError
+from cellmark.schemas.errors import ReadError
 
 from ..annotator import Annotator
 from .explanations import EXPLANATION, write_sample_explanation
@@ -19,7 +19,7 @@ from .job_folder import JobFolder, write_record, written
 from .job_records import InputPlan, JobInput, Outcome, ShardRecord
 from .judge_sample import judge_sample
 from .sample_outputs import output_path, write_outputs
-from .score_shard import CALLS, OF_THE_INPUT, QUALITY, findings_of, notes_of, refusal, utc_now
+from .score_shard import OF_THE_INPUT, QUALITY, findings_of, notes_of, refusal, utc_now
 
 
 def finish_input(
@@ -44,10 +44,8 @@ def finish_input(
     else:
         try:
             outcome = _outcome(job, sample, plan, scored, annotator, digest)
-        except OF_THE_INPUT as error:  # clusters that do not fit show only here
+        except OF_THE_INPUT as error:  # clusters that do not fit, or an input that is gone, show only here
             outcome = Outcome(status="refused", findings=refusal(error).findings, finished=utc_now())
-        except OSError as error:
-            outcome = Outcome(status="failed", findings=_gone(sample, error).findings, finished=utc_now())
     write_record(job.input_folder(sample.name) / "outcome.json", outcome, force=True)
     return outcome
 
@@ -68,12 +66,12 @@ def _outcome(
         types.update(record.types)
     if job.spec.options.explain is not None:
         job.drop_drafts(sample.name, EXPLANATION.removesuffix(".parquet"))
-        shards, symbols = shard_paths(job, sample, plan), annotator.bundle.panel.symbols
+        shards, symbols = job.shard_files(sample.name, plan), annotator.bundle.panel.symbols
         write_sample_explanation(shards, job.input_folder(sample.name) / EXPLANATION, annotator.cell_types, symbols)
     judged = judge_sample(
         annotator,
-        shard_paths(job, sample, plan),
-        shard_paths(job, sample, plan, QUALITY),
+        job.shard_files(sample.name, plan),
+        job.shard_files(sample.name, plan, QUALITY),
         n_cells=plan.n_cells,
         facts=facts,
         data_docs=_data_docs(job, sample),
@@ -83,7 +81,7 @@ def _outcome(
         status="ok",
         n_cells=plan.n_cells,
         n_shards=len(records),
-        input_digest=digest() if digest is not None else digest_input(Path(sample.path)),
+        input_digest=_digest(sample, digest),
         types=dict(sorted(types.items(), key=lambda item: order.get(item[0], len(order)))),
         median_confidence=_median_confidence(job, sample, plan),
         confidence_histogram=tuple(map(int, np.sum([record.confidence_histogram for record in records], axis=0))),
@@ -102,13 +100,10 @@ def facts_of(records: list[ShardRecord], n_cells: int) -> dict[str, Any]:
     return {**records[0].facts, "n_cells": n_cells, "notes": notes_of(records)}
 
 
-def shard_paths(job: JobFolder, sample: JobInput, plan: InputPlan, suffix: str = CALLS) -> list[Path]:
-    """A file of every shard, in order."""
-    return [job.shard_file(sample.name, number, suffix) for number in range(len(plan.shards))]
-
-
 def _median_confidence(job: JobFolder, sample: JobInput, plan: InputPlan) -> float:
-    parts = [pq.read_table(path, columns=[CONFIDENCE]).column(0).to_numpy() for path in shard_paths(job, sample, plan)]
+    parts = [
+        pq.read_table(path, columns=[CONFIDENCE]).column(0).to_numpy() for path in job.shard_files(sample.name, plan)
+    ]
     return float(np.median(np.concatenate(parts)))
 
 
@@ -121,13 +116,15 @@ def _data_docs(job: JobFolder, sample: JobInput) -> Path | None:
     return docs
 
 
-def _gone(sample: JobInput, error: OSError) -> CellmarkError:
-    from cellmark.schemas.errors import ReadError
-
-    return ReadError.of(
-        "FILE_UNREADABLE",
-        where=sample.path,
-        expected="the input until its calls are written",
-        found=error.strerror or str(error),
-        remedy="Bring it back, then: cellmark batch run JOB --retry-failed.",
-    )
+def _digest(sample: JobInput, digest: Callable[[], str] | None) -> str:
+    """That of the input. Raises `ReadError` where it is gone by now."""
+    try:
+        return digest() if digest is not None else digest_input(Path(sample.path))
+    except OSError as error:
+        raise ReadError.of(
+            "FILE_UNREADABLE",
+            where=sample.path,
+            expected="the input until its calls are written",
+            found=error.strerror or str(error),
+            remedy="Bring it back, then: cellmark batch run JOB --retry-failed.",
+        ) from error

@@ -24,7 +24,7 @@ def stamp_input(path: Path) -> Stamp:
 
 def digest_input(path: Path) -> str:
     """SHA-256 of a file. That of several covers names, sizes and digests of all of its files, sorted by name: the
-    lines of `sha256sum`, hashed.
+    lines of `sha256sum`, hashed. Raises `OSError` where the input cannot be read any more.
     """
     files = _files(path)
     if files == [path]:
@@ -40,12 +40,12 @@ class DigestAhead:
 
     def __init__(self, path: Path) -> None:
         self._path, self._digest = path, ""
-        self._error: OSError | None = None
+        self._error: Exception | None = None
         self._thread = threading.Thread(target=self._work, name="cellmark-digest", daemon=True)
         self._thread.start()
 
     def result(self) -> str:
-        """Waits for it. Raises `OSError` where the input cannot be read any more."""
+        """Waits for it. Raises as `digest_input`."""
         self._thread.join()
         if self._error is not None:
             raise self._error
@@ -54,7 +54,7 @@ class DigestAhead:
     def _work(self) -> None:
         try:
             self._digest = digest_input(self._path)
-        except OSError as error:
+        except Exception as error:  # raised where the digest is asked for
             self._error = error
 
 

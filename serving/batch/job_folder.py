@@ -17,12 +17,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from cellmark.schemas.atomic_output import unwritable, whole_file
 from cellmark.schemas.errors import ParameterError
 
-from .job_records import InputPlan, JobManifest, JobSpec, Outcome, ShardRecord, WrittenFile, plain
+from .job_records import InputPlan, JobManifest, JobSpec, Outcome, ShardRecord, WrittenFile, adapter, plain
 
 Record = TypeVar("Record")
 SMALL_FACE = ".cellmark"
@@ -73,6 +73,10 @@ class JobFolder:
 
     def shard_file(self, name: str, number: int, suffix: str = ".parquet") -> Path:
         return self.input_folder(name) / f"{number:05d}{suffix}"
+
+    def shard_files(self, name: str, plan: InputPlan, suffix: str = ".parquet") -> list[Path]:
+        """A file of every shard, in order."""
+        return [self.shard_file(name, number, suffix) for number in range(len(plan.shards))]
 
     def plan(self, name: str) -> InputPlan | None:
         return read_record(self.input_folder(name) / "plan.json", InputPlan)
@@ -149,7 +153,7 @@ def read_record(path: Path, kind: type[Record]) -> Record | None:
     except OSError as error:
         raise _invalid(path, error.strerror or str(error)) from error
     try:
-        return TypeAdapter(kind).validate_json(content)
+        return adapter(kind).validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

@@ -2,9 +2,9 @@
 
 import os
 from dataclasses import asdict, fields
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from pydantic import ConfigDict, Field, TypeAdapter, with_config
+from pydantic import ConfigDict, Field, TypeAdapter, field_validator, with_config
 from pydantic.dataclasses import dataclass
 
 from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
@@ -14,8 +14,9 @@ from ..scoring.call_options import CallOptions, Floors
 from ..scoring.majority import ComputedClusters
 from ..scoring.session import Device
 
+Record = TypeVar("Record")
 CONFIDENCE_BINS = 20
-"""Of a histogram of confidences, from 0 to 1."""
+"""Bins of the histogram of confidences, from 0 to 1."""
 STRICT = ConfigDict(extra="forbid")
 
 
@@ -48,6 +49,14 @@ class JobInput:
     library_size: str | None = None
     metadata: dict[str, str] = Field(default_factory=dict)
 
+    @field_validator("name")
+    @classmethod
+    def _is_one_name(cls, name: str) -> str:
+        # A job may come from somewhere else, and its samples' files are named by this.
+        if name in ("", ".", "..") or set(name) & set("/\\\0"):
+            raise ValueError("a name that is no file's")
+        return name
+
 
 @with_config(STRICT)
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +77,13 @@ class JobOptions:
     min_panel_share: float | None = None
     min_attribution_share: float | None = None
     max_unknown_share: float | None = None
+
+    @field_validator("reading")
+    @classmethod
+    def _is_reading(cls, reading: dict[str, Any]) -> dict[str, Any]:
+        if unknown := set(reading) - {entry.name for entry in fields(ReadingOptions)}:
+            raise ValueError(f"unknown options {sorted(unknown)}")
+        return reading
 
     @classmethod
     def of(cls, reading: ReadingOptions, floors: Floors, **others: Any) -> "JobOptions":
@@ -229,7 +245,17 @@ class JobManifest:
     outputs: dict[str, WrittenFile] = Field(default_factory=dict)
 
 
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {}
+
+
+def adapter(kind: type[Record]) -> TypeAdapter[Record]:
+    """What checks and writes records of a kind: made once, since that takes longer than a record."""
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
+
+
 def plain(record: Any) -> dict[str, Any]:
     """A record as JSON holds it."""
-    values: dict[str, Any] = TypeAdapter(type(record)).dump_python(record, mode="json")
+    values: dict[str, Any] = adapter(type(record)).dump_python(record, mode="json")
     return values

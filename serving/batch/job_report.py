@@ -21,7 +21,7 @@ from .report_words import number, share
 from .slow_shards import LEAST_CELLS, slow_shards
 
 MOST_ITEMS = 6
-"""Of a point, before a click shows the others."""
+"""Items of a point that are shown before a click shows the others."""
 MOST_SHARDS = 20
 
 

@@ -1,5 +1,6 @@
 """The shards of one input: where it is cut, what its values are, and whether it can be called at all."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -45,8 +46,9 @@ def _stamp(sample: JobInput) -> Stamp | None:
 def _plan(job: JobFolder, sample: JobInput, annotator: Annotator) -> InputPlan:
     spec, path = job.spec, Path(sample.path)
     reading = spec.options.reading_of(sample)
+    stamp = stamp_input(path) if os.path.exists(path) else None  # before it is read, so that a change meanwhile shows
     rows = stored_rows_apart(path, reading, n_values=spec.shard_values, most_rows=spec.shard_cells, turned=job.turned)
-    stamp, cuts = stamp_input(path), tuple(map(int, rows.cuts))
+    cuts = tuple(map(int, rows.cuts))
     if _needs_all_cells(job) or len(cuts) < 2:
         cuts = (0, rows.n_cells)
     if len(cuts) == 2:  # its only shard finds out everything, also that there are no cells

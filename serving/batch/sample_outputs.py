@@ -22,7 +22,7 @@ from ..reader.reader_cells import ReaderCells
 from .call_tables import CallFrames
 from .job_folder import JobFolder, sync
 from .job_records import InputPlan, JobInput
-from .score_shard import CALLS, reading_of_shard
+from .score_shard import reading_of_shard
 
 
 def output_path(job: JobFolder, sample: JobInput) -> Path | None:
@@ -39,8 +39,7 @@ def write_outputs(
     tables have their facts beside them.
     """
     job.drop_drafts(sample.name, path.stem)
-    shards = [job.shard_file(sample.name, number, CALLS) for number in range(len(plan.shards))]
-    frames = CallFrames(shards, annotator.cell_types, annotator.rules().coarse_names)
+    frames = CallFrames(job.shard_files(sample.name, plan), annotator.cell_types, annotator.rules().coarse_names)
     drafts = job.input_folder(sample.name) if _same_disk(job.folder, path) else None
     if path.suffix in TABLES and job.spec.options.calls.over is None:
         with whole_file(facts_path(path), force=True, drafts=drafts) as draft:

@@ -143,8 +143,7 @@ def state_as_json(job: JobFolder, states: list[SampleState]) -> dict[str, Any]:
 
 def show_end(job: JobFolder) -> int:
     """What has become of a job that a process has worked on; the exit status of that process."""
-    outcomes = [job.outcome(sample.name) for sample in job.spec.inputs]
-    n_left = sum(outcome is None for outcome in outcomes)
+    n_left = sum(job.outcome(sample.name) is None for sample in job.spec.inputs)
     if n_left:
         Console(highlight=False).print(
             f"This part is done; {n_left} of {job.n_inputs} samples have shards that are left to other tasks."
@@ -152,4 +151,10 @@ def show_end(job: JobFolder) -> int:
     else:
         show_batch(summary_table(job), summary_path(job))
         Console(highlight=False).print(f"What to look at first: {job.folder / REPORT}", markup=False, soft_wrap=True)
+    return exit_status(job)
+
+
+def exit_status(job: JobFolder) -> int:
+    """1 where a sample has come to its end without calls."""
+    outcomes = [job.outcome(sample.name) for sample in job.spec.inputs]
     return int(any(outcome is not None and outcome.status != "ok" for outcome in outcomes))

@@ -112,8 +112,8 @@ def annotate(
 
     Several inputs, or a folder as OUT (end a new one with /): one output per input, and a summary.csv. A refused input
     does not stop the others, but makes the exit status 1. After a kill the same command goes on where it was. Outputs
-    are named after their inputs, inputs of one name
-    after the first folder in which their paths differ, those of a sheet after their sample.
+    are named after their inputs, inputs of one name after the first folder in which their paths differ, those of a
+    sheet after their sample.
 
     With --service a running service makes the calls and this machine needs no model: cells are sent in pieces, and
     outputs are the same. Quality is not compared then, and notes are made for each piece.

@@ -148,7 +148,7 @@ def run(
     from ..batch.run_job import retry_failed as forget_failed
     from ..batch.run_processes import others_at_work, threads_of
     from ..batch.run_with_dask import run_with_dask
-    from ..batch.show_run import Silent, run_progress, show_end
+    from ..batch.show_run import Silent, exit_status, run_progress, show_end
     from ..reader.reader_server import start_reader
     from ..terminal.show import waiting
 
@@ -168,8 +168,12 @@ def run(
             return load_model(folder)
 
     if quiet:
-        JobRun(folder, load, Silent(), part=part, workers=workers).run()
-        return
+        run = JobRun(folder, load, Silent(), part=part, workers=workers)
+        if dask is not None:
+            run_with_dask(folder, dask, run, Silent(), threads=threads or 1)
+        else:
+            run.run()
+        raise typer.Exit(exit_status(folder))
     with others_at_work(folder, processes), run_progress(folder) as listener:
         run = JobRun(folder, load, listener, part=part, workers=workers)
         if dask is not None:

@@ -35,7 +35,7 @@ spark.stop()
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """Of a Spark with two tasks in this machine's own processes."""
+    """A Spark session with two tasks, in processes of this machine."""
     if not find_spec("pyspark"):
         pytest.skip("pyspark is not installed (extra spark)")
     if not shutil.which("java") and "JAVA_HOME" not in os.environ:

@@ -319,3 +319,20 @@ def test_pancreas_without_mitochondrial_genes_is_told_as_not_measured(
     report = run_expectations(made, *tables_of(ad.read_h5ad(shared_data / "pancreas_baron_human.h5ad"), panel=panel))
     assert report.not_measured == (NotMeasured("cells", "mitochondrial_fraction", "input"),)
     assert not report.success
+
+
+def test_a_pyspark_that_ends_the_process_at_import_does_not_end_ours(tmp_path: Path) -> None:
+    """As pyspark 4 does without grpc, where the main module is no file."""
+    package = tmp_path / "pyspark" / "sql"
+    package.mkdir(parents=True)
+    (tmp_path / "pyspark" / "__init__.py").touch()
+    (package / "__init__.py").write_text("import sys\nsys.exit(0)\n")
+    program = "from cellmark.schemas.quality.expectations import _import; print(_import().__name__)"
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.stdout == "great_expectations\n", ran.stderr

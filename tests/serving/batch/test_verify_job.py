@@ -132,6 +132,42 @@ def test_in_place_the_input_gets_its_calls_and_keeps_everything_else(job: JobFol
         collect_in_place(job, on_sample=lambda text: None)
 
 
+def test_in_place_a_link_stays_and_what_it_names_gets_the_calls(job_of: MakeJob, sample: Path, tmp_path: Path) -> None:
+    stored, link = tmp_path / "stored.h5ad", tmp_path / "linked.h5ad"
+    shutil.copyfile(sample, stored)
+    link.symlink_to(stored)
+    job = job_of(link)
+    assert run(job)
+    collect_in_place(job, on_sample=lambda text: None)
+    assert link.is_symlink()
+    assert "cellmark_cell_type" in ad.read_h5ad(stored).obs
+
+
+@pytest.mark.parametrize("name", ["../outside", "a/b", "..", ""])
+def test_a_job_from_elsewhere_names_no_file_outside_its_folder(job: JobFolder, name: str) -> None:
+    place = job.folder / "job.json"
+    place.write_text(place.read_text().replace('"name": "cells"', f'"name": "{name}"'))
+    with pytest.raises(ParameterError, match="JOB_FOLDER_INVALID"):
+        JobFolder(job.folder)
+
+
+def test_an_input_that_is_gone_at_the_end_is_blamed_and_nothing_else(
+    job_of: MakeJob, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "short_lived.h5ad"
+    shutil.copyfile(sample, path)
+    job = job_of(path)
+
+    def gone(self: object) -> str:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr("cellmark.serving.batch.input_digest.DigestAhead.result", gone)
+    run(job)
+    outcome = job.outcome("short_lived")
+    assert outcome is not None
+    assert [finding.code for finding in outcome.findings] == ["FILE_UNREADABLE"]
+
+
 def test_in_place_is_refused_where_a_copy_has_no_room(job: JobFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     path = Path(job.spec.inputs[0].path)
     before = path.read_bytes()
@@ -158,6 +194,11 @@ def test_the_commands_say_what_they_find(
     assert "additional: inputs/more" in ran.out
     ran = cellmark("batch", "status", job.folder, "--json")
     assert '"finished": true' in ran.out
+    cut = tmp_path / "cut.h5ad"
+    cut.write_bytes(sample.read_bytes()[:10_000])
+    assert cellmark("batch", "plan", cut, "-m", job.folder / "model", "-o", tmp_path / "broken").status == 0
+    ran = cellmark("batch", "run", tmp_path / "broken", "--quiet")
+    assert (ran.status, ran.out) == (1, "")
     ran = cellmark("batch", "run", tmp_path)
     assert ran.status == 1
     assert "[JOB_FOLDER_INVALID]" in ran.err
