@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,9 @@ MOST_LEVELS = 100
 
 
 def check_hdf5(file: h5py.File, path: Path, *, most_objects: int = MOST_OBJECTS) -> None:
-    """Raise `ReadError` when anything lies in another file, `ValueError` for datasets larger than what is stored, and
-    for more objects or levels than there can be.
+    """Raise `ReadError` when anything lies in another file, `ValueError` for datasets larger than what is stored, for
+    more objects or levels than there can be, and for a group that lies within itself, which would be read without end
+    (and h5py keeps its lock when Python gives up within it).
 
     Outside are external links, wherever they are (a soft link could pass through them), and datasets, virtual ones
     among them, that keep their values elsewhere. None is opened, so that a file that was handed in cannot show other
@@ -53,10 +55,15 @@ def check_hdf5(file: h5py.File, path: Path, *, most_objects: int = MOST_OBJECTS)
     if file.visititems_links(collect):
         raise ValueError(f"more than {most_objects} objects, or {MOST_LEVELS} levels")
     outside = [name for name, link in links if isinstance(link, h5py.ExternalLink)]
-    claimed = 0
+    claimed, groups = 0, {"": _address(file)}
+    within: TopologicalSorter[int] = TopologicalSorter()
     for name, link in links:
-        item = file[name] if isinstance(link, h5py.HardLink) else None
-        if not isinstance(item, h5py.Dataset):
+        # Where any link leads out, a soft one could as well.
+        item = file.get(name) if isinstance(link, h5py.HardLink) or not outside else None
+        if isinstance(item, h5py.Group) and not outside:
+            groups[name] = _address(item)
+            within.add(groups[name], groups[name.rpartition("/")[0]])
+        if isinstance(link, h5py.SoftLink) or not isinstance(item, h5py.Dataset):
             continue
         if item.is_virtual or item.external:
             outside.append(name)
@@ -65,6 +72,10 @@ def check_hdf5(file: h5py.File, path: Path, *, most_objects: int = MOST_OBJECTS)
         claimed += max(item.nbytes - most * item.id.get_storage_size(), 0)
         if claimed > SMALL:
             raise ValueError(f"{name} and those before it claim values, far more than are stored")
+    try:
+        within.prepare()
+    except CycleError:
+        raise ValueError("a group that lies within itself") from None
     if outside:
         raise ReadError.of(
             "FILE_UNREADABLE",
@@ -74,6 +85,11 @@ def check_hdf5(file: h5py.File, path: Path, *, most_objects: int = MOST_OBJECTS)
             remedy="Write the data into one file.",
             examples=tuple(outside[:5]),
         )
+
+
+def _address(group: h5py.Group) -> int:
+    """Where a group lies in its file: the same by whatever name it is reached."""
+    return int(h5py.h5o.get_info(group.id).addr)
 
 
 def text_attribute(element: Any, name: str) -> str | None:

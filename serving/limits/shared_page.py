@@ -40,6 +40,9 @@ class SharedPage:
         descriptor = os.open(folder / "limits", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
             os.ftruncate(descriptor, SIZE)
+            if hasattr(os, "posix_fallocate"):
+                # Of a hole the system makes a block when it is first written, and ends the process on a full disk.
+                os.posix_fallocate(descriptor, 0, SIZE)
             self._page = mmap.mmap(descriptor, SIZE)
         finally:
             os.close(descriptor)

@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.multiprocess import mark_process_dead
 
 from .count_values import Buckets
+from .counts_with_room import keep_room_for_counts
 from .multiprocess import FOLDER
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
@@ -94,6 +95,7 @@ def service_metrics() -> ServiceMetrics:
     too, which has no folder for counts.
     """
     forget_dead_workers()
+    keep_room_for_counts()
     return ServiceMetrics()
 
 

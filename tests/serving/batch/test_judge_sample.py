@@ -14,7 +14,7 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.drift.drift_words import verdict
 from cellmark.serving.annotator import Annotator
 from cellmark.serving.batch import judge_sample as module
-from cellmark.serving.batch.finish_input import facts_of, shard_paths
+from cellmark.serving.batch.finish_input import facts_of
 from cellmark.serving.batch.judge_sample import Judgement, cells_of_rows, drawn_rows, judge_sample
 from cellmark.serving.batch.score_shard import QUALITY
 from cellmark.serving.files.batch import quality_in_words
@@ -41,8 +41,8 @@ def test_a_sample_gets_the_words_of_the_whole_file(
     def judge() -> Judgement:
         return judge_sample(
             annotator,
-            shard_paths(job, job.spec.inputs[0], plan),
-            shard_paths(job, job.spec.inputs[0], plan, QUALITY),
+            job.shard_files("sample", plan),
+            job.shard_files("sample", plan, QUALITY),
             n_cells=120,
             facts=facts_of([record for record in job.records("sample", plan) if record is not None], 120),
         )
