@@ -67,6 +67,9 @@ def plan(
 
     Example: `cellmark batch plan samples.csv -m models:/pbmc@champion -o job`, then `cellmark batch run job`
     """
+    from ..reader.reader_server import start_reader
+
+    start_reader()  # whose imports take as long as those below
     from ..batch.job_records import JobOptions, JobOutputs
     from ..batch.make_job import job_spec, load_model, make_job
     from ..batch.plan_all import plan_all
@@ -74,11 +77,9 @@ def plan(
     from ..files.batch_inputs import batch_inputs
     from ..files.fetch_inputs import fetch_inputs
     from ..models.model_source import open_model
-    from ..reader.reader_server import start_reader
     from ..terminal.show import waiting
 
     inputs = fetch_inputs(batch_inputs(data))
-    start_reader()
     options = JobOptions.of(
         reading,
         floors,
@@ -141,6 +142,11 @@ def run(
 
     Example: `cellmark batch run job --processes 4`
     """
+    from ..reader.reader_server import start_reader
+
+    if dask is not None and (array_task is not None or processes > 1):
+        raise typer.BadParameter("give one of them.", param_hint="--dask, --array-task, --processes")
+    start_reader()  # whose imports take as long as those below
     from ..batch.array_task import part_of
     from ..batch.job_folder import JobFolder
     from ..batch.make_job import load_model
@@ -149,13 +155,9 @@ def run(
     from ..batch.run_processes import others_at_work, threads_of
     from ..batch.run_with_dask import run_with_dask
     from ..batch.show_run import Silent, exit_status, run_progress, show_end
-    from ..reader.reader_server import start_reader
     from ..terminal.show import waiting
 
-    if dask is not None and (array_task is not None or processes > 1):
-        raise typer.BadParameter("give one of them.", param_hint="--dask, --array-task, --processes")
     part = None if array_task is None else part_of(array_task)
-    start_reader()
     folder = JobFolder(job)
     if retry_failed:
         forget_failed(folder)
