@@ -67,6 +67,25 @@ class JudgedCells(Section):
     confusion: list[list[int]] = []
 
 
+class DoubtfulLabels(Section):
+    """Cells of one label that are called another type. `n_cells`: cells of the label that were looked at."""
+
+    label: str
+    called: str
+    n_cells: int
+    n_doubtful: int
+
+
+class LabelAuditEntry(Section):
+    """Labels that both the calls of networks that never saw the cell and the markers contradict, `n_doubtful` of
+    `n_cells`. `pairs`: the most frequent first.
+    """
+
+    n_cells: int
+    n_doubtful: int
+    pairs: list[DoubtfulLabels] = []
+
+
 class EvaluationEntry(Section):
     """Cross-validation beside the one split, and what the model does with less. `evaluated_on`: the cells of the curves
     (`test`, or `out_of_fold` where there is no test part). `per_type`, `confusion`: of the folds together, as in
@@ -99,6 +118,7 @@ class EvaluationEntry(Section):
     depth_per_fold: dict[str, list[DepthPoint]] = {}
     hardly_learned: dict[str, list[str]] = {}
     judged: JudgedCells | None = None
+    label_audit: LabelAuditEntry | None = None
     notes: list[str] = []
 
 

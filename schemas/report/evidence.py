@@ -13,6 +13,8 @@ LOW_RECALL = 0.8
 WEAK_AUC = 0.8
 UNSTABLE = 0.5
 TOP = 5
+MANY_DOUBTS, MOST_DOUBTS = 5, 0.05
+"""From so many cells of a type, and this share of them, on its labels are said to be doubtful."""
 FEW_FOR_A_SCORE = 10
 """With fewer tested cells of a type than this, a call or two decide its F1, and so move a mean over types."""
 
@@ -120,6 +122,7 @@ def evidence_of(facts: ReportFacts) -> list[TypeEvidence]:
         )
         evidence.thin.extend(thin_reasons(evidence))
         evidence.thin.extend(_doubts_elsewhere(facts, entry.name, place, source))
+        evidence.thin.extend(_doubtful_labels(facts, entry.name))
         found.append(evidence)
     return found
 
@@ -194,6 +197,23 @@ def _doubts_elsewhere(facts: ReportFacts, name: str, place: int, source: str) ->
             on = f"{tested['support']:,} {words}"
             reasons += [(f"{word} on {words}", reason) for word, reason in _wrong_calls(tested, on, confused)]
     return reasons
+
+
+def _doubtful_labels(facts: ReportFacts, name: str) -> list[tuple[str, str]]:
+    """That more than a few of a type's labels are contradicted."""
+    evaluation = facts.manifest.evaluation
+    audit = None if evaluation is None else evaluation.label_audit
+    pairs = [] if audit is None else [pair for pair in audit.pairs if pair.label == name]
+    n_doubtful = sum(pair.n_doubtful for pair in pairs)
+    if n_doubtful < MANY_DOUBTS or n_doubtful < MOST_DOUBTS * pairs[0].n_cells:
+        return []
+    called = listed([f"{pair.called} ({pair.n_doubtful})" for pair in pairs], most=3)
+    return [
+        (
+            "doubtful labels",
+            f"Calls and markers contradict {n_doubtful:,} of its {pairs[0].n_cells:,} labels: called {called}.",
+        )
+    ]
 
 
 def resting_on_few(per_type: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..manifest.verdict import verdict, weaknesses
 from .evidence import TypeEvidence, best_scores, resting_on_few
 from .facts import ReportFacts, count, interval, listed, percent, score
 
@@ -127,6 +128,8 @@ def _beaten(facts: ReportFacts) -> list[str]:
 def warnings(facts: ReportFacts, types: list[TypeEvidence]) -> list[str]:
     """What a reader must know before using the model, worst first."""
     manifest, found = facts.manifest, []
+    if weaknesses(manifest):
+        found.append(verdict(manifest))
     if manifest.split.test.n_cells == 0 and manifest.evaluation is None:
         found.append("No cells were held out: how often its calls are right was not measured.")
     elif manifest.split.strategy != "donor":

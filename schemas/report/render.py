@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from ..drift.drift_report import DriftReport
 from ..drift.drift_words import NAMES, donors_in_words, in_words, short_percent, size_in_words, verdict
+from ..manifest.verdict import verdict as model_verdict
 from .evidence import best_scores, evidence_of
 from .facts import ReportFacts, percent, score
 from .headline import tiles, warnings
@@ -83,6 +84,7 @@ def render_model_card(facts: ReportFacts) -> str:
             identity=facts.identity,
             types=types,
             lede=lede(facts),
+            verdict=model_verdict(facts.manifest),
             tiles=tiles(facts),
             warnings=warnings(facts, types),
             commands=_safe_commands(facts),

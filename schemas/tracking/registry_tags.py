@@ -24,6 +24,8 @@ TEST_ACCURACY = "test_accuracy"
 TEST_MACRO_F1 = "test_macro_f1"
 N_CELL_TYPES = "n_cell_types"
 CELLMARK_VERSION = "cellmark_version"
+VERDICT = "verdict"
+"""Whether the version is weak, in a sentence."""
 
 FIRST_CHAMPION = "first_champion"
 """Tag of a name: the version that was its champion first. A name without it was never given one."""

@@ -15,7 +15,9 @@ from .registry import open_registry, refusals
 
 @dataclass(frozen=True)
 class Promotion:
-    """What moved. `old`: the version that had the alias, None for none. `new` equals `old`: nothing moved."""
+    """What moved. `old`: the version that had the alias, None for none. `new` equals `old`: nothing moved. `verdict`:
+    whether the new one is weak, in a sentence; None where an earlier cellmark registered it.
+    """
 
     name: str
     alias: str
@@ -23,6 +25,7 @@ class Promotion:
     new: str
     who: str
     when: str
+    verdict: str | None = None
 
     @property
     def moved(self) -> bool:
@@ -51,9 +54,9 @@ def promote(
     client = open_registry(uri)
     model = find_restored(client, name, on_note)
     wanted = VersionUri(name, version=version) if version else VersionUri(name, alias=alias or tags.CHALLENGER)
-    new = str(find_version(client, wanted).version)
-    old = model.aliases.get(to)
-    promotion = Promotion(name, to, old, new, who or current_user(), _now())
+    found = find_version(client, wanted)
+    new, old = str(found.version), model.aliases.get(to)
+    promotion = Promotion(name, to, old, new, who or current_user(), _now(), (found.tags or {}).get(tags.VERDICT))
     if not promotion.moved:
         return promotion
     until, replaced_by = tags.until(to), tags.replaced_by(to)

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cellmark.schemas.manifest.verdict import WEAK
 from cellmark.schemas.tracking import registry_tags as tags
 
 from ..models.list_models import ModelEntry, ModelList, VersionEntry
@@ -136,6 +137,8 @@ def print_promotion(promotion: Promotion) -> None:
         f"({promotion.who}, {promotion.when}).",
         markup=False,
     )
+    if promotion.verdict:
+        console.print(promotion.verdict, style="yellow" if promotion.verdict.startswith(WEAK) else "none", markup=False)
     if promotion.old:
         to = "" if promotion.alias == tags.CHAMPION else f" --to {promotion.alias}"
         console.print(

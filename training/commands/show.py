@@ -9,6 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cellmark.schemas.manifest.manifest import Manifest
+from cellmark.schemas.manifest.manifest_evaluation import LabelAuditEntry
+from cellmark.schemas.manifest.verdict import verdict, weaknesses
 from cellmark.schemas.report.evidence import resting_on_few
 
 from ..evaluation.cell_ontology import Suggestion
@@ -32,6 +34,7 @@ def trust_lines(manifest: Manifest) -> list[str]:
             lines.append(f"This macro-F1 {few}.")
         if evaluation.hardly_learned:
             lines.append("Some types could hardly be learned there and count as wrong. The report names them.")
+        lines += _doubtful_labels(evaluation.label_audit)
     if calibration is not None:
         score = calibration.test_calibrated or calibration.calibrated
         lines.append(f"Calibration error: {score.expected_calibration_error:.1%}")
@@ -52,6 +55,16 @@ def trust_lines(manifest: Manifest) -> list[str]:
             f"{level.mean_size:.2f} types on average"
         )
     return lines
+
+
+def _doubtful_labels(audit: LabelAuditEntry | None) -> list[str]:
+    if audit is None or not audit.n_doubtful:
+        return []
+    pairs = ", ".join(f"{pair.n_doubtful} {pair.label} called {pair.called}" for pair in audit.pairs[:3])
+    return [
+        f"Labels to look at: {audit.n_doubtful:,} of {audit.n_cells:,} cells, which calls and markers contradict "
+        f"({pairs}); evaluation/label_doubts.csv of the run lists them"
+    ]
 
 
 def show_training(registered: RegisteredModel) -> None:
@@ -83,6 +96,8 @@ def show_training(registered: RegisteredModel) -> None:
         )
     for line in trust_lines(registered.model.manifest):
         console.print(line, soft_wrap=True)
+    style = "yellow" if weaknesses(registered.model.manifest) else "none"
+    console.print(verdict(registered.model.manifest), style=style, markup=False, soft_wrap=True)
     uri = f"models:/{registered.version.name}/{registered.version.version}"
     console.print(f"MLflow: {registered.tracking_uri}", markup=False, soft_wrap=True)
     console.print("Next:")

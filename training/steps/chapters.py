@@ -27,7 +27,8 @@ from .training_cells import TrainingCells
 @dataclass(frozen=True)
 class TrainedModel:
     """What a run made. `test_calls`: cell id, label, call and confidence of each test cell; `calls`: int, of all cells.
-    `embedding`: mean and components, as `embed` takes them. `tuned`: what the search for settings gave, None without.
+    `label_doubts`: cells whose label is contradicted. `embedding`: mean and components, as `embed` takes them.
+    `tuned`: what the search for settings gave, None without.
     """
 
     bundle: Bundle
@@ -41,6 +42,7 @@ class TrainedModel:
     members: tuple[FoldedNetwork, ...]
     embedding: tuple[np.ndarray, np.ndarray]
     tuned: Tuned | None = None
+    label_doubts: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -74,4 +76,5 @@ class Chapters:
             members=self.fitted.members,
             embedding=self.trust.embedding,
             tuned=self.tuned,
+            label_doubts=self.evaluated.label_doubts,
         )

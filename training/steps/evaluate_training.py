@@ -4,11 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import pandas as pd
+from scipy.special import softmax
+
 from ..cells.labelled_cells import LabelledCells
 from ..config import TrainingConfig
 from ..evaluation.cell_ontology import ontology_section
 from ..evaluation.evaluate import evaluate
 from ..evaluation.evaluation_section import evaluation_section
+from ..evaluation.label_audit import LabelAudit, audit_labels
 from ..evaluation.left_out_types import TypesOut, left_out_types, some_left_out
 from ..evaluation.out_of_fold import FoldPlan, OutOfFold
 from ..evaluation.overlap import overlap_section
@@ -52,7 +57,7 @@ def leave_types_out(
 @dataclass(frozen=True)
 class Evaluated:
     """Sections of the manifest. `metrics`: by part. `left_out`: what `NoveltyEntry` says of unknown types; empty where
-    no fold could be judged. `overlap`: of `PanelEntry`.
+    no fold could be judged. `overlap`: of `PanelEntry`. `label_doubts`: doubtful cells, see `LabelAudit`.
     """
 
     metrics: dict[str, Any]
@@ -60,6 +65,7 @@ class Evaluated:
     evaluation: dict[str, Any]
     overlap: dict[str, Any] | None
     ontology: dict[str, Any] | None
+    label_doubts: pd.DataFrame
 
 
 def evaluate_training(
@@ -104,6 +110,8 @@ def evaluate_training(
         normalised=cells.normalised,
         seed=config.seed,
     )
+    audit = _audit_labels(prepared, held_out, trust, explained)
+    evaluation["label_audit"] = audit.section(cells.codes, cells.cell_types)
     overlap = overlap_section(
         prepared.x,
         cells.codes,
@@ -116,4 +124,27 @@ def evaluate_training(
     ontology = None
     if prepared.ontology is not None:
         ontology = ontology_section(held_out, cells.codes, cells.cell_types, prepared.terms, prepared.ontology)
-    return Evaluated(metrics, left_out, evaluation, overlap, ontology)
+    doubts = audit.table(cells.codes, cells.cell_types, cells.cell_ids, cells.donors)
+    return Evaluated(metrics, left_out, evaluation, overlap, ontology, doubts)
+
+
+def _audit_labels(
+    prepared: TrainingCells, held_out: OutOfFold, trust: CallMeasures, explained: Explained
+) -> LabelAudit:
+    """All cells of which there are calls by networks that never saw them: of the folds, and of the test part."""
+    codes, test = prepared.cells.codes, prepared.split.test
+    folds = held_out.judged(codes)
+    of_folds = softmax(held_out.logits[folds] / np.float32(trust.temperature), axis=1)
+    column = {symbol: number for number, symbol in enumerate(prepared.panel.symbols)}
+    ranked = explained.markers[explained.markers["rank"].notna() & (explained.markers["direction"] != "negative")]
+    by_type = {str(name): rows.sort_values("rank") for name, rows in ranked.groupby("cell_type", observed=True)}
+    return audit_labels(
+        prepared.x,
+        codes,
+        judged=np.concatenate([folds, test]),
+        probabilities=np.concatenate([of_folds, trust.probabilities[test]]),
+        markers=[
+            np.array([column[symbol] for symbol in by_type[name]["gene_symbol"]] if name in by_type else [], dtype=int)
+            for name in prepared.cells.cell_types
+        ],
+    )

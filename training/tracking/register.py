@@ -21,6 +21,7 @@ from cellmark.schemas.columns import (
 from cellmark.schemas.errors import Finding, RegistryError
 from cellmark.schemas.manifest.bundle_files import ANNOTATOR
 from cellmark.schemas.manifest.manifest import Manifest
+from cellmark.schemas.manifest.verdict import verdict
 from cellmark.schemas.tracking import registry_tags as tags
 from cellmark.schemas.tracking.registry_tags import restore_champion
 
@@ -213,6 +214,7 @@ def version_tags(manifest: Manifest) -> dict[str, str]:
         tags.TRAINING_DATA_DIGEST: manifest.training_data.digest,
         tags.N_CELL_TYPES: str(len(manifest.cell_types)),
         tags.CELLMARK_VERSION: manifest.code.version,
+        tags.VERDICT: verdict(manifest),
         **{name: f"{value:.6g}" for name, value in measures.items() if value is not None},
     }
 
@@ -229,6 +231,7 @@ def describe(manifest: Manifest) -> str:
         lines.append(
             f"On {test['n_cells']:,} test cells: accuracy {test['accuracy']:.4f}, macro-F1 {test['macro_f1']:.4f}."
         )
+    lines.append(verdict(manifest))
     lines.append(f"Bundle digest `{manifest.bundle_digest}`.")
     return "\n\n".join(lines)
 

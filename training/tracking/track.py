@@ -158,6 +158,7 @@ class Tracker(Listener):
                 "evaluation/metrics.json": manifest.metrics,
                 "evaluation/per_type.csv": per_type_frame(manifest.metrics),
                 "evaluation/test_calls.parquet": model.test_calls,
+                "evaluation/label_doubts.csv": model.label_doubts,
                 **evaluation_tables(manifest.evaluation),
                 **trust_tables(manifest),
                 "data/quality.json": quality.to_dict(),
