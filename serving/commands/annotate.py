@@ -135,6 +135,7 @@ def annotate(
     from ..outputs.write_calls import FORMATS, check_output
     from ..remote.urls import url_of
     from ..scoring.majority import ComputedClusters
+    from ..terminal.next_steps import next_steps
     from ..terminal.show import show_calls, show_notes
 
     if (model is None) == (service is None):
@@ -229,3 +230,6 @@ def annotate(
     )
     show_notes(Finding(**note) for note in frame.attrs["cellmark"]["notes"])
     show_calls(frame, target)
+    if model is not None:
+        for line in next_steps(frame, data[0], model, reading):
+            typer.echo(line, err=True)

@@ -1,0 +1,45 @@
+"""Where many cells are unassigned the commands that come next are named, and they parse."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+import pandas as pd
+import pytest
+import typer.main
+
+from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
+from cellmark.schemas.columns import CELL_TYPE, UNASSIGNED
+from cellmark.serving.commands.cli import app
+from cellmark.serving.terminal.next_steps import flags_of, next_steps
+
+
+def calls(n_unassigned: int, n_cells: int) -> pd.DataFrame:
+    return pd.DataFrame({CELL_TYPE: [UNASSIGNED] * n_unassigned + ["B"] * (n_cells - n_unassigned)})
+
+
+@pytest.mark.parametrize(("n_unassigned", "n_cells"), [(0, 100), (19, 30), (20, 401)])
+def test_few_unassigned_cells_need_no_word(n_unassigned: int, n_cells: int) -> None:
+    assert next_steps(calls(n_unassigned, n_cells), Path("new.h5ad"), "models:/pbmc/1", AS_IT_IS) == []
+
+
+def test_the_commands_read_the_same_cells() -> None:
+    reading = ReadingOptions(layer="raw counts", library_size="n_counts", recover_counts=True)
+    _, drift, novel = next_steps(calls(20, 400), Path("my new.h5ad"), "models:/pbmc@champion", reading)
+    asked = ["my new.h5ad", "-m", "models:/pbmc@champion", *flags_of(reading)]
+    assert shlex.split(drift) == ["cellmark", "drift", *asked]
+    assert shlex.split(novel) == ["cellmark", "markers", "novel", *asked, "-o", "novel.csv"]
+
+
+@pytest.mark.parametrize("command", [["drift"], ["markers", "novel"]])
+def test_the_options_are_those_of_the_commands(command: list[str]) -> None:
+    found: Any = typer.main.get_command(app)
+    for name in command:
+        found = found.get_command(click.Context(found), name)
+    every = ReadingOptions(
+        layer="raw", library_size="n", genes_by_cells=True, recover_counts=True, orthologs=True, ortholog_table="t.csv"
+    )
+    flags = [*flags_of(every), *flags_of(ReadingOptions(input="log1p"))]
+    known = {option for parameter in found.params for option in parameter.opts}
+    assert {flag for flag in flags if flag.startswith("--")} <= known
