@@ -1,12 +1,17 @@
 """Outputs that appear whole or not at all: written beside their place, then moved into it."""
 
+import ctypes
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import OutputError
+
+AT_FDCWD, RENAME_EXCHANGE = -100, 2
+"""Of `renameat2` of Linux: paths begin at the working folder; two paths change places."""
 
 
 def refuse_existing(path: Path, *, force: bool | None) -> None:
@@ -61,23 +66,34 @@ def whole_file(path: Path, *, force: bool | None = None, drafts: Path | None = N
 
 
 @contextmanager
-def whole_folder(path: Path, *, force: bool | None = None) -> Iterator[Path]:
+def whole_folder(path: Path, *, force: bool | None = None, drafts: Path | None = None) -> Iterator[Path]:
     """An empty folder beside `path` that takes its place when the block ends well, and vanishes when it does not.
+    `drafts`: as of `whole_file`. What is there already stays whole until the moment of the change.
 
     Raises `OutputError` when `path` exists (and `force` is not given) or cannot be written.
     """
     refuse_existing(path, force=force)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name[:32]}-", dir=path.parent) as scratch:
+        with tempfile.TemporaryDirectory(prefix=f".{path.stem[:32]}-", dir=drafts or path.parent) as scratch:
             draft = Path(scratch) / "draft"
             draft.mkdir()
             yield draft
-            if os.path.lexists(path):
+            if not os.path.lexists(path):
+                draft.rename(path)
+            elif not _exchange(draft, path):
                 path.rename(Path(scratch) / "replaced")
-            draft.rename(path)
+                draft.rename(path)
     except OSError as error:
         raise unwritable(path, error) from error
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Have two paths change places at once, where the system can."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
+    if rename is None:
+        return False
+    return bool(rename(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE) == 0)
 
 
 def unwritable(path: Path, error: OSError) -> OutputError:

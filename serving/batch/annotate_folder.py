@@ -13,7 +13,7 @@ from cellmark.schemas.quality.data_docs import refuse_used, write_docs_index
 
 from ..files.batch_inputs import SUMMARY, BatchInput
 from ..models.model_source import ModelSource, open_model
-from ..outputs.write_calls import check_not_input, check_output
+from ..outputs.write_calls import FORMATS, check_not_input, check_output
 from ..reader.reader_server import start_reader
 from ..terminal.show import waiting
 from .finish_job import summary_rows
@@ -21,6 +21,7 @@ from .job_folder import SMALL_FACE, JobFolder
 from .job_records import JobOptions, JobOutputs, JobSpec
 from .make_job import job_spec, load_model, make_job
 from .run_job import JobRun
+from .sample_outputs import ZARR
 from .show_run import run_progress, show_end
 
 
@@ -30,7 +31,7 @@ def annotate_folder(
     model: str,
     options: JobOptions,
     *,
-    format: Literal["parquet", "csv", "h5ad"] = "parquet",  # noqa: A002
+    format: Literal["parquet", "csv", "h5ad", "zarr"] = "parquet",  # noqa: A002
     data_docs: Path | None = None,
     force: bool = False,
 ) -> int:
@@ -95,7 +96,7 @@ def refuse_outputs(
     assert spec.outputs is not None  # noqa: S101
     for one, path in zip(spec.inputs, paths, strict=True):
         target = folder / f"{one.name}.{spec.outputs.format}"
-        check_output(target, force=force)
+        check_output(target, force=force, formats=(*FORMATS, ZARR))
         check_not_input(target, paths, origin=path)
     if data_docs is not None:
         refuse_used(data_docs)

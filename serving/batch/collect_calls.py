@@ -1,13 +1,12 @@
 """Calls of finished samples as files of another place or format, also into the inputs themselves."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from cellmark.schemas.atomic_output import refuse_existing, whole_file
+from cellmark.schemas.atomic_output import refuse_existing, whole_file, whole_folder
 from cellmark.schemas.cells.row_range import RowRange
 from cellmark.schemas.columns import CELL_TYPE, TYPES_KEY, UNS_KEY
 from cellmark.schemas.errors import OutputError
@@ -19,7 +18,7 @@ from .call_tables import CallFrames
 from .job_folder import JobFolder
 from .job_records import InputPlan, JobInput
 from .make_job import load_model
-from .sample_outputs import write_outputs
+from .sample_outputs import is_zarr_folder, require_room, write_outputs
 from .score_shard import reading_of_shard, require_unchanged
 
 CHECKED_CELLS = 10_000
@@ -50,21 +49,15 @@ def collect_calls(
 
 
 def collect_in_place(job: JobFolder, *, on_sample: Callable[[str], None]) -> list[Path]:
-    """Add calls to the `.h5ad` inputs: each is copied, the copy gets its calls and is read back, then it is renamed.
+    """Add calls to the inputs, `.h5ad` files and `.zarr` folders: each is copied, the copy gets its calls and is read
+    back, then it takes its place.
 
     The original is opened for reading alone. Raises `OutputError` where the disk has no room for a copy, and
     `InputError` (`INPUT_CHANGED`) for a sample that is not the one that was scored; samples before it are done.
     """
     samples = list(finished_samples(job))
     for sample, _ in samples:
-        if Path(sample.path).suffix.lower() != ".h5ad":
-            raise OutputError.of(
-                "OUTPUT_FORMAT_UNKNOWN",
-                where=sample.path,
-                expected="an .h5ad, to which calls can be added",
-                found="another format",
-                remedy="Write copies: cellmark batch collect JOB -o FOLDER --format h5ad.",
-            )
+        _require_replaceable(Path(sample.path))
     annotator = load_model(job)
     done = []
     for sample, plan in samples:
@@ -72,6 +65,19 @@ def collect_in_place(job: JobFolder, *, on_sample: Callable[[str], None]) -> lis
         _replace_input(job, sample, plan, annotator)
         done.append(Path(sample.path))
     return done
+
+
+def _require_replaceable(path: Path) -> None:
+    is_inside = is_zarr_folder(path) and is_zarr_folder(Path(os.path.realpath(path)).parent)
+    if not is_inside and (is_zarr_folder(path) or path.suffix.lower() == ".h5ad"):
+        return
+    raise OutputError.of(
+        "OUTPUT_FORMAT_UNKNOWN",
+        where=str(path),
+        expected="an .h5ad or a .zarr folder, to which calls can be added",
+        found="a part of a larger zarr store" if is_inside else "another format",
+        remedy="Write copies: cellmark batch collect JOB -o FOLDER --format h5ad (or zarr).",
+    )
 
 
 def finished_samples(job: JobFolder) -> Iterator[tuple[JobInput, InputPlan]]:
@@ -90,13 +96,14 @@ def _facts(job: JobFolder, sample: JobInput) -> dict[str, object]:
 def _replace_input(job: JobFolder, sample: JobInput, plan: InputPlan, annotator: Annotator) -> None:
     path = Path(os.path.realpath(sample.path))  # a link stays, and what it names gets the calls
     require_unchanged(sample, plan)
-    require_room(path)
+    require_room(path, path.parent)
     frame = CallFrames(
         job.shard_files(sample.name, plan), annotator.cell_types, annotator.rules().coarse_names
     ).joined()
     frame.attrs = {TYPES_KEY: annotator.cell_types, UNS_KEY: _facts(job, sample)}
     reading = reading_of_shard(job, sample, plan)
-    with whole_file(path, force=True) as draft:
+    whole = whole_folder if path.is_dir() else whole_file
+    with whole(path, force=True) as draft:
         with open_apart(path, reading, may_write=True, rows=RowRange(0, 1)) as source:
             source.write_into(draft, frame, uns_entries(frame))
         rows = RowRange(0, min(plan.n_cells, CHECKED_CELLS))
@@ -111,19 +118,17 @@ def _replace_input(job: JobFolder, sample: JobInput, plan: InputPlan, annotator:
                 found="another content",
                 remedy="Check the disk. The original is as it was.",
             )
+        if path.is_dir():
+            _take_modes(path, draft)
         require_unchanged(sample, plan)
         mode = path.stat().st_mode & 0o7777
     os.chmod(path, mode)
 
 
-def require_room(path: Path) -> None:
-    """Raise `OutputError` where the disk of a file has no room for a copy of it."""
-    needed, free = path.stat().st_size, shutil.disk_usage(path.parent).free
-    if free < needed * 1.02:
-        raise OutputError.of(
-            "OUTPUT_UNWRITABLE",
-            where=str(path),
-            expected=f"room for a complete copy beside it, {needed / 1e9:.1f} GB",
-            found=f"{free / 1e9:.1f} GB free",
-            remedy="Free some space, or write the calls alone: cellmark batch collect JOB -o FOLDER.",
-        )
+def _take_modes(original: Path, copy: Path) -> None:
+    """Who may read and write the files and folders of a copy, as of the original."""
+    for folder, _, names in os.walk(copy, topdown=False):
+        for place in (*(Path(folder) / name for name in names), Path(folder)):
+            first = original / place.relative_to(copy)
+            if first.exists():
+                place.chmod(first.stat().st_mode & 0o7777)

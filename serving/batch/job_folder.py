@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from cellmark.schemas.atomic_output import unwritable, whole_file
 from cellmark.schemas.errors import ParameterError
 
+from .input_digest import digest_input, stamp_input
 from .job_records import InputPlan, JobManifest, JobSpec, Outcome, ShardRecord, WrittenFile, adapter, plain
 
 Record = TypeVar("Record")
@@ -139,7 +140,10 @@ class JobFolder:
     def drop_drafts(self, name: str, stem: str) -> None:
         """Remove what a process that was killed left half-written; to be called by who has the claim."""
         for draft in self.input_folder(name).glob(f".{glob.escape(stem[:32])}*-*"):
-            draft.unlink(missing_ok=True)
+            if draft.is_dir():
+                shutil.rmtree(draft, ignore_errors=True)
+            else:
+                draft.unlink(missing_ok=True)
 
 
 def read_record(path: Path, kind: type[Record]) -> Record | None:
@@ -187,7 +191,9 @@ def sync(path: Path) -> None:
 
 
 def written(path: Path) -> WrittenFile:
-    """Digest and size of a file."""
+    """Digest and size of a file, or of all files of a folder."""
+    if path.is_dir():
+        return WrittenFile(sha256=digest_input(path), bytes=stamp_input(path).bytes)
     with path.open("rb") as file:
         return WrittenFile(sha256=hashlib.file_digest(file, "sha256").hexdigest(), bytes=path.stat().st_size)
 

@@ -1,6 +1,7 @@
 """The file of calls of one sample, made of its shards: the same as `annotate_file` would write of all cells at once."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -11,18 +12,22 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cellmark.schemas.atomic_output import whole_file
+from cellmark.schemas.atomic_output import whole_file, whole_folder
 from cellmark.schemas.cells.row_range import RowRange
 from cellmark.schemas.columns import TYPES_KEY, UNS_KEY
+from cellmark.schemas.errors import OutputError
 
 from ..annotator import Annotator
 from ..outputs.write_calls import TABLES, facts_path, uns_entries, write_table
 from ..reader.open_apart import open_apart
 from ..reader.reader_cells import ReaderCells
 from .call_tables import CallFrames
+from .input_digest import stamp_input
 from .job_folder import JobFolder, sync
 from .job_records import InputPlan, JobInput
 from .score_shard import reading_of_shard
+
+ZARR = ".zarr"
 
 
 def output_path(job: JobFolder, sample: JobInput) -> Path | None:
@@ -50,16 +55,39 @@ def write_outputs(
         return [path, facts_path(path)]
     frame = frames.joined()
     frame.attrs = {TYPES_KEY: annotator.cell_types, UNS_KEY: facts}
-    with _whole_input(job, sample, plan) as source:
+    with _whole_input(job, sample, plan, path.suffix) as source:
         if job.spec.options.calls.over is not None:
             frame = _voted(job, sample, plan, annotator, source, frame)
         if path.suffix in TABLES:
             write_table(frame.reset_index(), facts, path, force=True)
             return [path, facts_path(path)]
-        with whole_file(path, force=True, drafts=drafts) as draft:
-            source.write_into(draft, frame, uns_entries(frame))
-            sync(draft)
+        if path.suffix == ZARR:
+            if is_zarr_folder(Path(sample.path)):
+                require_room(Path(sample.path), path.parent)
+            with whole_folder(path, force=True, drafts=drafts) as draft:
+                source.write_into(draft, frame, uns_entries(frame))
+        else:
+            with whole_file(path, force=True, drafts=drafts) as draft:
+                source.write_into(draft, frame, uns_entries(frame))
+                sync(draft)
     return [path]
+
+
+def is_zarr_folder(path: Path) -> bool:
+    return any((path / name).is_file() for name in (".zgroup", "zarr.json"))
+
+
+def require_room(path: Path, folder: Path) -> None:
+    """Raise `OutputError` where the disk of `folder` has no room for a copy of an input."""
+    needed, free = stamp_input(path).bytes, shutil.disk_usage(folder).free
+    if free < needed * 1.02:
+        raise OutputError.of(
+            "OUTPUT_UNWRITABLE",
+            where=str(path),
+            expected=f"room for a complete copy in {folder}, {needed / 1e9:.1f} GB",
+            found=f"{free / 1e9:.1f} GB free",
+            remedy="Free some space, or write the calls alone: cellmark batch collect JOB -o FOLDER.",
+        )
 
 
 def _voted(
@@ -77,11 +105,15 @@ def _same_disk(folder: Path, path: Path) -> bool:
 
 
 @contextmanager
-def _whole_input(job: JobFolder, sample: JobInput, plan: InputPlan) -> Iterator[ReaderCells]:
-    """The input as it is written into a copy. Of an `.h5ad`, which is copied as it lies, one cell is opened."""
+def _whole_input(job: JobFolder, sample: JobInput, plan: InputPlan, to: str) -> Iterator[ReaderCells]:
+    """The input as it is written into a copy, `to`. Of one that is copied as it lies one cell is opened; others are
+    read in ranges where the copy is written in them.
+    """
     path = Path(sample.path)
-    needs_all = job.spec.options.calls.over is not None or path.suffix.lower() != ".h5ad"
-    rows = None if needs_all or plan.n_cells == 0 else RowRange(0, 1)
+    copied = path.suffix.lower() == ".h5ad" or (to == ZARR and (path.is_dir() or path.suffix.lower() == ".zip"))
+    rows = None
+    if job.spec.options.calls.over is None and plan.n_cells and (copied or to == ZARR):
+        rows = RowRange(0, 1 if copied else plan.n_cells)
     with open_apart(path, reading_of_shard(job, sample, plan), may_write=True, rows=rows) as source:
         yield source
 

@@ -64,9 +64,9 @@ def finished(job: JobFolder) -> JobManifest:
 
 
 def _compared(name: str, path: Path, wanted: WrittenFile) -> Iterator[Difference]:
-    if not path.is_file():
+    if not path.exists():
         yield Difference(name, "missing")
-    elif path.stat().st_size != wanted.bytes or written(path) != wanted:
+    elif (path.is_file() and path.stat().st_size != wanted.bytes) or written(path) != wanted:
         yield Difference(name, "changed")
 
 

@@ -62,8 +62,8 @@ def annotate(
         ),
     ] = None,
     batch_format: Annotated[
-        Literal["parquet", "csv", "h5ad"],
-        typer.Option("--format", help="File format of a batch's outputs: parquet, csv or h5ad."),
+        Literal["parquet", "csv", "h5ad", "zarr"],
+        typer.Option("--format", help="File format of a batch's outputs: parquet, csv, h5ad or zarr (not --service)."),
     ] = "parquet",
     distilled: Annotated[
         bool,

@@ -44,7 +44,7 @@ def plan(
         typer.Option("--label-set-error", help="Error rate of the label sets. Default: the model's."),
     ] = None,
     format: Annotated[  # noqa: A002
-        Literal["none", "parquet", "csv", "h5ad"],
+        Literal["none", "parquet", "csv", "h5ad", "zarr"],
         typer.Option("--format", help="Format of one file of calls per sample, in JOB/results. none: shards alone."),
     ] = "none",
     explain: Annotated[
@@ -240,14 +240,14 @@ def collect(
         Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="Folder for one file per sample.")
     ] = None,
     format: Annotated[  # noqa: A002
-        Literal["parquet", "csv", "h5ad"], typer.Option("--format", help="Format of these files.")
+        Literal["parquet", "csv", "h5ad", "zarr"], typer.Option("--format", help="Format of these files.")
     ] = "parquet",
     in_place: Annotated[
         bool,
         typer.Option(
             "--in-place",
-            help="Add the calls to the .h5ad inputs themselves: a complete copy is written beside each, checked, and "
-            "takes its place.",
+            help="Add the calls to the inputs themselves, .h5ad files and .zarr folders: a complete copy is written "
+            "beside each, checked, and takes its place.",
         ),
     ] = False,
     force: cli_options.Force = False,

@@ -58,7 +58,7 @@ class RemoteCells(CellSource):
 
     @abstractmethod
     def write_into(self, draft: Path, frame: pd.DataFrame, uns: dict[str, Any]) -> None:
-        """Write calls into `draft`, a copy of the file or an empty one: see `write_calls.write_into`."""
+        """Write calls into `draft`: an empty file to be an `.h5ad`, or an empty folder to be a `.zarr`."""
 
     @abstractmethod
     def write_markers(self, draft: Path, table: pd.DataFrame, *, groupby: str, key: str) -> tuple[int, int]:

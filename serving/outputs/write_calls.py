@@ -111,10 +111,11 @@ def check_output(path: Path, *, force: bool, formats: Sequence[str] = FORMATS) -
 def check_not_input(path: Path, inputs: Iterable[Path], *, origin: Path | None = None) -> None:
     """Raise `OutputError` when an output would replace cells that are read, whatever `--force` says.
 
-    `origin`: the input that `path` is written for. As an `.h5ad` it may take its place: it keeps all that is there.
+    `origin`: the input that `path` is written for. As an `.h5ad` or `.zarr` it may take its place: it keeps all that is
+    there.
     """
     for other in inputs:
-        if path.suffix == ".h5ad" and other == origin:
+        if path.suffix in (".h5ad", ".zarr") and other == origin:
             continue
         if os.path.exists(path) and os.path.exists(other) and os.path.samefile(path, other):
             raise OutputError.of(
@@ -156,12 +157,12 @@ def write_into(
     `.h5ad` is copied byte by byte and then given its columns, so everything else in it stays as it is. Other formats
     are written as AnnData does.
     """
-    if origin is not None and origin.suffix.lower() == ".h5ad" and _has_obs_group(origin):
+    if origin is not None and origin.suffix.lower() == ".h5ad" and has_obs_group(origin):
         copy_file(origin, draft)
         reserve_space(draft, _size_of(frame))
         add_calls(draft, frame, uns)
     else:
-        _write_anndata(draft, frame, uns, _whole(source, origin))
+        _write_anndata(draft, frame, uns, whole_input(source, origin))
 
 
 def write_table(frame: pd.DataFrame, facts: dict[str, Any], path: Path, *, force: bool) -> None:
@@ -179,31 +180,36 @@ def write_table(frame: pd.DataFrame, facts: dict[str, Any], path: Path, *, force
 
 def add_calls(path: Path, frame: pd.DataFrame, uns: dict[str, Any]) -> None:
     """Write the call columns and their entries of `uns` into an `.h5ad`, touching nothing but older calls."""
+    with h5py.File(path, "r+") as file:
+        add_calls_to(file, frame, uns)
+
+
+def add_calls_to(root: Any, frame: pd.DataFrame, uns: dict[str, Any]) -> None:
+    """The same for an open AnnData, an HDF5 file or a zarr group."""
     from anndata.io import write_elem
 
-    with h5py.File(path, "r+") as file:
-        obs = file["obs"]
-        # Writers other than h5py keep text at a fixed length, which comes as bytes.
-        order = [name.decode() if isinstance(name, bytes) else str(name) for name in obs.attrs["column-order"]]
-        columns = written_columns(frame)
-        for column in columns:
-            if column in obs:
-                del obs[column]
-            # Read back as an array: h5py refuses pandas' own.
-            values = frame[column].array
-            write_elem(obs, column, values if isinstance(values, pd.Categorical) else np.asarray(values))
-        outdated = [column for column in outdated_columns(frame) if column in obs]
-        for column in outdated:
+    obs = root["obs"]
+    # Writers other than h5py keep text at a fixed length, which comes as bytes.
+    order = [name.decode() if isinstance(name, bytes) else str(name) for name in obs.attrs["column-order"]]
+    columns = written_columns(frame)
+    for column in columns:
+        if column in obs:
             del obs[column]
-        kept = [column for column in order if column not in outdated]
-        new = [*kept, *(column for column in columns if column not in order)]
-        obs.attrs["column-order"] = np.array(new, dtype=h5py.string_dtype())
-        if "uns" not in file:
-            write_elem(file, "uns", {})
-        for key in {*uns, *color_keys([*columns, *outdated])} & set(file["uns"]):
-            del file["uns"][key]
-        for key, value in uns.items():
-            write_elem(file["uns"], key, storable(value))
+        # Read back as an array: h5py refuses pandas' own.
+        values = frame[column].array
+        write_elem(obs, column, values if isinstance(values, pd.Categorical) else np.asarray(values))
+    outdated = [column for column in outdated_columns(frame) if column in obs]
+    for column in outdated:
+        del obs[column]
+    kept = [column for column in order if column not in outdated]
+    new = [*kept, *(column for column in columns if column not in order)]
+    obs.attrs["column-order"] = np.array(new, dtype=h5py.string_dtype()) if isinstance(root, h5py.Group) else new
+    if "uns" not in root:
+        write_elem(root, "uns", {})
+    for key in {*uns, *color_keys([*columns, *outdated])} & set(root["uns"]):
+        del root["uns"][key]
+    for key, value in uns.items():
+        write_elem(root["uns"], key, storable(value))
 
 
 def put_calls(adata: "AnnData", frame: pd.DataFrame, uns: dict[str, Any]) -> None:
@@ -245,13 +251,14 @@ def storable(entry: dict[str, Any] | list[str]) -> dict[str, Any] | np.ndarray:
     }
 
 
-def _has_obs_group(path: Path) -> bool:
+def has_obs_group(path: Path) -> bool:
+    """Whether an `.h5ad` is laid out as since AnnData 0.7."""
     with h5py.File(path, "r") as file:
         obs = file.get("obs")
         return isinstance(obs, h5py.Group) and "column-order" in obs.attrs
 
 
-def _whole(source: CellSource, origin: Path | None) -> "AnnData":
+def whole_input(source: CellSource, origin: Path | None) -> "AnnData":
     """All that the input holds: of a zarr store or an `.h5ad` from before AnnData 0.7 also `layers`, `obsm`, `uns`."""
     import anndata
 

@@ -30,6 +30,7 @@ from cellmark.schemas.errors import CellmarkError
 from cellmark.schemas.normalization import slice_rows
 
 from ..outputs.write_calls import write_into
+from ..outputs.write_zarr import write_zarr_into
 from .call_tables import read_call_table
 from .reader_messages import Message, pack, pack_error, pack_findings, pack_frame, unpack_frame
 from .rows_message import pack_rows
@@ -172,10 +173,10 @@ class OpenFile:
             return Message({"facts": asdict(facts_of_h5ad(self.path))})
 
     def write(self, question: Message) -> Message:
-        """Write calls into a draft: see `write_into`."""
-        facts = question.facts
-        frame = unpack_frame(question)
-        write_into(Path(facts["draft"]), frame, facts["uns"], source=self.opened, origin=self.path)
+        """Write calls into a draft, an empty file (`write_into`) or folder (`write_zarr_into`)."""
+        draft, frame = Path(question.facts["draft"]), unpack_frame(question)
+        write = write_zarr_into if draft.is_dir() else write_into
+        write(draft, frame, question.facts["uns"], source=self.opened, origin=self.path)
         return Message({"written": True})
 
     def markers(self, question: Message) -> Message:
