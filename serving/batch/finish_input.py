@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from cellmark.schemas.columns import CONFIDENCE
 from cellmark.schemas.errors import ReadError
@@ -18,6 +17,7 @@ from .input_digest import digest_input
 from .job_folder import JobFolder, write_record, written
 from .job_records import InputPlan, JobInput, Outcome, ShardRecord
 from .judge_sample import judge_sample
+from .median_of_shards import median_of_shards
 from .sample_outputs import output_path, write_outputs
 from .score_shard import OF_THE_INPUT, QUALITY, findings_of, notes_of, refusal, utc_now
 
@@ -83,7 +83,7 @@ def _outcome(
         n_shards=len(records),
         input_digest=_digest(sample, digest),
         types=dict(sorted(types.items(), key=lambda item: order.get(item[0], len(order)))),
-        median_confidence=_median_confidence(job, sample, plan),
+        median_confidence=median_of_shards(job.shard_files(sample.name, plan), CONFIDENCE),
         confidence_histogram=tuple(map(int, np.sum([record.confidence_histogram for record in records], axis=0))),
         facts=facts,
         quality=judged.quality,
@@ -98,13 +98,6 @@ def _outcome(
 def facts_of(records: list[ShardRecord], n_cells: int) -> dict[str, Any]:
     """The facts of an answer on all cells."""
     return {**records[0].facts, "n_cells": n_cells, "notes": notes_of(records)}
-
-
-def _median_confidence(job: JobFolder, sample: JobInput, plan: InputPlan) -> float:
-    parts = [
-        pq.read_table(path, columns=[CONFIDENCE]).column(0).to_numpy() for path in job.shard_files(sample.name, plan)
-    ]
-    return float(np.median(np.concatenate(parts)))
 
 
 def _data_docs(job: JobFolder, sample: JobInput) -> Path | None:

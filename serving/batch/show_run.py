@@ -1,8 +1,10 @@
 """What people see of a job: progress and outcomes while it runs, its state afterwards."""
 
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,44 +13,98 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
+from cellmark.schemas.errors import CellmarkError
+
 from ..terminal.show import STYLES, cells_in_words, show_batch, show_notes, show_outcome
 from .finish_job import summary_path, summary_row, summary_table
 from .job_folder import JobFolder
 from .job_records import InputPlan, JobInput, Outcome, ShardRecord
 from .read_job_facts import REPORT
 
+LOOK_EVERY = 1.0
+"""Seconds between two looks at what other processes have recorded."""
+SPEED_SECONDS = 600
+"""Of which the time left is computed: a shard may take minutes."""
+LOOK_SHARE = 20
+"""Times the length of a look that is waited after it: a folder of many samples on a slow disk is not looked at all the
+time."""
+
 
 class ShowRun:
-    """A bar over the cells of all planned samples, and a line for each that is finished."""
+    """A bar over the cells of all planned samples, and a line for each that is finished, by whichever process: `look`
+    finds in the folder what others have recorded. Each is counted and shown once.
+    """
 
     def __init__(self, job: JobFolder, progress: Progress, task: TaskID) -> None:
-        self._job, self._progress, self._task = job, progress, task
-        self._total, self._n_finished = 0, 0
-        for sample in job.spec.inputs:
-            if (plan := job.plan(sample.name)) is not None:
-                self._count(sample, plan)
-            self._n_finished += job.outcome(sample.name) is not None
+        self._job, self._progress, self._task = JobFolder(job.folder), progress, task
+        self._lock = threading.Lock()
+        self._planned: dict[str, InputPlan] = {}
+        self._counted: dict[str, set[int]] = {}
+        self._ended = {sample.name for sample in job.spec.inputs if job.outcome(sample.name) is not None}
+        self._begun, self._n_done = set(self._ended), 0
+        self.look()
 
     def planned(self, sample: JobInput, plan: InputPlan) -> None:
-        self._count(sample, plan)
+        with self._lock:
+            self._plan(sample, plan)
+            self._show()
 
     def scored(self, sample: JobInput, record: ShardRecord) -> None:
-        self._progress.advance(self._task, record.stop - record.start)
+        with self._lock:
+            plan = self._planned.get(sample.name)
+            if plan is not None and (record.start, record.stop) in plan.shards:
+                self._shard(sample, plan, plan.shards.index((record.start, record.stop)))
+            self._show()
 
     def finished(self, sample: JobInput, outcome: Outcome) -> None:
-        self._n_finished += 1
+        with self._lock:
+            self._end(sample, outcome)
+            self._show()
+
+    def look(self) -> None:
+        """Count and show what is new in the folder."""
+        for sample in self._job.spec.inputs:
+            with self._lock:
+                self._look_at(sample)
+        self._show()
+
+    def _look_at(self, sample: JobInput) -> None:
+        name, job = sample.name, self._job
+        if name not in self._planned and (plan := job.plan(name)) is not None:
+            self._plan(sample, plan)
+        if name in self._planned:
+            plan = self._planned[name]
+            for number in set(range(len(plan.shards))) - self._counted[name]:
+                if name in self._begun or job.record(name, number) is not None:
+                    self._shard(sample, plan, number)
+        if name not in self._ended and (outcome := job.outcome(name)) is not None:
+            self._end(sample, outcome)
+
+    def _plan(self, sample: JobInput, plan: InputPlan) -> None:
+        if sample.name not in self._planned:
+            self._planned[sample.name], self._counted[sample.name] = plan, set()
+
+    def _shard(self, sample: JobInput, plan: InputPlan, number: int) -> None:
+        if number not in self._counted[sample.name]:
+            self._counted[sample.name].add(number)
+            start, stop = plan.shards[number]
+            self._n_done += stop - start
+
+    def _show(self) -> None:
+        # At once, since the time that is left is computed from the steps.
+        total = sum(plan.n_cells for plan in self._planned.values())
+        self._progress.update(self._task, total=total, completed=self._n_done)
+
+    def _end(self, sample: JobInput, outcome: Outcome) -> None:
+        if sample.name in self._ended:
+            return
+        self._ended.add(sample.name)
+        if (plan := self._planned.get(sample.name)) is not None:
+            for number in range(len(plan.shards)):  # of one that is refused, those that nobody scores any more
+                self._shard(sample, plan, number)
         row = summary_row(self._job, sample, outcome)
-        show_outcome(row, number=self._n_finished, of=self._job.n_inputs)
+        show_outcome(row, number=len(self._ended), of=self._job.n_inputs)
         show_notes(outcome.findings)
-
-    def _count(self, sample: JobInput, plan: InputPlan) -> None:
-        self._total += plan.n_cells
-        done = sum(stop - start for (start, stop), one in self._shards(sample, plan) if one is not None)
-        self._progress.update(self._task, total=self._total)
-        self._progress.advance(self._task, done)
-
-    def _shards(self, sample: JobInput, plan: InputPlan) -> Iterator[tuple[tuple[int, int], ShardRecord | None]]:
-        yield from zip(plan.shards, self._job.records(sample.name, plan), strict=True)
 
 
 class Silent:
@@ -66,11 +122,35 @@ class Silent:
 
 @contextmanager
 def run_progress(job: JobFolder) -> Iterator[ShowRun]:
-    """A listener for `JobRun`; the bar is left out off a terminal."""
+    """A listener for `JobRun`, which also looks for what other processes do; the bar is left out off a terminal."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn("cells"))
-    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as progress:
-        yield ShowRun(job, progress, progress.add_task("Scoring", total=0))
+    over = threading.Event()
+    with Progress(
+        *columns,
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        speed_estimate_period=SPEED_SECONDS,
+    ) as progress:
+        shown = ShowRun(job, progress, progress.add_task("Scoring", total=0))
+        looking = threading.Thread(target=_keep_looking, args=(shown, over), name="cellmark-progress", daemon=True)
+        looking.start()
+        try:
+            yield shown
+        finally:
+            over.set()
+            looking.join()
+        shown.look()
+
+
+def _keep_looking(shown: ShowRun, over: threading.Event) -> None:
+    pause = LOOK_EVERY
+    while not over.wait(pause):
+        before = time.monotonic()
+        with suppress(CellmarkError, OSError):  # who works in the folder meets it too, and says it
+            shown.look()
+        pause = max(LOOK_EVERY, LOOK_SHARE * (time.monotonic() - before))
 
 
 @dataclass(frozen=True)

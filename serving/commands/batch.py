@@ -147,6 +147,8 @@ def run(
     if dask is not None and (array_task is not None or processes > 1):
         raise typer.BadParameter("give one of them.", param_hint="--dask, --array-task, --processes")
     start_reader()  # whose imports take as long as those below
+    from contextlib import nullcontext
+
     from ..batch.array_task import part_of
     from ..batch.job_folder import JobFolder
     from ..batch.make_job import load_model
@@ -169,20 +171,14 @@ def run(
         with waiting(f"Loading {folder.spec.model.name}"):
             return load_model(folder)
 
-    if quiet:
-        run = JobRun(folder, load, Silent(), part=part, workers=workers)
-        if dask is not None:
-            run_with_dask(folder, dask, run, Silent(), threads=threads or 1)
-        else:
-            run.run()
-        raise typer.Exit(exit_status(folder))
-    with others_at_work(folder, processes), run_progress(folder) as listener:
+    shown = nullcontext(Silent()) if quiet else run_progress(folder)
+    with others_at_work(folder, processes), shown as listener:
         run = JobRun(folder, load, listener, part=part, workers=workers)
         if dask is not None:
             run_with_dask(folder, dask, run, listener, threads=threads or 1)
         else:
             run.run()
-    raise typer.Exit(show_end(folder))
+    raise typer.Exit(exit_status(folder) if quiet else show_end(folder))
 
 
 @batch.command()
