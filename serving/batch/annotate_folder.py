@@ -16,6 +16,7 @@ from ..models.model_source import ModelSource, open_model
 from ..outputs.write_calls import FORMATS, check_not_input, check_output
 from ..reader.reader_server import start_reader
 from ..terminal.show import waiting
+from .explained_cells import explained_path
 from .finish_job import summary_rows
 from .job_folder import SMALL_FACE, JobFolder
 from .job_records import JobOptions, JobOutputs, JobSpec
@@ -98,6 +99,9 @@ def refuse_outputs(
         target = folder / f"{one.name}.{spec.outputs.format}"
         check_output(target, force=force, formats=(*FORMATS, ZARR))
         check_not_input(target, paths, origin=path)
+        if spec.options.explain is not None:
+            refuse_existing(explained_path(target), force=force)
+            check_not_input(explained_path(target), paths)
     if data_docs is not None:
         refuse_used(data_docs)
 

@@ -15,6 +15,7 @@ from ..annotator import Annotator
 from ..outputs.write_calls import check_not_input, uns_entries
 from ..reader.open_apart import open_apart
 from .call_tables import CallFrames
+from .explained_cells import explained_path
 from .job_folder import JobFolder
 from .job_records import InputPlan, JobInput
 from .make_job import load_model
@@ -39,6 +40,8 @@ def collect_calls(
     targets = [(sample, plan, folder / f"{sample.name}.{format}") for sample, plan in finished_samples(job)]
     for sample, _, path in targets:
         refuse_existing(path, force=force)
+        if job.spec.options.explain is not None:
+            refuse_existing(explained_path(path), force=force)
         check_not_input(path, [Path(one.path) for one in job.spec.inputs], origin=Path(sample.path))
     annotator = load_model(job)
     paths = []

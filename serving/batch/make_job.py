@@ -8,13 +8,14 @@ from pathlib import Path
 
 from cellmark.schemas.atomic_output import whole_folder
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.errors import BundleError
+from cellmark.schemas.errors import BundleError, ParameterError
 
 from ..annotator import Annotator
 from ..files.batch_inputs import BatchInput
 from ..models.model_source import ModelSource, open_model
 from ..remote.urls import shown_input, url_of
 from ..scoring.session import ModelSession
+from .explained_cells import EXPLAINED
 from .job_folder import JobFolder
 from .job_records import JobInput, JobModel, JobOptions, JobOutputs, JobSpec
 from .score_shard import utc_now
@@ -35,7 +36,18 @@ def job_spec(
     shard_values: int = SHARD_VALUES,
     shard_cells: int = SHARD_CELLS,
 ) -> JobSpec:
-    """What a job is asked for. `asked`: how the model was named there."""
+    """What a job is asked for. `asked`: how the model was named there. Raises `ParameterError` for a name that is that
+    of another sample's explanations.
+    """
+    names = {one.name for one in inputs}
+    if options.explain is not None and (taken := sorted(names & {f"{name}{EXPLAINED}" for name in names})):
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where="explain",
+            expected="samples whose names are no other sample's explanations",
+            found=taken[0],
+            remedy="Rename it, or give it a name in a sheet of samples.",
+        )
     return JobSpec(
         created=utc_now(),
         cellmark=version("cellmark"),

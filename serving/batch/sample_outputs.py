@@ -22,6 +22,7 @@ from ..outputs.write_calls import TABLES, facts_path, uns_entries, write_table
 from ..reader.open_apart import open_apart
 from ..reader.reader_cells import ReaderCells
 from .call_tables import CallFrames
+from .explained_cells import explained_path, write_explained
 from .input_digest import stamp_input
 from .job_folder import JobFolder, sync
 from .job_records import InputPlan, JobInput
@@ -40,12 +41,28 @@ def output_path(job: JobFolder, sample: JobInput) -> Path | None:
 def write_outputs(
     job: JobFolder, sample: JobInput, plan: InputPlan, facts: dict[str, Any], annotator: Annotator, path: Path
 ) -> list[Path]:
-    """Write the calls of a sample to `path`, by its extension, replacing what is there; the paths of what was written:
-    tables have their facts beside them.
+    """Write the calls of a sample to `path`, by its extension, replacing what is there, and beside it the genes behind
+    them where the job keeps these; the paths of what was written: tables have their facts beside them.
     """
     job.drop_drafts(sample.name, path.stem)
-    frames = CallFrames(job.shard_files(sample.name, plan), annotator.cell_types, annotator.rules().coarse_names)
     drafts = job.input_folder(sample.name) if _same_disk(job.folder, path) else None
+    written = _write_calls(job, sample, plan, facts, annotator, path, drafts)
+    if job.spec.options.explain is not None:
+        write_explained(job.shard_files(sample.name, plan), explained_path(path), drafts=drafts)
+        written.append(explained_path(path))
+    return written
+
+
+def _write_calls(
+    job: JobFolder,
+    sample: JobInput,
+    plan: InputPlan,
+    facts: dict[str, Any],
+    annotator: Annotator,
+    path: Path,
+    drafts: Path | None,
+) -> list[Path]:
+    frames = CallFrames(job.shard_files(sample.name, plan), annotator.cell_types, annotator.rules().coarse_names)
     if path.suffix in TABLES and job.spec.options.calls.over is None:
         with whole_file(facts_path(path), force=True, drafts=drafts) as draft:
             draft.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -65,6 +65,15 @@ def annotate(
         Literal["parquet", "csv", "h5ad", "zarr"],
         typer.Option("--format", help="File format of a batch's outputs: parquet, csv, h5ad or zarr (not --service)."),
     ] = "parquet",
+    explain: Annotated[
+        int | None,
+        typer.Option(
+            "--explain",
+            min=1,
+            metavar="K",
+            help="With a folder as OUT: keep the K genes that drove each call most, in NAME.explained.parquet.",
+        ),
+    ] = None,
     distilled: Annotated[
         bool,
         typer.Option(
@@ -159,6 +168,8 @@ def annotate(
             found=repr(out),
             remedy="Name a folder, such as -o calls/; --format says what its files are.",
         )
+    if explain is not None and (not is_batch or service is not None):
+        raise typer.BadParameter("it needs --model and a folder as OUT (end a new one with /).", param_hint="--explain")
     if over is not None and over_computed:
         raise typer.BadParameter("give only one of them.", param_hint="--over, --over-computed")
     if resolution is not None and not over_computed:
@@ -192,6 +203,7 @@ def annotate(
             over=over,
             over_computed=over_computed,
             resolution=resolution,
+            explain=explain,
             distilled=distilled,
             device=device,
         )
