@@ -51,8 +51,8 @@ def _at(rank: int, upper: np.ndarray, values: Values) -> np.float32:
         bits = _bits(some)
         lower += np.bincount(bits[bits >> 16 == half] & (HALF - 1), minlength=HALF)
     rest = rank - int(ends[half] - upper[half])
-    bits = half << 16 | int(np.searchsorted(np.cumsum(lower), rest, side="right"))
-    return np.float32(np.array([bits], dtype=np.uint32).view(np.float32)[0])
+    found = half << 16 | int(np.searchsorted(np.cumsum(lower), rest, side="right"))
+    return np.float32(np.array([found], dtype=np.uint32).view(np.float32)[0])
 
 
 def _bits(values: np.ndarray) -> np.ndarray:
