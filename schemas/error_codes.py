@@ -78,6 +78,8 @@ CODES: dict[str, CodeMeaning] = {
     "COUNTS_UNKNOWN_NAMES": CodeMeaning(
         422, "counts in names that no gene table has: an error, a warning or a note by their share"
     ),
+    "SAMPLE_SHIFTED": CodeMeaning(422, "all types of a sample are more novel, as training saw it (a note)"),
+    "SAMPLE_BEYOND_TRAINING": CodeMeaning(422, "all types of a sample are more novel than training saw (a warning)"),
     "QUALITY_UNEXPECTED": CodeMeaning(422, "a quality measure unlike the training data's (a warning)"),
     # training data
     "LABEL_COLUMN_UNKNOWN": CodeMeaning(422, "the obs column of labels does not exist"),

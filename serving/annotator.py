@@ -20,6 +20,7 @@ from .scoring.call_options import NO_FLOORS, PLAIN_CALLS, CallOptions, Floors
 from .scoring.call_rules import CallRules
 from .scoring.called_cells import gather_called_cells
 from .scoring.calls_frame import AnswerFacts, calls_frame, check_same_cells, copy_calls, mark_cross_species
+from .scoring.judge_as_sample import judge_samples, samples_of
 from .scoring.majority import Over
 from .scoring.markers import select_markers
 from .scoring.score import score
@@ -190,19 +191,21 @@ class Annotator:
         of the input, in order.
         """
         rules = self.rules(options.label_set_error)
+        samples = samples_of(checked.source, options.sample)
+        kept = options.probabilities
         calls = score(
-            checked,
-            self.session,
-            rules=rules,
-            keep_probabilities=options.probabilities,
-            observe=observe,
-            on_progress=on_progress,
+            checked, self.session, rules=rules, keep_probabilities=kept, observe=observe, on_progress=on_progress
         )
+        trust = {"novelty_threshold": rules.novelty_threshold, "label_set_error": rules.error_rate}
+        facts = {**self.facts(checked).to_dict(), **trust}
+        judged = judge_samples(rules, calls, options, samples)
+        if judged is not None:
+            rules = judged.rules
+            facts["sample_shift"] = judged.facts(self.cell_types)
+            facts["notes"] += [note.to_dict() for note in judged.notes]
         frame = calls_frame(calls, checked.cell_ids, self.cell_types, rules)
         mark_cross_species(frame, checked)
-        facts = self.facts(checked).to_dict()
-        trust = {"novelty_threshold": rules.novelty_threshold, "label_set_error": rules.error_rate}
-        frame.attrs[UNS_KEY] = {**facts, **trust}
+        frame.attrs[UNS_KEY] = facts
         return frame
 
     def rules(self, label_set_error: float | None = None) -> CallRules:

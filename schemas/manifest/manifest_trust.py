@@ -72,13 +72,40 @@ class LeftOutCells(NamedTuple):
     known_refused: float
 
 
+class PerturbedCells(Section):
+    """Held-out cells as another protocol might give them: each gene's counts times a factor of its own, ln of which has
+    the standard deviation `spread`. `refused`: share above the threshold, `refused_as_sample`: when judged as a sample.
+    """
+
+    spread: float
+    n_cells: int
+    refused: float
+    refused_as_sample: float
+
+
+class SampleShiftEntry(Section):
+    """What a whole sample's novelty is compared with, see `schemas/calls/sample_shift.py`.
+
+    `low`, `tail`: quantiles of held-out cells by best type, in the order of the cell types, None for a type that too
+    few were called. `cap`: the largest shift that raises the threshold; `cap_of`: what showed it. `perturbed`: None
+    where values were given as logarithms alone.
+    """
+
+    low: list[float | None]
+    tail: list[float | None]
+    cap: float
+    cap_of: Literal["donors", "perturbation"]
+    perturbed: PerturbedCells | None = None
+
+
 class NoveltyEntry(Section):
     """The output `novelty`, larger is more novel, and the threshold above which a cell stays unassigned.
 
     `false_refusal_rate`: what the threshold was set to, on `n_cells` cells of held-out folds, without `unused_folds`,
     whose networks could not learn types of many cells; `test_refusal_rate`: what it gave in the test part. `left_out`:
     the protocol's table (`left_out_level`: `full`, each type of each fold by the ensemble; `fast`, a few types of one
-    fold together, by one network); empty where it was not run.
+    fold together, by one network); empty where it was not run. `sample_shift`: None in models of earlier versions,
+    which judge every cell by itself.
     """
 
     score: str
@@ -90,6 +117,7 @@ class NoveltyEntry(Section):
     test_refusal_rate: float | None = None
     left_out: list[LeftOutType] = []
     left_out_level: Literal["fast", "full"] | None = None
+    sample_shift: SampleShiftEntry | None = None
 
     def mean_left_out(self, field: str) -> float | None:
         """Mean of a field of `left_out` over types, each the mean over its folds; None where none was left out."""

@@ -38,35 +38,44 @@ NAMES = pa.dictionary(pa.int32(), pa.string())
 
 
 def call_table(
-    calls: Calls, cell_ids: np.ndarray, cell_types: Sequence[str], rules: CallRules, *, across: str | None = None
+    calls: Calls,
+    cell_ids: np.ndarray,
+    cell_types: Sequence[str],
+    rules: CallRules,
+    *,
+    across: str | None = None,
+    all_coarse: bool = False,
 ) -> pa.Table:
-    """The columns of `calls_frame`, behind one of cell ids. `across`: of cells of another organism, what they are."""
+    """The columns of `calls_frame`, behind one of cell ids. `across`: of cells of another organism, what they are.
+    `all_coarse`: give coarse calls of unassigned cells too, which may be assigned later.
+    """
     n_cells = len(cell_ids)
     called, coarse = final_calls(calls, rules, len(cell_types))
+    coarse = calls.coarse if all_coarse else coarse
     novelty = np.full(n_cells, np.nan, dtype=np.float32) if calls.novelty is None else calls.novelty
     sets = set_column(calls.sets, n_cells, list(cell_types))
     columns: dict[str, pa.Array] = {
         CELL_ID: pa.array(cell_ids, pa.string()),
-        CELL_TYPE: _names(called, [*cell_types, UNASSIGNED]),
-        BEST_CELL_TYPE: _names(calls.best, cell_types),
+        CELL_TYPE: named_codes(called, [*cell_types, UNASSIGNED]),
+        BEST_CELL_TYPE: named_codes(calls.best, cell_types),
         CONFIDENCE: pa.array(calls.confidence),
-        SECOND_CELL_TYPE: _names(calls.second, cell_types),
+        SECOND_CELL_TYPE: named_codes(calls.second, cell_types),
         MARGIN: pa.array(calls.margin),
         NOVELTY: pa.array(novelty),
-        LABEL_SET: _names(sets.codes, list(sets.categories)),
+        LABEL_SET: named_codes(sets.codes, list(sets.categories)),
     }
     if coarse is not None and calls.coarse_probability is not None:
-        columns[COARSE_CELL_TYPE] = _names(coarse, rules.coarse_names)
+        columns[COARSE_CELL_TYPE] = named_codes(coarse, rules.coarse_names)
         columns[COARSE_PROBABILITY] = pa.array(np.where(coarse >= 0, calls.coarse_probability, np.float32("nan")))
     if calls.probabilities is not None:
         for number, name in enumerate(cell_types):
             columns[f"probability:{name}"] = pa.array(np.ascontiguousarray(calls.probabilities[:, number]))
     if across is not None:
-        columns[CROSS_SPECIES] = _names(np.zeros(n_cells, dtype=np.int32), [across])
+        columns[CROSS_SPECIES] = named_codes(np.zeros(n_cells, dtype=np.int32), [across])
     return pa.table(columns)
 
 
-def _names(codes: np.ndarray, names: Sequence[str]) -> pa.Array:
+def named_codes(codes: np.ndarray, names: Sequence[str]) -> pa.Array:
     """`codes`: numbers of `names`, negative for none."""
     numbers = pa.array(np.asarray(codes, dtype=np.int32), mask=np.asarray(codes) < 0)
     return pa.DictionaryArray.from_arrays(numbers, pa.array(names, pa.string()))

@@ -20,6 +20,7 @@ from .judge_sample import judge_sample
 from .median_of_shards import median_of_shards
 from .sample_outputs import output_path, write_outputs
 from .score_shard import OF_THE_INPUT, QUALITY, findings_of, notes_of, refusal, utc_now
+from .settle_calls import settle_calls
 
 
 def finish_input(
@@ -58,7 +59,9 @@ def _outcome(
     annotator: Annotator,
     digest: Callable[[], str] | None,
 ) -> Outcome:
+    records, notes = settle_calls(job, sample, plan, records, annotator)
     facts = facts_of(records, plan.n_cells)
+    facts["notes"] += notes
     place = output_path(job, sample)
     outputs = [] if place is None else write_outputs(job, sample, plan, facts, annotator, place)
     types: Counter[str] = Counter()

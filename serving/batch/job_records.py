@@ -62,7 +62,8 @@ class JobInput:
 @dataclass(frozen=True, kw_only=True)
 class JobOptions:
     """What is asked of the model, as plain values. `over`: a column of clusters to vote over; `over_computed`: compute
-    them, at `resolution`. `explain`: genes behind each call that are kept. `reading`: fields of `ReadingOptions`.
+    them, at `resolution`. `fixed_threshold`: of novelty, whatever a sample's shift. `explain`: genes behind each call
+    that are kept. `reading`: fields of `ReadingOptions`.
     """
 
     probabilities: bool = False
@@ -71,6 +72,7 @@ class JobOptions:
     over_computed: bool = False
     resolution: float | None = None
     distilled: bool = False
+    fixed_threshold: bool = False
     device: Device = "cpu"
     explain: int | None = None
     reading: dict[str, Any] = Field(default_factory=dict)
@@ -183,14 +185,16 @@ class WrittenFile:
 @with_config(STRICT)
 @dataclass(frozen=True, kw_only=True)
 class ShardRecord:
-    """`00000.json`: what became of one shard. `files`: by name, what it wrote. `facts`: see `AnswerFacts`. `seconds`:
-    of its stages. `process`: number of the process on `host`.
+    """`00000.json`: what became of one shard. `files`: by name, what it wrote; `coming`: what takes the place of some
+    of them at this moment, see `settle_calls`. `facts`: see `AnswerFacts`. `seconds`: of its stages. `process`: number
+    of the process on `host`.
     """
 
     state: Literal["scored", "refused", "failed"]
     start: int
     stop: int
     files: dict[str, WrittenFile] = Field(default_factory=dict)
+    coming: dict[str, WrittenFile] = Field(default_factory=dict)
     types: dict[str, int] = Field(default_factory=dict)
     confidence_histogram: tuple[int, ...] = ()
     facts: dict[str, Any] = Field(default_factory=dict)

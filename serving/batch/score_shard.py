@@ -33,6 +33,7 @@ from .input_digest import stamp_input
 from .job_folder import JobFolder, sync, write_record, written
 from .job_records import CONFIDENCE_BINS, InputPlan, JobInput, ShardRecord, WrittenFile
 from .judge_sample import quality_of_shard
+from .settle_calls import knows_samples
 
 CALLS, QUALITY = ".parquet", ".quality.parquet"
 OF_THE_INPUT = (InputError, ParameterError)
@@ -175,7 +176,12 @@ def _score(
                 tally.see(block.calls, rules)
                 ids = checked.cell_ids[block.start : block.start + block.chunk.X.shape[0]]
                 table = call_table(
-                    block.calls, ids, annotator.cell_types, rules, across=None if across is None else across.text
+                    block.calls,
+                    ids,
+                    annotator.cell_types,
+                    rules,
+                    across=None if across is None else across.text,
+                    all_coarse=knows_samples(rules, options),
                 )
                 writer.add(table if block.strongest is None else with_explanations(table, block.strongest, symbols))
         clock.stage("score")

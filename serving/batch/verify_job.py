@@ -15,6 +15,7 @@ from .input_digest import digest_input
 from .job_folder import JobFolder, written
 from .job_records import JobInput, JobManifest, WrittenFile
 from .score_shard import score_shard
+from .settle_calls import SHIFT, settle_shard
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,10 @@ def reproduce_shard(job: JobFolder, sample: JobInput, number: int, annotator: An
         )
     with tempfile.TemporaryDirectory(prefix="cellmark-reproduce-") as scratch:
         shutil.copyfile(job.folder / "job.json", Path(scratch) / "job.json")
-        again = score_shard(JobFolder(Path(scratch)), sample, plan, number, annotator)
+        elsewhere = JobFolder(Path(scratch))
+        again = score_shard(elsewhere, sample, plan, number, annotator)
+        if SHIFT in record.facts and again.state == "scored":
+            again = settle_shard(elsewhere, sample, number, again, record.facts[SHIFT], annotator)
     if again.findings:
         raise ParameterError(*again.findings)
     return [

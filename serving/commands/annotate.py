@@ -106,6 +106,15 @@ def annotate(
             show_default="5 below 5,000 cells, up to 30",
         ),
     ] = None,
+    sample: Annotated[
+        str | None,
+        typer.Option(
+            "--sample",
+            metavar="OBS_COLUMN",
+            help="Column of obs that names the sample of each cell, in a file of several. By default a file is one.",
+        ),
+    ] = None,
+    fixed_threshold: cli_options.FixedThreshold = False,
     data_docs: Annotated[
         Path | None,
         typer.Option(
@@ -116,6 +125,9 @@ def annotate(
     force: cli_options.Force = False,
 ) -> None:
     """Name the type of every cell. Cells unlike all that the model learned stay unassigned.
+
+    A file is judged as one sample: where another laboratory makes all of its cells more novel, the threshold is raised
+    by as much as its types have in common. --fixed-threshold keeps the model's, as the service always does.
 
     One input: OUT is an .h5ad (a copy with new columns in obs), a .csv or a .parquet (both with a .json of facts).
 
@@ -175,7 +187,15 @@ def annotate(
     if resolution is not None and not over_computed:
         raise typer.BadParameter("it needs --over-computed.", param_hint="--resolution")
     clusters = ComputedClusters(resolution=resolution) if over_computed else over
-    calls = CallOptions(probabilities=probabilities, label_set_error=label_set_error, over=clusters)
+    if sample is not None and (is_batch or service is not None or fixed_threshold):
+        raise typer.BadParameter("it needs one input, --model, and no --fixed-threshold.", param_hint="--sample")
+    calls = CallOptions(
+        probabilities=probabilities,
+        label_set_error=label_set_error,
+        over=clusters,
+        as_sample=not fixed_threshold,
+        sample=sample,
+    )
     if is_batch and trusted:
         raise ParameterError.of(
             "PARAMETER_INVALID",
@@ -205,6 +225,7 @@ def annotate(
             resolution=resolution,
             explain=explain,
             distilled=distilled,
+            fixed_threshold=fixed_threshold,
             device=device,
         )
         raise typer.Exit(

@@ -54,6 +54,7 @@ def plan(
         ),
     ] = None,
     distilled: Annotated[bool, typer.Option("--distilled", help="Call with the distilled network.")] = False,
+    fixed_threshold: cli_options.FixedThreshold = False,
     device: cli_options.Device = "cpu",
     shard_cells: Annotated[int, typer.Option("--shard-cells", min=100, help="Most cells of one shard.")] = 100_000,
     copy_model: Annotated[
@@ -87,6 +88,7 @@ def plan(
         label_set_error=label_set_error,
         explain=explain,
         distilled=distilled,
+        fixed_threshold=fixed_threshold,
         device=device,
     )
     outputs = None if format == "none" else JobOutputs(folder="results", format=format)

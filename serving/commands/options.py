@@ -66,6 +66,13 @@ MaxUnknownShare = Annotated[float | None, shared(typer.Option, "max_unknown_shar
 Device = Annotated[
     Literal["cpu", "cuda"], typer.Option("--device", help="Device to compute on. An error if cuda cannot be used.")
 ]
+FixedThreshold = Annotated[
+    bool,
+    typer.Option(
+        "--fixed-threshold",
+        help="Leave cells unassigned by the model's novelty threshold, however far a sample is shifted as a whole.",
+    ),
+]
 Output = Annotated[Path, typer.Option("--out", "-o", help="Output file: .csv or .parquet.")]
 Force = Annotated[bool, shared(typer.Option, "force")]
 

@@ -240,14 +240,19 @@ def uns_entries(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def storable(entry: dict[str, Any] | list[str]) -> dict[str, Any] | np.ndarray:
-    """An entry of `uns_entries` as AnnData can store it: no nulls, lists of strings as arrays, notes as JSON."""
+    """An entry of `uns_entries` as AnnData can store it: no nulls, lists of strings as arrays. Notes, and shifts
+    of samples, whose names may hold a slash, as JSON.
+    """
     if isinstance(entry, list):
         return np.array(entry, dtype=object)
-    plain = {key: value for key, value in entry.items() if value is not None and key not in ("notes", "missing_genes")}
+    as_json: dict[str, Any] = {
+        key: json.dumps(entry[key], ensure_ascii=False) for key in ("notes", "sample_shift") if key in entry
+    }
+    plain = {key: value for key, value in entry.items() if value is not None and key not in (*as_json, "missing_genes")}
     return {
         **plain,
+        **as_json,
         "missing_genes": np.array(entry["missing_genes"], dtype=object),
-        "notes": json.dumps(entry["notes"], ensure_ascii=False),
     }
 
 

@@ -41,12 +41,15 @@ class Floors:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CallOptions:
     """`probabilities`: one column per cell type as well. `label_set_error`: error rate of the label sets, one of those
-    that the model was calibrated for. `over`: clusters to vote over, see `Annotator.annotate`.
+    that the model was calibrated for. `over`: clusters to vote over, see `Annotator.annotate`. `as_sample`: judge all
+    cells as one sample, whose shift raises the threshold; `sample`: a column of `obs`, each value of which is one.
     """
 
     probabilities: bool = False
     label_set_error: float | None = None
     over: "Over | None" = None
+    as_sample: bool = False
+    sample: str | None = None
 
     def vote(self, checked: "CheckedCells") -> "Vote | None":
         """The vote over clusters, where one is wanted. Raises before any work for clusters that do not fit."""

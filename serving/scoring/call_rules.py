@@ -13,7 +13,7 @@ from cellmark.schemas.columns import SET_SEPARATOR
 from cellmark.schemas.errors import ParameterError
 from cellmark.schemas.manifest.manifest import Manifest
 from cellmark.schemas.manifest.manifest_ontology import coarse_members
-from cellmark.schemas.manifest.manifest_trust import flattened
+from cellmark.schemas.manifest.manifest_trust import SampleShiftEntry, flattened
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,13 @@ class CallRules:
     """`novelty_threshold`: above it a cell is unassigned. `set_thresholds`: of the probability after `flattening`,
     float32 [types], with `error_rate`. `coarse_names`, `members` (float32, types x terms): types and the terms above
     them, the most specific first; the first term of which the types' probabilities sum to `coarse_probability` is the
-    coarse call. None: the model has no such measure.
+    coarse call. `sample_shift`: what a whole sample is compared with; `cell_thresholds`: float32 [cells], in place of
+    `novelty_threshold`. None: the model has no such measure.
     """
 
     novelty_threshold: float | None = None
+    sample_shift: SampleShiftEntry | None = None
+    cell_thresholds: np.ndarray | None = None
     set_thresholds: np.ndarray | None = None
     flattening: float = 1.0
     error_rate: float | None = None
@@ -57,6 +60,7 @@ class CallRules:
             )
         return cls(
             novelty_threshold=None if novelty is None else novelty.threshold,
+            sample_shift=None if novelty is None else novelty.sample_shift,
             set_thresholds=None if level is None else np.array(level.thresholds, dtype=np.float32),
             flattening=1.0 if sets is None else sets.flattening,
             error_rate=None if level is None else level.error_rate,

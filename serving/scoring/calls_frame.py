@@ -107,7 +107,8 @@ def final_calls(calls: Calls, rules: CallRules, n_types: int) -> tuple[np.ndarra
     if calls.novelty is None or rules.novelty_threshold is None:
         return calls.best, calls.coarse
     # Written so that NaN, which is like nothing, is unassigned too.
-    assigned = calls.novelty <= rules.novelty_threshold
+    limit = rules.novelty_threshold if rules.cell_thresholds is None else rules.cell_thresholds
+    assigned = calls.novelty <= limit
     coarse = None if calls.coarse is None else np.where(assigned, calls.coarse, -1)
     return np.where(assigned, calls.best, n_types), coarse
 

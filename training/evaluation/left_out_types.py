@@ -15,7 +15,7 @@ from cellmark.schemas.normalization import normalize
 from ..cells.choose_panel import choose_panel
 from ..network.ensemble import fit_ensemble, predict_probabilities
 from ..network.fit_settings import FitData, FitSettings
-from .novelty import novelty_of, novelty_of_folds, novelty_threshold, score_of, threshold_cells
+from .novelty import fold_scores, novelty_of, novelty_of_folds, novelty_threshold, score_of, threshold_cells
 from .out_of_fold import FEWEST_CELLS, MOST_FOLDS, MOST_MEMBERS, FoldPlan, fit_out_of_fold, plan_folds, with_validation
 
 MIN_CELLS = 50
@@ -138,7 +138,7 @@ def without_types(
     score, embedding = score_of(fitted.classifiers, x, codes, train)
     plan = plan_folds(codes, donors, data.seen, seed=seed, most=most_folds)
     folds = fit_out_of_fold(data, plan, members=given.members, seed=seed, device=device)
-    calibration = novelty_of_folds(folds, x, codes)[threshold_cells(folds, codes)]
+    calibration = novelty_of_folds(fold_scores(folds, x, codes), x)[threshold_cells(folds, codes)]
     if len(calibration) == 0:
         return {}
     threshold = novelty_threshold(calibration)

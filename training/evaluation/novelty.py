@@ -155,13 +155,40 @@ def novelty_of(
     return score.of(outputs.logits, outputs.embedding)
 
 
-def novelty_of_folds(held_out: OutOfFold, x: sp.csr_matrix, codes: np.ndarray) -> np.ndarray:
+@dataclass(frozen=True)
+class FoldScore:
+    """What the networks of a fold score novelty with. `cells`: numbers of the fold's own; `score`, `embedding`: see
+    `score_of`.
+    """
+
+    cells: np.ndarray
+    classifiers: tuple[Classifier, ...]
+    score: NoveltyScore
+    embedding: tuple[np.ndarray, np.ndarray]
+
+    def of(self, x: sp.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
+        """Novelty and number of the best type of the cells of `x`, [cells] each."""
+        outputs = member_outputs([fold(classifier) for classifier in self.classifiers], x, *self.embedding)
+        return self.score.of(outputs.logits, outputs.embedding), outputs.logits.mean(axis=0).argmax(axis=1)
+
+
+def fold_scores(held_out: OutOfFold, x: sp.csr_matrix, codes: np.ndarray) -> tuple[FoldScore, ...]:
+    """One for each fold, from the cells that its networks were fitted on. `x`, `codes`: of all cells."""
+    return tuple(
+        FoldScore(
+            np.flatnonzero(held_out.plan.fold_of == number),
+            classifiers,
+            *score_of(classifiers, x, codes, held_out.train[number]),
+        )
+        for number, classifiers in enumerate(held_out.classifiers)
+    )
+
+
+def novelty_of_folds(scores: Sequence[FoldScore], x: sp.csr_matrix) -> np.ndarray:
     """Novelty of each cell to the networks that did not see it, [cells]; NaN for cells that take no part."""
-    found = np.full(len(codes), np.nan)
-    for number, classifiers in enumerate(held_out.classifiers):
-        inside = np.flatnonzero(held_out.plan.fold_of == number)
-        score, embedding = score_of(classifiers, x, codes, held_out.train[number])
-        found[inside] = novelty_of(classifiers, x[inside], score, embedding)
+    found = np.full(x.shape[0], np.nan)
+    for fold_score in scores:
+        found[fold_score.cells], _ = fold_score.of(x[fold_score.cells])
     return found
 
 

@@ -85,7 +85,7 @@ def distill_and_prove(
     data, cells, settings = prepared.data, prepared.cells, replace(fitted.settings, stop="validation_loss")
     pupil = distill(fitted.classifiers, data, settings=settings, seed=config.seed, device=config.device)
     pupils = distill_folds(held_out, data, settings=settings, config=config)
-    trust = measure_calls(pupils, [pupil], predict_logits(pupil, data.x).numpy()[None], prepared)
+    trust = measure_calls(pupils, [pupil], predict_logits(pupil, data.x).numpy()[None], prepared, seed=config.seed)
     annotator = export_and_prove([pupil], baselines, trust, prepared).annotator
     part, rows = prepared.split.unseen
     calls = predict_logits(pupil, data.x, rows).argmax(dim=1).numpy()

@@ -13,8 +13,9 @@ from scipy.special import softmax
 from ..config import TrainingConfig
 from ..evaluation.calibration_section import calibration_section
 from ..evaluation.label_sets_section import label_sets_section
-from ..evaluation.novelty import NoveltyScore, novelty_of, novelty_of_folds, novelty_section, score_of
+from ..evaluation.novelty import NoveltyScore, fold_scores, novelty_of, novelty_of_folds, novelty_section, score_of
 from ..evaluation.out_of_fold import OutOfFold
+from ..evaluation.sample_shift_section import sample_shift_section
 from ..network.classifier import Classifier
 from ..network.ensemble import FittedEnsemble, fit_ensemble, variations
 from ..network.fit import predict_logits
@@ -94,10 +95,15 @@ class CallMeasures:
 
 
 def measure_calls(
-    held_out: OutOfFold, classifiers: Sequence[Classifier], member_logits: np.ndarray, prepared: TrainingCells
+    held_out: OutOfFold,
+    classifiers: Sequence[Classifier],
+    member_logits: np.ndarray,
+    prepared: TrainingCells,
+    *,
+    seed: int,
 ) -> CallMeasures:
     """Measure networks. `held_out`: of networks made in the same way, without each fold. `classifiers`: those that will
-    answer; `member_logits`: what they say, members x cells x types.
+    answer; `member_logits`: what they say, members x cells x types. `seed`: of perturbations.
     """
     x, cells, split = prepared.x, prepared.cells, prepared.split
     logits = member_logits.mean(axis=0)
@@ -113,8 +119,13 @@ def measure_calls(
         test_probabilities=probabilities[split.test],
     )
     score, embedding = score_of(classifiers, x, cells.codes, split.train)
-    fold_novelty = novelty_of_folds(held_out, x, cells.codes)
+    scores = fold_scores(held_out, x, cells.codes)
+    fold_novelty = novelty_of_folds(scores, x)
     novelty = novelty_section(
         held_out, fold_novelty, cells.codes, test_novelty=novelty_of(classifiers, x[split.test], score, embedding)
     )
+    if novelty is not None:
+        novelty["sample_shift"] = sample_shift_section(
+            held_out, scores, x, cells.codes, fold_novelty, threshold=novelty["threshold"], seed=seed
+        )
     return CallMeasures(temperature, probabilities, score, embedding, fold_novelty, calibration, label_sets, novelty)

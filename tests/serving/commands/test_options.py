@@ -24,7 +24,14 @@ def test_every_field_of_reading_is_a_keyword_of_the_annotator_and_described() ->
 
 def test_every_field_but_those_of_tables_and_clusters_is_an_option_of_the_service() -> None:
     names = {entry.name for kind in (ReadingOptions, Floors, CallOptions) for entry in fields(kind)}
-    assert set(AnnotateOptions.model_fields) == names - {"genes_by_cells", "over", "orthologs", "ortholog_table"}
+    assert set(AnnotateOptions.model_fields) == names - {
+        "genes_by_cells",
+        "over",
+        "orthologs",
+        "ortholog_table",
+        "as_sample",
+        "sample",
+    }
 
 
 def test_options_of_the_service_become_the_same_objects() -> None:

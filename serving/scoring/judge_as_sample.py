@@ -1,0 +1,136 @@
+"""Calls of a whole sample: thresholds that know how far it is shifted, and what its answer says of that."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cellmark.schemas.calls.sample_shift import SampleShift, judged_cells, sample_shift
+from cellmark.schemas.cells.cell_source import CellSource
+from cellmark.schemas.errors import Finding, ParameterError
+
+from .call_options import CallOptions
+from .call_rules import CallRules
+from .score import Calls
+
+MOST_NAMED = 5
+
+
+@dataclass(frozen=True)
+class JudgedSamples:
+    """The samples of one input, by name; the name is None where the input is one sample. `column`: that names them.
+    `rules`: with thresholds of its cells.
+    """
+
+    column: str | None
+    shifts: Mapping[str | None, SampleShift]
+    rules: CallRules
+
+    def facts(self, cell_types: Sequence[str]) -> dict[str, Any]:
+        """`sample_shift` of an answer."""
+        if self.column is None:
+            return shift_facts(self.shifts[None], cell_types)
+        named = {str(name): shift_facts(shift, cell_types) for name, shift in self.shifts.items()}
+        return {"column": self.column, "samples": named}
+
+    @property
+    def notes(self) -> list[Finding]:
+        return shift_notes(self.shifts)
+
+
+def judge_as_sample(rules: CallRules, best: np.ndarray, novelty: np.ndarray, *, n_cells: int) -> SampleShift | None:
+    """The shift of one sample; None for a model that has nothing to compare it with. `best`, `novelty`: of its cells
+    `judged_cells(n_cells)`.
+    """
+    if rules.novelty_threshold is None or rules.sample_shift is None:
+        return None
+    return sample_shift(best, novelty, n_cells=n_cells, threshold=rules.novelty_threshold, reference=rules.sample_shift)
+
+
+def judge_samples(
+    rules: CallRules, calls: Calls, options: CallOptions, samples: np.ndarray | None
+) -> JudgedSamples | None:
+    """As `judge_as_sample`, of all cells of an input. `samples`: see `samples_of`; None: all are one. None where the
+    options ask for fixed thresholds.
+    """
+    best, novelty = calls.best, calls.novelty
+    if novelty is None or not (options.as_sample or samples is not None):
+        return None
+    shifts: dict[str | None, SampleShift] = {}
+    thresholds = np.empty(len(best), dtype=np.float32)
+    names, of_cell = (np.array([None]), np.zeros(len(best), dtype=int)) if samples is None else _numbered(samples)
+    for number, name in enumerate(names):
+        rows = np.flatnonzero(of_cell == number)
+        looked_at = rows[judged_cells(len(rows))]
+        shift = judge_as_sample(rules, best[looked_at], novelty[looked_at], n_cells=len(rows))
+        if shift is None:
+            return None
+        shifts[name] = shift
+        thresholds[rows] = shift.thresholds[best[rows]]
+    return JudgedSamples(options.sample, shifts, replace(rules, cell_thresholds=thresholds))
+
+
+def samples_of(source: CellSource, column: str | None) -> np.ndarray | None:
+    """What a column of `obs` says of each cell, str [cells]. Raises `ParameterError` where there is no such column."""
+    if column is None:
+        return None
+    if source.obs.columns.tolist().count(column) != 1:
+        known = ", ".join(map(str, source.obs.columns[:10])) or "no columns"
+        raise ParameterError.not_a_choice(
+            "sample", choices="one column of obs with samples", found=f"{column!r}, where obs has {known}"
+        )
+    values = source.obs[column].astype(object)
+    named: np.ndarray = values.where(values.notna(), "unknown").astype(str).to_numpy(dtype=str)
+    return named
+
+
+def shift_facts(shift: SampleShift, cell_types: Sequence[str]) -> dict[str, Any]:
+    """As an answer says it. `thresholds`: by best type, only where they differ from the model's."""
+    facts: dict[str, Any] = {"state": shift.state, "shift": shift.shift, "cap": shift.cap}
+    if shift.state == "shifted":
+        facts["thresholds"] = dict(zip(cell_types, map(float, shift.thresholds), strict=True))
+    return facts
+
+
+def shift_notes(shifts: Mapping[str | None, SampleShift]) -> list[Finding]:
+    """What people should know of the samples of an input, one note of each kind."""
+    notes = []
+    for state, code, severity, remedy in (
+        ("shifted", "SAMPLE_SHIFTED", "info", SHIFTED),
+        ("beyond", "SAMPLE_BEYOND_TRAINING", "warning", BEYOND),
+    ):
+        found = {name: shift for name, shift in shifts.items() if shift.state == state}
+        if not found:
+            continue
+        largest = max(found.values(), key=lambda shift: shift.shift or 0.0)
+        which = "this sample is" if None in found else f"{len(found)} of {len(shifts)} samples are"
+        notes.append(
+            Finding(
+                code,
+                where="cells",
+                expected=f"cells as novel as those of training's laboratory, or up to {largest.cap:.2f} more",
+                found=f"{which} shifted as a whole, by {largest.shift:.2f}"
+                + ("" if None in found or len(found) == 1 else " at most"),
+                remedy=remedy,
+                severity=severity,  # type: ignore[arg-type]
+                examples=tuple(str(name) for name in found if name is not None)[:MOST_NAMED],
+            )
+        )
+    return notes
+
+
+SHIFTED = (
+    "Another chemistry or laboratory? Calls count from thresholds that are raised by as much; --fixed-threshold keeps "
+    "the model's."
+)
+BEYOND = (
+    "Another tissue, organism or protocol? Training saw no such shift, so the model's fixed threshold stands and cells "
+    "may stay unassigned. Compare them: cellmark drift."
+)
+
+
+def _numbered(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    codes, names = pd.factorize(samples)
+    return np.asarray(names), codes

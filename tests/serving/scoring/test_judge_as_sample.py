@@ -1,0 +1,62 @@
+"""A file judged as one sample, or by a column of samples; doors that judge cells one by one."""
+
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pytest
+
+from cellmark.schemas.bundle import Bundle
+from cellmark.schemas.columns import CELL_TYPE, UNASSIGNED
+from cellmark.schemas.errors import ParameterError
+from cellmark.serving import Annotator
+from cellmark.serving.scoring.call_options import CallOptions
+from fixtures.shifted_model import SHIFT, shifted_model
+
+
+@pytest.fixture(scope="module")
+def annotator(tiny_bundle: Bundle, new_cells: ad.AnnData, tmp_path_factory: pytest.TempPathFactory) -> Annotator:
+    return Annotator.load(shifted_model(tiny_bundle, tmp_path_factory.mktemp("shifted") / "bundle", new_cells))
+
+
+def unassigned(annotator: Annotator, cells: ad.AnnData, **options: object) -> np.ndarray:
+    frame = annotator.call(annotator.check(cells), CallOptions(**options))  # type: ignore[arg-type]
+    return np.asarray(frame[CELL_TYPE] == UNASSIGNED)
+
+
+def test_only_a_whole_sample_gets_thresholds_of_its_own(annotator: Annotator, new_cells: ad.AnnData) -> None:
+    alone, together = unassigned(annotator, new_cells), unassigned(annotator, new_cells, as_sample=True)
+    assert 0 < together.sum() < alone.sum()
+    assert not (together & ~alone).any()
+    few = new_cells[:90]
+    np.testing.assert_array_equal(unassigned(annotator, few, as_sample=True), unassigned(annotator, few))
+    assert annotator.annotate(new_cells).attrs["cellmark"].get("sample_shift") is None
+
+
+def test_samples_of_a_column_are_judged_each_by_itself(annotator: Annotator, new_cells: ad.AnnData) -> None:
+    doubled = ad.concat([new_cells, new_cells[:40]], index_unique="-", merge="same")
+    doubled.obs["sample"] = np.repeat(["whole", "part"], [new_cells.n_obs, 40])
+    found = unassigned(annotator, doubled, sample="sample")
+    np.testing.assert_array_equal(found[: new_cells.n_obs], unassigned(annotator, new_cells, as_sample=True))
+    np.testing.assert_array_equal(found[new_cells.n_obs :], unassigned(annotator, new_cells[:40]))
+    frame = annotator.call(annotator.check(doubled), CallOptions(sample="sample"))
+    facts = frame.attrs["cellmark"]["sample_shift"]
+    assert facts["column"] == "sample"
+    assert {name: one["state"] for name, one in facts["samples"].items()} == {"whole": "shifted", "part": "few"}
+    assert facts["samples"]["whole"]["shift"] == pytest.approx(SHIFT)
+    (note,) = (note for note in frame.attrs["cellmark"]["notes"] if note["code"] == "SAMPLE_SHIFTED")
+    assert note["examples"] == ["whole"]
+    with pytest.raises(ParameterError, match="one column of obs"):
+        unassigned(annotator, doubled, sample="nowhere")
+
+
+def test_a_model_of_an_earlier_version_keeps_its_threshold(tiny_bundle: Bundle, new_cells: ad.AnnData) -> None:
+    old = Annotator.load(tiny_bundle.folder)
+    np.testing.assert_array_equal(unassigned(old, new_cells, as_sample=True), unassigned(old, new_cells))
+
+
+def test_the_shift_is_kept_in_a_copy_of_the_cells(annotator: Annotator, new_file: Path, tmp_path: Path) -> None:
+    from cellmark.serving.files.annotate_file import annotate_file
+
+    annotate_file(annotator, new_file, tmp_path / "out.h5ad", calls=CallOptions(as_sample=True))
+    assert '"state": "shifted"' in ad.read_h5ad(tmp_path / "out.h5ad").uns["cellmark"]["sample_shift"]
