@@ -142,6 +142,11 @@ def warnings(facts: ReportFacts, types: list[TypeEvidence]) -> list[str]:
             "count as wrong there and lower its numbers; types are judged one by one without them, or on the test part."
         )
     found += _beaten(facts)
+    if manifest.novelty is not None and manifest.novelty.folds == "cells":
+        found.append(
+            f"That {percent(manifest.novelty.false_refusal_rate, 0)} of known cells stay unassigned is a promise for "
+            "samples of the same laboratory and protocol only: no donors or batches were held out to measure others."
+        )
     if manifest.novelty is None:
         found.append("It cannot recognise cells of types that it has not learned.")
     if manifest.calibration is None:

@@ -40,7 +40,8 @@ def trust_lines(manifest: Manifest) -> list[str]:
         lines.append(f"Calibration error: {score.expected_calibration_error:.1%}")
     if novelty is not None:
         refused = novelty.false_refusal_rate if novelty.test_refusal_rate is None else novelty.test_refusal_rate
-        lines.append(f"Unassigned: {refused:.1%} of known cells")
+        alike = ", in samples of the same laboratory" if novelty.folds == "cells" else ""
+        lines.append(f"Unassigned: {refused:.1%} of known cells{alike}")
         unknown = novelty.left_out_cells()
         if unknown is not None:
             types = sorted({row.cell_type for row in novelty.left_out})

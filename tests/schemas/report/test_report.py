@@ -544,3 +544,12 @@ def test_names_that_look_alike_when_shortened_are_told_apart_by_their_numbers() 
     assert short[0].startswith("1 effector")
     assert short[1:] == ["B cell", "3 " + short[0][2:]]
     assert all(len(text) <= 24 for text in short)
+
+
+def test_refusals_that_no_other_donor_was_asked_about_are_a_promise_for_one_laboratory() -> None:
+    facts = made.full_facts(4)
+    assert facts.manifest.novelty is not None
+    of_cells = facts.manifest.novelty.model_copy(update={"folds": "cells"})
+    alike = replace(facts, manifest=facts.manifest.model_copy(update={"novelty": of_cells}))
+    said = "a promise for samples of the same laboratory and protocol only"
+    assert [said in " ".join(warnings(one, evidence_of(one))) for one in (facts, alike)] == [False, True]

@@ -1,5 +1,6 @@
 """What a training tells of trust in a terminal: every number is the manifest's."""
 
+from cellmark.schemas.manifest.manifest_evaluation import DoubtfulLabels, LabelAuditEntry
 from cellmark.training.commands.show import trust_lines
 from fixtures import full_report as made
 
@@ -48,3 +49,19 @@ def test_a_mean_over_types_that_rests_on_a_few_cells_says_so() -> None:
 def test_a_model_without_measures_says_nothing_of_them() -> None:
     missing = dict.fromkeys(("evaluation", "calibration", "novelty", "label_sets"))
     assert trust_lines(made.full_facts(2, n_cells=60).manifest.model_copy(update=missing)) == []
+
+
+def test_refusals_that_no_other_donor_was_asked_about_say_so() -> None:
+    manifest = made.full_facts(2, n_cells=60).manifest
+    novelty = manifest.novelty.model_copy(update={"folds": "cells"})
+    lines = trust_lines(manifest.model_copy(update={"novelty": novelty}))
+    assert "Unassigned: 3.0% of known cells, in samples of the same laboratory, 150 of" in lines[2]
+
+
+def test_doubtful_labels_are_counted_by_pairs() -> None:
+    manifest = made.full_facts(2, n_cells=60).manifest
+    pair = {"label": "a", "called": "b", "n_cells": 90, "n_doubtful": 7}
+    audit = LabelAuditEntry(n_cells=300, n_doubtful=7, pairs=[DoubtfulLabels(**pair)])
+    evaluation = manifest.evaluation.model_copy(update={"label_audit": audit})
+    lines = trust_lines(manifest.model_copy(update={"evaluation": evaluation}))
+    assert lines[1].startswith("Labels to look at: 7 of 300 cells, which calls and markers contradict (7 a called b)")
