@@ -6,6 +6,7 @@ from mlflow import MlflowClient
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import ParameterError, RegistryError
+from cellmark.schemas.manifest.verdict import verdict
 from cellmark.serving.models.model_source import fetch_bundle
 from cellmark.serving.models.promote import promote
 from cellmark.training.tracking.register import register_bundle
@@ -29,7 +30,7 @@ def tags(client: MlflowClient, version: str) -> dict[str, str]:
     return dict(client.get_model_version("tiny", version).tags)
 
 
-def test_the_challenger_becomes_champion_and_both_versions_tell_so(client: MlflowClient) -> None:
+def test_the_challenger_becomes_champion_and_both_versions_tell_so(client: MlflowClient, tiny_bundle: Bundle) -> None:
     promotion = promote("tiny", who="ann")
     assert (promotion.old, promotion.new, promotion.alias, promotion.moved) == ("1", "3", "champion", True)
     assert aliases(client) == {"champion": "3", "challenger": "3"}
@@ -38,6 +39,7 @@ def test_the_challenger_becomes_champion_and_both_versions_tell_so(client: Mlflo
     assert (new["promoted_by"], new["promoted_from"], new["promoted_to"]) == ("ann", "1", "champion")
     assert new["promoted_at"] == old["champion_until"] == promotion.when
     assert old["champion_replaced_by"] == "3"
+    assert promotion.verdict == new["verdict"] == verdict(tiny_bundle.manifest)
 
 
 def test_when_is_now_in_utc(client: MlflowClient) -> None:

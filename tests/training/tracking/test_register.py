@@ -11,6 +11,7 @@ from mlflow.models import Model
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.columns import CALL_COLUMNS, COARSE_COLUMNS
 from cellmark.schemas.errors import RegistryError
+from cellmark.schemas.manifest.verdict import verdict
 from cellmark.training.config import TrainingConfig
 from cellmark.training.tracking.register import RegisteredVersion, register_bundle, version_tags, write_model
 from cellmark.training.tracking.track import open_tracker
@@ -161,8 +162,10 @@ def test_a_version_carries_digests_and_headline_measures(
         "test_macro_f1": f"{manifest.metrics['test']['macro_f1']:g}",
         "n_cell_types": "3",
         "cellmark_version": manifest.code.version,
+        "verdict": verdict(manifest),
     }
     assert version.run_id == run_id
+    assert verdict(manifest) in version.description
     assert "B cell, NK cell, T cell" in version.description
 
 
