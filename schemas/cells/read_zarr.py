@@ -22,7 +22,7 @@ from .reading import not_anndata, not_mudata, reading, unknown_layer
 from .row_range import RowRange, slice_cells
 from .stored_frame import frame_ids, frame_length, frame_rows
 from .stored_matrix import CsrReader, MatrixReader
-from .turn_on_disk import GROUP, StoredColumns, turn_columns
+from .turn_on_disk import GROUP, MOST_LOADED, StoredColumns, turn_columns
 from .zarr_files import CheckedArray, CheckedGroup, StoreFiles, check_blocks
 from .zarr_matrix import ZarrCsrReader, ZarrDenseReader, unique_entries
 
@@ -33,7 +33,8 @@ def read_zarr(
     path: Path, *, layer: str | None = None, limits: ReadLimits = NO_LIMITS, rows: RowRange | None = None
 ) -> CellSource:
     """The cells of a `.zarr` folder or a `.zip` of one. `layer`: None for `X`, `raw` for `raw.X`, else a layer. `rows`:
-    these cells alone, of which no more is read, unless values lie by columns; close the source after use then.
+    these cells alone, of which no more is read, unless values lie by columns. Without it a matrix of more than
+    `MOST_LOADED` values is read by rows as they are asked for. Close the source after use.
 
     Raises `ReadError`: not zarr, not an AnnData, damaged or incomplete, an unknown layer, pickled values.
     """
@@ -49,6 +50,8 @@ def read_zarr(
             raise not_anndata(path, f"zarr that holds {', '.join(list(root)[:5]) or 'nothing'}")
         _refuse_pickles(root, path)
         if "encoding-type" in root["obs"].attrs:
+            if rows is None and _is_large(root, layer) and (n_cells := frame_length(root["obs"])):
+                rows = RowRange(0, n_cells)
             return _read(root, path, layer, limits) if rows is None else _read_rows(root, path, layer, limits, rows)
         # Layouts from before AnnData 0.7: anndata knows them, and such stores are small.
         import anndata
@@ -177,6 +180,13 @@ def _turned(element: Any, path: Path, files: StoreFiles, limits: ReadLimits) -> 
     newest = max((one.st_mtime_ns for one in stats), default=0)
     stamp = {"matrix": element.path, "files": [len(stats), sum(one.st_size for one in stats), newest]}
     return turn_columns(columns, path, stamp, limits)
+
+
+def _is_large(root: Any, layer: str | None) -> bool:
+    import zarr
+
+    element, _, _ = _find_matrix(root, layer)
+    return bool((element if isinstance(element, zarr.Array) else element["data"]).size > MOST_LOADED)
 
 
 def _check_blocks(path: Path, *parts: Any) -> None:

@@ -17,6 +17,9 @@ from .row_range import RowRange
 BLOCK_VALUES = 4_000_000
 """Values read from the file at once (32 MB with their indices); chunks of rows are views into such a block."""
 
+MOST_HELD = 100 * BLOCK_VALUES
+"""Values of a dense matrix whose rows are held together, sparse, where storage chunks are long."""
+
 CHUNK_CACHE = 32 * 1024**2
 """HDF5's cache for a dataset, so that a storage chunk that two blocks share is unpacked once."""
 
@@ -81,25 +84,51 @@ class DenseReader(MatrixReader):
         self.shape = n_cells if rows is None else len(rows), n_genes
 
     def blocks(self, n_rows: int) -> Iterator[RowChunk]:
-        # Whole storage chunks at a time, so that none is read twice.
-        stored = self.dataset.chunks[self.turned] if self.dataset.chunks else 1
-        step = max(stored, BLOCK_VALUES // max(self.shape[1], 1) // stored * stored, 1)
+        # Whole storage chunks at a time, so that none is read twice, unless they are too large to be held.
+        stored, n_genes = self._stored_rows(), max(self.shape[1], 1)
+        step = max(min(stored, MOST_HELD // n_genes), BLOCK_VALUES // n_genes // stored * stored, 1)
         first, end = self.first, self.first + self.shape[0]
         for block_start in range(first // step * step, end, step):
             begin = max(block_start, first)
-            block = self._rows(slice(begin, min(block_start + step, end)))
+            rows = slice(begin, min(block_start + step, end))
+            if (rows.stop - rows.start) * n_genes > 4 * BLOCK_VALUES:
+                X = self._by_genes(rows)
+                for start in range(0, X.shape[0], n_rows):
+                    yield RowChunk(begin - first + start, slice_rows(X, start, min(start + n_rows, X.shape[0])))
+                continue
+            block = self._rows(rows)
             for start in range(0, len(block), n_rows):
                 yield RowChunk(begin - first + start, dense_to_csr(block[start : start + n_rows]))
 
     def take(self, rows: np.ndarray) -> sp.csr_matrix:
+        if self._stored_rows() * self.shape[1] > 4 * BLOCK_VALUES and len(rows):
+            chunks = (rows + self.first) // self._stored_rows()
+            together = np.split(rows + self.first, np.flatnonzero(np.diff(chunks)) + 1)
+            pieces = [self._by_genes(slice(int(some[0]), int(some[-1]) + 1), some - some[0]) for some in together]
+            return sp.vstack(pieces, format="csr")
         block = np.empty((len(rows), self.shape[1]), dtype=self.dataset.dtype)
         for place, row in enumerate(rows):
             block[place] = self._rows(self.first + int(row))
         return dense_to_csr(native(block))
 
     def layout(self, ids: Callable[[slice], Any]) -> RowLayout:
-        stored = self.dataset.chunks[self.turned] if self.dataset.chunks else 1
-        return RowLayout(int(self.dataset.size), ids, steps=(stored,))
+        return RowLayout(int(self.dataset.size), ids, steps=(self._stored_rows(),))
+
+    def _stored_rows(self) -> int:
+        """Rows of one storage chunk."""
+        return int(self.dataset.chunks[self.turned]) if self.dataset.chunks else 1
+
+    def _by_genes(self, rows: slice, some: np.ndarray | slice = slice(None)) -> sp.csr_matrix:
+        """Rows of storage chunks that are long, or `some` of them by their number: never all dense at once."""
+        n_genes = self.shape[1]
+        stored = self.dataset.chunks[not self.turned] if self.dataset.chunks else 1
+        step = max(BLOCK_VALUES // (rows.stop - rows.start) // stored * stored, stored)
+        pieces = []
+        for start in range(0, n_genes, step):
+            genes = slice(start, min(start + step, n_genes))
+            block = self.dataset[genes, rows].T if self.turned else self.dataset[rows, genes]
+            pieces.append(dense_to_csr(native(np.ascontiguousarray(block[some]))))
+        return sp.hstack(pieces, format="csr")
 
     def _rows(self, rows: slice | int) -> np.ndarray:
         if not self.turned:

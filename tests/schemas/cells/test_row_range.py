@@ -12,11 +12,11 @@ import pytest
 import scipy.sparse as sp
 import zarr
 
-from cellmark.schemas.cells import stored_frame
-from cellmark.schemas.cells.cell_source import CellSource
+from cellmark.schemas.cells import stored_frame, stored_matrix
+from cellmark.schemas.cells.cell_source import CellSource, MemoryCells
 from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.cells.reading_options import ReadingOptions
-from cellmark.schemas.cells.row_range import RowRange
+from cellmark.schemas.cells.row_range import RowRange, slice_cells
 from cellmark.schemas.checks.counts_of_genes import counts_of_genes
 from cellmark.schemas.checks.log1p_input import take_input
 from cellmark.schemas.errors import CountsError, ParameterError, ReadError
@@ -66,6 +66,44 @@ def test_a_range_is_the_slice_of_the_whole(stored: tuple[Path, CellSource], star
     path, whole = stored
     with open_cells(path, rows=RowRange(start, stop)) as part:
         same(part, whole, start, stop)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in WRITERS if "zarr" in kind])
+def test_a_large_zarr_is_read_by_rows(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = WRITERS[kind](tmp_path)
+    with open_cells(path) as whole:
+        monkeypatch.setattr("cellmark.schemas.cells.read_zarr.MOST_LOADED", 10)
+        with open_cells(path) as large:
+            assert isinstance(large, MemoryCells) == ("csc" in kind)  # which is turned on disk where it is larger still
+            same(large, whole, 0, N_CELLS)
+
+
+@pytest.mark.parametrize("most_held", [10_000, 13 * 20])
+@pytest.mark.parametrize(("kind", "name", "chunks"), [("loom", "matrix", (1, 61)), ("h5ad dense", "X", (61, 2))])
+def test_long_storage_chunks_are_read_by_genes(
+    kind: str, name: str, chunks: tuple[int, int], most_held: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = WRITERS[kind](tmp_path)
+    with open_cells(path) as source:
+        whole = slice_cells(source, RowRange(0, N_CELLS))
+    with h5py.File(path, "a") as file:
+        values, attributes = file[name][()], dict(file[name].attrs)
+        del file[name]
+        file.create_dataset(name, data=values, chunks=chunks, compression="gzip").attrs.update(attributes)
+    monkeypatch.setattr("cellmark.schemas.cells.stored_matrix.BLOCK_VALUES", 70)
+    monkeypatch.setattr("cellmark.schemas.cells.stored_matrix.MOST_HELD", most_held)
+    largest = []
+    real = stored_matrix.dense_to_csr
+
+    def seen(block: np.ndarray) -> sp.csr_matrix:
+        largest.append(block.size)
+        return real(block)
+
+    monkeypatch.setattr(stored_matrix, "dense_to_csr", seen)
+    for start, stop in RANGES:
+        with open_cells(path, rows=RowRange(start, stop)) as part:
+            same(part, whole, start, stop)
+    assert max(largest) <= 4 * 70  # dense at once
 
 
 @pytest.mark.parametrize("layer", ["doubled", "raw"])
