@@ -174,7 +174,7 @@ def run(
             return load_model(folder)
 
     shown = nullcontext(Silent()) if quiet else run_progress(folder)
-    with others_at_work(folder, processes), shown as listener:
+    with shown as listener, others_at_work(folder, processes, part):
         run = JobRun(folder, load, listener, part=part, workers=workers)
         if dask is not None:
             run_with_dask(folder, dask, run, listener, threads=threads or 1)

@@ -86,3 +86,15 @@ def test_quiet_is_silent_with_several_processes_too(
     ran = cellmark("batch", "run", job.folder, "--processes", "2", "--quiet")
     assert (ran.status, ran.out, ran.err) == (0, "", "")
     assert len([command for command in started if "batch" in command]) == 1
+
+
+def test_processes_of_an_array_task_do_its_part_alone(
+    cellmark: Callable[..., Any], job_of: MakeJob, samples: list[Path]
+) -> None:
+    job = job_of(*samples[:2], shard_cells=10)
+    ran = cellmark("batch", "run", job.folder, "--array-task", "1/2", "--processes", "2")
+    assert ran.status == 0
+    assert "2 of 2 samples have shards that are left to other tasks" in ran.out
+    keys = [(name, number) for name, n_shards in (("s0", 6), ("s1", 7)) for number in range(n_shards)]
+    done = [job.record(name, number) is not None for name, number in keys]
+    assert done == [place % 2 == 1 for place in range(len(keys))]
