@@ -147,7 +147,7 @@ def require_input(path: Path) -> None:
             found="nothing there",
             remedy="Check the path."
             if ":/" not in str(path)
-            else "Download it first: files are read from this machine's disks only.",
+            else "Download it first. Where it was to be fetched, the message of that says why it could not be.",
         )
 
 

@@ -21,11 +21,13 @@ def fetch_input(given: Path) -> Path:
 
 
 def fetch_inputs(inputs: Sequence[BatchInput]) -> list[BatchInput]:
-    """The inputs of a batch with copies in place of URLs. What cannot be had is said, and stays under its URL: a sample
-    without a file does not stop the others.
+    """The inputs of a batch with copies in place of URLs, which their metadata name from then on (`url`). What cannot
+    be had is said, and stays under its URL: a sample without a file does not stop the others.
     """
     fetched = []
     for one in inputs:
+        if url_of(one.path) is not None:
+            one = replace(one, metadata={"url": shown_input(one.path), **one.metadata})
         try:
             path = fetch_input(one.path)
         except CellmarkError as error:

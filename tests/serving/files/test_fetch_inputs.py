@@ -69,5 +69,6 @@ def test_a_batch_of_urls_says_what_it_could_not_fetch(
     summary = pd.read_csv(tmp_path / "calls" / "summary.csv").set_index("sample")
     assert list(summary["status"]) == ["ok", "refused"]
     assert summary.loc["two", "input"] == f"{address}/b.h5ad"
+    assert list(summary["url"]) == [f"{address}/a.h5ad", f"{address}/b.h5ad"]
     written = [path for path in (tmp_path / "calls").rglob("*") if path.is_file()]
     assert not any(b"secret" in path.read_bytes() for path in written)
