@@ -2,11 +2,11 @@
 
 Another laboratory or chemistry makes all cells of a sample more novel; a cell that is strange within its sample is
 another matter. So a called type's shift, as far as it is what types have in common, is added to the threshold, after it
-has used up the room that the type has: how far below the threshold nearly all held-out cells called so lie. Why this
-rule: docs/methods/trust.md. Arrays in, arrays out.
+has used up the room that the type has: how far below the threshold nearly all held-out cells called so lie. Cells of an
+unknown type that are called a known one must not raise its threshold: its shift is the least of several quantiles, and
+a type most of whose cells are refused has none. Why this rule: docs/methods/trust.md. Arrays in, arrays out.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,14 +14,18 @@ import numpy as np
 
 from ..manifest.manifest_trust import SampleShiftEntry
 
-LOW, TAIL = 0.10, 0.99
-"""Levels of the quantiles of novelty that are kept of each called type: its typical cells, and nearly all."""
+LEVELS, TAIL = (0.10, 0.25, 0.50), 0.99
+"""Levels of the quantiles of novelty that are kept of each called type: of its typical cells, and of nearly all."""
+STRANGE = 0.5
+"""Share of a type's cells above the fixed threshold, beyond which they are most likely another type."""
 FEWEST_OF_TYPE = 20
 """Cells called a type, of which fewer have no quantile."""
 FEWEST_TYPES = 2
 """Types that have a shift: what only one shows may be another type."""
 FEWEST_CELLS = 100
 """A smaller sample keeps the fixed threshold."""
+DECIMALS = 3
+"""Of shifts: cells that are divided otherwise among chunks differ in the last digits of their novelty."""
 MOST_CELLS = 200_000
 """Of more cells, as many at even distances are looked at."""
 
@@ -33,8 +37,8 @@ class SampleShift:
     """What became of a sample. `shifted`: its thresholds are raised; `not_shifted`: they need not be; `beyond`: it is
     shifted further than training showed, and `few`: it cannot be judged, so that the fixed threshold stands.
 
-    `shift`: what its types have in common, None where it cannot be judged; `cap`: the largest that counts.
-    `thresholds`: float32 [types], of cells by their best type.
+    `shift`: what its types have in common, None where it cannot be judged, or all types but one are strange; `cap`: the
+    largest that counts. `thresholds`: float32 [types], of cells by their best type.
     """
 
     state: State
@@ -43,26 +47,48 @@ class SampleShift:
     thresholds: np.ndarray
 
 
-def quantiles_of_types(best: np.ndarray, novelty: np.ndarray, n_types: int, level: float) -> np.ndarray:
-    """A quantile of the novelty of the cells called each type, float64 [types]; NaN for one of too few cells.
+@dataclass(frozen=True)
+class TypeShifts:
+    """`known`: types of enough cells on both sides, bool [types]; `strange`: most of whose cells are above the
+    threshold, bool [types]. `shifts`: float64 [types], NaN where not known or strange.
+    """
+
+    known: np.ndarray
+    strange: np.ndarray
+    shifts: np.ndarray
+
+    @property
+    def in_common(self) -> float | None:
+        """The lower median over types, None where fewer than `FEWEST_TYPES` have a shift."""
+        shifts = np.sort(self.shifts[~np.isnan(self.shifts)])
+        return None if len(shifts) < FEWEST_TYPES else float(shifts[(len(shifts) - 1) // 2])
+
+
+def quantiles_of_types(best: np.ndarray, novelty: np.ndarray, n_types: int, *levels: float) -> np.ndarray:
+    """Quantiles of the novelty of the cells called each type, float64 [types, levels]; NaN for one of too few cells.
 
     `best`: int [cells], numbers of types; `novelty`: [cells], where NaN is above all others. Values that are there,
     never between two.
     """
-    found = np.full(n_types, np.nan)
+    found = np.full((n_types, len(levels)), np.nan)
     for code in range(n_types):
         values = np.sort(np.nan_to_num(novelty[best == code].astype(np.float64), nan=np.inf, posinf=np.inf))
         if len(values) >= FEWEST_OF_TYPE:
-            found[code] = values[round(level * (len(values) - 1))]
+            found[code] = values[[round(level * (len(values) - 1)) for level in levels]]
     return found
 
 
-def shift_in_common(shifts: np.ndarray) -> float | None:
-    """The lower median over types of their shifts ([types], NaN: not known), None where fewer than `FEWEST_TYPES` have
-    one.
+def type_shifts(best: np.ndarray, novelty: np.ndarray, *, threshold: float, reference: np.ndarray) -> TypeShifts:
+    """How far each called type is shifted: the least difference of a quantile from its `reference`, that of held-out
+    cells, float64 [types, levels].
     """
-    shifts = np.sort(shifts[~np.isnan(shifts)])
-    return None if len(shifts) < FEWEST_TYPES else float(shifts[(len(shifts) - 1) // 2])
+    n_types = len(reference)
+    found = quantiles_of_types(best, novelty, n_types, *LEVELS)
+    known = ~np.isnan(found).any(axis=1) & ~np.isnan(reference).any(axis=1)
+    above = np.bincount(best[~(novelty <= threshold)], minlength=n_types)
+    strange = above > STRANGE * np.bincount(best, minlength=n_types)
+    shifts = np.round((found - reference).min(axis=1), DECIMALS)
+    return TypeShifts(known, strange, np.where(known & ~strange, shifts, np.nan))
 
 
 def judged_cells(n_cells: int) -> np.ndarray:
@@ -76,17 +102,17 @@ def sample_shift(
     best: np.ndarray, novelty: np.ndarray, *, n_cells: int, threshold: float, reference: SampleShiftEntry
 ) -> SampleShift:
     """The shift of a sample. `best`, `novelty`: of its cells `judged_cells(n_cells)`, int and float [cells]."""
-    low, tail = as_quantiles(reference.low), as_quantiles(reference.tail)
-    fixed = np.full(len(low), threshold, dtype=np.float32)
-    shifts = quantiles_of_types(best, novelty, len(low), LOW) - low
-    shift = shift_in_common(shifts) if n_cells >= FEWEST_CELLS else None
-    if shift is None:
-        return SampleShift("few", None, reference.cap, fixed)
-    if not shift <= reference.cap:
-        return SampleShift("beyond", shift, reference.cap, fixed)
-    raised = raised_thresholds(threshold, np.minimum(np.where(np.isnan(shifts), shift, shifts), shift), tail)
+    fixed, cap = np.full(len(reference.tail), threshold, dtype=np.float32), reference.cap
+    types = type_shifts(best, novelty, threshold=threshold, reference=reference.quantiles_of_types)
+    shift = types.in_common
+    if n_cells < FEWEST_CELLS or types.known.sum() < FEWEST_TYPES:
+        return SampleShift("few", None, cap, fixed)
+    if shift is None or shift > cap:
+        return SampleShift("beyond", shift, cap, fixed)
+    own = np.minimum(np.where(np.isnan(types.shifts), shift, types.shifts), shift)
+    raised = raised_thresholds(threshold, np.where(types.strange, 0.0, own), reference.tail_of_types)
     state: State = "shifted" if (raised > fixed).any() else "not_shifted"
-    return SampleShift(state, shift, reference.cap, raised)
+    return SampleShift(state, shift, cap, raised)
 
 
 def raised_thresholds(threshold: float, shifts: np.ndarray, tail: np.ndarray) -> np.ndarray:
@@ -95,8 +121,3 @@ def raised_thresholds(threshold: float, shifts: np.ndarray, tail: np.ndarray) ->
     """
     room = np.where(np.isnan(tail), 0.0, np.maximum(threshold - tail, 0.0))
     return np.asarray(threshold + np.maximum(shifts - room, 0.0), dtype=np.float32)
-
-
-def as_quantiles(values: Sequence[float | None]) -> np.ndarray:
-    """Float64 [types], NaN for None."""
-    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)

@@ -86,16 +86,26 @@ class PerturbedCells(Section):
 class SampleShiftEntry(Section):
     """What a whole sample's novelty is compared with, see `schemas/calls/sample_shift.py`.
 
-    `low`, `tail`: quantiles of held-out cells by best type, in the order of the cell types, None for a type that too
-    few were called. `cap`: the largest shift that raises the threshold; `cap_of`: what showed it. `perturbed`: None
-    where values were given as logarithms alone.
+    `quantiles`: of held-out cells by best type, at 10, 25 and 50 %, in the order of the cell types, None for a type
+    that too few were called; `tail`: at 99 %. `cap`: the largest shift that raises the threshold; `cap_of`: what showed
+    it.
     """
 
-    low: list[float | None]
+    quantiles: list[tuple[float, float, float] | None]
     tail: list[float | None]
     cap: float
     cap_of: Literal["donors", "perturbation"]
     perturbed: PerturbedCells | None = None
+
+    @property
+    def quantiles_of_types(self) -> np.ndarray:
+        """Float64 [types, 3], NaN for None."""
+        return np.array([(np.nan,) * 3 if row is None else row for row in self.quantiles], dtype=np.float64)
+
+    @property
+    def tail_of_types(self) -> np.ndarray:
+        """Float64 [types], NaN for None."""
+        return np.array([np.nan if value is None else value for value in self.tail], dtype=np.float64)
 
 
 class NoveltyEntry(Section):

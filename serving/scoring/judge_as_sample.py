@@ -104,14 +104,15 @@ def shift_notes(shifts: Mapping[str | None, SampleShift]) -> list[Finding]:
         found = {name: shift for name, shift in shifts.items() if shift.state == state}
         if not found:
             continue
-        largest = max(found.values(), key=lambda shift: shift.shift or 0.0)
+        largest = max(found.values(), key=lambda shift: np.inf if shift.shift is None else shift.shift)
         which = "this sample is" if None in found else f"{len(found)} of {len(shifts)} samples are"
         notes.append(
             Finding(
                 code,
                 where="cells",
                 expected=f"cells as novel as those of training's laboratory, or up to {largest.cap:.2f} more",
-                found=f"{which} shifted as a whole, by {largest.shift:.2f}"
+                found=f"{which} shifted as a whole"
+                + ("" if largest.shift is None else f", by {largest.shift:.2f}")
                 + ("" if None in found or len(found) == 1 else " at most"),
                 remedy=remedy,
                 severity=severity,  # type: ignore[arg-type]

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from cellmark.schemas.calls.sample_shift import LOW, TAIL, quantiles_of_types, sample_shift, shift_in_common
+from cellmark.schemas.calls.sample_shift import LEVELS, TAIL, quantiles_of_types, sample_shift, type_shifts
 from cellmark.schemas.manifest.manifest_trust import PerturbedCells, SampleShiftEntry
 
 from .novelty import FoldScore, threshold_cells
 from .out_of_fold import OutOfFold
 
-SPREAD = 1.25
+SPREAD = 1.5
 """Standard deviation of the logarithm of genes' factors: more than blood of two laboratories differs by."""
 N_DRAWS = 3
 MOST_CELLS = 5000
@@ -39,16 +39,17 @@ def sample_shift_section(
     """
     cells, n_types = threshold_cells(held_out, codes), held_out.learned.shape[1]
     best, novelty = held_out.logits[cells].argmax(axis=1), fold_novelty[cells]
-    low, tail = (quantiles_of_types(best, novelty, n_types, level) for level in (LOW, TAIL))
+    quantiles = quantiles_of_types(best, novelty, n_types, *LEVELS)
+    tail = quantiles_of_types(best, novelty, n_types, TAIL)
     plan = held_out.plan
-    donors = _largest(best, novelty, plan.fold_of[cells], n_types) if plan.folds == "donors" else 0.0
+    donors = _largest(best, novelty, plan.fold_of[cells], threshold, n_types) if plan.folds == "donors" else 0.0
     drawn = cells[np.unique(np.linspace(0, len(cells) - 1, min(MOST_CELLS, len(cells))).astype(int))]
     draws = [_perturbed(scores, x, drawn, seed=[seed, number]) for number in range(N_DRAWS)]
-    shifts = [shift_in_common(quantiles_of_types(called, values, n_types, LOW) - low) for called, values in draws]
+    shifts = [type_shifts(*draw, threshold=threshold, reference=quantiles).in_common for draw in draws]
     perturbation = max(0.0, *(0.0 if shift is None else shift for shift in shifts))
     entry = SampleShiftEntry(
-        low=_known(low),
-        tail=_known(tail),
+        quantiles=[tuple(row) if np.isfinite(row).all() else None for row in quantiles.tolist()],
+        tail=[value if np.isfinite(value) else None for (value,) in tail.tolist()],
         cap=max(donors, perturbation),
         cap_of="donors" if donors > perturbation else "perturbation",
     )
@@ -100,15 +101,12 @@ def _perturbed(
     return np.concatenate(best), np.concatenate(novelty)
 
 
-def _largest(best: np.ndarray, novelty: np.ndarray, fold_of: np.ndarray, n_types: int) -> float:
+def _largest(best: np.ndarray, novelty: np.ndarray, fold_of: np.ndarray, threshold: float, n_types: int) -> float:
     """The largest shift of a fold from all others; 0 where there is none."""
     shifts = [0.0]
     for number in np.unique(fold_of):
         inside = fold_of == number
-        ours, theirs = (quantiles_of_types(best[rows], novelty[rows], n_types, LOW) for rows in (inside, ~inside))
-        shifts.append(shift_in_common(ours - theirs) or 0.0)
+        others = quantiles_of_types(best[~inside], novelty[~inside], n_types, *LEVELS)
+        found = type_shifts(best[inside], novelty[inside], threshold=threshold, reference=others)
+        shifts.append(found.in_common or 0.0)
     return max(shifts)
-
-
-def _known(values: np.ndarray) -> list[float | None]:
-    return [float(value) if np.isfinite(value) else None for value in values]

@@ -8,15 +8,16 @@ import pytest
 from cellmark.schemas.calls.sample_shift import (
     FEWEST_CELLS,
     FEWEST_OF_TYPE,
-    LOW,
+    LEVELS,
     MOST_CELLS,
     TAIL,
     SampleShift,
+    TypeShifts,
     judged_cells,
     quantiles_of_types,
     raised_thresholds,
     sample_shift,
-    shift_in_common,
+    type_shifts,
 )
 from cellmark.schemas.manifest.manifest_trust import NoveltyEntry, SampleShiftEntry
 
@@ -29,8 +30,9 @@ def held_out(n_types: int = 5, n_cells: int = 101) -> tuple[np.ndarray, np.ndarr
 
 
 def reference(best: np.ndarray, novelty: np.ndarray, *, cap: float = 1.5, n_types: int = 5) -> SampleShiftEntry:
-    low, tail = (quantiles_of_types(best, novelty, n_types, level).tolist() for level in (LOW, TAIL))
-    return SampleShiftEntry(low=low, tail=tail, cap=cap, cap_of="donors")
+    quantiles = [tuple(row) for row in quantiles_of_types(best, novelty, n_types, *LEVELS).tolist()]
+    tail = quantiles_of_types(best, novelty, n_types, TAIL)[:, 0].tolist()
+    return SampleShiftEntry(quantiles=quantiles, tail=tail, cap=cap, cap_of="donors")
 
 
 def judged(best: np.ndarray, novelty: np.ndarray, entry: SampleShiftEntry) -> SampleShift:
@@ -40,7 +42,7 @@ def judged(best: np.ndarray, novelty: np.ndarray, entry: SampleShiftEntry) -> Sa
 
 def test_quantiles_are_values_that_are_there_and_of_enough_cells() -> None:
     best, novelty = held_out(2)
-    np.testing.assert_allclose(quantiles_of_types(best, novelty, 3, 0.1), [-0.7, -0.7, np.nan])
+    np.testing.assert_allclose(quantiles_of_types(best, novelty, 3, 0.1, 0.5), [[-0.7, 0.5]] * 2 + [[np.nan] * 2])
     few = np.arange(len(best)) < FEWEST_OF_TYPE - 1
     assert np.isnan(quantiles_of_types(best[few], novelty[few], 3, 0.1)).all()
     strange = np.where(np.arange(len(best)) % 101 < 95, np.nan, novelty)  # NaN is above all numbers
@@ -49,9 +51,9 @@ def test_quantiles_are_values_that_are_there_and_of_enough_cells() -> None:
 
 def test_the_shift_is_the_lower_median_over_types_that_both_know() -> None:
     nan = np.nan
-    assert shift_in_common(np.array([0.1, 0.9, 0.5, nan, nan])) == 0.5
-    assert shift_in_common(np.array([0.9, nan, 0.1])) == 0.1
-    assert shift_in_common(np.array([0.1, nan, nan])) is None
+    for shifts, expected in (([0.1, 0.9, 0.5, nan], 0.5), ([0.9, nan, 0.1], 0.1), ([0.1, nan], None)):
+        every = np.ones(len(shifts), dtype=bool)
+        assert TypeShifts(every, ~every, np.array(shifts)).in_common == expected
 
 
 def test_a_shift_uses_up_the_room_of_a_type_first() -> None:
@@ -90,6 +92,14 @@ def test_a_type_is_raised_by_its_own_shift_and_no_more_than_all_have_in_common()
     np.testing.assert_allclose(found.thresholds - THRESHOLD, np.minimum(own, 0.8) - room, rtol=1e-5)
 
 
+def test_other_last_digits_of_novelty_change_no_threshold() -> None:
+    best, novelty = held_out()
+    entry = reference(best, novelty)
+    noise = np.random.default_rng(0).normal(0, 1e-7, len(best))
+    one, other = judged(best, novelty + 0.7002, entry), judged(best, novelty + 0.7002 + noise, entry)
+    assert one.thresholds.tolist() == other.thresholds.tolist()
+
+
 def test_one_type_that_looks_novel_raises_no_threshold() -> None:
     best, novelty = held_out()
     entry = reference(best, novelty)
@@ -97,6 +107,28 @@ def test_one_type_that_looks_novel_raises_no_threshold() -> None:
     assert (found.state, found.shift) == ("not_shifted", pytest.approx(0.0))
     alone = best == 3
     assert judged(best[alone], novelty[alone] + 1.2, entry).state == "few"
+
+
+def test_a_type_most_of_whose_cells_are_refused_keeps_the_fixed_threshold() -> None:
+    """Cells of an unknown type are mostly called one type: they must not be let in by the shift that they make."""
+    best, novelty = held_out()
+    entry = reference(best, novelty)
+    found = judged(best, np.where(best == 2, 2.1, novelty + 0.9), entry)
+    assert (found.state, found.shift) == ("shifted", pytest.approx(0.9))
+    assert (found.thresholds == THRESHOLD).tolist() == [False, False, True, False, False]
+    assert judged(best, np.full(len(best), 2.1), entry).state == "beyond"
+
+
+def test_strange_cells_among_a_types_own_hardly_raise_its_threshold() -> None:
+    best, novelty = held_out()
+    entry = reference(best, novelty)
+    mixed = np.r_[best, np.zeros(90, dtype=int)], np.r_[novelty, np.full(90, 2.6)]
+    clean, found = judged(best, novelty, entry), judged(*mixed, entry)
+    types = type_shifts(*mixed, threshold=THRESHOLD, reference=entry.quantiles_of_types)
+    assert types.known.all()
+    assert not types.strange.any()
+    assert 0 <= types.shifts[0] < 0.3  # where the half of higher ones moves by one
+    np.testing.assert_array_equal(found.thresholds, clean.thresholds)
 
 
 def test_a_sample_beyond_the_cap_keeps_the_fixed_threshold() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from cellmark.schemas.calls.sample_shift import FEWEST_OF_TYPE
+from cellmark.schemas.calls.sample_shift import FEWEST_OF_TYPE, LEVELS
 from cellmark.schemas.manifest.manifest_trust import SampleShiftEntry
 from cellmark.schemas.normalization import normalize
 from cellmark.training.evaluation.novelty import fold_scores, novelty_of_folds, novelty_threshold, threshold_cells
@@ -51,8 +51,8 @@ def test_the_section_holds_quantiles_of_held_out_cells_and_a_cap(
     for code in range(3):
         called = novelty[rows][best == code]
         assert len(called) >= FEWEST_OF_TYPE
-        assert entry.low[code] == pytest.approx(np.quantile(called, 0.1, method="nearest"), abs=0.05)
-        assert (called > entry.tail[code]).mean() <= 0.02
+        np.testing.assert_allclose(entry.quantiles_of_types[code], np.quantile(called, LEVELS), atol=0.1)
+        assert (called > entry.tail_of_types[code]).mean() <= 0.02
     assert entry.cap > 0
     assert entry.perturbed is not None
     assert entry.perturbed.refused_as_sample <= entry.perturbed.refused
