@@ -37,8 +37,8 @@ class SampleShift:
     """What became of a sample. `shifted`: its thresholds are raised; `not_shifted`: they need not be; `beyond`: it is
     shifted further than training showed, and `few`: it cannot be judged, so that the fixed threshold stands.
 
-    `shift`: what its types have in common, None where it cannot be judged, or all types but one are strange; `cap`: the
-    largest that counts. `thresholds`: float32 [types], of cells by their best type.
+    `shift`: what its types have in common, None where too few of them are known and not strange; `cap`: the largest
+    that counts. `thresholds`: float32 [types], of cells by their best type.
     """
 
     state: State
@@ -105,9 +105,12 @@ def sample_shift(
     fixed, cap = np.full(len(reference.tail), threshold, dtype=np.float32), reference.cap
     types = type_shifts(best, novelty, threshold=threshold, reference=reference.quantiles_of_types)
     shift = types.in_common
-    if n_cells < FEWEST_CELLS or types.known.sum() < FEWEST_TYPES:
+    if n_cells < FEWEST_CELLS or not types.known.any():
         return SampleShift("few", None, cap, fixed)
-    if shift is None or shift > cap:
+    if shift is None:
+        mostly_strange = types.strange[types.known].mean() > STRANGE
+        return SampleShift("beyond" if mostly_strange else "few", None, cap, fixed)
+    if shift > cap:
         return SampleShift("beyond", shift, cap, fixed)
     own = np.minimum(np.where(np.isnan(types.shifts), shift, types.shifts), shift)
     raised = raised_thresholds(threshold, np.where(types.strange, 0.0, own), reference.tail_of_types)

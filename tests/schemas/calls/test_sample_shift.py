@@ -117,6 +117,10 @@ def test_a_type_most_of_whose_cells_are_refused_keeps_the_fixed_threshold() -> N
     assert (found.state, found.shift) == ("shifted", pytest.approx(0.9))
     assert (found.thresholds == THRESHOLD).tolist() == [False, False, True, False, False]
     assert judged(best, np.full(len(best), 2.1), entry).state == "beyond"
+    alone = best[best == 2]
+    assert judged(alone, np.full(len(alone), 2.1), entry).state == "beyond"
+    pair = best[best < 2]
+    assert judged(pair, np.where(pair == 1, 2.1, novelty[best < 2]), entry).state == "few"
 
 
 def test_strange_cells_among_a_types_own_hardly_raise_its_threshold() -> None:
