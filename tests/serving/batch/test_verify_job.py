@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 
 from cellmark.schemas.errors import InputError, OutputError, ParameterError
-from cellmark.serving.batch.collect_calls import collect_calls, collect_in_place, require_room
+from cellmark.serving.batch.collect_calls import collect_calls, collect_in_place
 from cellmark.serving.batch.job_folder import JobFolder
 from cellmark.serving.batch.make_job import load_model
 from cellmark.serving.batch.run_job import Part
+from cellmark.serving.batch.sample_outputs import require_room
 from cellmark.serving.batch.verify_job import Difference, find_shard, reproduce_shard, verify_job
 from fixtures.batch_jobs import MakeJob, run
 
@@ -174,7 +175,7 @@ def test_in_place_is_refused_where_a_copy_has_no_room(job: JobFolder, monkeypatc
     usage = shutil._ntuple_diskusage(10**9, 10**9 - 1000, 1000)  # type: ignore[attr-defined]
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(OutputError, match="room for a complete copy"):
-        require_room(path)
+        require_room(path, path.parent)
     with pytest.raises(OutputError):
         collect_in_place(job, on_sample=lambda text: None)
     assert path.read_bytes() == before
