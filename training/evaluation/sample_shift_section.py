@@ -42,10 +42,11 @@ def sample_shift_section(
     quantiles = quantiles_of_types(best, novelty, n_types, *LEVELS)
     tail = quantiles_of_types(best, novelty, n_types, TAIL)
     plan = held_out.plan
-    donors = _largest(best, novelty, plan.fold_of[cells], threshold, n_types) if plan.folds == "donors" else 0.0
+    donors = _largest(best, novelty, plan.fold_of[cells], n_types) if plan.folds == "donors" else 0.0
     drawn = cells[np.unique(np.linspace(0, len(cells) - 1, min(MOST_CELLS, len(cells))).astype(int))]
     draws = [_perturbed(scores, x, drawn, seed=[seed, number]) for number in range(N_DRAWS)]
-    shifts = [type_shifts(*draw, threshold=threshold, reference=quantiles).in_common for draw in draws]
+    # No type is too strange here: these are known to be cells of the model's types.
+    shifts = [type_shifts(*draw, threshold=np.inf, reference=quantiles).in_common for draw in draws]
     perturbation = max(0.0, *(0.0 if shift is None else shift for shift in shifts))
     entry = SampleShiftEntry(
         quantiles=[tuple(row) if np.isfinite(row).all() else None for row in quantiles.tolist()],
@@ -101,12 +102,12 @@ def _perturbed(
     return np.concatenate(best), np.concatenate(novelty)
 
 
-def _largest(best: np.ndarray, novelty: np.ndarray, fold_of: np.ndarray, threshold: float, n_types: int) -> float:
+def _largest(best: np.ndarray, novelty: np.ndarray, fold_of: np.ndarray, n_types: int) -> float:
     """The largest shift of a fold from all others; 0 where there is none."""
     shifts = [0.0]
     for number in np.unique(fold_of):
         inside = fold_of == number
         others = quantiles_of_types(best[~inside], novelty[~inside], n_types, *LEVELS)
-        found = type_shifts(best[inside], novelty[inside], threshold=threshold, reference=others)
+        found = type_shifts(best[inside], novelty[inside], threshold=np.inf, reference=others)
         shifts.append(found.in_common or 0.0)
     return max(shifts)

@@ -1,9 +1,13 @@
 """A file judged as one sample, or by a column of samples; doors that judge cells one by one."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 
 from cellmark.schemas.bundle import Bundle
@@ -48,6 +52,26 @@ def test_samples_of_a_column_are_judged_each_by_itself(annotator: Annotator, new
     assert note["examples"] == ["whole"]
     with pytest.raises(ParameterError, match="one column of obs"):
         unassigned(annotator, doubled, sample="nowhere")
+
+
+def test_annotate_judges_a_file_as_one_sample_unless_asked_for_the_fixed_threshold(
+    annotator: Annotator, new_file: Path, new_cells: ad.AnnData, tmp_path: Path, cellmark: Callable[..., Any]
+) -> None:
+    model = annotator.bundle.folder
+    ran = cellmark("annotate", new_file, "--model", model, "-o", tmp_path / "sample.csv")
+    assert "this sample is shifted as a whole" in " ".join(ran.err.split())
+    cellmark("annotate", new_file, "--model", model, "-o", tmp_path / "fixed.csv", "--fixed-threshold")
+    cellmark("annotate", new_file, "--model", model, "-o", tmp_path / "donors.csv", "--sample", "donor")
+    found = {
+        name: pd.read_csv(tmp_path / f"{name}.csv")[CELL_TYPE] == UNASSIGNED for name in ("sample", "fixed", "donors")
+    }
+    np.testing.assert_array_equal(found["sample"], unassigned(annotator, new_cells, as_sample=True))
+    np.testing.assert_array_equal(found["fixed"], unassigned(annotator, new_cells))
+    np.testing.assert_array_equal(found["donors"], unassigned(annotator, new_cells, sample="donor"))
+    assert json.loads((tmp_path / "sample.json").read_text())["sample_shift"]["state"] == "shifted"
+    assert "sample_shift" not in json.loads((tmp_path / "fixed.json").read_text())
+    ran = cellmark("annotate", new_file, "--model", model, "-o", f"{tmp_path}/folder/", "--sample", "donor")
+    assert ran.status == 2
 
 
 def test_a_model_of_an_earlier_version_keeps_its_threshold(tiny_bundle: Bundle, new_cells: ad.AnnData) -> None:
