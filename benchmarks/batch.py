@@ -126,26 +126,34 @@ def celltypist(folder: Path, rounds: int) -> Iterator[str]:
     for kind in models.values():
         if not (folder / f"celltypist_{kind}.pkl").exists():
             measure(rival("celltypist-train", SHARED, folder / f"celltypist_{kind}.pkl", kind, python=python))
-    ways: dict[str, Callable[[], Measured]] = {
-        "cellmark": lambda: measure(cellmark("annotate", path, "-m", model_of(folder), "-o", out(folder, "a.parquet"))),
-        "cellmark, in memory": lambda: measure(rival("memory", path, model_of(folder))),
-    }
+    annotators = {"cellmark": (), "cellmark, distilled": ("--distilled",)}
+    ways: dict[str, Callable[[], Measured]] = {}
+    for name, flags in annotators.items():
+        asked = ("annotate", path, "-m", model_of(folder), *flags, "-o")
+        ways[name] = lambda asked=asked: measure(cellmark(*asked, out(folder, "a.parquet")))
+        ways[f"{name}, in memory"] = lambda flags=flags: measure(rival("memory", path, model_of(folder), *flags))
     for name, kind in models.items():
         ways[f"CellTypist, {name}"] = lambda kind=kind: measure(
             rival("celltypist", path, folder / f"celltypist_{kind}.pkl", python=python)
         )
     found = in_turns(ways, rounds, path)
-    ours = {kind: typical(found[name]) for kind, name in (("whole", "cellmark"), ("calls", "cellmark, in memory"))}
-    yield "| 50,000 cells | file to calls | per second | cellmark is | in memory | per second | cellmark is |"
-    yield "|---|---|---|---|---|---|---|"
-    whole, calls = ours["whole"].seconds, ours["calls"].told["calls"]
-    yield f"| cellmark | {whole:.1f} s | {50_000 / whole:,.0f} | | {calls:.1f} s | {50_000 / calls:,.0f} | |"
-    for name in models:
-        theirs = typical(found[f"CellTypist, {name}"])
-        seconds = theirs.told["calls"]
+    whole = {name: typical(found[name]) for name in annotators}
+    memory = {name: typical(found[f"{name}, in memory"]).told["calls"] for name in annotators}
+    rivals = {f"CellTypist, {name}": typical(found[f"CellTypist, {name}"]) for name in models}
+    yield "| 50,000 cells | file to calls | a second | peak memory | in memory | a second | x cellmark | x distilled |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for name in annotators:
+        seconds, calls = whole[name].seconds, memory[name]
         yield (
-            f"| CellTypist, {name} | {theirs.seconds:.1f} s | {50_000 / theirs.seconds:,.0f} | "
-            f"{theirs.seconds / whole:.1f} x | {seconds:.1f} s | {50_000 / seconds:,.0f} | {seconds / calls:.1f} x |"
+            f"| {name} | {seconds:.1f} s | {50_000 / seconds:,.0f} | {whole[name].peak / 1e6:,.0f} MB | "
+            f"{calls:.1f} s | {50_000 / calls:,.0f} | | |"
+        )
+    for name, theirs in rivals.items():
+        seconds, calls = theirs.seconds, theirs.told["calls"]
+        times = [f"{seconds / whole[own].seconds:.1f}, in memory {calls / memory[own]:.1f}" for own in annotators]
+        yield (
+            f"| {name} | {seconds:.1f} s | {50_000 / seconds:,.0f} | {theirs.peak / 1e6:,.0f} MB | {calls:.1f} s | "
+            f"{50_000 / calls:,.0f} | {times[0]} | {times[1]} |"
         )
 
 
@@ -230,7 +238,7 @@ def model_of(folder: Path) -> Path:
         from cellmark.training.listener import Listener
         from cellmark.training.run import train
 
-        train(TrainingConfig(data=SHARED), model, Listener())
+        train(TrainingConfig(data=SHARED, distill=True), model, Listener())
     return model
 
 

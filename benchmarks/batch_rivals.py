@@ -36,12 +36,12 @@ def stream_anndata(path: str) -> None:
     print(json.dumps({"sum": float(total)}))
 
 
-def annotate_in_memory(path: str, model: str) -> None:
+def annotate_in_memory(path: str, model: str, *flags: str) -> None:
     import anndata
 
     from cellmark.serving import Annotator
 
-    annotator, adata = Annotator.load(model), anndata.read_h5ad(path)
+    annotator, adata = Annotator.load(model, distilled="--distilled" in flags), anndata.read_h5ad(path)
     start = time.perf_counter()
     frame = annotator.annotate(adata)
     seconds = time.perf_counter() - start
