@@ -8,6 +8,7 @@ its end, and all files of calls are compared bit for bit with those of an undist
 """
 
 import argparse
+import json
 import random
 import subprocess
 import sys
@@ -22,9 +23,10 @@ CELLMARK = [sys.executable, "-m", "cellmark.serving.commands.cli", "batch"]
 KINDS = ("driver", "array task", "reader")
 
 
-def recorded(job: Path) -> dict[str, int]:
-    """When each shard was recorded, by its path."""
-    return {str(path.relative_to(job)): path.stat().st_mtime_ns for path in job.glob("inputs/*/0*.json")}
+def recorded(job: Path) -> dict[str, str]:
+    """Who scored each recorded shard and when, by its path: the second look at a whole sample keeps both."""
+    found = {str(path.relative_to(job)): json.loads(path.read_text()) for path in job.glob("inputs/*/0*.json")}
+    return {path: f"{record['process']} {record['started']}" for path, record in found.items()}
 
 
 def contents(job: Path) -> dict[str, bytes]:
