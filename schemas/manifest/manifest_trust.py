@@ -112,10 +112,11 @@ class NoveltyEntry(Section):
     """The output `novelty`, larger is more novel, and the threshold above which a cell stays unassigned.
 
     `false_refusal_rate`: what the threshold was set to, on `n_cells` cells of held-out folds, without `unused_folds`,
-    whose networks could not learn types of many cells; `test_refusal_rate`: what it gave in the test part. `left_out`:
-    the protocol's table (`left_out_level`: `full`, each type of each fold by the ensemble; `fast`, a few types of one
-    fold together, by one network); empty where it was not run. `sample_shift`: None in models of earlier versions,
-    which judge every cell by itself.
+    whose networks could not learn types of many cells; `refused_per_fold`: share of each fold's cells above a threshold
+    that the other folds set; `test_refusal_rate`: what it gave in the test part. `left_out`: the protocol's table
+    (`left_out_level`: `full`, each type of each fold by the ensemble; `fast`, a few types of one fold together, by one
+    network); empty where it was not run. `sample_shift`: None in models of earlier versions, which judge every cell by
+    itself.
     """
 
     score: str
@@ -124,6 +125,7 @@ class NoveltyEntry(Section):
     folds: Folds
     n_cells: int
     unused_folds: list[str] = []
+    refused_per_fold: dict[str, float] = {}
     test_refusal_rate: float | None = None
     left_out: list[LeftOutType] = []
     left_out_level: Literal["fast", "full"] | None = None

@@ -70,6 +70,9 @@ def _novelty(facts: ReportFacts) -> dict[str, Any]:
         f"unassigned, and {percent(unknown.known_refused)} of known cells"
     )
     sizes = {row.cell_type: entry.left_out_cells(row.cell_type) for row in entry.left_out}
+    if entry.folds == "donors" and entry.refused_per_fold:
+        rates = entry.refused_per_fold.values()
+        detail += f" ({percent(min(rates))} to {percent(max(rates))} of those of each donor, left out)"
     if few := resting_on_few({name: {"support": cells.n} for name, cells in sizes.items() if cells is not None}):
         detail += f"; the AUROC {few}"
     return _tile(title, score(auroc), detail, "novelty.left_out")

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from cellmark.schemas.manifest.manifest import Manifest
 from cellmark.schemas.manifest.manifest_evaluation import LabelAuditEntry
+from cellmark.schemas.manifest.manifest_trust import NoveltyEntry
 from cellmark.schemas.manifest.verdict import verdict, weaknesses
 from cellmark.schemas.report.evidence import resting_on_few
 
@@ -41,7 +42,7 @@ def trust_lines(manifest: Manifest) -> list[str]:
     if novelty is not None:
         refused = novelty.false_refusal_rate if novelty.test_refusal_rate is None else novelty.test_refusal_rate
         alike = ", in samples of the same laboratory" if novelty.folds == "cells" else ""
-        lines.append(f"Unassigned: {refused:.1%} of known cells{alike}")
+        lines.append(f"Unassigned: {refused:.1%} of known cells{alike}{_by_donor(novelty)}")
         unknown = novelty.left_out_cells()
         if unknown is not None:
             types = sorted({row.cell_type for row in novelty.left_out})
@@ -56,6 +57,13 @@ def trust_lines(manifest: Manifest) -> list[str]:
             f"{level.mean_size:.2f} types on average"
         )
     return lines
+
+
+def _by_donor(novelty: NoveltyEntry) -> str:
+    rates = novelty.refused_per_fold.values()
+    if novelty.folds == "cells" or not rates:
+        return ""
+    return f" ({min(rates):.1%} to {max(rates):.1%} by donor, each left out)"
 
 
 def _doubtful_labels(audit: LabelAuditEntry | None) -> list[str]:

@@ -218,14 +218,25 @@ def novelty_section(
     if len(cells) == 0:
         return None
     threshold = novelty_threshold(fold_novelty[cells])
-    unused = set(range(len(held_out.plan.names))) - set(held_out.plan.fold_of[cells].tolist())
+    names, of_cell = held_out.plan.names, held_out.plan.fold_of[cells]
+    unused = set(range(len(names))) - set(of_cell.tolist())
     section = {
         "score": NAME,
         "threshold": threshold,
         "false_refusal_rate": FALSE_REFUSAL_RATE,
         "folds": held_out.plan.folds,
         "n_cells": len(cells),
-        "unused_folds": [held_out.plan.names[number] for number in sorted(unused)],
+        "unused_folds": [names[number] for number in sorted(unused)],
+        "refused_per_fold": {names[number]: rate for number, rate in _refused_of_folds(fold_novelty[cells], of_cell)},
         "test_refusal_rate": float((test_novelty > threshold).mean()) if len(test_novelty) else None,
     }
     return NoveltyEntry.model_validate(section).model_dump(mode="json")
+
+
+def _refused_of_folds(novelty: np.ndarray, of_cell: np.ndarray) -> list[tuple[int, float]]:
+    """Share of each fold's cells above the threshold of the others, by its number: what a new donor may expect."""
+    numbers = np.unique(of_cell).tolist()
+    return [
+        (number, float((novelty[of_cell == number] > novelty_threshold(novelty[of_cell != number])).mean()))
+        for number in (numbers if len(numbers) > 1 else [])
+    ]

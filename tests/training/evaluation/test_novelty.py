@@ -119,6 +119,26 @@ def test_folds_that_could_not_learn_types_of_many_cells_do_not_settle_the_thresh
     assert none.like_the_registered(codes).all()
 
 
+def test_each_donor_is_judged_by_the_threshold_of_the_others() -> None:
+    fold_of = np.repeat([0, 1], 100)
+    held_out = OutOfFold(
+        FoldPlan("donors", ("a", "b"), fold_of), np.zeros((1, 200, 2), dtype=np.float32), (), (), np.ones((2, 2), bool)
+    )
+    novelty = np.r_[np.arange(100), np.arange(100) + 10].astype(float)  # b is shifted by ten
+    section = novelty_section(held_out, novelty, np.arange(200) % 2, test_novelty=np.zeros(0))
+    assert section is not None
+    # The 98 % quantile of a is 98, and 11 cells of b are larger; that of b is 108, and no cell of a is.
+    assert section["refused_per_fold"] == {"a": 0.0, "b": 0.11}
+
+
+def test_one_fold_alone_has_no_others() -> None:
+    plan = FoldPlan("donors", ("a",), np.zeros(100, dtype=int))
+    held_out = OutOfFold(plan, np.zeros((1, 100, 2), dtype=np.float32), (), (), np.ones((1, 2), bool))
+    section = novelty_section(held_out, np.arange(100.0), np.arange(100) % 2, test_novelty=np.zeros(0))
+    assert section is not None
+    assert section["refused_per_fold"] == {}
+
+
 def types_out(cells: tuple[np.ndarray, ...], names: str = "klmn", *, n_members: int = 1, seed: int = 0) -> TypesOut:
     return TypesOut(*cells, tuple(names), variations(SHORT, n_members=n_members), max_genes=None, seed=seed)
 
