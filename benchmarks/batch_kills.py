@@ -88,6 +88,8 @@ def main() -> int:
             killed[kind] += kill_one(kind, job, moments, longest)
             after = recorded(job)
             twice += sum(after.get(path) != at for path, at in before.items())
+            so_far = f"{sum(killed.values())} kills, {n_jobs + 1} jobs, {twice} shards again, {unlike} unlike"
+            print(so_far, file=sys.stderr, flush=True)
             if (job / "manifest.json").exists():  # it came to its end between two kills: another one
                 unlike += contents(job) != expected
                 n_jobs, job = n_jobs + 1, Path(scratch) / f"job-{n_jobs + 1}"
