@@ -11,7 +11,7 @@ from pathlib import Path
 from .errors import OutputError
 
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
-"""Of `renameat2` of Linux: paths begin at the working folder; two paths change places."""
+"""Numbers that Linux gives `renameat2`: paths begin at the working folder; two paths change places."""
 
 
 def refuse_existing(path: Path, *, force: bool | None) -> None:

@@ -25,9 +25,9 @@ FEWEST_TYPES = 2
 FEWEST_CELLS = 100
 """A smaller sample keeps the fixed threshold."""
 DECIMALS = 3
-"""Of shifts: cells that are divided otherwise among chunks differ in the last digits of their novelty."""
+"""Shifts are rounded to these: the last digits of novelty depend on how cells are divided into chunks."""
 MOST_CELLS = 200_000
-"""Of more cells, as many at even distances are looked at."""
+"""A larger sample is judged by this many of its cells, at even distances."""
 
 State = Literal["shifted", "not_shifted", "beyond", "few"]
 

@@ -58,8 +58,8 @@ def check_hdf5(file: h5py.File, path: Path, *, most_objects: int = MOST_OBJECTS)
     claimed, groups = 0, {"": _address(file)}
     within: TopologicalSorter[int] = TopologicalSorter()
     for name, link in links:
-        # Where any link leads out, a soft one could as well.
-        item = file.get(name) if isinstance(link, h5py.HardLink) or not outside else None
+        # Where any link leads out, a soft one could as well. What a hard one names must be there.
+        item = file[name] if isinstance(link, h5py.HardLink) else None if outside else file.get(name)
         if isinstance(item, h5py.Group) and not outside:
             groups[name] = _address(item)
             within.add(groups[name], groups[name.rpartition("/")[0]])

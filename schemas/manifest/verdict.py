@@ -24,76 +24,77 @@ def verdict(manifest: Manifest) -> str:
 
 
 def weaknesses(manifest: Manifest) -> list[str]:
-    """What is beyond its limit, each with the limit and the cells that it was measured on; held-out cells alone."""
+    """What is beyond its limit, each with the limit and the held-out cells that it was measured on."""
     found = []
-    for value, n_cells, on in _accuracies(manifest)[:1]:
-        if value < LEAST_ACCURACY:
-            found.append(f"{value:.1%} of {n_cells:,} {on} called right (limit {LEAST_ACCURACY:.0%})")
-    for value, n_cells in _calibration_errors(manifest)[:1]:
-        if value > MOST_CALIBRATION_ERROR:
-            found.append(
-                f"probabilities {value:.1%} from accuracy on {n_cells:,} held-out cells (limit "
-                f"{MOST_CALIBRATION_ERROR:.0%})"
-            )
-    for value, n_cells in _set_sizes(manifest)[:1]:
-        if value > MOST_TYPES_IN_A_SET:
-            found.append(
-                f"label sets of {value:.1f} types on the mean of {n_cells:,} held-out cells (limit "
-                f"{MOST_TYPES_IN_A_SET:.0f})"
-            )
-    for refused, n_cells in _unknown(manifest)[:1]:
-        if refused < LEAST_UNKNOWN_REFUSED * n_cells:
-            found.append(
-                f"{refused:,} of {n_cells:,} cells of types that a network was not shown stayed unassigned (limit "
-                f"{LEAST_UNKNOWN_REFUSED:.0%})"
-            )
+    accuracy, calibration = _accuracy(manifest), _calibration_error(manifest)
+    set_size, unknown = _set_size(manifest), _unknown(manifest)
+    if accuracy is not None and accuracy[0] < LEAST_ACCURACY:
+        value, n_cells, on = accuracy
+        found.append(f"{value:.1%} of {n_cells:,} {on} called right (limit {LEAST_ACCURACY:.0%})")
+    if calibration is not None and calibration[0] > MOST_CALIBRATION_ERROR:
+        value, n_cells = calibration
+        found.append(
+            f"probabilities {value:.1%} from accuracy on {n_cells:,} held-out cells (limit "
+            f"{MOST_CALIBRATION_ERROR:.0%})"
+        )
+    if set_size is not None and set_size[0] > MOST_TYPES_IN_A_SET:
+        value, n_cells = set_size
+        found.append(
+            f"label sets of {value:.1f} types on the mean of {n_cells:,} held-out cells (limit "
+            f"{MOST_TYPES_IN_A_SET:.0f})"
+        )
+    if unknown is not None and unknown[0] < LEAST_UNKNOWN_REFUSED * unknown[1]:
+        refused, n_cells = unknown
+        found.append(
+            f"{refused:,} of {n_cells:,} cells of types that a network was not shown stayed unassigned (limit "
+            f"{LEAST_UNKNOWN_REFUSED:.0%})"
+        )
     return found
 
 
 def not_measured(manifest: Manifest) -> list[str]:
-    """What the limits are of, and nothing is known about on enough cells."""
+    """Which limits nothing is known about, on enough cells."""
     measured = {
-        "accuracy": _accuracies(manifest),
-        "calibration": _calibration_errors(manifest),
-        "label sets": _set_sizes(manifest),
+        "accuracy": _accuracy(manifest),
+        "calibration": _calibration_error(manifest),
+        "label sets": _set_size(manifest),
         "unknown cells": _unknown(manifest),
     }
-    return [name for name, found in measured.items() if not found]
+    return [name for name, found in measured.items() if found is None]
 
 
-def _accuracies(manifest: Manifest) -> list[tuple[float, int, str]]:
-    """Of cells whose type the networks had learned, since the registered model has learned all of them."""
+def _accuracy(manifest: Manifest) -> tuple[float, int, str] | None:
+    """The share of right calls, its cells, and which these are: cells whose type the networks had learned, since the
+    registered model has learned all types; the test part where there are too few.
+    """
     found, evaluation = [], manifest.evaluation
-    if evaluation is not None:
+    if evaluation is not None and evaluation.judged is not None:
         judged = evaluation.judged
-        if judged is not None:
-            right = sum(row[place] for place, row in enumerate(judged.confusion))
-            found.append((right / max(judged.n_cells, 1), judged.n_cells, "cross-validated cells"))
-        else:
-            found.append((evaluation.accuracy.value, evaluation.n_cells, "cross-validated cells"))
+        right = sum(row[place] for place, row in enumerate(judged.confusion))
+        found.append((right / max(judged.n_cells, 1), judged.n_cells, "cross-validated cells"))
+    elif evaluation is not None:
+        found.append((evaluation.accuracy.value, evaluation.n_cells, "cross-validated cells"))
     test = manifest.metrics.get("test") or {}
     if test.get("accuracy") is not None:
         found.append((test["accuracy"], test["n_cells"], "test cells"))
-    return [one for one in found if one[1] >= FEWEST_CELLS]
+    return next((one for one in found if one[1] >= FEWEST_CELLS), None)
 
 
-def _calibration_errors(manifest: Manifest) -> list[tuple[float, int]]:
+def _calibration_error(manifest: Manifest) -> tuple[float, int] | None:
     entry = manifest.calibration
     scores = [] if entry is None else [entry.calibrated, entry.test_calibrated]
-    return [
-        (score.expected_calibration_error, score.n_cells)
-        for score in scores
-        if score is not None and score.n_cells >= FEWEST_CELLS
-    ]
+    enough = (score for score in scores if score is not None and score.n_cells >= FEWEST_CELLS)
+    return next(((score.expected_calibration_error, score.n_cells) for score in enough), None)
 
 
-def _set_sizes(manifest: Manifest) -> list[tuple[float, int]]:
+def _set_size(manifest: Manifest) -> tuple[float, int] | None:
     entry = manifest.label_sets
     if entry is None or entry.n_cells < FEWEST_CELLS:
-        return []
-    return [(level.mean_size, entry.n_cells) for level in entry.levels if level.error_rate == entry.default_error_rate]
+        return None
+    served = (level for level in entry.levels if level.error_rate == entry.default_error_rate)
+    return next(((level.mean_size, entry.n_cells) for level in served), None)
 
 
-def _unknown(manifest: Manifest) -> list[tuple[int, int]]:
+def _unknown(manifest: Manifest) -> tuple[int, int] | None:
     cells = None if manifest.novelty is None else manifest.novelty.left_out_cells()
-    return [] if cells is None or cells.n < FEWEST_CELLS else [(cells.refused, cells.n)]
+    return None if cells is None or cells.n < FEWEST_CELLS else (cells.refused, cells.n)

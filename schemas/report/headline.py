@@ -72,7 +72,10 @@ def _novelty(facts: ReportFacts) -> dict[str, Any]:
     sizes = {row.cell_type: entry.left_out_cells(row.cell_type) for row in entry.left_out}
     if entry.folds == "donors" and entry.refused_per_fold:
         rates = entry.refused_per_fold.values()
-        detail += f" ({percent(min(rates))} to {percent(max(rates))} of those of each donor, left out)"
+        detail += (
+            f"; a threshold set without a donor leaves {percent(min(rates))} to {percent(max(rates))} of its known "
+            "cells unassigned"
+        )
     if few := resting_on_few({name: {"support": cells.n} for name, cells in sizes.items() if cells is not None}):
         detail += f"; the AUROC {few}"
     return _tile(title, score(auroc), detail, "novelty.left_out")

@@ -24,7 +24,7 @@ from .read_job_facts import REPORT
 LOOK_EVERY = 1.0
 """Seconds between two looks at what other processes have recorded."""
 SPEED_SECONDS = 600
-"""Of which the time left is computed: a shard may take minutes."""
+"""The time left is computed from the speed of these last seconds: a shard may take minutes."""
 LOOK_SHARE = 20
 """Times the length of a look that is waited after it: a folder of many samples on a slow disk is not looked at all the
 time."""

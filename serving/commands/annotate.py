@@ -264,5 +264,5 @@ def annotate(
     show_notes(Finding(**note) for note in frame.attrs["cellmark"]["notes"])
     show_calls(frame, target)
     if model is not None:
-        for line in next_steps(frame, data[0], model, reading):
+        for line in next_steps(frame, inputs[0].path, model, reading):
             typer.echo(line, err=True)

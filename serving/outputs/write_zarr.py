@@ -113,6 +113,8 @@ def copy_group(stored: h5py.Group, target: Any) -> None:
     from anndata.io import read_elem, write_elem
 
     for name, item in stored.items():
+        if item is None:  # a link to nothing
+            continue
         attributes = {key: _plain(value) for key, value in item.attrs.items() if not isinstance(value, h5py.Reference)}
         old_frame = attributes.get("encoding-type") == "dataframe" and attributes.get("encoding-version") == "0.1.0"
         if isinstance(item, h5py.Group) and not old_frame:
@@ -128,6 +130,8 @@ def copy_group(stored: h5py.Group, target: Any) -> None:
 
 def _plain(value: Any) -> Any:
     """An attribute as JSON holds it."""
+    if isinstance(value, h5py.Empty):
+        return None
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, list):

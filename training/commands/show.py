@@ -63,7 +63,7 @@ def _by_donor(novelty: NoveltyEntry) -> str:
     rates = novelty.refused_per_fold.values()
     if novelty.folds == "cells" or not rates:
         return ""
-    return f" ({min(rates):.1%} to {max(rates):.1%} by donor, each left out)"
+    return f" ({min(rates):.1%} to {max(rates):.1%} of a donor by the threshold of the others)"
 
 
 def _doubtful_labels(audit: LabelAuditEntry | None) -> list[str]:

@@ -18,7 +18,7 @@ SPREAD = 1.5
 """Standard deviation of the logarithm of genes' factors: more than blood of two laboratories differs by."""
 N_DRAWS = 3
 MOST_CELLS = 5000
-"""Of more cells, as many at even distances are perturbed."""
+"""Where there are more cells, this many at even distances are perturbed."""
 
 
 def sample_shift_section(

@@ -25,7 +25,7 @@ THRESHOLD = 2.0
 
 
 def held_out(n_types: int = 5, n_cells: int = 101) -> tuple[np.ndarray, np.ndarray]:
-    """Of each type the same novelty, evenly spaced: its quantile at a level q is -1 + 3q."""
+    """Every type has the same novelty, evenly spaced: its quantile at a level q is -1 + 3q."""
     return np.repeat(np.arange(n_types), n_cells), np.tile(np.linspace(-1, 2, n_cells), n_types)
 
 

@@ -242,3 +242,16 @@ def test_the_command_writes_zarr(cellmark: Callable[..., Any], sample: Path, job
     assert "cellmark_cell_type" in ad.read_zarr(tmp_path / "calls" / "sample.zarr").obs
     assert cellmark("batch", "collect", job.folder, "-o", tmp_path / "calls", "--format", "zarr").status == 1
     assert cellmark("batch", "collect", job.folder, "-o", tmp_path / "calls", "--format", "zarr", "--force").status == 0
+
+
+def test_links_to_nothing_are_left_out_and_empty_attributes_become_null(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "cells.h5", "w") as file:
+        file["values"] = np.arange(3)
+        file["values"].attrs["note"] = h5py.Empty("f4")
+        file["lost"] = h5py.SoftLink("/nowhere")
+    root = zarr.open_group(tmp_path / "copy.zarr", mode="w")
+    with h5py.File(tmp_path / "cells.h5") as file:
+        copy_group(file, root)
+    assert list(root) == ["values"]
+    assert root["values"][:].tolist() == [0, 1, 2]
+    assert root["values"].attrs["note"] is None

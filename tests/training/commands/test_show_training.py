@@ -71,4 +71,4 @@ def test_refusals_are_said_for_each_donor_left_out() -> None:
     manifest = made.full_facts(2, n_cells=60).manifest
     novelty = manifest.novelty.model_copy(update={"refused_per_fold": {"d1": 0.004, "d2": 0.05}})
     lines = trust_lines(manifest.model_copy(update={"novelty": novelty}))
-    assert "3.0% of known cells (0.4% to 5.0% by donor, each left out), 150 of" in lines[2]
+    assert "3.0% of known cells (0.4% to 5.0% of a donor by the threshold of the others), 150 of" in lines[2]
