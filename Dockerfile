@@ -17,6 +17,7 @@ ARG EXTRA=cpu
 WORKDIR /build
 COPY .ci/install_serving.sh .ci/
 COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY front front
 COPY schemas schemas
 COPY serving serving
 COPY training training

@@ -1,7 +1,7 @@
 # cellmark: `make demo` shows the whole path on real cells, `make test` runs the suite. `make help` lists the rest.
 #
 # Everything is installed into .venv with the pins of constraints.txt; nothing is installed again until pyproject.toml or
-# constraints.txt changes. The three packages are installed editable: a changed source file is in force at once.
+# constraints.txt changes. The packages are installed editable: a changed source file is in force at once.
 #
 #   PYTHON=python3.11     the interpreter to make .venv with (default: the first Python 3.11 to 3.14 found)
 #   TORCH_INDEX=URL       an additional package index, such as PyTorch's for CPU builds, which spare a machine without
@@ -83,7 +83,7 @@ constraints:  ## Renew constraints.txt: the newest releases that pyproject.toml 
 
 clean:  ## Remove build products and caches (.venv and the demo's folder stay)
 	rm -rf build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	find schemas training serving tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find front schemas training serving tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean  ## Remove .venv as well
 	rm -rf $(VENV)

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from fixtures.places import ROOT
+from fixtures.places import PACKAGES, ROOT
 
 SOURCE = (ROOT / "Dockerfile").read_text()
 INSTRUCTIONS = re.sub(r"\\\n\s*", " ", re.sub(r"^#.*\n", "", SOURCE, flags=re.MULTILINE)).splitlines()
@@ -29,9 +29,7 @@ def test_every_file_that_is_copied_exists_and_reaches_the_build(source: str) -> 
 
 
 def test_the_build_gets_every_package_and_the_pins() -> None:
-    assert {"schemas", "serving", "training", "pyproject.toml", "constraints.txt", "README.md", "LICENSE"} <= set(
-        copied()
-    )
+    assert {*PACKAGES, "pyproject.toml", "constraints.txt", "README.md", "LICENSE"} <= set(copied())
 
 
 def test_the_script_that_ci_proves_is_the_one_that_installs() -> None:

@@ -6,16 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.places import ROOT
+from fixtures.places import PACKAGES, ROOT
 
 DOCS = ROOT / "docs"
 FRONT = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
 PAGES = sorted(DOCS.rglob("*.md"))
-WORLDS = ("schemas", "serving", "training")
+WORLDS = tuple(PACKAGES)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 DOTTED = re.compile(r"\bcellmark(?:\.[a-zA-Z_]\w*)+")
-FILE = re.compile(r"(?<![\w/.])(?:schemas|serving|training|tests|benchmarks|\.ci)/[\w/.]*\.(?:py|sh|parquet|html|md)\b")
-FOLDER = re.compile(r"`((?:schemas|serving|training|tests)(?:/\w+)*)/?`")
+FILE = re.compile(
+    r"(?<![\w/.])(?:front|schemas|serving|training|tests|benchmarks|\.ci)/[\w/.]*\.(?:py|sh|parquet|html|md)\b"
+)
+FOLDER = re.compile(r"`((?:front|schemas|serving|training|tests)(?:/\w+)*)/?`")
 NOT_MODULES = {
     "cellmark.commands",
     "cellmark.training_steps",
@@ -97,7 +99,7 @@ def test_modules_and_files_that_a_page_names_exist(page: Path) -> None:
 def resolves(dotted: str) -> bool:
     """Whether the name is a module of ours, or an attribute of one."""
     module, rest = dotted, []
-    while module != "cellmark":
+    while module:
         try:
             value = importlib.import_module(module)
         except ModuleNotFoundError:
@@ -109,4 +111,4 @@ def resolves(dotted: str) -> bool:
                 return False
             value = getattr(value, attribute)
         return True
-    return not rest
+    return False

@@ -1,6 +1,5 @@
 """The contracts in pyproject.toml are kept, and each of them notices a violation planted in a copy of the sources."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -9,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.places import ROOT
-
-WORLDS = ("schemas", "training", "serving")
+from fixtures.places import PACKAGES, ROOT
 
 pytestmark = pytest.mark.skipif(
     find_spec("importlinter") is None, reason="import-linter is not installed: pip install '.[check]'"
@@ -20,9 +17,9 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def sources(tmp_path: Path) -> Path:
-    """A copy of the three packages under `cellmark/`, and of the configuration, to plant imports in."""
-    for world in WORLDS:
-        shutil.copytree(ROOT / world, tmp_path / "cellmark" / world, ignore=shutil.ignore_patterns("__pycache__"))
+    """A copy of the packages and of the configuration, to plant imports in."""
+    for folder in (*PACKAGES, "tests/typing"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return tmp_path
 
@@ -34,7 +31,6 @@ def lint(sources: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", command, "--no-cache", "--no-logo"],
         cwd=sources,
-        env={**os.environ, "PYTHONPATH": str(sources)},
         capture_output=True,
         text=True,
         timeout=120,
@@ -60,13 +56,15 @@ def test_the_sources_keep_every_contract(sources: Path) -> None:
         ("serving", "def f():\n    from onnx import helper", "Serving needs nothing of the training extra"),
         ("serving", "def f():\n    from mlflow import MlflowClient", "Serving asks MLflow in one module"),
         ("training", "def f():\n    import bentoml", "Training needs no web stack"),
+        ("serving", "from cellmark import load", "The front door opens on the worlds, which do not know it"),
+        ("training", "import cellmark as cm", "The front door opens on the worlds, which do not know it"),
         ("schemas/counts", "def f():\n    from ..cells import read", "Rooms of schemas"),
         ("serving/scoring", "from .. import annotator", "Rooms of serving"),
         ("training/network", "def f():\n    from ..tuning import tune", "Rooms of training"),
     ],
 )
 def test_a_planted_import_breaks_its_contract(sources: Path, room: str, planted: str, contract: str) -> None:
-    (sources / "cellmark" / room / "planted.py").write_text(planted + "\n")
+    (sources / room / "planted.py").write_text(planted + "\n")
     answer = lint(sources)
     assert answer.returncode == 1, answer.stdout + answer.stderr
     assert f"{contract} BROKEN" in answer.stdout
@@ -74,7 +72,7 @@ def test_a_planted_import_breaks_its_contract(sources: Path, room: str, planted:
 
 
 def test_a_front_file_without_a_layer_is_noticed(sources: Path) -> None:
-    (sources / "cellmark" / "schemas" / "planted.py").touch()
+    (sources / "schemas" / "planted.py").touch()
     answer = lint(sources)
     assert answer.returncode == 1, answer.stdout + answer.stderr
     assert "Rooms of schemas BROKEN" in answer.stdout

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.places import ROOT
+from fixtures.places import PACKAGES, ROOT
 
 TRAINING_LIBRARIES = {"torch", "onnx", "optuna", "captum", "sklearn", "scanpy", "matplotlib"}
 BENTOML_MODULES = {"cellmark.serving.service"}
@@ -31,10 +31,10 @@ print(json.dumps({"loaded": loaded, "files": os.listdir("."), "changed": sorted(
 
 
 def modules(world: str) -> list[str]:
-    """All modules of one of the three packages."""
+    """All modules of one of the packages."""
     files = sorted((ROOT / world).rglob("*.py"))
     names = [file.relative_to(ROOT / world).with_suffix("").parts for file in files]
-    return [".".join(("cellmark", world, *(part for part in parts if part != "__init__"))) for parts in names]
+    return [".".join((PACKAGES[world], *(part for part in parts if part != "__init__"))) for parts in names]
 
 
 def import_freshly(names: list[str], folder: Path) -> dict[str, object]:
@@ -54,6 +54,12 @@ def import_freshly(names: list[str], folder: Path) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("names", "never"),
     [
+        pytest.param(
+            modules("front"),
+            TRAINING_LIBRARIES
+            | {"mlflow", "bentoml", "onnxruntime", "great_expectations", "anndata", "pandas", "scipy", "pyarrow"},
+            id="front",
+        ),
         pytest.param(
             modules("schemas"),
             TRAINING_LIBRARIES
@@ -98,7 +104,7 @@ def test_a_fresh_interpreter_loads_only_what_belongs_there(names: list[str], nev
     assert never & set(loaded) == set()
 
 
-@pytest.mark.parametrize("world", ["schemas", "training", "serving"])
+@pytest.mark.parametrize("world", sorted(PACKAGES))
 def test_importing_makes_no_file_and_sets_no_variable(world: str, tmp_path: Path) -> None:
     seen = import_freshly(sorted(set(modules(world)) - BENTOML_MODULES), tmp_path)
     assert seen["files"] == []

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from fixtures.places import ROOT
+from fixtures.places import PACKAGES, ROOT
 
-WORLDS = ("schemas", "training", "serving")
+WORLDS = tuple(PACKAGES)
 FIRST_PARTY = {"cellmark"}
 COMMAND_GROUPS = ("cellmark.commands", "cellmark.markers.commands")
 EXTRAS_OF_SERVING = {"onnxruntime"}
@@ -64,11 +64,18 @@ def third_party_imports(world: str) -> dict[str, str]:
 
 def test_every_folder_with_modules_is_a_listed_package(project: dict[str, Any]) -> None:
     folders = {
-        ".".join(("cellmark", *file.parent.relative_to(ROOT).parts))
+        ".".join((PACKAGES[world], *file.parent.relative_to(ROOT / world).parts))
         for world in WORLDS
         for file in (ROOT / world).rglob("*.py")
     }
     assert set(project["tool"]["setuptools"]["packages"]) == folders
+
+
+def test_links_for_type_checkers_and_linters_lead_to_every_module() -> None:
+    links = {link.name: link.resolve() for link in (ROOT / "tests" / "typing" / "cellmark").iterdir()}
+    modules = [path for path in (ROOT / "front").iterdir() if path.name != "__pycache__"]
+    worlds = [ROOT / world for world in WORLDS if world != "front"]
+    assert links == {path.name: path for path in (*modules, *worlds)}
 
 
 def test_every_script_and_command_resolves() -> None:
@@ -138,10 +145,12 @@ def test_the_wheel_holds_every_tracked_file_of_the_packages_and_nothing_else(whe
     )  # fmt: skip
     if listed.returncode != 0:
         pytest.skip("not a git checkout")
-    tracked = {f"cellmark/{name}" for name in listed.stdout.splitlines() if (ROOT / name).exists()}
+    tracked = {
+        f"cellmark/{name.removeprefix('front/')}" for name in listed.stdout.splitlines() if (ROOT / name).exists()
+    }
     held = {name for name in wheel.namelist() if not name.startswith("cellmark-")}
     assert held == tracked
-    assert {f"cellmark/{world}/py.typed" for world in WORLDS} <= held
+    assert {f"{name.replace('.', '/')}/py.typed" for name in PACKAGES.values()} <= held
 
 
 def test_the_wheel_states_license_python_and_extras(wheel: zipfile.ZipFile) -> None:

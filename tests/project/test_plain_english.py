@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from cellmark.schemas.error_codes import CODES
-from fixtures.places import ROOT
+from fixtures.places import PACKAGES, ROOT
 
-WORLDS = ("schemas", "serving", "training")
+WORLDS = tuple(PACKAGES)
 FILES = sorted(file for world in WORLDS for file in (ROOT / world).rglob("*.py"))
 HABITS = {
     "a fragment": r"^Of ",

@@ -20,12 +20,12 @@ from cellmark.schemas.errors import CellmarkError, ReadError
 from cellmark.serving.commands.cli import app
 from cellmark.training.cells.labelled_cells import read_labelled
 from fixtures import expression_cases as made
-from fixtures.places import ROOT
+from fixtures.places import PACKAGES, ROOT
 from fixtures.synthetic_cells import draw_cells
 
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+[a-z]")
 COMMAND = re.compile(r"cellmark ((?:[a-z]+ )+)[^`'\"]*")
-WORLDS = ("schemas", "serving", "training")
+WORLDS = tuple(PACKAGES)
 
 
 def commands(group: Any, name: str = "") -> Iterator[tuple[str, Any]]:

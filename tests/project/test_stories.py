@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.places import ROOT
+from fixtures.places import PACKAGES, ROOT
 
-WORLDS = ("schemas", "serving", "training")
+WORLDS = tuple(PACKAGES)
 LONGEST_FILE, LONGEST_BUNDLE, LONGEST_STORY = 300, 200, 70
 """Lines of any file, of `schemas/bundle.py`, and of the function `train`."""
 MOST_MODULES = 35
