@@ -50,6 +50,8 @@ COLUMNS: dict[str, MarkerColumn] = {
     "p_value": MarkerColumn("float64", "permutation p-value of the mean expression, type against rest"),
     "p_value_adj": MarkerColumn("float64", "the same after Benjamini-Hochberg over all types and genes"),
     "donor_fraction": MarkerColumn("float64", "fraction of donors in which the marker holds"),
+    "n_donors_holding": MarkerColumn("Int64", "number of donors (or batches) in which the marker holds"),
+    "n_donors": MarkerColumn("Int64", "of how many donors that have enough cells to tell"),
     "stability": MarkerColumn("float64", "fraction of bootstrap resamples that select the gene"),
     "gate": MarkerColumn("float64", "weight of the learned gene gate, where one was trained"),
     "in_minimal_combination": MarkerColumn("boolean", "whether the gene is in the type's smallest sufficient set"),
@@ -88,3 +90,16 @@ def marker_table(**columns: object) -> pd.DataFrame:
         kind="stable",
         ignore_index=True,
     )
+
+
+def donors_holding(markers: pd.DataFrame) -> pd.Series:
+    """For people: `3/4`, a marker that holds in three of four donors, or `75%` in tables of earlier versions.
+
+    Null without donors; `markers`: with the columns of the marker table, or without those that a version lacked.
+    """
+    share = markers.get("donor_fraction", pd.Series(np.nan, index=markers.index))
+    text = share.astype("float64").map("{:.0%}".format, na_action="ignore").astype("string")
+    if "n_donors" not in markers:
+        return text
+    counted = markers["n_donors_holding"].astype("string") + "/" + markers["n_donors"].astype("string")
+    return counted.fillna(text)

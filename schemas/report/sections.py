@@ -7,6 +7,7 @@ import pandas as pd
 
 from ..drift.drift_report import judged_size, limits_of
 from ..drift.drift_words import NAMES, size_in_words
+from ..manifest.marker_table import donors_holding
 from ..reference_profile import FEWEST_CELLS, ReferenceProfile
 from . import curves, tables
 from .evidence import TypeEvidence
@@ -151,10 +152,10 @@ COLUMNS = (
     ("log2_fold_change", "log2FC", "how much more the type has of it"),
     ("auc", "AUC", "how well it alone tells the type; 1 is perfect, 0.5 chance"),
     ("p_value_adj", "p adj", "permutation test, Benjamini-Hochberg"),
-    ("donor_fraction", "donors", "share of donors in which it holds"),
+    ("donors", "donors", "in how many donors it holds"),
     ("stability", "stable", "share of resamples that select it"),
 )
-PERCENTS = ("fraction_in", "fraction_out", "donor_fraction", "stability")
+PERCENTS = ("fraction_in", "fraction_out", "stability")
 
 
 def type_panels(facts: ReportFacts, types: list[TypeEvidence]) -> list[dict[str, Any]]:
@@ -163,6 +164,7 @@ def type_panels(facts: ReportFacts, types: list[TypeEvidence]) -> list[dict[str,
     panels = []
     for evidence in types:
         best = evidence.markers.head(SHOWN)
+        best = best.assign(donors=donors_holding(best))
         columns = [column for column in COLUMNS if column[0] in best and best[column[0]].notna().any()]
         genes = [str(symbol) for symbol in best["gene_symbol"].head(DRAWN)]
         mean, fraction = expression(facts.markers, genes, names)
@@ -199,6 +201,8 @@ def combination(markers: pd.DataFrame) -> dict[str, Any] | None:
 def _cell(name: str, value: Any) -> str:
     if pd.isna(value):
         return "–"
+    if isinstance(value, str):
+        return value
     if name in PERCENTS:
         return f"{100 * value:.0f}"
     return f"{value:.1g}" if name == "p_value_adj" else f"{value:.2f}"

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cellmark.schemas.calls.new_populations import CalledCells, NewPopulations
+from cellmark.schemas.manifest.marker_table import donors_holding
 
 
 def _percent(value: float) -> str:
@@ -37,7 +38,7 @@ COLUMNS = (
     Shown("log2_fold_change", "log2FC", "{:.2f}".format),
     Shown("auc", "AUC", "{:.2f}".format),
     Shown("p_value_adj", "p adj", "{:.1g}".format),
-    Shown("donor_fraction", "donors", _percent),
+    Shown("donors", "donors", str),
     Shown("stability", "stable", _percent),
 )
 NEGATIVE_COLUMNS = tuple(
@@ -58,6 +59,7 @@ NARROWEST = 8
 
 def show_markers(rows: pd.DataFrame, title: str, *, columns: Sequence[Shown] = COLUMNS) -> None:
     """Rows of the marker table as a table with a gap between cell types. Columns without any value are left out."""
+    rows = rows.assign(donors=donors_holding(rows))
     shown = [entry for entry in columns if entry.column in rows and rows[entry.column].notna().any()]
     # Without lines: eleven columns are to fit 80 characters.
     table = Table(title=Text(title), title_justify="left", box=None, padding=(0, 1, 0, 0))

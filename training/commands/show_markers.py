@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cellmark.schemas.errors import Finding
+from cellmark.schemas.manifest.marker_table import donors_holding
 
 from ..markers.compare_conditions import Comparison
 from ..markers.contrasts import Contrast
@@ -28,7 +29,7 @@ COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "log2_fold_change": ("log2FC", "{:.2f}".format),
     "auc": ("AUC", "{:.2f}".format),
     "p_value_adj": ("p adj", "{:.1g}".format),
-    "donor_fraction": ("donors", "{:.0%}".format),
+    "donors": ("donors", str),
 }
 TEXTS = ("cell type", "gene")
 
@@ -36,6 +37,7 @@ TEXTS = ("cell type", "gene")
 def show_ranking(table: pd.DataFrame, title: str, *, top: int) -> None:
     """The first `top` genes of each type, with what tells how far to trust each; without columns that have no value."""
     rows = table[table["rank"] <= top]
+    rows = rows.assign(donors=donors_holding(rows))
     shown = {name: entry for name, entry in COLUMNS.items() if rows[name].notna().any()}
     lines = _table(title)
     for heading, _ in shown.values():

@@ -31,6 +31,8 @@ STATISTICS = (
     "auc",
     "cohens_d",
     "donor_fraction",
+    "n_donors_holding",
+    "n_donors",
 )
 """What the table takes of `marker_statistics`; p-values are the method's own."""
 INSTALL_COSG = "pip install 'cellmark[rivals]'"

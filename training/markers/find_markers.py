@@ -13,15 +13,16 @@ from cellmark.schemas.manifest.marker_table import marker_table
 from ..cells.cell_groups import draw_cells
 from ..network.contributions import TypeMeans, cell_contributions
 from ..network.folded_network import FoldedNetwork
+from .complementary_genes import complementary_scores
 from .marker_ranking import (
     MarkerSettings,
     absence_scores,
     evidence_scores,
-    marker_stability,
     order_genes,
     separation,
     type_profiles,
 )
+from .marker_stability import marker_stability
 from .marker_statistics import marker_statistics
 from .minimal_combination import combination_columns, minimal_combination
 from .permutation_p_values import PermutationTest, permutation_test
@@ -91,13 +92,15 @@ def find_markers(
     n_types = len(cell_types)
     profiles = type_profiles(cells.x, cells.codes, n_types)
     apart = separation(profiles)
-    evidence = evidence_scores(means.attributions, profiles)
     test, published = _test_contributions(members, cells, marker_baselines, n_types, settings, seed)
     called = means.n_cells > 0
     if settings.ranking == "published":
         scores = published
+    elif settings.ranking == "contribution":
+        scores = _scores(marker_means.contributions, apart)
     else:
-        scores = _scores(evidence if settings.ranking == "evidence" else marker_means.contributions, apart)
+        evidence = np.where(genes.allowed, evidence_scores(means.attributions, profiles), -np.inf)
+        scores = _scores(complementary_scores(evidence, profiles), evidence)
     ranks = _ranks_among(scores, genes.allowed, called)
     statistics = marker_statistics(
         cells.x, cells.codes, n_types=n_types, donors=cells.donors, n_permutations=settings.n_permutations, seed=seed

@@ -1,6 +1,7 @@
-"""How genes are ranked as markers of a type, how stable the order is, and the first genes of a marker table.
+"""How genes are ranked as markers of a type, and the first genes of a marker table.
 
-What separates a type beyond doubt comes first, weighted by what the network uses.
+What separates a type beyond doubt comes first, weighted by what the network uses; `complementary_genes.py` then fills
+the first places, so that genes do not repeat each other.
 """
 
 from collections.abc import Sequence
@@ -11,8 +12,6 @@ import pandas as pd
 import scipy.sparse as sp
 
 from ..choices import BaselineKind, Ranking
-from ..network.contributions import weighted_attributions
-from ..network.folded_network import FoldedNetwork
 from ..setting_bounds import AtLeast0, AtLeast1
 
 
@@ -118,7 +117,7 @@ def attribution_weights(mean_attributions: np.ndarray) -> np.ndarray:
 
 
 def evidence_scores(mean_attributions: np.ndarray, profiles: TypeProfiles) -> np.ndarray:
-    """The ranking `evidence`: `separation` x `attribution_weights`, [..., types, genes].
+    """What the ranking `evidence` starts from: `separation` x `attribution_weights`, [..., types, genes].
 
     Larger is better; negative where a gene's absence marks the type. `mean_attributions`: [..., types, genes], over the
     type's correctly called cells.
@@ -151,65 +150,6 @@ def order_genes(scores: np.ndarray, *, tie_breaker: np.ndarray) -> np.ndarray:
     return np.stack(
         [np.lexsort((np.arange(len(row)), -ties, -row)) for row, ties in zip(scores, tie_breaker, strict=True)]
     )
-
-
-MIN_DONORS = 3
-"""With fewer donors than this cells are drawn: two donors resampled are half the time one."""
-
-
-def draw_weights(codes: np.ndarray, donors: np.ndarray | None, *, n_draws: int, n_types: int, seed: int) -> np.ndarray:
-    """How often each draw takes each cell, float32 [draws, cells].
-
-    With `MIN_DONORS` donors or more whole donors are drawn with replacement, else each type's cells among themselves.
-    """
-    generator = np.random.default_rng(seed)
-    if donors is not None:
-        names, number = np.unique(donors, return_inverse=True)
-        if len(names) >= MIN_DONORS:
-            drawn = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=n_draws)
-            return drawn[:, number].astype(np.float32)
-    weights = np.zeros((n_draws, len(codes)), dtype=np.float32)
-    for code in range(n_types):
-        cells = np.flatnonzero(codes == code)
-        if len(cells):
-            weights[:, cells] = generator.multinomial(len(cells), np.full(len(cells), 1 / len(cells)), size=n_draws)
-    return weights
-
-
-def marker_stability(
-    members: Sequence[FoldedNetwork],
-    x: sp.csr_matrix,
-    baselines: np.ndarray,
-    codes: np.ndarray,
-    calls: np.ndarray,
-    *,
-    donors: np.ndarray | None = None,
-    allowed: np.ndarray | None = None,
-    n_draws: int = 50,
-    top: int = 10,
-    seed: int,
-) -> np.ndarray:
-    """Fraction of draws in which a gene is among the `top` of the ranking `evidence`, [types, genes].
-
-    The networks stay as they are: the draws tell how much the choice hangs on the cells (or donors) at hand, not on
-    how training went. Draws that leave a type without a correctly called cell do not count for it; a type that has
-    none in any draw is NaN. `allowed`: bool [genes], which may be ranked. Other arguments as in `type_means`.
-    """
-    n_types = members[0].n_types
-    weights = draw_weights(codes, donors, n_draws=n_draws, n_types=n_types, seed=seed)
-    attributions, n_called = weighted_attributions(members, x, baselines, codes, calls, weights=weights)
-    scores = evidence_scores(attributions, type_profiles(x, codes, n_types, weights=weights))
-    if allowed is not None:
-        scores = np.where(allowed, scores, -np.inf)
-    top = min(top, scores.shape[-1])
-    best = np.argpartition(-scores, top - 1, axis=-1)[..., :top]
-    selected = np.zeros(scores.shape, dtype=bool)
-    np.put_along_axis(selected, best, True, axis=-1)
-    selected &= scores > 0
-    counted = n_called > 0
-    times = (selected & counted[..., None]).sum(axis=0)
-    n_counted = counted.sum(axis=0)[:, None]
-    return np.where(n_counted > 0, times / np.maximum(n_counted, 1), np.nan)
 
 
 def ranking_overlap(table: pd.DataFrame, *, top: int = 10) -> pd.DataFrame:

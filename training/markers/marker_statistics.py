@@ -120,7 +120,7 @@ def marker_statistics(
       nothing varies nor differs, NaN where only the groups differ;
     - `p_value`: see `expression_test`, labels permuted within donors where there are donors, NaN without permutations;
       `p_value_adj`: Benjamini-Hochberg over all types and genes;
-    - `donor_fraction`: see `donor_fraction`; NaN without donors.
+    - `donor_fraction`, `n_donors_holding`, `n_donors`: see `donor_agreement`; NaN without donors.
 
     A type with no cell, or with all, has NaN where two groups are needed.
     """
@@ -132,6 +132,7 @@ def marker_statistics(
     mean_in, mean_out = group_means(x, codes, n_types=n_types)
     fraction_in, fraction_out = means_of(lambda values: values > 0)
     fold_in, fold_out = means_of(np.expm1)
+    holding, counted = donor_agreement(x, codes, donors, mean_in - mean_out)
     p_value = np.full(mean_in.shape, np.nan)
     if n_permutations:
         p_value = expression_test(x, codes, n_types=n_types, n_permutations=n_permutations, seed=seed, strata=donors)
@@ -145,7 +146,9 @@ def marker_statistics(
         "cohens_d": _cohens_d(mean_in, mean_out, *means_of(np.square), codes),
         "p_value": p_value,
         "p_value_adj": _adjusted(p_value),
-        "donor_fraction": donor_fraction(x, codes, donors, mean_in - mean_out),
+        "donor_fraction": holding / counted,
+        "n_donors_holding": holding,
+        "n_donors": counted,
     }
 
 
@@ -167,29 +170,25 @@ def group_means(x: sp.csr_matrix, codes: np.ndarray, *, n_types: int) -> tuple[n
     )
 
 
-def donor_fraction(
+def donor_agreement(
     x: sp.csr_matrix, codes: np.ndarray, donors: np.ndarray | None, difference: np.ndarray
-) -> np.ndarray:
-    """Fraction of donors in which the type's mean differs from the rest's in the direction of `difference`.
+) -> tuple[np.ndarray, np.ndarray]:
+    """In how many donors the type's mean differs from the rest's in the direction of `difference`, and of how many.
 
-    float64 [types, genes]. `x`: CSR, cells x genes; `codes`, `donors`: of each cell; `difference`: mean in less mean
-    out over all cells, [types, genes]. A donor counts with at least three cells of the type and three others. NaN
+    float64 [types, genes] each. `x`: CSR, cells x genes; `codes`, `donors`: of each cell; `difference`: mean in less
+    mean out over all cells, [types, genes]. A donor counts with at least three cells of the type and three others. NaN
     where no donor counts or nothing differs.
     """
-    result = np.full(difference.shape, np.nan)
-    if donors is None:
-        return result
-    n_types = len(difference)
-    agree, counted = np.zeros(difference.shape), np.zeros((n_types, 1))
-    for donor in np.unique(donors):
+    holding, counted = np.zeros(difference.shape), np.zeros(difference.shape)
+    for donor in () if donors is None else np.unique(donors):
         cells = np.flatnonzero(donors == donor)
-        sizes = np.bincount(codes[cells], minlength=n_types)[:, None]
+        sizes = np.bincount(codes[cells], minlength=len(difference))[:, None]
         counts = (sizes >= MIN_CELLS_OF_DONOR) & (len(cells) - sizes >= MIN_CELLS_OF_DONOR)
-        mean_in, mean_out = group_means(x[cells], codes[cells], n_types=n_types)
+        mean_in, mean_out = group_means(x[cells], codes[cells], n_types=len(difference))
         counted += counts
-        agree += counts & ((mean_in - mean_out) * difference > 0)
-    np.divide(agree, counted, out=result, where=(counted > 0) & (difference != 0))
-    return result
+        holding += counts & ((mean_in - mean_out) * difference > 0)
+    unknown = (counted == 0) | ~(difference != 0)
+    return np.where(unknown, np.nan, holding), np.where(unknown, np.nan, counted)
 
 
 def _cohens_d(

@@ -19,6 +19,8 @@ def two_types() -> pd.DataFrame:
         auc=[0.987, 0.9, 0.5],
         p_value_adj=[0.0012, 0.05, 1],
         donor_fraction=[1, 0.75, None],
+        n_donors_holding=[4, 3, None],
+        n_donors=[4, 4, None],
         stability=[1, 0.96, 0],
     )
 
@@ -37,7 +39,7 @@ def test_what_decides_is_shown_within_80_columns(
     for heading in [entry.heading for entry in COLUMNS]:
         assert heading in lines[1]
     row = next(line for line in lines if "S100A8" in line)
-    assert row.split()[-9:] == ["S100A8", "12.3", "99%", "10%", "6.42", "0.99", "0.001", "100%", "100%"]
+    assert row.split()[-9:] == ["S100A8", "12.3", "99%", "10%", "6.42", "0.99", "0.001", "4/4", "100%"]
     assert any("[red]" in line and line.split()[-2:] == ["-", "0%"] for line in lines)
     assert [line for line in lines[2:] if not line.strip()], "a gap between types"
 
@@ -46,6 +48,12 @@ def test_columns_without_any_value_are_left_out(capsys: pytest.CaptureFixture[st
     old = two_types()[["cell_type", "rank", "gene_symbol", "marker_score", "fraction_in"]].assign(auc=None)
     show_markers(old, "Markers")
     assert shown(capsys)[1].split() == ["cell", "type", "rank", "gene", "score", "%", "in"]
+
+
+def test_tables_of_earlier_versions_show_the_share_of_donors(capsys: pytest.CaptureFixture[str]) -> None:
+    show_markers(two_types().drop(columns=["n_donors_holding", "n_donors"]), "Markers")
+    row = next(line for line in shown(capsys) if "LYZ" in line)
+    assert row.split()[-2:] == ["75%", "96%"]
 
 
 def test_names_of_genes_stay_whole_beside_long_names_of_types(

@@ -91,6 +91,8 @@ def test_the_genes_that_a_type_has_more_of_come_first(case: Case, evidence: pd.D
         assert (best["stability"] > 0.5).all()
         assert (best["p_value_adj"] < 0.05).all()
         assert (best["donor_fraction"] == 1).all()
+        assert (best["n_donors_holding"] == 3).all()
+        assert (best["n_donors"] == 3).all()
 
 
 def test_negative_markers_are_counted_from_one_and_are_less_expressed(evidence: pd.DataFrame) -> None:

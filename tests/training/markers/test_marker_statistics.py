@@ -4,11 +4,11 @@ import scipy.sparse as sp
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from cellmark.training.markers.marker_statistics import donor_fraction, group_means, marker_statistics, type_auc
+from cellmark.training.markers.marker_statistics import donor_agreement, group_means, marker_statistics, type_auc
 
 KEYS = {
     "mean_in", "mean_out", "fraction_in", "fraction_out", "log2_fold_change", "auc", "cohens_d", "p_value",
-    "p_value_adj", "donor_fraction",
+    "p_value_adj", "donor_fraction", "n_donors_holding", "n_donors",
 }  # fmt: skip
 
 
@@ -47,7 +47,8 @@ def test_statistics_equal_plain_formulas() -> None:
         np.testing.assert_allclose(found["cohens_d"][code] / np.sqrt(1 / n_own + 1 / n_others), t_statistic, rtol=1e-6)
     adjusted = stats.false_discovery_control(found["p_value"].ravel()).reshape(3, 7)
     np.testing.assert_allclose(found["p_value_adj"], adjusted)
-    assert np.isnan(found["donor_fraction"]).all()
+    for name in ("donor_fraction", "n_donors_holding", "n_donors"):
+        assert np.isnan(found[name]).all()
 
 
 def test_the_input_stays_as_it_was() -> None:
@@ -84,7 +85,7 @@ def test_group_means_of_what_no_other_cell_has_are_exactly_zero() -> None:
     assert (mean_out[1] == 0).all()
 
 
-def test_donor_fraction_counts_donors_in_the_direction_of_all_cells() -> None:
+def test_donors_that_agree_with_the_direction_of_all_cells_are_counted() -> None:
     # Per donor: cells of the type, other cells, and what each of them has of two genes.
     layout = {
         "agrees": (4, 4, (2.0, 0.0), (1.0, 3.0)),
@@ -100,10 +101,12 @@ def test_donor_fraction_counts_donors_in_the_direction_of_all_cells() -> None:
         codes += [0] * n_own + [1] * n_others
         donors += [donor] * (n_own + n_others)
     x = sp.csr_matrix(np.array(rows))
-    found = donor_fraction(x, np.array(codes), np.array(donors), np.array([[1.0, -1.0], [-1.0, 1.0]]))
-    np.testing.assert_allclose(found, 2 / 4)
-    turned = donor_fraction(x, np.array(codes), np.array(donors), np.array([[-1.0, 0.0], [1.0, 0.0]]))
-    np.testing.assert_allclose(turned[:, 0], 1 / 4)
+    difference = np.array([[1.0, -1.0], [-1.0, 1.0]])
+    holding, counted = donor_agreement(x, np.array(codes), np.array(donors), difference)
+    assert (holding == 2).all()
+    assert (counted == 4).all()
+    turned, _ = donor_agreement(x, np.array(codes), np.array(donors), np.array([[-1.0, 0.0], [1.0, 0.0]]))
+    assert (turned[:, 0] == 1).all()
     assert np.isnan(turned[:, 1]).all()
 
 
