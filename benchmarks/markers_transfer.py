@@ -14,7 +14,7 @@ between `pbmc3k` and `pbmc_facs`; networks are fitted anew for each.
 Rivals: scanpy's, COSG's and scran's (scranpy: mean AUC, and the smallest rank of Cohen's d over pairs of types), with
 their defaults; NS-Forest 4 after its description (doi:10.1101/gr.275569.121 and its documentation): genes with a binary
 score of at least the mean and two standard deviations, 200 trees, the 15 most important in order of their binary score.
-What is done is kept in FOLDER, so that a run can be resumed.
+scranpy is needed by this script alone: `pip install scranpy`. What is done is kept in FOLDER: a run can be resumed.
 """
 
 import argparse
