@@ -47,6 +47,7 @@ NEVER = (
 OF_EXTRAS = ("dbos", "psycopg")
 """What modules import that an extra brings; nothing else does."""
 INSTALL_TRAINING = "pip install 'cellmark[train,cpu]'"
+INSTALL_PLOT = "pip install 'cellmark[plot]'"
 TOLERANCE = 1e-4
 START_S = 120
 STOP_S = 30
@@ -61,6 +62,7 @@ def main() -> None:
         cells, expected = golden_cells(bundle)
         cells.write_h5ad(folder / "cells.h5ad")
         use_the_command_line(folder, bundle, expected)
+        use_python(bundle, cells.copy(), expected)
         use_the_service(folder, bundle, cells, expected)
 
 
@@ -78,9 +80,8 @@ def look_at_what_is_installed() -> None:
 
 def import_every_module() -> None:
     """A room that pyproject.toml's `packages` lacks is missing from the wheel; an editable installation hides that."""
-    names = ["cellmark.schemas", "cellmark.serving"]
-    for name in list(names):
-        names += [module.name for module in pkgutil.walk_packages(importlib.import_module(name).__path__, f"{name}.")]
+    walked = pkgutil.walk_packages(importlib.import_module("cellmark").__path__, "cellmark.")
+    names = ["cellmark", *(module.name for module in walked if not module.name.startswith("cellmark.training"))]
     optional = []
     for name in names:
         try:
@@ -93,7 +94,7 @@ def import_every_module() -> None:
     packed = {".".join(file.with_suffix("").parts) for file in wheel if file.suffix == ".py"}
     packed = {name.removesuffix(".__init__") for name in packed if not name.startswith("cellmark.training")}
     check(set(names) == packed, f"modules of the wheel that were not imported: {sorted(packed - set(names))}")
-    say(f"imported all {len(names)} modules of schemas and serving but those of extras: {', '.join(optional)}")
+    say(f"imported all {len(names)} modules of all but training, except those of extras: {', '.join(optional)}")
 
 
 def golden_cells(bundle: Path) -> tuple[ad.AnnData, pd.DataFrame]:
@@ -134,6 +135,22 @@ def use_the_command_line(folder: Path, bundle: Path, expected: pd.DataFrame) -> 
     run("explain", "cells.h5ad", *model, "--top", "5", "-o", "explanation.csv", folder=folder)
     check(len(pd.read_csv(folder / "explanation.csv")) == 5 * len(expected), "five genes for each cell")
     say(f"the command line called {len(calls)} cells as training expects, and explained them")
+
+
+def use_python(bundle: Path, cells: ad.AnnData, expected: pd.DataFrame) -> None:
+    import cellmark as cm
+
+    calls = cm.load(bundle).annotate(cells, inplace=False, probabilities=True, library_size="total")
+    found = calls[[f"probability:{name}" for name in expected.columns]].to_numpy()
+    check(np.abs(found - expected.to_numpy()).max() <= TOLERANCE, "the calls in Python are those of training")
+    cm.tl.annotate(cells, model=bundle, library_size="total")
+    for ask, extra in ((partial(cm.train, cells), INSTALL_TRAINING), (partial(cm.pl.confidence, cells), INSTALL_PLOT)):
+        try:
+            ask()
+            check(False, "what needs an extra is refused")
+        except cm.CellmarkError as error:
+            check(extra in str(error), f"the refusal says {extra}: {error}")
+    say(f"Python called {len(calls)} cells as training expects; cm.train and cm.pl name their extras")
 
 
 def use_the_service(folder: Path, bundle: Path, cells: ad.AnnData, expected: pd.DataFrame) -> None:

@@ -1,14 +1,46 @@
-"""The front door of cellmark: `import cellmark as cm`. Importing it loads nothing else."""
+"""The front door of cellmark: `import cellmark as cm`.
 
+`cm.train` makes a model of labelled cells in memory, `cm.load` opens one, and a `cm.Model` annotates, explains and
+reports. `cm.tl`, `cm.pl` and `cm.get` do the same on an AnnData as scanpy's functions do. Importing this loads nothing
+else: neither torch, MLflow, matplotlib nor pandas.
+"""
+
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cellmark.schemas.errors import CellmarkError as CellmarkError
+    from cellmark.serving.scoring.majority import ComputedClusters as ComputedClusters
+
+    from . import get as get
+    from . import pl as pl
+    from . import tl as tl
+    from .load_model import load as load
+    from .model import Model as Model
+    from .said_in_python import CellmarkWarning as CellmarkWarning
+    from .train_model import train as train
+
     __version__: str
 
-__all__ = ["__version__"]
+LATE = {
+    "CellmarkError": "cellmark.schemas.errors",
+    "CellmarkWarning": "cellmark.said_in_python",
+    "ComputedClusters": "cellmark.serving.scoring.majority",
+    "Model": "cellmark.model",
+    "get": "",
+    "load": "cellmark.load_model",
+    "pl": "",
+    "tl": "",
+    "train": "cellmark.train_model",
+}
+"""The public names, and the module of each; nothing for one that is a module itself."""
+__all__ = ["CellmarkError", "CellmarkWarning", "ComputedClusters", "Model", "get", "load", "pl", "tl", "train"]
 
 
 def __getattr__(name: str) -> Any:
+    if name in LATE:
+        module = LATE[name]
+        return getattr(import_module(module), name) if module else import_module(f"cellmark.{name}")
     if name == "__version__":
         from importlib.metadata import version
 
@@ -17,4 +49,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "__version__"})

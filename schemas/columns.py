@@ -50,14 +50,16 @@ EXPLANATION_COLUMNS = (
     "target",
     "against",
     "rank",
-    "gene",
+    "gene_symbol",
     "attribution",
     "counts",
     "log1p_norm",
     "baseline",
     "direction",
     "convergence_delta",
+    "gene",
 )
+"""The columns of explanations, in their order. `gene` is `gene_symbol` under its old name, for one more release."""
 
 EXPLANATION_GENES = "explanation_genes"
 EXPLANATION_ATTRIBUTIONS = "explanation_attributions"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cellmark.schemas.atomic_output import refuse_existing
 from cellmark.schemas.bundle import Bundle
+from cellmark.schemas.cells.cell_source import CellSource
 
 from .config import TrainingConfig
 from .evaluation.out_of_fold import fit_out_of_fold, plan_folds
@@ -21,7 +22,9 @@ from .tuning.tune import tune
 __all__ = ["Listener", "TrainedModel", "train"]
 
 
-def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedModel:
+def train(
+    config: TrainingConfig, folder: Path, listener: Listener, *, source: CellSource | None = None
+) -> TrainedModel:
     """Train, evaluate, export and prove a model; write its bundle to `folder`, which must not exist.
 
     Parameters
@@ -32,6 +35,8 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
         A new folder for the bundle; nothing is left in it on failure.
     listener
         Is notified of steps, epochs and findings.
+    source
+        Opened cells, in place of the file `config.data`, which then is only their name.
 
     Raises `InputError` or `LabelError` for data that cannot be used, `OutputError` when `folder` exists, `ExportError`
     when a graph does not answer as the network does.
@@ -39,7 +44,7 @@ def train(config: TrainingConfig, folder: Path, listener: Listener) -> TrainedMo
     torch_device(config.device)  # better now than after minutes of reading
     refuse_existing(folder, force=None)
     seed, device = config.seed, config.device
-    prepared = prepare_training_cells(config, listener)
+    prepared = prepare_training_cells(config, listener, source)
     config, cells, data = prepared.settings(config), prepared.cells, prepared.data
 
     tuned = None

@@ -115,16 +115,17 @@ class AnnotateAnswer(InputFacts):
 class GeneAttribution(Answer):
     """What one gene does to a call. `attribution`: signed, of the logit; `log1p_norm` and `baseline`: ln(1 + counts per
     10,000); `counts`: null where the input was so normalised; `direction`: `absent`, `high` or `low` against the
-    baseline, and `for` or `against` the target.
+    baseline, and `for` or `against` the target; `gene`: the symbol under its old name, for one more release.
     """
 
     rank: int
-    gene: str
+    gene_symbol: str
     attribution: float
     counts: float | None
     log1p_norm: float
     baseline: float
     direction: str
+    gene: str
 
 
 class Explanation(Answer):

@@ -254,7 +254,7 @@ def _check_orientation(path: Path, layout: TableLayout, row_names: Iterable[str]
     if genes_by_cells:
         swapped = names_swapped(gene_names=rows, cell_ids=layout.names, rows_are=layout.corner, genes_in_rows=True)
         expected, found = "genes in rows, cells in columns", "what looks like cells in rows and genes in columns"
-        remedy = "Omit --genes-by-cells (genes_by_cells=False in Python)."
+        remedy = "Omit --genes-by-cells (genes_by_cells=True in Python)."
     else:
         of_genes = any(plain_header(name) in ONLY_OF_GENES for name in layout.headers[1:])
         rows_are = "gene" if of_genes else layout.corner

@@ -116,7 +116,7 @@ def recovering_code(where: str) -> str:
 
 def opened_by(other: OtherMatrix) -> str:
     if other.layer is None:
-        return "omit --layer (layer=None in Python)"
+        return "omit --layer (layer in Python)"
     return f"--layer {other.layer} (layer={other.layer!r} in Python)"
 
 

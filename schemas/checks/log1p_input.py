@@ -129,7 +129,7 @@ def _not_log1p(source: CellSource, sample: sp.csr_matrix) -> CountsError:
         where=source.counts_from,
         expected=f"{SCALE_NAME}, whose expm1 sums to 10,000 in every cell",
         found=f"values that look like {state.text}{misfit(sample) if state.transform == 'ln' else ''}",
-        remedy="Omit --input log1p (input='auto' in Python)." if counts else ALIKE,
+        remedy="Omit --input log1p (input='log1p' in Python)." if counts else ALIKE,
     )
 
 

@@ -109,7 +109,7 @@ def explanations_of(answers: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     columns: dict[str, Any] = {
         name: np.repeat(np.array([cell[name] for cell in cells], dtype=object), n_genes) for name in by_cell
     }
-    columns |= {name: [gene[name] for cell in cells for gene in cell["genes"]] for name in of_gene}
+    columns |= {name: [gene.get(name, gene["gene"]) for cell in cells for gene in cell["genes"]] for name in of_gene}
     frame = pd.DataFrame(columns, columns=list(EXPLANATION_COLUMNS))
     floats = ("attribution", "counts", "log1p_norm", "baseline", "convergence_delta")
     return frame.astype({"rank": np.int64, **dict.fromkeys(floats, np.float32)})

@@ -76,5 +76,5 @@ def explain(
         "max_convergence_delta": float(frame["convergence_delta"].abs().max()) if len(frame) else None,
     }
     write_table(frame, facts, out, force=force)
-    columns = ["cell_id", "target", "gene", "attribution", "counts", "direction"]
+    columns = ["cell_id", "target", "gene_symbol", "attribution", "counts", "direction"]
     show_frame(frame[columns].head(10), f"The first rows of {out}")

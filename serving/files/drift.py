@@ -1,6 +1,6 @@
 """New cells beside the held-out cells of a model's training: from a file of cells, or from calls made before."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,14 +73,27 @@ def drift_of_file(
     Arguments as in `annotate_file`. Raises `ModelError` (`PROFILE_MISSING`) before any work, and `InputError` with all
     problems of the input.
     """
-    bundle = annotator.bundle
-    distilled = annotator.session.distilled
+    read_profile(annotator.bundle, distilled=annotator.session.distilled)
+    with (
+        open_checked(annotator, path, reading, trusted=trusted) as checked,
+        cell_progress(path.name, checked.source.n_obs) as advance,
+    ):
+        return drift_of_checked(annotator, checked, name=str(path), on_progress=advance)
+
+
+def drift_of_checked(
+    annotator: Annotator,
+    checked: CheckedCells,
+    *,
+    name: str,
+    on_progress: Callable[[int], None] = lambda n_cells: None,
+) -> DriftReport:
+    """As `drift_of_file`, of an input that has passed the annotator's `check`. `name`: what the report calls it."""
+    bundle, distilled = annotator.bundle, annotator.session.distilled
     profile = read_profile(bundle, distilled=distilled)
-    with open_checked(annotator, path, reading, trusted=trusted) as checked:
-        watch = DriftWatch(checked)
-        with cell_progress(path.name, checked.source.n_obs) as advance:
-            calls = annotator.call(checked, observe=watch.see, on_progress=advance)
-        facts = annotator.facts(checked)
+    watch = DriftWatch(checked)
+    calls = annotator.call(checked, observe=watch.see, on_progress=on_progress)
+    facts = annotator.facts(checked)
     cells = cells_of_calls(calls)
     return compare_with_profile(
         bundle,
@@ -90,7 +103,7 @@ def drift_of_file(
         attribution_share=facts.attribution_share,
         normalised=checked.normalised,
         notes=[str(note) for note in facts.notes],
-        facts=_facts(annotator.source, path, "counts", distilled=distilled),
+        facts=_facts(annotator.source, name, "counts", distilled=distilled),
     )
 
 
@@ -155,7 +168,7 @@ def drift_of_calls(source: ModelSource, path: Path, *, distilled: bool = False, 
             "Name the model that made them, or give the cells themselves.",
         )
     return compare_cells(
-        cells_of_calls(frame), profile, notes=notes, facts=_facts(source, path, "calls", distilled=distilled)
+        cells_of_calls(frame), profile, notes=notes, facts=_facts(source, str(path), "calls", distilled=distilled)
     )
 
 
@@ -175,10 +188,10 @@ def cells_of_calls(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _facts(source: ModelSource, path: Path, made_from: str, *, distilled: bool) -> dict[str, Any]:
+def _facts(source: ModelSource, name: str, made_from: str, *, distilled: bool) -> dict[str, Any]:
     second = {"distilled": True} if distilled else {}
     return {
-        "input": str(path),
+        "input": name,
         "compared": made_from,
         "model": source.name,
         "model_version": source.version,

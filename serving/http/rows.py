@@ -39,12 +39,13 @@ class GeneRow(Struct):
     """As `schemas.api.responses.GeneAttribution`."""
 
     rank: int
-    gene: str
+    gene_symbol: str
     attribution: float
     counts: float | None
     log1p_norm: float
     baseline: float
     direction: str
+    gene: str
 
 
 class ExplanationRow(Struct):

@@ -121,15 +121,17 @@ def explanation_columns(
     rank = np.tile(np.arange(1, n_top + 1), len(chosen))
     rows, columns, values, rank = rows[kept], columns[kept], values[kept], rank[kept]
     counts, expression = explained.counts[rows, columns], explained.log1p_norm[rows, columns]
+    symbols = session.bundle.panel.symbol_array[columns]
     return {
         "row": rows,
         "rank": rank,
-        "gene": session.bundle.panel.symbol_array[columns],
+        "gene_symbol": symbols,
         "attribution": values,
         "counts": np.full_like(counts, np.nan) if normalised else counts,
         "log1p_norm": expression,
         "baseline": baselines[columns],
         "direction": directions(counts, expression, baselines[columns], values),
+        "gene": symbols,
     }
 
 

@@ -149,7 +149,7 @@ def clusters_of(obs: pd.DataFrame, cell_ids: np.ndarray, over: str | ArrayLike) 
             raise _wrong(
                 "one column of obs with clusters, such as leiden",
                 f"{over!r}, where obs has {columns}",
-                "Name one of them, or have them computed: --over-computed, ComputedClusters().",
+                "Name one of them, or have them computed: --over-computed (over=ComputedClusters() in Python).",
             )
         clusters = obs[over]
     else:

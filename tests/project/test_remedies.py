@@ -17,6 +17,7 @@ import typer
 from cellmark.schemas.atomic_output import refuse_existing
 from cellmark.schemas.cells.read_anndata import cells_from_anndata, to_csr
 from cellmark.schemas.errors import CellmarkError, ReadError
+from cellmark.schemas.spoken import in_python
 from cellmark.serving.commands.cli import app
 from cellmark.training.cells.labelled_cells import read_labelled
 from fixtures import expression_cases as made
@@ -80,6 +81,14 @@ def test_every_command_that_a_finding_names_has_the_options_it_names() -> None:
             assert set(OPTION.findall(match[0])) <= OPTIONS[name], (module, match[0])
             seen += 1
     assert seen > 2
+
+
+def test_in_python_no_remedy_names_a_flag_but_in_commands_to_paste() -> None:
+    named = {(module, text) for module, text in TEXTS if OPTION.search(text)}
+    told = {(module, in_python(text)) for module, text in named}
+    flagged = {(module, text) for module, text in told if OPTION.search(text)}
+    assert {(module, text) for module, text in flagged if not re.search("cellmark [a-z]+|curl|mlflow ", text)} == set()
+    assert len(flagged) < len(named) / 4
 
 
 def test_what_train_refuses_names_options_of_train(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def show_reasons(console: Console, reasons: dict[str, Any], calls: dict[str, Any
         for column in ("gene", "attribution", "counts", "direction"):
             table.add_column(column, justify="right" if column in ("attribution", "counts") else "left", width=14)
         for gene in cell["genes"]:
-            row = gene["gene"], f"{gene['attribution']:+.3f}", f"{gene['counts']:.0f}", gene["direction"]
+            row = gene["gene_symbol"], f"{gene['attribution']:+.3f}", f"{gene['counts']:.0f}", gene["direction"]
             table.add_row(*row, style=None if gene["attribution"] > 0 else "magenta")
         console.print(Padding(table, (0, 4)))
 

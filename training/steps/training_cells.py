@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 
+from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.checks.check_split import panel_empty
 from cellmark.schemas.checks.split import Split, split_cells
@@ -53,8 +54,10 @@ class TrainingCells:
         return FitData(self.x, self.cells.codes, self.split.train, self.split.validation, len(self.cells.cell_types))
 
 
-def prepare_training_cells(config: TrainingConfig, listener: Listener) -> TrainingCells:
-    """Read, check and divide `config.data`, and choose its panel on training cells.
+def prepare_training_cells(
+    config: TrainingConfig, listener: Listener, source: CellSource | None = None
+) -> TrainingCells:
+    """Read, check and divide `source`, by default the file `config.data`, and choose its panel on training cells.
 
     Raises `InputError` or `LabelError` for data that cannot be used.
     """
@@ -62,9 +65,9 @@ def prepare_training_cells(config: TrainingConfig, listener: Listener) -> Traini
     check_independent(config)
     ontology = CellOntology() if config.ontology is not None else None
     terms = read_ontology_map(config.ontology, ontology) if config.ontology is not None and ontology is not None else {}
-    with open_cells(config.data, config.reading) as source:
+    with source or open_cells(config.data, config.reading) as opened:
         cells = read_labelled(
-            source,
+            opened,
             label=config.label,
             donor=config.donor,
             library_size=config.library_size,

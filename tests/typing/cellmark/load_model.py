@@ -1,0 +1,1 @@
+../../../front/load_model.py

@@ -1,0 +1,1 @@
+../../../front/model_page.py

@@ -1,0 +1,1 @@
+../../../front/said_in_python.py

@@ -1,0 +1,1 @@
+../../../front/train_model.py

@@ -1,0 +1,1 @@
+../../../front/written_calls.py
