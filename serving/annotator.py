@@ -227,8 +227,8 @@ class Annotator:
     ) -> pd.DataFrame:
         """List the genes behind each call, by absolute attribution, signed: one row per cell and gene.
 
-        Columns: `cell_id`, `cell_type` (the call), `target`, `against`, `rank`, `gene_symbol`, `attribution` (of the logit),
-        `counts`, `log1p_norm`, `baseline` (ln(1 + counts per 10,000)), `direction` (such as `absent, for`),
+        Columns: `cell_id`, `cell_type` (the call), `target`, `against`, `rank`, `gene_symbol`, `attribution` (of the
+        logit), `counts`, `log1p_norm`, `baseline` (ln(1 + counts per 10,000)), `direction` (such as `absent, for`),
         `convergence_delta` (what is left of completeness, per cell). Raises as `annotate`, and `ModelError` on an
         unknown type.
 
