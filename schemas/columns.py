@@ -1,5 +1,8 @@
 """Names of the columns that cellmark writes, the same in `.h5ad`, tables, answers and Python."""
 
+import re
+from collections.abc import Iterable
+
 CELL_ID = "cell_id"
 CELL_TYPE = "cellmark_cell_type"
 BEST_CELL_TYPE = "cellmark_best_cell_type"
@@ -23,6 +26,26 @@ CALL_COLUMNS = (
 )
 """The columns of calls, in their order. Where the model lacks a measure, its column is empty; the coarse ones are
 omitted from frames and files (and null in JSON)."""
+
+LEVEL_COLUMN = re.compile(r"cellmark_level_([1-9]\d*)(_confidence)?")
+"""Behind them, of a model with levels: the call at each level, the coarsest first, and its probability."""
+
+
+def level_columns(number: int) -> tuple[str, str]:
+    """The two columns of a level. `number`: from 1, the coarsest."""
+    return f"cellmark_level_{number}", f"cellmark_level_{number}_confidence"
+
+
+def levels_among(columns: Iterable[str]) -> list[str]:
+    """Those of `columns` that are of levels, in their order."""
+    return [name for name in map(str, columns) if LEVEL_COLUMN.fullmatch(name)]
+
+
+def calls_among(columns: Iterable[str]) -> list[str]:
+    """Those of `columns` that hold calls, `CALL_COLUMNS` first."""
+    present = list(map(str, columns))
+    return [name for name in CALL_COLUMNS if name in present] + levels_among(present)
+
 
 MAJORITY_CELL_TYPE = "cellmark_majority_cell_type"
 MAJORITY_SHARE = "cellmark_majority_share"

@@ -105,6 +105,9 @@ CODES: dict[str, CodeMeaning] = {
         422,
         "a column that does not look like donors: one per cell or type (errors), few cells or similar names (warnings)",
     ),
+    "LEVELS_INVALID": CodeMeaning(
+        422, "coarser names that do not group the types: several for one type, or groups that do not nest"
+    ),
     "ONTOLOGY_INCOMPLETE": CodeMeaning(422, "types without an ontology term, or terms for other labels (a note)"),
     "TYPE_ONE_DONOR": CodeMeaning(422, "a cell type found in only one donor (a warning)"),
     "HOLD_OUT_UNKNOWN": CodeMeaning(422, "a donor to hold out is not in the data"),

@@ -27,6 +27,8 @@ def model_name(name: str) -> str:
     return name
 
 
+OF_ONTOLOGY = ("ontology",)
+"""In place of columns of levels: those that the terms of the Cell Ontology give."""
 NAME_ADVICE = Advice("Use letters, digits, - and _.", 'a name without / : @ . % " or \\')
 
 
@@ -40,7 +42,8 @@ class TrainingConfig:
     sum over all genes. `test_data`: an independent labelled file, evaluated as well; `test_label`, `test_layer` and
     `test_library_size`: where its columns and layer have other names than here; `test_labels`: a CSV file
     (`from`, `to`) that brings its labels and the model's types to shared names. `ontology`: a CSV file (`label`,
-    `ontology_id`) with terms of the Cell Ontology. `min_cells`: types with fewer are
+    `ontology_id`) with terms of the Cell Ontology. `levels`: columns of `obs` with coarser names of the types, or
+    `OF_ONTOLOGY`. `min_cells`: types with fewer are
     left out. `max_unknown_share`: see `unknown_findings`. `max_genes`: largest panel, None for all genes that pass the
     filter.
 
@@ -73,6 +76,7 @@ class TrainingConfig:
     test_library_size: str | None = None
     test_labels: Path | None = None
     ontology: Path | None = None
+    levels: tuple[str, ...] = ()
     min_cells: Annotated[int, Field(ge=3), Advice("Three parts need three cells of every type.")] = 10
     max_genes: Annotated[int, Field(ge=2), Advice(expected="at least 2, or 0 for all")] | None = DEFAULT.max_genes
     min_panel_share: Annotated[ShareAboveZero, Advice("Give a share such as 0.5.")] = 0.5
@@ -129,6 +133,18 @@ class TrainingConfig:
             found.append(
                 problem("hold_out", "a donor column as well", repr(self.hold_out), "Name the column with --donor.")
             )
+        if self.levels == OF_ONTOLOGY and self.ontology is None:
+            found.append(
+                problem(
+                    "levels",
+                    "the terms of the labels as well",
+                    "'ontology' without them",
+                    "Give the map that `cellmark ontology DATA --label COLUMN -o map.csv` writes: --ontology map.csv. "
+                    "A column of obs that is called ontology has to be renamed.",
+                )
+            )
+        if len(set(self.levels)) < len(self.levels):
+            found.append(problem("levels", "each column once", ", ".join(self.levels), "Name each column once."))
         if self.tune.study_name is not None and self.tune.study is None:
             found.append(
                 problem(
@@ -154,7 +170,7 @@ class TrainingConfig:
         """Everything that shaped the model, flat, without paths of this machine."""
         apart = ("data", "test_data", "test_labels", "ontology", "figures", "fit", "tune", "markers")
         flat = {key: value for key, value in asdict(self).items() if key not in apart}
-        flat["hold_out"] = ",".join(self.hold_out)
+        flat["hold_out"], flat["levels"] = ",".join(self.hold_out), ",".join(self.levels)
         flat["data"] = self.data.name
         flat["test_data"] = self.test_data.name if self.test_data else None
         flat["test_labels"] = self.test_labels.name if self.test_labels else None

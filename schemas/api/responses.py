@@ -2,10 +2,11 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..audit.receipt import Receipt
 from ..cells.reading_options import LibrarySizeSource
+from ..columns import levels_among
 from ..manifest.manifest import (
     CellTypeEntry,
     NormalizationEntry,
@@ -14,6 +15,7 @@ from ..manifest.manifest import (
     SplitEntry,
     TrainingDataEntry,
 )
+from ..manifest.manifest_levels import LevelsEntry
 
 
 class Answer(BaseModel):
@@ -84,8 +86,12 @@ class Call(Answer):
     stranger) is above the answer's `novelty_threshold`. `cellmark_margin`: probability of the best type minus that of
     the second. `cellmark_label_set`: types among which the label is, but for the answer's `label_set_error`.
     `cellmark_coarse_cell_type`: the most specific type or ontology term that is sure, by summed probability. What the
-    model has no measure of is null.
+    model has no measure of is null. A model with levels adds `cellmark_level_1` (the coarsest), the most probable group
+    of types or `unassigned`, and `cellmark_level_1_confidence`, its probability, null where unassigned; and so on.
     """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, str | float | None] = Field(init=False)
 
     cell_id: str
     cellmark_cell_type: str
@@ -100,6 +106,13 @@ class Call(Answer):
     probabilities: dict[str, float] | None = Field(
         default=None, description="By cell type; only with `probabilities=true`."
     )
+
+    @model_validator(mode="after")
+    def _levels_alone(self) -> "Call":
+        others = set(self.__pydantic_extra__) - set(levels_among(self.__pydantic_extra__))
+        if others:
+            raise ValueError(f"columns of levels, and not {', '.join(sorted(others))}")
+        return self
 
 
 class AnnotateAnswer(InputFacts):
@@ -202,8 +215,9 @@ class UpdateAnswer(Answer):
 
 class ModelAnswer(ModelName):
     """The model's manifest, without its files. `genes`: the panel, with `genes=true`. `coarse_cell_types`: all that
-    `cellmark_coarse_cell_type` may be, the most specific first; empty for a model without an ontology.
-    `update`: null for a model that follows no registry, and for a version that was named.
+    `cellmark_coarse_cell_type` may be, the most specific first; empty for a model without an ontology. `levels`: the
+    groups of types at each level, null for a model without levels. `update`: null for a model that follows no registry,
+    and for a version that was named.
     """
 
     manifest_digest: str
@@ -223,6 +237,7 @@ class ModelAnswer(ModelName):
     metrics: dict[str, Any]
     parity: ParityEntry
     coarse_cell_types: list[str] = []
+    levels: LevelsEntry | None = None
     genes: list[str] | None = None
     update: UpdateAnswer | None = None
 

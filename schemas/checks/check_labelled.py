@@ -1,6 +1,6 @@
 """Everything that is wrong with labelled cells: their labels, their donors, and their values beside these."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,6 +12,7 @@ from ..errors import Finding, InputError
 from ..genes.gene_panel import GenePanel
 from .check_donors import donor_findings
 from .check_labels import label_findings
+from .check_levels import level_findings
 from .check_split import SplitOptions, TypedCells, panel_findings, split_findings
 from .checked_cells import ROWS_TO_REFUSE, CheckedCells
 from .orientation import transposed_findings
@@ -21,12 +22,21 @@ BY_DEFAULT = SplitOptions()
 
 
 def labelled_findings(
-    obs: pd.DataFrame, *, label: str, donor: str | None, min_cells: int, held_out: bool
+    obs: pd.DataFrame,
+    *,
+    label: str,
+    donor: str | None,
+    min_cells: int,
+    held_out: bool,
+    levels: Sequence[str] = (),
 ) -> tuple[Finding, ...]:
-    """What is to be said of labels and donors. Arguments as in `label_findings` and `donor_findings`."""
+    """What is to be said of labels, donors and columns of `levels`. Arguments as in `label_findings`, `donor_findings`
+    and `level_findings`.
+    """
     return (
         *label_findings(obs, label, min_cells=min_cells),
         *donor_findings(obs, donor, label=label, min_cells=min_cells, held_out=held_out),
+        *level_findings(obs, label, levels, min_cells=min_cells),
     )
 
 

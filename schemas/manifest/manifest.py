@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from .manifest_evaluation import EvaluationEntry, OverlapEntry
+from .manifest_levels import LevelsEntry
 from .manifest_ontology import OntologyEntry
 from .manifest_section import Section, canonical_json, sha256
 from .manifest_trust import CalibrationEntry, DistilledEntry, LabelSetsEntry, NoveltyEntry
@@ -143,6 +144,7 @@ class Manifest(Section):
     label_sets: LabelSetsEntry | None = None
     distilled: DistilledEntry | None = None
     ontology: OntologyEntry | None = None
+    levels: LevelsEntry | None = None
     evaluation: EvaluationEntry | None = None
     metrics: dict[str, Any]
     parity: ParityEntry

@@ -86,13 +86,35 @@ class LabelAuditEntry(Section):
     pairs: list[DoubtfulLabels] = []
 
 
+class LevelScores(Section):
+    """Calls at one level, the most probable group of types, on held-out cells (`n_cells`; each with the temperatures of
+    the other folds). `of_best_type`: accuracy of the group that the most probable type is of; `apart`: share of the
+    cells in which that is another one. `uncalibrated`, `calibrated`: calibration error before and after the level's own
+    temperature (both after that of the types). After `test_` the same of the test part, None where there is none.
+    """
+
+    name: str
+    n_cells: int
+    accuracy: float
+    macro_f1: float
+    of_best_type: float
+    apart: float
+    uncalibrated: float
+    calibrated: float
+    test_n_cells: int | None = None
+    test_accuracy: float | None = None
+    test_macro_f1: float | None = None
+    test_uncalibrated: float | None = None
+    test_calibrated: float | None = None
+
+
 class EvaluationEntry(Section):
     """Cross-validation beside the one split, and what the model does with less. `evaluated_on`: the cells of the curves
     (`test`, or `out_of_fold` where there is no test part). `per_type`, `confusion`: of the folds together, as in
     `metrics`. `level`: `fast`, or `full` with the depth curve of every fold as well (`depth_per_fold`).
     `hardly_learned`: by fold, types of its cells of which the other folds have next to none. The networks of that fold
     did not learn them, so their cells count as wrong there, whatever the registered model makes of them. `judged`: the
-    scores without these cells, None where all types were learned.
+    scores without these cells, None where all types were learned. `levels`: of a model with levels, the coarsest first.
     """
 
     level: Literal["fast", "full"] = "fast"
@@ -119,6 +141,7 @@ class EvaluationEntry(Section):
     hardly_learned: dict[str, list[str]] = {}
     judged: JudgedCells | None = None
     label_audit: LabelAuditEntry | None = None
+    levels: list[LevelScores] = []
     notes: list[str] = []
 
 

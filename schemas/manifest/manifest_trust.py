@@ -184,13 +184,15 @@ class LabelSetsEntry(Section):
 
 class DistilledEntry(Section):
     """The second annotator, one network that learned the ensemble's answers: what is said of the ensemble above,
-    measured in the same way, each fold's network having learned that fold's answers.
+    measured in the same way, each fold's network having learned that fold's answers. `level_temperatures`: of its sums,
+    see `LevelEntry`; empty for a model without levels.
     """
 
     temperature: float
     calibration: CalibrationEntry | None = None
     novelty: NoveltyEntry | None = None
     label_sets: LabelSetsEntry | None = None
+    level_temperatures: list[float] = []
 
 
 def flattened(probabilities: np.ndarray, flattening: float) -> np.ndarray:

@@ -108,12 +108,15 @@ def score_rows(facts: ReportFacts, types: list[TypeEvidence]) -> dict[str, Any]:
             )
     for part, words in (("test", "test part"), ("independent", "independent file"), ("validation", "validation part")):
         measured = manifest.metrics.get(part) or {}
-        if not measured.get("n_cells"):
-            continue
-        pair: list[Any] = [_measured(measured, "accuracy"), _measured(measured, "macro_f1")]
-        if part == "test" and evaluation is not None and evaluation.test_accuracy and evaluation.test_macro_f1:
-            pair = [evaluation.test_accuracy, evaluation.test_macro_f1]
-        rows.append((words, measured["n_cells"], *pair, "network", f"metrics.{part}"))
+        if measured.get("n_cells"):
+            pair: list[Any] = [_measured(measured, "accuracy"), _measured(measured, "macro_f1")]
+            if part == "test" and evaluation is not None and evaluation.test_accuracy and evaluation.test_macro_f1:
+                pair = [evaluation.test_accuracy, evaluation.test_macro_f1]
+            rows.append((words, measured["n_cells"], *pair, "network", f"metrics.{part}"))
+        if credited := measured.get("with_descendants"):
+            pair = [_measured(credited, "accuracy"), _measured(credited, "macro_f1")]
+            where = f"metrics.{part}.with_descendants"
+            rows.append((f"{words}, coarser labels too", credited["n_cells"], *pair, "network", where))
         told = manifest.metrics.get("distilled") or {}
         if told.get("part") == part:
             pair = [_measured(told, "accuracy"), _measured(told, "macro_f1")]

@@ -26,10 +26,11 @@ from cellmark.schemas.columns import (
     SECOND_CELL_TYPE,
     SET_SEPARATOR,
     UNASSIGNED,
+    level_columns,
 )
 
 from ..scoring.call_rules import CallRules, set_column
-from ..scoring.calls_frame import final_calls
+from ..scoring.calls_frame import final_calls, final_levels
 from ..scoring.score import Calls
 
 ROW_GROUP = 16_384
@@ -47,7 +48,7 @@ def call_table(
     all_coarse: bool = False,
 ) -> pa.Table:
     """The columns of `calls_frame`, behind one of cell ids. `across`: of cells of another organism, what they are.
-    `all_coarse`: give coarse calls of unassigned cells too, which may be assigned later.
+    `all_coarse`: give coarse calls and those of levels of unassigned cells too, which may be assigned later.
     """
     n_cells = len(cell_ids)
     called, coarse = final_calls(calls, rules, len(cell_types))
@@ -67,6 +68,11 @@ def call_table(
     if coarse is not None and calls.coarse_probability is not None:
         columns[COARSE_CELL_TYPE] = named_codes(coarse, rules.coarse_names)
         columns[COARSE_PROBABILITY] = pa.array(np.where(coarse >= 0, calls.coarse_probability, np.float32("nan")))
+    of_levels = zip(rules.levels, final_levels(calls, rules, all_cells=all_coarse), strict=True)
+    for number, (level, (codes, confidence)) in enumerate(of_levels, start=1):
+        column, of_confidence = level_columns(number)
+        columns[column] = named_codes(codes, [*level.names, UNASSIGNED])
+        columns[of_confidence] = pa.array(confidence)
     if calls.probabilities is not None:
         for number, name in enumerate(cell_types):
             columns[f"probability:{name}"] = pa.array(np.ascontiguousarray(calls.probabilities[:, number]))
@@ -128,11 +134,13 @@ def _encodings(schema: pa.Schema) -> dict[str, Any]:
 class CallFrames:
     """Frames of the calls in several files, one after another, as `calls_frame` makes them of all cells at once: with
     the categories that some cell of any file has, in the model's order, and without explanations.
-    `coarse_names`: see `CallRules`.
+    `names_of_columns`: see `CallRules`.
     """
 
-    def __init__(self, paths: Sequence[Path], cell_types: Sequence[str], coarse_names: Sequence[str] = ()) -> None:
-        self._paths, self._cell_types, self._coarse_names = paths, cell_types, coarse_names
+    def __init__(
+        self, paths: Sequence[Path], cell_types: Sequence[str], names_of_columns: Mapping[str, Sequence[str]]
+    ) -> None:
+        self._paths, self._cell_types, self._names_of_columns = paths, cell_types, names_of_columns
         found: dict[str, set[str]] = {}
         for path in paths:
             with pq.ParquetFile(path) as file:
@@ -162,7 +170,7 @@ class CallFrames:
     def _in_order(self, column: str, present: set[str]) -> list[str]:
         if column == LABEL_SET:
             return sorted(present, key=lambda text: _packed(text, self._cell_types))
-        names = self._coarse_names if column == COARSE_CELL_TYPE else [*self._cell_types, UNASSIGNED]
+        names = self._names_of_columns.get(column, [*self._cell_types, UNASSIGNED])
         order = {name: place for place, name in enumerate(names)}
         return sorted(present, key=lambda name: (order.get(name, len(order)), name))
 

@@ -101,7 +101,7 @@ def _replace_input(job: JobFolder, sample: JobInput, plan: InputPlan, annotator:
     require_unchanged(sample, plan)
     require_room(path, path.parent)
     frame = CallFrames(
-        job.shard_files(sample.name, plan), annotator.cell_types, annotator.rules().coarse_names
+        job.shard_files(sample.name, plan), annotator.cell_types, annotator.rules().names_of_columns
     ).joined()
     frame.attrs = {TYPES_KEY: annotator.cell_types, UNS_KEY: _facts(job, sample)}
     reading = reading_of_shard(job, sample, plan)

@@ -62,7 +62,7 @@ def _write_calls(
     path: Path,
     drafts: Path | None,
 ) -> list[Path]:
-    frames = CallFrames(job.shard_files(sample.name, plan), annotator.cell_types, annotator.rules().coarse_names)
+    frames = CallFrames(job.shard_files(sample.name, plan), annotator.cell_types, annotator.rules().names_of_columns)
     if path.suffix in TABLES and job.spec.options.calls.over is None:
         with whole_file(facts_path(path), force=True, drafts=drafts) as draft:
             draft.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

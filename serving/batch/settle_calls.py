@@ -25,6 +25,7 @@ from cellmark.schemas.columns import (
     COARSE_PROBABILITY,
     NOVELTY,
     UNASSIGNED,
+    levels_among,
 )
 
 from ..annotator import Annotator
@@ -39,7 +40,9 @@ SHIFT = "sample_shift"
 
 
 def knows_samples(rules: CallRules, options: JobOptions) -> bool:
-    """Whether shards wait for a second look: their coarse calls are those of all cells until then."""
+    """Whether shards wait for a second look: their coarse calls and those of levels are those of all cells
+    until then.
+    """
     return not options.fixed_threshold and rules.sample_shift is not None and rules.novelty_threshold is not None
 
 
@@ -99,20 +102,23 @@ def _counted(path: Path, thresholds: np.ndarray, cell_types: Sequence[str]) -> t
     types: Counter[str] = Counter()
     names, differs = np.array([*cell_types, UNASSIGNED], dtype=object), False
     with pq.ParquetFile(path) as file:
-        coarse = [COARSE_CELL_TYPE] if COARSE_CELL_TYPE in file.schema_arrow.names else []
+        # Empty, or not a number, for an unassigned cell once they are settled.
+        present = file.schema_arrow.names
+        coarse = [COARSE_CELL_TYPE] if COARSE_CELL_TYPE in present else []
+        of_levels = levels_among(present)[1::2]
         for group in range(file.num_row_groups):
-            table = file.read_row_group(group, columns=[CELL_TYPE, BEST_CELL_TYPE, NOVELTY, *coarse])
+            table = file.read_row_group(group, columns=[CELL_TYPE, BEST_CELL_TYPE, NOVELTY, *coarse, *of_levels])
             called = _called(table, thresholds, cell_types)
             differs |= not np.array_equal(called, _codes(table, CELL_TYPE, names))
-            differs |= any(
-                (table.column(name).is_valid().to_numpy() & (called == len(cell_types))).any() for name in coarse
-            )
+            unassigned = called == len(cell_types)
+            differs |= any((table.column(name).is_valid().to_numpy() & unassigned).any() for name in coarse)
+            differs |= any((~np.isnan(table.column(name).to_numpy()) & unassigned).any() for name in of_levels)
             types.update(dict(zip(names, np.bincount(called, minlength=len(names)).tolist(), strict=True)))
     return {str(name): types[name] for name in names if types[name]}, bool(differs)
 
 
 def _write(path: Path, draft: Path, thresholds: np.ndarray, cell_types: Sequence[str]) -> None:
-    """The same rows with calls by `thresholds`; coarse ones of assigned cells alone."""
+    """The same rows with calls by `thresholds`; coarse ones and levels of assigned cells alone."""
     with pq.ParquetFile(path) as file:
         metadata = {"cellmark": (file.schema_arrow.metadata or {})[b"cellmark"].decode()}
         with ShardWriter(draft, metadata) as writer:
@@ -120,14 +126,25 @@ def _write(path: Path, draft: Path, thresholds: np.ndarray, cell_types: Sequence
                 table = file.read_row_group(group)
                 called = _called(table, thresholds, cell_types)
                 table = _with(table, CELL_TYPE, named_codes(called, [*cell_types, UNASSIGNED]))
+                unassigned = called == len(cell_types)
                 if COARSE_CELL_TYPE in table.column_names:
-                    unassigned = called == len(cell_types)
                     coarse = table.column(COARSE_CELL_TYPE).combine_chunks()
                     codes = np.where(unassigned, -1, coarse.indices.fill_null(-1).to_numpy())
                     table = _with(table, COARSE_CELL_TYPE, named_codes(codes, coarse.dictionary.to_pylist()))
-                    shares = table.column(COARSE_PROBABILITY).to_numpy()
-                    table = _with(table, COARSE_PROBABILITY, pa.array(np.where(unassigned, np.float32("nan"), shares)))
+                    table = _emptied(table, COARSE_PROBABILITY, unassigned)
+                of_levels = levels_among(table.column_names)
+                for level, confidence in zip(of_levels[::2], of_levels[1::2], strict=True):
+                    of_level = table.column(level).combine_chunks()
+                    names = [*of_level.dictionary.to_pylist(), UNASSIGNED]
+                    codes = np.where(unassigned, names.index(UNASSIGNED), of_level.indices.to_numpy())
+                    table = _with(table, level, named_codes(codes, list(dict.fromkeys(names))))
+                    table = _emptied(table, confidence, unassigned)
                 writer.add(table)
+
+
+def _emptied(table: pa.Table, column: str, cells: np.ndarray) -> pa.Table:
+    values = table.column(column).to_numpy()
+    return _with(table, column, pa.array(np.where(cells, np.float32("nan"), values)))
 
 
 def _called(table: pa.Table, thresholds: np.ndarray, cell_types: Sequence[str]) -> np.ndarray:

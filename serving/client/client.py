@@ -249,7 +249,7 @@ class Client:
         model = self._served(answers[0]["bundle_digest"])
         if model.digest != answers[0]["bundle_digest"]:
             raise keeps_changing()
-        frame = calls_of(answers, model.cell_types, model.coarse_types)
+        frame = calls_of(answers, model.cell_types, model.coarse_types, model.levels)
         notes = () if source is None else source.notes
         frame.attrs[UNS_KEY] = facts_of(answers, counts_from=counts_from, notes=notes, name=name)
         return frame

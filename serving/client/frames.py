@@ -21,6 +21,7 @@ from cellmark.schemas.columns import (
     SECOND_CELL_TYPE,
     TYPES_KEY,
     UNASSIGNED,
+    level_columns,
 )
 from cellmark.schemas.errors import CellmarkError, CountsError, Finding
 from cellmark.schemas.manifest.marker_table import COLUMNS
@@ -48,9 +49,14 @@ BODY_VALUES = ("data", "X", "body", "input")
 """What the service calls the values and the input of a piece."""
 
 
-def calls_of(answers: Sequence[Mapping[str, Any]], cell_types: list[str], coarse_types: Sequence[str]) -> pd.DataFrame:
+def calls_of(
+    answers: Sequence[Mapping[str, Any]],
+    cell_types: list[str],
+    coarse_types: Sequence[str],
+    levels: Sequence[Sequence[str]] = (),
+) -> pd.DataFrame:
     """Calls of all cells, indexed by cell id, as `calls_frame` makes them. `coarse_types`: all names that a coarse call
-    may have, in the model's order; empty for a model without them.
+    may have, in the model's order; `levels`: those of each level's groups. Empty for a model without them.
     """
     cells = [cell for answer in answers for cell in answer["cells"]]
 
@@ -75,6 +81,10 @@ def calls_of(answers: Sequence[Mapping[str, Any]], cell_types: list[str], coarse
     if len(coarse_types):
         frame[COARSE_CELL_TYPE] = _categorical(texts(COARSE_CELL_TYPE), coarse_types)
         frame[COARSE_PROBABILITY] = numbers(COARSE_PROBABILITY)
+    for number, names in enumerate(levels, start=1):
+        column, of_confidence = level_columns(number)
+        frame[column] = _categorical(texts(column), [*names, UNASSIGNED])
+        frame[of_confidence] = numbers(of_confidence)
     if cells and cells[0].get("probabilities") is not None:
         values = np.array([[cell["probabilities"][name] for name in cell_types] for cell in cells], dtype=np.float32)
         columns = [f"probability:{name}" for name in cell_types]

@@ -28,20 +28,25 @@ def none_seen(n_cells: int) -> None:
 
 @dataclass(frozen=True)
 class ModelBehind:
-    """What frames need of the model behind a service. `coarse_types`: empty for a model without coarse calls."""
+    """What frames need of the model behind a service. `coarse_types`: empty for a model without coarse calls; `levels`:
+    the names of each level's groups.
+    """
 
     digest: str
     cell_types: list[str]
     coarse_types: list[str]
     genes: frozenset[str]
     organism: str | None
+    levels: tuple[tuple[str, ...], ...] = ()
 
     @classmethod
     def of(cls, told: dict[str, Any]) -> "ModelBehind":
         """The model that the answer of `GET /model?genes=true` describes."""
         types = [entry["name"] for entry in told["cell_types"]]
         coarse, genes = told.get("coarse_cell_types") or [], frozenset(told["genes"])
-        return cls(told["bundle_digest"], types, coarse, genes, told["organism"])
+        levels = (told.get("levels") or {"levels": []})["levels"]
+        names = tuple(tuple(group["name"] for group in level["groups"]) for level in levels)
+        return cls(told["bundle_digest"], types, coarse, genes, told["organism"], names)
 
 
 def reading_query(reading: ReadingOptions, floors: Floors) -> dict[str, str]:

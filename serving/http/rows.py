@@ -1,6 +1,7 @@
 """The rows of an answer as JSON, straight from arrays: no frame is made of what is only to be written."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -8,11 +9,11 @@ import numpy as np
 from msgspec import UNSET, Struct, UnsetType
 
 from cellmark.schemas.api.strict_json import write_json
-from cellmark.schemas.columns import UNASSIGNED
+from cellmark.schemas.columns import UNASSIGNED, level_columns
 
 from ..scoring.attribute import Explained, explanation_columns
 from ..scoring.call_rules import CallRules, set_lists
-from ..scoring.calls_frame import final_calls
+from ..scoring.calls_frame import final_calls, final_levels
 from ..scoring.score import Calls
 from ..scoring.session import ModelSession
 
@@ -33,6 +34,18 @@ class CallRow(Struct):
     cellmark_coarse_cell_type: str | None
     cellmark_coarse_probability: float | None
     probabilities: dict[str, float] | UnsetType = UNSET
+
+
+@cache
+def row_type(n_levels: int) -> type[CallRow]:
+    """A row with the columns of so many levels behind the others."""
+    kinds = (str | None, float | None)
+    fields = [
+        (name, kind, None)
+        for number in range(n_levels)
+        for name, kind in zip(level_columns(number + 1), kinds, strict=True)
+    ]
+    return msgspec.defstruct("LevelRow", fields, bases=(CallRow,)) if fields else CallRow
 
 
 class GeneRow(Struct):
@@ -74,12 +87,14 @@ def call_rows(calls: Calls, cell_ids: np.ndarray, cell_types: list[str], rules: 
     """Calls as JSON lists of at most `BLOCK_ROWS` cells."""
     called, coarse = final_calls(calls, rules, len(cell_types))
     names = [*cell_types, UNASSIGNED]
+    levels = list(zip([(*level.names, UNASSIGNED) for level in rules.levels], final_levels(calls, rules), strict=True))
+    row_of = row_type(len(levels))
     for start in range(0, len(cell_ids), BLOCK_ROWS):
         part = slice(start, start + BLOCK_ROWS)
         n_cells = len(cell_ids[part])
         nothing = [None] * n_cells
         coarse_names: list[str | None] = [*rules.coarse_names, None]  # -1 names the last
-        columns = (
+        columns: list[list[Any]] = [
             cell_ids[part].tolist(),
             [names[code] for code in called[part].tolist()],
             [names[code] for code in calls.best[part].tolist()],
@@ -92,8 +107,11 @@ def call_rows(calls: Calls, cell_ids: np.ndarray, cell_types: list[str], rules: 
             nothing
             if coarse is None or calls.coarse_probability is None
             else np.where(coarse[part] >= 0, calls.coarse_probability[part], np.float32("nan")).tolist(),
-        )
-        rows = [CallRow(*row) for row in zip(*columns, strict=True)]
+            [UNSET] * n_cells,
+        ]
+        for of_level, (codes, confidence) in levels:
+            columns += [[of_level[code] for code in codes[part].tolist()], confidence[part].tolist()]
+        rows = [row_of(*row) for row in zip(*columns, strict=True)]
         if calls.probabilities is not None:
             for row, values in zip(rows, calls.probabilities[part].tolist(), strict=True):
                 row.probabilities = dict(zip(cell_types, values, strict=True))

@@ -14,7 +14,6 @@ from cellmark.schemas.atomic_output import refuse_existing, whole_file
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.columns import (
     BEST_CELL_TYPE,
-    CALL_COLUMNS,
     CELL_TYPE,
     COARSE_COLUMNS,
     CROSS_SPECIES,
@@ -25,6 +24,8 @@ from cellmark.schemas.columns import (
     TYPES_KEY,
     UNASSIGNED,
     UNS_KEY,
+    calls_among,
+    levels_among,
 )
 from cellmark.schemas.errors import OutputError
 
@@ -198,7 +199,7 @@ def add_calls_to(root: Any, frame: pd.DataFrame, uns: dict[str, Any]) -> None:
         # Read back as an array: h5py refuses pandas' own.
         values = frame[column].array
         write_elem(obs, column, values if isinstance(values, pd.Categorical) else np.asarray(values))
-    outdated = [column for column in outdated_columns(frame) if column in obs]
+    outdated = outdated_columns(frame, list(obs))
     for column in outdated:
         del obs[column]
     kept = [column for column in order if column not in outdated]
@@ -214,7 +215,7 @@ def add_calls_to(root: Any, frame: pd.DataFrame, uns: dict[str, Any]) -> None:
 
 def put_calls(adata: "AnnData", frame: pd.DataFrame, uns: dict[str, Any]) -> None:
     """Write the call columns into `obs` and their entries into `uns`. `frame`: cells in the order of `adata`."""
-    columns, outdated = written_columns(frame), [column for column in outdated_columns(frame) if column in adata.obs]
+    columns, outdated = written_columns(frame), outdated_columns(frame, list(adata.obs))
     for column in columns:
         adata.obs[column] = frame[column].array
     for column in outdated:
@@ -226,12 +227,14 @@ def put_calls(adata: "AnnData", frame: pd.DataFrame, uns: dict[str, Any]) -> Non
 
 def written_columns(frame: pd.DataFrame) -> list[str]:
     """Columns of calls that belong into `obs`: all but single probabilities."""
-    return [column for column in (*CALL_COLUMNS, *MAJORITY_COLUMNS, NEW_POPULATION, CROSS_SPECIES) if column in frame]
+    others = (*MAJORITY_COLUMNS, NEW_POPULATION, CROSS_SPECIES)
+    return calls_among(frame.columns) + [column for column in others if column in frame]
 
 
-def outdated_columns(frame: pd.DataFrame) -> list[str]:
-    """Columns that only some calls have: those of an older call must not stand beside these."""
-    return [column for column in (*COARSE_COLUMNS, CROSS_SPECIES) if column not in frame]
+def outdated_columns(frame: pd.DataFrame, present: Iterable[str]) -> list[str]:
+    """Those of the columns `present` that only some calls have: of an older call they must not stand beside these."""
+    some = (*COARSE_COLUMNS, CROSS_SPECIES, *levels_among(present))
+    return [column for column in some if column not in frame and column in present]
 
 
 def uns_entries(frame: pd.DataFrame) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.columns import SET_SEPARATOR
+from cellmark.schemas.columns import COARSE_CELL_TYPE, SET_SEPARATOR, UNASSIGNED, level_columns
 from cellmark.schemas.errors import ParameterError
 from cellmark.schemas.manifest.manifest import Manifest
 from cellmark.schemas.manifest.manifest_ontology import coarse_members
@@ -17,12 +17,21 @@ from cellmark.schemas.manifest.manifest_trust import SampleShiftEntry, flattened
 
 
 @dataclass(frozen=True)
+class LevelRule:
+    """One level. `names`: of its groups; `members`: float32, types x groups; `temperature`: see `LevelEntry`."""
+
+    names: tuple[str, ...]
+    members: np.ndarray
+    temperature: float
+
+
+@dataclass(frozen=True)
 class CallRules:
     """`novelty_threshold`: above it a cell is unassigned. `set_thresholds`: of the probability after `flattening`,
     float32 [types], with `error_rate`. `coarse_names`, `members` (float32, types x terms): types and the terms above
     them, the most specific first; the first term of which the types' probabilities sum to `coarse_probability` is the
-    coarse call. `sample_shift`: what a whole sample is compared with; `cell_thresholds`: float32 [cells], in place of
-    `novelty_threshold`. None: the model has no such measure.
+    coarse call. `levels`: the coarsest first. `sample_shift`: what a whole sample is compared with; `cell_thresholds`:
+    float32 [cells], in place of `novelty_threshold`. None: the model has no such measure.
     """
 
     novelty_threshold: float | None = None
@@ -34,6 +43,13 @@ class CallRules:
     coarse_names: tuple[str, ...] = ()
     members: np.ndarray | None = None
     coarse_probability: float = 1.0
+    levels: tuple[LevelRule, ...] = ()
+
+    @property
+    def names_of_columns(self) -> dict[str, tuple[str, ...]]:
+        """What the columns of coarse calls and of levels may hold, in order."""
+        levels = {level_columns(number)[0]: level.names for number, level in enumerate(self.levels, start=1)}
+        return {COARSE_CELL_TYPE: self.coarse_names, **{name: (*held, UNASSIGNED) for name, held in levels.items()}}
 
     @classmethod
     def of(cls, manifest: Manifest, *, error_rate: float | None = None, distilled: bool = False) -> "CallRules":
@@ -64,6 +80,7 @@ class CallRules:
             set_thresholds=None if level is None else np.array(level.thresholds, dtype=np.float32),
             flattening=1.0 if sets is None else sets.flattening,
             error_rate=None if level is None else level.error_rate,
+            levels=_levels(manifest, distilled=distilled),
             **_coarse(manifest),
         )
 
@@ -77,6 +94,19 @@ def _coarse(manifest: Manifest) -> dict[str, Any]:
         "members": coarse_members(types, terms),
         "coarse_probability": manifest.ontology.probability,
     }
+
+
+def _levels(manifest: Manifest, *, distilled: bool) -> tuple[LevelRule, ...]:
+    if manifest.levels is None:
+        return ()
+    levels, types = manifest.levels.levels, manifest.cell_type_names
+    temperatures = [level.temperature for level in levels]
+    if distilled and manifest.distilled is not None:
+        temperatures = manifest.distilled.level_temperatures or [1.0] * len(levels)
+    return tuple(
+        LevelRule(level.names, level.members(types), temperature)
+        for level, temperature in zip(levels, temperatures, strict=True)
+    )
 
 
 def packed_sets(probabilities: np.ndarray, thresholds: np.ndarray, *, flattening: float = 1.0) -> np.ndarray:

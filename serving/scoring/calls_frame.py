@@ -20,6 +20,7 @@ from cellmark.schemas.columns import (
     SECOND_CELL_TYPE,
     TYPES_KEY,
     UNASSIGNED,
+    level_columns,
 )
 from cellmark.schemas.errors import Finding, ParameterError
 from cellmark.schemas.genes.orthologs import CrossSpecies
@@ -93,6 +94,10 @@ def calls_frame(calls: Calls, cell_ids: np.ndarray, cell_types: list[str], rules
     if coarse is not None and calls.coarse_probability is not None:
         frame[COARSE_CELL_TYPE] = _present(coarse, pd.Index(rules.coarse_names, dtype=object))
         frame[COARSE_PROBABILITY] = np.where(coarse >= 0, calls.coarse_probability, np.float32("nan"))
+    for number, (level, (codes, confidence)) in enumerate(zip(rules.levels, final_levels(calls, rules), strict=True)):
+        column, of_confidence = level_columns(number + 1)
+        frame[column] = _present(codes, pd.Index([*level.names, UNASSIGNED], dtype=object))
+        frame[of_confidence] = confidence
     if calls.probabilities is not None:
         columns = [f"probability:{name}" for name in cell_types]
         frame = frame.join(pd.DataFrame(calls.probabilities, index=frame.index, columns=columns))
@@ -104,13 +109,37 @@ def final_calls(calls: Calls, rules: CallRules, n_types: int) -> tuple[np.ndarra
     """Numbers of the types that cells are called, `n_types` for an unassigned one, and of their coarse calls, -1 for
     none, int [cells].
     """
-    if calls.novelty is None or rules.novelty_threshold is None:
+    assigned = assigned_cells(calls, rules)
+    if assigned is None:
         return calls.best, calls.coarse
-    # Written so that NaN, which is like nothing, is unassigned too.
-    limit = rules.novelty_threshold if rules.cell_thresholds is None else rules.cell_thresholds
-    assigned = calls.novelty <= limit
     coarse = None if calls.coarse is None else np.where(assigned, calls.coarse, -1)
     return np.where(assigned, calls.best, n_types), coarse
+
+
+def assigned_cells(calls: Calls, rules: CallRules) -> np.ndarray | None:
+    """Which cells are not too novel, bool [cells]; None for a model that calls every cell."""
+    if calls.novelty is None or rules.novelty_threshold is None:
+        return None
+    # Written so that NaN, which is like nothing, is unassigned too.
+    limit = rules.novelty_threshold if rules.cell_thresholds is None else rules.cell_thresholds
+    return np.asarray(calls.novelty <= limit)
+
+
+def final_levels(calls: Calls, rules: CallRules, *, all_cells: bool = False) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Of each level the numbers of the groups that cells are called, as many as there are groups for an unassigned
+    cell, int [cells], and their probabilities, NaN there. `all_cells`: as if all were assigned.
+    """
+    if calls.levels is None or calls.level_confidence is None:
+        # Without cells there is nothing to say of any level.
+        return [(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32)) for _ in rules.levels]
+    assigned = None if all_cells else assigned_cells(calls, rules)
+    found = list(zip(calls.levels.T, calls.level_confidence.T, strict=True))
+    if assigned is None:
+        return found
+    return [
+        (np.where(assigned, codes, len(level.names)), np.where(assigned, confidence, np.float32("nan")))
+        for level, (codes, confidence) in zip(rules.levels, found, strict=True)
+    ]
 
 
 def _present(codes: np.ndarray, names: pd.Index) -> pd.Categorical:

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from cellmark.schemas.cells.cell_source import CellSource
-from cellmark.schemas.columns import CALL_COLUMNS, CELL_TYPE, CLUSTER, CONFIDENCE, MAJORITY_CELL_TYPE, MAJORITY_SHARE
+from cellmark.schemas.columns import CELL_TYPE, CLUSTER, CONFIDENCE, MAJORITY_CELL_TYPE, MAJORITY_SHARE, calls_among
 from cellmark.schemas.errors import InputError, ParameterError
 
 from .training_steps import load_clusters_step
@@ -100,7 +100,7 @@ class Vote:
         votes = majority_columns(frame, clusters)
         if computed is not None:
             votes[CLUSTER] = computed.array
-        own = [column for column in CALL_COLUMNS if column in frame]
+        own = calls_among(frame.columns)
         joined = pd.concat([frame[own], votes, frame.drop(columns=own)], axis=1)
         joined.attrs = frame.attrs
         return joined

@@ -11,6 +11,7 @@ import numpy as np
 
 from cellmark.schemas.cells.cell_source import RowChunk
 from cellmark.schemas.checks.checked_cells import AlignedCells, CheckedCells, PreparedChunk
+from cellmark.schemas.manifest.manifest_levels import level_calls
 from cellmark.schemas.manifest.manifest_ontology import coarse_calls
 from cellmark.schemas.normalization import dense_counts
 
@@ -31,7 +32,8 @@ class Calls:
     """Calls of consecutive cells. `best`, `second`: int32 [cells], numbers of types; `confidence`, `margin`, `energy`:
     float32 [cells]; `novelty`: float32 [cells], or None where the graph has no such output; `sets`: see
     `packed_sets`; `coarse`: int32 [cells], numbers of `CallRules.coarse_names`, -1 for none, and
-    `coarse_probability`: float32 [cells]; `probabilities`: float32, cells x types, or None when not kept.
+    `coarse_probability`: float32 [cells]; `levels`: int32, cells x levels, numbers of a level's groups, and
+    `level_confidence`: float32, the same shape; `probabilities`: float32, cells x types, or None when not kept.
     """
 
     best: np.ndarray
@@ -43,6 +45,8 @@ class Calls:
     sets: np.ndarray | None = None
     coarse: np.ndarray | None = None
     coarse_probability: np.ndarray | None = None
+    levels: np.ndarray | None = None
+    level_confidence: np.ndarray | None = None
     probabilities: np.ndarray | None = None
 
     @classmethod
@@ -112,9 +116,9 @@ def score_blocks(
     """Calls of all cells, block by block, in order: nothing is kept of those that were handed out.
 
     Rows are read in this thread, in file order; checking, aligning and scoring run in `workers` threads (default: the
-    machine's cores, at most 8) on chunks that fit the caches. `rules`: for label sets and coarse calls. `explain`:
-    how many genes behind each call to find. Raises `InputError` with all problems of the values, after the last row:
-    calls of an input that fails count for nothing. A block in which something is wrong has calls of no cells.
+    machine's cores, at most 8) on chunks that fit the caches. `rules`: for label sets, coarse calls and levels.
+    `explain`: how many genes behind each call to find. Raises `InputError` with all problems of the values, after the
+    last row: calls of an input that fails count for nothing. A block in which something is wrong has calls of no cells.
     """
     chosen = rules or CallRules()
 
@@ -141,11 +145,14 @@ def calls_of(outputs: dict[str, np.ndarray], rules: CallRules, *, keep_probabili
     """What the annotator's outputs, by name, say of the cells."""
     probabilities = outputs["probabilities"]
     best, second, confidence, margin = best_two(probabilities)
-    sets, coarse, coarse_probability = None, None, None
+    sets, coarse, coarse_probability, levels, level_confidence = None, None, None, None, None
     if rules.set_thresholds is not None:
         sets = packed_sets(probabilities, rules.set_thresholds, flattening=rules.flattening)
     if rules.members is not None:
         coarse, coarse_probability = coarse_calls(probabilities, rules.members, rules.coarse_probability)
+    if rules.levels:
+        found = [level_calls(probabilities, level.members, level.temperature) for level in rules.levels]
+        levels, level_confidence = (np.stack(column, axis=1) for column in zip(*found, strict=True))
     return Calls(
         best.astype(np.int32),
         second.astype(np.int32),
@@ -156,6 +163,8 @@ def calls_of(outputs: dict[str, np.ndarray], rules: CallRules, *, keep_probabili
         sets,
         None if coarse is None else coarse.astype(np.int32),
         coarse_probability,
+        levels,
+        level_confidence,
         probabilities if keep_probabilities else None,
     )
 

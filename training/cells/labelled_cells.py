@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.reading_options import NOT_KNOWN, InputKind, LibrarySizeSource
 from cellmark.schemas.checks.check_labelled import labelled_findings, own_panel, value_errors
+from cellmark.schemas.checks.check_levels import Level, read_levels
 from cellmark.schemas.checks.check_matrix import subset_findings
 from cellmark.schemas.checks.check_split import typed_cells
 from cellmark.schemas.checks.checked_cells import CheckedCells
@@ -29,7 +30,7 @@ class LabelledCells:
     `counts`: CSR, float32, cells x genes; `library_size`: float32 [cells]; `codes`: int [cells], numbers of
     `cell_types`; `donors`: str [cells] or None; `gene_symbols`: unique, as `name_genes` has them; `gene_ids`: Ensembl
     ids where the file has them; `n_genes_measured`: before duplicates were summed; `dropped`: types below the floor
-    and their cells.
+    and their cells; `levels`: coarser names of the types, the coarsest first.
     """
 
     counts: sp.csr_matrix
@@ -46,6 +47,7 @@ class LabelledCells:
     organism: str | None
     dropped: dict[str, int]
     notes: tuple[Finding, ...]
+    levels: tuple[Level, ...] = ()
 
     @property
     def normalised(self) -> bool:
@@ -84,14 +86,17 @@ def read_labelled(
     max_unknown_share: float | None = None,
     without_depth: bool = False,
     input: InputKind = "auto",  # noqa: A002
+    levels: Sequence[str] = (),
 ) -> LabelledCells:
     """Check a source and take its labels. `held_out`: whether whole donors will be, see `donor_findings`.
     `max_unknown_share`: see `unknown_findings`. `without_depth`: take ln(1 + counts per 10,000) as it is where its
-    counts cannot be recovered; `normalised` says so. `input`: see `take_input`.
+    counts cannot be recovered; `normalised` says so. `input`: see `take_input`. `levels`: columns of coarser names.
 
     Raises `LabelError` or, when the labels are right, `InputError`, with all problems of labels and values at once.
     """
-    found = labelled_findings(source.obs, label=label, donor=donor, min_cells=min_cells, held_out=held_out)
+    found = labelled_findings(
+        source.obs, label=label, donor=donor, min_cells=min_cells, held_out=held_out, levels=levels
+    )
     source = name_genes(genes_of(source, input, depth="wanted" if without_depth else "needed"))
     panel = own_panel(source)
     if errors := tuple(finding for finding in found if finding.severity == "error"):
@@ -130,6 +135,7 @@ def read_labelled(
         organism=str(organism) if isinstance(organism, str) else None,
         dropped=typed.dropped,
         notes=(*checked.notes, *found, *(() if library_size else subset_findings(source))),
+        levels=read_levels(source.obs, label, levels, min_cells=min_cells)[0],
     )
 
 

@@ -27,7 +27,7 @@ def given_config(data: Path, **options: Any) -> TrainingConfig:
     """The configuration of a training. `options`: all of `default_options`. Raises `ParameterError`."""
     chosen = preset(options["preset"])
     members, distill, max_genes = (options.pop(name) for name in ("members", "distill", "max_genes"))
-    hold_out = options.pop("hold_out") or ""
+    hold_out, levels = (_listed(options.pop(name)) for name in ("hold_out", "levels"))
     for name in ("include_genes", "exclude_genes"):
         options[name] = genes_given(options[name])
     general, networks, search, markers = (
@@ -37,7 +37,8 @@ def given_config(data: Path, **options: Any) -> TrainingConfig:
     return TrainingConfig(
         data=data,
         **general,
-        hold_out=tuple(part.strip() for part in hold_out.split(",") if part.strip()),
+        hold_out=hold_out,
+        levels=levels,
         max_genes=chosen.max_genes if max_genes is None else max_genes or None,
         fit=fit_given(chosen.fit, **networks),
         tune=tune_given(chosen.tune, **search),
@@ -47,3 +48,8 @@ def given_config(data: Path, **options: Any) -> TrainingConfig:
         figures=options["figures"],
         cell_map=not options["no_cell_map"],
     )
+
+
+def _listed(given: str | None) -> tuple[str, ...]:
+    """Names that stand between commas."""
+    return tuple(part.strip() for part in (given or "").split(",") if part.strip())

@@ -56,6 +56,22 @@ def trust_lines(manifest: Manifest) -> list[str]:
             f"Label sets at {level.error_rate:.0%}: {level.coverage:.1%} hold the label, "
             f"{level.mean_size:.2f} types on average"
         )
+    return [*lines, *_levels(manifest)]
+
+
+def _levels(manifest: Manifest) -> list[str]:
+    """A line for each level, and one on coarser labels of an independent file."""
+    lines = [
+        f"Level {number} ({level.name}, cellmark_level_{number}): accuracy {level.accuracy:.3f}, "
+        f"macro-F1 {level.macro_f1:.3f}, calibration error {level.calibrated:.1%}"
+        for number, level in enumerate(manifest.evaluation.levels if manifest.evaluation is not None else (), start=1)
+    ]
+    credited = manifest.metrics.get("independent", {}).get("with_descendants")
+    if credited and credited["n_cells"]:
+        lines.append(
+            f"Independent file with its coarser labels, of which every type below is right: {credited['n_cells']:,} "
+            f"cells, accuracy {credited['accuracy']:.3f}, macro-F1 {credited['macro_f1']:.3f}"
+        )
     return lines
 
 

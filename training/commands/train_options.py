@@ -57,6 +57,11 @@ GENERAL = {
         "ontology` suggests them. Enables coarse calls. Needs the extra `ontology`.",
         kind=Path | None,
     ),
+    "levels": Option(
+        help="Columns of obs with coarser names of the cell types, in any order. Every cell then also gets a call and "
+        "a probability at each of these levels. `ontology`: levels made from the terms given by --ontology.",
+        metavar="OBS_COLUMN[,OBS_COLUMN]",
+    ),
     **{name: _shared(option, getattr(AS_IT_IS, name)) for name, option in READING.items()},
     "max_unknown_share": _shared(MaxUnknownShare),
     "min_cells": _shared(MinCells, 10),

@@ -25,7 +25,8 @@ MEASURES = ("accuracy", "macro_f1")
 
 def evaluation_metrics(entry: EvaluationEntry | None) -> dict[str, float]:
     """Flat names and numbers: `folds_macro_f1`, `folds_macro_f1_low`, `folds_baseline_macro_f1`, `depth_25_macro_f1`,
-    `panel_missing_30_accuracy`, likewise the others. Nothing without an evaluation.
+    `panel_missing_30_accuracy`, `level_1_macro_f1`, `level_1_calibrated` (its calibration error), likewise the others.
+    Nothing without an evaluation.
     """
     if entry is None:
         return {}
@@ -41,6 +42,8 @@ def evaluation_metrics(entry: EvaluationEntry | None) -> dict[str, float]:
         flat |= {f"depth_{100 * depth.share_of_counts:.0f}_{name}": getattr(depth, name) for name in MEASURES}
     for point in entry.partial_panel:
         flat |= {f"panel_missing_{100 * point.share_missing:.0f}_{name}": getattr(point, name) for name in MEASURES}
+    for number, level in enumerate(entry.levels, start=1):
+        flat |= {f"level_{number}_{name}": getattr(level, name) for name in (*MEASURES, "calibrated")}
     return flat
 
 
@@ -54,6 +57,7 @@ def evaluation_tables(entry: EvaluationEntry | None) -> dict[str, Any]:
         "depth": entry.depth,
         "partial_panel": entry.partial_panel,
         "confidence": entry.confidence,
+        "levels": entry.levels,
     }
     frames = {name: pd.DataFrame([row.model_dump() for row in rows]) for name, rows in curves.items() if rows}
     return {

@@ -94,7 +94,8 @@ def distill_and_prove(
         "part": part,
         "agreement": asdict(agreement(pupil, fitted.classifiers, data.x, rows)),
     }
-    return Distilled(annotator, measures, trust.sections, describe_reference(annotator, pupils, trust, prepared))
+    sections = {**trust.sections, "level_temperatures": trust.levels.temperatures}
+    return Distilled(annotator, measures, sections, describe_reference(annotator, pupils, trust, prepared))
 
 
 def distill_folds(held_out: OutOfFold, data: FitData, *, settings: FitSettings, config: TrainingConfig) -> OutOfFold:

@@ -1,7 +1,7 @@
 """Evaluation on a file that took no part in training, through the exported graph and the checked path of every door."""
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from cellmark.schemas.normalization import dense_counts
 
 from ..cells.labelled_cells import LabelledCells
 from ..config import TrainingConfig
+from ..evaluation.descendants import NO_NAMES, with_credit
 from ..evaluation.evaluate import evaluate, intervals
 from ..export.check_parity import open_session
 
@@ -121,8 +122,15 @@ def _opened(config: TrainingConfig) -> Iterator[tuple[CellSource, str | None]]:
         yield source, sizes
 
 
-def fit_independent(config: TrainingConfig, cells: LabelledCells, panel: GenePanel) -> tuple[Finding, ...]:
+def fit_independent(
+    config: TrainingConfig,
+    cells: LabelledCells,
+    panel: GenePanel,
+    *,
+    types_below: Mapping[str, frozenset[str]] = NO_NAMES,
+) -> tuple[Finding, ...]:
     """What people should know of how `config.test_data` fits the model's genes and types, before networks are fitted.
+    `types_below`: see `evaluate_independent`.
 
     Raises `InputError` where its genes do not fit, and `LabelError` (`LABELS_NOT_SHARED`) where none of its labels is
     one of the model's types.
@@ -136,6 +144,7 @@ def fit_independent(config: TrainingConfig, cells: LabelledCells, panel: GenePan
         raise type(error)(*(replace(one, where=f"--test, {one.where}") for one in error.findings)) from None
     label_map = read_label_map(config.test_labels) if config.test_labels is not None else {}
     codes, _, types = harmonize(names, np.zeros(0, dtype=int), cells.cell_types, label_map)
+    codes[[label_map.get(name, name) in types_below for name in names.tolist()]] = 0
     others = names[codes < 0][np.argsort(-sizes[codes < 0], kind="stable")]
     if len(others) == 0:
         return ()
@@ -174,15 +183,21 @@ def _checked(
 
 
 def evaluate_independent(
-    config: TrainingConfig, cells: LabelledCells, panel: GenePanel, annotator: onnx.ModelProto
+    config: TrainingConfig,
+    cells: LabelledCells,
+    panel: GenePanel,
+    annotator: onnx.ModelProto,
+    *,
+    types_below: Mapping[str, frozenset[str]] = NO_NAMES,
 ) -> dict[str, Any]:
     """The measures of `evaluate` on `config.test_data`, and how many panel genes that file lacks.
 
     Labels that the model does not know are counted and left out. `config.test_labels`: a map that brings the file's
     labels and the model's types to names that both share; then `cell_types` are these names, in the order of the
     confusion matrix, and the map itself stands in `label_map`. Library sizes come from
-    `config.test_library_size`, else from the same column as in training, else they are summed. Raises as the readers
-    and checks do.
+    `config.test_library_size`, else from the same column as in training, else they are summed. `types_below`: names
+    above the model's types, as `types_below_names` gives them; where the file has such labels, `with_descendants` holds
+    the measures of `with_credit`. Raises as the readers and checks do.
     """
     session = open_session(annotator)
     calls = []
@@ -200,6 +215,9 @@ def evaluate_independent(
             "label_map": label_map,
             "unused_in_label_map": unused(np.unique(labels).tolist(), cells.cell_types, label_map),
         }
+    known_as = np.array([label_map.get(label, label) for label in labels.tolist()], dtype=object)
+    if credited := with_credit(known_as, np.concatenate(calls), cells.cell_types, label_map, types_below):
+        mapped["with_descendants"] = credited
     accuracy, macro_f1 = intervals(codes[codes >= 0], called[codes >= 0], len(names), seed=config.seed)
     return {
         **evaluate(codes, called, names),

@@ -91,7 +91,9 @@ def evaluate_training(
         metrics["distilled"] = distilled.measures
     if config.test_data is not None:
         listener.step("Evaluating on the independent file")
-        metrics["independent"] = evaluate_independent(config, cells, prepared.panel, graphs.annotator)
+        metrics["independent"] = evaluate_independent(
+            config, cells, prepared.panel, graphs.annotator, types_below=prepared.types_below
+        )
     left_out = {}
     if trust.novelty is not None:
         left_out = leave_types_out(config, cells, held_out.plan, members=fitted.variations, listener=listener)
@@ -112,6 +114,7 @@ def evaluate_training(
     )
     audit = _audit_labels(prepared, held_out, trust, explained)
     evaluation["label_audit"] = audit.section(cells.codes, cells.cell_types)
+    evaluation["levels"] = trust.levels.scores
     overlap = overlap_section(
         prepared.x,
         cells.codes,

@@ -13,6 +13,7 @@ from scipy.special import softmax
 from ..config import TrainingConfig
 from ..evaluation.calibration_section import calibration_section
 from ..evaluation.label_sets_section import label_sets_section
+from ..evaluation.levels_section import LevelMeasures, measure_levels
 from ..evaluation.novelty import NoveltyScore, fold_scores, novelty_of, novelty_of_folds, novelty_section, score_of
 from ..evaluation.out_of_fold import OutOfFold
 from ..evaluation.sample_shift_section import sample_shift_section
@@ -71,7 +72,7 @@ class CallMeasures:
     """`probabilities`: calibrated, of all cells, cells x types. `novelty_score`: its constants; `embedding`: the mean
     and components that they are of. `fold_novelty`: of all cells to the networks that did not see them, see
     `novelty_of_folds`. `calibration`, `label_sets`, `novelty`: the manifest's sections, None where no fold could be
-    judged.
+    judged. `levels`: what was measured of calls at each level.
     """
 
     temperature: float
@@ -82,6 +83,7 @@ class CallMeasures:
     calibration: dict[str, Any] | None
     label_sets: dict[str, Any] | None
     novelty: dict[str, Any] | None
+    levels: LevelMeasures
 
     @property
     def calls(self) -> np.ndarray:
@@ -118,6 +120,15 @@ def measure_calls(
         test=split.test,
         test_probabilities=probabilities[split.test],
     )
+    levels = measure_levels(
+        prepared.levels,
+        held_out,
+        cells.codes,
+        cells.cell_types,
+        temperature=temperature,
+        test=split.test,
+        test_probabilities=probabilities[split.test],
+    )
     score, embedding = score_of(classifiers, x, cells.codes, split.train)
     scores = fold_scores(held_out, x, cells.codes)
     fold_novelty = novelty_of_folds(scores, x)
@@ -128,4 +139,6 @@ def measure_calls(
         novelty["sample_shift"] = sample_shift_section(
             held_out, scores, x, cells.codes, fold_novelty, threshold=novelty["threshold"], seed=seed
         )
-    return CallMeasures(temperature, probabilities, score, embedding, fold_novelty, calibration, label_sets, novelty)
+    return CallMeasures(
+        temperature, probabilities, score, embedding, fold_novelty, calibration, label_sets, novelty, levels
+    )

@@ -11,13 +11,16 @@ from cellmark.schemas.checks.check_split import panel_empty
 from cellmark.schemas.checks.split import Split, split_cells
 from cellmark.schemas.errors import LabelError
 from cellmark.schemas.genes.gene_panel import GenePanel
+from cellmark.schemas.manifest.manifest_levels import LevelsEntry
 from cellmark.schemas.normalization import normalize
 
 from ..cells.choose_panel import choose_panel
 from ..cells.drop_untrainable import drop_untrainable
 from ..cells.labelled_cells import LabelledCells, read_labelled
-from ..config import TrainingConfig
+from ..config import OF_ONTOLOGY, TrainingConfig
 from ..evaluation.cell_ontology import CellOntology, read_ontology_map, unmapped_notes
+from ..evaluation.descendants import types_below_names
+from ..evaluation.type_levels import levels_of_columns, levels_of_ontology
 from ..listener import Listener
 from ..markers.gene_lists import allowed_markers
 from ..network.fit_settings import FitData
@@ -30,7 +33,8 @@ class TrainingCells:
 
     `columns`: of the panel's genes in `cells.counts`; `gene_ids`: of these genes, None where unknown; `allowed`: which
     of them may be markers, bool [genes]. `counts`: CSR, cells x panel genes, raw; `x`: the same,
-    ln(1 + counts per 10,000). `ontology` and `terms`: the Cell Ontology and the term of each label, where asked for.
+    ln(1 + counts per 10,000). `ontology` and `terms`: the Cell Ontology and the term of each label; `levels`: groups of
+    types; where asked for.
     """
 
     cells: LabelledCells
@@ -43,6 +47,12 @@ class TrainingCells:
     x: sp.csr_matrix
     ontology: CellOntology | None
     terms: dict[str, str | None]
+    levels: LevelsEntry | None = None
+
+    @property
+    def types_below(self) -> dict[str, frozenset[str]]:
+        """See `types_below_names`."""
+        return types_below_names(self.cells.cell_types, self.levels, self.terms, self.ontology)
 
     def settings(self, config: TrainingConfig) -> TrainingConfig:
         """`config` as these cells allow: counts that nobody knows cannot be thinned."""
@@ -76,6 +86,7 @@ def prepare_training_cells(
             max_unknown_share=config.max_unknown_share,
             input=config.input,
             without_depth=config.markers.ranking != "published",  # which draws on counts
+            levels=() if config.levels == OF_ONTOLOGY else config.levels,
         )
 
     listener.step("Splitting")
@@ -83,7 +94,10 @@ def prepare_training_cells(
         cells.codes, cells.donors, hold_out=config.hold_out, test_share=config.test_share, seed=config.seed
     )
     cells, split = drop_untrainable(cells, split, min_cells=config.min_cells)
-    for finding in (*cells.notes, *(unmapped_notes(cells.cell_types, terms) if terms else ())):
+    levels, omitted = levels_of_columns(cells.levels, cells.cell_types)
+    if config.levels == OF_ONTOLOGY and ontology is not None:
+        levels = levels_of_ontology(cells.cell_types, terms, ontology)
+    for finding in (*cells.notes, *(unmapped_notes(cells.cell_types, terms) if terms else ()), *omitted):
         listener.note(finding)
     listener.data(cells, split)
 
@@ -96,10 +110,11 @@ def prepare_training_cells(
         raise LabelError(panel_empty(len(columns)))
     panel = GenePanel(tuple(np.array(cells.gene_symbols)[columns]))
     gene_ids = tuple(np.array(cells.gene_ids, dtype=object)[columns])
-    for finding in fit_independent(config, cells, panel):
+    below = types_below_names(cells.cell_types, levels, terms, ontology)
+    for finding in fit_independent(config, cells, panel, types_below=below):
         listener.note(finding)
     allowed = allowed_markers(panel.symbols, gene_ids, config.markers, on_finding=listener.note)
     of_panel = cells.counts[:, columns]
     of_panel.sort_indices()
     x = normalize(of_panel, cells.library_size)
-    return TrainingCells(cells, split, columns, panel, gene_ids, allowed, of_panel, x, ontology, terms)
+    return TrainingCells(cells, split, columns, panel, gene_ids, allowed, of_panel, x, ontology, terms, levels)

@@ -23,6 +23,7 @@ from cellmark.schemas.report.render import render_model_card, render_report
 
 from ..cells.choose_panel import filter_facts
 from ..evaluation.cell_ontology import type_entries
+from ..evaluation.levels_section import with_temperatures
 from ..export.check_parity import KIND, draw_golden_counts, golden_cells
 from .chapters import Chapters
 from .describe import code_facts, describe_data, environment_facts, expect, now
@@ -152,6 +153,7 @@ def assemble_manifest(run: Chapters) -> dict[str, Any]:
         "thresholds": None,  # a place that format 1 keeps
         "distilled": None if run.distilled is None else run.distilled.sections,
         "ontology": evaluated.ontology,
+        "levels": with_temperatures(prepared.levels, trust.levels.temperatures),
         "evaluation": evaluated.evaluation,
         "metrics": evaluated.metrics,
         "parity": asdict(run.graphs.parity),

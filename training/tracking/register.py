@@ -17,6 +17,7 @@ from cellmark.schemas.columns import (
     COARSE_COLUMNS,
     LABEL_SET,
     SECOND_CELL_TYPE,
+    level_columns,
 )
 from cellmark.schemas.errors import Finding, RegistryError
 from cellmark.schemas.manifest.bundle_files import ANNOTATOR
@@ -170,6 +171,9 @@ def gated_signature(manifest: Manifest) -> "ModelSignature":
 
     text = {CELL_TYPE, BEST_CELL_TYPE, SECOND_CELL_TYPE, LABEL_SET, COARSE_CELL_TYPE}
     names = [name for name in CALL_COLUMNS if manifest.ontology is not None or name not in COARSE_COLUMNS]
+    for number, _ in enumerate(manifest.levels.levels if manifest.levels is not None else (), start=1):
+        names += level_columns(number)
+        text.add(level_columns(number)[0])
     columns = [ColSpec(DataType.string if name in text else DataType.float, name) for name in names]
     params = [ParamSpec(name, DataType.string, None) for name in ("library_size", "layer", "genes")]
     params += [ParamSpec(name, DataType.boolean, False) for name in ("recover_counts", "orthologs")]

@@ -28,13 +28,26 @@ ONTOLOGY = {
     "probability": 0.9,
     "terms": [{"name": "lymphocyte", "ontology_id": "CL:0000542", "cell_types": ["NK cell", "T cell"]}],
 }
+LEVELS = {
+    "source": "columns",
+    "levels": [
+        {
+            "name": "lineage",
+            "groups": [
+                {"name": "NK or T", "cell_types": ["NK cell", "T cell"]},
+                {"name": "B cell", "cell_types": ["B cell"]},
+            ],
+            "temperature": 1.2,
+        }
+    ],
+}
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["types", "ontology"])
 def model(
     tiny_bundle: Bundle, new_cells: ad.AnnData, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Path:
-    changes: dict[str, Any] = {"ontology": ONTOLOGY} if request.param else {}
+    changes: dict[str, Any] = {"ontology": ONTOLOGY, "levels": LEVELS} if request.param else {}
     return shifted_model(tiny_bundle, tmp_path_factory.mktemp("shifted") / "bundle", new_cells, **changes)
 
 
@@ -65,7 +78,10 @@ def test_shards_outputs_and_counts_say_what_annotate_says_of_the_whole_file(
     shards, outcome = shards_of(job), outcome_of(job)
     assert shards[CELL_TYPE].tolist() == whole[CELL_TYPE].astype(str).tolist()
     if COARSE_CELL_TYPE in whole:
-        assert shards[COARSE_CELL_TYPE].isna().tolist() == (whole[CELL_TYPE] == UNASSIGNED).tolist()
+        unassigned = (whole[CELL_TYPE] == UNASSIGNED).tolist()
+        assert shards[COARSE_CELL_TYPE].isna().tolist() == unassigned
+        assert (shards["cellmark_level_1"] == UNASSIGNED).tolist() == unassigned
+        assert shards["cellmark_level_1_confidence"].isna().tolist() == unassigned
     assert outcome.types == whole[CELL_TYPE].value_counts()[lambda sizes: sizes > 0].to_dict()
     collected = collect_calls(job, tmp_path / "collected", "csv", force=False, on_sample=lambda name: None)
     for path in (job.folder / "results" / "sample.csv", *collected):
