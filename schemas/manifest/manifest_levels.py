@@ -66,7 +66,7 @@ class LevelsEntry(Section):
 def nested(coarse: np.ndarray, fine: np.ndarray) -> bool:
     """Whether each fine group lies within one coarse group. Both: int [types], numbers of groups."""
     pairs = np.unique(np.stack([fine, coarse]), axis=1)
-    return len(np.unique(pairs[0])) == pairs.shape[1]
+    return bool(len(np.unique(pairs[0])) == pairs.shape[1])
 
 
 def level_sums(probabilities: np.ndarray, members: np.ndarray, temperature: float = 1.0) -> np.ndarray:

@@ -97,7 +97,7 @@ def test_every_door_gives_the_same_levels(
         pd.testing.assert_frame_equal(plain(frame), expected, rtol=1e-5, check_dtype=False)
 
     for name in ("calls.csv", "calls.parquet", "calls.h5ad"):
-        annotate_file(annotator, new_file, tmp_path / name)
+        annotate_file(annotator, new_file, tmp_path / name, force=True)
     same(pd.read_csv(tmp_path / "calls.csv"))
     same(pd.read_parquet(tmp_path / "calls.parquet"))
     copy = ad.read_h5ad(tmp_path / "calls.h5ad")
@@ -106,7 +106,7 @@ def test_every_door_gives_the_same_levels(
     new_cells.write_zarr(tmp_path / "cells.zarr")
     annotate_file(annotator, tmp_path / "cells.zarr", tmp_path / "from_zarr.h5ad")
     same(ad.read_h5ad(tmp_path / "from_zarr.h5ad").obs)
-    same(GatedModel(str(model)).predict(new_cells.to_df()))
+    same(GatedModel(annotator).predict(new_cells.to_df()))
     body = new_file.read_bytes()
     with TestClient(make_app(annotator)) as http:
         sent: dict[str, Any] = {"content": body, "headers": {"Content-Type": "application/x-hdf5"}}

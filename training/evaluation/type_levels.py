@@ -52,6 +52,9 @@ def levels_of_ontology(
     common = common_terms(cell_types, terms, ontology)
     for term in sorted(common, key=lambda term: abs(len(term.cell_types) - n_mapped / 2)):
         held, others = set(term.cell_types), [set(one.cell_types) for one in tree]
+        # All types but one would make a first level that says next to nothing.
+        if tree and len(held) == n_mapped - 1:
+            continue
         if all(held < other or held > other or held.isdisjoint(other) for other in others):
             tree.append(term)
     if not tree:
