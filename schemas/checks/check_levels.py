@@ -106,7 +106,7 @@ def _mixed(column: str, label: str, rows: Sequence[str], severity: str) -> Findi
     return _finding(
         column,
         "one name for all cells of a type",
-        f"several for {len(rows)} of them: {rows[0]}",
+        f"{len(rows)} {'type' if len(rows) == 1 else 'types'} with several: {rows[0]}",
         f"Give them the most frequent one: {one_name}."
         if severity == "error"
         else "Types are in the group that nearly all of their cells name; these cells keep their label.",
