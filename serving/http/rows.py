@@ -45,7 +45,7 @@ def row_type(n_levels: int) -> type[CallRow]:
         for number in range(n_levels)
         for name, kind in zip(level_columns(number + 1), kinds, strict=True)
     ]
-    return cast(type[CallRow], msgspec.defstruct("LevelRow", fields, bases=(CallRow,))) if fields else CallRow
+    return cast("type[CallRow]", msgspec.defstruct("LevelRow", fields, bases=(CallRow,))) if fields else CallRow
 
 
 class GeneRow(Struct):
