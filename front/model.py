@@ -51,9 +51,9 @@ class Model(ModelFacts):
 
         Cells unlike all that the model learned are `unassigned`. Columns of `obs`: `cellmark_cell_type`,
         `cellmark_best_cell_type`, `cellmark_confidence`, `cellmark_second_cell_type`, `cellmark_margin`,
-        `cellmark_novelty`, `cellmark_label_set`, and two coarse ones of a model with an ontology. `uns["cellmark"]`
-        has the facts, `uns["cellmark_cell_type_colors"]` the colours for scanpy. Raises `InputError` with all
-        problems of the cells; then nothing is written.
+        `cellmark_novelty`, `cellmark_label_set`, two coarse ones of a model with an ontology, and two for each level of
+        one with levels. `uns["cellmark"]` has the facts, `uns["cellmark_cell_type_colors"]` the colours for scanpy.
+        Raises `InputError` with all problems of the cells; then nothing is written.
 
         Parameters
         ----------

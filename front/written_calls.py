@@ -2,7 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
-from cellmark.schemas.columns import CALL_COLUMNS, CROSS_SPECIES, MAJORITY_COLUMNS, NEW_POPULATION, UNS_KEY
+from cellmark.schemas.columns import (
+    CALL_COLUMNS,
+    CROSS_SPECIES,
+    MAJORITY_COLUMNS,
+    NEW_POPULATION,
+    UNS_KEY,
+    levels_among,
+)
 from cellmark.schemas.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -33,7 +40,8 @@ def write_calls(frame: "pd.DataFrame", adata: Any, *, key_added: str) -> None:
     shell = anndata.AnnData(obs=pd.DataFrame(index=adata.obs_names))
     copy_calls(frame, shell)
     for column in [name for name in adata.obs if str(name).startswith(f"{key_added}_")]:
-        if renamed(str(column), key_added, UNS_KEY) in KNOWN:
+        known_as = renamed(str(column), key_added, UNS_KEY)
+        if known_as in KNOWN or levels_among([known_as]):
             del adata.obs[column]
     for column in shell.obs:
         adata.obs[renamed(str(column), UNS_KEY, key_added)] = shell.obs[column].array

@@ -1,5 +1,6 @@
 """Options of `cellmark train`, given by name, as one configuration."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ def given_config(data: Path, **options: Any) -> TrainingConfig:
     )
 
 
-def _listed(given: str | None) -> tuple[str, ...]:
-    """Names that stand between commas."""
-    return tuple(part.strip() for part in (given or "").split(",") if part.strip())
+def _listed(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Names that stand between commas, or in a list."""
+    parts = given.split(",") if isinstance(given, str) else given or ()
+    return tuple(part.strip() for part in parts if part.strip())
