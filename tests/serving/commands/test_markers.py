@@ -30,9 +30,10 @@ def test_every_marker_is_listed_with_what_decides(cellmark: Cellmark, full_marke
     assert (rank, gene) == ("2", expected["gene_symbol"])
     assert float(score) == pytest.approx(expected["marker_score"], rel=0.01)
     for text, column in (
-        (inside, "fraction_in"), (outside, "fraction_out"), (donors, "donor_fraction"), (stable, "stability"),
+        (inside, "fraction_in"), (outside, "fraction_out"), (stable, "stability"),
     ):  # fmt: skip
         assert float(text.rstrip("%")) == pytest.approx(100 * expected[column], abs=0.5)
+    assert donors == "3/4"
     for text, column, digits in ((fold, "log2_fold_change", 0.005), (auc, "auc", 0.005), (p_adj, "p_value_adj", 0.05)):
         assert float(text) == pytest.approx(expected[column], abs=digits)
     for heading in ("score", "% in", "% out", "log2FC", "AUC", "p adj", "donors", "stable"):
