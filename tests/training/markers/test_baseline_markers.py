@@ -117,6 +117,8 @@ def test_two_types_by_logistic_regression_hold_when_scanpy_is_repaired(
 def test_the_layout_is_the_marker_tables(tiny_cells: ad.AnnData) -> None:
     generator = np.random.default_rng(0)
     statistics = {key: generator.random((3, tiny_cells.n_vars)) for key in (*STATISTICS, "p_value")}
+    counts = [key for key in STATISTICS if COLUMNS[key].dtype == "Int64"]
+    statistics |= {key: generator.integers(1, 9, (3, tiny_cells.n_vars)) for key in counts}
     ids = [f"ENSG{number}" for number in range(tiny_cells.n_vars)]
     table = rank(tiny_cells, "t-test", statistics=statistics, gene_ids=ids)
     assert list(table.columns) == list(COLUMNS)
