@@ -167,7 +167,8 @@ def full_markers(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
         drawn[f"combination_{name}"] = np.full(len(given), value)
     drawn |= {name: np.where(combined, drawn[name], np.nan) for name in drawn if name.startswith("combination_")}
     table = marker_table(
-        **given, **drawn, n_donors_holding=3, n_donors=4, gene_id="ENSG00000156738", direction=np.where(negative, "negative", "positive"),
+        **given, **drawn, n_donors_holding=3, n_donors=4, gene_id="ENSG00000156738",
+        direction=np.where(negative, "negative", "positive"),
         negative_rank=(last - given["rank"] + 1).where(negative), in_minimal_combination=combined,
     )  # fmt: skip
     table.to_parquet(folder / MARKERS, index=False)
