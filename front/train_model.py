@@ -84,6 +84,7 @@ def train(
     if missing_training():
         raise needs_training("cm.train")
     from cellmark.schemas.atomic_output import refuse_existing
+    from cellmark.schemas.spoken import in_python
     from cellmark.serving.models.model_source import ModelSource
     from cellmark.training.commands.given_config import given_config
     from cellmark.training.listener import Listener
@@ -113,7 +114,7 @@ def train(
     place = Path(scratch.name if scratch is not None else str(folder))
     bundle_folder = place / "bundle" if scratch is not None else place
     if verbose:
-        with Terminal(max_epochs=config.fit.max_epochs) as screen:
+        with Terminal(max_epochs=config.fit.max_epochs, words=in_python) as screen:
             trained = run(config, bundle_folder, screen, source=source)
     else:
         trained = run(config, bundle_folder, Listener(), source=source)

@@ -27,16 +27,8 @@ def train(
 ) -> TrainedModel:
     """Train, evaluate, export and prove a model; write its bundle to `folder`, which must not exist.
 
-    Parameters
-    ----------
-    config
-        The data and all settings.
-    folder
-        A new folder for the bundle; nothing is left in it on failure.
-    listener
-        Is notified of steps, epochs and findings.
-    source
-        Opened cells, in place of the file `config.data`, which then is only their name.
+    `config`: the data and all settings. `folder`: nothing is left in it on failure. `listener`: is notified of steps,
+    epochs and findings. `source`: opened cells, in place of the file `config.data`, which then is only their name.
 
     Raises `InputError` or `LabelError` for data that cannot be used, `OutputError` when `folder` exists, `ExportError`
     when a graph does not answer as the network does.

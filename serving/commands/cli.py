@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from cellmark.schemas.errors import CellmarkError, ParameterError
+from cellmark.schemas.spoken import in_flags
 
 from ..scoring.training_steps import INSTALL_TRAINING, missing_training, needs_training
 
@@ -174,7 +175,7 @@ def _complain(error: CellmarkError) -> None:
 
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     for finding in error.findings:
-        console.print(Text.assemble((f"{finding.severity}: ", "bold red"), str(finding)))
+        console.print(Text.assemble((f"{finding.severity}: ", "bold red"), in_flags(str(finding))))
 
 
 if __name__ == "__main__":

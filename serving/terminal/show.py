@@ -15,6 +15,7 @@ from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, CONFIDENCE, UNAS
 from cellmark.schemas.drift.drift_report import DriftReport
 from cellmark.schemas.drift.drift_words import donors_in_words, in_words, short_percent, verdict
 from cellmark.schemas.errors import Finding
+from cellmark.schemas.spoken import in_flags
 
 STYLES = {"error": "bold red", "warning": "yellow", "info": "dim"}
 
@@ -23,7 +24,7 @@ def show_notes(notes: Iterable[Finding]) -> None:
     """Warnings and remarks on an input, one line each."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for note in notes:
-        console.print(f"{note.severity}: {note}", style=STYLES[note.severity], markup=False)
+        console.print(f"{note.severity}: {in_flags(str(note))}", style=STYLES[note.severity], markup=False)
 
 
 def show_calls(frame: pd.DataFrame, out: Path) -> None:
@@ -97,7 +98,7 @@ def show_findings(findings: Iterable[Finding], title: str) -> None:
         examples = f"\nFor example: {', '.join(finding.examples[:3])}." if finding.examples else ""
         text = Text.assemble(
             f"expected {finding.expected}; found {finding.found}.\n",
-            (finding.remedy, "bold"),
+            (in_flags(finding.remedy), "bold"),
             examples,
             (f"\n{finding.code}", "dim"),
         )

@@ -1,6 +1,6 @@
 """Who hears of a training run: several at once, and a person at a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 
 from rich.console import Console
@@ -8,6 +8,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from cellmark.schemas.checks.split import Split
 from cellmark.schemas.errors import Finding
+from cellmark.schemas.spoken import in_flags
 
 from ..cells.labelled_cells import LabelledCells
 from ..listener import Listener
@@ -48,7 +49,11 @@ class Several(Listener):
 class Terminal(Listener):
     """Steps with their times, bars over trials and epochs, notes as they come; use it in a `with` block."""
 
-    def __init__(self, *, max_epochs: int, console: Console | None = None) -> None:
+    def __init__(
+        self, *, max_epochs: int, console: Console | None = None, words: Callable[[str], str] = in_flags
+    ) -> None:
+        """`words`: turns a note into those of the door: flags of the command line, or keywords of Python."""
+        self._words = words
         self._console = console or Console(stderr=True, highlight=False)
         self._max_epochs = max_epochs
         self._progress = Progress(
@@ -80,7 +85,9 @@ class Terminal(Listener):
 
     def note(self, finding: Finding) -> None:
         style = STYLES[finding.severity]
-        self._console.print(f"{finding.severity}: {finding}", style=style, markup=False, soft_wrap=True)
+        self._console.print(
+            f"{finding.severity}: {self._words(str(finding))}", style=style, markup=False, soft_wrap=True
+        )
 
     def data(self, cells: LabelledCells, split: Split) -> None:
         self._console.print(

@@ -16,7 +16,10 @@ import pandas as pd
 import pytest
 
 from cellmark.schemas.bundle import Bundle
+from cellmark.schemas.errors import Finding, ReadError
 from cellmark.serving.annotator import Annotator
+from cellmark.serving.commands.cli import _complain
+from cellmark.serving.terminal.show import show_notes
 from fixtures.without_training import WITHOUT_TRAINING
 
 MODULE = [sys.executable, "-m", "cellmark.serving.commands.cli"]
@@ -513,3 +516,12 @@ def test_without_the_training_extra_cells_are_annotated(tiny_bundle: Bundle, new
     )
     assert ran.returncode == 0, ran.stderr
     assert len(pd.read_csv(tmp_path / "calls.csv")) == 120
+
+
+def test_refusals_and_notes_on_the_command_line_name_flags_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    finding = Finding(
+        "LAYER_UNKNOWN", where="layer", expected="a layer", found="none", remedy="Name one: --layer (layer= in Python)."
+    )
+    _complain(ReadError(finding))
+    show_notes([finding])
+    assert capsys.readouterr().err.count("Name one: --layer. [LAYER_UNKNOWN]") == 2
