@@ -1,7 +1,9 @@
 """The first screen of the report: numbers that matter, each with its interval and its source, and the warnings."""
 
+from collections.abc import Collection
 from typing import Any
 
+from ..manifest.next_batch import LEVEL, next_batch
 from ..manifest.verdict import verdict, weaknesses
 from .evidence import TypeEvidence, best_scores, resting_on_few
 from .facts import ReportFacts, count, interval, listed, percent, score
@@ -74,11 +76,19 @@ def _novelty(facts: ReportFacts) -> dict[str, Any]:
         rates = entry.refused_per_fold.values()
         detail += (
             f"; a threshold set without a donor leaves {percent(min(rates))} to {percent(max(rates))} of its known "
-            "cells unassigned"
+            f"cells unassigned{_of_next(rates)}"
         )
     if few := resting_on_few({name: {"support": cells.n} for name, cells in sizes.items() if cells is not None}):
         detail += f"; the AUROC {few}"
     return _tile(title, score(auroc), detail, "novelty.left_out")
+
+
+def _of_next(shares: Collection[float]) -> str:
+    """What donors left out say of the next one; nothing where they are too few to say anything."""
+    found = next_batch(shares)
+    if found is None:
+        return ""
+    return f" (the next donor: {percent(found.low)} to {percent(found.high)}, with probability {percent(LEVEL, 0)})"
 
 
 def _known_refused(facts: ReportFacts) -> float:
@@ -101,6 +111,10 @@ def _sets(facts: ReportFacts) -> dict[str, Any]:
         f"hold the label, {percent(1 - level.error_rate, 0)} were aimed at; {size:.2f} types on "
         f"average, one type for {percent(single, 0)} of cells; on {where}"
     )
+    if entry.folds == "donors" and (shares := level.coverage_per_fold.values()):
+        detail += f"; of a donor left out {percent(min(shares))} to {percent(max(shares))}{_of_next(shares)}"
+    elif entry.folds == "cells":
+        detail += "; for samples of the same laboratory and protocol"
     return _tile(title, percent(coverage), detail, "label_sets.levels")
 
 

@@ -1,6 +1,6 @@
 """What people see of a training, and of suggested ontology terms, in a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ from rich.text import Text
 
 from cellmark.schemas.manifest.manifest import Manifest
 from cellmark.schemas.manifest.manifest_evaluation import LabelAuditEntry
-from cellmark.schemas.manifest.manifest_trust import NoveltyEntry
+from cellmark.schemas.manifest.manifest_trust import Folds, LabelSetLevel, NoveltyEntry
+from cellmark.schemas.manifest.next_batch import LEVEL, next_batch
 from cellmark.schemas.manifest.verdict import verdict, weaknesses
 from cellmark.schemas.report.evidence import resting_on_few
 
@@ -54,7 +55,7 @@ def trust_lines(manifest: Manifest) -> list[str]:
         level = manifest.label_sets.levels[0]
         lines.append(
             f"Label sets at {level.error_rate:.0%}: {level.coverage:.1%} hold the label, "
-            f"{level.mean_size:.2f} types on average"
+            f"{level.mean_size:.2f} types on average{_of_donors(manifest.label_sets.folds, level)}"
         )
     return [*lines, *_levels(manifest)]
 
@@ -75,11 +76,25 @@ def _levels(manifest: Manifest) -> list[str]:
     return lines
 
 
+def _of_donors(folds: Folds, level: LabelSetLevel) -> str:
+    shares = level.coverage_per_fold.values()
+    if folds == "cells" or not shares:
+        return ", in samples of the same laboratory" if folds == "cells" else ""
+    return f" ({min(shares):.1%} to {max(shares):.1%} of a donor by thresholds of the others{_of_next(shares)})"
+
+
 def _by_donor(novelty: NoveltyEntry) -> str:
     rates = novelty.refused_per_fold.values()
     if novelty.folds == "cells" or not rates:
         return ""
-    return f" ({min(rates):.1%} to {max(rates):.1%} of a donor by the threshold of the others)"
+    return f" ({min(rates):.1%} to {max(rates):.1%} of a donor by the threshold of the others{_of_next(rates)})"
+
+
+def _of_next(shares: Collection[float]) -> str:
+    found = next_batch(shares)
+    if found is None:
+        return ""
+    return f"; of the next donor {found.low:.1%} to {found.high:.1%}, with probability {LEVEL:.0%}"
 
 
 def _doubtful_labels(audit: LabelAuditEntry | None) -> list[str]:

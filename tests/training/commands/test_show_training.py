@@ -13,7 +13,10 @@ def test_folds_calibration_unknown_cells_and_sets_are_told() -> None:
     assert unknown.startswith(
         "Unassigned: 3.0% of known cells, 150 of 300 cells of types that a network was not shown ("
     )
-    assert sets == "Label sets at 1%: 98.7% hold the label, 1.31 types on average"
+    assert sets.startswith(
+        "Label sets at 1%: 98.7% hold the label, 1.31 types on average "
+        "(97.0% to 99.0% of a donor by thresholds of the others; of the next donor 93."
+    )
 
 
 def test_a_share_of_cells_of_unknown_types_counts_cells_and_not_types() -> None:
@@ -72,3 +75,10 @@ def test_refusals_are_said_for_each_donor_left_out() -> None:
     novelty = manifest.novelty.model_copy(update={"refused_per_fold": {"d1": 0.004, "d2": 0.05}})
     lines = trust_lines(manifest.model_copy(update={"novelty": novelty}))
     assert "3.0% of known cells (0.4% to 5.0% of a donor by the threshold of the others), 150 of" in lines[2]
+
+
+def test_three_donors_left_out_say_what_the_next_may_lose() -> None:
+    manifest = made.full_facts(2, n_cells=60).manifest
+    novelty = manifest.novelty.model_copy(update={"refused_per_fold": {"d1": 0.01, "d2": 0.02, "d3": 0.03}})
+    lines = trust_lines(manifest.model_copy(update={"novelty": novelty}))
+    assert "(1.0% to 3.0% of a donor by the threshold of the others; of the next donor 0.0% to " in lines[2]
