@@ -55,7 +55,7 @@ def main() -> None:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     network = fold(classifier)
-    graph = explainer_graph([network], baselines.numpy()).SerializeToString()
+    graph = explainer_graph([network], baselines.numpy(), baselines.numpy()).SerializeToString()
     session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     feeds = {
         "counts": counts,

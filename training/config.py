@@ -49,7 +49,8 @@ class TrainingConfig:
 
     `preset`: the name of the bundle that the settings were taken from; the settings themselves are what counts:
     `TrainingConfig(data, preset="published", **preset("published").settings())`. `fit`: of a network, or where the
-    search for its settings (`tune`) starts. `n_members`: networks whose logits are averaged. `distill`: also fit one
+    search for its settings (`tune`) starts. `n_members`: networks whose logits are averaged, with those of
+    logistic regression where `linear_member`. `distill`: also fit one
     network to the members' answers. `figures`: a folder to keep the pictures in. `cell_map`: keep held-out
     cells' places in the plane, labels and calls in the bundle, without ids, for the report. `evaluate`: with
     `full` also what takes long.
@@ -86,6 +87,7 @@ class TrainingConfig:
     fit: FitSettings = DEFAULT.fit
     tune: TuneSettings = DEFAULT.tune
     n_members: AtLeast1 = DEFAULT.n_members
+    linear_member: bool = DEFAULT.linear_member
     markers: MarkerSettings = DEFAULT.markers
     distill: bool = False
     evaluate: EvaluationLevel = "fast"

@@ -27,19 +27,23 @@ class Preset:
 
     max_genes: int | None = 2000
     n_members: int = DEFAULT_MEMBERS
+    linear_member: bool = True
     fit: FitSettings = field(default_factory=FitSettings)
     tune: TuneSettings = field(default_factory=lambda: TuneSettings(n_trials=DEFAULT_TRIALS, patience=TRIAL_PATIENCE))
     markers: MarkerSettings = field(default_factory=MarkerSettings)
 
     def settings(self) -> dict[str, Any]:
         """As arguments of `TrainingConfig`."""
-        return {name: getattr(self, name) for name in ("max_genes", "n_members", "fit", "tune", "markers")}
+        return {
+            name: getattr(self, name) for name in ("max_genes", "n_members", "linear_member", "fit", "tune", "markers")
+        }
 
 
 DEFAULT = Preset()
 PUBLISHED = Preset(
     max_genes=None,
     n_members=15,
+    linear_member=False,
     fit=FitSettings(
         balance="upsample",
         standardize=False,

@@ -97,10 +97,13 @@ class PanelEntry(Section):
 
 
 class NetworkEntry(Section):
-    """The network's shape, per member the sizes of its hidden layers, and how it was fitted."""
+    """The networks' shape, of each the sizes of its hidden layers, and how they were fitted. `linear_member`: whether
+    logistic regression is one more member.
+    """
 
     n_members: int
     hidden_units: list[list[int]]
+    linear_member: bool = False
     parameters: dict[str, Any] = {}
     embedding_size: int
 

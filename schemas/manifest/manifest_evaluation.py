@@ -147,7 +147,8 @@ class EvaluationEntry(Section):
 
 class MissingPoint(Section):
     """Macro-F1 when genes that carry `mass_missing` of the attribution mass were not measured, which are
-    `genes_missing` of the panel, by share; means over draws of genes. `at_baseline`, `at_zero`: what takes their place.
+    `genes_missing` of the panel, by share; means over draws of genes. `at_zero`: with zero in their place;
+    `at_baseline`: with their baseline or mean, as `OverlapEntry.treatment` says.
     """
 
     mass_missing: float
@@ -160,10 +161,11 @@ class OverlapEntry(Section):
     """How partial input is treated. `min_share`: of the panel's genes stands in `panel`; `min_mass`: of the attribution
     mass, below which input is refused; `min_type_mass`: of one type's own, below which that type is named as thin.
     Both are where the curve falls `max_loss` below its start (for the second, a type's F1). `n_draws`: of the genes
-    that are missing, half of them at random, half in proportion to the mass they carry.
+    that are missing, half of them at random, half in proportion to the mass they carry. `treatment`: what the graphs
+    put in the place of such a gene; `mean`, its mean over training cells, or in models of earlier versions `baseline`.
     """
 
-    treatment: Literal["baseline", "zero"]
+    treatment: Literal["mean", "baseline", "zero"]
     min_mass: float
     min_type_mass: float
     evaluated_on: Literal["test", "out_of_fold", "validation"]

@@ -151,7 +151,7 @@ def missing_chart(points: Sequence[MissingPoint], *, treatment: str, min_mass: f
         svg.text((edge + frame.right) / 2, 28, "refused", anchor="middle", kind="tick")
     for name, colour in (("at_baseline", BLUE), ("at_zero", ORANGE)):
         places = [(frame.x(point.mass_missing), frame.y(getattr(point, name))) for point in points]
-        svg.path(places, colour, more=THIN if name == f"at_{treatment}" else DASHED)
+        svg.path(places, colour, more=THIN if (name == "at_zero") == (treatment == "zero") else DASHED)
         for (x, y), point in zip(places, points, strict=True):
             lost = f"{point.mass_missing:.0%} of the mass, {point.genes_missing:.0%} of the genes"
             tip = f"{lost}: {getattr(point, name):.3f}"

@@ -27,7 +27,8 @@ def default_options() -> dict[str, Any]:
 def given_config(data: Path, **options: Any) -> TrainingConfig:
     """The configuration of a training. `options`: all of `default_options`. Raises `ParameterError`."""
     chosen = preset(options["preset"])
-    members, distill, max_genes = (options.pop(name) for name in ("members", "distill", "max_genes"))
+    members, linear, distill = (options.pop(name) for name in ("members", "linear_member", "distill"))
+    max_genes = options.pop("max_genes")
     hold_out, levels = (_listed(options.pop(name)) for name in ("hold_out", "levels"))
     for name in ("include_genes", "exclude_genes"):
         options[name] = genes_given(options[name])
@@ -44,6 +45,7 @@ def given_config(data: Path, **options: Any) -> TrainingConfig:
         fit=fit_given(chosen.fit, **networks),
         tune=tune_given(chosen.tune, **search),
         n_members=chosen.n_members if members is None else members,
+        linear_member=chosen.linear_member if linear is None else linear,
         markers=given(chosen.markers, **markers),
         distill=distill,
         figures=options["figures"],

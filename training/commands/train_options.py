@@ -92,6 +92,9 @@ NETWORKS = {
     "members": Option(
         help="Number of networks in the ensemble, whose logits are averaged. [5; published: 15]", kind=int | None
     ),
+    "linear_member": Option(
+        help="Logistic regression as one more member of the ensemble. [yes; published: no]", kind=bool | None
+    ),
     "hidden_units": Option(help="Sizes of the hidden layers, in order. [256]", metavar="N[,N]"),
     "dropout": Option(help="Dropout: share of hidden units set to zero in training. [0.25]", kind=float | None),
     "learning_rate": Option(help="Learning rate. Members use 0.7 to 1.3 times this. [0.001]", kind=float | None),

@@ -1,6 +1,5 @@
 """The manifest's section `evaluation`: folds, intervals, a linear baseline, and calls on poorer input."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -10,64 +9,20 @@ import scipy.sparse as sp
 from cellmark.schemas.checks.split import Split
 from cellmark.schemas.manifest.manifest_evaluation import EvaluationEntry
 
-from ..cells.cell_groups import draw_cells
-from ..network.batch_inputs import standardization
 from ..network.classifier import Classifier
 from ..network.ensemble import predict_probabilities
+from ..network.fit import predict_logits
+from ..network.linear_member import MAX_ROWS, fit_linear
 from .calibration_section import cross_calibrated
 from .evaluate import MIN_DONORS, evaluate, intervals
 from .out_of_fold import OutOfFold
 from .poorer_input import Calls, confidence_curve, depth_curve, partial_panel_curve
 
-MAX_ITERATIONS = 300
-MAX_CELLS = 20_000
-"""Training cells of the baseline at most: dense rows of more would not fit beside the network's."""
-RARE = 50
-"""Cells of each type that are drawn before chance takes the rest."""
-CHUNK = 4096
-
-
-class LinearBaseline:
-    """Logistic regression on a panel: multinomial, types balanced, scikit-learn's default penalty (C = 1)."""
-
-    def __init__(self, x: sp.csr_matrix, codes: np.ndarray, cells: np.ndarray, *, seed: int) -> None:
-        """Fit on `cells` (numbers of rows). `x`: CSR, cells x panel genes, normalised; `codes`: int [cells].
-
-        Genes are standardised as for the network, with the mean and scale of these cells. Of more than `MAX_CELLS`
-        cells as many are drawn. With cells of one type alone every call is that type.
-        """
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.linear_model import LogisticRegression
-
-        if len(cells) > MAX_CELLS:
-            cells = np.sort(cells[draw_cells(codes[cells], at_most=MAX_CELLS, at_least=RARE, seed=seed)])
-        self.n_cells = len(cells)
-        self._only = int(codes[cells[0]]) if (codes[cells] == codes[cells[0]]).all() else None
-        self._mean, self._scale = standardization(x[cells])
-        self._regression = LogisticRegression(class_weight="balanced", max_iter=MAX_ITERATIONS)
-        if self._only is not None:
-            return
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # its calls are what counts
-            self._regression.fit(self._inputs(x[cells]), codes[cells])
-
-    def calls(self, x: sp.csr_matrix) -> np.ndarray:
-        """Type numbers, int [cells]. `x`: CSR, cells x panel genes, normalised."""
-        if self._only is not None:
-            return np.full(x.shape[0], self._only)
-        starts = range(0, x.shape[0], CHUNK)
-        pieces = [self._regression.predict(self._inputs(x[start : start + CHUNK])) for start in starts]
-        return np.concatenate(pieces) if pieces else np.zeros(0, dtype=int)
-
-    def _inputs(self, x: sp.csr_matrix) -> np.ndarray:
-        return np.asarray((x.toarray() - self._mean) / self._scale, dtype=np.float32)
-
-
 MAX_CURVE_CELLS = 5_000
 """Cells of the curves at most; more make them no smoother."""
 COMPARED = (
-    "macro-F1 is the mean of F1 over the types with tested cells; network and logistic regression learned from the "
-    "same cells, types and genes (no cells that only settle when a network stops) and were tested on the same cells"
+    "macro-F1 is the mean of F1 over the types with tested cells; networks and logistic regression learned from the "
+    "same cells, types and genes, those that settle when a network stops among them, and were tested on the same cells"
 )
 
 Curve = list[dict[str, Any]]
@@ -83,7 +38,7 @@ def evaluation_section(
     donors: np.ndarray | None,
     probabilities: np.ndarray,
     classifiers: Sequence[Classifier],
-    baselines: np.ndarray,
+    fill: np.ndarray,
     level: Literal["fast", "full"],
     normalised: bool = False,
     seed: int,
@@ -92,10 +47,10 @@ def evaluation_section(
 
     `x`: CSR, all cells x panel genes, ln(1 + counts per 10,000); `codes`: int [cells], numbers of `cell_types`.
     `split`: of the registered model, `classifiers` its networks, `probabilities` what they say of all cells, cells x
-    types. `baselines`: what takes the place of a gene that was not measured, [genes].
+    types. `fill`: what takes the place of a gene that was not measured, [genes].
 
-    The linear baseline learns from the cells that the networks beside it learned from: in a fold `held_out.train`,
-    which has no types below the floor and no cells that settle when networks stop, for the test part `split.train`.
+    The linear baseline learns from the cells that the networks beside it have: without types below the floor in a fold,
+    and with those that settle when networks stop. It is given them as they are, a linear member poorer ones too.
     """
     plan, n_types = held_out.plan, len(cell_types)
     rows = plan.cells
@@ -122,24 +77,24 @@ def evaluation_section(
     notes = [COMPARED, "folds share the panel of genes, which was chosen on the registered model's training cells"]
     if donors is not None and len(np.unique(donors[rows])) < MIN_DONORS:
         notes.append(f"intervals resample cells: with fewer than {MIN_DONORS} donors they leave out how donors differ")
-    if len(rows) > MAX_CELLS:
-        notes.append(f"the linear baseline was trained on at most {MAX_CELLS} cells, drawn")
+    if len(rows) > MAX_ROWS:
+        notes.append(f"the linear baseline was trained on at most {MAX_ROWS} cells, drawn")
     if len(split.test):
         test = split.test
         of_test = donors[test] if donors is not None else None
-        regression = LinearBaseline(x, codes, split.train, seed=seed)
+        regression = fit_linear(x, codes, np.concatenate([split.train, split.validation]), n_types, seed=seed)
         called = probabilities[test].argmax(axis=1)
         section |= _estimates("test_", codes[test], called, n_types, of_test, seed)
-        section |= _estimates("test_baseline_", codes[test], regression.calls(x[test]), n_types, of_test, seed)
+        section |= _estimates("test_baseline_", codes[test], _called(regression, x[test]), n_types, of_test, seed)
         section["evaluated_on"] = "test"
         section["confidence"] = confidence_curve(probabilities[test], codes[test])
-        depth, partial = _curves(classifiers, x, codes, test, n_types, baselines, seed)
+        depth, partial = _curves(classifiers, x, codes, test, n_types, fill, seed)
     else:
         section["evaluated_on"] = "out_of_fold"
         section["confidence"] = confidence_curve(cross_calibrated(held_out, codes, rows), codes[rows])
     if level == "full" or not len(split.test):
         each = [
-            _curves(networks, x, codes, np.flatnonzero(plan.fold_of == number), n_types, baselines, seed)
+            _curves(networks, x, codes, np.flatnonzero(plan.fold_of == number), n_types, fill, seed)
             for number, networks in enumerate(held_out.classifiers)
         ]
         section["depth_per_fold"] = dict(zip(plan.names, (curve for curve, _ in each), strict=True))
@@ -173,8 +128,14 @@ def _calls_of_folds(
     found[plan.cells] = held_out.logits[plan.cells].argmax(axis=1)
     for number in range(len(plan.names)):
         inside = np.flatnonzero(plan.fold_of == number)
-        linear[inside] = LinearBaseline(x, codes, held_out.train[number], seed=seed).calls(x[inside])
+        seen, n_types = held_out.seen(number, codes), held_out.learned.shape[1]
+        regression = fit_linear(x, codes, seen, n_types, seed=seed)
+        linear[inside] = _called(regression, x[inside])
     return found, linear
+
+
+def _called(classifier: Classifier, x: sp.csr_matrix) -> np.ndarray:
+    return np.asarray(predict_logits(classifier, x).argmax(dim=1).numpy())
 
 
 def _fold(
@@ -208,7 +169,7 @@ def _curves(
     codes: np.ndarray,
     cells: np.ndarray,
     n_types: int,
-    baselines: np.ndarray,
+    fill: np.ndarray,
     seed: int,
 ) -> tuple[Curve, Curve]:
     """Depth and partial panel: calls of these networks on `cells`, or on as many of them as are drawn."""
@@ -221,7 +182,7 @@ def _curves(
     predict: Calls = calls
     return (
         depth_curve(predict, x[cells], codes[cells], n_types, seed=seed),
-        partial_panel_curve(predict, x[cells], codes[cells], n_types, baselines=baselines, seed=seed),
+        partial_panel_curve(predict, x[cells], codes[cells], n_types, fill=fill, seed=seed),
     )
 
 

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from cellmark.schemas.normalization import normalize
 
 from ..cells.choose_panel import choose_panel
-from ..network.ensemble import fit_ensemble, predict_probabilities
+from ..network.ensemble import first_members, fit_ensemble, predict_probabilities
 from ..network.fit_settings import FitData, FitSettings
 from .novelty import fold_scores, novelty_of, novelty_of_folds, novelty_threshold, score_of, threshold_cells
 from .out_of_fold import FEWEST_CELLS, MOST_FOLDS, MOST_MEMBERS, FoldPlan, fit_out_of_fold, plan_folds, with_validation
@@ -56,7 +56,7 @@ def left_out_types(
     among those. Unknown cells are the fold's cells of the type, known ones its cells of types that were learned. Of the
     members the first `MOST_MEMBERS` are fitted.
     """
-    given = replace(given, members=given.members[:MOST_MEMBERS])
+    given = replace(given, members=first_members(given.members, MOST_MEMBERS))
     codes, cell_types = given.codes, given.cell_types
     sizes = np.bincount(codes[plan.cells], minlength=len(cell_types))
     rows = []
@@ -79,7 +79,7 @@ def some_left_out(given: TypesOut, plan: FoldPlan) -> list[dict[str, Any]]:
 
     The fold is the one that leaves most cells to learn from. No rows where fewer than two types would be left.
     """
-    given = replace(given, members=given.members[:1])
+    given = replace(given, members=first_members(given.members, 1))
     codes, cell_types = given.codes, given.cell_types
     sizes = np.bincount(codes[plan.cells], minlength=len(cell_types))
     for number in np.argsort(np.bincount(plan.fold_of[plan.cells], minlength=len(plan.names)), kind="stable").tolist():

@@ -85,7 +85,7 @@ def member_outputs(
         values, hidden = x[rows].toarray(), []
         for number, member in enumerate(members):
             before, logits[number, rows] = member.forward(values)
-            hidden.append(np.maximum(before[-1], 0))
+            hidden += [np.maximum(z, 0) for z in before[-1:]]
         embedding[rows] = (np.hstack(hidden) - embedding_mean) @ embedding_components.T
     return MemberOutputs(logits, embedding)
 

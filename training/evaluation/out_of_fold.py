@@ -9,7 +9,7 @@ import numpy as np
 from cellmark.schemas.checks.check_split import enough_cells
 
 from ..network.classifier import Classifier
-from ..network.ensemble import fit_ensemble
+from ..network.ensemble import first_members, fit_ensemble
 from ..network.fit import predict_logits
 from ..network.fit_settings import FitData, FitSettings
 
@@ -68,6 +68,10 @@ class OutOfFold:
         cells = self.plan.cells
         return np.asarray(cells[self.learned[self.plan.fold_of[cells], codes[cells]]])
 
+    def seen(self, number: int, codes: np.ndarray) -> np.ndarray:
+        """Numbers of the cells that the networks of a fold were fitted on or stopped by. `codes`: int [cells]."""
+        return _seen(self.plan, self.learned, number, codes)
+
     def like_the_registered(self, codes: np.ndarray) -> np.ndarray:
         """Whether a fold's networks resemble the registered model, bool [folds]: they learned types that hold
         `MOST_LEARNED` of all cells. All of them where none did.
@@ -118,19 +122,18 @@ def fit_out_of_fold(
 ) -> OutOfFold:
     """Fit the ensemble anew without each fold, and ask it about the cells of the fold.
 
-    `plan` takes the place of the division in `data`. `members`: as for `fit_ensemble`, of which the first
-    `MOST_MEMBERS` are fitted. A stratified tenth of a fold's training cells settles when its networks stop. A
+    `plan` takes the place of the division in `data`. `members`: as for `fit_ensemble`, of which at most
+    `MOST_MEMBERS` networks are fitted. A stratified tenth of a fold's training cells settles when its networks stop. A
     type of which nearly all cells lie in a fold is not learned by that fold's networks: see `learnable`. `on_fold`
     is called after each.
     """
-    members, codes, n_types = members[:MOST_MEMBERS], data.codes, data.n_types
+    members, codes, n_types = first_members(members, MOST_MEMBERS), data.codes, data.n_types
     learned = np.array([learnable(codes, plan, number, n_types, min_cells) for number in range(len(plan.names))])
     logits = np.zeros((len(members), len(codes), n_types), dtype=np.float32)
     classifiers, fitted_on = [], []
     for number, name in enumerate(plan.names):
         on_fold(name)
-        others = plan.cells[plan.fold_of[plan.cells] != number]
-        others = others[learned[number][codes[others]]]
+        others = _seen(plan, learned, number, codes)
         train, validation = with_validation(others, codes, seed=seed)
         fitted = fit_ensemble(data.divided(train, validation), members=members, seed=seed, device=device)
         inside = np.flatnonzero(plan.fold_of == number)
@@ -139,6 +142,11 @@ def fit_out_of_fold(
         classifiers.append(fitted.classifiers)
         fitted_on.append(train)
     return OutOfFold(plan, logits, tuple(classifiers), tuple(fitted_on), learned)
+
+
+def _seen(plan: FoldPlan, learned: np.ndarray, number: int, codes: np.ndarray) -> np.ndarray:
+    others = plan.cells[plan.fold_of[plan.cells] != number]
+    return np.asarray(others[learned[number][codes[others]]])
 
 
 def learnable(codes: np.ndarray, plan: FoldPlan, number: int, n_types: int, min_cells: int) -> np.ndarray:

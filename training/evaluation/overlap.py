@@ -35,7 +35,7 @@ def lose_genes(
     x: sp.csr_matrix,
     codes: np.ndarray,
     *,
-    baselines: np.ndarray,
+    fill: np.ndarray,
     shares: np.ndarray,
     shares_per_type: np.ndarray,
     orders: Sequence[np.ndarray],
@@ -44,7 +44,7 @@ def lose_genes(
     """Take genes away in each of `orders` until each of `masses` (rising shares of the attribution mass) is missing.
 
     `folds`: networks, and the numbers of the cells that these are asked about. `x`: CSR, all cells x genes, ln(1 +
-    counts per 10,000); `codes`: int [cells]. `baselines`, `shares`: [genes]; `shares_per_type`: [types, genes], each
+    counts per 10,000); `codes`: int [cells]. `fill`, `shares`: [genes]; `shares_per_type`: [types, genes], each
     summing to 1. An order is a permutation of the genes, the first to go first.
 
     What genes do to the first layer's sums is taken off step by step, so that a draw costs one pass through that layer
@@ -58,7 +58,7 @@ def lose_genes(
             rows = cells[start : start + CHUNK]
             values = x[rows].toarray()
             for draw, order in enumerate(orders):
-                logits = _logits(networks, values, baselines, order, n_lost[draw])
+                logits = _logits(networks, values, fill, order, n_lost[draw])
                 for point, of_point in enumerate(logits):
                     for treatment, scores in enumerate(of_point):
                         counted[treatment, draw, point] += confusion(codes[rows], scores.argmax(axis=1), n_types)
@@ -79,12 +79,12 @@ def _n_lost(shares: np.ndarray, masses: Sequence[float]) -> np.ndarray:
 
 
 def _logits(
-    networks: Sequence[FoldedNetwork], values: np.ndarray, baselines: np.ndarray, order: np.ndarray, n_lost: np.ndarray
+    networks: Sequence[FoldedNetwork], values: np.ndarray, fill: np.ndarray, order: np.ndarray, n_lost: np.ndarray
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """At each point the sums over networks of their logits, [cells, types], at the baselines and at zero."""
+    """At each point the sums over networks of their logits, [cells, types], at the fill and at zero."""
     totals: list[tuple[np.ndarray, np.ndarray]] = []
     taken = order[: n_lost[-1]]
-    lost, in_place = values[:, taken], baselines[taken]
+    lost, in_place = values[:, taken], fill[taken]
     for network in networks:
         first = network.weights[0][:, taken]
         at_zero = values @ network.weights[0].T + network.biases[0]
@@ -118,7 +118,7 @@ TOLERANCE = 0.05
 """Macro-F1 that missing genes may cost before an input is refused, and F1 of a type before it is named."""
 LOWEST, HIGHEST = 0.3, 0.95
 """Ends of the floors: an input with less is refused, and one with more is not, whatever the curve says."""
-TREATMENT = "baseline"
+TREATMENT = "mean"
 """What the graphs do; on the cells measured never worse than zero where it matters (docs/benchmarks.md)."""
 
 
@@ -127,14 +127,14 @@ def overlap_section(
     codes: np.ndarray,
     held_out: OutOfFold,
     *,
-    baselines: np.ndarray,
+    fill: np.ndarray,
     shares: np.ndarray,
     shares_per_type: np.ndarray,
     seed: int,
 ) -> dict[str, Any] | None:
     """As `OverlapEntry`, of the networks of each fold on the cells that they never saw; None without attributions.
 
-    `x`: CSR, all cells x panel genes, ln(1 + counts per 10,000); `codes`: int [cells]. `baselines`, `shares`,
+    `x`: CSR, all cells x panel genes, ln(1 + counts per 10,000); `codes`: int [cells]. `fill`, `shares`,
     `shares_per_type`: of the registered model, [genes], [genes], [types, genes]. Test cells take no part.
     """
     if not shares.sum() > 0:
@@ -152,7 +152,7 @@ def overlap_section(
         folds,
         x,
         codes,
-        baselines=baselines,
+        fill=fill,
         shares=shares,
         shares_per_type=shares_per_type,
         orders=draw_orders(shares, generator),

@@ -34,11 +34,11 @@ def depth_curve(calls: Calls, x: sp.csr_matrix, codes: np.ndarray, n_types: int,
 
 
 def partial_panel_curve(
-    calls: Calls, x: sp.csr_matrix, codes: np.ndarray, n_types: int, *, baselines: np.ndarray, seed: int
+    calls: Calls, x: sp.csr_matrix, codes: np.ndarray, n_types: int, *, fill: np.ndarray, seed: int
 ) -> list[dict[str, Any]]:
     """Accuracy and macro-F1 when a share of the panel's genes (`MISSING`) was not measured; means over draws of genes.
 
-    `x`, `codes`: as in `depth_curve`. `baselines`: what the graphs put in the place of such a gene, [genes].
+    `x`, `codes`: as in `depth_curve`. `fill`: what the graphs put in the place of such a gene, [genes].
     """
     generator = np.random.default_rng(seed)
     points = []
@@ -47,18 +47,18 @@ def partial_panel_curve(
         drawn = []
         for _ in range(n_draws):
             lost = generator.permutation(x.shape[1])[: round(share * x.shape[1])]
-            drawn.append(_measures(codes, calls(with_baseline(x, lost, baselines)), n_types))
+            drawn.append(_measures(codes, calls(with_fill(x, lost, fill)), n_types))
         means = {name: float(np.mean([point[name] for point in drawn])) for name in drawn[0]}
         points.append({"share_missing": share, "n_draws": n_draws, **means})
     return points
 
 
-def with_baseline(x: sp.csr_matrix, genes: np.ndarray, baselines: np.ndarray) -> sp.csr_matrix:
+def with_fill(x: sp.csr_matrix, genes: np.ndarray, fill: np.ndarray) -> sp.csr_matrix:
     """A copy of `x` in which all cells have their baseline in `genes` (numbers of columns)."""
     measured = np.ones(x.shape[1], dtype=x.dtype)
     measured[genes] = 0
     place = np.zeros(x.shape[1], dtype=x.dtype)
-    place[genes] = baselines[genes]
+    place[genes] = fill[genes]
     filled = sp.csr_matrix(np.broadcast_to(place, x.shape)) if len(genes) else sp.csr_matrix(x.shape, dtype=x.dtype)
     return sp.csr_matrix(x @ sp.diags(measured) + filled)
 

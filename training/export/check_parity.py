@@ -70,13 +70,15 @@ def check_parity(
     library_size: np.ndarray,
     *,
     baselines: np.ndarray,
+    fill: np.ndarray,
     temperature: float = 1.0,
     novelty: tuple[NoveltyScore, np.ndarray, np.ndarray] | None = None,
 ) -> Parity:
     """Compare both graphs (onnxruntime, CPU, float32) with the torch networks (CPU, float32).
 
     `counts`: CSR, cells x panel genes; the first `N_CELLS` are used, and the first `N_ATTRIBUTED` to compare
-    attributions gene by gene. `baselines`: x0, [genes]. `novelty`: the score's constants with the mean and the
+    attributions gene by gene, with all genes and with half of them missing. `baselines`: x0, [genes]; `fill`: of genes
+    that were not measured, [genes]. `novelty`: the score's constants with the mean and the
     components of the embedding, where the annotator has that output. Raises `ExportError` (`PARITY_FAILED`).
     """
     counts, library_size = counts[:N_CELLS], library_size[:N_CELLS]
@@ -91,18 +93,17 @@ def check_parity(
     annotate = open_session(annotator)
     (probabilities,) = annotate.run(["probabilities"], feeds)
     difference = float(np.abs(probabilities - expected).max())
-    # A cell of which nothing was measured stands at the baseline.
-    at_baseline = _at(classifiers, baselines)
-    nothing = {"counts": np.full((1, len(baselines)), np.nan, np.float32), "library_size": np.ones((1, 1), np.float32)}
+    # A cell of which nothing was measured stands at the fill.
+    nothing = {"counts": np.full((1, len(fill)), np.nan, np.float32), "library_size": np.ones((1, 1), np.float32)}
     (unmeasured,) = annotate.run(["probabilities"], nothing)
-    expected_there = torch.softmax(at_baseline / temperature, dim=1).numpy()
+    expected_there = torch.softmax(_at(classifiers, fill[None]) / temperature, dim=1).numpy()
     difference = float(np.maximum(difference, np.abs(unmeasured - expected_there).max()))
     differ = probabilities.argmax(axis=1) != expected.argmax(axis=1)
     two_best = np.sort(expected, axis=1)[:, -2:]
     tied = two_best[:, 1] - two_best[:, 0] < TIE
     explain = open_session(explainer)
     n_types = expected.shape[1]
-    moved = (logits - at_baseline).numpy().astype(np.float64)
+    moved = (logits - _at(classifiers, baselines[None])).numpy().astype(np.float64)
     called = np.eye(n_types, dtype=np.float32)[probabilities.argmax(axis=1)]
     relative, _ = _explained(explain, feeds, called, moved)
     # Each type in turn, called or not: a fault in what explains a rare one shows too.
@@ -111,8 +112,19 @@ def check_parity(
     in_turn_relative, attributions = _explained(
         explain, {name: values[few] for name, values in feeds.items()}, in_turn, moved[few]
     )
-    relative = float(np.maximum(relative, in_turn_relative))
-    attributed = _attribution_difference(attributions, classifiers, x[few], baselines, in_turn)
+    values = x[few].toarray()
+    attributed = _attribution_difference(attributions, classifiers, values, baselines[None], in_turn)
+    lost = np.random.default_rng(0).random(len(fill)) < 0.5
+    lacking, lacked = np.where(lost, fill, values), np.where(lost, fill, baselines)[None]
+    less = {"counts": np.where(lost, np.float32(np.nan), feeds["counts"][few])}
+    moved = (_at(classifiers, lacking) - _at(classifiers, lacked)).numpy().astype(np.float64)
+    less_relative, attributions = _explained(
+        explain, {**less, "library_size": feeds["library_size"][few]}, in_turn, moved
+    )
+    less_attributed = _attribution_difference(attributions, classifiers, lacking, lacked, in_turn)
+    # `np.max` and not `max`, which may lose a NaN.
+    relative = float(np.max([relative, in_turn_relative, less_relative]))
+    attributed = float(np.max([attributed, less_attributed]))
     parity = Parity(len(library_size), difference, int((differ & tied).sum()), relative, attributed)
     # Comparisons are written so that NaN fails.
     if not (difference <= PROBABILITY_TOLERANCE):
@@ -147,9 +159,9 @@ def _check_novelty(
         raise _failed("novelty", f"within {NOVELTY_TOLERANCE} of the score's own", f"a difference of {off:.3g}")
 
 
-def _at(classifiers: Sequence[Classifier], baselines: np.ndarray) -> torch.Tensor:
-    """Torch's logits at the baseline, 1 x types."""
-    x = torch.as_tensor(baselines, dtype=torch.float32)[None]
+def _at(classifiers: Sequence[Classifier], values: np.ndarray) -> torch.Tensor:
+    """Torch's logits, cells x types. `values`: normalised expression, cells x genes."""
+    x = torch.as_tensor(values, dtype=torch.float32)
     with torch.no_grad():
         return torch.stack([classifier.eval()(x) for classifier in classifiers]).mean(dim=0)
 
@@ -171,12 +183,15 @@ def _explained(
 def _attribution_difference(
     attributions: np.ndarray,
     classifiers: Sequence[Classifier],
-    x: sp.csr_matrix,
+    values: np.ndarray,
     baselines: np.ndarray,
     target: np.ndarray,
 ) -> float:
-    """Largest relative norm of the difference from attributions computed without the graph, in float64."""
-    values = x.toarray().astype(np.float64)
+    """Largest relative norm of the difference from attributions computed without the graph, in float64.
+
+    `values`: cells x genes; `baselines`: the same, or one row.
+    """
+    values = values.astype(np.float64)
     found = [multipliers(fold(classifier), values, baselines, target) for classifier in classifiers]
     expected = np.mean(found, axis=0) * (values - baselines)
     off = np.linalg.norm(attributions - expected, axis=1) / np.maximum(1, np.linalg.norm(expected, axis=1))

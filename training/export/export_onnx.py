@@ -1,114 +1,36 @@
 """The two graphs of a bundle, written operator by operator: no tracing, no source paths, the same bytes every time.
 
 Both take raw counts of the panel's genes (NaN: not measured) and the library size over all genes; normalisation,
-logarithm and standardisation are inside. A gene that was not measured takes its baseline x0, so that x - x0 and with it
-its attribution are exactly 0.
+logarithm and standardisation are inside. A gene that was not measured takes its fill, the mean of training cells, in
+the cell and in the baseline that the cell is compared with: so it has no part in the difference, and its attribution is
+exactly 0.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
-
-from cellmark.schemas.normalization import COUNTS_PER
+from onnx import helper
 
 from ..evaluation.novelty import LEAST_DISTANCE, LEAST_ENTROPY, NoveltyScore, Whitened
 from ..network.folded_network import FoldedNetwork
+from .graph_writer import GraphWriter, difference_from_fill, layers_of, tensor
 
-OPSET = 20
-IR_VERSION = 10
 TINY = 1e-10
 """Below this |z - z0|, ReLU's derivative stands in for the difference quotient, as in Captum's rescale rule."""
 
 
-class GraphWriter:
-    """Nodes and constants of one graph, named in the order in which they are added."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-        self.names: set[str] = set()
-
-    def constant(self, name: str, values: np.ndarray) -> str:
-        """A constant of the graph; one that has been added before is used again."""
-        if name not in self.names:
-            self.names.add(name)
-            self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
-        return name
-
-    def scalar(self, name: str, value: float) -> str:
-        return self.constant(name, np.array(value, dtype=np.float32))
-
-    def add(self, operator: str, inputs: Sequence[str], output: str, **attributes: object) -> str:
-        self.nodes.append(helper.make_node(operator, list(inputs), [output], name=output, **attributes))
-        return output
-
-    def linear(self, x: str, weight: np.ndarray, bias: np.ndarray | None, name: str) -> str:
-        """`x` times the transpose of `weight` [out, in], plus `bias` [out]."""
-        inputs = [x, self.constant(f"{name}_weight", weight.astype(np.float32))]
-        if bias is not None:
-            inputs.append(self.constant(f"{name}_bias", bias.astype(np.float32)))
-        return self.add("Gemm", inputs, name, transB=1)
-
-    def mean(self, inputs: Sequence[str], output: str) -> str:
-        """Mean over members. Of one member it is that member's value: no pass over cells x genes for nothing."""
-        return inputs[0] if len(inputs) == 1 else self.add("Mean", inputs, output)
-
-    def model(
-        self, name: str, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]
-    ) -> onnx.ModelProto:
-        graph = helper.make_graph(self.nodes, name, list(inputs), list(outputs), self.constants)
-        model: onnx.ModelProto = helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="cellmark"
-        )
-        onnx.checker.check_model(model, full_check=True)
-        return model
-
-
-def _tensor(name: str, *shape: str | int) -> onnx.ValueInfoProto:
-    info: onnx.ValueInfoProto = helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
-    return info
-
-
-def _difference(graph: GraphWriter, baselines: np.ndarray) -> str:
-    """Difference x - x0 of x = ln(1 + counts per 10,000) from the baseline; 0 where a gene was not measured.
-
-    A library size that is not positive stands for a cell without counts: it is read as 1, so nothing divides by 0.
-    Every operator here is a pass over cells x genes. Filling zeros into the difference is faster than filling baselines
-    into x: onnxruntime's `Where` takes a scalar in half the time of a row.
-    """
-    zero, one = graph.scalar("zero", 0), graph.scalar("one", 1)
-    positive = graph.add("Greater", ["library_size", zero], "has_library_size")
-    size = graph.add("Where", [positive, "library_size", one], "safe_library_size")
-    factor = graph.add("Div", [graph.scalar("counts_per", COUNTS_PER), size], "scale_factor")
-    scaled = graph.add("Mul", ["counts", factor], "counts_per_10000")
-    log = graph.add("Log", [graph.add("Add", [scaled, one], "one_plus")], "log1p_norm")
-    x0 = graph.constant("baselines", baselines.astype(np.float32))
-    difference = graph.add("Sub", [log, x0], "difference_of_measured")
-    missing = graph.add("IsNaN", [difference], "not_measured")
-    return graph.add("Where", [missing, zero, difference], "difference")
-
-
-def _hidden(graph: GraphWriter, x: str, network: FoldedNetwork, depth: int, baselines: np.ndarray, name: str) -> str:
-    """Pre-activation of a hidden layer. The first one takes d = x - x0: W x + b is W d + (W x0 + b)."""
-    weight, bias = network.weights[depth], network.biases[depth]
-    if depth == 0:
-        bias = weight.astype(np.float64) @ baselines.astype(np.float64) + bias
-    return graph.linear(x, weight, bias, name)
-
-
-def _check_members(members: Sequence[FoldedNetwork], baselines: np.ndarray) -> None:
-    if not members:
+def _check_members(members: Sequence[FoldedNetwork], *of_genes: np.ndarray) -> None:
+    if not any(member.hidden_units for member in members):
         raise ValueError("members: at least one network is needed")
     for member in members:
-        if (member.n_genes, member.n_types) != (len(baselines), members[0].n_types):
-            raise ValueError("members: all networks must have the same genes and types, and baselines one value a gene")
+        if member.n_types != members[0].n_types or any(len(values) != member.n_genes for values in of_genes):
+            raise ValueError("members: all must have the same genes and types; baselines and fill, one value a gene")
 
 
 def annotator_graph(
     members: Sequence[FoldedNetwork],
-    baselines: np.ndarray,
+    fill: np.ndarray,
     *,
     temperature: float = 1.0,
     embedding_mean: np.ndarray,
@@ -117,23 +39,18 @@ def annotator_graph(
 ) -> onnx.ModelProto:
     """The annotator: `logits`, `probabilities`, `energy`, `embedding`, `novelty` of `counts` and `library_size`.
 
-    `members`: networks whose logits are averaged. `baselines`: x0, float32 [genes], ln(1 + counts per 10,000).
+    `members`: networks whose logits are averaged, and members without hidden layers. `fill`: float32 [genes],
+    ln(1 + counts per 10,000), of genes that were not measured.
     `embedding_mean` [units] and `embedding_components` [d, units]: a PCA of the members' last hidden layers side by
     side. `energy` is -logsumexp(logits), larger is more novel. `temperature` divides the logits that `probabilities`
     are made of. Without `novelty`, the constants of that score, the graph has no such output.
     """
-    _check_members(members, baselines)
+    _check_members(members, fill)
     graph = GraphWriter()
-    difference = _difference(graph, baselines)
-    hidden: list[str] = []
-    logits: list[str] = []
-    for number, member in enumerate(members):
-        x = difference
-        for depth in range(len(member.hidden_units)):
-            z = _hidden(graph, x, member, depth, baselines, f"m{number}_z{depth}")
-            x = graph.add("Relu", [z], f"m{number}_h{depth}")
-        hidden.append(x)
-        logits.append(graph.linear(x, member.weights[-1], member.biases[-1], f"m{number}_logits"))
+    difference = difference_from_fill(graph, fill)
+    layers = [layers_of(graph, difference, member, fill, f"m{number}") for number, member in enumerate(members)]
+    hidden = [of_member.after[-1] for of_member in layers if of_member.after]
+    logits = [of_member.logits for of_member in layers]
     graph.add("Mean", logits, "logits")
     cooled = graph.add("Div", ["logits", graph.scalar("temperature", temperature)], "cooled_logits")
     graph.add("Softmax", [cooled], "probabilities", axis=1)
@@ -148,13 +65,13 @@ def annotator_graph(
     n_genes, n_types = members[0].n_genes, members[0].n_types
     return graph.model(
         "annotator",
-        [_tensor("counts", "cells", n_genes), _tensor("library_size", "cells", 1)],
+        [tensor("counts", "cells", n_genes), tensor("library_size", "cells", 1)],
         [
-            _tensor("logits", "cells", n_types),
-            _tensor("probabilities", "cells", n_types),
-            _tensor("energy", "cells"),
-            _tensor("embedding", "cells", len(components)),
-            *([_tensor("novelty", "cells")] if novelty is not None else []),
+            tensor("logits", "cells", n_types),
+            tensor("probabilities", "cells", n_types),
+            tensor("energy", "cells"),
+            tensor("embedding", "cells", len(components)),
+            *([tensor("novelty", "cells")] if novelty is not None else []),
         ],
     )
 
@@ -215,64 +132,72 @@ def _nearest(graph: GraphWriter, values: str, space: Whitened, name: str) -> str
     )
 
 
-def explainer_graph(members: Sequence[FoldedNetwork], baselines: np.ndarray) -> onnx.ModelProto:
+def explainer_graph(members: Sequence[FoldedNetwork], baselines: np.ndarray, fill: np.ndarray) -> onnx.ModelProto:
     """The explainer: DeepLIFT's rescale rule (Shrikumar et al. 2017, arXiv:1704.02685) as ordinary operators.
 
     Inputs `counts`, `library_size` and `target` [cells, types] (one-hot: why this type; the difference of two one-hots:
     why this and not that). Outputs `attributions` [cells, genes], multipliers x (x - x0), and `convergence_delta`
     [cells], their sum minus the target's difference of logits from the baseline's.
+
+    `members`, `fill`: as for the annotator; `baselines`: x0, float32 [genes]. The baseline of a cell has the fill in
+    the genes that the cell lacks. Where all cells have all genes, it is one row, and costs next to nothing.
     """
-    _check_members(members, baselines)
+    _check_members(members, baselines, fill)
     graph = GraphWriter()
-    difference = _difference(graph, baselines)
+    difference = difference_from_fill(graph, fill)
+    of_baseline = _baseline_difference(graph, baselines, fill)
     tiny, zero, one = graph.scalar("tiny", TINY), "zero", "one"
+    at_cell = [layers_of(graph, difference, member, fill, f"m{number}") for number, member in enumerate(members)]
+    at_baseline = [layers_of(graph, of_baseline, member, fill, f"m{number}_0") for number, member in enumerate(members)]
     multipliers: list[str] = []
-    logits: list[str] = []
-    baseline_logits = np.zeros(members[0].n_types)
-    for number, member in enumerate(members):
-        at_baseline, of_baseline = member.forward(baselines.astype(np.float64)[None, :])
-        baseline_logits += of_baseline[0] / len(members)
-        x = difference
+    for number, (member, cell, baseline) in enumerate(zip(members, at_cell, at_baseline, strict=True)):
         rates: list[str] = []
-        for depth, z0 in enumerate(at_baseline):
+        for depth in range(len(member.hidden_units)):
             name = f"_m{number}_{depth}"
-            z = _hidden(graph, x, member, depth, baselines, f"m{number}_z{depth}")
-            x = graph.add("Relu", [z], f"h{name}")
-            before = z0[0].astype(np.float32)
-            after = np.maximum(before, 0)
-            dz = graph.add("Sub", [z, graph.constant(f"z0{name}", before)], f"dz{name}")
-            dh = graph.add("Sub", [x, graph.constant(f"h0{name}", after)], f"dh{name}")
+            z = cell.before[depth]
+            dz = graph.add("Sub", [z, baseline.before[depth]], f"dz{name}")
+            dh = graph.add("Sub", [cell.after[depth], baseline.after[depth]], f"dh{name}")
             small = graph.add("Less", [graph.add("Abs", [dz], f"abs{name}"), tiny], f"small{name}")
             slope = graph.add("Where", [graph.add("Greater", [z, zero], f"on{name}"), one, zero], f"slope{name}")
             divisor = graph.add("Where", [small, one, dz], f"divisor{name}")
             quotient = graph.add("Div", [dh, divisor], f"quotient{name}")
             rates.append(graph.add("Where", [small, slope, quotient], f"rate{name}"))
-        logits.append(graph.linear(x, member.weights[-1], member.biases[-1], f"m{number}_logits"))
-        back = graph.add(
-            "MatMul", ["target", graph.constant(f"m{number}_logits_weight", member.weights[-1])], f"m{number}_back"
-        )
+        weights = [f"m{number}_{depth}_weight" for depth in range(len(member.weights))]
+        back = graph.add("MatMul", ["target", weights[-1]], f"m{number}_back")
         for depth in reversed(range(len(rates))):
             gated = graph.add("Mul", [back, rates[depth]], f"m{number}_gated_{depth}")
-            weight = graph.constant(f"m{number}_z{depth}_weight", member.weights[depth])
-            back = graph.add("MatMul", [gated, weight], f"m{number}_back_{depth}")
+            back = graph.add("MatMul", [gated, weights[depth]], f"m{number}_back_{depth}")
         multipliers.append(back)
     mean_multipliers = graph.mean(multipliers, "multipliers")
-    graph.add("Mul", [mean_multipliers, difference], "attributions")
+    from_baseline = graph.add("Sub", [difference, of_baseline], "difference_from_baseline")
+    graph.add("Mul", [mean_multipliers, from_baseline], "attributions")
     axis = graph.constant("last_axis", np.array([1], dtype=np.int64))
     explained = graph.add("ReduceSum", ["attributions", axis], "explained", keepdims=0)
-    moved = graph.add(
-        "Sub",
-        [
-            graph.mean(logits, "mean_logits"),
-            graph.constant("baseline_logits", baseline_logits.astype(np.float32)),
-        ],
-        "moved_logits",
-    )
+    means = [
+        graph.mean([of_member.logits for of_member in layers], name)
+        for layers, name in ((at_cell, "mean_logits"), (at_baseline, "baseline_logits"))
+    ]
+    moved = graph.add("Sub", means, "moved_logits")
     change = graph.add("ReduceSum", [graph.add("Mul", ["target", moved], "target_change"), axis], "change", keepdims=0)
     graph.add("Sub", [explained, change], "convergence_delta")
     n_genes, n_types = members[0].n_genes, members[0].n_types
     return graph.model(
         "explainer",
-        [_tensor("counts", "cells", n_genes), _tensor("library_size", "cells", 1), _tensor("target", "cells", n_types)],
-        [_tensor("attributions", "cells", n_genes), _tensor("convergence_delta", "cells")],
+        [tensor("counts", "cells", n_genes), tensor("library_size", "cells", 1), tensor("target", "cells", n_types)],
+        [tensor("attributions", "cells", n_genes), tensor("convergence_delta", "cells")],
     )
+
+
+def _baseline_difference(graph: GraphWriter, baselines: np.ndarray, fill: np.ndarray) -> str:
+    """Difference x0 - fill, 1 x genes where all genes were measured, or cells x genes, 0 where one was not."""
+    offset = graph.constant("baseline_difference", (baselines - fill).astype(np.float32)[None])
+    # One NaN makes the sum NaN; a sum is a faster pass than a search among booleans.
+    lacks = graph.add("IsNaN", [graph.add("ReduceSum", ["difference_of_measured"], "sum", keepdims=0)], "lacks_genes")
+    n_genes, name = len(fill), "difference_of_baseline"
+    here = helper.make_node("Where", ["not_measured", "zero", offset], ["of_cells"], name="of_cells")
+    all_there = helper.make_node("Identity", [offset], ["of_all"], name="of_all")
+    branches = {
+        "then_branch": helper.make_graph([here], "lacking", [], [tensor("of_cells", "cells", n_genes)]),
+        "else_branch": helper.make_graph([all_there], "complete", [], [tensor("of_all", 1, n_genes)]),
+    }
+    return graph.add("If", [lacks], name, **branches)

@@ -54,6 +54,11 @@ class Classifier(nn.Module):
             width = units
         self.layers = nn.Sequential(*layers, nn.Linear(width, n_types))
 
+    @property
+    def is_linear(self) -> bool:
+        """Whether it has no hidden layer, as logistic regression (`linear_member`)."""
+        return len(self.layers) == 1
+
     def standardize(self, x: torch.Tensor) -> torch.Tensor:
         """Standardised expression, cells x genes. `x`: ln(1 + counts per 10,000)."""
         return (x - self.mean) / self.scale

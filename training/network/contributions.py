@@ -21,11 +21,12 @@ CHUNK = 1024
 def multipliers(network: FoldedNetwork, x: np.ndarray, baselines: np.ndarray, target: np.ndarray) -> np.ndarray:
     """DeepLIFT multipliers (rescale rule; Shrikumar et al. 2017, arXiv:1704.02685).
 
-    `x`: [cells, genes], normalised expression; `baselines`: x0, [genes]; `target`: [cells, types], the weights of the
+    `x`: [cells, genes], normalised expression; `baselines`: x0, [genes] or [cells, genes]; `target`: [cells, types],
+    the weights of the
     logits to explain. Returns [cells, genes] in the dtype of `x`.
     """
     at_x, _ = network.forward(x)
-    at_baseline, _ = network.forward(baselines[None, :].astype(x.dtype))
+    at_baseline, _ = network.forward(np.atleast_2d(baselines).astype(x.dtype))
     back: np.ndarray = target.astype(x.dtype) @ network.weights[-1].astype(x.dtype)
     layers = list(zip(network.weights[:-1], at_x, at_baseline, strict=True))
     for weight, z, z0 in reversed(layers):

@@ -9,9 +9,11 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from .augmentation import Augmentation
 from .classifier import Classifier
 from .fit import predict_logits, shared, train_together
 from .fit_settings import Epoch, FitData, FitResult, FitSettings, mean_epoch
+from .linear_member import LINEAR, fit_linear
 
 LEARNING_RATES = (1.0, 0.7, 1.3, 0.85, 1.15)
 DROPOUTS = (1.0, 0.9, 1.1)
@@ -27,12 +29,13 @@ def mean_gate(classifiers: Sequence[Classifier]) -> np.ndarray | None:
     return np.mean(gates, axis=0) if gates else None
 
 
-def variations(settings: FitSettings, *, n_members: int) -> tuple[FitSettings, ...]:
+def variations(settings: FitSettings, *, n_members: int, linear: bool = False) -> tuple[FitSettings, ...]:
     """Settings of each member: 5 learning rates within 30 % and 3 dropouts within 10 % of those in `settings`.
 
     The first is `settings` itself. Learning rates and dropouts are both walked at each step, so that few members are
     spread well: 5 have all learning rates, 15 the whole grid. From the 16th on the grid comes again, which is another
-    network by its seed alone.
+    network by its seed alone. With `linear` one more comes last, logistic regression (`fit_linear`), which has nothing
+    of `settings` but what is done to cells.
     """
     members = []
     for number in range(n_members):
@@ -41,7 +44,13 @@ def variations(settings: FitSettings, *, n_members: int) -> tuple[FitSettings, .
         )
         rate = settings.learning_rate * LEARNING_RATES[number % len(LEARNING_RATES)]
         members.append(replace(settings, learning_rate=rate, shape=replace(settings.shape, dropout=dropout)))
-    return tuple(members)
+    return (*members, replace(settings, shape=LINEAR)) if linear else tuple(members)
+
+
+def first_members(members: Sequence[FitSettings], at_most: int) -> tuple[FitSettings, ...]:
+    """As many networks, and logistic regression where it is one of `members`."""
+    networks = [settings for settings in members if settings.shape != LINEAR][:at_most]
+    return (*networks, *(settings for settings in members if settings.shape == LINEAR))
 
 
 @dataclass(frozen=True)
@@ -63,8 +72,8 @@ class FittedEnsemble:
 
     @property
     def best_epoch(self) -> int:
-        """Median of the members' best epochs."""
-        return int(np.median([result.best_epoch for result in self.results]))
+        """Median of the best epochs of the members that have epochs."""
+        return int(np.median([result.best_epoch for result in self.results if result.epochs] or [0]))
 
 
 def fit_ensemble(
@@ -79,13 +88,17 @@ def fit_ensemble(
 
     Members that differ in no more than rates, dropout and when to stop are trained together, on the same
     batches with the same noise; others one lot after another. One member gets the weights that `fit` would give it.
+    A member of the shape `LINEAR` is logistic regression of training and validation cells.
     Deterministic on the CPU for a given seed. `on_epoch` hears of each epoch of a lot: means over the members that are
     still training.
     """
     alike: dict[tuple[object, ...], list[int]] = {}
-    for number, settings in enumerate(members):
-        alike.setdefault(shared(settings), []).append(number)
     results: dict[int, FitResult] = {}
+    for number, settings in enumerate(members):
+        if settings.shape == LINEAR:
+            results[number] = FitResult(_linear(data, settings, seed=seed), (), 0)
+        else:
+            alike.setdefault(shared(settings), []).append(number)
     for numbers in (lot for like in alike.values() for lot in _lots(like, members, data.x.shape[1])):
         fitted = train_together(
             data,
@@ -96,6 +109,11 @@ def fit_ensemble(
         )
         results.update(zip(numbers, fitted, strict=True))
     return FittedEnsemble(tuple(results[number] for number in range(len(members))))
+
+
+def _linear(data: FitData, settings: FitSettings, *, seed: int) -> Classifier:
+    augmentation = Augmentation.of(settings)
+    return fit_linear(data.x, data.codes, data.seen, data.n_types, augmentation=augmentation, seed=seed)
 
 
 def predict_probabilities(classifiers: Sequence[Classifier], x: sp.csr_matrix) -> np.ndarray:

@@ -36,7 +36,7 @@ class FoldedNetwork:
 
     @property
     def embedding_size(self) -> int:
-        return int(self.weights[-1].shape[1])
+        return int(self.weights[-1].shape[1]) if len(self.weights) > 1 else 0
 
     @property
     def hidden_units(self) -> list[int]:
@@ -126,5 +126,5 @@ def embed(members: Sequence[FoldedNetwork], x: sp.csr_matrix, mean: np.ndarray, 
 
 
 def _last_hidden(members: Sequence[FoldedNetwork], values: np.ndarray) -> np.ndarray:
-    """Last hidden layers side by side, [cells, units]. `values`: cells x genes."""
-    return np.hstack([np.maximum(member.forward(values)[0][-1], 0) for member in members])
+    """Last hidden layers side by side, [cells, units], of the members that have one. `values`: cells x genes."""
+    return np.hstack([np.maximum(member.forward(values)[0][-1], 0) for member in members if member.hidden_units])

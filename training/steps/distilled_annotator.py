@@ -43,13 +43,13 @@ def export_and_prove(
     members, (mean, components) = [fold(classifier) for classifier in classifiers], trust.embedding
     annotator = annotator_graph(
         members,
-        baselines,
+        prepared.fill,
         temperature=trust.temperature,
         embedding_mean=mean,
         embedding_components=components,
         novelty=trust.novelty_score,
     )
-    explainer = explainer_graph(members, baselines)
+    explainer = explainer_graph(members, baselines, prepared.fill)
     split = prepared.split
     rows = np.concatenate([split.test, split.validation, split.train])
     parity = check_parity(
@@ -59,6 +59,7 @@ def export_and_prove(
         prepared.counts[rows],
         prepared.cells.library_size[rows],
         baselines=baselines,
+        fill=prepared.fill,
         temperature=trust.temperature,
         novelty=(trust.novelty_score, mean, components),
     )
@@ -100,12 +101,11 @@ def distill_and_prove(
 
 def distill_folds(held_out: OutOfFold, data: FitData, *, settings: FitSettings, config: TrainingConfig) -> OutOfFold:
     """For each fold one network that learned the answers of that fold's networks, from the same cells."""
-    plan, codes, pupils = held_out.plan, data.codes, []
+    plan, pupils = held_out.plan, []
     logits = np.zeros((1, *held_out.member_logits.shape[1:]), dtype=np.float32)
     for number, teachers in enumerate(held_out.classifiers):
-        others = plan.cells[plan.fold_of[plan.cells] != number]
-        others = others[held_out.learned[number][codes[others]]]
-        of_fold = data.divided(held_out.train[number], np.setdiff1d(others, held_out.train[number]))
+        seen, train = held_out.seen(number, data.codes), held_out.train[number]
+        of_fold = data.divided(train, np.setdiff1d(seen, train))
         pupil = distill(teachers, of_fold, settings=settings, seed=config.seed, device=config.device)
         inside = np.flatnonzero(plan.fold_of == number)
         logits[0, inside] = predict_logits(pupil, data.x, inside).numpy()

@@ -49,8 +49,9 @@ class FittedNetworks:
     def facts(self, *, seed: int) -> dict[str, Any]:
         """What `NetworkEntry` says of shape and settings."""
         return {
-            "n_members": len(self.members),
-            "hidden_units": [member.hidden_units for member in self.members],
+            "n_members": sum(bool(member.hidden_units) for member in self.members),
+            "hidden_units": [member.hidden_units for member in self.members if member.hidden_units],
+            "linear_member": any(not member.hidden_units for member in self.members),
             "parameters": {**asdict(self.settings), "seed": seed, "best_epoch": self.ensemble.best_epoch},
         }
 
@@ -58,8 +59,8 @@ class FittedNetworks:
 def fit_networks(
     data: FitData, settings: FitSettings, config: TrainingConfig, *, on_epoch: Callable[[Epoch], None]
 ) -> FittedNetworks:
-    """Fit `config.n_members` networks around `settings`, on training cells."""
-    members = variations(settings, n_members=config.n_members)
+    """Fit `config.n_members` networks around `settings`, on training cells, and logistic regression beside them."""
+    members = variations(settings, n_members=config.n_members, linear=config.linear_member)
     ensemble = fit_ensemble(data, members=members, seed=config.seed, device=config.device, on_epoch=on_epoch)
     logits = np.stack([predict_logits(classifier, data.x).numpy() for classifier in ensemble.classifiers])
     return FittedNetworks(

@@ -1,6 +1,7 @@
 """The first steps of a training run: cells are read, divided, given a gene panel and normalised."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -57,6 +58,15 @@ class TrainingCells:
     def settings(self, config: TrainingConfig) -> TrainingConfig:
         """`config` as these cells allow: counts that nobody knows cannot be thinned."""
         return replace(config, fit=replace(config.fit, least_counts=1.0)) if self.cells.normalised else config
+
+    @cached_property
+    def fill(self) -> np.ndarray:
+        """What a gene takes that an input did not measure: its mean over training cells, float32 [genes].
+
+        The mean over types, which explanations compare with, is high in a rare type's markers, and a cell filled with
+        it looks a little like each rare type (docs/benchmarks.md).
+        """
+        return np.asarray(self.x[self.split.train].mean(axis=0), dtype=np.float32).ravel()
 
     @property
     def data(self) -> FitData:

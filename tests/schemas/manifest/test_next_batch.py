@@ -13,7 +13,8 @@ def test_the_interval_is_that_of_students_t_on_angles() -> None:
     scale = angles.std(ddof=1) * np.sqrt(1 + 1 / 4)
     low, high = scipy.stats.t.interval(LEVEL, df=3, loc=angles.mean(), scale=scale)
     found = next_batch(shares)
-    assert found is not None and low > 0
+    assert found is not None
+    assert low > 0
     assert found[:3] == pytest.approx((shares.mean(), np.sin(low) ** 2, np.sin(high) ** 2))
     assert found.n_batches == 4
 
@@ -26,7 +27,8 @@ def test_two_batches_say_nothing_of_a_third() -> None:
 @pytest.mark.parametrize("shares", [[0, 0, 0.4], [1, 1, 0.6], [0, 1, 0.5], [0.0, 0.0, 0.0]])
 def test_no_share_is_below_none_or_above_all(shares: list[float]) -> None:
     found = next_batch(shares)
-    assert found is not None and 0 <= found.low <= found.mean <= found.high <= 1
+    assert found is not None
+    assert 0 <= found.low <= found.mean <= found.high <= 1
 
 
 def test_nine_of_ten_further_donors_lie_inside() -> None:

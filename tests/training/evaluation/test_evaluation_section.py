@@ -13,12 +13,14 @@ from cellmark.schemas.checks.split import Split
 from cellmark.schemas.manifest.manifest_evaluation import Estimate, EvaluationEntry
 from cellmark.training.config import TrainingConfig
 from cellmark.training.evaluation.calibration_section import fit_temperature
-from cellmark.training.evaluation.evaluation_section import LinearBaseline, _hardly_learned, evaluation_section
+from cellmark.training.evaluation.evaluation_section import _hardly_learned, evaluation_section
 from cellmark.training.evaluation.out_of_fold import FoldPlan, OutOfFold, fit_out_of_fold, learnable
 from cellmark.training.figures.evaluation_files import evaluation_metrics, evaluation_tables
 from cellmark.training.listener import Listener
+from cellmark.training.network.classifier import Classifier
 from cellmark.training.network.fit import FitSettings
 from cellmark.training.network.fit_settings import FitData
+from cellmark.training.network.linear_member import fit_linear
 from cellmark.training.run import TrainedModel, train
 from fixtures.places import ARCHIVES
 
@@ -70,7 +72,7 @@ def test_without_a_test_part_confidence_is_calibrated_and_cells_of_types_not_lea
     none = np.zeros(0, dtype=int)
     section = evaluation_section(
         x.tocsr(), codes, ("zero", "one", "two"), Split("donor", 0, np.arange(240), none, none), held_out,
-        donors=fold_of.astype(str), probabilities=np.zeros((240, 3)), classifiers=(), baselines=np.zeros(12),
+        donors=fold_of.astype(str), probabilities=np.zeros((240, 3)), classifiers=(), fill=np.zeros(12),
         level="fast", seed=0,
     )  # fmt: skip
     everyone = section["confidence"][0]
@@ -102,17 +104,18 @@ def test_logistic_regression_learns_from_the_cells_that_networks_learned_from(mo
     split = Split("donor", 0, np.arange(0, 200, 2), np.arange(1, 200, 2), np.arange(200, 230))
     learned_from = []
 
-    class Spy(LinearBaseline):
-        def __init__(self, x: sp.csr_matrix, codes: np.ndarray, cells: np.ndarray, *, seed: int) -> None:
-            learned_from.append(cells.tolist())
-            super().__init__(x, codes, cells, seed=seed)
+    def hear(x: sp.csr_matrix, codes: np.ndarray, cells: np.ndarray, n_types: int, *, seed: int) -> Classifier:
+        learned_from.append(sorted(cells.tolist()))
+        return fit_linear(x, codes, cells, n_types, seed=seed)
 
-    monkeypatch.setattr("cellmark.training.evaluation.evaluation_section.LinearBaseline", Spy)
+    monkeypatch.setattr("cellmark.training.evaluation.evaluation_section.fit_linear", hear)
     section = evaluation_section(
         x, codes, ("zero", "one", "two"), split, held_out, donors=None, probabilities=np.eye(3)[codes],
-        classifiers=held_out.classifiers[1], baselines=np.zeros(12), level="fast", seed=0,
+        classifiers=held_out.classifiers[1], fill=np.zeros(12), level="fast", seed=0,
     )  # fmt: skip
-    assert learned_from == [*(cells.tolist() for cells in held_out.train), split.train.tolist()]
+    folds = [held_out.seen(number, codes) for number in range(2)]
+    assert learned_from == [*(cells.tolist() for cells in folds), list(range(200))]
+    assert all(set(train) < set(seen) for train, seen in zip(held_out.train, folds, strict=True))
     assert 2 not in codes[learned_from[0]]
     assert any("learned from the same cells" in note for note in section["notes"])
 

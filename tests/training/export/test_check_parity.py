@@ -15,7 +15,7 @@ from cellmark.training.export.export_onnx import annotator_graph, explainer_grap
 from cellmark.training.network.classifier import Classifier
 from cellmark.training.network.folded_network import fold
 
-BASELINES = np.random.default_rng(5).uniform(0, 3, 30).astype(np.float32)
+BASELINES, FILL = np.random.default_rng(5).uniform(0, 3, (2, 30)).astype(np.float32)
 
 
 def draw_cells(n_cells: int = 40) -> tuple[sp.csr_matrix, np.ndarray]:
@@ -33,9 +33,9 @@ def export(classifiers: list[Classifier], *, temperature: float = 1.0) -> tuple[
     members = [fold(classifier) for classifier in classifiers]
     units = sum(member.embedding_size for member in members)
     annotator = annotator_graph(
-        members, BASELINES, temperature=temperature, embedding_mean=np.zeros(units), embedding_components=np.eye(units)
+        members, FILL, temperature=temperature, embedding_mean=np.zeros(units), embedding_components=np.eye(units)
     )
-    return annotator, explainer_graph(members, BASELINES)
+    return annotator, explainer_graph(members, BASELINES, FILL)
 
 
 def plant(model: onnx.ModelProto, name: str, change: Callable[[np.ndarray], np.ndarray]) -> onnx.ModelProto:
@@ -54,7 +54,7 @@ def nudge(values: np.ndarray) -> np.ndarray:
 
 def test_faithful_graphs_pass_with_their_measures(classifiers: list[Classifier]) -> None:
     counts, library_size = draw_cells()
-    parity = check_parity(*export(classifiers), classifiers, counts, library_size, baselines=BASELINES)
+    parity = check_parity(*export(classifiers), classifiers, counts, library_size, baselines=BASELINES, fill=FILL)
     assert parity == Parity(
         40, parity.max_probability_difference, 0, parity.max_convergence_delta, parity.max_attribution_difference
     )
@@ -66,43 +66,69 @@ def test_faithful_graphs_pass_with_their_measures(classifiers: list[Classifier])
 def test_a_temperature_is_part_of_what_is_compared(classifiers: list[Classifier]) -> None:
     counts, library_size = draw_cells()
     check_parity(
-        *export(classifiers, temperature=2.0), classifiers, counts, library_size, baselines=BASELINES, temperature=2.0
+        *export(classifiers, temperature=2.0),
+        classifiers,
+        counts,
+        library_size,
+        baselines=BASELINES,
+        fill=FILL,
+        temperature=2.0,
     )
     with pytest.raises(ExportError, match="PARITY_FAILED"):
-        check_parity(*export(classifiers, temperature=2.0), classifiers, counts, library_size, baselines=BASELINES)
+        check_parity(
+            *export(classifiers, temperature=2.0), classifiers, counts, library_size, baselines=BASELINES, fill=FILL
+        )
 
 
 @pytest.mark.parametrize(
     "constant",
-    ["m0_z0_weight", "m0_z0_bias", "m1_z1_weight", "m1_logits_weight", "m0_logits_bias", "baselines"],
+    ["m0_0_weight", "m0_0_bias", "m1_1_weight", "m1_2_weight", "m0_2_bias", "fill"],
 )
 def test_changed_weights_of_the_annotator_are_refused(classifiers: list[Classifier], constant: str) -> None:
     annotator, explainer = export(classifiers)
     counts, library_size = draw_cells()
     with pytest.raises(ExportError, match="probabilities"):
         check_parity(
-            plant(annotator, constant, nudge), explainer, classifiers, counts, library_size, baselines=BASELINES
+            plant(annotator, constant, nudge),
+            explainer,
+            classifiers,
+            counts,
+            library_size,
+            baselines=BASELINES,
+            fill=FILL,
         )
 
 
-@pytest.mark.parametrize("constant", ["z0_m0_0", "h0_m0_1", "m0_logits_bias", "baseline_logits"])
+@pytest.mark.parametrize("constant", ["m0_0_bias", "m1_1_bias", "baseline_difference"])
 def test_changed_constants_of_the_explainer_are_refused(classifiers: list[Classifier], constant: str) -> None:
     annotator, explainer = export(classifiers)
     counts, library_size = draw_cells()
     with pytest.raises(ExportError, match="convergence_delta"):
         check_parity(
-            annotator, plant(explainer, constant, nudge), classifiers, counts, library_size, baselines=BASELINES
+            annotator,
+            plant(explainer, constant, nudge),
+            classifiers,
+            counts,
+            library_size,
+            baselines=BASELINES,
+            fill=FILL,
         )
 
 
-@pytest.mark.parametrize("constant", ["m0_z0_weight", "m1_z1_weight", "m1_logits_weight", "baselines"])
+@pytest.mark.parametrize("constant", ["m0_0_weight", "m1_1_weight", "m1_2_weight", "fill"])
 def test_an_explainer_of_another_network_is_refused(classifiers: list[Classifier], constant: str) -> None:
     # Weights changed wherever they are used leave a network that is complete in itself, but another one.
     annotator, explainer = export(classifiers)
     counts, library_size = draw_cells()
     with pytest.raises(ExportError, match="PARITY_FAILED"):
         check_parity(
-            annotator, plant(explainer, constant, nudge), classifiers, counts, library_size, baselines=BASELINES
+            annotator,
+            plant(explainer, constant, nudge),
+            classifiers,
+            counts,
+            library_size,
+            baselines=BASELINES,
+            fill=FILL,
         )
 
 
@@ -113,7 +139,7 @@ def test_the_explainer_of_a_network_trained_otherwise_is_refused(
     _, other = export([classifiers[0], draw_classifier((16, 12), seed=9)])
     counts, library_size = draw_cells()
     with pytest.raises(ExportError, match="PARITY_FAILED"):
-        check_parity(annotator, other, classifiers, counts, library_size, baselines=BASELINES)
+        check_parity(annotator, other, classifiers, counts, library_size, baselines=BASELINES, fill=FILL)
 
 
 def test_an_explainer_with_two_genes_exchanged_is_refused(classifiers: list[Classifier]) -> None:
@@ -127,16 +153,16 @@ def test_an_explainer_with_two_genes_exchanged_is_refused(classifiers: list[Clas
     explainer.graph.node.insert(list(explainer.graph.node).index(last) + 1, swap)
     counts, library_size = draw_cells()
     with pytest.raises(ExportError, match="attributions"):
-        check_parity(annotator, explainer, classifiers, counts, library_size, baselines=BASELINES)
+        check_parity(annotator, explainer, classifiers, counts, library_size, baselines=BASELINES, fill=FILL)
 
 
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_graph_that_answers_nan_is_refused(classifiers: list[Classifier], which: int) -> None:
     graphs = list(export(classifiers))
-    graphs[which] = plant(graphs[which], "m0_logits_bias", lambda values: values * np.nan)
+    graphs[which] = plant(graphs[which], "m0_2_bias", lambda values: values * np.nan)
     counts, library_size = draw_cells()
     with pytest.raises(ExportError, match="PARITY_FAILED"):
-        check_parity(*graphs, classifiers, counts, library_size, baselines=BASELINES)
+        check_parity(*graphs, classifiers, counts, library_size, baselines=BASELINES, fill=FILL)
 
 
 def twins(draw_classifier: Callable[..., Classifier], *, lead: float) -> list[Classifier]:
@@ -154,9 +180,9 @@ def test_labels_that_differ_in_a_tie_are_counted(draw_classifier: Callable[..., 
     networks = twins(draw_classifier, lead=0.0)
     annotator, explainer = export(networks)
     # In the graph the second of the two is ahead by less than what counts as a tie; torch takes the first.
-    plant(annotator, "m0_logits_bias", lambda values: values + np.array([0, TIE / 2, 0, 0]))
+    plant(annotator, "m0_1_bias", lambda values: values + np.array([0, TIE / 2, 0, 0]))
     counts, library_size = draw_cells()
-    parity = check_parity(annotator, explainer, networks, counts, library_size, baselines=BASELINES)
+    parity = check_parity(annotator, explainer, networks, counts, library_size, baselines=BASELINES, fill=FILL)
     assert 0 < parity.n_label_ties <= 40
     assert parity.n_label_ties == 40
 
@@ -164,7 +190,7 @@ def test_labels_that_differ_in_a_tie_are_counted(draw_classifier: Callable[..., 
 def test_other_labels_without_a_tie_are_refused(draw_classifier: Callable[..., Classifier]) -> None:
     networks = twins(draw_classifier, lead=0.0)
     annotator, explainer = export(networks)
-    plant(annotator, "m0_logits_bias", lambda values: values + np.array([0, 1e-3, 0, 0]))
+    plant(annotator, "m0_1_bias", lambda values: values + np.array([0, 1e-3, 0, 0]))
     counts, library_size = draw_cells()
     with pytest.raises(ExportError, match="PARITY_FAILED"):
-        check_parity(annotator, explainer, networks, counts, library_size, baselines=BASELINES)
+        check_parity(annotator, explainer, networks, counts, library_size, baselines=BASELINES, fill=FILL)

@@ -25,6 +25,8 @@ from fixtures.places import ROOT
 pytestmark = pytest.mark.filterwarnings("ignore:Setting forward, backward hooks:UserWarning")
 
 N_GENES, N_TYPES = 30, 4
+FILL = np.random.default_rng(6).uniform(0, 3, N_GENES).astype(np.float32)
+"""Of genes that were not measured; explanations compare with another value."""
 LN2 = np.log(2)
 TOLERANCE = 1e-5
 SHAPES = [(16,), (16, 12), (16, 12, 8)]
@@ -90,7 +92,7 @@ def test_attributions_equal_captum_deeplift_as_the_mean_over_members(
     networks = [draw_classifier(hidden, seed=seed + number) for number in range(n_members)]
     baselines, (counts, library_size) = draw_baselines(seed), draw_cells(seed=seed)
     targets = np.random.default_rng(seed).integers(0, N_TYPES, len(counts))
-    graph = explainer_graph([fold(network) for network in networks], baselines)
+    graph = explainer_graph([fold(network) for network in networks], baselines, FILL)
     ours = run(graph, counts=counts, library_size=library_size, target=one_hot(targets))
     x = expression(counts, library_size)
     expected = np.mean([captum(network, x, baselines, targets) for network in networks], axis=0)
@@ -105,7 +107,7 @@ def test_attributions_of_members_of_different_depth_are_their_mean(
     networks = [draw_classifier(hidden, seed=3) for hidden in SHAPES]
     baselines, (counts, library_size) = draw_baselines(), draw_cells()
     targets = np.zeros(len(counts), dtype=int)
-    graph = explainer_graph([fold(network) for network in networks], baselines)
+    graph = explainer_graph([fold(network) for network in networks], baselines, FILL)
     ours = run(graph, counts=counts, library_size=library_size, target=one_hot(targets))
     x = expression(counts, library_size)
     expected = np.mean([captum(network, x, baselines, targets) for network in networks], axis=0)
@@ -120,7 +122,7 @@ def test_where_a_unit_does_not_move_the_derivative_stands_in() -> None:
     counts = np.zeros((1, N_GENES), dtype=np.float32)
     counts[0, :2] = 7
     found = run(
-        explainer_graph([member], np.zeros(N_GENES, np.float32)), counts=counts,
+        explainer_graph([member], np.zeros(N_GENES, np.float32), FILL), counts=counts,
         library_size=np.full(1, 1e4, np.float32), target=one_hot(np.array([0]), 2),
     )["attributions"]  # fmt: skip
     np.testing.assert_allclose(found[0, :2], [2 * np.log(8), -2 * np.log(8)], rtol=1e-6)
@@ -133,7 +135,7 @@ def test_a_contrast_equals_the_difference_of_two_single_targets(
 ) -> None:
     members = [fold(draw_classifier((16, 12), seed=seed + number)) for number in range(2)]
     counts, library_size = draw_cells(seed=seed)
-    graph = explainer_graph(members, draw_baselines())
+    graph = explainer_graph(members, draw_baselines(), FILL)
     generator = np.random.default_rng(seed)
     first = generator.integers(0, N_TYPES, len(counts))
     second = (first + generator.integers(1, N_TYPES, len(counts))) % N_TYPES
@@ -158,11 +160,13 @@ def test_convergence_delta_is_the_sum_of_attributions_minus_the_change_of_the_lo
     draw_classifier: Callable[..., Classifier],
 ) -> None:
     member = fold(draw_classifier((16, 12)))
-    # A planted fault, so that there is something left: the last biases differ from those of the baseline's logits.
-    graph = explainer_graph([member], draw_baselines())
-    (bias,) = [tensor for tensor in graph.graph.initializer if tensor.name == "m0_logits_bias"]
+    # A planted fault, so that there is something left: the cell's last biases differ from those of its baseline.
+    graph = explainer_graph([member], draw_baselines(), FILL)
+    (bias,) = [tensor for tensor in graph.graph.initializer if tensor.name == "m0_2_bias"]
     changed = onnx.numpy_helper.to_array(bias) + np.array([0.5, 0, 0, 0], dtype=np.float32)
-    bias.CopyFrom(onnx.numpy_helper.from_array(changed, bias.name))
+    graph.graph.initializer.append(onnx.numpy_helper.from_array(changed, "changed"))
+    (last,) = [node for node in graph.graph.node if node.name == "logits_m0"]
+    last.input[2] = "changed"
     counts, library_size = draw_cells(4)
     for target, expected in ((0, -0.5), (1, 0.0)):
         targets = one_hot(np.full(4, target))
@@ -218,7 +222,9 @@ def test_graphs_of_the_published_member_equal_captum_and_the_stored_results(refe
     x, baseline, targets = reference["inputs"].astype(np.float64), reference["baseline"][0], reference["target"]
     baselines = (baseline.astype(np.float64) * LN2).astype(np.float32)
     feeds = {"counts": (2**x - 1).astype(np.float32), "library_size": np.full(len(x), 1e4, dtype=np.float32)}
-    explained = run(explainer_graph([member], baselines), **feeds, target=one_hot(targets, member.n_types))
+    explained = run(
+        explainer_graph([member], baselines, np.zeros_like(baselines)), **feeds, target=one_hot(targets, member.n_types)
+    )
     stored = reference["multipliers"].astype(np.float64) * (x - baseline)
     for expected in (captum(layers, x, baseline, targets), stored):
         assert_same_attributions(explained["attributions"], expected)
@@ -281,28 +287,48 @@ def test_embedding_equals_scikit_learn_pca_of_the_members_last_hidden_layers(
 def graphs(draw_classifier: Callable[..., Classifier]) -> dict[str, onnx.ModelProto]:
     members = [fold(draw_classifier((16, 12), seed=seed)) for seed in range(2)]
     baselines = draw_baselines()
-    return {"annotator": annotator_of(members, baselines), "explainer": explainer_graph(members, baselines)}
+    return {"annotator": annotator_of(members, FILL), "explainer": explainer_graph(members, baselines, FILL)}
 
 
-def test_a_gene_that_was_not_measured_takes_its_baseline_and_has_no_attribution(
-    graphs: dict[str, onnx.ModelProto],
+def test_a_gene_that_was_not_measured_takes_its_fill_and_has_no_attribution(
+    draw_classifier: Callable[..., Classifier], graphs: dict[str, onnx.ModelProto]
 ) -> None:
+    """A cell that lacks genes is compared with a baseline that has the same values in them."""
+    networks = [draw_classifier((16, 12), seed=seed) for seed in range(2)]
     counts, library_size = draw_cells()
     missing = np.random.default_rng(1).random(counts.shape) < 0.5
-    nan, filled = counts.copy(), counts.copy()
-    nan[missing] = np.nan
-    at_baseline = np.expm1(draw_baselines().astype(np.float64)) * library_size[:, None] / 1e4
-    filled[missing] = at_baseline[missing]
-    target = one_hot(np.arange(len(counts)) % N_TYPES)
-    ours = run(graphs["explainer"], counts=nan, library_size=library_size, target=target)
+    missing[0] = False
+    nan = np.where(missing, np.float32(np.nan), counts)
+    x = np.where(missing, FILL, expression(counts, library_size))
+    baselines = np.where(missing, FILL, draw_baselines())
+    targets = np.arange(len(counts)) % N_TYPES
+    ours = run(graphs["explainer"], counts=nan, library_size=library_size, target=one_hot(targets))
     assert (ours["attributions"][missing] == 0).all()
-    assert (ours["attributions"][~missing] != 0).any()
-    expected = run(graphs["explainer"], counts=filled, library_size=library_size, target=target)
-    np.testing.assert_allclose(ours["attributions"], expected["attributions"], atol=2e-5)
-    annotated = [run(graphs["annotator"], counts=values, library_size=library_size) for values in (nan, filled)]
-    for name, values in annotated[0].items():
-        np.testing.assert_allclose(values, annotated[1][name], atol=5e-5, err_msg=name)
+    assert_same_attributions(
+        ours["attributions"], np.mean([captum(network, x, baselines, targets) for network in networks], axis=0)
+    )
     assert np.abs(ours["convergence_delta"]).max() < 1e-4
+    annotated = run(graphs["annotator"], counts=nan, library_size=library_size)["logits"]
+    with torch.no_grad():
+        logits = torch.stack([network.double()(torch.as_tensor(x)) for network in networks]).mean(dim=0)
+    np.testing.assert_allclose(annotated, logits.numpy(), atol=5e-5)
+
+
+def test_a_member_without_hidden_layers_is_one_more_of_the_mean(draw_classifier: Callable[..., Classifier]) -> None:
+    """Its attributions are weight x (x - x0), whatever the networks do; the embedding has nothing of it."""
+    network, linear = draw_classifier((16,)), draw_classifier(())
+    members, baselines, (counts, library_size) = [fold(network), fold(linear)], draw_baselines(), draw_cells()
+    targets = np.arange(len(counts)) % N_TYPES
+    graph = explainer_graph(members, baselines, FILL)
+    ours = run(graph, counts=counts, library_size=library_size, target=one_hot(targets))["attributions"]
+    x = expression(counts, library_size)
+    of_linear = members[1].weights[0][targets] * (x - baselines)
+    assert_same_attributions(ours, (captum(network, x, baselines, targets) + of_linear) / 2)
+    annotated = run(annotator_of(members, FILL), counts=counts, library_size=library_size)
+    with torch.no_grad():
+        logits = torch.stack([one.double()(torch.as_tensor(x)) for one in (network, linear)]).mean(dim=0)
+    np.testing.assert_allclose(annotated["logits"], logits.numpy(), atol=2e-5, rtol=1e-5)
+    assert annotated["embedding"].shape == (len(counts), 16)
 
 
 @pytest.mark.parametrize("counts", [0.0, 3.0, np.nan])
@@ -374,7 +400,8 @@ def test_graphs_pass_the_checker_and_carry_no_metadata(graphs: dict[str, onnx.Mo
 def test_every_constant_is_used_and_every_name_unique(graphs: dict[str, onnx.ModelProto]) -> None:
     for model in graphs.values():
         constants = [tensor.name for tensor in model.graph.initializer]
-        used = {name for node in model.graph.node for name in node.input}
+        branches = [part.g.node for node in model.graph.node for part in node.attribute if part.HasField("g")]
+        used = {name for nodes in (model.graph.node, *branches) for node in nodes for name in node.input}
         assert set(constants) <= used
         made = [name for node in model.graph.node for name in node.output]
         assert len({*constants, *made}) == len(constants) + len(made)
@@ -383,7 +410,7 @@ def test_every_constant_is_used_and_every_name_unique(graphs: dict[str, onnx.Mod
 def test_same_members_give_the_same_bytes(draw_classifier: Callable[..., Classifier]) -> None:
     def export() -> list[bytes]:
         members = [fold(draw_classifier((16, 12), seed=seed)) for seed in range(2)]
-        graphs = annotator_of(members, draw_baselines()), explainer_graph(members, draw_baselines())
+        graphs = annotator_of(members, draw_baselines()), explainer_graph(members, draw_baselines(), FILL)
         return [graph.SerializeToString(deterministic=True) for graph in graphs]
 
     assert export() == export()
@@ -395,6 +422,6 @@ def test_members_that_do_not_fit_together_are_refused(draw_classifier: Callable[
     )  # fmt: skip
     for members in ([], [good, other_genes], [good, other_types], [other_genes]):
         with pytest.raises(ValueError, match="members"):
-            explainer_graph(members, draw_baselines())
+            explainer_graph(members, draw_baselines(), FILL)
         with pytest.raises(ValueError, match="members"):
             annotator_of(members, draw_baselines())

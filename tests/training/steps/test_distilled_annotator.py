@@ -20,7 +20,7 @@ from cellmark.training.run import TrainedModel, train
 
 @pytest.fixture(scope="module")
 def distilled(tiny_file: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
-    config = TrainingConfig(data=tiny_file, fit=FitSettings(max_epochs=15), n_members=3, distill=True)
+    config = TrainingConfig(data=tiny_file, fit=FitSettings(max_epochs=30), n_members=3, distill=True)
     return train(config, tmp_path_factory.mktemp("distilled") / "bundle", Listener())
 
 
