@@ -21,8 +21,8 @@ from .poorer_input import Calls, confidence_curve, depth_curve, partial_panel_cu
 MAX_CURVE_CELLS = 5_000
 """Cells of the curves at most; more make them no smoother."""
 COMPARED = (
-    "macro-F1 is the mean of F1 over the types with tested cells; networks and logistic regression learned from the "
-    "same cells, types and genes, those that settle when a network stops among them, and were tested on the same cells"
+    "macro-F1 is the mean of F1 over the types with tested cells; network and logistic regression learned from the "
+    "same cells, types and genes (no cells that only settle when a network stops) and were tested on the same cells"
 )
 
 Curve = list[dict[str, Any]]
@@ -49,8 +49,9 @@ def evaluation_section(
     `split`: of the registered model, `classifiers` its networks, `probabilities` what they say of all cells, cells x
     types. `fill`: what takes the place of a gene that was not measured, [genes].
 
-    The linear baseline learns from the cells that the networks beside it have: without types below the floor in a fold,
-    and with those that settle when networks stop. It is given them as they are, a linear member poorer ones too.
+    The linear baseline learns from the cells that the networks beside it learned from: in a fold `held_out.train`,
+    which has no types below the floor and no cells that settle when networks stop, for the test part `split.train`. It
+    is given them as they are; a linear member of the ensemble learns from poorer ones too.
     """
     plan, n_types = held_out.plan, len(cell_types)
     rows = plan.cells
@@ -82,7 +83,7 @@ def evaluation_section(
     if len(split.test):
         test = split.test
         of_test = donors[test] if donors is not None else None
-        regression = fit_linear(x, codes, np.concatenate([split.train, split.validation]), n_types, seed=seed)
+        regression = fit_linear(x, codes, split.train, n_types, seed=seed)
         called = probabilities[test].argmax(axis=1)
         section |= _estimates("test_", codes[test], called, n_types, of_test, seed)
         section |= _estimates("test_baseline_", codes[test], _called(regression, x[test]), n_types, of_test, seed)
@@ -128,8 +129,7 @@ def _calls_of_folds(
     found[plan.cells] = held_out.logits[plan.cells].argmax(axis=1)
     for number in range(len(plan.names)):
         inside = np.flatnonzero(plan.fold_of == number)
-        seen, n_types = held_out.seen(number, codes), held_out.learned.shape[1]
-        regression = fit_linear(x, codes, seen, n_types, seed=seed)
+        regression = fit_linear(x, codes, held_out.train[number], held_out.learned.shape[1], seed=seed)
         linear[inside] = _called(regression, x[inside])
     return found, linear
 

@@ -68,10 +68,6 @@ class OutOfFold:
         cells = self.plan.cells
         return np.asarray(cells[self.learned[self.plan.fold_of[cells], codes[cells]]])
 
-    def seen(self, number: int, codes: np.ndarray) -> np.ndarray:
-        """Numbers of the cells that the networks of a fold were fitted on or stopped by. `codes`: int [cells]."""
-        return _seen(self.plan, self.learned, number, codes)
-
     def like_the_registered(self, codes: np.ndarray) -> np.ndarray:
         """Whether a fold's networks resemble the registered model, bool [folds]: they learned types that hold
         `MOST_LEARNED` of all cells. All of them where none did.
@@ -133,7 +129,8 @@ def fit_out_of_fold(
     classifiers, fitted_on = [], []
     for number, name in enumerate(plan.names):
         on_fold(name)
-        others = _seen(plan, learned, number, codes)
+        others = plan.cells[plan.fold_of[plan.cells] != number]
+        others = others[learned[number][codes[others]]]
         train, validation = with_validation(others, codes, seed=seed)
         fitted = fit_ensemble(data.divided(train, validation), members=members, seed=seed, device=device)
         inside = np.flatnonzero(plan.fold_of == number)
@@ -142,11 +139,6 @@ def fit_out_of_fold(
         classifiers.append(fitted.classifiers)
         fitted_on.append(train)
     return OutOfFold(plan, logits, tuple(classifiers), tuple(fitted_on), learned)
-
-
-def _seen(plan: FoldPlan, learned: np.ndarray, number: int, codes: np.ndarray) -> np.ndarray:
-    others = plan.cells[plan.fold_of[plan.cells] != number]
-    return np.asarray(others[learned[number][codes[others]]])
 
 
 def learnable(codes: np.ndarray, plan: FoldPlan, number: int, n_types: int, min_cells: int) -> np.ndarray:

@@ -88,7 +88,7 @@ def fit_ensemble(
 
     Members that differ in no more than rates, dropout and when to stop are trained together, on the same
     batches with the same noise; others one lot after another. One member gets the weights that `fit` would give it.
-    A member of the shape `LINEAR` is logistic regression of training and validation cells.
+    A member of the shape `LINEAR` is logistic regression of the training cells.
     Deterministic on the CPU for a given seed. `on_epoch` hears of each epoch of a lot: means over the members that are
     still training.
     """
@@ -113,7 +113,7 @@ def fit_ensemble(
 
 def _linear(data: FitData, settings: FitSettings, *, seed: int) -> Classifier:
     augmentation = Augmentation.of(settings)
-    return fit_linear(data.x, data.codes, data.seen, data.n_types, augmentation=augmentation, seed=seed)
+    return fit_linear(data.x, data.codes, data.train, data.n_types, augmentation=augmentation, seed=seed)
 
 
 def predict_probabilities(classifiers: Sequence[Classifier], x: sp.csr_matrix) -> np.ndarray:

@@ -101,11 +101,12 @@ def distill_and_prove(
 
 def distill_folds(held_out: OutOfFold, data: FitData, *, settings: FitSettings, config: TrainingConfig) -> OutOfFold:
     """For each fold one network that learned the answers of that fold's networks, from the same cells."""
-    plan, pupils = held_out.plan, []
+    plan, codes, pupils = held_out.plan, data.codes, []
     logits = np.zeros((1, *held_out.member_logits.shape[1:]), dtype=np.float32)
     for number, teachers in enumerate(held_out.classifiers):
-        seen, train = held_out.seen(number, data.codes), held_out.train[number]
-        of_fold = data.divided(train, np.setdiff1d(seen, train))
+        others = plan.cells[plan.fold_of[plan.cells] != number]
+        others = others[held_out.learned[number][codes[others]]]
+        of_fold = data.divided(held_out.train[number], np.setdiff1d(others, held_out.train[number]))
         pupil = distill(teachers, of_fold, settings=settings, seed=config.seed, device=config.device)
         inside = np.flatnonzero(plan.fold_of == number)
         logits[0, inside] = predict_logits(pupil, data.x, inside).numpy()

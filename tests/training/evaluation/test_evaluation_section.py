@@ -37,7 +37,7 @@ def full(tiny_cells: "ad.AnnData", tmp_path_factory: pytest.TempPathFactory) -> 
     cells.write_h5ad(folder / "cells.h5ad")
     config = TrainingConfig(
         data=folder / "cells.h5ad", donor="donor", test_share=0.0, name="full", fit=FitSettings(max_epochs=8),
-        n_members=2, evaluate="full",
+        n_members=2, linear_member=False, evaluate="full",  # networks alone make some errors here
     )  # fmt: skip
     return train(config, folder / "bundle", Listener())
 
@@ -105,7 +105,7 @@ def test_logistic_regression_learns_from_the_cells_that_networks_learned_from(mo
     learned_from = []
 
     def hear(x: sp.csr_matrix, codes: np.ndarray, cells: np.ndarray, n_types: int, *, seed: int) -> Classifier:
-        learned_from.append(sorted(cells.tolist()))
+        learned_from.append(cells.tolist())
         return fit_linear(x, codes, cells, n_types, seed=seed)
 
     monkeypatch.setattr("cellmark.training.evaluation.evaluation_section.fit_linear", hear)
@@ -113,9 +113,7 @@ def test_logistic_regression_learns_from_the_cells_that_networks_learned_from(mo
         x, codes, ("zero", "one", "two"), split, held_out, donors=None, probabilities=np.eye(3)[codes],
         classifiers=held_out.classifiers[1], fill=np.zeros(12), level="fast", seed=0,
     )  # fmt: skip
-    folds = [held_out.seen(number, codes) for number in range(2)]
-    assert learned_from == [*(cells.tolist() for cells in folds), list(range(200))]
-    assert all(set(train) < set(seen) for train, seen in zip(held_out.train, folds, strict=True))
+    assert learned_from == [*(cells.tolist() for cells in held_out.train), split.train.tolist()]
     assert 2 not in codes[learned_from[0]]
     assert any("learned from the same cells" in note for note in section["notes"])
 
