@@ -9,8 +9,9 @@ measured (three draws). `--figure FILE` draws them.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,17 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-import torch
 
 from cellmark.schemas.checks.split import split_cells
 from cellmark.schemas.normalization import normalize, row_sums
 from cellmark.training.cells.choose_panel import choose_panel
-from cellmark.training.evaluation.evaluation_section import LinearBaseline
 from cellmark.training.evaluation.poorer_input import depth_curve, partial_panel_curve
-from cellmark.training.network.contributions import mean_of_types
-from cellmark.training.network.ensemble import fit_ensemble, variations
-from cellmark.training.network.fit import FitSettings, predict_logits
+from cellmark.training.network.classifier import Classifier
+from cellmark.training.network.contributions import fill_of
+from cellmark.training.network.ensemble import fit_ensemble, predict_probabilities, variations
+from cellmark.training.network.fit import FitSettings
 from cellmark.training.network.fit_settings import FitData
+from cellmark.training.network.linear_member import fit_linear
 
 SEEDS = (0, 1, 2)
 DONORS = ("human1", "human2", "human3", "human4")
@@ -56,35 +57,32 @@ def points_of(donor: str, seed: int, path: Path) -> list[dict[str, Any]]:
     panel = counts[:, columns]
     panel.sort_indices()
     x = normalize(panel, library)
-    baselines = mean_of_types(x[train], codes[train], n_types)
-    same = LinearBaseline(x, codes, train, seed=seed)
-    more = LinearBaseline(x, codes, np.concatenate([train, split.validation]), seed=seed)
-    methods: dict[str, Callable[[sp.csr_matrix], np.ndarray]] = {
-        "logistic regression": same.calls,
-        "logistic regression, validation cells too": more.calls,
+    fill = fill_of(x[train], codes[train], n_types)
+    more = np.concatenate([train, split.validation])
+    methods: dict[str, Sequence[Classifier]] = {
+        "logistic regression": [fit_linear(x, codes, train, n_types, seed=seed)],
+        "logistic regression, validation cells too": [fit_linear(x, codes, more, n_types, seed=seed)],
     }
-    for name, share in (("network, not augmented", 0.0), ("network", FitSettings().augmented)):
-        fitted = fit_ensemble(
-            FitData(x, codes, train, split.validation, n_types), seed=seed,
-            members=variations(replace(FitSettings(), augmented=share), n_members=5),
-        )  # fmt: skip
-        classifiers = fitted.classifiers
-
-        def calls(cells: sp.csr_matrix, classifiers: Any = classifiers) -> np.ndarray:
-            found = torch.stack([predict_logits(classifier, cells) for classifier in classifiers]).mean(dim=0)
-            return np.asarray(found.argmax(dim=1).numpy())
-
-        methods[name] = calls
+    for name, share in (("ensemble, not augmented", 0.0), ("ensemble", FitSettings().augmented)):
+        members = variations(replace(FitSettings(), augmented=share), n_members=5, linear=True)
+        data = FitData(x, codes, train, split.validation, n_types)
+        methods[name] = fit_ensemble(data, members=members, seed=seed).classifiers
+    methods["networks alone"] = [network for network in methods["ensemble"] if not network.is_linear]
     rows = []
-    for name, calls_of in methods.items():
+    for name, classifiers in methods.items():
+        calls_of = partial(calls, classifiers)
         of_test = x[split.test], codes[split.test], n_types
         depth = depth_curve(calls_of, *of_test, seed=seed)
-        partial = partial_panel_curve(calls_of, *of_test, baselines=baselines, seed=seed)
+        lacking = partial_panel_curve(calls_of, *of_test, fill=fill, seed=seed)
         rows += [{"method": name, "what": "counts", "share": point["share_of_counts"], **point} for point in depth]
         rows += [
-            {"method": name, "what": "genes missing", "share": point["share_missing"], **point} for point in partial
+            {"method": name, "what": "genes missing", "share": point["share_missing"], **point} for point in lacking
         ]
     return [{"donor": donor, "seed": seed, **row} for row in rows]
+
+
+def calls(classifiers: Sequence[Classifier], cells: sp.csr_matrix) -> np.ndarray:
+    return np.asarray(predict_probabilities(classifiers, cells).argmax(axis=1))
 
 
 def show(points: pd.DataFrame) -> None:
@@ -102,7 +100,7 @@ def draw(points: pd.DataFrame, path: Path) -> None:
 
     figure = new_figure(9, 3.8)
     depth, partial = figure.subplots(1, 2, sharey=True)
-    styles = {"network": (BLUE, "-", "o"), "network, not augmented": (ORANGE, "--", "s"),
+    styles = {"ensemble": (BLUE, "-", "o"), "ensemble, not augmented": (ORANGE, "--", "s"),
               "logistic regression": (GREY, ":", "^")}  # fmt: skip
     for axes, what in ((depth, "counts"), (partial, "genes missing")):
         means = points[points["what"] == what].groupby(["method", "share"])["macro_f1"].mean()

@@ -125,7 +125,7 @@ def compare(cells: Cells, training: np.ndarray, unknown: np.ndarray, asked: np.n
     x = normalize(panel, cells.library_size)
     fitted = fit_ensemble(
         FitData(x, codes, train, validation, len(names)), seed=0,
-        members=variations(FitSettings(), n_members=5),
+        members=variations(FitSettings(), n_members=5, linear=True),
     )  # fmt: skip
     members = [fold(classifier) for classifier in fitted.classifiers]
     mean, components = fit_embedding(members, x[train])

@@ -26,7 +26,7 @@ from cellmark.training.cells.choose_panel import choose_panel
 from cellmark.training.evaluation.evaluate import macro_f1_of
 from cellmark.training.evaluation.out_of_fold import fit_out_of_fold, plan_folds
 from cellmark.training.evaluation.overlap import MASSES, LostGenes, draw_orders, lose_genes, overlap_section
-from cellmark.training.network.contributions import attribution_shares, mean_of_types, type_means
+from cellmark.training.network.contributions import attribution_shares, fill_of, mean_of_types, type_means
 from cellmark.training.network.ensemble import fit_ensemble, variations
 from cellmark.training.network.fit import FitSettings, predict_logits
 from cellmark.training.network.fit_settings import FitData
@@ -59,7 +59,7 @@ def measure(shared: Path, name: str, donor: str | None, seed: int) -> tuple[list
     panel = counts[:, columns]
     panel.sort_indices()
     x = normalize(panel, library)
-    members = variations(FitSettings(), n_members=5)
+    members = variations(FitSettings(), n_members=5, linear=True)
     data = FitData(x, codes, train, split.validation, n_types)
     fitted = fit_ensemble(data, members=members, seed=seed)
     networks = [fold(classifier) for classifier in fitted.classifiers]
@@ -70,7 +70,13 @@ def measure(shared: Path, name: str, donor: str | None, seed: int) -> tuple[list
     held_out = fit_out_of_fold(data, plan_folds(codes, donors, seen, seed=seed), members=members, seed=seed)
     begun = time.process_time()
     section = overlap_section(
-        x, codes, held_out, baselines=baselines, shares=shares, shares_per_type=per_type, seed=seed
+        x,
+        codes,
+        held_out,
+        fill=fill_of(x[train], codes[train], n_types),
+        shares=shares,
+        shares_per_type=per_type,
+        seed=seed,
     )
     assert section is not None
     seconds = time.process_time() - begun
@@ -85,7 +91,7 @@ def measure(shared: Path, name: str, donor: str | None, seed: int) -> tuple[list
         KINDS[2]: [np.argsort(-shares)],
         KINDS[3]: [np.argsort(shares)],
     }
-    of_genes = {"baselines": baselines, "shares": shares, "shares_per_type": per_type}
+    of_genes = {"fill": fill_of(x[train], codes[train], n_types), "shares": shares, "shares_per_type": per_type}
     setting = f"{name}, seed {seed}" if donor is None else f"{name}, {donor} out"
     points = []
     for kind, listed in orders.items():

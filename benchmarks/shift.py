@@ -122,7 +122,10 @@ def ask(train: Cells, asked: dict[str, Cells], *, donors: bool, n_members: int, 
     columns = choose_panel(*of_train, normalize(*of_train), codes[fitted_on], max_genes=2000)
     x = normalize(sp.csr_matrix(train.counts[:, columns]), sizes)
     x.sort_indices()
-    data, members = FitData(x, codes, fitted_on, validation, len(names)), variations(FitSettings(), n_members=n_members)
+    data, members = (
+        FitData(x, codes, fitted_on, validation, len(names)),
+        variations(FitSettings(), n_members=n_members, linear=True),
+    )
     classifiers = fit_ensemble(data, members=members, seed=0).classifiers
     score, embedding = score_of(classifiers, x, codes, fitted_on)
     plan = plan_folds(codes, train.batches if donors else None, data.seen, seed=0, most=folds)

@@ -148,7 +148,7 @@ class EvaluationEntry(Section):
 class MissingPoint(Section):
     """Macro-F1 when genes that carry `mass_missing` of the attribution mass were not measured, which are
     `genes_missing` of the panel, by share; means over draws of genes. `at_zero`: with zero in their place;
-    `at_baseline`: with their baseline or mean, as `OverlapEntry.treatment` says.
+    `at_baseline`: with their fill, in models of earlier versions their baseline.
     """
 
     mass_missing: float
@@ -162,10 +162,10 @@ class OverlapEntry(Section):
     mass, below which input is refused; `min_type_mass`: of one type's own, below which that type is named as thin.
     Both are where the curve falls `max_loss` below its start (for the second, a type's F1). `n_draws`: of the genes
     that are missing, half of them at random, half in proportion to the mass they carry. `treatment`: what the graphs
-    put in the place of such a gene; `mean`, its mean over training cells, or in models of earlier versions `baseline`.
+    put in the place of such a gene; its `fill`, or in models of earlier versions its `baseline`.
     """
 
-    treatment: Literal["mean", "baseline", "zero"]
+    treatment: Literal["fill", "baseline", "zero"]
     min_mass: float
     min_type_mass: float
     evaluated_on: Literal["test", "out_of_fold", "validation"]

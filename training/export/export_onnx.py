@@ -1,7 +1,7 @@
 """The two graphs of a bundle, written operator by operator: no tracing, no source paths, the same bytes every time.
 
 Both take raw counts of the panel's genes (NaN: not measured) and the library size over all genes; normalisation,
-logarithm and standardisation are inside. A gene that was not measured takes its fill, the mean of training cells, in
+logarithm and standardisation are inside. A gene that was not measured takes its fill, a mean of training cells, in
 the cell and in the baseline that the cell is compared with: so it has no part in the difference, and its attribution is
 exactly 0.
 """

@@ -48,6 +48,17 @@ def mean_of_types(x: sp.csr_matrix, codes: np.ndarray, n_types: int) -> np.ndarr
     return np.asarray(baseline).ravel().astype(np.float32)
 
 
+def fill_of(x: sp.csr_matrix, codes: np.ndarray, n_types: int) -> np.ndarray:
+    """What a gene takes that an input did not measure: halfway from the mean of cells to that of types, [genes].
+
+    The mean over types is high in a rare type's markers, and a cell filled with it looks a little like each rare type;
+    one filled with the mean over cells looks like the most frequent one (docs/benchmarks.md).
+    `x`: CSR, training cells x genes, normalised expression; `codes`: int [cells].
+    """
+    of_cells = np.asarray(x.mean(axis=0), dtype=np.float32).ravel()
+    return (mean_of_types(x, codes, n_types) + of_cells) / 2
+
+
 def choose_baselines(kind: BaselineKind, x: sp.csr_matrix, codes: np.ndarray, n_types: int, *, seed: int) -> np.ndarray:
     """The expression that attributions compare with, float32 [genes].
 

@@ -24,6 +24,7 @@ from ..evaluation.descendants import types_below_names
 from ..evaluation.type_levels import levels_of_columns, levels_of_ontology
 from ..listener import Listener
 from ..markers.gene_lists import allowed_markers
+from ..network.contributions import fill_of
 from ..network.fit_settings import FitData
 from .evaluate_independent import check_independent, fit_independent
 
@@ -61,12 +62,9 @@ class TrainingCells:
 
     @cached_property
     def fill(self) -> np.ndarray:
-        """What a gene takes that an input did not measure: its mean over training cells, float32 [genes].
-
-        The mean over types, which explanations compare with, is high in a rare type's markers, and a cell filled with
-        it looks a little like each rare type (docs/benchmarks.md).
-        """
-        return np.asarray(self.x[self.split.train].mean(axis=0), dtype=np.float32).ravel()
+        """What a gene takes that an input did not measure, from training cells, see `fill_of`."""
+        train = self.split.train
+        return fill_of(self.x[train], self.cells.codes[train], len(self.cells.cell_types))
 
     @property
     def data(self) -> FitData:

@@ -158,7 +158,7 @@ def test_a_type_loses_what_its_f1_falls_by_and_one_never_called_does_not_count()
 def test_a_trained_model_stores_its_curve_and_floors(trained: "TrainedModel") -> None:
     overlap = trained.manifest.panel.overlap
     assert overlap is not None
-    assert (overlap.treatment, overlap.evaluated_on, overlap.n_draws) == ("mean", "out_of_fold", 2 * N_DRAWS)
+    assert (overlap.treatment, overlap.evaluated_on, overlap.n_draws) == ("fill", "out_of_fold", 2 * N_DRAWS)
     assert LOWEST <= overlap.min_mass <= HIGHEST
     assert LOWEST <= overlap.min_type_mass <= HIGHEST
     assert len(overlap.curve) == len(MASSES) + 1
