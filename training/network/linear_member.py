@@ -15,6 +15,7 @@ from ..cells.cell_groups import draw_cells
 from .augmentation import Augmentation, thin
 from .batch_inputs import standardization
 from .classifier import Classifier, NetworkShape
+from .contributions import fill_of
 
 LINEAR = NetworkShape(hidden_units=(), dropout=0.0)
 """The shape of a member without hidden layers."""
@@ -55,7 +56,9 @@ def fit_linear(
     if len(present) > 1:
         values = np.asarray((x[cells].toarray() - mean) / scale, dtype=np.float32)
         if copies > 1:
-            values = np.concatenate([values, _poorer(x[cells], mean, scale, augmentation, seed=seed)])
+            fill = fill_of(x[cells], np.searchsorted(present, codes[cells]), len(present))
+            poorer = _poorer(x[cells], fill, augmentation, seed=seed)
+            values = np.concatenate([values, np.asarray((poorer - mean) / scale, dtype=np.float32)])
         weights[present], biases[present] = _fit(values, np.tile(codes[cells], copies), penalty=copies)
     classifier = Classifier(x.shape[1], n_types, LINEAR, mean=mean, scale=scale)
     (layer,) = (layer for layer in classifier.layers if isinstance(layer, nn.Linear))
@@ -65,17 +68,13 @@ def fit_linear(
     return classifier.eval()
 
 
-def _poorer(
-    x: sp.csr_matrix, mean: np.ndarray, scale: np.ndarray, augmentation: Augmentation, *, seed: int
-) -> np.ndarray:
-    """Standardised cells with fewer counts and genes missing, cells x genes, float32. A missing gene has its mean."""
+def _poorer(x: sp.csr_matrix, fill: np.ndarray, augmentation: Augmentation, *, seed: int) -> np.ndarray:
+    """Normalised cells with fewer counts and genes missing, which take `fill` [genes]; float32, cells x genes."""
     generator = np.random.default_rng([seed, 2])
     if augmentation.thins:
         x = thin(x, augmentation.depths(x.shape[0], generator), generator)
-    values = np.asarray((x.toarray() - mean) / scale, dtype=np.float32)
-    if augmentation.drops:
-        values[augmentation.missing(values.shape, generator)] = 0
-    return values
+    values: np.ndarray = x.toarray()
+    return np.where(augmentation.missing(values.shape, generator), fill, values) if augmentation.drops else values
 
 
 def _fit(values: np.ndarray, codes: np.ndarray, *, penalty: float) -> tuple[np.ndarray, np.ndarray]:

@@ -125,7 +125,12 @@ def test_the_values_in_brackets_are_those_of_the_presets() -> None:
         "trials": "tune.n_trials",
         "trial_epochs": "tune.max_epochs",
     }
-    names |= {"trial_patience": "tune.patience", "tune_metric": "tune.metric", "pruner": "tune.pruner"}
+    names |= {
+        "linear_member": "linear_member",
+        "trial_patience": "tune.patience",
+        "tune_metric": "tune.metric",
+        "pruner": "tune.pruner",
+    }
     names |= {"permutations": "markers.n_permutations", "baseline": "markers.baseline", "ranking": "markers.ranking"}
     shown = 0
     for option in get_command(app).params:
@@ -140,7 +145,8 @@ def test_the_values_in_brackets_are_those_of_the_presets() -> None:
 
 
 def number(value: Any) -> object:
-    """A value as the help shows it: 0 for none, one size for one layer."""
+    """A value as the help shows it: 0 for none, one size for one layer, yes or no for a switch."""
+    value = {"yes": True, "no": False}.get(value, value) if isinstance(value, str) else value
     value = value[0] if isinstance(value, tuple) and len(value) == 1 else value
     try:
         return float(value or 0)
