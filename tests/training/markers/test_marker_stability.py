@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from cellmark.training.markers.marker_ranking import draw_weights, marker_stability
+from cellmark.training.markers.marker_stability import draw_weights, marker_stability
 from cellmark.training.network.classifier import Classifier
 from cellmark.training.network.contributions import type_means, weighted_attributions
 from cellmark.training.network.folded_network import FoldedNetwork, fold
