@@ -9,10 +9,12 @@ import pytest
 from scipy.special import softmax
 from typer.testing import CliRunner
 
+from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import ParameterError
 from cellmark.schemas.manifest.manifest_ontology import OntologyEntry, OntologyTerm, coarse_calls, coarse_members
 from cellmark.serving import Annotator
 from cellmark.serving.commands.cli import app
+from cellmark.training.commands.show import trust_lines
 from cellmark.training.config import TrainingConfig
 from cellmark.training.evaluation.cell_ontology import (
     CellOntology,
@@ -24,10 +26,13 @@ from cellmark.training.evaluation.cell_ontology import (
     type_entries,
     unmapped_notes,
 )
+from cellmark.training.figures.evaluation_files import evaluation_metrics
 from cellmark.training.network.fit import FitSettings
 from cellmark.training.run import train
+from cellmark.training.tracking.register import gated_signature
 from fixtures.drawn_folds import draw, folds_of
 from fixtures.quiet_listener import QuietListener
+from fixtures.synthetic_cells import draw_cells
 
 PBMC = {
     "B": "CL:0000236", "CD4 T": "CL:0000624", "CD8 T": "CL:0000625", "NK": "CL:0000623", "mono": "CL:0001054",
@@ -155,19 +160,59 @@ def test_what_coarse_calls_are_worth_is_measured_on_folds(ontology: CellOntology
     assert entry.version.startswith("v")
 
 
+def says_all_of_levels(bundle: Bundle) -> None:
+    """What training found out of the one level, in all places that say it."""
+    manifest = bundle.manifest
+    assert manifest.levels is not None
+    assert manifest.evaluation is not None
+    assert [(group.name, group.cell_types) for group in manifest.levels.levels[0].groups] == [
+        ("B", ["B cell"]),
+        ("NK or T", ["NK cell", "T cell"]),
+    ]
+    (scores,) = manifest.evaluation.levels
+    assert scores.accuracy > 0.95
+    assert scores.test_n_cells == manifest.split.test.n_cells
+    assert manifest.distilled is not None
+    assert len(manifest.distilled.level_temperatures) == 1
+    found = manifest.metrics["independent"]
+    assert (found["n_cells"], found["with_descendants"]["n_cells"]) == (40, 120)
+    assert found["with_descendants"]["accuracy"] > 0.95
+    for name in ("report.html", "MODEL_CARD.md"):
+        text = bundle.path(name).read_text(encoding="utf-8")
+        assert "Levels" in text
+        assert "independent file, coarser labels too" in text
+    lines = "\n".join(trust_lines(manifest))
+    assert "Level 1 (lineage, cellmark_level_1): accuracy" in lines
+    assert "Independent file with its coarser labels" in lines
+    assert {"level_1_accuracy", "level_1_calibrated"} <= set(evaluation_metrics(manifest.evaluation))
+    names = [column["name"] for column in gated_signature(manifest).outputs.to_dict()]
+    assert names[-2:] == ["cellmark_level_1", "cellmark_level_1_confidence"]
+
+
 def test_from_suggestion_to_coarse_call(tiny_cells: ad.AnnData, tmp_path: Path) -> None:
     cells = tiny_cells.copy()
     cells.obs["cell_type"] = cells.obs["cell_type"].astype(str)
+    cells.obs["lineage"] = cells.obs["cell_type"].map({"B cell": "B", "NK cell": "NK or T", "T cell": "NK or T"})
     cells.write_h5ad(tmp_path / "cells.h5ad")
     made = CliRunner().invoke(app, ["ontology", str(tmp_path / "cells.h5ad"), "-o", str(tmp_path / "map.csv")])
     assert made.exit_code == 0, made.output
     table = pd.read_csv(tmp_path / "map.csv")
     assert table["ontology_id"].tolist() == ["CL:0000236", "CL:0000623", "CL:0000084"]
+    other = draw_cells(seed=7)
+    other.obs["cell_type"] = other.obs["cell_type"].replace({"NK cell": "NK or T", "T cell": "NK or T"})
+    other.write_h5ad(tmp_path / "other.h5ad")
     config = TrainingConfig(
-        tmp_path / "cells.h5ad", ontology=tmp_path / "map.csv", fit=FitSettings(max_epochs=10), n_members=2
+        tmp_path / "cells.h5ad",
+        ontology=tmp_path / "map.csv",
+        levels=("lineage",),
+        test_data=tmp_path / "other.h5ad",
+        distill=True,
+        fit=FitSettings(max_epochs=10),
+        n_members=2,
     )
     bundle = train(config, tmp_path / "bundle", QuietListener()).bundle
     manifest = bundle.manifest
+    says_all_of_levels(bundle)
     assert [entry.ontology_id for entry in manifest.cell_types] == table["ontology_id"].tolist()
     assert manifest.ontology is not None
     names = [*manifest.cell_type_names, *(term.name for term in manifest.ontology.terms)]
