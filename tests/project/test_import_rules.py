@@ -56,7 +56,7 @@ def test_the_sources_keep_every_contract(sources: Path) -> None:
         ("serving", "def f():\n    from onnx import helper", "Serving needs nothing of the training extra"),
         ("serving", "def f():\n    from mlflow import MlflowClient", "Serving asks MLflow in one module"),
         ("training", "def f():\n    import bentoml", "Training needs no web stack"),
-        ("front", "def f():\n    import mlflow", "The front door leaves heavy libraries to the worlds"),
+        ("front/pl", "def f():\n    import mlflow", "The front door leaves heavy libraries to the worlds"),
         ("front/pl", "import torch", "The front door leaves heavy libraries to the worlds"),
         ("serving", "from cellmark import load", "The front door opens on the worlds, which do not know it"),
         ("training", "import cellmark as cm", "The front door opens on the worlds, which do not know it"),

@@ -55,9 +55,14 @@ def import_freshly(names: list[str], folder: Path) -> dict[str, object]:
     ("names", "never"),
     [
         pytest.param(
-            modules("front"),
+            ["cellmark"],
             TRAINING_LIBRARIES
-            | {"mlflow", "bentoml", "onnxruntime", "great_expectations", "anndata", "pandas", "scipy", "pyarrow"},
+            | {"mlflow", "bentoml", "onnxruntime", "great_expectations", "anndata", "numpy", "pandas", "scipy"},
+            id="cellmark alone",
+        ),
+        pytest.param(
+            modules("front"),
+            TRAINING_LIBRARIES | {"mlflow", "bentoml", "onnxruntime", "great_expectations", "anndata"},
             id="front",
         ),
         pytest.param(
