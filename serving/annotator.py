@@ -118,6 +118,8 @@ class Annotator:
         probabilities: bool = False,
         label_set_error: float | None = None,
         over: Over | None = None,
+        as_sample: bool = False,
+        sample: str | None = None,
         copy_to: "AnnData | None" = None,
         on_progress: Callable[[int], None] = lambda n_cells: None,
         **reading: Unpack[ReadingKeywords],
@@ -136,8 +138,8 @@ class Annotator:
         Parameters
         ----------
         cells
-            Raw counts, or ln(1 + counts per 10,000), never changed: an AnnData (backed and lazy ones are
-            read by rows), a data frame of cells x genes, or the path of a file, which this process reads.
+            Raw counts, or ln(1 + counts per 10,000), never changed: an AnnData (backed and lazy ones are read by rows),
+            a data frame of cells x genes, or the path of a file, which this process reads.
         layer
             Where the counts are, by default `X`; `raw` for `adata.raw`.
         genes_by_cells
@@ -160,13 +162,19 @@ class Annotator:
             Clusters to vote over: an `obs` column, a value for each cell (a series by cell id, anything else in their
             order), or `ComputedClusters()`. Adds `cellmark_majority_cell_type`, `cellmark_majority_share`, and
             `cellmark_cluster` where they were computed.
+        as_sample, sample
+            Judge all cells as one sample, or those of each value of an `obs` column as one, and raise the threshold
+            where a sample is shifted as a whole: `sample_shift` in the facts says so. By default each cell is judged by
+            itself, by the model's threshold.
         copy_to
             An AnnData with the same cells, whose `obs` and `uns` (`cellmark` and the colours of types) are to be
             written. Pass `adata` itself to change it.
         on_progress
             Is called after each chunk with its number of cells.
         """
-        options = CallOptions(probabilities=probabilities, label_set_error=label_set_error, over=over)
+        options = CallOptions(
+            probabilities=probabilities, label_set_error=label_set_error, over=over, as_sample=as_sample, sample=sample
+        )
         self.rules(label_set_error)
         checked = self.check(cells, ReadingOptions(**reading))
         if copy_to is not None:
@@ -263,17 +271,21 @@ class Annotator:
         *,
         above: float | None = None,
         donor: str | None = None,
+        as_sample: bool = False,
+        sample: str | None = None,
         seed: int = 0,
         on_progress: Callable[[int], None] = lambda n_cells: None,
         **reading: Unpack[ReadingKeywords],
     ) -> CalledCells:
         """The unassigned cells with all their genes, and called ones beside them: what `PopulationSearch.find` takes.
 
-        `above`: a novelty to go by in place of the model's threshold; `donor`: a column of `obs`; `seed`: of the draw
-        of called cells, where a type has more than 2,000. Raises as `annotate`, and `ModelError` (`NOVELTY_MISSING`).
+        `above`: a novelty to go by in place of the model's threshold; `donor`: a column of `obs`; `as_sample`,
+        `sample`: as in `annotate`; `seed`: of the draw of called cells, where a type has more than 2,000. Raises as
+        `annotate`, and `ModelError` (`NOVELTY_MISSING`).
         """
         checked = self.check(cells, ReadingOptions(**reading))
-        return gather_called_cells(self, checked, above=above, donor=donor, seed=seed, on_progress=on_progress)
+        options = CallOptions(as_sample=as_sample, sample=sample)
+        return gather_called_cells(self, checked, options, above=above, donor=donor, seed=seed, on_progress=on_progress)
 
     def markers(self, cell_type: str | None = None, *, top: int | None = None) -> pd.DataFrame:
         """The marker table, of one type when named; `top` keeps the first ranks. Raises `ModelError` as `explain`."""
@@ -281,19 +293,4 @@ class Annotator:
 
     def facts(self, checked: CheckedCells) -> AnswerFacts:
         """What an answer on this input says of itself."""
-        match, evidence = checked.match, self.bundle.panel.evidence
-        return AnswerFacts(
-            self.source.name,
-            self.source.version,
-            self.bundle.digest,
-            checked.library_size_source,
-            checked.source.counts_from,
-            checked.source.n_obs,
-            match.n_matched,
-            len(match.missing),
-            match.missing,
-            evidence.mass(match.measured) if evidence is not None else None,
-            checked.notes,
-            self.session.distilled,
-            checked.genes.across,
-        )
+        return AnswerFacts.of(self.source, checked, distilled=self.session.distilled)

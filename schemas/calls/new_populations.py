@@ -1,5 +1,6 @@
 """Cells that a model left unassigned, with all their genes, and the new populations found among them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +19,11 @@ class CalledCells:
     `counts`: CSR, float32, cells x genes, raw, of all genes of the input; `library_size`: float32 [cells];
     `gene_symbols`: unique; `gene_ids`: Ensembl ids where the input has them; `in_panel`: bool [genes], which of them
     the model looks at. `best`: int [cells], the most probable type, a number of `cell_types`; `unassigned`: bool
-    [cells]; `novelty`: float [cells]; `threshold`: what the novelty of an unassigned cell exceeds. `donors`: str
-    [cells], or None. `n_cells`: of the whole input; `n_called`: int [types], called cells of the whole input. `calls`:
-    of every cell of the input, as `Annotator.annotate` gives them, cells by id. `normalised`: counts are counts per
-    10,000, and library sizes 10,000, whatever they were.
+    [cells]; `novelty`: float [cells]; `threshold`: what the novelty of an unassigned cell exceeds, and `thresholds`,
+    float [cells], where samples were judged as wholes, so that it had to exceed more. `donors`: str [cells], or None.
+    `n_cells`: of the whole input; `n_called`: int [types], called cells of the whole input. `calls`: of every cell of
+    the input, as `Annotator.annotate` gives them, cells by id. `normalised`: counts are counts per 10,000, and library
+    sizes 10,000, whatever they were.
     """
 
     counts: sp.csr_matrix
@@ -40,6 +42,12 @@ class CalledCells:
     n_called: np.ndarray
     calls: pd.DataFrame
     normalised: bool = False
+    thresholds: np.ndarray | None = None
+
+    @property
+    def is_raised(self) -> bool:
+        """Whether some cells have a higher threshold than `threshold`."""
+        return self.thresholds is not None and bool((self.thresholds > np.float32(self.threshold)).any())
 
 
 MARKER_COLUMNS: dict[str, MarkerColumn] = {
@@ -79,7 +87,9 @@ POPULATION_COLUMNS: dict[str, MarkerColumn] = {
     "best_share": MarkerColumn("float64", "share of its cells for which that is so"),
     "best_cell_types": MarkerColumn("string", "all such types with their shares"),
     "novelty": MarkerColumn("float64", "median novelty of its cells"),
-    "threshold": MarkerColumn("float64", "the novelty above which cells stay unassigned"),
+    "threshold": MarkerColumn(
+        "float64", "the novelty above which cells stay unassigned; in a shifted sample the median over its cells"
+    ),
     "n_alike": MarkerColumn("Int64", "called cells of the file that lie among its cells"),
     "alike_cell_types": MarkerColumn("string", "what these were called, with shares; null where there are none"),
     "library_size": MarkerColumn("float64", "median library size of its cells"),
@@ -105,6 +115,7 @@ class NewPopulations:
     """`populations`: a row each, largest first, with `POPULATION_COLUMNS`. `markers`: a row for each population and
     gene, best first, with `MARKER_COLUMNS`. `cells`: str or None for each unassigned cell, by cell id: its population.
     `codes`: int [kept cells], number of the population, -1 for all others. `findings`: what there is to say.
+    `sample_shift`: as the calls' facts have it, None where each cell was judged by itself.
     """
 
     populations: pd.DataFrame
@@ -112,6 +123,7 @@ class NewPopulations:
     cells: pd.Series
     codes: np.ndarray
     findings: tuple[Finding, ...]
+    sample_shift: Mapping[str, Any] | None = None
 
     def to_dict(self, *, top: int) -> dict[str, Any]:
         """As JSON has it: the populations, each with its first `top` markers."""
@@ -120,6 +132,7 @@ class NewPopulations:
             of = self.markers[(self.markers["population"] == row["population"]) & (self.markers["rank"] <= top)]
             row["markers"] = _records(of.drop(columns="population"))
         return {
+            **({} if self.sample_shift is None else {"sample_shift": self.sample_shift}),
             "n_unassigned": len(self.cells),
             "n_grouped": int(self.cells.notna().sum()),
             "populations": populations,

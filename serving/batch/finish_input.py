@@ -20,7 +20,7 @@ from .judge_sample import judge_sample
 from .median_of_shards import median_of_shards
 from .sample_outputs import output_path, write_outputs
 from .score_shard import OF_THE_INPUT, QUALITY, findings_of, notes_of, refusal, utc_now
-from .settle_calls import settle_calls
+from .settle_calls import SHIFT, settle_calls
 
 
 def finish_input(
@@ -59,14 +59,20 @@ def _outcome(
     annotator: Annotator,
     digest: Callable[[], str] | None,
 ) -> Outcome:
-    records, notes = settle_calls(job, sample, plan, records, annotator)
-    facts = facts_of(records, plan.n_cells)
-    facts["notes"] += notes
+    settled = settle_calls(job, sample, plan, records, annotator)
+    records, facts = settled.records, facts_of(settled.records, plan.n_cells)
+    facts["notes"] += settled.notes
+    if settled.shift is not None:
+        facts[SHIFT] = settled.shift
     place = output_path(job, sample)
     outputs = [] if place is None else write_outputs(job, sample, plan, facts, annotator, place)
     types: Counter[str] = Counter()
+    sizes: dict[str, tuple[int, int]] = {}
     for record in records:
         types.update(record.types)
+        for name, (n_cells, n_unassigned) in record.samples.items():
+            before = sizes.get(name, (0, 0))
+            sizes[name] = (before[0] + n_cells, before[1] + n_unassigned)
     if job.spec.options.explain is not None:
         job.drop_drafts(sample.name, EXPLANATION.removesuffix(".parquet"))
         shards, symbols = job.shard_files(sample.name, plan), annotator.bundle.panel.symbols
@@ -86,6 +92,7 @@ def _outcome(
         n_shards=len(records),
         input_digest=_digest(sample, digest),
         types=dict(sorted(types.items(), key=lambda item: order.get(item[0], len(order)))),
+        samples=sizes,
         median_confidence=median_of_shards(job.shard_files(sample.name, plan), CONFIDENCE),
         confidence_histogram=tuple(map(int, np.sum([record.confidence_histogram for record in records], axis=0))),
         facts=facts,

@@ -46,6 +46,7 @@ SUMMARY_COLUMNS = (
     "median_confidence",
     "n_unassigned",
     "share_unassigned",
+    "sample_shift",
     "genes_matched",
     "genes_missing",
     "attribution_share",
@@ -149,6 +150,7 @@ def summary_row(job: JobFolder, sample: JobInput, outcome: Outcome) -> dict[str,
         "median_confidence": outcome.median_confidence,
         "n_unassigned": n_unassigned,
         "share_unassigned": round(n_unassigned / max(outcome.n_cells, 1), 4),
+        "sample_shift": shift_in_words(outcome),
         **{key: facts[key] for key in ("genes_matched", "genes_missing", "attribution_share", "library_size_source")},
         "quality": outcome.quality,
         "drift": outcome.drift,
@@ -156,6 +158,27 @@ def summary_row(job: JobFolder, sample: JobInput, outcome: Outcome) -> dict[str,
         "seconds": outcome.seconds,
         "data_docs": None if outcome.data_docs is None else str(Path(outcome.data_docs) / "index.html"),
     }
+
+
+def shift_in_words(outcome: Outcome) -> str | None:
+    """Of the sample, `shifted by 0.50`; of several in one input, also how many cells stay unassigned: `a 2.5 %
+    unassigned, shifted by 0.50; b 3.0 % unassigned, few`. None where each cell is judged by itself.
+    """
+    shift = outcome.facts.get("sample_shift")
+    if shift is None:
+        return None
+    if "samples" not in shift:
+        return _state_in_words(shift)
+    shares = {name: n / max(n_cells, 1) for name, (n_cells, n) in outcome.samples.items()}
+    return "; ".join(
+        f"{name} {100 * shares[name]:.1f} % unassigned, {_state_in_words(one)}"
+        for name, one in shift["samples"].items()
+    )
+
+
+def _state_in_words(shift: dict[str, Any]) -> str:
+    words = str(shift["state"]).replace("_", " ")
+    return words if shift["shift"] is None else f"{words} by {shift['shift']:.2f}" if words == "shifted" else words
 
 
 def composition(outcome: Outcome) -> str:

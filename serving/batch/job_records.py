@@ -62,8 +62,9 @@ class JobInput:
 @dataclass(frozen=True, kw_only=True)
 class JobOptions:
     """What is asked of the model, as plain values. `over`: a column of clusters to vote over; `over_computed`: compute
-    them, at `resolution`. `fixed_threshold`: of novelty, whatever a sample's shift. `explain`: genes behind each call
-    that are kept. `reading`: fields of `ReadingOptions`.
+    them, at `resolution`. `fixed_threshold`: of novelty, whatever a sample's shift. `sample`: a column of samples in
+    each input, which is one sample otherwise. `explain`: genes behind each call that are kept. `reading`: fields of
+    `ReadingOptions`.
     """
 
     probabilities: bool = False
@@ -73,6 +74,7 @@ class JobOptions:
     resolution: float | None = None
     distilled: bool = False
     fixed_threshold: bool = False
+    sample: str | None = None
     device: Device = "cpu"
     explain: int | None = None
     reading: dict[str, Any] = Field(default_factory=dict)
@@ -186,8 +188,8 @@ class WrittenFile:
 @dataclass(frozen=True, kw_only=True)
 class ShardRecord:
     """`00000.json`: what became of one shard. `files`: by name, what it wrote; `coming`: what takes the place of some
-    of them at this moment, see `settle_calls`. `facts`: see `AnswerFacts`. `seconds`: of its stages. `process`: number
-    of the process on `host`.
+    of them at this moment, see `settle_calls`. `samples`: cells, and unassigned ones, of each sample of a column.
+    `facts`: see `AnswerFacts`. `seconds`: of its stages. `process`: number of the process on `host`.
     """
 
     state: Literal["scored", "refused", "failed"]
@@ -196,6 +198,7 @@ class ShardRecord:
     files: dict[str, WrittenFile] = Field(default_factory=dict)
     coming: dict[str, WrittenFile] = Field(default_factory=dict)
     types: dict[str, int] = Field(default_factory=dict)
+    samples: dict[str, tuple[int, int]] = Field(default_factory=dict)
     confidence_histogram: tuple[int, ...] = ()
     facts: dict[str, Any] = Field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
@@ -209,7 +212,8 @@ class ShardRecord:
 @with_config(STRICT)
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """`outcome.json`: what became of one sample. `input_digest`: SHA-256, see `digest_input`. `facts`: of all shards.
+    """`outcome.json`: what became of one sample. `input_digest`: SHA-256, see `digest_input`. `samples`: as in
+    `ShardRecord`. `facts`: of all shards.
     `quality`, `drift`: in words. `outputs`: files of calls, relative to the job's folder. `seconds`: of all its shards.
     """
 
@@ -218,6 +222,7 @@ class Outcome:
     n_shards: int = 0
     input_digest: str | None = None
     types: dict[str, int] = Field(default_factory=dict)
+    samples: dict[str, tuple[int, int]] = Field(default_factory=dict)
     median_confidence: float | None = None
     confidence_histogram: tuple[int, ...] = ()
     facts: dict[str, Any] = Field(default_factory=dict)

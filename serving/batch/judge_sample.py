@@ -139,7 +139,13 @@ def _drift(
     if profile is None:
         return None
     called = cells_of_rows(calls, rows, [CELL_TYPE, BEST_CELL_TYPE, CONFIDENCE, NOVELTY])
-    cells = pd.concat([cells_of_calls(called), quality_for_drift(quality, normalised=normalised)], axis=1)
+    cells = pd.concat(
+        [
+            cells_of_calls(called, annotator.rules().novelty_threshold),
+            quality_for_drift(quality, normalised=normalised),
+        ],
+        axis=1,
+    )
     missing = pd.Index(annotator.bundle.panel.symbols).isin(facts["missing_genes"])
     counted = np.sum([one[DETECTED] for one in seen], axis=0) / sum(one["n_cells"] for one in seen)
     return compare_with_profile(

@@ -26,6 +26,7 @@ from ..reader.open_apart import open_apart
 from ..reader.reader_process import ReaderKilledError
 from ..scoring.call_rules import CallRules
 from ..scoring.calls_frame import final_calls
+from ..scoring.judge_as_sample import samples_of
 from ..scoring.score import Calls, score_blocks
 from .call_tables import ShardWriter, call_table
 from .explanations import with_explanations
@@ -33,6 +34,7 @@ from .input_digest import stamp_input
 from .job_folder import JobFolder, sync, write_record, written
 from .job_records import CONFIDENCE_BINS, InputPlan, JobInput, ShardRecord, WrittenFile
 from .judge_sample import quality_of_shard
+from .samples_of_shards import SAMPLES, write_samples
 from .settle_calls import knows_samples
 
 CALLS, QUALITY = ".parquet", ".quality.parquet"
@@ -150,11 +152,14 @@ def _score(
     options, rules = job.spec.options, annotator.rules(job.spec.options.label_set_error)
     reading = reading_of_shard(job, sample, plan)
     rows = None if len(plan.shards) == 1 else RowRange(*plan.shards[number])
-    paths = {suffix: job.shard_file(sample.name, number, suffix) for suffix in (CALLS, QUALITY)}
+    has_samples = options.sample is not None and knows_samples(rules, options)
+    suffixes = (CALLS, QUALITY, *([SAMPLES] if has_samples else []))
+    paths = {suffix: job.shard_file(sample.name, number, suffix) for suffix in suffixes}
     tally = ShardTally.of(len(annotator.cell_types))
     with ExitStack() as stack:
         source = stack.enter_context(open_apart(Path(sample.path), reading, rows=rows, turned=job.turned))
         checked = annotator.check(source, reading.once_open())
+        samples = samples_of(source, options.sample)
         watch = DriftWatch(checked)
         clock.stage("open")
         drafts = {suffix: stack.enter_context(whole_file(path, force=True)) for suffix, path in paths.items()}
@@ -186,6 +191,8 @@ def _score(
                 writer.add(table if block.strongest is None else with_explanations(table, block.strongest, symbols))
         clock.stage("score")
         pq.write_table(pa.Table.from_pandas(quality_of_shard(watch)), drafts[QUALITY], compression="zstd")
+        if has_samples and samples is not None:
+            write_samples(samples, drafts[SAMPLES])
         for draft in drafts.values():
             sync(draft)
     files = {path.name: written(path) for path in paths.values()}

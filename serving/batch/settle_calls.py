@@ -5,9 +5,8 @@ shards there are or who scored them. Then shards whose calls it changes are writ
 recorded with their new digests: whoever reads calls, wherever, reads the same ones.
 """
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cellmark.schemas.atomic_output import whole_file
-from cellmark.schemas.calls.sample_shift import judged_cells
+from cellmark.schemas.calls.sample_shift import SampleShift, judged_cells
 from cellmark.schemas.columns import (
     BEST_CELL_TYPE,
     CELL_TYPE,
@@ -30,11 +29,12 @@ from cellmark.schemas.columns import (
 
 from ..annotator import Annotator
 from ..scoring.call_rules import CallRules
-from ..scoring.judge_as_sample import judge_as_sample, shift_facts, shift_notes
+from ..scoring.judge_as_sample import facts_of_shifts, judge_as_sample, shift_notes, thresholds_by_type
 from .call_tables import ShardWriter, named_codes
 from .job_folder import JobFolder, sync, write_record, written
 from .job_records import InputPlan, JobInput, JobOptions, ShardRecord
 from .judge_sample import cells_of_rows
+from .samples_of_shards import SAMPLES, SamplesOfShards, read_samples
 
 SHIFT = "sample_shift"
 
@@ -46,44 +46,79 @@ def knows_samples(rules: CallRules, options: JobOptions) -> bool:
     return not options.fixed_threshold and rules.sample_shift is not None and rules.novelty_threshold is not None
 
 
+@dataclass(frozen=True)
+class Settled:
+    """`records` of a sample's shards after the second look; `shift`: of all cells, as an answer's facts say it, None
+    where cells are judged one by one; `notes` on it.
+    """
+
+    records: list[ShardRecord]
+    shift: dict[str, Any] | None = None
+    notes: list[dict[str, Any]] = field(default_factory=list)
+
+
 def settle_calls(
     job: JobFolder, sample: JobInput, plan: InputPlan, records: Sequence[ShardRecord], annotator: Annotator
-) -> tuple[list[ShardRecord], list[dict[str, Any]]]:
-    """The records of a sample's shards after the second look, and notes on it; to be called by who has the claim.
+) -> Settled:
+    """The second look; to be called by who has the claim.
 
     A process that is killed leaves what the next one completes: records name the files of before and after.
     """
-    rules = annotator.rules(job.spec.options.label_set_error)
-    if not knows_samples(rules, job.spec.options):
-        return list(records), []
+    rules, options = annotator.rules(job.spec.options.label_set_error), job.spec.options
+    if not knows_samples(rules, options):
+        return Settled(list(records))
+    found = (
+        {None: _whole_shift(job, sample, plan, rules, annotator)}
+        if options.sample is None
+        else SamplesOfShards(job, sample, plan).shifts(rules, annotator.cell_types)
+    )
+    shifts = {name: shift for name, shift in found.items() if shift is not None}
+    if not shifts:
+        return Settled(list(records))
+    facts = facts_of_shifts(options.sample, shifts, annotator.cell_types)
+    settled = []
+    for number, record in enumerate(records):
+        own = _facts_of_shard(job, sample, number, facts)
+        done = not record.coming and record.facts.get(SHIFT) == own
+        settled.append(record if done else settle_shard(job, sample, number, record, own, annotator))
+    return Settled(settled, facts, [note.to_dict() for note in shift_notes(shifts)])
+
+
+def _whole_shift(
+    job: JobFolder, sample: JobInput, plan: InputPlan, rules: CallRules, annotator: Annotator
+) -> SampleShift | None:
     rows, paths = judged_cells(plan.n_cells), job.shard_files(sample.name, plan)
     cells = cells_of_rows(paths, rows, [BEST_CELL_TYPE, NOVELTY])
     best = pd.Index(annotator.cell_types).get_indexer(pd.Index(cells[BEST_CELL_TYPE]))
-    shift = judge_as_sample(rules, best, cells[NOVELTY].to_numpy(), n_cells=plan.n_cells)
-    if shift is None:
-        return list(records), []
-    facts = shift_facts(shift, annotator.cell_types)
-    settled = [
-        settle_shard(job, sample, number, record, facts, annotator)
-        if record.coming or record.facts.get(SHIFT) != facts
-        else record
-        for number, record in enumerate(records)
-    ]
-    return settled, [note.to_dict() for note in shift_notes({None: shift})]
+    return judge_as_sample(rules, best, cells[NOVELTY].to_numpy(), n_cells=plan.n_cells)
+
+
+def _facts_of_shard(job: JobFolder, sample: JobInput, number: int, facts: dict[str, Any]) -> dict[str, Any]:
+    """Those of the samples of its cells: a record does not grow with the samples of other shards."""
+    if job.spec.options.sample is None:
+        return facts
+    _, names = read_samples(job.shard_file(sample.name, number, SAMPLES))
+    return {**facts, "samples": {name: facts["samples"][name] for name in names}}
 
 
 def settle_shard(
     job: JobFolder, sample: JobInput, number: int, record: ShardRecord, facts: dict[str, Any], annotator: Annotator
 ) -> ShardRecord:
-    """Write the calls of one shard that differ by now, and record it. `facts`: see `shift_facts`."""
+    """Write the calls of one shard that differ by now, and record it. `facts`: of the shifts of its samples."""
     rules = annotator.rules(job.spec.options.label_set_error)
     path, place = job.shard_file(sample.name, number), job.shard_file(sample.name, number, ".json")
-    raised = facts.get("thresholds", {})
-    thresholds = np.array(
-        [raised.get(name, rules.novelty_threshold) for name in annotator.cell_types], dtype=np.float32
+    assert rules.novelty_threshold is not None  # noqa: S101 - see `knows_samples`
+    samples, names = np.zeros(record.stop - record.start, dtype=np.int32), [None]
+    if job.spec.options.sample is not None:
+        samples, names = read_samples(job.shard_file(sample.name, number, SAMPLES))  # type: ignore[assignment]
+    shifts = [facts if name is None else facts["samples"][name] for name in names]
+    thresholds = ShardThresholds(
+        np.stack([thresholds_by_type(one, rules.novelty_threshold, annotator.cell_types) for one in shifts]), samples
     )
-    types, differs = _counted(path, thresholds, annotator.cell_types)
-    settled = replace(record, types=types, facts={**record.facts, SHIFT: facts}, coming={})
+    called, differs = _counted(path, thresholds, annotator.cell_types)
+    types = {name: int(n) for name, n in zip([*annotator.cell_types, UNASSIGNED], called.sum(axis=0), strict=True) if n}
+    sizes = {str(name): (int(row.sum()), int(row[-1])) for name, row in zip(names, called, strict=True) if name}
+    settled = replace(record, types=types, samples=sizes, facts={**record.facts, SHIFT: facts}, coming={})
     if differs:
         job.drop_drafts(sample.name, path.stem)
         with whole_file(path, force=True) as draft:
@@ -97,10 +132,27 @@ def settle_shard(
     return settled
 
 
-def _counted(path: Path, thresholds: np.ndarray, cell_types: Sequence[str]) -> tuple[dict[str, int], bool]:
-    """How many cells have each call, and whether the file says otherwise."""
-    types: Counter[str] = Counter()
+@dataclass(frozen=True)
+class ShardThresholds:
+    """`of_samples`: float32 [samples x types]; `samples`: numbers of the samples of a shard's cells, int [cells]."""
+
+    of_samples: np.ndarray
+    samples: np.ndarray
+
+    def called(self, table: pa.Table, start: int, cell_types: Sequence[str]) -> np.ndarray:
+        """Number of each cell's call, as `final_calls` gives it. `table`: cells of the shard from `start` on."""
+        best = _codes(table, BEST_CELL_TYPE, np.array(cell_types, dtype=object))
+        limits = self.of_samples[self.samples[start : start + table.num_rows], best]
+        return np.where(table.column(NOVELTY).to_numpy() <= limits, best, len(cell_types))
+
+
+def _counted(path: Path, thresholds: ShardThresholds, cell_types: Sequence[str]) -> tuple[np.ndarray, bool]:
+    """How many cells of each sample have each call, int [samples x (types and unassigned)], and whether the file says
+    otherwise.
+    """
     names, differs = np.array([*cell_types, UNASSIGNED], dtype=object), False
+    found = np.zeros((len(thresholds.of_samples), len(names)), dtype=np.int64)
+    start = 0
     with pq.ParquetFile(path) as file:
         # Empty, or not a number, for an unassigned cell once they are settled.
         present = file.schema_arrow.names
@@ -108,23 +160,26 @@ def _counted(path: Path, thresholds: np.ndarray, cell_types: Sequence[str]) -> t
         of_levels = levels_among(present)[1::2]
         for group in range(file.num_row_groups):
             table = file.read_row_group(group, columns=[CELL_TYPE, BEST_CELL_TYPE, NOVELTY, *coarse, *of_levels])
-            called = _called(table, thresholds, cell_types)
+            called = thresholds.called(table, start, cell_types)
             differs |= not np.array_equal(called, _codes(table, CELL_TYPE, names))
             unassigned = called == len(cell_types)
             differs |= any((table.column(name).is_valid().to_numpy() & unassigned).any() for name in coarse)
             differs |= any((~np.isnan(table.column(name).to_numpy()) & unassigned).any() for name in of_levels)
-            types.update(dict(zip(names, np.bincount(called, minlength=len(names)).tolist(), strict=True)))
-    return {str(name): types[name] for name in names if types[name]}, bool(differs)
+            np.add.at(found, (thresholds.samples[start : start + table.num_rows], called), 1)
+            start += table.num_rows
+    return found, bool(differs)
 
 
-def _write(path: Path, draft: Path, thresholds: np.ndarray, cell_types: Sequence[str]) -> None:
+def _write(path: Path, draft: Path, thresholds: ShardThresholds, cell_types: Sequence[str]) -> None:
     """The same rows with calls by `thresholds`; coarse ones and levels of assigned cells alone."""
     with pq.ParquetFile(path) as file:
         metadata = {"cellmark": (file.schema_arrow.metadata or {})[b"cellmark"].decode()}
+        start = 0
         with ShardWriter(draft, metadata) as writer:
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group)
-                called = _called(table, thresholds, cell_types)
+                called = thresholds.called(table, start, cell_types)
+                start += table.num_rows
                 table = _with(table, CELL_TYPE, named_codes(called, [*cell_types, UNASSIGNED]))
                 unassigned = called == len(cell_types)
                 if COARSE_CELL_TYPE in table.column_names:
@@ -145,13 +200,6 @@ def _write(path: Path, draft: Path, thresholds: np.ndarray, cell_types: Sequence
 def _emptied(table: pa.Table, column: str, cells: np.ndarray) -> pa.Table:
     values = table.column(column).to_numpy()
     return _with(table, column, pa.array(np.where(cells, np.float32("nan"), values)))
-
-
-def _called(table: pa.Table, thresholds: np.ndarray, cell_types: Sequence[str]) -> np.ndarray:
-    """Number of each cell's call, as `final_calls` gives it."""
-    best = _codes(table, BEST_CELL_TYPE, np.array(cell_types, dtype=object))
-    assigned = table.column(NOVELTY).to_numpy() <= thresholds[best]
-    return np.where(assigned, best, len(cell_types))
 
 
 def _codes(table: pa.Table, column: str, names: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import typer
 
 from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
 
-from ..scoring.call_options import NO_FLOORS, CallOptions, Floors
+from ..scoring.call_options import NO_FLOORS, Floors
 from . import options as cli_options
 
 
@@ -106,14 +106,7 @@ def annotate(
             show_default="5 below 5,000 cells, up to 30",
         ),
     ] = None,
-    sample: Annotated[
-        str | None,
-        typer.Option(
-            "--sample",
-            metavar="OBS_COLUMN",
-            help="Column of obs that names the sample of each cell, in a file of several. By default a file is one.",
-        ),
-    ] = None,
+    sample: cli_options.Sample = None,
     fixed_threshold: cli_options.FixedThreshold = False,
     data_docs: Annotated[
         Path | None,
@@ -127,7 +120,7 @@ def annotate(
     """Name the type of every cell. Cells unlike all that the model learned stay unassigned.
 
     A file is judged as one sample: where another laboratory makes all of its cells more novel, the threshold is raised
-    by as much as its types have in common. --fixed-threshold keeps the model's, as the service always does.
+    by as much as its types have in common. --fixed-threshold keeps the model's.
 
     One input: OUT is an .h5ad (a copy with new columns in obs), a .csv or a .parquet (both with a .json of facts).
 
@@ -137,7 +130,8 @@ def annotate(
     sheet after their sample.
 
     With --service a running service makes the calls and this machine needs no model: cells are sent in pieces, and
-    outputs are the same. Quality is not compared then, and notes are made for each piece.
+    outputs are the same. Quality is not compared then, and notes are made for each piece. A sample that is too large
+    for one request is not judged as a whole, and a note says so.
 
     Example: `cellmark annotate new.h5ad --model models:/pbmc@champion -o calls.parquet`
     """
@@ -187,14 +181,13 @@ def annotate(
     if resolution is not None and not over_computed:
         raise typer.BadParameter("it needs --over-computed.", param_hint="--resolution")
     clusters = ComputedClusters(resolution=resolution) if over_computed else over
-    if sample is not None and (is_batch or service is not None or fixed_threshold):
-        raise typer.BadParameter("it needs one input, --model, and no --fixed-threshold.", param_hint="--sample")
-    calls = CallOptions(
+    if sample is not None and service is not None:
+        raise typer.BadParameter("it needs --model.", param_hint="--sample")
+    calls = replace(
+        cli_options.whole_samples(sample, fixed_threshold),
         probabilities=probabilities,
         label_set_error=label_set_error,
         over=clusters,
-        as_sample=not fixed_threshold,
-        sample=sample,
     )
     if is_batch and trusted:
         raise ParameterError.of(
@@ -226,6 +219,7 @@ def annotate(
             explain=explain,
             distilled=distilled,
             fixed_threshold=fixed_threshold,
+            sample=sample,
             device=device,
         )
         raise typer.Exit(
@@ -264,5 +258,5 @@ def annotate(
     show_notes(Finding(**note) for note in frame.attrs["cellmark"]["notes"])
     show_calls(frame, target)
     if model is not None:
-        for line in next_steps(frame, inputs[0].path, model, reading):
+        for line in next_steps(frame, inputs[0].path, model, reading, calls):
             typer.echo(line, err=True)

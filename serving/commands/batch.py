@@ -54,6 +54,7 @@ def plan(
         ),
     ] = None,
     distilled: Annotated[bool, typer.Option("--distilled", help="Call with the distilled network.")] = False,
+    sample: cli_options.Sample = None,
     fixed_threshold: cli_options.FixedThreshold = False,
     device: cli_options.Device = "cpu",
     shard_cells: Annotated[int, typer.Option("--shard-cells", min=100, help="Most cells of one shard.")] = 100_000,
@@ -80,6 +81,7 @@ def plan(
     from ..models.model_source import open_model
     from ..terminal.show import waiting
 
+    cli_options.whole_samples(sample, fixed_threshold)
     inputs = fetch_inputs(batch_inputs(data))
     options = JobOptions.of(
         reading,
@@ -89,6 +91,7 @@ def plan(
         explain=explain,
         distilled=distilled,
         fixed_threshold=fixed_threshold,
+        sample=sample,
         device=device,
     )
     outputs = None if format == "none" else JobOutputs(folder="results", format=format)

@@ -35,6 +35,8 @@ def drift(
     ] = False,
     reading: ReadingOptions = AS_IT_IS,
     floors: Floors = NO_FLOORS,
+    sample: cli_options.Sample = None,
+    fixed_threshold: cli_options.FixedThreshold = False,
     trusted: cli_options.Trusted = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the report as JSON to standard output.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Output file of the report: .html or .json.")] = None,
@@ -64,7 +66,9 @@ def drift(
     """Compare cells with the held-out cells of the model's training: depth, genes, confidence, novelty, composition.
 
     Each measure is ok, moved or far, by thresholds that docs/drift.md states. A different composition of types is
-    reported, but does not change the verdict. The exit status is 0 whatever was found, unless --fail-on is given.
+    reported, but does not change the verdict. Cells are called as `annotate` calls them, a file as one sample; shares
+    of unassigned cells are compared by the model's fixed threshold. The exit status is 0 whatever was found, unless
+    --fail-on is given.
 
     Example: `cellmark drift new.h5ad --model models:/pbmc@champion -o drift.html`
 
@@ -92,15 +96,19 @@ def drift(
     from ..terminal.show import show_drift, waiting
 
     check_experiment(experiment, log_to_mlflow=log_to_mlflow)
+    options = cli_options.whole_samples(sample, fixed_threshold)
     data = fetch_input(data)
     require_input(data)
+    has_calls = calls or holds_calls(data)
+    if has_calls and (sample is not None or fixed_threshold):
+        raise typer.BadParameter("they need cells: calls are made already.", param_hint="--sample, --fixed-threshold")
     if out is not None:
         check_format(out, (".html", ".json"))
         refuse_existing(out, force=force)
         check_not_input(out, [data])
     # Better now than after the work.
     client = open_registry() if log_to_mlflow else None
-    if calls or holds_calls(data):
+    if has_calls:
         if not trusted:
             start_reader()
         with waiting(f"Loading {model}"):
@@ -116,7 +124,7 @@ def drift(
         )
         read_profile(annotator.bundle, distilled=distilled)
         source = annotator.source
-        report = drift_of_file(annotator, data, reading, trusted=trusted)
+        report = drift_of_file(annotator, data, reading, options, trusted=trusted)
     text = json.dumps(plain_report(report), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if out is not None:
         page = render_drift(report) if out.suffix == ".html" else text

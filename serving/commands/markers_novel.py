@@ -65,6 +65,8 @@ def novel(
     top: Annotated[int, typer.Option("--top", help="Number of markers shown per population.")] = 10,
     reading: ReadingOptions = AS_IT_IS,
     floors: Floors = NO_FLOORS,
+    sample: cli_options.Sample = None,
+    fixed_threshold: cli_options.FixedThreshold = False,
     trusted: cli_options.Trusted = False,
     out: Annotated[
         Path | None,
@@ -92,11 +94,11 @@ def novel(
 ) -> None:
     """Group the cells that stay unassigned, and find the marker genes of each group.
 
-    Cells are annotated first. The unassigned ones are clustered by the expression of all genes, not by the network,
-    which sees only what its own types differ in. A group is a *population* when it has at least --min-cells
-    cells and differs from every other group in at least --min-genes genes. Its markers are higher than in *each* called
-    type of the file, by more than two standard errors. *next* is the called type with the largest mean. Markers may lie
-    outside the model's panel.
+    Cells are annotated first, a file as one sample. The unassigned ones are clustered by the expression of all genes,
+    not by the network, which sees only what its own types differ in. A group is a *population* when it has at least
+    --min-cells cells and differs from every other group in at least --min-genes genes. Its markers are higher than in
+    *each* called type of the file, by more than two standard errors. *next* is the called type with the largest mean.
+    Markers may lie outside the model's panel.
 
     A population may be a new type, a state, or no type at all: shallow or dying cells, doublets, or known cells that
     were not recognised. Warnings say what speaks for that. Finding no population is a valid result: exit status 0.
@@ -109,6 +111,8 @@ def novel(
 
     from cellmark.schemas.atomic_output import refuse_existing
     from cellmark.schemas.cells.read import require_input
+    from cellmark.schemas.columns import UNS_KEY
+    from cellmark.schemas.errors import Finding
 
     from ..files.annotate_file import load_annotator, open_checked
     from ..files.fetch_inputs import fetch_input
@@ -129,6 +133,7 @@ def novel(
     )
     if top < 1:
         raise typer.BadParameter("at least 1.", param_hint="--top")
+    options = cli_options.whole_samples(sample, fixed_threshold)
     data = fetch_input(data)
     require_input(data)
     if out is not None:
@@ -149,8 +154,10 @@ def novel(
     may_write = cells_out is not None and cells_out.suffix == ".h5ad"
     with open_checked(annotator, data, reading, trusted=trusted, may_write=may_write) as checked:
         with cell_progress("Annotating", checked.source.n_obs) as advance:
-            called = gather_called_cells(annotator, checked, above=above, donor=donor, seed=seed, on_progress=advance)
-        show_notes(checked.notes)
+            called = gather_called_cells(
+                annotator, checked, options, above=above, donor=donor, seed=seed, on_progress=advance
+            )
+        show_notes(Finding(**note) for note in called.calls.attrs[UNS_KEY]["notes"])
         with waiting("Looking at unassigned cells") as say:
             found = search.find(called, on_step=say)
         show_notes(found.findings)

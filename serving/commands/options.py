@@ -8,7 +8,7 @@ import typer
 from cellmark.schemas.cells.reading_options import InputKind, ReadingOptions
 from cellmark.schemas.option_groups import shared, takes
 
-from ..scoring.call_options import Floors
+from ..scoring.call_options import CallOptions, Floors
 
 Model = Annotated[
     str, typer.Option("--model", "-m", help="Bundle folder or MLflow URI (models:/pbmc@champion, models:/pbmc/3).")
@@ -73,6 +73,14 @@ FixedThreshold = Annotated[
         help="Leave cells unassigned by the model's novelty threshold, however far a sample is shifted as a whole.",
     ),
 ]
+Sample = Annotated[
+    str | None,
+    typer.Option(
+        "--sample",
+        metavar="OBS_COLUMN",
+        help="Column of obs that names the sample of each cell, in a file of several. By default a file is one.",
+    ),
+]
 Output = Annotated[Path, typer.Option("--out", "-o", help="Output file: .csv or .parquet.")]
 Force = Annotated[bool, shared(typer.Option, "force")]
 
@@ -120,3 +128,10 @@ GROUPS: dict[str, tuple[type, dict[str, Any]]] = {
 
 takes_groups = takes(GROUPS)
 """A command whose parameters `reading` and `floors` become one option for each field of `GROUPS`."""
+
+
+def whole_samples(sample: str | None, fixed_threshold: bool) -> CallOptions:
+    """How a command judges the cells of a file, by its options `Sample` and `FixedThreshold`."""
+    if sample is not None and fixed_threshold:
+        raise typer.BadParameter("give only one of them.", param_hint="--sample, --fixed-threshold")
+    return CallOptions(as_sample=not fixed_threshold, sample=sample)

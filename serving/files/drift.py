@@ -11,16 +11,18 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.cells.cell_source import RowChunk
 from cellmark.schemas.cells.reading_options import AS_IT_IS, NOT_KNOWN, ReadingOptions
 from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
-from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, CONFIDENCE, NOVELTY, UNASSIGNED
+from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, CONFIDENCE, NOVELTY, UNASSIGNED, UNS_KEY
 from cellmark.schemas.drift.cells_within_types import expected_detection
 from cellmark.schemas.drift.compare_cells import compare_cells
 from cellmark.schemas.drift.drift_report import ORDER, DriftReport, PanelFacts, Severity
-from cellmark.schemas.errors import InputError, ParameterError
+from cellmark.schemas.errors import Finding, InputError, ParameterError
 from cellmark.schemas.reference_profile import BEST, UNASSIGNED_CELL, ReferenceProfile, read_profile
 
 from ..annotator import Annotator
 from ..models.model_source import ModelSource
 from ..reader.read_calls import read_calls
+from ..scoring.call_options import PLAIN_CALLS, CallOptions
+from ..scoring.call_rules import CallRules
 from ..scoring.quality import QualityWatch
 from ..terminal.show import cell_progress
 from .annotate_file import open_checked
@@ -65,25 +67,28 @@ def drift_of_file(
     annotator: Annotator,
     path: Path,
     reading: ReadingOptions = AS_IT_IS,
+    options: CallOptions = PLAIN_CALLS,
     *,
     trusted: bool = False,
 ) -> DriftReport:
     """Annotate the cells of a file and compare them with the model's profile.
 
-    Arguments as in `annotate_file`. Raises `ModelError` (`PROFILE_MISSING`) before any work, and `InputError` with all
-    problems of the input.
+    Arguments as in `annotate_file`; whatever `options` say of samples, shares of unassigned cells are compared by the
+    model's fixed threshold, as those of held-out cells are. Raises `ModelError` (`PROFILE_MISSING`) before any work,
+    and `InputError` with all problems of the input.
     """
     read_profile(annotator.bundle, distilled=annotator.session.distilled)
     with (
         open_checked(annotator, path, reading, trusted=trusted) as checked,
         cell_progress(path.name, checked.source.n_obs) as advance,
     ):
-        return drift_of_checked(annotator, checked, name=str(path), on_progress=advance)
+        return drift_of_checked(annotator, checked, options, name=str(path), on_progress=advance)
 
 
 def drift_of_checked(
     annotator: Annotator,
     checked: CheckedCells,
+    options: CallOptions = PLAIN_CALLS,
     *,
     name: str,
     on_progress: Callable[[int], None] = lambda n_cells: None,
@@ -92,18 +97,17 @@ def drift_of_checked(
     bundle, distilled = annotator.bundle, annotator.session.distilled
     profile = read_profile(bundle, distilled=distilled)
     watch = DriftWatch(checked)
-    calls = annotator.call(checked, observe=watch.see, on_progress=on_progress)
-    facts = annotator.facts(checked)
-    cells = cells_of_calls(calls)
+    calls = annotator.call(checked, options, observe=watch.see, on_progress=on_progress)
+    cells, facts = cells_of_calls(calls, annotator.rules().novelty_threshold), calls.attrs[UNS_KEY]
     return compare_with_profile(
         bundle,
         profile,
         pd.concat([cells, quality_for_drift(watch.cells(), normalised=checked.normalised)], axis=1),
         watch.detected(),
-        attribution_share=facts.attribution_share,
+        attribution_share=facts["attribution_share"],
         normalised=checked.normalised,
-        notes=[str(note) for note in facts.notes],
-        facts=_facts(annotator.source, name, "counts", distilled=distilled),
+        notes=[*(str(Finding(**note)) for note in facts["notes"]), *notes_on_unassigned(calls, cells)],
+        facts=_facts(annotator.source, name, "counts", distilled=distilled) | _thresholds(facts, calls),
     )
 
 
@@ -167,8 +171,14 @@ def drift_of_calls(source: ModelSource, path: Path, *, distilled: bool = False, 
             made_by,
             "Name the model that made them, or give the cells themselves.",
         )
+    threshold = CallRules.of(source.bundle.manifest, distilled=distilled).novelty_threshold
+    cells = cells_of_calls(frame, threshold)
     return compare_cells(
-        cells_of_calls(frame), profile, notes=notes, facts=_facts(source, str(path), "calls", distilled=distilled)
+        cells,
+        profile,
+        notes=[*notes, *notes_on_unassigned(frame, cells)],
+        facts=_facts(source, str(path), "calls", distilled=distilled)
+        | _thresholds({**facts, "novelty_threshold": threshold}, frame),
     )
 
 
@@ -176,16 +186,45 @@ def _calls_of_another(path: Path, expected: str, found: str, remedy: str) -> Inp
     return InputError.of("CALLS_OF_ANOTHER_MODEL", where=str(path), expected=expected, found=found, remedy=remedy)
 
 
-def cells_of_calls(frame: pd.DataFrame) -> pd.DataFrame:
-    """The columns that `compare_cells` takes, of a frame of calls; its index is the cells' numbers."""
+def cells_of_calls(frame: pd.DataFrame, threshold: float | None) -> pd.DataFrame:
+    """The columns that `compare_cells` takes, of a frame of calls; its index is the cells' numbers.
+
+    Cells that the model's fixed `threshold` refuses are unassigned here, also where a whole sample got a higher one:
+    the profile's share of unassigned cells is by the fixed one.
+    """
+    novelty = frame[NOVELTY].to_numpy(dtype=np.float32)
+    above = np.zeros(len(frame), dtype=bool) if threshold is None else novelty > np.float32(threshold)
     return pd.DataFrame(
         {
             BEST: frame[BEST_CELL_TYPE].astype(str).to_numpy(dtype=object),
-            UNASSIGNED_CELL: (frame[CELL_TYPE].astype(str) == UNASSIGNED).to_numpy(),
+            UNASSIGNED_CELL: _is_unassigned(frame) | above,
             "confidence": frame[CONFIDENCE].to_numpy(dtype=np.float64),
             "novelty": frame[NOVELTY].to_numpy(dtype=np.float64),
         }
     )
+
+
+def notes_on_unassigned(frame: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
+    """By which threshold shares are compared, where the calls are by another one. `cells`: see `cells_of_calls`."""
+    n_called, n_compared = int(_is_unassigned(frame).sum()), int(cells[UNASSIGNED_CELL].sum())
+    if n_called == n_compared:
+        return []
+    return [
+        f"Judged as a whole sample, {n_called:,} of {len(frame):,} cells are unassigned; by the model's fixed "
+        f"threshold it would be {n_compared:,}. The shares of unassigned cells below are by the fixed threshold, as "
+        "those expected are."
+    ]
+
+
+def _is_unassigned(frame: pd.DataFrame) -> np.ndarray:
+    found: np.ndarray = (frame[CELL_TYPE].astype(str) == UNASSIGNED).to_numpy()
+    return found
+
+
+def _thresholds(facts: Mapping[str, Any], frame: pd.DataFrame) -> dict[str, Any]:
+    """What a report says of the calls: the thresholds, and how many cells are unassigned by them."""
+    known = {name: facts[name] for name in ("novelty_threshold", "sample_shift") if facts.get(name) is not None}
+    return {**known, "n_unassigned": int(_is_unassigned(frame).sum())}
 
 
 def _facts(source: ModelSource, name: str, made_from: str, *, distilled: bool) -> dict[str, Any]:

@@ -62,3 +62,4 @@ class CallOptions:
 
 NO_FLOORS = Floors()
 PLAIN_CALLS = CallOptions()
+AS_A_SAMPLE = CallOptions(as_sample=True)

@@ -10,12 +10,14 @@ import scipy.sparse as sp
 from cellmark.schemas.calls.new_populations import CalledCells
 from cellmark.schemas.cells.cell_source import CellSource, RowChunk
 from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
-from cellmark.schemas.columns import BEST_CELL_TYPE, NOVELTY
+from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, NOVELTY, UNASSIGNED, UNS_KEY
 from cellmark.schemas.errors import ModelError, ParameterError
 from cellmark.schemas.genes.gene_ids import ensembl_ids
 
 from ..models.model_source import ModelSource
+from .call_options import PLAIN_CALLS, CallOptions
 from .call_rules import CallRules
+from .judge_as_sample import samples_of, thresholds_of_cells
 
 PER_TYPE = 2000
 """Called cells of one type that are kept: more would only cost memory and time."""
@@ -33,6 +35,7 @@ class CallsCells(Protocol):
     def call(
         self,
         checked: CheckedCells,
+        options: CallOptions,
         *,
         observe: Callable[[RowChunk, PreparedChunk], None] | None,
         on_progress: Callable[[int], None],
@@ -42,6 +45,7 @@ class CallsCells(Protocol):
 def gather_called_cells(
     annotator: CallsCells,
     checked: CheckedCells,
+    options: CallOptions = PLAIN_CALLS,
     *,
     above: float | None = None,
     donor: str | None = None,
@@ -51,7 +55,8 @@ def gather_called_cells(
 ) -> CalledCells:
     """Annotate an input that has passed `Annotator.check`, then read the cells again that are looked into.
 
-    `above`: take the cells whose novelty is above this as unassigned, in place of the model's threshold. `donor`: a
+    `options`: how samples are judged. `above`: take the cells whose novelty is above this as unassigned, whatever they
+    are called. `donor`: a
     column of `obs`. `per_type`: called cells of a type that are kept at most, drawn by `seed`; all unassigned ones are.
     Raises `ModelError` (`NOVELTY_MISSING`) and `ParameterError` before any work, and `InputError` as `annotate`.
     """
@@ -64,7 +69,7 @@ def gather_called_cells(
             found="one that calls every cell",
             remedy="Train it again with this version.",
         )
-    threshold = threshold if above is None else above
+    samples = samples_of(checked.source, options.sample)
     donors = None if donor is None else _column(checked.source, donor)
     sizes = np.zeros(checked.source.n_obs, dtype=np.float32)
 
@@ -72,11 +77,13 @@ def gather_called_cells(
         if prepared.cells is not None:
             sizes[chunk.start : chunk.start + chunk.X.shape[0]] = prepared.cells.library_size
 
-    calls = annotator.call(checked, observe=observe, on_progress=on_progress)
+    calls = annotator.call(checked, options, observe=observe, on_progress=on_progress)
     best = pd.Index(annotator.cell_types).get_indexer(pd.Index(calls[BEST_CELL_TYPE]))
     novelty = calls[NOVELTY].to_numpy(dtype=np.float64)
     # Written so that NaN, which is like nothing, is unassigned too.
-    unassigned = ~(novelty <= threshold)
+    unassigned = ~(novelty <= above) if above is not None else (calls[CELL_TYPE] == UNASSIGNED).to_numpy()
+    shift = calls.attrs[UNS_KEY].get("sample_shift") if above is None else None
+    of_cells = thresholds_of_cells(shift, threshold, annotator.cell_types, best, samples)
     rows = _chosen(best, unassigned, per_type=per_type, seed=seed)
     names = pd.Index(checked.genes.symbols.astype(str))
     symbols = names.unique()
@@ -96,7 +103,8 @@ def gather_called_cells(
         cell_types=tuple(annotator.cell_types),
         unassigned=unassigned[rows],
         novelty=novelty[rows],
-        threshold=float(threshold),
+        threshold=float(threshold if above is None else above),
+        thresholds=None if shift is None else of_cells[rows],
         donors=None if donors is None else donors[rows],
         n_cells=checked.source.n_obs,
         n_called=n_called,

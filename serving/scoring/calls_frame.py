@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from cellmark.schemas.checks.checked_cells import CheckedCells
 
+    from ..models.model_source import ModelSource
+
 
 @dataclass(frozen=True)
 class AnswerFacts:
@@ -55,6 +57,26 @@ class AnswerFacts:
     notes: tuple[Finding, ...]
     distilled: bool = False
     cross_species: CrossSpecies | None = None
+
+    @classmethod
+    def of(cls, source: "ModelSource", checked: "CheckedCells", *, distilled: bool) -> "AnswerFacts":
+        """Those of an input that has passed the model's checks."""
+        match, evidence = checked.match, source.bundle.panel.evidence
+        return cls(
+            source.name,
+            source.version,
+            source.bundle.digest,
+            checked.library_size_source,
+            checked.source.counts_from,
+            checked.source.n_obs,
+            match.n_matched,
+            len(match.missing),
+            match.missing,
+            evidence.mass(match.measured) if evidence is not None else None,
+            checked.notes,
+            distilled,
+            checked.genes.across,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values; `distilled` and `cross_species` only where it is so."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.calls.sample_shift import SampleShift, judged_cells, sample_shift
+from cellmark.schemas.calls.sample_shift import SampleShift, State, judged_cells, sample_shift
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.errors import Finding, ParameterError
 
@@ -30,14 +30,16 @@ class JudgedSamples:
 
     def facts(self, cell_types: Sequence[str]) -> dict[str, Any]:
         """`sample_shift` of an answer."""
-        if self.column is None:
-            return shift_facts(self.shifts[None], cell_types)
-        named = {str(name): shift_facts(shift, cell_types) for name, shift in self.shifts.items()}
-        return {"column": self.column, "samples": named}
+        return facts_of_shifts(self.column, self.shifts, cell_types)
 
     @property
     def notes(self) -> list[Finding]:
         return shift_notes(self.shifts)
+
+    @property
+    def state(self) -> State | None:
+        """Of the only sample."""
+        return None if self.column is not None else self.shifts[None].state
 
 
 def judge_as_sample(rules: CallRules, best: np.ndarray, novelty: np.ndarray, *, n_cells: int) -> SampleShift | None:
@@ -86,12 +88,48 @@ def samples_of(source: CellSource, column: str | None) -> np.ndarray | None:
     return named
 
 
+def facts_of_shifts(
+    column: str | None, shifts: Mapping[str | None, SampleShift], cell_types: Sequence[str]
+) -> dict[str, Any]:
+    """As `shift_facts`, of samples by name, or of the only one."""
+    if column is None:
+        return shift_facts(shifts[None], cell_types)
+    named = {str(name): shift_facts(shift, cell_types) for name, shift in shifts.items()}
+    return {"column": column, "samples": named}
+
+
 def shift_facts(shift: SampleShift, cell_types: Sequence[str]) -> dict[str, Any]:
     """As an answer says it. `thresholds`: by best type, only where they differ from the model's."""
     facts: dict[str, Any] = {"state": shift.state, "shift": shift.shift, "cap": shift.cap}
     if shift.state == "shifted":
         facts["thresholds"] = dict(zip(cell_types, map(float, shift.thresholds), strict=True))
     return facts
+
+
+def thresholds_by_type(facts: Mapping[str, Any], fixed: float, cell_types: Sequence[str]) -> np.ndarray:
+    """The thresholds that `shift_facts` of one sample speak of, float32 [types]; `fixed`: the model's."""
+    raised = facts.get("thresholds", {})
+    return np.array([raised.get(name, fixed) for name in cell_types], dtype=np.float32)
+
+
+def thresholds_of_cells(
+    facts: Mapping[str, Any] | None,
+    fixed: float,
+    cell_types: Sequence[str],
+    best: np.ndarray,
+    samples: np.ndarray | None,
+) -> np.ndarray:
+    """The threshold of each cell by `sample_shift` of an answer (None: `fixed`), float32 [cells]. `best`: int [cells];
+    `samples`: as for `judge_samples`.
+    """
+    if facts is None:
+        return np.full(len(best), fixed, dtype=np.float32)
+    if samples is None:
+        of_types = thresholds_by_type(facts, fixed, cell_types)[None]
+        return np.asarray(of_types[0, best])
+    names, of_cell = _numbered(samples)
+    of_types = np.stack([thresholds_by_type(facts["samples"][name], fixed, cell_types) for name in names])
+    return np.asarray(of_types[of_cell, best])
 
 
 def shift_notes(shifts: Mapping[str | None, SampleShift]) -> list[Finding]:

@@ -104,7 +104,8 @@ def show_populations(found: NewPopulations, called: CalledCells, *, top: int) ->
     n_unassigned = len(found.cells)
     share = n_unassigned / max(called.n_cells, 1)
     console.print(
-        f"{n_unassigned:,} of {called.n_cells:,} cells ({share:.1%}) have a novelty above {called.threshold:.2f}; "
+        f"{n_unassigned:,} of {called.n_cells:,} cells ({share:.1%}) have a novelty above {called.threshold:.2f}"
+        f"{' and above the higher thresholds of this shifted sample' if called.is_raised else ''}; "
         f"{int(found.cells.notna().sum()):,} of them are in {_count(len(found.populations))}.",
         markup=False,
     )

@@ -15,7 +15,7 @@ from cellmark.schemas.calls.new_populations import (
     NewPopulations,
     table_of,
 )
-from cellmark.schemas.columns import NEW_POPULATION
+from cellmark.schemas.columns import NEW_POPULATION, UNS_KEY
 from cellmark.schemas.errors import Finding
 from cellmark.schemas.normalization import normalize
 
@@ -255,4 +255,5 @@ def _result(
         pd.Series(names[codes[rows]], index=pd.Index(cells.cell_ids[rows], name="cell_id"), name=NEW_POPULATION),
         codes,
         tuple(findings),
+        cells.calls.attrs.get(UNS_KEY, {}).get("sample_shift"),
     )

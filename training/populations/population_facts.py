@@ -72,7 +72,7 @@ def origin_facts(cells: CalledCells, rows: np.ndarray) -> dict[str, Any]:
         "best_share": counts.max() / len(rows),
         "best_cell_types": shares_in_words(np.array(cells.cell_types)[best]),
         "novelty": float(np.median(cells.novelty[rows])),
-        "threshold": cells.threshold,
+        "threshold": cells.threshold if cells.thresholds is None else float(np.median(cells.thresholds[rows])),
     }
     if cells.donors is not None:
         of = cells.donors[rows]
@@ -116,7 +116,8 @@ def few_findings(n_unassigned: int, cells: CalledCells, min_cells: int) -> tuple
             Finding(
                 "NOVEL_CELLS_NONE",
                 where="novelty",
-                expected=f"cells with a novelty above {cells.threshold:.2f}",
+                expected=f"cells with a novelty above {cells.threshold:.2f}"
+                + (", or the higher thresholds of this shifted sample" if cells.is_raised else ""),
                 found=f"none among {cells.n_cells:,}",
                 remedy="All cells are called: there is nothing to group.",
                 severity="info",

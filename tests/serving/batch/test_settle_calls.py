@@ -11,7 +11,7 @@ import pytest
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, COARSE_CELL_TYPE, NOVELTY, UNASSIGNED
 from cellmark.serving.annotator import Annotator
-from cellmark.serving.batch import settle_calls
+from cellmark.serving.batch import samples_of_shards, settle_calls
 from cellmark.serving.batch.collect_calls import collect_calls
 from cellmark.serving.batch.job_folder import JobFolder, write_record
 from cellmark.serving.batch.job_records import JobOptions, Outcome
@@ -19,6 +19,7 @@ from cellmark.serving.batch.make_job import load_model
 from cellmark.serving.batch.run_job import Part
 from cellmark.serving.batch.verify_job import reproduce_shard, verify_job
 from cellmark.serving.files.annotate_file import annotate_file
+from cellmark.serving.files.batch_inputs import BatchInput
 from cellmark.serving.scoring.call_options import CallOptions
 from fixtures.batch_jobs import MakeJob, run, shard_bytes
 from fixtures.shifted_model import SHIFT, shifted_model
@@ -49,6 +50,11 @@ def model(
 ) -> Path:
     changes: dict[str, Any] = {"ontology": ONTOLOGY, "levels": LEVELS} if request.param else {}
     return shifted_model(tiny_bundle, tmp_path_factory.mktemp("shifted") / "bundle", new_cells, **changes)
+
+
+@pytest.fixture(scope="module")
+def plain_model(tiny_bundle: Bundle, new_cells: ad.AnnData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shifted_model(tiny_bundle, tmp_path_factory.mktemp("plain") / "bundle", new_cells)
 
 
 def outcome_of(job: JobFolder) -> Outcome:
@@ -104,11 +110,13 @@ def test_any_number_of_tasks_writes_the_same_bytes_and_receipts_hold(
         assert reproduce_shard(job, job.spec.inputs[0], number, annotator) == []
 
 
-@pytest.mark.parametrize("lost", range(4))
+@pytest.mark.parametrize(("lost", "column"), [*((lost, None) for lost in range(4)), (1, "donor")])
 def test_a_process_that_ends_in_between_costs_no_shard(
-    job_of: MakeJob, sample: Path, model: Path, monkeypatch: pytest.MonkeyPatch, lost: int
+    job_of: MakeJob, sample: Path, model: Path, monkeypatch: pytest.MonkeyPatch, lost: int, column: str | None
 ) -> None:
-    undisturbed, job = job_of(sample, model=model, format="csv"), job_of(sample, model=model, format="csv", folder="b")
+    options = JobOptions(sample=column)
+    undisturbed = job_of(sample, model=model, format="csv", options=options)
+    job = job_of(sample, model=model, format="csv", options=options, folder="b")
     run(undisturbed)
     writes = 0
 
@@ -153,3 +161,66 @@ def test_beyond_what_training_saw_the_fixed_threshold_stands_and_a_warning_says_
     facts = outcome_of(job).facts
     assert facts["sample_shift"]["state"] == "beyond"
     assert [note["severity"] for note in facts["notes"] if note["code"] == "SAMPLE_BEYOND_TRAINING"] == ["warning"]
+
+
+@pytest.fixture(scope="module")
+def several(new_cells: ad.AnnData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three samples in one file, in turns: one that is shifted, its copy, and one of too few cells."""
+    whole = ad.concat([new_cells, new_cells, new_cells[:40]], index_unique="-", merge="same")
+    whole.obs["part"] = np.repeat(["a/b", "second", "few"], [new_cells.n_obs, new_cells.n_obs, 40])
+    whole = whole[np.random.default_rng(0).permutation(whole.n_obs)].copy()
+    path = tmp_path_factory.mktemp("several") / "sample.h5ad"
+    whole.write_h5ad(path)
+    return path
+
+
+def test_samples_of_a_column_are_judged_as_annotate_judges_them(
+    job_of: MakeJob, several: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = annotate_file(Annotator.load(model), several, tmp_path / "whole.csv", calls=CallOptions(sample="part"))
+    options = JobOptions(sample="part")
+    monkeypatch.setattr(samples_of_shards, "AT_A_TIME", 130)  # so that samples are looked at one after another
+    job = job_of(several, model=model, format="csv", options=options)
+    assert run(job)
+    shards, outcome = shards_of(job), outcome_of(job)
+    assert len(job.records("sample", job.plan("sample"))) > 3  # type: ignore[arg-type]
+    assert shards[CELL_TYPE].tolist() == whole[CELL_TYPE].astype(str).tolist()
+    assert (job.folder / "results" / "sample.json").read_text() == (tmp_path / "whole.json").read_text()
+    of_cell = ad.read_h5ad(several).obs["part"].to_numpy()
+    refused = (whole[CELL_TYPE] == UNASSIGNED).to_numpy()
+    assert outcome.samples == {
+        name: (int((of_cell == name).sum()), int(refused[of_cell == name].sum())) for name in outcome.samples
+    }
+    (row,) = pd.read_csv(job.folder / "results" / "summary.csv").to_dict("records")
+    share = 100 * refused[of_cell == "few"].mean()
+    assert f"few {share:.1f} % unassigned, few" in row["sample_shift"].split("; ")
+    assert verify_job(job) == []
+
+
+def test_samples_of_a_column_do_not_depend_on_shards_and_tasks(
+    job_of: MakeJob, several: Path, plain_model: Path
+) -> None:
+    options = JobOptions(sample="part")
+    job = job_of(several, model=plain_model, options=options)
+    assert run(job)
+    parts = job_of(several, model=plain_model, options=options, folder="parts")
+    assert [run(parts, Part(index, 3)) for index in (1, 0, 2)] == [False, False, True]
+    assert shard_bytes(parts) == shard_bytes(job)
+    one = job_of(several, model=plain_model, options=options, folder="one", shard_cells=1000)
+    assert run(one)
+    assert shards_of(one)[CELL_TYPE].tolist() == shards_of(job)[CELL_TYPE].tolist()
+    assert outcome_of(one).facts == outcome_of(job).facts
+    assert reproduce_shard(job, job.spec.inputs[0], 2, load_model(job)) == []
+
+
+def test_an_input_without_the_column_is_refused_by_itself(
+    job_of: MakeJob, several: Path, sample: Path, plain_model: Path
+) -> None:
+    job = job_of(
+        BatchInput(several, "sample"), BatchInput(sample, "other"), model=plain_model, options=JobOptions(sample="part")
+    )
+    assert run(job)
+    other = job.outcome("other")
+    assert other is not None
+    assert (outcome_of(job).status, other.status) == ("ok", "refused")
+    assert "one column of obs with samples" in str(other.findings[0])
