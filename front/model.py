@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from cellmark.schemas.checks.checked_cells import CheckedCells
     from cellmark.serving.scoring.as_source import AnyCells
+    from cellmark.serving.scoring.call_options import CallOptions
     from cellmark.serving.scoring.majority import Over
 
     from .drift import Drift
@@ -82,26 +84,15 @@ class Model(ModelFacts):
         >>> adata.obs["cellmark_best_cell_type"].cat.categories.tolist()
         ['B cell', 'NK cell', 'T cell']
         """
-        from cellmark.serving.scoring.call_options import CallOptions
-
         from .written_calls import require_anndata, write_calls
 
         if inplace:
             require_anndata(cells, "inplace", "Pass inplace=False: the calls are returned.")
-        if fixed_threshold and sample is not None:
-            raise ParameterError.of(
-                "PARAMETER_INVALID",
-                where="sample",
-                expected="samples, or a fixed threshold",
-                found=f"sample={sample!r} with fixed_threshold=True",
-                remedy="Omit one of the two.",
-            )
-        options = CallOptions(
+        options = replace(
+            _whole_samples(sample, fixed_threshold=fixed_threshold),
             probabilities=probabilities,
             label_set_error=label_set_error,
             over=over,
-            as_sample=not fixed_threshold,
-            sample=sample,
         )
         self.annotator.rules(label_set_error)
         with self._checked(cells, reading) as checked:
@@ -176,9 +167,17 @@ class Model(ModelFacts):
         return select_markers(self.bundle, cell_type, top=top, negative=negative)
 
     @speaks_python
-    def drift(self, cells: "AnyCells", **reading: Unpack[ReadingKeywords]) -> "Drift":
+    def drift(
+        self,
+        cells: "AnyCells",
+        *,
+        sample: str | None = None,
+        fixed_threshold: bool = False,
+        **reading: Unpack[ReadingKeywords],
+    ) -> "Drift":
         """Compare cells with the held-out cells of the training, as `cellmark drift` does.
 
+        `sample`, `fixed_threshold`: as in `annotate`.
         Raises as `annotate`, and `ModelError` (`PROFILE_MISSING`) for a model of an earlier version.
 
         Examples
@@ -193,8 +192,9 @@ class Model(ModelFacts):
 
         read_profile(self.bundle, distilled=self.annotator.session.distilled)
         name = os.fspath(cells) if isinstance(cells, str | os.PathLike) else "adata"
+        options = _whole_samples(sample, fixed_threshold=fixed_threshold)
         with self._checked(cells, reading) as checked:
-            return Drift(drift_of_checked(self.annotator, checked, name=name))
+            return Drift(drift_of_checked(self.annotator, checked, options, name=name))
 
     @speaks_python
     def report(self, path: str | os.PathLike[str] = "report.html", *, force: bool = False) -> Path:
@@ -269,3 +269,17 @@ class Model(ModelFacts):
                 yield checked
         else:
             yield self.annotator.check(cells, how)
+
+
+def _whole_samples(sample: str | None, *, fixed_threshold: bool) -> "CallOptions":
+    from cellmark.serving.scoring.call_options import CallOptions
+
+    if fixed_threshold and sample is not None:
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where="sample",
+            expected="samples, or a fixed threshold",
+            found=f"sample={sample!r} with fixed_threshold=True",
+            remedy="Omit one of the two.",
+        )
+    return CallOptions(as_sample=not fixed_threshold, sample=sample)

@@ -80,6 +80,7 @@ CODES: dict[str, CodeMeaning] = {
     ),
     "SAMPLE_SHIFTED": CodeMeaning(422, "all types of a sample are more novel, as training saw it (a note)"),
     "SAMPLE_BEYOND_TRAINING": CodeMeaning(422, "all types of a sample are more novel than training saw (a warning)"),
+    "SAMPLE_IN_PIECES": CodeMeaning(422, "a sample went to a service in pieces and was not judged as one (a warning)"),
     "QUALITY_UNEXPECTED": CodeMeaning(422, "a quality measure unlike the training data's (a warning)"),
     # training data
     "LABEL_COLUMN_UNKNOWN": CodeMeaning(422, "the obs column of labels does not exist"),

@@ -83,11 +83,12 @@ class InputFacts(ModelName):
 
 class Call(Answer):
     """The call of one cell. `cellmark_cell_type`: the best type, or `unassigned` where `cellmark_novelty` (larger is
-    stranger) is above the answer's `novelty_threshold`. `cellmark_margin`: probability of the best type minus that of
-    the second. `cellmark_label_set`: types among which the label is, but for the answer's `label_set_error`.
-    `cellmark_coarse_cell_type`: the most specific type or ontology term that is sure, by summed probability. What the
-    model has no measure of is null. A model with levels adds `cellmark_level_1` (the coarsest), the most probable group
-    of types or `unassigned`, and `cellmark_level_1_confidence`, its probability, null where unassigned; and so on.
+    stranger) is above the answer's `novelty_threshold`, or the higher one that its `sample_shift` has for the best
+    type. `cellmark_margin`: probability of the best type minus that of the second. `cellmark_label_set`: types among
+    which the label is, but for the answer's `label_set_error`. `cellmark_coarse_cell_type`: the most specific type or
+    ontology term that is sure, by summed probability. What the model has no measure of is null. A model with levels
+    adds `cellmark_level_1` (the coarsest), the most probable group of types or `unassigned`, and
+    `cellmark_level_1_confidence`, its probability, null where unassigned; and so on.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -115,13 +116,26 @@ class Call(Answer):
         return self
 
 
+class SampleShiftAnswer(Answer):
+    """What became of the cells as one sample. `state`: `shifted`, its `thresholds` by best type are raised;
+    `not_shifted`, they need not be; `beyond` what training showed, or too `few` cells: the answer's `novelty_threshold`
+    stands. `shift`: what its types have in common, null where that is not known; `cap`: the largest that counts.
+    """
+
+    state: Literal["shifted", "not_shifted", "beyond", "few"]
+    shift: float | None
+    cap: float
+    thresholds: dict[str, float] | None = None
+
+
 class AnnotateAnswer(InputFacts):
     """Calls in the order of the input's cells. `novelty_threshold`, `label_set_error`: see `Call`; null where the model
-    has no such measure.
+    has no such measure. `sample_shift`: null where each cell was judged by itself, by `novelty_threshold`.
     """
 
     novelty_threshold: float | None
     label_set_error: float | None
+    sample_shift: SampleShiftAnswer | None = None
     cells: list[Call]
 
 
@@ -216,8 +230,9 @@ class UpdateAnswer(Answer):
 class ModelAnswer(ModelName):
     """The model's manifest, without its files. `genes`: the panel, with `genes=true`. `coarse_cell_types`: all that
     `cellmark_coarse_cell_type` may be, the most specific first; empty for a model without an ontology. `levels`: the
-    groups of types at each level, null for a model without levels. `update`: null for a model that follows no registry,
-    and for a version that was named.
+    groups of types at each level, null for a model without levels. `whole_samples`: whether it can judge the cells of a
+    request as one sample (`as_sample`). `update`: null for a model that follows no registry, and for a version that was
+    named.
     """
 
     manifest_digest: str
@@ -238,6 +253,7 @@ class ModelAnswer(ModelName):
     parity: ParityEntry
     coarse_cell_types: list[str] = []
     levels: LevelsEntry | None = None
+    whole_samples: bool = False
     genes: list[str] | None = None
     update: UpdateAnswer | None = None
 

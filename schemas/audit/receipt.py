@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,7 +14,8 @@ DIGEST = r"^[0-9a-f]{64}$"
 class Receipt(BaseModel):
     """`id`: of this answer alone. `route`: what was asked, `options`: with which options, as text; those that were not
     given are not there. `input_digest`: SHA-256 of the body, of a form's file, or of what a compressed body unpacks to.
-    `calls_digest`: see `calls_digest`, null where the answer calls no cells.
+    `calls_digest`: see `calls_digest`, null where the answer calls no cells. `sample_shift`: what became of the cells
+    as one sample (see `SampleShift`), null where the model's novelty threshold was used for each cell by itself.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
@@ -29,6 +31,7 @@ class Receipt(BaseModel):
     calls_digest: str | None = Field(pattern=DIGEST)
     service_version: str
     time: str
+    sample_shift: Literal["shifted", "not_shifted", "beyond", "few"] | None = None
 
 
 def options_digest(options: Mapping[str, str]) -> str:

@@ -1,11 +1,15 @@
 """One file of cells in, one file of calls out, as `files/annotate_file.py` does, with the model behind a service."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
+from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
-from cellmark.schemas.errors import ParameterError
+from cellmark.schemas.columns import UNS_KEY
+from cellmark.schemas.errors import Finding, ParameterError, RequestError
 from cellmark.schemas.quality.quality_report import QualityReport
 
 from ..outputs.write_calls import check_not_input, check_output, write_calls
@@ -36,9 +40,36 @@ def annotate_remotely(
     check_not_input(out, [path], origin=path)
     with open_source(path, reading, trusted=trusted, may_write=out.suffix == ".h5ad") as source:
         with cell_progress(path.name, source.n_obs) as advance:
-            frame = client.call(source, reading.once_open(), calls, on_progress=advance)
+            frame = _called(client, source, reading.once_open(), calls, on_progress=advance)
         write_calls(frame, out, source=source, origin=path, force=force)
     return frame, None
+
+
+def _called(
+    client: Client,
+    source: CellSource,
+    reading: ReadingOptions,
+    calls: CallOptions,
+    *,
+    on_progress: Callable[[int], None],
+) -> pd.DataFrame:
+    """The calls of a sample; of one that does not fit in one request each cell by itself, with a note on that."""
+    try:
+        return client.call(source, reading, calls, on_progress=on_progress)
+    except RequestError as error:
+        if error.code != "REQUEST_TOO_LARGE" or not calls.as_sample:
+            raise
+    frame = client.call(source, reading, replace(calls, as_sample=False), on_progress=on_progress)
+    in_pieces = Finding(
+        "SAMPLE_IN_PIECES",
+        where=source.name,
+        expected="a sample that fits in one request, to be judged as a whole",
+        found=f"{source.n_obs:,} cells in several, each judged by itself",
+        remedy="The model's fixed threshold stands. To judge the whole sample: cellmark annotate --model.",
+        severity="warning",
+    )
+    frame.attrs[UNS_KEY]["notes"].append(in_pieces.to_dict())
+    return frame
 
 
 def open_client(url: str, key_file: Path | None, floors: Floors) -> Client:

@@ -1,6 +1,7 @@
 """A running service as an annotator: `Client(url, key).annotate(adata)`."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
@@ -13,7 +14,7 @@ from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.reading_options import ReadingKeywords, ReadingOptions
 from cellmark.schemas.checks.library_size import given_library_size
 from cellmark.schemas.columns import UNS_KEY
-from cellmark.schemas.errors import CellmarkError, InputError, RequestError, raise_if_refused
+from cellmark.schemas.errors import CellmarkError, InputError, raise_if_refused
 
 from ..scoring.attribute import DEFAULT_TOP
 from ..scoring.call_options import CallOptions, Floors
@@ -30,6 +31,7 @@ from .questions import (
     file_query,
     keeps_changing,
     none_seen,
+    only_piece,
     opened,
     reading_query,
     to_upload,
@@ -47,6 +49,7 @@ CELLS_PER_EXPLANATION = 500
 AT_ONCE = 2
 MOST_SWAPS = 3
 """Times that an input is sent again because the service changed its model meanwhile."""
+NOT_WHOLE = "Annotate them with the model at hand, or without as_sample (--fixed-threshold)."
 
 
 class Client:
@@ -124,6 +127,7 @@ class Client:
         probabilities: bool = False,
         label_set_error: float | None = None,
         over: Over | None = None,
+        as_sample: bool = False,
         copy_to: "AnnData | None" = None,
         on_progress: Callable[[int], None] = none_seen,
         **reading: Unpack[ReadingKeywords],
@@ -132,10 +136,13 @@ class Client:
 
         A file is uploaded as a whole, unless a vote is wanted, and calls come in the order of its cells; one that is
         too large for the service, or in a format that it does not read, is read here and sent in pieces. Orthologs are
-        not offered by the service. The vote over clusters (`over`) is counted here, over all cells.
+        not offered by the service. The vote over clusters (`over`) is counted here, over all cells. With `as_sample`
+        all cells go in one request, and `REQUEST_TOO_LARGE` is raised where they do not fit.
         """
         how = ReadingOptions(**reading)
-        options = CallOptions(probabilities=probabilities, label_set_error=label_set_error, over=over)
+        options = self._known(
+            CallOptions(probabilities=probabilities, label_set_error=label_set_error, over=over, as_sample=as_sample)
+        )
         if over is None and copy_to is None and (path := to_upload(cells, how)) is not None:
             uploaded = self._uploaded("/annotate", path, how, call_query(options))
             if uploaded is not None:
@@ -163,15 +170,9 @@ class Client:
             from ..scoring.majority import Vote
 
             vote = Vote(source, source.cell_ids, options.over)
-        query = call_query(options)
-        for swap in range(MOST_SWAPS):
-            answers = self._asked(
-                "/annotate", source, reading, query, self._cells_per_request, none_seen if swap else on_progress
-            )
-            if len({answer["bundle_digest"] for answer in answers}) == 1:
-                break
-        else:
-            raise keeps_changing()
+        options = self._known(options)
+        query, size = call_query(options), None if options.as_sample else self._cells_per_request
+        answers = self._asked("/annotate", source, reading, query, size, on_progress)
         frame = self._calls(answers, counts_from=source.counts_from, name=source.name, source=source)
         return frame if vote is None else vote.add_to(frame)
 
@@ -190,14 +191,7 @@ class Client:
         query = {name: value for name, value in (("target", target), ("against", against)) if value is not None}
         size = min(self._cells_per_request, CELLS_PER_EXPLANATION)
         with opened(cells, how) as source:
-            for swap in range(MOST_SWAPS):
-                answers = self._asked(
-                    "/attribute", source, how, {**query, "top": str(top)}, size, none_seen if swap else on_progress
-                )
-                if len({answer["bundle_digest"] for answer in answers}) == 1:
-                    break
-            else:
-                raise keeps_changing()
+            answers = self._asked("/attribute", source, how, {**query, "top": str(top)}, size, on_progress)
             frame = explanations_of(answers)
             facts = facts_of(answers, counts_from=source.counts_from, notes=source.notes, name=source.name)
         frame.attrs[UNS_KEY] = facts
@@ -214,17 +208,10 @@ class Client:
             return self._connection.ask("POST", "/validate", query=query, sent=Sent(ANY_FILE, path=path))
         with opened(cells, how) as source:
             check_ids(source)
-            pieces = list(self._packing(source, how).pieces(max(source.n_obs, 1)))
-            if len(pieces) > 1:
-                raise RequestError.of(
-                    "REQUEST_TOO_LARGE",
-                    where=source.name,
-                    expected="cells that fit in one request",
-                    found=f"{source.n_obs:,} cells",
-                    remedy="Validate a part of the cells, or the file where it is: cellmark validate FILE.",
-                )
-            query = reading_query(how, self.floors) | pieces[0].query
-            return self._connection.ask("POST", "/validate", query=query, sent=pieces[0].sent)
+            pieces = self._packing(source, how).pieces(max(source.n_obs, 1))
+            (piece,) = only_piece(pieces, source, "Validate a part of the cells, or at hand: cellmark validate FILE.")
+            query = reading_query(how, self.floors) | piece.query
+            return self._connection.ask("POST", "/validate", query=query, sent=piece.sent)
 
     def markers(self, cell_type: str | None = None, *, top: int | None = None) -> pd.DataFrame:
         """The marker table, of one type when named; `top` keeps the first ranks. Raises `ModelError`."""
@@ -236,6 +223,11 @@ class Client:
     def model(self, *, genes: bool = False) -> dict[str, Any]:
         """What the service says of its model, the answer of `GET /model`. `genes`: with the names of its genes."""
         return self._connection.ask("GET", "/model", query={"genes": "true"} if genes else {})
+
+    def _known(self, options: CallOptions) -> CallOptions:
+        """Without `as_sample` for a model that does not know samples: it keeps its threshold at hand too."""
+        knows = not options.as_sample or self._served().whole_samples
+        return options if knows else replace(options, as_sample=False)
 
     def _served(self, digest: str | None = None) -> ModelBehind:
         """The model, asked once, and again when answers come from another one (`digest`)."""
@@ -272,25 +264,33 @@ class Client:
         source: CellSource,
         reading: ReadingOptions,
         query: dict[str, str],
-        cells_per_request: int,
+        cells_per_request: int | None,
         on_progress: Callable[[int], None],
     ) -> list[dict[str, Any]]:
-        """The answers on all pieces of a source, in order. Raises the refusal of the first that is refused."""
+        """The answers of one model on all pieces of a source, in order; `cells_per_request`: None for one piece alone.
+        Raises the refusal of the first that is refused.
+        """
         check_ids(source)
         query = query | reading_query(reading, self.floors)
 
         def ask(piece: Piece) -> tuple[int, dict[str, Any]]:
             return piece.n_cells, self._connection.ask("POST", route, query=query | piece.query, sent=piece.sent)
 
-        answers = []
-        pieces = self._packing(source, reading).pieces(cells_per_request)
-        try:
-            for n_cells, answer in in_order(ask, pieces, workers=self._at_once):
-                answers.append(answer)
-                on_progress(n_cells)
-        except CellmarkError as error:
-            raise renamed(error, counts_from=source.counts_from, name=source.name) from None
-        return answers
+        for swap in range(MOST_SWAPS):
+            answers = []
+            pieces = self._packing(source, reading).pieces(cells_per_request or max(source.n_obs, 1))
+            if cells_per_request is None:
+                pieces = only_piece(pieces, source, NOT_WHOLE)
+            try:
+                for n_cells, answer in in_order(ask, pieces, workers=self._at_once):
+                    answers.append(answer)
+                    if not swap:
+                        on_progress(n_cells)
+            except CellmarkError as error:
+                raise renamed(error, counts_from=source.counts_from, name=source.name) from None
+            if len({answer["bundle_digest"] for answer in answers}) == 1:
+                return answers
+        raise keeps_changing()
 
     def _packing(self, source: CellSource, reading: ReadingOptions) -> Packing:
         sizes, findings = given_library_size(source, reading.library_size)

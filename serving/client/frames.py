@@ -156,7 +156,11 @@ def facts_of(
     facts["counts_from"] = counts_from + "".join(suffix)
     facts["n_cells"] = sum(answer["n_cells"] for answer in answers)
     facts["notes"] = [note.to_dict() for note in kept]
-    return {**facts, **{name: first[name] for name in TRUST if name in first}}
+    known = {name: first[name] for name in TRUST if name in first}
+    shift = first.get("sample_shift")
+    if shift is not None:
+        known["sample_shift"] = {name: value for name, value in shift.items() if (name, value) != ("thresholds", None)}
+    return {**facts, **known}
 
 
 def _on_several(found: list[Finding], n_pieces: int) -> Finding:

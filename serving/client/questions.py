@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from cellmark.schemas.errors import ParameterError, RequestError
 
 from ..scoring.as_source import as_source
 from ..scoring.call_options import CallOptions, Floors
+from .pieces import Piece
 
 if TYPE_CHECKING:
     from ..scoring.as_source import AnyCells
@@ -29,7 +31,7 @@ def none_seen(n_cells: int) -> None:
 @dataclass(frozen=True)
 class ModelBehind:
     """What frames need of the model behind a service. `coarse_types`: empty for a model without coarse calls; `levels`:
-    the names of each level's groups.
+    the names of each level's groups; `whole_samples`: whether it can judge a request as one sample.
     """
 
     digest: str
@@ -38,6 +40,7 @@ class ModelBehind:
     genes: frozenset[str]
     organism: str | None
     levels: tuple[tuple[str, ...], ...] = ()
+    whole_samples: bool = False
 
     @classmethod
     def of(cls, told: dict[str, Any]) -> "ModelBehind":
@@ -46,7 +49,8 @@ class ModelBehind:
         coarse, genes = told.get("coarse_cell_types") or [], frozenset(told["genes"])
         levels = (told.get("levels") or {"levels": []})["levels"]
         names = tuple(tuple(group["name"] for group in level["groups"]) for level in levels)
-        return cls(told["bundle_digest"], types, coarse, genes, told["organism"], names)
+        whole = told.get("whole_samples") is True
+        return cls(told["bundle_digest"], types, coarse, genes, told["organism"], names, whole)
 
 
 def reading_query(reading: ReadingOptions, floors: Floors) -> dict[str, str]:
@@ -66,6 +70,8 @@ def call_query(options: CallOptions) -> dict[str, str]:
     query = {"probabilities": "true"} if options.probabilities else {}
     if options.label_set_error is not None:
         query["label_set_error"] = repr(options.label_set_error)
+    if options.as_sample:
+        query["as_sample"] = "true"
     return query
 
 
@@ -105,6 +111,20 @@ def keeps_changing() -> RequestError:
         found="a service that changed its model during the request, several times",
         remedy="Ask again when the service has settled.",
     )
+
+
+def only_piece(pieces: Iterator[Piece], source: CellSource, remedy: str) -> Iterator[Piece]:
+    """The piece that all cells fit in. Raises `RequestError` (`REQUEST_TOO_LARGE`) where there is no such."""
+    found = list(islice(pieces, 2))
+    if len(found) > 1:
+        raise RequestError.of(
+            "REQUEST_TOO_LARGE",
+            where=source.name,
+            expected="cells that fit in one request",
+            found=f"{source.n_obs:,} cells",
+            remedy=remedy,
+        )
+    return iter(found)
 
 
 def wrong(where: str, expected: str, found: str, remedy: str) -> ParameterError:

@@ -17,7 +17,7 @@ from ..scoring.attribute import EXPLAIN_VALUES, Explained, Question, attribute_c
 from ..scoring.call_options import NO_FLOORS, PLAIN_CALLS, CallOptions, Floors
 from ..scoring.calls_frame import calls_frame, final_calls
 from ..scoring.score import in_order, score
-from .answers import check, input_facts, note_outcome
+from .answers import check, input_facts, judged, note_outcome
 from .receipts import make_receipt
 from .rows import encoded
 
@@ -30,12 +30,15 @@ def annotate_frame(
     with stage("check"):
         checked = check(annotator, cells, floors)
     calls = score(checked, annotator.session, rules=rules, keep_probabilities=options.probabilities)
+    rules, sample = judged(annotator, rules, calls, options)
     called, _ = final_calls(calls, rules, len(annotator.cell_types))
-    note_outcome(annotator, checked, calls, called)
-    make_receipt(annotator, np.where(called < len(annotator.cell_types), called, -1))
+    note_outcome(annotator, checked, calls, called, sample.notes)
+    make_receipt(annotator, np.where(called < len(annotator.cell_types), called, -1), sample_shift=sample.state)
     frame = calls_frame(calls, checked.cell_ids, annotator.cell_types, rules)
     trust = {"novelty_threshold": rules.novelty_threshold, "label_set_error": rules.error_rate}
-    frame.attrs[UNS_KEY] = {**annotator.facts(checked).to_dict(), **trust}
+    facts = {**annotator.facts(checked).to_dict(), **trust}
+    facts["notes"] += [note.to_dict() for note in sample.notes]
+    frame.attrs[UNS_KEY] = facts if sample.facts is None else {**facts, "sample_shift": sample.facts}
     return frame, checked
 
 

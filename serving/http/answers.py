@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -17,7 +18,7 @@ from cellmark.schemas.cells.reading_options import NOT_KNOWN
 from cellmark.schemas.checks.checked_cells import ROWS_TO_REFUSE, CheckedCells, PreparedChunk
 from cellmark.schemas.checks.counts_of_genes import counts_of_genes
 from cellmark.schemas.columns import UNASSIGNED
-from cellmark.schemas.errors import InputError
+from cellmark.schemas.errors import Finding, InputError
 from cellmark.schemas.genes.fit_genes import fit_genes
 
 from ..annotator import Annotator
@@ -25,7 +26,9 @@ from ..context import Outcome, current, stage
 from ..files.validate import ValidationReport, validate_cells
 from ..scoring.attribute import EXPLAIN_VALUES, Question, attribute_cells
 from ..scoring.call_options import NO_FLOORS, PLAIN_CALLS, CallOptions, Floors
+from ..scoring.call_rules import CallRules
 from ..scoring.calls_frame import final_calls
+from ..scoring.judge_as_sample import judge_samples
 from ..scoring.markers import select_markers
 from ..scoring.score import Calls, in_order, score
 from ..versions.shadow import Offer, offer_to_nobody
@@ -67,15 +70,38 @@ def annotate(
     calls = score(checked, annotator.session, rules=rules, keep_probabilities=options.probabilities)
     shadow(annotator, cells, calls, time.perf_counter() - started)
     with stage("encode"):
+        rules, sample = judged(annotator, rules, calls, options)
         called, _ = final_calls(calls, rules, len(annotator.cell_types))
-        note_outcome(annotator, checked, calls, called)
+        note_outcome(annotator, checked, calls, called, sample.notes)
         facts = {
-            **input_facts(annotator, checked, cells),
+            **input_facts(annotator, checked, cells, sample.notes),
             "novelty_threshold": rules.novelty_threshold,
             "label_set_error": rules.error_rate,
-            "receipt": make_receipt(annotator, np.where(called < len(annotator.cell_types), called, -1)),
+            "sample_shift": sample.facts,
+            "receipt": make_receipt(
+                annotator, np.where(called < len(annotator.cell_types), called, -1), sample_shift=sample.state
+            ),
         }
         return _with_rows(facts, "cells", call_rows(calls, checked.cell_ids, annotator.cell_types, rules))
+
+
+@dataclass(frozen=True)
+class AsSample:
+    """What an answer says of its cells as one sample; nothing where each was judged by itself."""
+
+    facts: dict[str, Any] | None = None
+    state: str | None = None
+    notes: Sequence[Finding] = ()
+
+
+def judged(annotator: Annotator, rules: CallRules, calls: Calls, options: CallOptions) -> tuple[CallRules, AsSample]:
+    """The rules by which the cells of a request are called: with thresholds of the whole sample, where that is asked
+    for and the model knows it.
+    """
+    found = judge_samples(rules, calls, options, None)
+    if found is None:
+        return rules, AsSample()
+    return found.rules, AsSample(found.facts(annotator.cell_types), found.state, found.notes)
 
 
 def attribute(annotator: Annotator, cells: RequestCells, question: Question, *, floors: Floors = NO_FLOORS) -> bytes:
@@ -156,6 +182,7 @@ def describe_model(annotator: Annotator, *, genes: bool) -> dict[str, Any]:
         "cellmark_version": version("cellmark"),
         "device": annotator.session.device,
         "coarse_cell_types": list(annotator.rules().coarse_names),
+        "whole_samples": annotator.rules().sample_shift is not None,
     }
     return {**answer, "genes": list(annotator.bundle.panel.symbols)} if genes else answer
 
@@ -192,14 +219,21 @@ def model_name(annotator: Annotator) -> dict[str, Any]:
     return {"model": source.name, "model_version": source.version, "bundle_digest": annotator.bundle.digest}
 
 
-def input_facts(annotator: Annotator, checked: CheckedCells, cells: RequestCells) -> dict[str, Any]:
-    """What every answer on cells says of the model and of how the input fitted it."""
+def input_facts(
+    annotator: Annotator, checked: CheckedCells, cells: RequestCells, notes: Sequence[Finding] = ()
+) -> dict[str, Any]:
+    """What every answer on cells says of the model and of how the input fitted it. `notes`: beside those on it."""
     facts = annotator.facts(checked).to_dict()
+    facts["notes"] += [note.to_dict() for note in notes]
     return {**facts, "missing_genes": facts["missing_genes"][:MOST_MISSING], "genes_source": cells.genes_source}
 
 
 def note_outcome(
-    annotator: Annotator, checked: CheckedCells, calls: Calls | None = None, called: np.ndarray | None = None
+    annotator: Annotator,
+    checked: CheckedCells,
+    calls: Calls | None = None,
+    called: np.ndarray | None = None,
+    notes: Sequence[Finding] = (),
 ) -> None:
     """Leave what was answered with the request, for metrics, logs and receipts. `called`: as `final_calls` says."""
     context = current()
@@ -216,7 +250,7 @@ def note_outcome(
         None if calls is None else calls.confidence,
         None if calls is None else calls.novelty,
         checked.match.share,
-        tuple(note.code for note in checked.notes),
+        tuple(note.code for note in (*checked.notes, *notes)),
     )
 
 

@@ -85,11 +85,19 @@ class AnnotateOptions(InputOptions):
         default=None,
         description="Error rate of the label sets. Choose one that the model was calibrated for. Default: the model's.",
     )
+    as_sample: bool = Field(
+        default=False,
+        description="Judge all cells of the request as one sample, whose shift as a whole raises the novelty "
+        "threshold; the answer's `sample_shift` says so. Fewer than 100 cells keep the model's. Default: each cell by "
+        "itself.",
+    )
 
     @property
     def calls(self) -> CallOptions:
         """How calls are made."""
-        return CallOptions(probabilities=self.probabilities, label_set_error=self.label_set_error)
+        return CallOptions(
+            probabilities=self.probabilities, label_set_error=self.label_set_error, as_sample=self.as_sample
+        )
 
 
 class AttributeOptions(InputOptions):

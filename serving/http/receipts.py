@@ -22,10 +22,12 @@ RECEIPT = "receipt"
 OPTIONS = "options"
 
 
-def make_receipt(annotator: "Annotator", codes: np.ndarray | None) -> dict[str, Any] | None:
+def make_receipt(
+    annotator: "Annotator", codes: np.ndarray | None, *, sample_shift: str | None = None
+) -> dict[str, Any] | None:
     """The receipt of the answer to the current request, which keeps it; None outside of requests.
 
-    `codes`: [cells], see `calls_digest`; None for an answer without calls.
+    `codes`: [cells], see `calls_digest`; None for an answer without calls. `sample_shift`: see `Receipt`.
     """
     context = current()
     if context is None or context.input_digest is None:
@@ -44,6 +46,7 @@ def make_receipt(annotator: "Annotator", codes: np.ndarray | None) -> dict[str, 
         "calls_digest": None if codes is None else calls_digest(codes),
         "service_version": _version(),
         "time": timestamp(),
+        **({} if sample_shift is None else {"sample_shift": sample_shift}),
     }
     context.extra[RECEIPT] = receipt
     return receipt

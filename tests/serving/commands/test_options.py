@@ -29,7 +29,6 @@ def test_every_field_but_those_of_tables_and_clusters_is_an_option_of_the_servic
         "over",
         "orthologs",
         "ortholog_table",
-        "as_sample",
         "sample",
     }
 
