@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from cellmark.schemas.api.responses import Answer, FindingAnswer
+from cellmark.schemas.api.responses import Answer, FindingAnswer, SampleShiftAnswer
 from cellmark.schemas.audit.receipt import Receipt
 
 from .job_store import Job
@@ -24,7 +24,8 @@ class JobResult(Answer):
 
 class JobAnswer(Answer):
     """A job. `n_cells`: null until the input was read. `n_cells_done`: in the shards that are scored. `findings`: why
-    the input was refused, or notes on it. `receipt`: once it is done.
+    the input was refused, or notes on it. `sample_shift`: of a done job with `as_sample`, see `SampleShiftAnswer`.
+    `receipt`: once it is done.
     """
 
     id: str
@@ -39,6 +40,7 @@ class JobAnswer(Answer):
     n_cells: int | None
     n_cells_done: int
     findings: list[FindingAnswer]
+    sample_shift: SampleShiftAnswer | None = None
     result: JobResult | None
     receipt: Receipt | None = Field(
         default=None, description="Receipt of the result, as an answer of `/annotate` has one."
@@ -74,7 +76,7 @@ def describe(job: Job, engine_status: str | None) -> dict[str, Any]:
     if plan is not None:
         shards = enumerate(plan["shards"])
         n_done = plan["n_cells"] if manifest else sum(b - a for number, (a, b) in shards if job.shard(number).exists())
-    findings = refused["findings"] if refused else plan["notes"] if plan else []
+    findings = refused["findings"] if refused else (manifest or plan or {}).get("notes", [])
     is_done = state == "done" and manifest is not None
     return {
         "id": record.id,
@@ -89,6 +91,7 @@ def describe(job: Job, engine_status: str | None) -> dict[str, Any]:
         "n_cells": None if plan is None else plan["n_cells"],
         "n_cells_done": n_done,
         "findings": findings,
+        "sample_shift": manifest.get("sample_shift") if is_done and manifest else None,
         "result": manifest["result"] if is_done and manifest else None,
         "receipt": manifest["receipt"] if is_done and manifest else None,
     }

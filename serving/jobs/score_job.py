@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from cellmark.schemas.atomic_output import whole_file
 from cellmark.schemas.audit.receipt import calls_digest, options_digest
+from cellmark.schemas.calls.sample_shift import SampleShift
 from cellmark.schemas.cells.cell_source import RowChunk
 from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
 from cellmark.schemas.columns import CELL_TYPE, UNS_KEY
@@ -27,8 +28,10 @@ from ..http.options import AnnotateOptions, parse_options
 from ..http.receive import Body
 from ..http.settings import ServiceSettings
 from ..scoring.calls_frame import calls_frame, mark_cross_species
+from ..scoring.judge_as_sample import shift_facts, shift_notes
 from ..scoring.score import rows_per_chunk, score
 from .job_store import Job, JobRecord
+from .whole_sample import rules_of_shard, settled
 
 Facts = dict[str, Any]
 
@@ -64,7 +67,7 @@ def plan_job(job: Job, annotator: Annotator, settings: ServiceSettings, *, shard
 def score_shard(job: Job, annotator: Annotator, settings: ServiceSettings, number: int, start: int, stop: int) -> Facts:
     """Calls of the cells from `start` up to `stop`, as a Parquet file that appears whole."""
     with _opened(job, annotator, settings) as (checked, options):
-        rules = annotator.rules(options.label_set_error)
+        rules = rules_of_shard(annotator.rules(options.label_set_error), options.calls, stop - start)
         shard = _Shard(checked, start, stop)
         calls = score(shard, annotator.session, rules=rules, keep_probabilities=options.probabilities)  # type: ignore[arg-type]
         frame = calls_frame(calls, checked.cell_ids[start:stop], annotator.cell_types, rules)
@@ -82,10 +85,17 @@ def finish_job(job: Job, annotator: Annotator, plan: Facts) -> Facts:
         record = job.record
         shards = [pq.read_table(job.shard(number)) for number in range(len(plan["shards"]))]
         facts = {"job": record.id, **_model(record), "input_digest": record.input_digest, "n_cells": plan["n_cells"]}
-        table = pa.concat_tables(shards).replace_schema_metadata({UNS_KEY: json.dumps(facts, sort_keys=True)})
+        options = parse_options(AnnotateOptions, record.options.items())
+        rules = annotator.rules(options.label_set_error)
+        table, shift = settled(pa.concat_tables(shards), rules, options.calls, annotator.cell_types)
+        notes = plan["notes"]
+        if shift is not None:
+            facts["sample_shift"] = shift_facts(shift, annotator.cell_types)
+            notes = [*notes, *(note.to_dict() for note in shift_notes({None: shift}))]
+        table = table.replace_schema_metadata({UNS_KEY: json.dumps(facts, sort_keys=True)})
         with whole_file(job.result, force=True) as draft:
             pq.write_table(table, draft)
-        found = {**facts, "notes": plan["notes"], "receipt": _receipt(record, annotator, table)}
+        found = {**facts, "notes": notes, "receipt": _receipt(record, annotator, table, shift)}
         found["result"] = {"sha256": _digest(job.result), "bytes": job.result.stat().st_size}
         job.write("manifest", found)
     job.drop_cells()
@@ -141,7 +151,7 @@ def _table(frame: pd.DataFrame) -> pa.Table:
     return pa.table(columns)
 
 
-def _receipt(record: JobRecord, annotator: Annotator, table: pa.Table) -> Facts:
+def _receipt(record: JobRecord, annotator: Annotator, table: pa.Table, shift: SampleShift | None) -> Facts:
     called = pd.Index(annotator.cell_types).get_indexer(pd.Index(table.column(CELL_TYPE).to_pylist()))
     return {
         "id": record.id,
@@ -153,6 +163,7 @@ def _receipt(record: JobRecord, annotator: Annotator, table: pa.Table) -> Facts:
         "calls_digest": calls_digest(called),
         "service_version": version("cellmark"),
         "time": record.created,
+        **({} if shift is None else {"sample_shift": shift.state}),
     }
 
 

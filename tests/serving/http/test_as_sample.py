@@ -88,7 +88,7 @@ def test_a_sample_that_does_not_fit_in_one_request_is_refused_or_says_so(
 ) -> None:
     from cellmark.serving.client import pieces
 
-    monkeypatch.setattr(pieces, "MOST_VALUES", 5_000)
+    monkeypatch.setattr(pieces, "MOST_VALUES", 1_000)
     with pytest.raises(RequestError, match="REQUEST_TOO_LARGE"):
         client.annotate(new_cells, as_sample=True)
     frame, _ = annotate_remotely(client, new_file, tmp_path / "calls.csv", calls=AS_A_SAMPLE, trusted=True)
