@@ -64,8 +64,8 @@ class GatedModel:
         `genes` with `counts` (cells x genes) or with `indptr`, `indices` and `data` of their CSR form, `cell_ids` and
         `library_size` [cells] where wanted; or one array for each gene; or a data frame with `cell_id` and the lists
         `indices` and `counts` (`listed_cells`). `params`: `library_size` (a column of the frame or of obs), `layer`,
-        `recover_counts`, `input`, `orthologs`, and `genes` (JSON) for lists. Raises `InputError` with all problems of
-        the input, and `RequestError` for another form of it.
+        `recover_counts`, `input`, `orthologs`, `as_sample`, and `genes` (JSON) for lists. Raises `InputError` with all
+        problems of the input, and `RequestError` for another form of it.
         """
         given = {name: value for name, value in (params or {}).items() if value not in (None, "", False)}
         cells: Any = model_input
@@ -73,7 +73,7 @@ class GatedModel:
         if genes is not None and not listed:
             raise _refused("the parameter genes beside cells that name theirs", "Omit the parameter genes.")
         if isinstance(cells, (str, os.PathLike)):
-            once_open = {name: given.pop(name) for name in ONCE_OPEN if name in given}
+            once_open = {name: given.pop(name) for name in (*ONCE_OPEN, "as_sample") if name in given}
             with open_source(Path(cells), ReadingOptions(**given)) as source:
                 return self._annotator.annotate(source, **once_open)
         if isinstance(cells, dict):

@@ -16,7 +16,7 @@ from cellmark.schemas.calls.sample_shift import SampleShift, judged_cells
 from cellmark.schemas.columns import BEST_CELL_TYPE, NOVELTY
 
 from ..scoring.call_rules import CallRules
-from ..scoring.judge_as_sample import judge_as_sample
+from ..scoring.judge_as_sample import judge_as_sample, refuse_many
 from .job_folder import JobFolder
 from .job_records import InputPlan, JobInput
 
@@ -40,7 +40,9 @@ def read_samples(path: Path) -> tuple[np.ndarray, list[str]]:
 
 
 class SamplesOfShards:
-    """`sizes`: cells of each sample by name, in the order in which the input names them."""
+    """`sizes`: cells of each sample by name, in the order in which the input names them. Raises `ParameterError` for
+    more than `refuse_many` allows.
+    """
 
     def __init__(self, job: JobFolder, sample: JobInput, plan: InputPlan) -> None:
         self._calls = job.shard_files(sample.name, plan)
@@ -52,6 +54,7 @@ class SamplesOfShards:
             self._names.append(set(names))
             for name, size in zip(names, np.bincount(codes, minlength=len(names)).tolist(), strict=True):
                 self.sizes[name] = self.sizes.get(name, 0) + size
+            refuse_many(str(job.spec.options.sample), len(self.sizes))
 
     def shifts(self, rules: CallRules, cell_types: Sequence[str]) -> dict[str | None, SampleShift]:
         """The shift of every sample; empty for a model that has nothing to compare it with."""

@@ -15,7 +15,7 @@ from .call_options import CallOptions
 from .call_rules import CallRules
 from .score import Calls
 
-MOST_NAMED = 5
+MOST_NAMED, MOST_SAMPLES = 5, 10_000
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,9 @@ def judge_samples(
 
 
 def samples_of(source: CellSource, column: str | None) -> np.ndarray | None:
-    """What a column of `obs` says of each cell, str [cells]. Raises `ParameterError` where there is no such column."""
+    """What a column of `obs` says of each cell, str [cells]. Raises `ParameterError` where there is no such column, or
+    one of too many samples.
+    """
     if column is None:
         return None
     if source.obs.columns.tolist().count(column) != 1:
@@ -85,7 +87,18 @@ def samples_of(source: CellSource, column: str | None) -> np.ndarray | None:
         )
     values = source.obs[column].astype(object)
     named: np.ndarray = values.where(values.notna(), "unknown").astype(str).to_numpy(dtype=str)
+    refuse_many(column, source.obs[column].nunique())
     return named
+
+
+def refuse_many(column: str, n_samples: int) -> None:
+    """Raise `ParameterError` for a column that names more samples than an answer can speak of."""
+    if n_samples > MOST_SAMPLES:
+        raise ParameterError.not_a_choice(
+            "sample",
+            choices=f"one column of obs with samples, at most {MOST_SAMPLES:,} of them",
+            found=f"{column!r}, which has {n_samples:,} values",
+        )
 
 
 def facts_of_shifts(

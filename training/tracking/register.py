@@ -176,7 +176,7 @@ def gated_signature(manifest: Manifest) -> "ModelSignature":
         text.add(level_columns(number)[0])
     columns = [ColSpec(DataType.string if name in text else DataType.float, name) for name in names]
     params = [ParamSpec(name, DataType.string, None) for name in ("library_size", "layer", "genes")]
-    params += [ParamSpec(name, DataType.boolean, False) for name in ("recover_counts", "orthologs")]
+    params += [ParamSpec(name, DataType.boolean, False) for name in ("recover_counts", "orthologs", "as_sample")]
     params.append(ParamSpec("input", DataType.string, "auto"))
     return ModelSignature(outputs=Schema(columns), params=ParamSchema(params))
 

@@ -17,6 +17,7 @@ from cellmark.serving.app import make_app
 from cellmark.serving.client.annotate_remotely import annotate_remotely
 from cellmark.serving.client.client import Client
 from cellmark.serving.http.settings import ServiceSettings
+from cellmark.serving.pyfunc import GatedModel
 from cellmark.serving.scoring.call_options import AS_A_SAMPLE
 from fixtures.shifted_model import SHIFT, shifted_model
 
@@ -50,6 +51,14 @@ def test_the_same_calls_and_facts_as_at_hand(
     fixed = client.annotate(new_cells)
     assert fixed[CELL_TYPE].tolist() == annotator.annotate(new_cells)[CELL_TYPE].tolist()
     assert "sample_shift" not in fixed.attrs["cellmark"]
+
+
+def test_a_registered_model_judges_a_sample_when_asked(
+    annotator: Annotator, new_cells: ad.AnnData, new_file: Path
+) -> None:
+    model, expected = GatedModel(annotator), annotator.annotate(new_cells, as_sample=True)
+    for cells in (new_cells.to_df(), str(new_file)):
+        assert model.predict(cells, {"as_sample": True})[CELL_TYPE].tolist() == expected[CELL_TYPE].tolist()
 
 
 def test_too_few_cells_keep_the_fixed_threshold_and_say_so(client: Client, new_cells: ad.AnnData) -> None:

@@ -14,6 +14,7 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.columns import CELL_TYPE, UNASSIGNED
 from cellmark.schemas.errors import ParameterError
 from cellmark.serving import Annotator
+from cellmark.serving.scoring import judge_as_sample
 from cellmark.serving.scoring.call_options import CallOptions
 from fixtures.shifted_model import SHIFT, shifted_model
 
@@ -52,6 +53,16 @@ def test_samples_of_a_column_are_judged_each_by_itself(annotator: Annotator, new
     assert note["examples"] == ["whole"]
     with pytest.raises(ParameterError, match="one column of obs"):
         unassigned(annotator, doubled, sample="nowhere")
+
+
+def test_a_column_of_cells_is_no_column_of_samples(
+    annotator: Annotator, new_cells: ad.AnnData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judge_as_sample, "MOST_SAMPLES", 100)
+    each = new_cells.copy()
+    each.obs["barcode"] = each.obs_names
+    with pytest.raises(ParameterError, match="'barcode', which has 120 values"):
+        unassigned(annotator, each, sample="barcode")
 
 
 def test_annotate_judges_a_file_as_one_sample_unless_asked_for_the_fixed_threshold(

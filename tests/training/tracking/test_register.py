@@ -97,6 +97,7 @@ def test_the_gated_signature_names_columns_and_parameters_and_lets_any_input_thr
         "recover_counts": False,
         "input": "auto",
         "orthologs": False,
+        "as_sample": False,
     }
 
 
