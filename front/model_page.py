@@ -39,9 +39,10 @@ def model_table(model: "ModelFacts") -> str:
         f'<th style="{style}">{head}</th>'
         for style, head in ((text, "cell type"), (number, "cells"), (number, "F1"), (text, ""))
     )
+    measures = _measures(model)
     place = f"models:/{model.name}/{model.version}" if model.version else str(model.folder)
     return (
-        f"<div><strong>{escape(_title(model))}</strong><br>{escape(_measures(model).capitalize())}"
+        f"<div><strong>{escape(_title(model))}</strong><br>{escape(measures[:1].upper() + measures[1:])}"
         f'<table style="{table}"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
         f'<div style="opacity:0.75;font-size:0.85em">{escape(verdict(model.bundle.manifest))}<br>'
         f"{escape(place)}, {escape(model.digest[:12])}</div></div>"

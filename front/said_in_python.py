@@ -40,6 +40,5 @@ def warn(notes: Iterable[Finding]) -> None:
 
 
 def _in_python(finding: Finding) -> Finding:
-    return replace(
-        finding, found=in_python(finding.found), expected=in_python(finding.expected), remedy=in_python(finding.remedy)
-    )
+    said = {name: in_python(getattr(finding, name)) for name in ("expected", "found", "remedy")}
+    return replace(finding, where=finding.where.removeprefix("--"), **said)
