@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 PARTS = {"test": "test", "independent": "independent", "validation": "validation"}
 LONGEST_LIST = 8
 STYLE = (
-    "border-collapse:collapse;font-size:0.9em;margin:0.4em 0",
+    "color:inherit;border-collapse:collapse;font-size:0.9em;margin:0.4em 0",
     "text-align:left;padding:0.15em 1.2em 0.15em 0;border:0",
     "text-align:right;padding:0.15em 1.2em 0.15em 0;border:0;font-variant-numeric:tabular-nums",
 )

@@ -40,5 +40,10 @@ def warn(notes: Iterable[Finding]) -> None:
 
 
 def _in_python(finding: Finding) -> Finding:
-    said = {name: in_python(getattr(finding, name)) for name in ("expected", "found", "remedy")}
-    return replace(finding, where=finding.where.removeprefix("--"), **said)
+    return replace(
+        finding,
+        where=finding.where.removeprefix("--"),
+        expected=in_python(finding.expected),
+        found=in_python(finding.found),
+        remedy=in_python(finding.remedy),
+    )
