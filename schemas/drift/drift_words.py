@@ -34,10 +34,20 @@ def verdict(report: DriftReport) -> str:
     within = [measure for measure in report.measures if measure.is_fault and is_within_donors(report, measure)]
     if within:
         text += f" No more than training donors differ by: {', '.join(in_words(measure) for measure in within)}."
+    text += _as_one_sample(report)
     composition = report.measure("composition")
     if composition.severity in ("moved", "far"):
         text += f" Other composition, no fault by itself: {_changed_shares(report)}."
     return text
+
+
+def _as_one_sample(report: DriftReport) -> str:
+    """How many cells are unassigned where another threshold than the one compared by has decided that."""
+    n_called, compared = report.facts.get("n_unassigned"), report.measure("unassigned").observed
+    if n_called is None or compared is None or n_called == round(compared * report.n_cells):
+        return ""
+    share = short_percent(n_called / report.n_cells)
+    return f" Judged as one sample {share} are unassigned, by the fixed threshold {short_percent(compared)}."
 
 
 def is_within_donors(report: DriftReport, measure: Measure) -> bool:

@@ -22,7 +22,7 @@ from cellmark.schemas.reference_profile import ReferenceProfile, read_profile
 
 from ..annotator import Annotator
 from ..files.batch import quality_in_words
-from ..files.drift import DriftWatch, cells_of_calls, compare_with_profile, quality_for_drift
+from ..files.drift import DriftWatch, cells_of_calls, compare_with_profile, is_unassigned, quality_for_drift
 
 MOST_CELLS = 50_000
 """Cells that are compared: enough to see a shift of half a percent, and seconds of work."""
@@ -155,6 +155,7 @@ def _drift(
         np.where(missing, np.nan, counted),
         attribution_share=facts["attribution_share"],
         normalised=normalised,
+        facts={"n_unassigned": int(is_unassigned(called).sum())},
     )
 
 

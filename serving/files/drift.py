@@ -197,7 +197,7 @@ def cells_of_calls(frame: pd.DataFrame, threshold: float | None) -> pd.DataFrame
     return pd.DataFrame(
         {
             BEST: frame[BEST_CELL_TYPE].astype(str).to_numpy(dtype=object),
-            UNASSIGNED_CELL: _is_unassigned(frame) | above,
+            UNASSIGNED_CELL: is_unassigned(frame) | above,
             "confidence": frame[CONFIDENCE].to_numpy(dtype=np.float64),
             "novelty": frame[NOVELTY].to_numpy(dtype=np.float64),
         }
@@ -206,7 +206,7 @@ def cells_of_calls(frame: pd.DataFrame, threshold: float | None) -> pd.DataFrame
 
 def notes_on_unassigned(frame: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
     """By which threshold shares are compared, where the calls are by another one. `cells`: see `cells_of_calls`."""
-    n_called, n_compared = int(_is_unassigned(frame).sum()), int(cells[UNASSIGNED_CELL].sum())
+    n_called, n_compared = int(is_unassigned(frame).sum()), int(cells[UNASSIGNED_CELL].sum())
     if n_called == n_compared:
         return []
     return [
@@ -216,7 +216,8 @@ def notes_on_unassigned(frame: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
     ]
 
 
-def _is_unassigned(frame: pd.DataFrame) -> np.ndarray:
+def is_unassigned(frame: pd.DataFrame) -> np.ndarray:
+    """Whether each cell has no call, bool [cells]."""
     found: np.ndarray = (frame[CELL_TYPE].astype(str) == UNASSIGNED).to_numpy()
     return found
 
@@ -224,7 +225,7 @@ def _is_unassigned(frame: pd.DataFrame) -> np.ndarray:
 def _thresholds(facts: Mapping[str, Any], frame: pd.DataFrame) -> dict[str, Any]:
     """What a report says of the calls: the thresholds, and how many cells are unassigned by them."""
     known = {name: facts[name] for name in ("novelty_threshold", "sample_shift") if facts.get(name) is not None}
-    return {**known, "n_unassigned": int(_is_unassigned(frame).sum())}
+    return {**known, "n_unassigned": int(is_unassigned(frame).sum())}
 
 
 def _facts(source: ModelSource, name: str, made_from: str, *, distilled: bool) -> dict[str, Any]:

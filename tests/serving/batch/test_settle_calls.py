@@ -10,6 +10,7 @@ import pytest
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, COARSE_CELL_TYPE, NOVELTY, UNASSIGNED
+from cellmark.schemas.drift.drift_words import verdict
 from cellmark.serving.annotator import Annotator
 from cellmark.serving.batch import samples_of_shards, settle_calls
 from cellmark.serving.batch.collect_calls import collect_calls
@@ -20,6 +21,7 @@ from cellmark.serving.batch.run_job import Part
 from cellmark.serving.batch.verify_job import reproduce_shard, verify_job
 from cellmark.serving.files.annotate_file import annotate_file
 from cellmark.serving.files.batch_inputs import BatchInput
+from cellmark.serving.files.drift import drift_of_file
 from cellmark.serving.scoring.call_options import CallOptions
 from fixtures.batch_jobs import MakeJob, run, shard_bytes
 from fixtures.shifted_model import SHIFT, shifted_model
@@ -93,6 +95,7 @@ def test_shards_outputs_and_counts_say_what_annotate_says_of_the_whole_file(
     for path in (job.folder / "results" / "sample.csv", *collected):
         pd.testing.assert_frame_equal(pd.read_csv(path), pd.read_csv(tmp_path / "whole.csv"), rtol=1e-5)
     assert "SAMPLE_SHIFTED" in [note["code"] for note in outcome.facts["notes"]]
+    assert outcome.drift == verdict(drift_of_file(annotator, sample, options=CallOptions(as_sample=True)))
     assert (job.folder / "results" / "sample.json").read_text() == (tmp_path / "whole.json").read_text()
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.columns import CELL_TYPE, UNASSIGNED
+from cellmark.schemas.drift.drift_words import short_percent, verdict
 from cellmark.serving import Annotator
 from cellmark.serving.files.drift import drift_of_calls, drift_of_file
 from cellmark.serving.scoring.call_options import AS_A_SAMPLE, CallOptions
@@ -38,6 +39,9 @@ def test_drift_counts_as_annotate_and_compares_by_the_fixed_threshold(
     assert "sample_shift" not in fixed.facts
     assert (whole.severity, whole.measures, whole.cell_types) == (fixed.severity, fixed.measures, fixed.cell_types)
     assert whole.measure("unassigned").observed == fixed.facts["n_unassigned"] / new_cells.n_obs
+    share = short_percent(whole.facts["n_unassigned"] / new_cells.n_obs)
+    assert f"Judged as one sample {share} are unassigned" in verdict(whole)
+    assert "one sample" not in verdict(fixed)
     notes = " ".join(whole.notes)
     assert "shifted as a whole" in notes
     assert f"{whole.facts['n_unassigned']} of 120 cells are unassigned" in notes
