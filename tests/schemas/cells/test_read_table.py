@@ -63,7 +63,9 @@ def test_real_cells_the_wrong_way_round_are_refused_with_the_remedy(
     error = refused(tmp_path / "t.csv", genes_by_cells=genes_by_cells)
     assert error.code == "TABLE_TRANSPOSED"
     assert "--genes-by-cells" in error.findings[0].remedy
-    assert f"genes_by_cells={not genes_by_cells}" in error.findings[0].remedy
+    # What is to be omitted is named as it was given.
+    assert "genes_by_cells=True in Python" in error.findings[0].remedy
+    assert error.findings[0].remedy.startswith("Omit") == genes_by_cells
     assert "row" in error.findings[0].examples[0]
 
 
