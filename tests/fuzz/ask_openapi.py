@@ -66,8 +66,11 @@ def main() -> int:
                 if ask(server, folder, credential, examples=options.examples, seed=options.seed):
                     failed.append(credential.kind)
             crashed = server.crashed()
+            there = server.pids()
         log = server.log.read_text(errors="replace")
     n_tracebacks = log.count("Traceback (most recent call last)")
+    if crashed:
+        print(f"gone: {crashed} of {server.lasting}, there: {there}; the end of the log:\n{log[-3000:]}")
     print(f"{len(crashed)} processes of the service are gone, {n_tracebacks} tracebacks in its log; failed: {failed}")
     return 1 if failed or crashed or n_tracebacks else 0
 

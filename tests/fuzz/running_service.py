@@ -116,7 +116,7 @@ def serve(model: Path, folder: Path, *arguments: str, **environment_changes: str
     server = Server(f"http://127.0.0.1:{port}", process, temporary, log)
     try:
         _wait(server)
-        server.lasting = server.pids()
+        server.lasting = _settled(server)
         server.files = server.uploads()
         yield server
         process.send_signal(signal.SIGTERM)
@@ -126,6 +126,13 @@ def serve(model: Path, folder: Path, *arguments: str, **environment_changes: str
             for pid in reversed(server.pids()):
                 os.kill(pid, signal.SIGKILL)
             process.wait()
+
+
+def _settled(server: Server) -> list[int]:
+    """The processes that are there a second later too: a reader of the start is not one that lasts."""
+    first = set(server.pids())
+    time.sleep(1)
+    return [pid for pid in server.pids() if pid in first]
 
 
 def _wait(server: Server) -> None:
