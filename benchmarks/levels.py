@@ -17,7 +17,6 @@ from cellmark.training.config import TrainingConfig
 from cellmark.training.listener import Listener
 from cellmark.training.run import train
 
-T_CELLS = {"CD4 T": "CD4 T", "CD8 T": "CD8 T"}
 PANCREAS = {
     "endocrine": ("alpha", "beta", "delta", "epsilon", "gamma"),
     "exocrine": ("acinar", "ductal"),
@@ -28,12 +27,12 @@ DONORS = ("human1", "human2", "human3", "human4")
 
 
 def blood(shared: Path) -> Iterator[tuple[str, ad.AnnData, str | None]]:
-    """Two levels: `cell_type_coarse`, and above it T cells as one."""
+    """Two levels: `cell_type_coarse`, and below it T cells as CD4 and CD8."""
     for name in ("pbmc_facs", "pbmc3k"):
         cells = ad.read_h5ad(shared / f"{name}.h5ad")
-        coarse = cells.obs["cell_type_coarse"].astype(str)
-        cells.obs["group"] = coarse.where(coarse.notna() & (coarse != "nan"), cells.obs["cell_type"].astype(str))
-        cells.obs["lineage"] = cells.obs["group"].replace(dict.fromkeys(T_CELLS, "T"))
+        types, coarse = (cells.obs[column].astype(str) for column in ("cell_type", "cell_type_coarse"))
+        cells.obs["lineage"] = coarse
+        cells.obs["group"] = coarse.where(coarse != "T", types.str[:3] + " T")
         yield name, cells, None
 
 
