@@ -47,7 +47,9 @@ FIRST = max(KS)
 GROUPS = ("pbmc3k to pbmc_facs", "pbmc_facs to pbmc3k", "mix5cl", "pancreas", "pancreas, human to mouse")
 DATA_SETS = ("pbmc3k", "pbmc_facs", "pancreas", "mix5cl")
 Evidence = dict[str, np.ndarray]
-"""Of one training: `attributions`, `mean`, `variance`, `fraction`, [types, genes]; `n_cells`, `types`; `genes`."""
+"""What one training gives: `attributions`, `mean`, `variance`, `fraction`, [types, genes]; `n_cells`, `types`,
+`genes`.
+"""
 
 
 def all_folds(shared: Path) -> Iterator[Fold]:

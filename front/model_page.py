@@ -8,7 +8,7 @@ from cellmark.schemas.manifest.verdict import verdict
 if TYPE_CHECKING:
     from .model_facts import ModelFacts
 
-PARTS = {"test": "test", "independent": "independent", "validation": "validation"}
+PARTS = ("test", "independent", "validation")
 LONGEST_LIST = 8
 STYLE = (
     "color:inherit;border-collapse:collapse;font-size:0.9em;margin:0.4em 0",
@@ -58,7 +58,7 @@ def _measured(model: "ModelFacts") -> tuple[str, dict[str, Any]] | None:
     """The first part that was measured, cells never seen first."""
     metrics = model.metrics
     return next(
-        ((word, metrics[part]) for part, word in PARTS.items() if metrics.get(part, {}).get("accuracy") is not None),
+        ((part, metrics[part]) for part in PARTS if metrics.get(part, {}).get("accuracy") is not None),
         None,
     )
 

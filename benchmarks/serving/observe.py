@@ -1,6 +1,6 @@
 """What it costs to observe a request: the middleware with metrics and a JSON log, beside BentoML's own three.
 
-python benchmarks/observe.py --cells 1
+python benchmarks/serving/observe.py --cells 1
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""A running service beside `mlflow models serve`: `python benchmarks/service.py --model MLFLOW_MODEL`.
+"""A running service beside `mlflow models serve`: `python benchmarks/serving/service.py --model MLFLOW_MODEL`.
 
 `MLFLOW_MODEL`: the folder of a registered model (with `bundle/` and `tensor/` in it), as MLflow downloads it. Both
 servers have one worker and answer on 127.0.0.1, in turns, to the same client, which keeps its connection:
@@ -174,7 +174,7 @@ def together(url: str, body: bytes, kind: str, headers: dict[str, str], *, clien
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--shared", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data")
+    parser.add_argument("--shared", type=Path, default=Path(__file__).resolve().parents[3] / "shared" / "data")
     parser.add_argument("--rounds", type=int, default=300, help="Requests of one cell for each server.")
     parser.add_argument("--key", help="API key to send; start the service's settings through the environment.")
     arguments = parser.parse_args()

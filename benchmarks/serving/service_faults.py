@@ -1,6 +1,6 @@
-"""A service of two workers under load, while faults are made on purpose: `python benchmarks/service_faults.py`.
+"""A service of two workers under load, while faults are made on purpose: `python benchmarks/serving/service_faults.py`.
 
-    python benchmarks/service_faults.py --model tests/archives/v1 --times 20
+    python benchmarks/serving/service_faults.py --model tests/archives/v1 --times 20
 
 Faults: SIGTERM of the service; SIGKILL of a worker, of readers, of the main process; a full TMPDIR; an audit log whose
 disk is full; a registry that goes away; clocks that jump. Each is made `--times` times while eight clients send cells

@@ -1,4 +1,4 @@
-"""JSON made to hurt, inside the size limit: `python benchmarks/service_hostile.py --model BUNDLE`.
+"""JSON made to hurt, inside the size limit: `python benchmarks/serving/service_hostile.py --model BUNDLE`.
 
 Each body is as large as a JSON body may be and is sent four times at once to a service with one worker, while another
 client asks /livez every 20 ms. Bounds: refused or answered within 3 s, /livez within 100 ms, the worker below 1 GB.

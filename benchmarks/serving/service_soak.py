@@ -1,4 +1,4 @@
-"""A service under many mixed requests: does it grow? `python benchmarks/service_soak.py --requests 24000`.
+"""A service under many mixed requests: does it grow? `python benchmarks/serving/service_soak.py --requests 24000`.
 
 Eight clients send one cell as JSON, a hundred as `.npz`, some as `.h5ad`, read the model and the markers, and send what
 is refused. Measured after a warm-up of a tenth of the requests, and in the end: memory of all processes that stay

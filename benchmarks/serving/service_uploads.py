@@ -1,6 +1,6 @@
-"""Many uploads at once, of clients that leave: `python benchmarks/service_uploads.py --model tests/archives/v1`.
+"""Many uploads at once, of clients that leave: `python benchmarks/serving/service_uploads.py --model MODEL`.
 
-    python benchmarks/service_uploads.py --model MODEL --clients 200 --mib 17 --leave 20
+    python benchmarks/serving/service_uploads.py --model MODEL --clients 200 --mib 17 --leave 20
 
 `--clients` clients send an `.h5ad` of `--mib` MiB each at the same moment, and leave after `--leave` seconds. Measured:
 what they got, the memory of all processes and the bytes on disk meanwhile, how `/livez` answered, and 10 s after the

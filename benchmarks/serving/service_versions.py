@@ -1,7 +1,7 @@
 """Alias moves under load: requests that fail, answers that differ from the version that they name, time of a swap.
 
-    python benchmarks/service_versions.py                          # 4 moves in 40 s
-    python benchmarks/service_versions.py --moves 20 --seconds 600
+    python benchmarks/serving/service_versions.py                          # 4 moves in 40 s
+    python benchmarks/serving/service_versions.py --moves 20 --seconds 600
 
 A registry in a SQLite file has two versions of one model, of different panels, weights and digests. A service of two
 workers follows its champion while clients send the same cells over and over. Every answer is compared with what Python
@@ -24,7 +24,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.tracking.tracking_uri import artifact_root, sqlite_uri
@@ -32,7 +32,7 @@ from cellmark.serving import Annotator
 from fixtures.registered_versions import Service, following_service
 from fixtures.synthetic_cells import draw_cells
 
-ARCHIVES = Path(__file__).resolve().parents[1] / "tests" / "archives"
+ARCHIVES = Path(__file__).resolve().parents[2] / "tests" / "archives"
 N_CELLS = 10
 TOLERANCE = 1e-4
 

@@ -1,4 +1,4 @@
-"""One small request, its file read apart and directly: `python benchmarks/small_request.py --model BUNDLE`.
+"""One small request, its file read apart and directly: `python benchmarks/serving/small_request.py --model BUNDLE`.
 
 The first 100 cells of `../shared/data/pbmc3k.h5ad` are posted to /annotate of the application in this process, in turns
 read by a process of its own and directly. Medians of the rounds.
@@ -29,7 +29,7 @@ def main() -> None:
     import anndata as ad
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shared", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data")
+    parser.add_argument("--shared", type=Path, default=Path(__file__).resolve().parents[3] / "shared" / "data")
     parser.add_argument("--model", required=True)
     parser.add_argument("--rounds", type=int, default=40)
     arguments = parser.parse_args()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..model import Model
 
 LARGEST_DOT = 130
-"""Of a gene that all of a type's cells count, in square points."""
+"""The dot of a gene that all of a type's cells count, in square points."""
 
 
 @speaks_python

@@ -161,8 +161,9 @@ def summary_row(job: JobFolder, sample: JobInput, outcome: Outcome) -> dict[str,
 
 
 def shift_in_words(outcome: Outcome) -> str | None:
-    """Of the sample, `shifted by 0.50`; of several in one input, also how many cells stay unassigned: `a 2.5 %
-    unassigned, shifted by 0.50; b 3.0 % unassigned, few`. None where each cell is judged by itself.
+    """Such as `shifted by 0.50` for an input that is one sample. Where it holds several, each is named, with the share
+    of its cells that stay unassigned: `a 2.5 % unassigned, shifted by 0.50; b 3.0 % unassigned, few`. None where each
+    cell is judged by itself.
     """
     shift = outcome.facts.get("sample_shift")
     if shift is None:
@@ -177,8 +178,9 @@ def shift_in_words(outcome: Outcome) -> str | None:
 
 
 def _state_in_words(shift: dict[str, Any]) -> str:
-    words = str(shift["state"]).replace("_", " ")
-    return words if shift["shift"] is None else f"{words} by {shift['shift']:.2f}" if words == "shifted" else words
+    if shift["state"] == "shifted":
+        return f"shifted by {shift['shift']:.2f}"
+    return str(shift["state"]).replace("_", " ")
 
 
 def composition(outcome: Outcome) -> str:

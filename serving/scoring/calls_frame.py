@@ -148,7 +148,7 @@ def assigned_cells(calls: Calls, rules: CallRules) -> np.ndarray | None:
 
 
 def final_levels(calls: Calls, rules: CallRules, *, all_cells: bool = False) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Of each level the numbers of the groups that cells are called, as many as there are groups for an unassigned
+    """For each level the numbers of the groups that cells are called, as many as there are groups for an unassigned
     cell, int [cells], and their probabilities, NaN there. `all_cells`: as if all were assigned.
     """
     if calls.levels is None or calls.level_confidence is None:

@@ -38,7 +38,7 @@ class JudgedSamples:
 
     @property
     def state(self) -> State | None:
-        """Of the only sample."""
+        """The state of the only sample."""
         return None if self.column is not None else self.shifts[None].state
 
 

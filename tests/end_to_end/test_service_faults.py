@@ -1,4 +1,4 @@
-"""Each fault of `benchmarks/service_faults.py`, once: a real service of two workers under load."""
+"""Each fault of `benchmarks/serving/service_faults.py`, once: a real service of two workers under load."""
 
 import json
 import os
@@ -14,7 +14,14 @@ pytestmark = pytest.mark.timeout(620)
 
 @pytest.mark.parametrize("fault", ["sigterm", "worker", "reader", "main", "disk", "audit", "registry", "clock"])
 def test_nothing_that_was_taken_on_is_lost_and_no_file_is_blamed(fault: str) -> None:
-    command = [sys.executable, "benchmarks/service_faults.py", "--model", "tests/archives/v1", "--faults", fault]
+    command = [
+        sys.executable,
+        "benchmarks/serving/service_faults.py",
+        "--model",
+        "tests/archives/v1",
+        "--faults",
+        fault,
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Setting forward, backward hooks:
 
 N_GENES, N_TYPES = 30, 4
 FILL = np.random.default_rng(6).uniform(0, 3, N_GENES).astype(np.float32)
-"""Of genes that were not measured; explanations compare with another value."""
+"""What genes take that were not measured; explanations compare with another value."""
 LN2 = np.log(2)
 TOLERANCE = 1e-5
 SHAPES = [(16,), (16, 12), (16, 12, 8)]
