@@ -34,12 +34,14 @@ SHARED = {
     "force": ("--force", None, "Overwrite an output that already exists."),
 }
 """Flag, word for the value and help."""
+PANELS = {"genes_by_cells": "Reading cells", "input": "Reading cells", "max_unknown_share": "Genes"}
+"""Panel of an advanced option: `--help` names it, `--help-all` explains it."""
 
 
 def shared(option: Callable[..., Any], name: str) -> Any:
     """The option `name` of `SHARED`, made by `option` (`typer.Option`)."""
     flag, metavar, text = SHARED[name]
-    return option(flag, metavar=metavar, help=text)
+    return option(flag, metavar=metavar, help=text, rich_help_panel=PANELS.get(name))
 
 
 def takes(groups: Mapping[str, tuple[type, Mapping[str, Any]]]) -> Callable[[Command], Command]:

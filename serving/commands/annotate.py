@@ -45,7 +45,11 @@ def annotate(
     ] = None,
     key_file: Annotated[
         Path | None,
-        typer.Option("--key-file", help="File with the API key of --service, as `cellmark keys create` showed it."),
+        typer.Option(
+            "--key-file",
+            help="File with the API key of --service, as `cellmark keys create` showed it.",
+            rich_help_panel="Service",
+        ),
     ] = None,
     reading: ReadingOptions = AS_IT_IS,
     floors: Floors = NO_FLOORS,
@@ -59,11 +63,16 @@ def annotate(
             "--label-set-error",
             help="Error rate of the label sets. Choose one that the model was calibrated for (0.01 or 0.05). Default: "
             "the model's.",
+            rich_help_panel="Calls",
         ),
     ] = None,
     batch_format: Annotated[
         Literal["parquet", "csv", "h5ad", "zarr"],
-        typer.Option("--format", help="File format of a batch's outputs: parquet, csv, h5ad or zarr (not --service)."),
+        typer.Option(
+            "--format",
+            help="File format of a batch's outputs: parquet, csv, h5ad or zarr (not --service).",
+            rich_help_panel="Batches",
+        ),
     ] = "parquet",
     explain: Annotated[
         int | None,
@@ -72,6 +81,7 @@ def annotate(
             min=1,
             metavar="K",
             help="With a folder as OUT: keep the K genes that drove each call most, in NAME.explained.parquet.",
+            rich_help_panel="Batches",
         ),
     ] = None,
     distilled: Annotated[
@@ -80,6 +90,7 @@ def annotate(
             "--distilled",
             help="Call with the distilled network instead of the ensemble, which is faster. Needs a model trained "
             "with --distill.",
+            rich_help_panel="Calls",
         ),
     ] = False,
     over: Annotated[
@@ -96,6 +107,7 @@ def annotate(
             "--over-computed",
             help="Compute clusters (Leiden) and add the most common call of each cell's cluster. Needs the extra "
             "`clusters`.",
+            rich_help_panel="Clusters",
         ),
     ] = False,
     resolution: Annotated[
@@ -104,6 +116,7 @@ def annotate(
             "--resolution",
             help="Resolution of the computed clusters. A larger value gives more and smaller clusters.",
             show_default="5 below 5,000 cells, up to 30",
+            rich_help_panel="Clusters",
         ),
     ] = None,
     sample: cli_options.Sample = None,
@@ -111,7 +124,9 @@ def annotate(
     data_docs: Annotated[
         Path | None,
         typer.Option(
-            "--data-docs", help="New folder for quality reports: Great Expectations' HTML pages about each input."
+            "--data-docs",
+            help="New folder for quality reports: Great Expectations' HTML pages about each input.",
+            rich_help_panel="Reports",
         ),
     ] = None,
     device: cli_options.Device = "cpu",

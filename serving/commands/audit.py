@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from .help_levels import command_group
+
 Log = Annotated[
     str,
     typer.Argument(
@@ -11,12 +13,7 @@ Log = Annotated[
     ),
 ]
 
-audit = typer.Typer(
-    help="Verify the audit log of a service, and show what is in it.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="markdown",
-)
+audit = command_group(help="Verify the audit log of a service, and show what is in it.")
 
 
 @audit.command()

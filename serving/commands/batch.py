@@ -11,12 +11,10 @@ from ..scoring.call_options import NO_FLOORS, Floors
 from . import options as cli_options
 from .batch_explain import explain_job
 from .batch_receipts import reproduce_one, verify_job_files
+from .help_levels import command_group
 
-batch = typer.Typer(
-    help="Jobs of any size: plan, run on one machine or many, go on after a kill, verify, score again.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="markdown",
+batch = command_group(
+    help="Jobs of any size: plan, run on one machine or many, go on after a kill, verify, score again."
 )
 Job = Annotated[Path, typer.Argument(metavar="JOB", help="Folder of a job.")]
 
@@ -41,7 +39,9 @@ def plan(
     ] = False,
     label_set_error: Annotated[
         float | None,
-        typer.Option("--label-set-error", help="Error rate of the label sets. Default: the model's."),
+        typer.Option(
+            "--label-set-error", help="Error rate of the label sets. Default: the model's.", rich_help_panel="Calls"
+        ),
     ] = None,
     format: Annotated[  # noqa: A002
         Literal["none", "parquet", "csv", "h5ad", "zarr"],
@@ -50,17 +50,29 @@ def plan(
     explain: Annotated[
         int | None,
         typer.Option(
-            "--explain", min=1, metavar="K", help="Keep the K genes that drove each call most, with attributions."
+            "--explain",
+            min=1,
+            metavar="K",
+            help="Keep the K genes that drove each call most, with attributions.",
+            rich_help_panel="Calls",
         ),
     ] = None,
-    distilled: Annotated[bool, typer.Option("--distilled", help="Call with the distilled network.")] = False,
+    distilled: Annotated[
+        bool, typer.Option("--distilled", help="Call with the distilled network.", rich_help_panel="Calls")
+    ] = False,
     sample: cli_options.Sample = None,
     fixed_threshold: cli_options.FixedThreshold = False,
     device: cli_options.Device = "cpu",
-    shard_cells: Annotated[int, typer.Option("--shard-cells", min=100, help="Most cells of one shard.")] = 100_000,
+    shard_cells: Annotated[
+        int, typer.Option("--shard-cells", min=100, help="Most cells of one shard.", rich_help_panel="Job")
+    ] = 100_000,
     copy_model: Annotated[
         bool,
-        typer.Option("--copy-model/--no-copy-model", help="Keep a copy of the model in the job, to score again later."),
+        typer.Option(
+            "--copy-model/--no-copy-model",
+            help="Keep a copy of the model in the job, to score again later.",
+            rich_help_panel="Job",
+        ),
     ] = True,
 ) -> None:
     """Look at every sample, divide it into shards, and write that down. Nothing is scored yet.

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from .cli import EntryPointCommands
+from .help_levels import command_group
 from .options import Force, Model
 
 
@@ -16,12 +17,9 @@ class BundleCommands(EntryPointCommands):
     order = ("verify", "export", "import", "register")
 
 
-bundle = typer.Typer(
+bundle = command_group(
     cls=BundleCommands,
     help="Verify a bundle, register it, or move it as one file to a site without a registry.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="markdown",
 )
 
 

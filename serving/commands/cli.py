@@ -20,6 +20,7 @@ from cellmark.schemas.errors import CellmarkError, ParameterError
 from cellmark.schemas.spoken import in_flags
 
 from ..scoring.training_steps import INSTALL_TRAINING, missing_training, needs_training
+from .help_levels import command_group
 
 TRAINING_MODULE = "cellmark.training."
 
@@ -58,8 +59,8 @@ def load_command(entry: EntryPoint) -> Any:
         command = typer.main.get_command(loaded)
         command.name = entry.name
         return command
-    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
-    single.command(name=entry.name)(loaded)
+    single = command_group(pretty_exceptions_enable=False, no_args_is_help=False)
+    single.command(entry.name)(loaded)
     return typer.main.get_command(single)
 
 

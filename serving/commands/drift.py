@@ -31,6 +31,7 @@ def drift(
             "--distilled",
             help="Call with the distilled network, or compare calls that it made. Needs a model trained with "
             "--distill.",
+            rich_help_panel="Calls",
         ),
     ] = False,
     reading: ReadingOptions = AS_IT_IS,
@@ -50,7 +51,9 @@ def drift(
     log_to_mlflow: Annotated[
         bool,
         typer.Option(
-            "--log-to-mlflow", help="Also log an MLflow run, with the measures as metrics and the report as artifacts."
+            "--log-to-mlflow",
+            help="Also log an MLflow run, with the measures as metrics and the report as artifacts.",
+            rich_help_panel="MLflow",
         ),
     ] = False,
     experiment: Annotated[
@@ -58,6 +61,7 @@ def drift(
         typer.Option(
             "--experiment",
             help="MLflow experiment to log to. Default: MLFLOW_EXPERIMENT_NAME, or cellmark-drift if unset.",
+            rich_help_panel="MLflow",
         ),
     ] = None,
     device: cli_options.Device = "cpu",

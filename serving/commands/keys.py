@@ -5,11 +5,10 @@ from typing import Annotated
 
 import typer
 
-keys = typer.Typer(
-    help="API keys of a service: create, list and revoke them. Changes count at once, without a restart.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="markdown",
+from .help_levels import command_group
+
+keys = command_group(
+    help="API keys of a service: create, list and revoke them. Changes count at once, without a restart."
 )
 KeyFile = Annotated[
     Path,

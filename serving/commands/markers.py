@@ -6,19 +6,20 @@ from typing import Annotated, Any
 import typer
 
 from .cli import EntryPointCommands
+from .help_levels import LeveledHelp, command_group
 from .options import Force, Trusted
 
 TOP = 10
 
 
-class MarkerCommands(EntryPointCommands):
+class MarkerCommands(LeveledHelp, EntryPointCommands):
     """Subcommands of `markers`."""
 
     entry_points_of = "cellmark.markers.commands"
     order = ("novel", "rank", "compare")
 
 
-markers = typer.Typer(cls=MarkerCommands, add_completion=False, rich_markup_mode="markdown")
+markers = command_group(cls=MarkerCommands, no_args_is_help=False)
 
 
 @markers.callback(invoke_without_command=True)
@@ -84,8 +85,8 @@ def list_markers(
 
     Example: `cellmark markers -m models:/pbmc@champion --combination`
 
-    Example: `cellmark markers -m models:/pbmc@champion --into calls.h5ad -o plot.h5ad`, then
-    `sc.pl.rank_genes_groups_dotplot(adata, n_genes=3)`
+    Example, for scanpy's plots of ranked genes: `cellmark markers -m models:/pbmc@champion --into calls.h5ad -o
+    plot.h5ad`
     """
     if ctx.invoked_subcommand is not None:
         _refuse_options(ctx)

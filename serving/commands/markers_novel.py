@@ -29,14 +29,19 @@ def novel(
             "--above",
             help="Group the cells with a novelty above this value. Default: the cells that the model leaves "
             "unassigned.",
+            rich_help_panel="Populations",
         ),
     ] = None,
-    min_cells: Annotated[int, typer.Option("--min-cells", help="Smallest number of cells in a population.")] = 10,
+    min_cells: Annotated[
+        int,
+        typer.Option("--min-cells", help="Smallest number of cells in a population.", rich_help_panel="Populations"),
+    ] = 10,
     resolution: Annotated[
         float,
         typer.Option(
             "--resolution",
             help="Resolution of the Leiden clustering. Clusters that differ in few genes are joined afterwards.",
+            rich_help_panel="Populations",
         ),
     ] = 1.0,
     min_genes: Annotated[
@@ -45,6 +50,7 @@ def novel(
             "--min-genes",
             help="Number of genes that must differ between two populations. A smaller number gives more populations.",
             show_default="a fifth of those between called types",
+            rich_help_panel="Populations",
         ),
     ] = None,
     include_genes: Annotated[
@@ -54,12 +60,16 @@ def novel(
             metavar="GENES",
             help="Rank only these genes: names separated by commas, a file, or a built-in list (surface, ribosomal, "
             "mitochondrial, hemoglobin).",
+            rich_help_panel="Markers",
         ),
     ] = None,
     exclude_genes: Annotated[
         str | None,
         typer.Option(
-            "--exclude-genes", metavar="GENES", help="Genes to exclude from the ranking, given as for --include-genes."
+            "--exclude-genes",
+            metavar="GENES",
+            help="Genes to exclude from the ranking, given as for --include-genes.",
+            rich_help_panel="Markers",
         ),
     ] = None,
     top: Annotated[int, typer.Option("--top", help="Number of markers shown per population.")] = 10,
@@ -88,7 +98,7 @@ def novel(
     json_output: Annotated[
         bool, typer.Option("--json", help="Print populations and markers as JSON to standard output.")
     ] = False,
-    seed: Annotated[int, typer.Option("--seed", help="Random seed.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Random seed.", rich_help_panel="Computing")] = 0,
     device: cli_options.Device = "cpu",
     force: cli_options.Force = False,
 ) -> None:

@@ -6,12 +6,9 @@ import typer
 
 from cellmark.schemas.errors import Finding
 
-models = typer.Typer(
-    help="Registered models: list them, show one, choose the version in use.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="markdown",
-)
+from .help_levels import command_group
+
+models = command_group(help="Registered models: list them, show one, choose the version in use.")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 

@@ -35,6 +35,7 @@ RecoverCounts = Annotated[
     typer.Option(
         "--recover-counts",
         help="Compute raw counts from normalised values. Refused where the result would not be exact.",
+        rich_help_panel="Reading cells",
     ),
 ]
 Input = Annotated[InputKind, shared(typer.Option, "input")]
@@ -44,6 +45,7 @@ Trusted = Annotated[
         "--trusted",
         help="Read the input in this process, without limits. Only for your own files. By default a separate "
         "process reads it and is stopped when a file takes too much time or memory.",
+        rich_help_panel="Computing",
     ),
 ]
 GenesByCells = Annotated[bool, shared(typer.Option, "genes_by_cells")]
@@ -52,6 +54,7 @@ MinPanelShare = Annotated[
     typer.Option(
         "--min-panel-share",
         help="Smallest share (0 to 1) of the model's genes that the input must have. Default: the model's.",
+        rich_help_panel="Genes",
     ),
 ]
 MinAttributionShare = Annotated[
@@ -60,17 +63,22 @@ MinAttributionShare = Annotated[
         "--min-attribution-share",
         help="Smallest share (0 to 1) of the model's attribution mass that the input's genes must carry. 0 turns "
         "the limit off. Default: the model's.",
+        rich_help_panel="Genes",
     ),
 ]
 MaxUnknownShare = Annotated[float | None, shared(typer.Option, "max_unknown_share")]
 Device = Annotated[
-    Literal["cpu", "cuda"], typer.Option("--device", help="Device to compute on. An error if cuda cannot be used.")
+    Literal["cpu", "cuda"],
+    typer.Option(
+        "--device", help="Device to compute on. An error if cuda cannot be used.", rich_help_panel="Computing"
+    ),
 ]
 FixedThreshold = Annotated[
     bool,
     typer.Option(
         "--fixed-threshold",
         help="Leave cells unassigned by the model's novelty threshold, however far a sample is shifted as a whole.",
+        rich_help_panel="Calls",
     ),
 ]
 Sample = Annotated[
@@ -90,6 +98,7 @@ Orthologs = Annotated[
         "--orthologs",
         help="For mouse cells under a human model, or the reverse: name genes by their one-to-one orthologs. Every "
         "call is marked.",
+        rich_help_panel="Genes",
     ),
 ]
 OrthologTable = Annotated[
@@ -99,6 +108,7 @@ OrthologTable = Annotated[
         metavar="FILE",
         help="As --orthologs, by the one-to-one pairs of this table (.csv or .tsv), also of other organisms. It has a "
         "column of genes for each organism, named after it.",
+        rich_help_panel="Genes",
     ),
 ]
 

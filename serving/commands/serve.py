@@ -73,8 +73,8 @@ def serve(
     Example: `cellmark serve --model models:/pbmc@champion`, then
     `curl -F file=@new.h5ad http://127.0.0.1:3000/annotate`
 
-    Beyond this machine (`--host 0.0.0.0`) requests need keys: `cellmark keys create --key-file keys.jsonl`, then
-    `cellmark serve --model MODEL --host 0.0.0.0 --key-file keys.jsonl`
+    Example, beyond this machine, where requests need keys: `cellmark keys create --key-file keys.jsonl`, then
+    `cellmark serve --model models:/pbmc@champion --host 0.0.0.0 --key-file keys.jsonl`
 
     The model is verified and tested before the server starts. A model given by an alias is followed: when the alias
     moves, the service fetches, tests and swaps, every CELLMARK_FOLLOW_SECONDS and at MLflow's webhook

@@ -36,30 +36,58 @@ def compare(
     markers: Annotated[
         Path | None,
         typer.Option(
-            "--markers", help="Marker table (.csv, .parquet), such as a bundle's. Only its top genes are compared."
+            "--markers",
+            help="Marker table (.csv, .parquet), such as a bundle's. Only its top genes are compared.",
+            rich_help_panel="Thresholds",
         ),
     ] = None,
-    ranks: Annotated[int, typer.Option("--ranks", help="Number of top genes per type to take from --markers.")] = 50,
+    ranks: Annotated[
+        int,
+        typer.Option(
+            "--ranks", help="Number of top genes per type to take from --markers.", rich_help_panel="Thresholds"
+        ),
+    ] = 50,
     reading: ReadingOptions = AS_IT_IS,
     max_unknown_share: MaxUnknownShare = None,
     min_cells: Annotated[
-        int, typer.Option("--min-cells", help="Smallest number of cells of a type that a donor needs to count for it.")
+        int,
+        typer.Option(
+            "--min-cells",
+            help="Smallest number of cells of a type that a donor needs to count for it.",
+            rich_help_panel="Thresholds",
+        ),
     ] = 10,
     min_fold_change: Annotated[
         float,
         typer.Option(
             "--min-fold-change",
             help="Smallest fold change of a marker: expression in the type divided by that in the average other type.",
+            rich_help_panel="Thresholds",
         ),
     ] = 2.0,
     min_fraction: Annotated[
-        float, typer.Option("--min-fraction", help="Smallest fraction of the type's cells that express a marker.")
+        float,
+        typer.Option(
+            "--min-fraction",
+            help="Smallest fraction of the type's cells that express a marker.",
+            rich_help_panel="Thresholds",
+        ),
     ] = 0.1,
     min_change: Annotated[
-        float, typer.Option("--min-change", help="Smallest fold change between conditions that counts as a change.")
+        float,
+        typer.Option(
+            "--min-change",
+            help="Smallest fold change between conditions that counts as a change.",
+            rich_help_panel="Thresholds",
+        ),
     ] = 2.0,
     alpha: Annotated[
-        float, typer.Option("--alpha", help="Largest adjusted p-value of a change. Intervals have the level 1 - alpha.")
+        float,
+        typer.Option(
+            "--alpha",
+            help="Largest adjusted p-value of a change. Intervals have the level 1 - alpha.",
+            rich_help_panel="Thresholds",
+        ),
     ] = 0.05,
     top: Annotated[int, typer.Option("--top", help="Number of changes per type to show and draw.")] = 5,
     out: Annotated[

@@ -40,12 +40,16 @@ def rank(
             metavar="GENES",
             help="Rank only these genes: names separated by commas, a file, or a built-in list (surface, ribosomal, "
             "mitochondrial, hemoglobin).",
+            rich_help_panel="Genes",
         ),
     ] = None,
     exclude_genes: Annotated[
         str | None,
         typer.Option(
-            "--exclude-genes", metavar="GENES", help="Genes to exclude from the ranking, given as for --include-genes."
+            "--exclude-genes",
+            metavar="GENES",
+            help="Genes to exclude from the ranking, given as for --include-genes.",
+            rich_help_panel="Genes",
         ),
     ] = None,
     max_genes: Annotated[
@@ -55,6 +59,7 @@ def rank(
             help="Rank only the genes that `cellmark train` would choose: at most this many, or 0 for all that pass "
             "its filter.",
             show_default="all genes with a count",
+            rich_help_panel="Genes",
         ),
     ] = None,
     top: Annotated[int, typer.Option("--top", help="Number of markers shown per type.")] = 5,

@@ -17,7 +17,7 @@ def train(data: LabelledData, **options: Any) -> None:
 
     Example: `cellmark train pbmc.h5ad --label cell_type --donor batch --name pbmc`
 
-    The published procedure, resumable: `cellmark train pbmc.h5ad --preset published --study pbmc-study.db`
+    Example, the published procedure, resumable: `cellmark train pbmc.h5ad --preset published --study pbmc-study.db`
     """
     from rich.console import Console
 

@@ -30,7 +30,7 @@ def _shared(annotation: Any, default: Any = None) -> Option:
     return Option._make((shown.help, kind, default, shown.metavar))
 
 
-GENERAL = {
+BASIC = {
     "label": _shared(Label, "cell_type"),
     "name": Option(help="Name of the registered model. Every training adds a version.", kind=str, default="cellmark"),
     "donor": Option(help="Column of obs with the donors. With it, the test part consists of whole donors."),
@@ -38,10 +38,19 @@ GENERAL = {
         help="Donors to hold out as the test part. Default: the donor that has enough cells of the most types.",
         metavar="DONOR[,DONOR]",
     ),
+    **{name: _shared(READING[name], getattr(AS_IT_IS, name)) for name in ("layer", "library_size")},
+    "preset": Option(
+        help="Source of settings that are not given. default: cellmark's, for a laptop. published: those of the "
+        "published procedure.",
+        kind=choices.PresetName,
+        default="default",
+    ),
+}
+EVALUATION = {
+    "test": Option(help="Independent labelled file to evaluate on as well.", kind=Path | None),
     "test_share": Option(
         help="Share of the cells in the test part, when no donors are given. 0: no test part.", kind=float, default=0.2
     ),
-    "test": Option(help="Independent labelled file to evaluate on as well.", kind=Path | None),
     "test_label": Option(help="Column of obs with the cell types in the file given to --test. Default: as --label."),
     "test_layer": Option(help="Layer of the file given to --test with raw counts. Default: as --layer."),
     "test_library_size": Option(
@@ -52,6 +61,14 @@ GENERAL = {
         help="CSV file (columns from,to) that maps the labels of --test and the model's types to shared names.",
         kind=Path | None,
     ),
+    "evaluate": Option(
+        help="full also leaves out each cell type in turn, which takes minutes to an hour.",
+        kind=choices.EvaluationLevel,
+        default="fast",
+    ),
+}
+TYPES = {
+    "min_cells": _shared(MinCells, 10),
     "ontology": Option(
         help="CSV file (columns label,ontology_id) with the Cell Ontology terms of the labels, as `cellmark "
         "ontology` suggests them. Enables coarse calls. Needs the extra `ontology`.",
@@ -62,15 +79,12 @@ GENERAL = {
         "a probability at each of these levels. `ontology`: levels made from the terms given by --ontology.",
         metavar="OBS_COLUMN[,OBS_COLUMN]",
     ),
-    **{name: _shared(option, getattr(AS_IT_IS, name)) for name, option in READING.items()},
+}
+READING_CELLS = {
+    name: _shared(option, getattr(AS_IT_IS, name)) for name, option in READING.items() if name not in BASIC
+}
+GENES = {
     "max_unknown_share": _shared(MaxUnknownShare),
-    "min_cells": _shared(MinCells, 10),
-    "preset": Option(
-        help="Source of settings that are not given. default: cellmark's, for a laptop. published: those of the "
-        "published procedure.",
-        kind=choices.PresetName,
-        default="default",
-    ),
     "max_genes": Option(
         help="Largest number of genes in the panel. 0: all genes that pass the filter. [2000; published: 0]",
         kind=int | None,
@@ -80,14 +94,13 @@ GENERAL = {
         kind=float,
         default=0.5,
     ),
-    "evaluate": Option(
-        help="full also leaves out each cell type in turn, which takes minutes to an hour.",
-        kind=choices.EvaluationLevel,
-        default="fast",
-    ),
+}
+COMPUTING = {
     "device": Option(help="Device to compute on. An error if cuda cannot be used.", kind=choices.Device, default="cpu"),
     "seed": Option(help="Random seed.", kind=int, default=0),
 }
+GENERAL = {**BASIC, **EVALUATION, **TYPES, **READING_CELLS, **GENES, **COMPUTING}
+"""Settings of the run as a whole."""
 NETWORKS = {
     "members": Option(
         help="Number of networks in the ensemble, whose logits are averaged. [5; published: 15]", kind=int | None
@@ -173,8 +186,8 @@ MARKERS = {
         help="Genes to exclude from the markers, given as for --include-genes.", metavar="FILE|GENE[,GENE]"
     ),
 }
+RESULTS = {"bundle": Option(help="New folder for a copy of the bundle.", kind=Path | None)}
 OUTPUTS = {
-    "bundle": Option(help="New folder for a copy of the bundle.", kind=Path | None),
     "no_cell_map": Option(
         help="Omit the UMAP of held-out cells from the bundle and its report, with their labels and calls.",
         kind=bool,
@@ -182,8 +195,19 @@ OUTPUTS = {
     ),
     "figures": Option(help="New folder for the pictures.", kind=Path | None),
 }
-GROUPS = {None: GENERAL, "Networks": NETWORKS, "Search for settings": SEARCH, "Markers": MARKERS, "Outputs": OUTPUTS}
-"""Options by their heading in the help."""
+GROUPS = {
+    None: {**BASIC, **RESULTS},
+    "Evaluation": EVALUATION,
+    "Cell types": TYPES,
+    "Reading cells": READING_CELLS,
+    "Genes": GENES,
+    "Networks": NETWORKS,
+    "Search for settings": SEARCH,
+    "Markers": MARKERS,
+    "Computing": COMPUTING,
+    "Outputs": OUTPUTS,
+}
+"""Options by their panel in the help; `--help` explains those without one."""
 
 
 def takes_options(command: Callable[..., None]) -> Callable[..., None]:
