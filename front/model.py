@@ -75,8 +75,8 @@ class Model(ModelFacts):
         label_set_error
             Error rate of the label sets, one that the model was calibrated for.
         reading
-            `layer`, `library_size`, `input`, `recover_counts`, `orthologs`, `ortholog_table`, `genes_by_cells`: see
-            `cellmark.serving.Annotator.annotate`.
+            `layer`, `library_size`, `input`, `recover_counts`, `orthologs`, `ortholog_table`, `symbol_column`,
+            `genes_by_cells`: see `cellmark.serving.Annotator.annotate`.
 
         Examples
         --------

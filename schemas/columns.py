@@ -27,13 +27,14 @@ CALL_COLUMNS = (
 """The columns of calls, in their order. Where the model lacks a measure, its column is empty; the coarse ones are
 omitted from frames and files (and null in JSON)."""
 
-LEVEL_COLUMN = re.compile(r"cellmark_level_([1-9]\d*)(_confidence)?")
+LEVEL_STEM = "cellmark_level_"
+LEVEL_COLUMN = re.compile(rf"{LEVEL_STEM}([1-9]\d*)(_confidence)?")
 """Behind them, of a model with levels: the call at each level, the coarsest first, and its probability."""
 
 
 def level_columns(number: int) -> tuple[str, str]:
     """The two columns of a level. `number`: from 1, the coarsest."""
-    return f"cellmark_level_{number}", f"cellmark_level_{number}_confidence"
+    return f"{LEVEL_STEM}{number}", f"{LEVEL_STEM}{number}_confidence"
 
 
 def levels_among(columns: Iterable[str]) -> list[str]:

@@ -67,6 +67,7 @@ CODES: dict[str, CodeMeaning] = {
     "GENES_MAPPED": CodeMeaning(422, "genes under other names than the model's were mapped (a note)"),
     "GENES_AMBIGUOUS": CodeMeaning(422, "ambiguous gene names were ignored (a warning)"),
     "GENE_COLUMN_TAKEN": CodeMeaning(422, "genes were found by a column of var (a note)"),
+    "GENE_COLUMN_UNKNOWN": CodeMeaning(422, "the var column of gene symbols does not exist"),
     "GENES_DUPLICATED": CodeMeaning(422, "gene names occur more than once; their counts are summed (a note)"),
     "GENE_LIST_UNMATCHED": CodeMeaning(422, "a gene list names genes that the data lack (a note)"),
     "GENES_EMPTY": CodeMeaning(422, "more than half of the genes have no count in any cell (a note)"),

@@ -151,6 +151,8 @@ class Annotator:
         input
             What the values are: `counts`, `log1p` for ln(1 + counts per 10,000), or `auto`, which takes values as
             `log1p` where they prove it in every cell. Calls are then as from the counts; library sizes are not known.
+        symbol_column
+            Column of `var` that holds the gene symbols (`index`: `var_names`). By default looked for where needed.
         orthologs, ortholog_table
             Take cells of another organism than the model's, refused by default: name their genes by the one-to-one
             orthologs of human and mouse, or by those of a table. Adds `cellmark_cross_species`, which marks every call.

@@ -63,7 +63,7 @@ def calls_of(adata: "AnnData", key: str) -> "pd.Series":
 
 def colors_of(adata: "AnnData", column: str, categories: Sequence[str]) -> dict[str, str]:
     """A colour for each category: scanpy's of the column, where it has them, else from its palettes."""
-    from cellmark.serving.outputs.write_calls import type_colors
+    from cellmark.serving.outputs.type_colors import type_colors
 
     given = adata.uns.get(f"{column}_colors")
     if given is not None and len(given) == len(categories):

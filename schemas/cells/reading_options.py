@@ -27,6 +27,7 @@ class ReadingKeywords(TypedDict, total=False):
     input: InputKind
     orthologs: bool
     ortholog_table: "str | Path | None"
+    symbol_column: str | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,8 +37,10 @@ class ReadingOptions:
     were made of. `library_size`: name of an `obs` column with each cell's total count over all genes, an array [cells],
     or None to sum over the input's genes. `input`: what the values are, `auto` to see whether they prove to be
     ln(1 + counts per 10,000). `orthologs`: name the genes of human or mouse cells by their one-to-one orthologs in the
-    other, for a model of that; `ortholog_table`: do so by a table of one's own. The last four are looked at once the
-    cells are open. Raises `ParameterError` for another `input`, and for a `log1p` of which counts are to be recovered.
+    other, for a model of that; `ortholog_table`: do so by a table of one's own. `symbol_column`: column of `var` that
+    names the genes, None for `var_names`, helped by columns of known names. All but `layer`, `genes_by_cells` and
+    `recover_counts` are looked at once the cells are open. Raises `ParameterError` for another `input`, and for a
+    `log1p` of which counts are to be recovered.
     """
 
     layer: str | None = None
@@ -47,6 +50,7 @@ class ReadingOptions:
     input: InputKind = "auto"
     orthologs: bool = False
     ortholog_table: "str | Path | None" = None
+    symbol_column: str | None = None
 
     def __post_init__(self) -> None:
         if self.input not in get_args(InputKind):
@@ -69,6 +73,6 @@ class ReadingOptions:
         return type(self)(**{name: getattr(self, name) for name in ONCE_OPEN})
 
 
-ONCE_OPEN = ("library_size", "input", "orthologs", "ortholog_table")
+ONCE_OPEN = ("library_size", "input", "orthologs", "ortholog_table", "symbol_column")
 AS_IT_IS = ReadingOptions()
 """`X`, cells as rows, library sizes summed."""

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 
 from ..cells.cell_source import CellSource, RowChunk
 from ..cells.reading_options import NOT_KNOWN, InputKind, LibrarySizeSource
+from ..cells.symbol_column import named_by
 from ..counts.sample_cells import sample_cells
 from ..errors import Finding, InputError, ReadError, raise_if_refused
 from ..genes.fit_genes import fit_genes
@@ -79,8 +80,9 @@ class CheckedCells:
     `library_range`: where training's library sizes lie, None where it is not known: other ones are a warning, and
     so are those that do not fit `panel_fraction`.
     `n_genes_trained`: genes that training measured, None to sum in any case. `min_share`, `min_mass`: floors, see
-    `overlap_findings`. `max_unknown_share`: see `unknown_findings`. `orthologs`: see `fit_genes`. `input`: see
-    `genes_of`; where it finds logarithms, `normalised` is True, `source` undoes them and depth is not known.
+    `overlap_findings`. `max_unknown_share`: see `unknown_findings`. `orthologs`: see `fit_genes`. `symbol_column`:
+    see `named_by`. `input`: see `genes_of`; where it finds logarithms, `normalised` is True, `source` undoes them and
+    depth is not known.
     """
 
     def __init__(
@@ -99,9 +101,12 @@ class CheckedCells:
         orthologs: Orthologs | None = None,
         max_unknown_share: float | None = None,
         panel_fraction: PanelFraction | None = None,
+        symbol_column: str | None = None,
     ) -> None:
         self.given = source
-        source = genes_of(source, input, rule=feature_rule, depth="needed" if to_train else "unneeded")
+        source = genes_of(
+            named_by(source, symbol_column), input, rule=feature_rule, depth="needed" if to_train else "unneeded"
+        )
         self.source, self.normalised = source, source.normalised
         self._to_train = to_train
         self.genes = fit_genes(panel, source, orthologs=orthologs)

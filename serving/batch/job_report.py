@@ -13,7 +13,7 @@ from cellmark.schemas.columns import UNASSIGNED
 from cellmark.schemas.errors import Finding
 from cellmark.schemas.report.render import render_page
 
-from ..outputs.write_calls import UNASSIGNED_COLOR, type_colors
+from ..outputs.type_colors import UNASSIGNED_COLOR, type_colors
 from .job_charts import composition_bar, density, most_common
 from .job_facts import JobFacts, SampleFacts
 from .look_first import look_first

@@ -30,6 +30,7 @@ def annotate_remotely(
     data_docs: Path | None = None,
     trusted: bool = False,
     force: bool = False,
+    columns_prefix: str | None = None,
 ) -> tuple[pd.DataFrame, QualityReport | None]:
     """Annotate `path` into `out` (by its extension) and return the calls, and no report of quality.
 
@@ -41,7 +42,7 @@ def annotate_remotely(
     with open_source(path, reading, trusted=trusted, may_write=out.suffix == ".h5ad") as source:
         with cell_progress(path.name, source.n_obs) as advance:
             frame = _called(client, source, reading.once_open(), calls, on_progress=advance)
-        write_calls(frame, out, source=source, origin=path, force=force)
+        write_calls(frame, out, source=source, origin=path, force=force, columns_prefix=columns_prefix)
     return frame, None
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.reading_options import ReadingKeywords, ReadingOptions
+from cellmark.schemas.cells.symbol_column import named_by
 from cellmark.schemas.checks.library_size import given_library_size
 from cellmark.schemas.columns import UNS_KEY
 from cellmark.schemas.errors import CellmarkError, InputError, raise_if_refused
@@ -295,5 +296,5 @@ class Client:
     def _packing(self, source: CellSource, reading: ReadingOptions) -> Packing:
         sizes, findings = given_library_size(source, reading.library_size)
         raise_if_refused(findings, InputError)
-        model = self._served()
-        return Packing(source, None if sizes is None else np.asarray(sizes), model.genes, model.organism)
+        model, named = self._served(), named_by(source, reading.symbol_column)
+        return Packing(named, None if sizes is None else np.asarray(sizes), model.genes, model.organism)

@@ -85,7 +85,7 @@ def file_query(reading: ReadingOptions) -> dict[str, str]:
 
 def to_upload(cells: "AnyCells", reading: ReadingOptions) -> Path | None:
     """The file to upload, None for cells that are read here."""
-    if not isinstance(cells, str | os.PathLike) or reading.genes_by_cells:
+    if not isinstance(cells, str | os.PathLike) or reading.genes_by_cells or reading.symbol_column:
         return None
     path = Path(cells)
     known = reading.library_size is None or isinstance(reading.library_size, str)

@@ -7,6 +7,7 @@ import typer
 
 from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
 
+from ..outputs.pipeline_options import NO_PIPELINE, PipelineOptions
 from ..scoring.call_options import NO_FLOORS, Floors
 from . import options as cli_options
 
@@ -130,6 +131,7 @@ def annotate(
         ),
     ] = None,
     device: cli_options.Device = "cpu",
+    pipeline: PipelineOptions = NO_PIPELINE,
     force: cli_options.Force = False,
 ) -> None:
     """Name the type of every cell. Cells unlike all that the model learned stay unassigned.
@@ -162,6 +164,7 @@ def annotate(
     from ..files.batch import AnnotateOne, annotate_batch
     from ..files.batch_inputs import batch_inputs, is_sheet
     from ..files.fetch_inputs import fetch_input, fetch_inputs
+    from ..outputs.pipeline_outputs import check_pipeline, write_pipeline
     from ..outputs.write_calls import FORMATS, check_output
     from ..remote.urls import url_of
     from ..scoring.majority import ComputedClusters
@@ -212,6 +215,9 @@ def annotate(
             found="a batch, of which one file must not stop the others",
             remedy="Omit --trusted, or annotate the file by itself.",
         )
+    if is_batch and pipeline.any:
+        raise typer.BadParameter("they need one input and a file as OUT.", param_hint="--columns-prefix and others")
+    check_pipeline(pipeline, force=force)
     if not is_batch:
         if url_of(inputs[0].path) is None:
             require_input(inputs[0].path)
@@ -269,7 +275,9 @@ def annotate(
         data_docs=data_docs,
         trusted=trusted,
         force=force,
+        columns_prefix=pipeline.columns_prefix,
     )
+    write_pipeline(pipeline, frame, target, local=service is None, force=force)
     show_notes(Finding(**note) for note in frame.attrs["cellmark"]["notes"])
     show_calls(frame, target)
     if model is not None:

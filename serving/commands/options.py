@@ -8,6 +8,7 @@ import typer
 from cellmark.schemas.cells.reading_options import InputKind, ReadingOptions
 from cellmark.schemas.option_groups import shared, takes
 
+from ..outputs.pipeline_options import PipelineOptions
 from ..scoring.call_options import CallOptions, Floors
 
 Model = Annotated[
@@ -111,6 +112,50 @@ OrthologTable = Annotated[
         rich_help_panel="Genes",
     ),
 ]
+SymbolColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--symbol-column",
+        metavar="VAR_COLUMN",
+        help="Column of var that holds the gene symbols (index: the names of var). By default they are looked for.",
+    ),
+]
+
+PIPELINES = "Pipelines"
+ColumnsPrefix = Annotated[
+    str | None,
+    typer.Option(
+        "--columns-prefix",
+        metavar="PREFIX",
+        rich_help_panel=PIPELINES,
+        help="Name columns PREFIX_cell_type and so on, in place of cellmark_cell_type. A prefix with a colon names the "
+        "call itself, and the others PREFIX:confidence and so on; {model} in it is the model's name.",
+    ),
+]
+AnnotationColumns = Annotated[
+    Path | None,
+    typer.Option(
+        "--annotation-columns",
+        metavar="FILE",
+        rich_help_panel=PIPELINES,
+        help="Also write a .csv of the columns (obs_column,aggregatable), as nf-core/scdownstream reads it.",
+    ),
+]
+Versions = Annotated[
+    Path | None,
+    typer.Option(
+        "--versions",
+        metavar="FILE",
+        rich_help_panel=PIPELINES,
+        help="Also write the versions of cellmark, onnxruntime and the model as YAML (versions.yml of nf-core).",
+    ),
+]
+VersionsKey = Annotated[
+    str,
+    typer.Option(
+        "--versions-key", metavar="TEXT", rich_help_panel=PIPELINES, help="Key of --versions: the name of the process."
+    ),
+]
 
 GROUPS: dict[str, tuple[type, dict[str, Any]]] = {
     "reading": (
@@ -123,6 +168,7 @@ GROUPS: dict[str, tuple[type, dict[str, Any]]] = {
             "input": Input,
             "orthologs": Orthologs,
             "ortholog_table": OrthologTable,
+            "symbol_column": SymbolColumn,
         },
     ),
     "floors": (
@@ -133,11 +179,20 @@ GROUPS: dict[str, tuple[type, dict[str, Any]]] = {
             "max_unknown_share": MaxUnknownShare,
         },
     ),
+    "pipeline": (
+        PipelineOptions,
+        {
+            "columns_prefix": ColumnsPrefix,
+            "annotation_columns": AnnotationColumns,
+            "versions": Versions,
+            "versions_key": VersionsKey,
+        },
+    ),
 }
 """What a command takes as one object, and the option of each of its fields: the one place of a new option."""
 
 takes_groups = takes(GROUPS)
-"""A command whose parameters `reading` and `floors` become one option for each field of `GROUPS`."""
+"""A command whose parameters `reading`, `floors` and `pipeline` become one option for each field of `GROUPS`."""
 
 
 def whole_samples(sample: str | None, fixed_threshold: bool) -> CallOptions:

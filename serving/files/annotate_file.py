@@ -74,12 +74,14 @@ def annotate_file(
     data_docs: Path | None = None,
     trusted: bool = False,
     force: bool = False,
+    columns_prefix: str | None = None,
 ) -> tuple[pd.DataFrame, QualityReport | None]:
     """Annotate `path` into `out` (by its extension) and return the calls.
 
     `with_quality`: compare
     the cells with the bundle's Great Expectations suites as well, which costs their import once; `data_docs`: do so and
-    write its HTML pages to this new folder. `trusted`: read the file in this process (see `open_apart`). Raises
+    write its HTML pages to this new folder. `trusted`: read the file in this process (see `open_apart`).
+    `columns_prefix`: see `column_name`. Raises
     `OutputError` before any work, and `InputError` with all problems of the input; then nothing is written.
     """
     annotator.rules(calls.label_set_error)
@@ -98,5 +100,5 @@ def annotate_file(
             with waiting("Voting over clusters"):
                 frame = vote.add_to(frame)
         report = watch.compare(annotator.bundle, data_docs=data_docs) if watch is not None else None
-        write_calls(frame, out, source=checked.given, origin=path, force=force)
+        write_calls(frame, out, source=checked.given, origin=path, force=force, columns_prefix=columns_prefix)
     return frame, report

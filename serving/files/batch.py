@@ -54,6 +54,7 @@ class AnnotateOne(Protocol):
         data_docs: Path | None = ...,
         trusted: bool = ...,
         force: bool = ...,
+        columns_prefix: str | None = ...,
     ) -> tuple[pd.DataFrame, QualityReport | None]: ...
 
 

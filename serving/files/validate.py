@@ -9,6 +9,7 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.read_anndata import RAW
 from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
+from cellmark.schemas.cells.symbol_column import named_by
 from cellmark.schemas.checks.check_labelled import BY_DEFAULT
 from cellmark.schemas.checks.check_matrix import MatrixWatch
 from cellmark.schemas.checks.check_split import SplitOptions
@@ -133,7 +134,7 @@ def check_path(
         with ExitStack() as opened:
             source = opened.enter_context(open_source(path, reading, trusted=trusted))
             if profile != "publish":
-                return check_cells(source, **wanted)
+                return check_cells(named_by(source, reading.symbol_column), **wanted)
             facts = describe_h5ad(path, source)
             var = source.var
             if facts.has_raw and reading.layer is None:

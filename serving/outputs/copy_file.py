@@ -57,8 +57,10 @@ class RemoteCells(CellSource):
     """Cells of another process, which also writes outputs: this one never opens an untrusted file."""
 
     @abstractmethod
-    def write_into(self, draft: Path, frame: pd.DataFrame, uns: dict[str, Any]) -> None:
-        """Write calls into `draft`: an empty file to be an `.h5ad`, or an empty folder to be a `.zarr`."""
+    def write_into(self, draft: Path, frame: pd.DataFrame, uns: dict[str, Any], *, prefix: str | None = None) -> None:
+        """Write calls into `draft`: an empty file to be an `.h5ad`, or an empty folder to be a `.zarr`. `prefix`: see
+        `column_name`.
+        """
 
     @abstractmethod
     def write_markers(self, draft: Path, table: pd.DataFrame, *, groupby: str, key: str) -> tuple[int, int]:

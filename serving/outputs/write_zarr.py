@@ -27,7 +27,13 @@ CONTAINERS = ("layers", "obsm", "varm", "obsp", "varp", "uns")
 
 
 def write_zarr_into(
-    draft: Path, frame: pd.DataFrame, uns: dict[str, Any], *, source: CellSource, origin: Path | None
+    draft: Path,
+    frame: pd.DataFrame,
+    uns: dict[str, Any],
+    *,
+    source: CellSource,
+    origin: Path | None,
+    prefix: str | None = None,
 ) -> None:
     """Write a zarr store into the empty folder `draft`. `uns`: see `uns_entries`. `origin`: the file of the cells.
 
@@ -45,7 +51,7 @@ def write_zarr_into(
             copy_group(file, _new_store(draft))
     elif suffix in (".zarr", ".zip", ".h5ad"):
         adata = whole_input(source, origin)
-        put_calls(adata, frame, uns)
+        put_calls(adata, frame, uns, prefix)
         adata.write_zarr(draft)
         return
     else:
@@ -53,7 +59,7 @@ def write_zarr_into(
     # What is consolidated does not know of new columns.
     is_consolidated = zarr.open_group(draft, mode="r").metadata.consolidated_metadata is not None
     root = zarr.open_group(draft, mode="r+", use_consolidated=False)
-    add_calls_to(root, frame, uns)
+    add_calls_to(root, frame, uns, prefix)
     if is_consolidated or suffix not in (".zarr", ".zip"):
         zarr.consolidate_metadata(draft, zarr_format=root.metadata.zarr_format)
 

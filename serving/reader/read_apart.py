@@ -176,7 +176,8 @@ class OpenFile:
         """Write calls into a draft, an empty file (`write_into`) or folder (`write_zarr_into`)."""
         draft, frame = Path(question.facts["draft"]), unpack_frame(question)
         write = write_zarr_into if draft.is_dir() else write_into
-        write(draft, frame, question.facts["uns"], source=self.opened, origin=self.path)
+        prefix = question.facts.get("prefix")
+        write(draft, frame, question.facts["uns"], source=self.opened, origin=self.path, prefix=prefix)
         return Message({"written": True})
 
     def markers(self, question: Message) -> Message:

@@ -81,9 +81,9 @@ class ReaderCells(RemoteCells):
                 yield RowChunk(start + row, slice_rows(block, row, min(row + n_rows, block.shape[0])))
             start += block.shape[0]
 
-    def write_into(self, draft: Path, frame: pd.DataFrame, uns: dict[str, Any]) -> None:
+    def write_into(self, draft: Path, frame: pd.DataFrame, uns: dict[str, Any], *, prefix: str | None = None) -> None:
         packed = pack_frame(frame)
-        question = {"ask": "write", "draft": str(draft.resolve()), "uns": uns, **packed.facts}
+        question = {"ask": "write", "draft": str(draft.resolve()), "uns": uns, "prefix": prefix, **packed.facts}
         self._ask(question, *packed.arrays, writes=True)
 
     def write_markers(self, draft: Path, table: pd.DataFrame, *, groupby: str, key: str) -> tuple[int, int]:

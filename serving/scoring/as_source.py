@@ -78,6 +78,7 @@ def fit_input(
         max_unknown_share=floors.max_unknown_share,
         feature_rule=bundle.manifest.feature_rule,
         orthologs=_orthologs(reading),
+        symbol_column=reading.symbol_column,
     )
 
 

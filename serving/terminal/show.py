@@ -17,6 +17,8 @@ from cellmark.schemas.drift.drift_words import donors_in_words, in_words, short_
 from cellmark.schemas.errors import Finding
 from cellmark.schemas.spoken import in_flags
 
+from ..outputs.column_names import column_name
+
 STYLES = {"error": "bold red", "warning": "yellow", "info": "dim"}
 
 
@@ -53,7 +55,7 @@ def show_calls(frame: pd.DataFrame, out: Path) -> None:
     if n_unassigned:
         console.print(
             f"{cells_in_words(n_unassigned)} ({n_unassigned / len(frame):.1%}) unassigned: unlike all that the model "
-            f"learned. The best guess is in {BEST_CELL_TYPE}.",
+            f"learned. The best guess is in {column_name(BEST_CELL_TYPE, facts.get('columns_prefix'))}.",
             markup=False,
         )
     console.print(f"Written to {out}", markup=False, soft_wrap=True)

@@ -9,7 +9,7 @@ import pytest
 from cellmark.schemas.columns import UNASSIGNED
 from cellmark.serving.batch.job_facts import OPEN, SampleFacts
 from cellmark.serving.batch.job_report import duration, render_job, type_order
-from cellmark.serving.outputs.write_calls import type_colors
+from cellmark.serving.outputs.type_colors import type_colors
 from fixtures.drawn_job import HOSTILE, TYPES, drawn_job, drawn_sample
 
 

@@ -30,6 +30,7 @@ def test_every_field_but_those_of_tables_and_clusters_is_an_option_of_the_servic
         "orthologs",
         "ortholog_table",
         "sample",
+        "symbol_column",
     }
 
 

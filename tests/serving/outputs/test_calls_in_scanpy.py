@@ -15,7 +15,7 @@ from cellmark.schemas.columns import CELL_TYPE, COARSE_COLUMNS, UNASSIGNED
 from cellmark.serving import Annotator
 from cellmark.serving.files.annotate_file import annotate_file
 from cellmark.serving.models.model_source import open_model
-from cellmark.serving.outputs.write_calls import UNASSIGNED_COLOR, type_colors
+from cellmark.serving.outputs.type_colors import UNASSIGNED_COLOR, type_colors
 from cellmark.serving.scoring.call_rules import CallRules
 from cellmark.serving.scoring.session import ModelSession
 from fixtures.places import ARCHIVES
