@@ -163,6 +163,7 @@ CODES: dict[str, CodeMeaning] = {
     "STUDY_UNREACHABLE": CodeMeaning(503, "the file or database of a study cannot be used"),
     "RUNTIME_MISSING": CodeMeaning(503, "no onnxruntime is installed"),
     "RUNTIME_CONFLICT": CodeMeaning(503, "onnxruntime and onnxruntime-gpu are both installed"),
+    "CONFIG_INVALID": CodeMeaning(503, "the user's file of settings cannot be used"),
     "EXTRA_MISSING": CodeMeaning(503, "the command needs an extra that is not installed"),
     "REMOTE_FORBIDDEN": CodeMeaning(403, "the storage of an input by URL does not let this user read it"),
     "REMOTE_UNREACHABLE": CodeMeaning(503, "the storage of an input by URL does not answer, or with an error"),

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
 # Answers of the service are validated against their models, also in servers that tests start.
 os.environ["CELLMARK_DEBUG"] = "1"
+
+# Nobody's own settings and models are read, or written.
+HOME = tempfile.TemporaryDirectory(prefix="cellmark-home-")
+os.environ["CELLMARK_HOME"] = HOME.name
 
 # A busy machine is no fault of the code under test.
 settings.register_profile("cellmark", deadline=None)

@@ -10,12 +10,14 @@ import re
 import socket
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from ..errors import RegistryError
+from ..errors import ParameterError, RegistryError
+from .user_config import FILE, REGISTRY, home_folder, read_config
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -27,15 +29,76 @@ VARIABLE = "MLFLOW_TRACKING_URI"
 SQLITE = "sqlite:///"
 
 
+class Registry(NamedTuple):
+    """Where runs and models are, and what said so, in words."""
+
+    uri: str
+    chosen_by: str
+
+    def __str__(self) -> str:
+        return f"Registry: {public_uri(self.uri)} ({self.chosen_by})"
+
+
+hears_of_registry: ContextVar[Callable[[Registry], None] | None] = ContextVar("hears_of_registry", default=None)
+"""Who is to know which registry a command uses, such as its terminal."""
+
+
+def find_registry(
+    uri: str | None = None, *, environ: Mapping[str, str] | None = None, folder: Path | None = None
+) -> Registry:
+    """`uri` when given, else `MLFLOW_TRACKING_URI`, else what `cellmark config` has set, else the SQLite file
+    `mlflow.db` of the working folder where it exists, else that of this user.
+
+    `environ`, `folder`: instead of the process's own environment and working folder. Nothing is made. Raises
+    `SetupError` (`CONFIG_INVALID`) for a broken file of settings.
+    """
+    given = os.environ if environ is None else environ
+    if uri:
+        return Registry(uri, "as asked")
+    if given.get(VARIABLE):
+        return Registry(given[VARIABLE], VARIABLE)
+    home = home_folder(given)
+    if configured := read_config(home).get(REGISTRY):
+        return Registry(configured, f"{home}/{FILE}")
+    here = (folder or Path.cwd()) / DATABASE
+    if home is None or here.exists():
+        return Registry(sqlite_uri(here), f"{DATABASE} of this folder")
+    return Registry(sqlite_uri(home / DATABASE), f"the default; {VARIABLE} or `cellmark config` choose another")
+
+
 def tracking_uri(
     uri: str | None = None, *, environ: Mapping[str, str] | None = None, folder: Path | None = None
 ) -> str:
-    """`uri` when given, else `MLFLOW_TRACKING_URI`, else the SQLite file `mlflow.db` in the working folder.
+    """The URI alone, see `find_registry`."""
+    return find_registry(uri, environ=environ, folder=folder).uri
 
-    `environ`, `folder`: instead of the process's own environment and working folder.
+
+def used_registry(uri: str | None = None) -> str:
+    """The URI of the registry that is about to be used; `hears_of_registry` is called unless it was given."""
+    found = find_registry(uri)
+    hear = hears_of_registry.get()
+    if hear is not None and not uri:
+        hear(found)
+    return found.uri
+
+
+def registry_uri(text: str) -> str:
+    """The URI of a registry that a person named: a URI, made absolute, or the path of a SQLite file. Raises
+    `ParameterError` for anything else.
     """
-    given = uri or (os.environ if environ is None else environ).get(VARIABLE)
-    return given or sqlite_uri((folder or Path.cwd()) / DATABASE)
+    scheme = urlsplit(text).scheme.split("+")[0]
+    path = sqlite_path(text) if scheme == "sqlite" else Path(text).expanduser() if text.endswith(".db") else None
+    if path is not None:
+        return sqlite_uri(path)
+    if scheme in ("http", "https", "databricks", "uc", *PORTS):
+        return text
+    raise ParameterError.of(
+        "PARAMETER_INVALID",
+        where="registry",
+        expected="the address of a tracking server, a database, or the path of a SQLite file (.db)",
+        found=repr(text),
+        remedy="For example: cellmark config set registry ~/models/mlflow.db",
+    )
 
 
 def sqlite_uri(path: Path) -> str:
@@ -88,7 +151,7 @@ TIMEOUT = 5.0
 
 PORTS = {"postgresql": 5432, "postgres": 5432, "mysql": 3306, "mssql": 1433}
 SQLITE_HEADER = b"SQLite format 3\0"
-SET_VARIABLE = f"Check {VARIABLE}, or go to the folder whose mlflow.db holds the models."
+SET_VARIABLE = f"Check {VARIABLE} and `cellmark config show`, or go to the folder whose {DATABASE} holds the models."
 
 
 def check_reachable(uri: str, *, create: bool, timeout: float = TIMEOUT) -> None:

@@ -102,6 +102,7 @@ class Commands(EntryPointCommands):
         "keys",
         "models",
         "bundle",
+        "config",
     )
 
     def invoke(self, ctx: Any) -> Any:
@@ -135,8 +136,7 @@ def cellmark(show_version: bool = typer.Option(False, "--version", help="Print t
     """Cell-type models for single-cell RNA-seq: train, register, serve and explain them.
 
     Try it on real cells with `cellmark demo`. MODEL is a bundle folder or an MLflow URI such as
-    `models:/pbmc@champion`. `MLFLOW_TRACKING_URI` says where the registry is (default: a SQLite file in the working
-    folder).
+    `models:/pbmc@champion`. `cellmark config` says where the registry is.
     """
     if show_version:
         typer.echo(f"cellmark {version('cellmark')}")

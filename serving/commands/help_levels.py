@@ -13,6 +13,8 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperCommand
 
+from cellmark.schemas.tracking.tracking_uri import hears_of_registry
+
 EXAMPLE = re.compile(r"^Example(?:, (?P<remark>[^`]*?))?:\s(?P<commands>.*)$", flags=re.DOTALL)
 CODE = re.compile(r"`([^`]*)`")
 SHOWS_ALL = "cellmark.help_all"
@@ -58,7 +60,7 @@ class LeveledHelp:
             _show_examples(self.examples)
 
     def invoke(self, ctx: Any) -> Any:
-        with silence() if ctx.meta.get(QUIET) else contextlib.nullcontext():
+        with saying_which_registry(), silence() if ctx.meta.get(QUIET) else contextlib.nullcontext():
             return super().invoke(ctx)  # type: ignore[misc]
 
 
@@ -89,6 +91,23 @@ def split_examples(text: str) -> tuple[str, tuple[Example, ...]]:
         commands = tuple(" ".join(command.split()) for command in CODE.findall(found["commands"]))
         examples.append(Example(" ".join((found["remark"] or "").split()), commands))
     return "\n\n".join(kept), tuple(examples)
+
+
+@contextlib.contextmanager
+def saying_which_registry() -> Iterator[None]:
+    """The first time that a registry is used, a line on standard error says which, and why."""
+    said: list[Any] = []
+
+    def say(registry: Any) -> None:
+        if registry not in said:
+            said.append(registry)
+            typer.echo(str(registry), err=True)
+
+    token = hears_of_registry.set(say)
+    try:
+        yield
+    finally:
+        hears_of_registry.reset(token)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a tabl
 def list_(as_json: Json = False) -> None:
     """List registered models, with the champion of each and its scores on test cells.
 
-    `MLFLOW_TRACKING_URI` names the registry. Default: mlflow.db in the working folder.
+    `cellmark config show` says which registry that is.
 
     Example: `cellmark models list`
     """

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from cellmark.schemas.errors import RegistryError, SetupError
-from cellmark.schemas.tracking.tracking_uri import check_reachable, public_uri, quiet_mlflow, tracking_uri
+from cellmark.schemas.tracking.tracking_uri import check_reachable, public_uri, quiet_mlflow, used_registry
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -27,7 +27,7 @@ def open_registry(uri: str | None = None) -> "MlflowClient":
     Raises `RegistryError` (`REGISTRY_UNREACHABLE`) within seconds when none answers there; a SQLite file that does not
     exist is not made.
     """
-    tracking = tracking_uri(uri)
+    tracking = used_registry(uri)
     registry = (os.environ.get("MLFLOW_REGISTRY_URI") if uri is None else None) or tracking
     for needed in {tracking, registry}:
         check_reachable(needed, create=False)

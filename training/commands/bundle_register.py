@@ -17,8 +17,8 @@ def register(
     """Register a bundle as a new version, as `cellmark train` does at its end.
 
     For a model whose training could not reach MLflow, and for bundles that were carried here from another site. The
-    version becomes challenger; the first of its name also becomes champion. MLflow is where `MLFLOW_TRACKING_URI` says,
-    by default a SQLite file in the working folder.
+    version becomes challenger; the first of its name also becomes champion. `cellmark config show` says
+    where the registry is.
 
     Example: `cellmark bundle register ./pbmc-bundle --name pbmc`
     """

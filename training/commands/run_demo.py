@@ -1,6 +1,5 @@
 """The demo: train on cells that scanpy ships, register, serve, ask over HTTP, show."""
 
-import os
 import shlex
 import warnings
 from importlib.util import find_spec
@@ -20,7 +19,7 @@ from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_ID, CELL_TYPE, CONFIDENCE, UNASSIGNED
 from cellmark.schemas.errors import SetupError
-from cellmark.schemas.tracking.tracking_uri import DATABASE, VARIABLE, sqlite_uri
+from cellmark.schemas.tracking.tracking_uri import DATABASE, SQLITE, VARIABLE, sqlite_uri, tracking_uri
 
 from ..config import TrainingConfig
 from ..train_and_register import RegisteredModel, train_and_register
@@ -174,8 +173,8 @@ def show_commands(console: Console, folder: Path, model: str) -> None:
     console.print("\n[bold]4 Your turn[/]")
     line(f"  MLflow's database is {folder / DATABASE}. Look at it, and repeat each step by hand, with:")
     line(f"    cd {shlex.quote(str(folder))}")
-    if VARIABLE in os.environ:
-        line(f"    unset {VARIABLE}")  # it names another registry than the demo's
+    if tracking_uri(folder=folder) != sqlite_uri(folder / DATABASE):
+        line(f"    export {VARIABLE}={SQLITE}{DATABASE}")  # another registry than the demo's is chosen
     data = f"{TEST_CELLS} --library-size {LIBRARY_SIZE}"
     for command in (
         f"mlflow ui --backend-store-uri sqlite:///{DATABASE} --host 127.0.0.1",

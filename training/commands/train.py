@@ -12,8 +12,7 @@ def train(data: LabelledData, **options: Any) -> None:
 
     The counts must be raw. Cells are divided into training, validation and test parts (whole donors with --donor). The
     test part is used once, for the reported scores. The run, its figures and the registered version go to MLflow
-    (`MLFLOW_TRACKING_URI`; default: a SQLite file in the working folder). Values in square brackets are the defaults of
-    the presets.
+    (`cellmark config show` says where). Values in square brackets are the defaults of the presets.
 
     Example: `cellmark train pbmc.h5ad --label cell_type --donor batch --name pbmc`
 

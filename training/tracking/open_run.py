@@ -16,6 +16,7 @@ from cellmark.schemas.tracking.tracking_uri import (
     is_server,
     public_uri,
     quiet_mlflow,
+    sqlite_path,
 )
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ def open_client(uri: str) -> "MlflowClient":
     Raises `RegistryError` when nothing answers there, within seconds.
     """
     check_reachable(uri, create=True)
+    if (database := sqlite_path(uri)) is not None:
+        database.parent.mkdir(parents=True, exist_ok=True)
     quiet_mlflow()
     from mlflow import MlflowClient
 

@@ -17,7 +17,7 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import CellmarkError, Finding, ParameterError, RegistryError
 from cellmark.schemas.manifest.bundle_files import MODEL_CARD, REPORT
 from cellmark.schemas.tracking import registry_tags as tags
-from cellmark.schemas.tracking.tracking_uri import tracking_uri
+from cellmark.schemas.tracking.tracking_uri import used_registry
 
 from ..config import NAME_ADVICE, model_name
 from ..evaluation.evaluate import flat_metrics
@@ -97,7 +97,7 @@ def register_kept(
         model_name(name)
     except ValueError as error:
         raise ParameterError(problem("--name", NAME_ADVICE.expected, repr(name), NAME_ADVICE.remedy)) from error
-    uri = tracking_uri(uri)
+    uri = used_registry(uri)
     on_step("Opening MLflow")
     client = open_client(uri)
     record = RunRecord.beside(folder)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cellmark.schemas.errors import Finding, RegistryError
 from cellmark.schemas.manifest.bundle_files import MODEL_CARD, REPORT
 from cellmark.schemas.tracking import registry_tags as tags
-from cellmark.schemas.tracking.tracking_uri import public_uri, tracking_uri
+from cellmark.schemas.tracking.tracking_uri import public_uri, used_registry
 
 from ..config import TrainingConfig
 from ..evaluation.evaluate import flat_metrics, per_type_frame
@@ -252,7 +252,7 @@ def open_tracker(
     MLflow does not answer or refuses, unless `record` is given and the run has begun; `train` itself may raise anything
     else within the block, which passes through.
     """
-    uri = tracking_uri(uri)
+    uri = used_registry(uri)
     on_step("Opening MLflow")
     client = open_client(uri)
     code = code_facts()

@@ -11,19 +11,65 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from cellmark.schemas.errors import RegistryError
+from cellmark.schemas.errors import ParameterError, RegistryError
 from cellmark.schemas.tracking.tracking_uri import (
+    Registry,
     artifact_root,
     check_reachable,
+    find_registry,
     public_uri,
+    registry_uri,
     sqlite_path,
     sqlite_uri,
     tracking_uri,
 )
+from cellmark.schemas.tracking.user_config import write_config
 
 
-def test_without_a_setting_the_database_is_a_file_in_the_working_folder(tmp_path: Path) -> None:
-    assert tracking_uri(environ={}, folder=tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+def test_the_registry_is_chosen_in_the_order_that_the_manual_states(tmp_path: Path) -> None:
+    home, folder = tmp_path / "home", tmp_path / "work"
+    folder.mkdir()
+    environ = {"CELLMARK_HOME": str(home)}
+    of_user = f"sqlite:///{home}/mlflow.db"
+    assert tracking_uri(environ=environ, folder=folder) == of_user
+    assert not home.exists(), "looking makes nothing"
+    (folder / "mlflow.db").touch()
+    assert find_registry(environ=environ, folder=folder) == (
+        f"sqlite:///{folder}/mlflow.db",
+        "mlflow.db of this folder",
+    )
+    write_config(home, {"registry": "http://team:5000"})
+    assert find_registry(environ=environ, folder=folder) == ("http://team:5000", f"{home}/config.toml")
+    environ["MLFLOW_TRACKING_URI"] = "http://run:5000"
+    assert find_registry(environ=environ, folder=folder) == ("http://run:5000", "MLFLOW_TRACKING_URI")
+    assert tracking_uri("http://asked:1", environ=environ, folder=folder) == "http://asked:1"
+
+
+def test_a_registry_in_words_has_no_password() -> None:
+    assert str(Registry("postgresql://me:secret@db/mlflow", "why")) == "Registry: postgresql://db/mlflow (why)"
+
+
+@pytest.mark.parametrize(
+    ("text", "uri"),
+    [
+        ("http://mlflow:5000", "http://mlflow:5000"),
+        ("postgresql+psycopg://me@db/mlflow", "postgresql+psycopg://me@db/mlflow"),
+        ("models.db", "sqlite:///{here}/models.db"),
+        ("sqlite:///models.db", "sqlite:///{here}/models.db"),
+        ("sqlite:////data/models.db", "sqlite:////data/models.db"),
+    ],
+)
+def test_what_people_name_becomes_a_uri_that_means_the_same_everywhere(
+    text: str, uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert registry_uri(text) == uri.format(here=tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "somewhere", "htp://mlflow", "./mlruns"])
+def test_what_is_no_registry_is_refused(text: str) -> None:
+    with pytest.raises(ParameterError, match="config set registry"):
+        registry_uri(text)
 
 
 def test_the_environment_names_the_store_unless_an_argument_does() -> None:

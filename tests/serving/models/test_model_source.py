@@ -161,10 +161,11 @@ def test_no_database_is_made_by_looking_for_a_model(
     no_mlflow_settings: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CELLMARK_HOME", str(tmp_path / "home"))
     with pytest.raises(RegistryError) as caught:
         fetch_bundle("models:/tiny@champion")
     assert caught.value.code == "REGISTRY_UNREACHABLE"
-    assert f"{tmp_path}/mlflow.db" in str(caught.value)
+    assert f"{tmp_path}/home/mlflow.db" in str(caught.value)
     assert not list(tmp_path.iterdir())
 
 

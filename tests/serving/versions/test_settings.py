@@ -69,8 +69,9 @@ def test_relative_places_mean_the_same_for_workers_in_another_folder(
 ) -> None:
     folder = tmp_path_factory.mktemp("here")
     monkeypatch.chdir(folder)
-    found = absolute_places({"CELLMARK_CACHE": "cache", "MLFLOW_REGISTRY_URI": "sqlite:///registry.db"})
+    given = {"CELLMARK_CACHE": "cache", "CELLMARK_HOME": "home", "MLFLOW_REGISTRY_URI": "sqlite:///registry.db"}
+    found = absolute_places(given)
     assert found["CELLMARK_CACHE"] == str(folder / "cache")
-    assert found["MLFLOW_TRACKING_URI"] == f"sqlite:///{folder}/mlflow.db"
+    assert found["MLFLOW_TRACKING_URI"] == f"sqlite:///{folder}/home/mlflow.db"
     assert found["MLFLOW_REGISTRY_URI"] == f"sqlite:///{folder}/registry.db"
     assert absolute_places({"MLFLOW_TRACKING_URI": "http://host:5000"})["MLFLOW_TRACKING_URI"] == "http://host:5000"

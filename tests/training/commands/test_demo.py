@@ -164,9 +164,9 @@ def test_nothing_was_written_elsewhere(demo: Demo) -> None:
 
 def test_every_printed_command_does_what_it_says(demo: Demo, labels: "pd.Series[str]") -> None:
     """Servers are only asked for their options: other tests start them."""
-    change, unset, *commands = demo.commands
+    change, export, *commands = demo.commands
     assert change == ["cd", demo.folder.name]
-    assert unset == ["unset", "MLFLOW_TRACKING_URI"]
+    assert export == ["export", "MLFLOW_TRACKING_URI=sqlite:///mlflow.db"]
     names = [" ".join(command[:2]) for command in commands]
     assert names == [
         "mlflow ui",
