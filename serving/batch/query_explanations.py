@@ -1,6 +1,5 @@
 """Questions to the explanations of a job: which genes speak for a type, which cells a gene speaks for or against."""
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +23,7 @@ from cellmark.schemas.columns import (
 from cellmark.schemas.errors import ModelError, ParameterError
 from cellmark.schemas.genes.gene_panel import GenePanel
 from cellmark.schemas.genes.map_gene_names import map_gene_names
+from cellmark.schemas.near_names import near_names
 
 from .explanations import EXPLANATION, SUMMED, tally_frame, tally_shards, with_shares
 from .job_folder import JobFolder
@@ -84,10 +84,10 @@ class JobExplanations:
                 where="cell_type",
                 expected="one of the model's cell types, or unassigned",
                 found=repr(asked.cell_type),
-                remedy=f"Name one of: {', '.join(near_names(asked.cell_type, types) or types)}.",
+                remedy=f"Name one of: {', '.join(near_names(asked.cell_type, types, n=N_NEAR) or types)}.",
             )
         if asked.sample is not None and asked.sample not in self.samples:
-            near = near_names(asked.sample, list(self.samples)) or tuple(self.samples)[:N_NEAR]
+            near = near_names(asked.sample, self.samples, n=N_NEAR) or tuple(self.samples)[:N_NEAR]
             raise ParameterError.of(
                 "PARAMETER_INVALID",
                 where="sample",
@@ -104,7 +104,7 @@ class JobExplanations:
         names = np.array([name], dtype=object)
         column = int(map_gene_names(names, self.panel.names, self.panel.columns_of(names)).columns[0])
         if column < 0:
-            near = near_names(name, self.panel.symbols)
+            near = near_names(name, self.panel.symbols, n=N_NEAR)
             raise ModelError.of(
                 "GENE_UNKNOWN",
                 where="gene",
@@ -245,12 +245,3 @@ def _rows(batch: pa.RecordBatch, of_cells: list[str], sample: str, asked: CellsA
         },
         schema=CELL_ROWS,
     )
-
-
-def near_names(name: str, among: Sequence[str]) -> tuple[str, ...]:
-    """Names that are written almost the same, or begin the same, whatever the case; the nearest first."""
-    plain = {one.casefold(): one for one in among}
-    asked = name.casefold()
-    found = difflib.get_close_matches(asked, plain, n=N_NEAR, cutoff=0.6)
-    found += [one for one in plain if len(asked) > 1 and one.startswith(asked) and one not in found]
-    return tuple(plain[one] for one in found[:N_NEAR])

@@ -15,7 +15,8 @@ from rich.text import Text
 
 from cellmark.schemas.errors import CellmarkError
 
-from ..terminal.show import STYLES, cells_in_words, show_batch, show_notes, show_outcome
+from ..terminal.show import cells_in_words, show_batch, show_outcome
+from ..terminal.show_notes import STYLES, show_notes
 from .finish_job import summary_path, summary_row, summary_table
 from .job_folder import JobFolder
 from .job_records import InputPlan, JobInput, Outcome, ShardRecord

@@ -169,7 +169,8 @@ def annotate(
     from ..remote.urls import url_of
     from ..scoring.majority import ComputedClusters
     from ..terminal.next_steps import next_steps
-    from ..terminal.show import show_calls, show_notes
+    from ..terminal.show import show_calls
+    from ..terminal.show_notes import show_notes
 
     if (model is None) == (service is None):
         raise typer.BadParameter("give one of them.", param_hint="--model, --service")

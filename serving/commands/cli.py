@@ -17,9 +17,11 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from cellmark.schemas.errors import CellmarkError, ParameterError
-from cellmark.schemas.spoken import in_flags
+from cellmark.schemas.short_message import VERBOSE
 
 from ..scoring.training_steps import INSTALL_TRAINING, missing_training, needs_training
+from ..terminal.show_notes import show_notes
+from ..terminal.show_usage_error import show_usage_error
 from .help_levels import command_group
 
 TRAINING_MODULE = "cellmark.training."
@@ -80,8 +82,11 @@ def _not_installed(name: str, command: Any) -> TyperCommand:
 
 
 EXIT_REFUSED = 1
+EXIT_MISUSED = 2
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
+USAGE_ERROR: Any = typer.BadParameter.__base__
+"""A command line that cannot be understood: click's class, or that of typer's own copy of click."""
 NOT_OFFERED = re.compile(r"('.*') is not one of (.*)\.")
 """What typer says of a value that an option does not offer."""
 
@@ -132,7 +137,13 @@ app = typer.Typer(
 
 
 @app.callback(invoke_without_command=True)
-def cellmark(show_version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+def cellmark(
+    show_version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+    # Taken out of the words before they are parsed (`main`), so that it may stand anywhere: here it is only described.
+    _verbose: bool = typer.Option(
+        False, "--verbose", help="Say all of a message, also after a command: every remedy, and examples."
+    ),
+) -> None:
     """Cell-type models for single-cell RNA-seq: train, register, serve and explain them.
 
     Try it on real cells with `cellmark demo`. MODEL is a bundle folder or an MLflow URI such as
@@ -144,39 +155,48 @@ def cellmark(show_version: bool = typer.Option(False, "--version", help="Print t
 
 
 def main() -> None:
-    """Run the command line; refused input ends in one paragraph and exit status 1, never in a traceback."""
+    """Run the command line; refused input ends in three lines for each problem and exit status 1, never in a traceback.
+
+    `--verbose` may stand anywhere, also behind a command: it is added when a message has left something out.
+    """
     # A scheduler's SIGTERM ends the command as Ctrl-C does: temporary files go, and so does a service that was started.
     signal.signal(signal.SIGTERM, _terminate)
     for stream in (sys.stdout, sys.stderr):
         # A name that the terminal's encoding lacks must not end a command whose work is done.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    given, verbose = _without_verbose(sys.argv[1:])
+    VERBOSE.set(verbose)
     try:
         with warnings.catch_warnings():
             # What users should know comes as findings; libraries' warnings on their own APIs are none of them.
             if not sys.warnoptions:
                 warnings.simplefilter("ignore")
-            app(prog_name="cellmark", standalone_mode=True)
+            status = app(given, prog_name="cellmark", standalone_mode=False)
+        sys.exit(status if isinstance(status, int) else 0)
     except CellmarkError as error:
-        _complain(error)
+        show_notes(error.findings)
         sys.exit(EXIT_REFUSED)
+    except USAGE_ERROR as error:
+        # A command without words has shown its help by then.
+        if type(error).__name__ != "NoArgsIsHelpError":
+            show_usage_error(error, given)
+        sys.exit(EXIT_MISUSED)
     except BrokenPipeError:
         # The reader of a pipe (such as `head`) has what it wanted; keep Python from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_REFUSED)
 
 
+def _without_verbose(given: list[str]) -> tuple[list[str], bool]:
+    """The words of a command line without `--verbose`, and whether it was there. What stands behind `--` is data."""
+    end = given.index("--") if "--" in given else len(given)
+    kept = [word for word in given[:end] if word != "--verbose"]
+    return kept + given[end:], len(kept) < end
+
+
 def _terminate(_signal: int, _frame: Any) -> None:
     sys.exit(EXIT_TERMINATED)
-
-
-def _complain(error: CellmarkError) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
-    for finding in error.findings:
-        console.print(Text.assemble((f"{finding.severity}: ", "bold red"), in_flags(str(finding))))
 
 
 if __name__ == "__main__":

@@ -48,7 +48,8 @@ def explain(
     from ..files.fetch_inputs import fetch_input
     from ..outputs.write_calls import TABLES, check_not_input, check_output, write_table
     from ..scoring.attribute import Question
-    from ..terminal.show import cell_progress, show_frame, show_notes
+    from ..terminal.show import cell_progress, show_frame
+    from ..terminal.show_notes import show_notes
 
     check_output(out, force=force, formats=TABLES)
     check_not_input(out, [data])

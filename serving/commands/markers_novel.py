@@ -130,8 +130,9 @@ def novel(
     from ..outputs.write_markers import write_population_cells, write_populations
     from ..scoring.called_cells import gather_called_cells
     from ..scoring.training_steps import load_training_step
-    from ..terminal.show import cell_progress, show_notes, waiting
+    from ..terminal.show import cell_progress, waiting
     from ..terminal.show_markers import show_populations
+    from ..terminal.show_notes import show_notes
 
     search = load_training_step("new_populations")(
         min_cells=min_cells,

@@ -21,8 +21,9 @@ def list_(as_json: Json = False) -> None:
     Example: `cellmark models list`
     """
     from ..models.list_models import list_models
-    from ..terminal.show import show_notes, waiting
+    from ..terminal.show import waiting
     from ..terminal.show_models import print_json, print_models
+    from ..terminal.show_notes import show_notes
 
     notes: list[Finding] = []
     with waiting("Asking MLflow"):
@@ -52,8 +53,9 @@ def show(
 
     from ..models.list_models import show_model
     from ..models.model_source import open_model
-    from ..terminal.show import show_notes, waiting
+    from ..terminal.show import waiting
     from ..terminal.show_models import print_bundle, print_json, print_model
+    from ..terminal.show_notes import show_notes
 
     if model.startswith(("models:/", "runs:/")) or Path(model).is_dir():
         with waiting(f"Opening {model}"):
@@ -100,8 +102,9 @@ def promote(
     from dataclasses import asdict
 
     from ..models.promote import promote as move
-    from ..terminal.show import show_notes, waiting
+    from ..terminal.show import waiting
     from ..terminal.show_models import print_json, print_promotion
+    from ..terminal.show_notes import show_notes
 
     notes: list[Finding] = []
     with waiting("Asking MLflow"):

@@ -33,7 +33,8 @@ def to_parquet(
     from ..outputs.write_calls import check_not_input, check_output
     from ..outputs.write_listed import write_listed
     from ..reader.open_apart import open_source
-    from ..terminal.show import cell_progress, cells_in_words, show_notes
+    from ..terminal.show import cell_progress, cells_in_words
+    from ..terminal.show_notes import show_notes
 
     data = fetch_input(data)
     require_input(data)

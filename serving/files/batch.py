@@ -15,7 +15,8 @@ from cellmark.schemas.quality.quality_report import QualityReport
 
 from ..outputs.write_calls import check_not_input, check_output
 from ..scoring.call_options import PLAIN_CALLS, CallOptions
-from ..terminal.show import show_batch, show_notes, show_outcome
+from ..terminal.show import show_batch, show_outcome
+from ..terminal.show_notes import show_notes
 from .batch_inputs import SUMMARY, BatchInput, output_names, sheet_columns
 
 SUMMARY_COLUMNS = (

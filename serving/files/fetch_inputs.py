@@ -8,7 +8,8 @@ from cellmark.schemas.errors import CellmarkError
 
 from ..remote.fetch import local_input
 from ..remote.urls import shown_input, url_of
-from ..terminal.show import fetch_progress, show_notes
+from ..terminal.show import fetch_progress
+from ..terminal.show_notes import show_notes
 from .batch_inputs import BatchInput
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from cellmark.schemas.errors import Finding
+from cellmark.schemas.short_message import message_lines
 
 
 def register(
@@ -29,7 +30,8 @@ def register(
     console = Console(stderr=True, highlight=False, soft_wrap=True)
 
     def show(note: Finding) -> None:
-        console.print(f"{note.severity}: {note}", style="yellow", markup=False)
+        for line in message_lines(note):
+            console.print(line, style="yellow", markup=False)
 
     version = register_kept(
         folder, name=name, on_step=lambda step: console.print(f"{step} …", style="dim"), on_note=show

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from cellmark.schemas.errors import Finding
 from cellmark.schemas.manifest.marker_table import donors_holding
+from cellmark.schemas.short_message import message_lines
 
 from ..markers.compare_conditions import Comparison
 from ..markers.contrasts import Contrast
@@ -215,7 +216,7 @@ class Steps:
             self._console.print(f"[green]✓[/] {name} [dim]{monotonic() - began:.1f} s[/]")
 
     def notes(self, notes: Iterable[Finding]) -> None:
-        """Warnings and remarks on the input, one line each."""
+        """Warnings and remarks on the input, three lines each."""
         for note in notes:
-            line = f"{note.severity}: {note}"
-            self._console.print(line, style=STYLES[note.severity], markup=False, soft_wrap=True)
+            for line in message_lines(note):
+                self._console.print(line, style=STYLES[note.severity], markup=False, soft_wrap=True)

@@ -8,6 +8,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from cellmark.schemas.checks.split import Split
 from cellmark.schemas.errors import Finding
+from cellmark.schemas.short_message import message_lines
 from cellmark.schemas.spoken import in_flags
 
 from ..cells.labelled_cells import LabelledCells
@@ -84,10 +85,8 @@ class Terminal(Listener):
             self._console.print(f"{name} …")
 
     def note(self, finding: Finding) -> None:
-        style = STYLES[finding.severity]
-        self._console.print(
-            f"{finding.severity}: {self._words(str(finding))}", style=style, markup=False, soft_wrap=True
-        )
+        for line in message_lines(finding, self._words):
+            self._console.print(line, style=STYLES[finding.severity], markup=False, soft_wrap=True)
 
     def data(self, cells: LabelledCells, split: Split) -> None:
         self._console.print(

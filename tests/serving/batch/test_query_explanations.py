@@ -10,7 +10,7 @@ from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_ID, CELL_TYPE, CONFIDE
 from cellmark.schemas.errors import ModelError, ParameterError
 from cellmark.schemas.genes.gene_panel import GenePanel
 from cellmark.serving.batch.explanations import explanation_columns, write_sample_explanation
-from cellmark.serving.batch.query_explanations import CellsAsked, ExplainedSample, JobExplanations, near_names
+from cellmark.serving.batch.query_explanations import CellsAsked, ExplainedSample, JobExplanations
 from cellmark.serving.scoring.strongest_genes import StrongestGenes
 
 TYPES = ["B cell", "T cell"]
@@ -142,12 +142,6 @@ def test_unknown_types_and_samples_get_near_names(asked_job: JobExplanations) ->
         asked_job.check(CellsAsked(cell_type="b cel"))
     with pytest.raises(ParameterError, match="such as a, b"):
         asked_job.check(CellsAsked(sample="c"))
-
-
-def test_near_names_ignore_case_and_take_beginnings() -> None:
-    assert near_names("cd8", SYMBOLS) == ("CD8B", "CD8A")
-    assert near_names("zzz", SYMBOLS) == ()
-    assert near_names("KLRC", ["KLRC1AAAAAAAA", "LYZ"]) == ("KLRC1AAAAAAAA",)
 
 
 def test_a_job_without_scored_samples_has_no_rows(asked_job: JobExplanations) -> None:

@@ -19,7 +19,7 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import Finding, ReadError
 from cellmark.serving.annotator import Annotator
 from cellmark.serving.commands.cli import _complain
-from cellmark.serving.terminal.show import show_notes
+from cellmark.serving.terminal.show_notes import show_notes
 from fixtures.without_training import WITHOUT_TRAINING
 
 MODULE = [sys.executable, "-m", "cellmark.serving.commands.cli"]
