@@ -43,18 +43,27 @@ def long_message(finding: Finding, words: Callable[[str], str] = in_flags) -> li
 
 def short_message(finding: Finding, words: Callable[[str], str] = in_flags) -> list[str]:
     """The finding in three rows of `WIDTH` columns, as far as its command to paste allows."""
-    remedy, is_whole = _first_sentences(_flat(words(finding.remedy)), WIDTH - len(INDENT))
-    expected, found = _flat(words(finding.expected)), _flat(words(finding.found))
-    if len(INDENT + remedy) > WIDTH:
-        head = f"{_head(finding, words)}: {found}"
-        return [_fitted(head, f"{MORE} [{finding.code}]"), INDENT + remedy]
-    found, room = f"found {found}", WIDTH - len(INDENT)
-    both = found if finding.code in UNSPECIFIC else f"expected {expected}; {found}"
-    said = both
-    if len(both) > room or finding.examples or not is_whole:
-        room -= len(MORE)
-        said = (both if len(both) <= room else cut(found, room)) + MORE
-    return [_fitted(_head(finding, words), f" [{finding.code}]"), INDENT + said, INDENT + remedy]
+    room = WIDTH - len(INDENT)
+    head, code = _head(finding, words), f" [{finding.code}]"
+    remedy, is_whole = _first_sentences(_flat(words(finding.remedy)), room)
+    found = f"found {_flat(words(finding.found))}"
+    if finding.code not in UNSPECIFIC:
+        expected = f"expected {_flat(words(finding.expected))}; {found}"
+        is_whole &= len(expected) <= room
+        found = expected if len(expected) <= room else found
+    hides = bool(finding.examples) or not is_whole or len(found) > room
+    if len(remedy) > room:
+        # Two rows of its own: what was found has room beside the problem only.
+        beside = f"{head}: {found}"
+        hides |= len(beside + code) > WIDTH
+        rows = [beside if len(beside + code) <= WIDTH else head]
+    else:
+        rows = [head, INDENT + cut(found, room)]
+    if hides and len(rows) == 2 and len(rows[1] + MORE) <= WIDTH:
+        rows[1] += MORE
+    elif hides and len(rows[0] + MORE + code) <= WIDTH:
+        code = MORE + code
+    return [_fitted(rows[0], code), *rows[1:], INDENT + remedy]
 
 
 def _head(finding: Finding, words: Callable[[str], str]) -> str:
