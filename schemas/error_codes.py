@@ -13,7 +13,7 @@ class CodeMeaning(NamedTuple):
 CODES: dict[str, CodeMeaning] = {
     # files
     "FILE_NOT_FOUND": CodeMeaning(404, "the input does not exist"),
-    "FILE_UNREADABLE": CodeMeaning(422, "the input is incomplete, damaged, or not in the format that its name says"),
+    "FILE_UNREADABLE": CodeMeaning(422, "the input is damaged, incomplete or of another format"),
     "FILE_FORMAT_UNKNOWN": CodeMeaning(415, "cellmark cannot read files with this extension"),
     "INPUT_TOO_LARGE": CodeMeaning(413, "more cells, genes, values or unpacked bytes than the limits allow"),
     "NOT_ANNDATA": CodeMeaning(422, "an object, or an HDF5 or zarr store, that is not an AnnData"),
@@ -42,15 +42,11 @@ CODES: dict[str, CodeMeaning] = {
     "COUNTS_NOT_RAW": CodeMeaning(422, "whole numbers that are not counts: binary, rounded or multiplied"),
     "COUNTS_ONE_DEPTH": CodeMeaning(422, "counts that were corrected to one sequencing depth (a warning)"),
     "COUNTS_NORMALISED": CodeMeaning(422, "ln(1 + counts per 10,000), used as it is (a note or a warning)"),
-    "COUNTS_NOT_NORMALISED": CodeMeaning(
-        422, "values that are not ln(1 + counts per 10,000), or a cell that is not where others are"
-    ),
+    "COUNTS_NOT_NORMALISED": CodeMeaning(422, "not ln(1 + counts per 10,000) in some cell at least"),
     "COUNTS_RECOVERED": CodeMeaning(422, "counts were recovered from transformed values, as asked (a note)"),
     "COUNTS_NOT_RECOVERABLE": CodeMeaning(422, "raw counts cannot be recovered from these values"),
     "LIBRARY_SIZE_NEEDED": CodeMeaning(422, "too few genes to sum a library size over"),
-    "LIBRARY_SIZE_INVALID": CodeMeaning(
-        422, "a library size that is not positive, not finite or below the counts' sum"
-    ),
+    "LIBRARY_SIZE_INVALID": CodeMeaning(422, "an impossible library size, or one below the sum"),
     "LIBRARY_SIZE_UNUSUAL": CodeMeaning(422, "library sizes far from those of the training cells (a warning)"),
     "LIBRARY_SIZE_DOUBTFUL": CodeMeaning(422, "library sizes that do not fit the counts (a warning)"),
     "LIBRARY_SIZE_COLUMN_UNKNOWN": CodeMeaning(422, "the obs column of library sizes does not exist"),
@@ -61,7 +57,7 @@ CODES: dict[str, CodeMeaning] = {
     "GENES_THIN_FOR_TYPES": CodeMeaning(
         422, "the genes measured carry little evidence for some cell types (a warning)"
     ),
-    "GENE_UNKNOWN_KEY": CodeMeaning(422, "a cell counts a gene that the request's list of genes does not name"),
+    "GENE_UNKNOWN_KEY": CodeMeaning(422, "a cell counts a gene that the request does not list"),
     "ORGANISM_MISMATCH": CodeMeaning(422, "genes of another organism than the model's, or of several"),
     "CROSS_SPECIES": CodeMeaning(422, "cells of another organism, whose genes were named by orthologs (a warning)"),
     "GENES_MAPPED": CodeMeaning(422, "genes under other names than the model's were mapped (a note)"),
@@ -107,9 +103,7 @@ CODES: dict[str, CodeMeaning] = {
         422,
         "a column that does not look like donors: one per cell or type (errors), few cells or similar names (warnings)",
     ),
-    "LEVELS_INVALID": CodeMeaning(
-        422, "coarser names that do not group the types: several for one type, or groups that do not nest"
-    ),
+    "LEVELS_INVALID": CodeMeaning(422, "coarser names that do not group the types"),
     "ONTOLOGY_INCOMPLETE": CodeMeaning(422, "types without an ontology term, or terms for other labels (a note)"),
     "TYPE_ONE_DONOR": CodeMeaning(422, "a cell type found in only one donor (a warning)"),
     "HOLD_OUT_UNKNOWN": CodeMeaning(422, "a donor to hold out is not in the data"),
@@ -129,20 +123,18 @@ CODES: dict[str, CodeMeaning] = {
     "ALIAS_MISSING": CodeMeaning(404, "the registered model has no such alias"),
     "REGISTRY_UNREACHABLE": CodeMeaning(503, "the MLflow tracking server or database does not answer"),
     "REGISTRY_REFUSED": CodeMeaning(502, "the MLflow tracking server or database answered with an error"),
-    "MODEL_NOT_REGISTERED": CodeMeaning(502, "a trained model that MLflow did not register; its bundle is kept"),
+    "MODEL_NOT_REGISTERED": CodeMeaning(502, "MLflow did not register the model; its bundle is kept"),
     "TRACKING_LOST": CodeMeaning(503, "MLflow takes nothing more of a training, which goes on (a warning)"),
     "ALIAS_RESTORED": CodeMeaning(409, "a registered model got the champion that it never had (a warning)"),
     "RUN_UNKNOWN": CodeMeaning(404, "no such MLflow run, or one that has ended"),
-    "BUNDLE_FORMAT_UNKNOWN": CodeMeaning(409, "a bundle of a format version that this cellmark does not know"),
+    "BUNDLE_FORMAT_UNKNOWN": CodeMeaning(409, "a format of bundles that this cellmark does not know"),
     "BUNDLE_MANIFEST_INVALID": CodeMeaning(409, "the manifest is missing, damaged or not canonical"),
-    "BUNDLE_DIGEST_MISMATCH": CodeMeaning(409, "a file of the bundle is not the one that the manifest describes"),
-    "BUNDLE_FILE_MISSING": CodeMeaning(409, "a file that the manifest lists, or format 1 requires, is not there"),
+    "BUNDLE_DIGEST_MISMATCH": CodeMeaning(409, "a file is not the one that the manifest lists"),
+    "BUNDLE_FILE_MISSING": CodeMeaning(409, "a file that the bundle must have is not there"),
     "BUNDLE_FILE_UNLISTED": CodeMeaning(409, "a file that the manifest does not list lies in the bundle"),
     "BUNDLE_PATH_UNSAFE": CodeMeaning(409, "a path or link that leads out of the bundle"),
     "BUNDLE_CONTENT_INVALID": CodeMeaning(409, "files of a bundle that do not fit together"),
-    "GOLDEN_CELLS_MISMATCH": CodeMeaning(
-        503, "the model's self-test gave different numbers or type names than at export"
-    ),
+    "GOLDEN_CELLS_MISMATCH": CodeMeaning(503, "the self-test gave other numbers or type names"),
     "NO_EARLIER_VERSION": CodeMeaning(409, "this server has served no version before the current one"),
     "MODEL_MEMORY_FULL": CodeMeaning(503, "no memory is left for another version of a model"),
     "PARITY_FAILED": CodeMeaning(500, "an exported graph does not answer as the trained network does"),
@@ -150,10 +142,8 @@ CODES: dict[str, CodeMeaning] = {
     "GENE_UNKNOWN": CodeMeaning(422, "the model reads no such gene"),
     "EXPLANATIONS_MISSING": CodeMeaning(404, "the job was planned without explanations"),
     "PROFILE_MISSING": CodeMeaning(404, "the bundle has no reference profile of held-out cells"),
-    "CALLS_OF_ANOTHER_MODEL": CodeMeaning(
-        422, "calls that another model, another version of it, or its other annotator made"
-    ),
-    "NOVELTY_MISSING": CodeMeaning(422, "the model has no novelty threshold, so it leaves no cell unassigned"),
+    "CALLS_OF_ANOTHER_MODEL": CodeMeaning(422, "calls of another model, version or annotator"),
+    "NOVELTY_MISSING": CodeMeaning(422, "a model without a threshold leaves no cell unassigned"),
     "NOVEL_CELLS_NONE": CodeMeaning(422, "no cell is left unassigned (a note)"),
     "NOVEL_CELLS_FEW": CodeMeaning(422, "too few unassigned cells for a population (a note)"),
     "CALLED_CELLS_FEW": CodeMeaning(422, "types with too few called cells to compare new populations with (a note)"),
@@ -166,15 +156,15 @@ CODES: dict[str, CodeMeaning] = {
     "CONFIG_INVALID": CodeMeaning(503, "the user's file of settings cannot be used"),
     "EXTRA_MISSING": CodeMeaning(503, "the command needs an extra that is not installed"),
     "REMOTE_FORBIDDEN": CodeMeaning(403, "the storage of an input by URL does not let this user read it"),
-    "REMOTE_UNREACHABLE": CodeMeaning(503, "the storage of an input by URL does not answer, or with an error"),
+    "REMOTE_UNREACHABLE": CodeMeaning(503, "the storage of an input by URL gives no answer, or an error"),
     "REMOTE_INCOMPLETE": CodeMeaning(502, "an input by URL did not arrive whole"),
-    "CLUSTER_UNUSABLE": CodeMeaning(503, "a Dask cluster that does not answer, or whose workers cannot do the work"),
+    "CLUSTER_UNUSABLE": CodeMeaning(503, "a Dask cluster that gives no answer or cannot work"),
     "SCRATCH_FULL": CodeMeaning(507, "no room on the disk for a temporary copy of an input"),
     "OUTPUT_EXISTS": CodeMeaning(409, "the output already exists"),
     "OUTPUT_FORMAT_UNKNOWN": CodeMeaning(422, "cellmark cannot write files with this extension"),
     "OUTPUT_UNWRITABLE": CodeMeaning(500, "the output cannot be written"),
     "SERVICE_FAILED": CodeMeaning(503, "the service did not start or stopped answering"),
-    "SERVICE_UNREACHABLE": CodeMeaning(503, "the service does not answer, or what answers is no cellmark service"),
+    "SERVICE_UNREACHABLE": CodeMeaning(503, "no answer, or no cellmark service that answers"),
     "PARAMETER_INVALID": CodeMeaning(422, "a parameter outside its range"),
     # what was done and answered
     "AUDIT_UNAVAILABLE": CodeMeaning(503, "the audit log cannot be written, so nothing is answered"),
@@ -198,9 +188,7 @@ CODES: dict[str, CodeMeaning] = {
     "METHOD_NOT_ALLOWED": CodeMeaning(405, "the route does not take this method"),
     "MEDIA_TYPE_UNSUPPORTED": CodeMeaning(415, "the route does not accept this Content-Type"),
     "NOT_ACCEPTABLE": CodeMeaning(406, "the header Accept names no form that the route answers in"),
-    "READER_KILLED": CodeMeaning(
-        503, "the process that reads the file was ended from outside; the file is not to blame"
-    ),
+    "READER_KILLED": CodeMeaning(503, "the process that reads the file was ended from outside"),
     "SERVICE_BUSY": CodeMeaning(503, "the service has no room for the request at the moment"),
     "SERVICE_STOPPING": CodeMeaning(503, "the service is being stopped"),
     "RATE_EXCEEDED": CodeMeaning(429, "more requests with one key than its rate allows"),
@@ -208,7 +196,7 @@ CODES: dict[str, CodeMeaning] = {
     "REQUEST_TIMEOUT": CodeMeaning(408, "the request's headers or body arrived too slowly"),
     "CLIENT_GONE": CodeMeaning(499, "the client closed the connection, so the work for it was stopped"),
     "DISK_FULL": CodeMeaning(507, "there is no room for the body on the disk of temporary files"),
-    "HOST_NOT_ALLOWED": CodeMeaning(421, "the header Host names none of the names that the service is reached by"),
+    "HOST_NOT_ALLOWED": CodeMeaning(421, "the header Host names another service"),
     "WEBHOOK_UNSIGNED": CodeMeaning(403, "a message about the registry that is not signed as it must be"),
     "SERVICE_NOT_READY": CodeMeaning(503, "the model has not passed its self-test yet"),
     # keys and tokens
@@ -216,10 +204,10 @@ CODES: dict[str, CodeMeaning] = {
     "KEY_INVALID": CodeMeaning(401, "a key that the service does not know"),
     "KEY_EXPIRED": CodeMeaning(401, "a key whose time is over"),
     "KEY_REVOKED": CodeMeaning(401, "a key that was revoked"),
-    "TOKEN_INVALID": CodeMeaning(401, "a token that its issuer did not sign for this service, or not for this time"),
+    "TOKEN_INVALID": CodeMeaning(401, "a token that is not for this service and time"),
     "TOKEN_EXPIRED": CodeMeaning(401, "a token whose time is over"),
     "SCOPE_MISSING": CodeMeaning(403, "the key or token does not allow this route"),
-    "TOKEN_KEYS_UNREACHABLE": CodeMeaning(503, "the issuer's key set, which tokens are checked with, cannot be had"),
+    "TOKEN_KEYS_UNREACHABLE": CodeMeaning(503, "the issuer's keys for tokens cannot be had"),
     "KEY_FILE_INVALID": CodeMeaning(503, "the file of API keys cannot be read"),
     "KEYS_NEEDED": CodeMeaning(503, "a service without keys that others than this machine can reach"),
     "KEY_UNKNOWN": CodeMeaning(404, "the file of API keys has no key with this id"),

@@ -46,17 +46,17 @@ def short_message(finding: Finding, words: Callable[[str], str] = in_flags) -> l
     room = WIDTH - len(INDENT)
     head, code = _head(finding, words), f" [{finding.code}]"
     remedy, is_whole = _first_sentences(_flat(words(finding.remedy)), room)
-    found = f"found {_flat(words(finding.found))}"
+    alone = found = f"found {_flat(words(finding.found))}"
     if finding.code not in UNSPECIFIC:
-        expected = f"expected {_flat(words(finding.expected))}; {found}"
-        is_whole &= len(expected) <= room
-        found = expected if len(expected) <= room else found
+        both = f"expected {_flat(words(finding.expected))}; {found}"
+        is_whole &= len(both) <= room
+        found = both if len(both) <= room else found
     hides = bool(finding.examples) or not is_whole or len(found) > room
     if len(remedy) > room:
         # Two rows of its own: what was found has room beside the problem only.
-        beside = f"{head}: {found}"
-        hides |= len(beside + code) > WIDTH
-        rows = [beside if len(beside + code) <= WIDTH else head]
+        beside = next((row for row in (f"{head}: {found}", f"{head}: {alone}") if len(row + code) <= WIDTH), head)
+        hides |= beside == head
+        rows = [beside]
     else:
         rows = [head, INDENT + cut(found, room)]
     if hides and len(rows) == 2 and len(rows[1] + MORE) <= WIDTH:

@@ -17,20 +17,8 @@ from cellmark.schemas.drift.drift_words import donors_in_words, in_words, short_
 from cellmark.schemas.errors import Finding
 from cellmark.schemas.spoken import in_flags
 
-<<<<<<< HEAD
 from ..outputs.column_names import column_name
-
-STYLES = {"error": "bold red", "warning": "yellow", "info": "dim"}
-
-
-def show_notes(notes: Iterable[Finding]) -> None:
-    """Warnings and remarks on an input, one line each."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    for note in notes:
-        console.print(f"{note.severity}: {in_flags(str(note))}", style=STYLES[note.severity], markup=False)
-=======
 from .show_notes import STYLES
->>>>>>> 8151877 (Messages of three lines in a terminal: the problem, what was found, what to do)
 
 
 def show_calls(frame: pd.DataFrame, out: Path) -> None:

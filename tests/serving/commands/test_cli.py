@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,9 +17,8 @@ import pandas as pd
 import pytest
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.errors import Finding, ReadError
+from cellmark.schemas.errors import Finding
 from cellmark.serving.annotator import Annotator
-from cellmark.serving.commands.cli import _complain
 from cellmark.serving.terminal.show_notes import show_notes
 from fixtures.without_training import WITHOUT_TRAINING
 
@@ -138,7 +138,7 @@ def test_names_with_brackets_are_shown_as_they_are(
     assert ran.status == 0
     assert "in o [bold].csv" in ran.out
     ran = cellmark("annotate", path, "-m", tmp_path / "no [model]", "-o", tmp_path / "x.csv")
-    assert f"{tmp_path / 'no [model]'}: expected" in ran.err
+    assert "/no [model]: no such bundle" in ran.err
 
 
 def test_explain_writes_the_top_genes_of_every_cell(
@@ -327,7 +327,9 @@ def test_bad_input_ends_in_one_message_and_status_1_and_leaves_nothing(
     errors = [line for line in ran.err.splitlines() if line.startswith("error: ")]
     assert errors
     assert all(line.rsplit("[")[-1].rstrip("]") in code.split("|") for line in errors), ran.err
-    assert all(" expected " in line and "; found " in line for line in errors)
+    assert ran.err.count("found ") >= len(errors)
+    for message in re.split(r"^(?=error: )", ran.err, flags=re.MULTILINE)[1:]:
+        assert len(message.splitlines()) <= 3, message
     assert ran.out == ""
     assert sorted(set(tmp_path.iterdir()) - {tmp_path / "mlflow"}) == sorted(set(before) - {tmp_path / "mlflow"})
 
@@ -522,6 +524,5 @@ def test_refusals_and_notes_on_the_command_line_name_flags_alone(capsys: pytest.
     finding = Finding(
         "LAYER_UNKNOWN", where="layer", expected="a layer", found="none", remedy="Name one: --layer (layer= in Python)."
     )
-    _complain(ReadError(finding))
     show_notes([finding])
-    assert capsys.readouterr().err.count("Name one: --layer. [LAYER_UNKNOWN]") == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "  Name one: --layer."
