@@ -4,8 +4,8 @@
 # constraints.txt changes. The packages are installed editable: a changed source file is in force at once.
 #
 #   PYTHON=python3.11     the interpreter to make .venv with (default: the first Python 3.11 to 3.14 found)
-#   TORCH_INDEX=URL       an additional package index, such as PyTorch's for CPU builds, which spare a machine without
-#                         a GPU the gigabytes of CUDA
+#   TORCH_INDEX=URL       an additional package index to take torch from; by default PyTorch's index of CPU builds on a
+#                         machine without an NVIDIA GPU, if it answers within two seconds, and else none
 #   RUNTIME=cpu|gpu       which onnxruntime to install (gpu: NVIDIA, CUDA 13)
 #   FOLDER=cellmark-demo  where `make demo` keeps its data, MLflow database and results
 #   DEMO_ARGS="..."       further options of `cellmark demo`
@@ -33,7 +33,9 @@ PINS := pyproject.toml constraints.txt
 # The runtime is part of the stamps' names: another runtime is another installation.
 STAMP := $(VENV)/.installed-$(RUNTIME)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-INSTALL := $(PIP) install --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+# Without an NVIDIA GPU torch comes first, from PyTorch's index of CPU builds; the rest by uv, where it is there, or pip.
+TORCH := $(if $(filter cpu,$(RUNTIME)),TORCH_INDEX="$(TORCH_INDEX)" bash .ci/install_torch.sh $(BIN)/python,@true)
+INSTALL := bash .ci/install.sh $(BIN)/python --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 OTHER_RUNTIME := $(if $(filter gpu,$(RUNTIME)),onnxruntime,onnxruntime-gpu)
 # Programs started by tests and by the demo (mlflow starts uvicorn) are looked up on PATH.
@@ -102,13 +104,16 @@ $(STAMP)-runtime: $(VENV)/.pip
 
 $(STAMP)-run: $(PINS) $(STAMP)-runtime
 	@echo "Installing cellmark with what it needs; the first time this downloads several hundred MB."
+	$(TORCH)
 	$(INSTALL) --editable ".[$(RUNTIME),train]"
 	@touch $@
 
 $(STAMP)-test: $(PINS) $(STAMP)-runtime
+	$(TORCH)
 	$(INSTALL) --editable ".[$(RUNTIME),train,test]"
 	@touch $@ $(STAMP)-run
 
 $(STAMP)-check: $(PINS) $(STAMP)-runtime
+	$(TORCH)
 	$(INSTALL) --editable ".[$(RUNTIME),train,check]"
 	@touch $@ $(STAMP)-run
