@@ -1,4 +1,4 @@
-"""The README's picture, from a real run of the demo: `python docs/images/make_demo_picture.py`."""
+"""The picture in docs/tasks.md, from a real run of the demo: `python docs/images/make_demo_picture.py`."""
 
 import contextlib
 import io

@@ -1,6 +1,6 @@
-"""The README's picture of a report, from a real model: `python docs/images/make_report_picture.py MODEL_OR_BUNDLE`.
+"""The picture of a report in docs/tasks.md: `python docs/images/make_report_picture.py MODEL_OR_BUNDLE`.
 
-Needs Chromium and playwright, as the tests of the report do. The picture in the README is of `cellmark train
+Needs Chromium and playwright, as the tests of the report do. It is of `cellmark train
 pancreas_baron_human.h5ad --label cell_type --donor batch --hold-out human1 --name pancreas`.
 """
 

@@ -1,4 +1,4 @@
-"""The README's examples, typed as they stand: six tasks on the demo's cells."""
+"""The examples of the README and of the six tasks, typed as they stand, on the demo's cells."""
 
 import json
 import os
@@ -23,6 +23,7 @@ from cellmark.training.commands.run_demo import load_demo_cells
 from fixtures.places import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+TASKS = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")
 SERVICE = (ROOT / "docs" / "service.md").read_text(encoding="utf-8")
 
 
@@ -30,7 +31,8 @@ def examples(page: str) -> dict[str, str]:
     return dict(re.findall(r"<!-- test: (\w+) -->\n```\w+\n(.*?)```", page, flags=re.DOTALL))
 
 
-EXAMPLES = examples(README)
+FIRST = examples(README)
+EXAMPLES = examples(TASKS)
 SERVICE_EXAMPLES = examples(SERVICE)
 
 
@@ -71,11 +73,39 @@ def test_train_registers_a_champion_and_keeps_a_bundle(trained_folder: Path) -> 
     assert "champion" in shell("cellmark models show pbmc", trained_folder)
 
 
-def test_annotate_writes_the_columns_that_the_readme_lists(trained_folder: Path) -> None:
+def test_the_readme_is_short() -> None:
+    assert len(README.split()) <= 700
+    lines = [line for line in FIRST["python"].splitlines() if line]
+    assert len(lines) <= 10
+    assert README.index("\n- [") > README.index("## Read on")
+    assert len(re.findall(r"^- \[", README, flags=re.MULTILINE)) == 6
+
+
+def test_the_readmes_lines_of_python_run(folder: Path, tmp_path: Path) -> None:
+    """In a folder without a registry: the model needs none."""
+    for file in ("pbmc68k.h5ad", "test_cells.h5ad"):
+        (tmp_path / file).symlink_to(folder / file)
+    check = (
+        "\nassert adata.obs['cellmark_cell_type'].notna().all()"
+        "\nassert why.groupby('cell_id').size().tolist() == [5, 5, 5] and len(markers) == 10\n"
+    )
+    shell(f"python - <<'END'\n{FIRST['python']}{check}END", tmp_path)
+    assert (tmp_path / "report.html").stat().st_size > 10_000
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_the_readmes_two_commands_are_those_of_the_tasks() -> None:
+    """They are typed there, the first with one option more; a training of its own would tell nothing new."""
+    train, annotate = FIRST["commands"].splitlines()
+    assert f"{train} --bundle pbmc-bundle" in EXAMPLES["train"].splitlines()
+    assert annotate in EXAMPLES["annotate"].splitlines()
+
+
+def test_annotate_writes_the_columns_that_the_page_lists(trained_folder: Path) -> None:
     shell(EXAMPLES["annotate"], trained_folder)
     calls = pd.read_csv(trained_folder / "calls.csv")
     assert list(calls.columns) == ["cell_id", *(column for column in CALL_COLUMNS if column not in COARSE_COLUMNS)]
-    assert all(f"`{column}`" in README for column in CALL_COLUMNS)
+    assert all(f"`{column}`" in TASKS for column in CALL_COLUMNS)
     labels = load_demo_cells().obs["cell_type"]
     # Most of these cells were trained on, so this only tells calls from chance (the largest type has a third).
     assert (labels[calls["cell_id"]].to_numpy() == calls["cellmark_cell_type"].to_numpy()).mean() > 0.7
@@ -126,7 +156,7 @@ def port(trained_folder: Path) -> Iterator[int]:
             server.wait(30)
 
 
-def test_the_service_answers_the_readmes_questions(trained_folder: Path, port: int) -> None:
+def test_the_service_answers_the_questions_of_the_page(trained_folder: Path, port: int) -> None:
     answers = shell(EXAMPLES["ask"].replace("3000", str(port)), trained_folder)
     for word in ("cellmark_cell_type", "attribution", "gene_symbol", '"openapi"'):
         assert word in answers
@@ -140,6 +170,7 @@ def test_json_examples_are_answered_as_their_page_says(trained_folder: Path, por
 
 
 def test_every_example_is_run() -> None:
+    assert set(FIRST) == {"python", "commands"}
     assert set(EXAMPLES) == {"train", "annotate", "python", "explain", "report", "serve", "ask", "batch"}
     assert set(SERVICE_EXAMPLES) == {"json_cells", "json_genes"}
 
