@@ -16,6 +16,7 @@ from cellmark.schemas.api.request_cells import RequestCells
 from cellmark.schemas.api.responses import (
     AnnotateAnswer,
     AttributeAnswer,
+    MapAnswer,
     MarkersAnswer,
     ModelAnswer,
     SparseAttributeAnswer,
@@ -32,6 +33,7 @@ from .http.answer_frames import annotate_frame, attribute_frame, attribute_spars
 from .http.answer_tables import annotated_copy, table_bytes
 from .http.answer_types import ANSWERS, CSV, HDF5, JSON, chosen_type, only_json, response
 from .http.answers import checked
+from .http.cell_map import CellMap
 from .http.oip import OipErrors, named_model, oip_routes
 from .http.open_body import open_body
 from .http.openapi import openapi_document
@@ -39,13 +41,15 @@ from .http.options import (
     AnnotateOptions,
     AttributeOptions,
     InputOptions,
+    MapOptions,
     MarkersOptions,
     ModelOptions,
     RouteOptions,
     ValidateOptions,
     parse_options,
 )
-from .http.pages import REPORT_HEADERS, landing_page, read_report
+from .http.page_routes import page_routes
+from .http.pages import REPORT_HEADERS, read_report
 from .http.parts import NO_PARTS, ServiceParts
 from .http.problems import EXCEPTION_HANDLERS
 from .http.quick_bodies import QuickBodies, kind_of
@@ -143,6 +147,16 @@ def make_app(
                 return table_bytes(frame, frame.attrs[UNS_KEY], media_type)
             return checked(AttributeAnswer, answers.attribute(annotator, cells, question, floors=options.floors))
 
+    def cell_map(annotator: Annotator, body: Body, options: MapOptions, media_type: str) -> Content:
+        with opened(body, options) as cells:
+            beside = CellMap(annotator, rows=options.rows)
+            return checked(
+                MapAnswer,
+                answers.annotate(
+                    annotator, cells, options.calls, floors=options.floors, shadow=served.offer, beside=beside
+                ),
+            )
+
     def validate(annotator: Annotator, body: Body, options: ValidateOptions, media_type: str) -> Content:
         try:
             with opened(body, options) as cells:
@@ -181,12 +195,10 @@ def make_app(
             describe(document)
         return json_response(document)
 
-    async def get_landing(request: Request) -> Response:
-        return Response(landing_page(), media_type="text/html")
-
     of_a_model = {
         "/annotate": (post(AnnotateOptions, annotate, (*ANSWERS, HDF5)), "POST"),
         "/attribute": (post(AttributeOptions, attribute, ANSWERS), "POST"),
+        "/map": (post(MapOptions, cell_map), "POST"),
         "/validate": (post(ValidateOptions, validate), "POST"),
         "/model": (get_model, "GET"),
         "/markers": (get_markers, "GET"),
@@ -201,7 +213,7 @@ def make_app(
         *version_routes(served),
         Route("/openapi.json", get_openapi),
         Route("/docs.json", get_openapi),  # where BentoML's pages look; its own document knows none of these routes
-        Route("/", get_landing),
+        *page_routes(settings),
         *oip_routes(served.get, partial(leased, served), compute),
         *parts.routes,
     ]

@@ -28,6 +28,7 @@ ROUTES: tuple[tuple[str, Needed], ...] = (
     ("/annotate", "annotate"),
     ("/attribute", "explain"),
     ("/validate", "annotate"),
+    ("/map", "annotate"),
     ("/model", "annotate"),
     ("/models", "annotate"),
     ("/markers", "annotate"),
@@ -39,7 +40,9 @@ ROUTES: tuple[tuple[str, Needed], ...] = (
     # The Open Inference Protocol: health is for probes.
     ("/v2", "annotate"),
     ("/v2/health", Need.NOTHING),
-    # Probes, the page and the documents hold nothing of a person or a model.
+    # Probes, the pages and the documents hold nothing of a person or a model.
+    ("/page", Need.NOTHING),
+    ("/docs", Need.NOTHING),
     ("/livez", Need.NOTHING),
     ("/healthz", Need.NOTHING),
     ("/readyz", Need.NOTHING),

@@ -21,7 +21,7 @@ BLOCK = 1024**2
 TOLERANCE = 1e-4
 """Relative and absolute: processors add float32 numbers up in other orders."""
 RECEIPT = "receipt"
-ROUTES = ("annotate", "attribute")
+ROUTES = ("annotate", "attribute", "map")
 JSON, ANY_FILE = "application/json", "application/octet-stream"
 
 

@@ -32,6 +32,8 @@ from ..scoring.judge_as_sample import judge_samples
 from ..scoring.markers import select_markers
 from ..scoring.score import Calls, in_order, score
 from ..versions.shadow import Offer, offer_to_nobody
+from .cell_map import CellMap
+from .library_size_columns import library_size_columns
 from .problems import without_path
 from .receipts import make_receipt
 from .rows import ExplanationRow, call_rows, encoded, explanation_rows
@@ -59,15 +61,24 @@ def annotate(
     *,
     floors: Floors = NO_FLOORS,
     shadow: Offer = offer_to_nobody,
+    beside: CellMap | None = None,
 ) -> bytes:
     """The answer of `POST /annotate`. Raises `InputError` with all problems of the input, and `ParameterError` for an
     error rate that the model was not calibrated for. `floors`: the request's. `shadow`: gets the calls as well.
+    `beside`: what else is to be said of the cells, before the calls.
     """
     started = time.perf_counter()
     rules = annotator.rules(options.label_set_error)
     with stage("check"):
         checked = check(annotator, cells, floors)
-    calls = score(checked, annotator.session, rules=rules, keep_probabilities=options.probabilities)
+    calls = score(
+        checked,
+        annotator.session,
+        rules=rules,
+        keep_probabilities=options.probabilities,
+        keep_embedding=beside is not None,
+        observe=None if beside is None else beside.observe,
+    )
     shadow(annotator, cells, calls, time.perf_counter() - started)
     with stage("encode"):
         rules, sample = judged(annotator, rules, calls, options)
@@ -81,6 +92,7 @@ def annotate(
             "receipt": make_receipt(
                 annotator, np.where(called < len(annotator.cell_types), called, -1), sample_shift=sample.state
             ),
+            **({} if beside is None else beside.facts(checked, calls)),
         }
         return _with_rows(facts, "cells", call_rows(calls, checked.cell_ids, annotator.cell_types, rules))
 
@@ -149,6 +161,7 @@ def validate(
         "genes_missing": len(match.missing),
         "missing_genes": list(match.missing[:MOST_MISSING]),
         "attribution_share": evidence.mass(match.measured) if evidence is not None else None,
+        "library_size_columns": library_size_columns(source),
     }
 
 
@@ -161,6 +174,7 @@ def unreadable(annotator: Annotator, error: InputError) -> dict[str, Any]:
         "genes_missing",
         "missing_genes",
         "attribution_share",
+        "library_size_columns",
     )
     report = ValidationReport(None, None, error.findings)
     return {**model_name(annotator), **_without_profile(report), **dict.fromkeys(unknown)}

@@ -10,6 +10,7 @@ from cellmark.schemas.api.requests import CellsRequest, CsrRequest
 from cellmark.schemas.api.responses import (
     AnnotateAnswer,
     AttributeAnswer,
+    MapAnswer,
     MarkersAnswer,
     ModelAnswer,
     Problem,
@@ -20,10 +21,11 @@ from cellmark.schemas.error_codes import CODES
 
 from .answer_types import HDF5, JSON
 from .openapi_oip import oip_paths
+from .openapi_pages import page_paths
 from .openapi_parts import ANSWER_HEADERS, answer, cells_body, parameters, plain, reference, refusals, with_tables
 from .openapi_versions import ANSWERS as VERSION_ANSWERS
 from .openapi_versions import of_named_models, version_paths
-from .options import AnnotateOptions, AttributeOptions, MarkersOptions, ModelOptions, ValidateOptions
+from .options import AnnotateOptions, AttributeOptions, MapOptions, MarkersOptions, ModelOptions, ValidateOptions
 from .settings import ServiceSettings
 
 ANSWERS: tuple[type[BaseModel], ...] = (
@@ -31,6 +33,7 @@ ANSWERS: tuple[type[BaseModel], ...] = (
     AnnotateAnswer,
     AttributeAnswer,
     SparseAttributeAnswer,
+    MapAnswer,
     ValidateAnswer,
     ModelAnswer,
     MarkersAnswer,
@@ -193,6 +196,14 @@ def _paths(settings: ServiceSettings) -> dict[str, Any]:
             explain_codes,
             with_tables(explained),
         ),
+        "/map": post(
+            "map",
+            "Name the type of every cell, and give each a place on a map",
+            MapOptions,
+            MapAnswer,
+            INPUT_CODES,
+            answer(MapAnswer),
+        ),
         "/validate": post(
             "validate",
             "Report everything that is wrong or unusual about an input",
@@ -229,15 +240,7 @@ def _paths(settings: ServiceSettings) -> dict[str, Any]:
             "docs", "This document, where BentoML's tools look for it", {**document, **refusals(ALWAYS)}, **server
         ),
         "/schema.json": get("schema", "BentoML's list of routes", json_document("BentoML's list."), **server),
-        "/": get(
-            "landing",
-            "A page to try the service out",
-            {
-                "200": {"description": "The page.", "content": {"text/html": {"schema": {"type": "string"}}}},
-                **refusals(ALWAYS),
-            },
-            **server,
-        ),
+        **page_paths(),
     }
 
 

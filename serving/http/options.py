@@ -100,6 +100,16 @@ class AnnotateOptions(InputOptions):
         )
 
 
+class MapOptions(AnnotateOptions):
+    """Options of `POST /map`."""
+
+    rows: bool = Field(
+        default=False,
+        description="Also give the values of the model's genes in every cell, in the form of a JSON body by rows, so "
+        "that `/attribute` can be asked about some of them without the file.",
+    )
+
+
 class AttributeOptions(InputOptions):
     """Options of `POST /attribute`."""
 

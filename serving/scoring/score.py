@@ -33,7 +33,8 @@ class Calls:
     float32 [cells]; `novelty`: float32 [cells], or None where the graph has no such output; `sets`: see
     `packed_sets`; `coarse`: int32 [cells], numbers of `CallRules.coarse_names`, -1 for none, and
     `coarse_probability`: float32 [cells]; `levels`: int32, cells x levels, numbers of a level's groups, and
-    `level_confidence`: float32, the same shape; `probabilities`: float32, cells x types, or None when not kept.
+    `level_confidence`: float32, the same shape; `probabilities`: float32, cells x types, or None when not kept;
+    `embedding`: float32, cells x dimensions, or None when not kept or where the graph has none.
     """
 
     best: np.ndarray
@@ -48,6 +49,7 @@ class Calls:
     levels: np.ndarray | None = None
     level_confidence: np.ndarray | None = None
     probabilities: np.ndarray | None = None
+    embedding: np.ndarray | None = None
 
     @classmethod
     def joined(cls, pieces: Sequence["Calls"]) -> "Calls":
@@ -88,6 +90,7 @@ def score(
     *,
     rules: CallRules | None = None,
     keep_probabilities: bool = False,
+    keep_embedding: bool = False,
     workers: int | None = None,
     observe: Callable[[RowChunk, PreparedChunk], None] | None = None,
     on_progress: Callable[[int], None] = lambda n_cells: None,
@@ -96,7 +99,15 @@ def score(
     of finished cells. The rest is as in `score_blocks`.
     """
     pieces = []
-    for block in score_blocks(checked, session, rules=rules, keep_probabilities=keep_probabilities, workers=workers):
+    blocks = score_blocks(
+        checked,
+        session,
+        rules=rules,
+        keep_probabilities=keep_probabilities,
+        keep_embedding=keep_embedding,
+        workers=workers,
+    )
+    for block in blocks:
         if observe is not None:
             observe(block.chunk, block.prepared)
         on_progress(block.chunk.X.shape[0])
@@ -110,6 +121,7 @@ def score_blocks(
     *,
     rules: CallRules | None = None,
     keep_probabilities: bool = False,
+    keep_embedding: bool = False,
     explain: int | None = None,
     workers: int | None = None,
 ) -> Iterator[CallBlock]:
@@ -128,7 +140,7 @@ def score_blocks(
         if prepared.cells is not None:
             counts = dense_counts(prepared.cells.counts, prepared.cells.measured)
             outputs = annotate_cells(session, prepared.cells, counts=counts)
-            calls = calls_of(outputs, chosen, keep_probabilities=keep_probabilities)
+            calls = calls_of(outputs, chosen, keep_probabilities=keep_probabilities, keep_embedding=keep_embedding)
             if explain is not None:
                 strongest = explain_calls(session, prepared.cells, calls.best, explain, counts=counts)
         return CallBlock(chunk.start, calls, chunk, prepared, strongest)
@@ -141,7 +153,9 @@ def score_blocks(
     checked.finish()
 
 
-def calls_of(outputs: dict[str, np.ndarray], rules: CallRules, *, keep_probabilities: bool = False) -> Calls:
+def calls_of(
+    outputs: dict[str, np.ndarray], rules: CallRules, *, keep_probabilities: bool = False, keep_embedding: bool = False
+) -> Calls:
     """What the annotator's outputs, by name, say of the cells."""
     probabilities = outputs["probabilities"]
     best, second, confidence, margin = best_two(probabilities)
@@ -166,6 +180,7 @@ def calls_of(outputs: dict[str, np.ndarray], rules: CallRules, *, keep_probabili
         levels,
         level_confidence,
         probabilities if keep_probabilities else None,
+        outputs.get("embedding") if keep_embedding else None,
     )
 
 

@@ -759,7 +759,7 @@ def test_the_report_is_the_bundles_own_and_may_reach_nothing(client: CheckedClie
     assert answer.headers["content-security-policy"].startswith("sandbox ")
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert client.get("/report?x=1").json()["code"] == "PARAMETER_INVALID"
-    assert 'href="report"' in client.get("/").text
+    assert 'href="report"' in client.get("/docs").text
 
 
 def test_a_bundle_without_a_report_answers_404() -> None:

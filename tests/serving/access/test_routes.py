@@ -122,7 +122,13 @@ def routes(guarded: Guarded) -> list[tuple[str, str]]:
     """Method and path of every route of the application."""
     app: Any = guarded.client.app
     return [
-        (method, route.path.replace("{name}", "tiny").replace("{version}", "1").replace("{id}", "1"))
+        (
+            method,
+            route.path.replace("{name}", "tiny")
+            .replace("{version}", "1")
+            .replace("{id}", "1")
+            .replace("{file}", "page.js"),
+        )
         for route in app.routes
         for method in sorted(route.methods)
     ]
@@ -147,7 +153,8 @@ def test_without_a_credential_only_open_routes_are_answered(guarded: Guarded) ->
         assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'Bearer realm="cellmark"')
         if method != "HEAD":
             assert answer.json()["code"] == "KEY_MISSING"
-    assert opened == {"/", "/openapi.json", "/docs.json", "/v2/health/live", "/v2/health/ready", "/admin/webhook"}
+    pages = {"/", "/page/page.js", "/docs", "/openapi.json", "/docs.json"}
+    assert opened == {*pages, "/v2/health/live", "/v2/health/ready", "/admin/webhook"}
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from cellmark.serving.http.openapi import openapi_document
 from cellmark.serving.http.options import (
     AnnotateOptions,
     AttributeOptions,
+    MapOptions,
     MarkersOptions,
     ModelOptions,
     ValidateOptions,
@@ -93,7 +94,7 @@ def test_our_routes_come_before_those_of_the_same_path_of_bentoml(mounted: list[
 def test_every_post_route_takes_every_media_type(document: dict[str, Any]) -> None:
     posts = [item["post"] for item in document["paths"].values() if "post" in item]
     posts = [operation for operation in posts if {"cells", "named models"} & set(operation["tags"])]
-    assert len(posts) == 9
+    assert len(posts) == 12
     for operation in posts:
         assert set(operation["requestBody"]["content"]) == set(MEDIA_TYPES)
         assert {"400", "413", "415", "422", "500", "503"} <= set(operation["responses"])
@@ -116,6 +117,7 @@ def test_every_refusal_is_a_problem_of_a_code_with_that_status(document: dict[st
     [
         ("/annotate", "post", AnnotateOptions),
         ("/attribute", "post", AttributeOptions),
+        ("/map", "post", MapOptions),
         ("/validate", "post", ValidateOptions),
         ("/model", "get", ModelOptions),
         ("/markers", "get", MarkersOptions),
@@ -136,7 +138,7 @@ def test_a_browser_is_shown_a_file_input_and_empty_options(document: dict[str, A
     """Swagger UI takes `format: binary` for a file, and `contentMediaType` for text; a default it would fill in and
     send in both the query and the form, which is refused.
     """
-    for path in ("/annotate", "/attribute", "/validate"):
+    for path in ("/annotate", "/attribute", "/map", "/validate"):
         content = document["paths"][path]["post"]["requestBody"]["content"]
         fields = content["multipart/form-data"]["schema"]["properties"]
         file = fields.pop("file")

@@ -1,0 +1,109 @@
+"""What `POST /map` says beside calls: where cells lie on a map, and their rows, to ask about some of them again."""
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from cellmark.schemas.cells.cell_source import RowChunk
+from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
+from cellmark.schemas.normalization import row_sums
+
+from ..annotator import Annotator
+from ..scoring.score import Calls
+from .library_size_columns import library_size_columns
+
+MOST_MAPPED = 100_000
+"""Cells of an answer that may have a map: a browser draws no more."""
+MOST_EMBEDDED = 20_000
+"""Cells whose embedding is given, for a layout that the caller computes."""
+MOST_VALUES = 4_000_000
+"""Values of all rows together, about 30 MB of JSON."""
+DECIMALS = 4
+OTHER_GENES = "all other genes"
+"""Behind the model's genes of normalised cells, whose values must sum to 10,000: the rest."""
+
+
+class CellMap:
+    """Gathers them while the cells are scored. `rows`: whether to give the cells' rows."""
+
+    def __init__(self, annotator: Annotator, *, rows: bool) -> None:
+        self._annotator = annotator
+        self._pieces: list[sp.csr_matrix] = []
+        self._sizes: list[np.ndarray] = []
+        self._n_left = MOST_VALUES if rows else -1
+
+    def observe(self, chunk: RowChunk, prepared: PreparedChunk) -> None:
+        """Sees every chunk, in order, and keeps its rows as long as there are few enough."""
+        if prepared.cells is None or self._n_left < 0:
+            return
+        self._n_left -= prepared.cells.counts.nnz
+        if self._n_left < 0:
+            self._pieces.clear()
+            self._sizes.clear()
+            return
+        self._pieces.append(prepared.cells.counts)
+        self._sizes.append(prepared.cells.library_size)
+
+    def facts(self, checked: CheckedCells, calls: Calls) -> dict[str, Any]:
+        """The members `map`, `rows` and `library_size_columns` of the answer, when all cells were seen. `calls` have
+        the embedding, where the model has one.
+        """
+        return {
+            "map": map_of(calls.embedding),
+            "rows": self._rows(checked) if self._pieces else None,
+            "library_size_columns": library_size_columns(checked.given),
+        }
+
+    def _rows(self, checked: CheckedCells) -> dict[str, Any]:
+        measured = np.flatnonzero(checked.match.measured)
+        X = sp.csr_matrix(sp.vstack(self._pieces, format="csr")[:, measured])
+        sizes = np.concatenate(self._sizes)
+        genes = self._annotator.bundle.panel.symbol_array[measured].tolist()
+        if checked.normalised:
+            genes.append(OTHER_GENES)
+            X = sp.csr_matrix(sp.hstack([X, sp.csr_matrix(_others(X, sizes))], format="csr"))
+            X = sp.csr_matrix((np.log1p(X.data), X.indices, X.indptr), shape=X.shape)
+        return {
+            "genes": genes,
+            "indptr": X.indptr.tolist(),
+            "indices": X.indices.tolist(),
+            "data": X.data.tolist() if checked.normalised else X.data.astype(np.int64).tolist(),
+            "library_sizes": None if checked.normalised else sizes.astype(np.float64).tolist(),
+        }
+
+
+def _others(X: sp.csr_matrix, sizes: np.ndarray) -> np.ndarray:
+    """What is left of each cell's total, [cells, 1]."""
+    return (sizes.astype(np.float64) - row_sums(X)).clip(min=0)[:, None]
+
+
+def map_of(embedding: np.ndarray | None) -> dict[str, Any] | None:
+    """Places of cells. `embedding`: cells x dimensions. None without one, and for more cells than a map has."""
+    if embedding is None or not 1 <= len(embedding) <= MOST_MAPPED:
+        return None
+    plane, explained = principal_plane(embedding)
+    few = len(embedding) <= MOST_EMBEDDED
+    return {
+        "plane": np.round(plane, DECIMALS).tolist(),
+        "explained": np.round(explained, DECIMALS).tolist(),
+        "embedding": np.round(embedding.astype(np.float64), DECIMALS).tolist() if few else None,
+    }
+
+
+def principal_plane(embedding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first two principal components of cells x dimensions: float64, cells x 2, and the share of the variance that
+    each has, [2]. Signs are fixed: the dimension that weighs most in a component does so positively.
+    """
+    X = np.asarray(embedding, dtype=np.float64)
+    X = X - X.mean(axis=0)
+    values, vectors = np.linalg.eigh(X.T @ X)
+    order = np.argsort(values)[::-1][:2]
+    axes, variances = np.zeros((X.shape[1], 2)), np.zeros(2)
+    axes[:, : len(order)] = vectors[:, order]
+    axes *= np.where(axes[np.abs(axes).argmax(axis=0), [0, 1]] < 0, -1.0, 1.0)
+    total = values.clip(min=0).sum()
+    if total > 0:
+        variances[: len(order)] = values[order].clip(min=0) / total
+    plane: np.ndarray = X @ axes
+    return plane, variances
