@@ -75,7 +75,8 @@ class CellMap:
 
 def _others(X: sp.csr_matrix, sizes: np.ndarray) -> np.ndarray:
     """What is left of each cell's total, [cells, 1]."""
-    return (sizes.astype(np.float64) - row_sums(X)).clip(min=0)[:, None]
+    left: np.ndarray = (sizes.astype(np.float64) - row_sums(X)).clip(min=0)
+    return left[:, None]
 
 
 def map_of(embedding: np.ndarray | None) -> dict[str, Any] | None:
