@@ -12,11 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from cellmark.schemas.api.map_responses import MapAnswer
 from cellmark.schemas.api.request_cells import RequestCells
 from cellmark.schemas.api.responses import (
     AnnotateAnswer,
     AttributeAnswer,
-    MapAnswer,
     MarkersAnswer,
     ModelAnswer,
     SparseAttributeAnswer,

@@ -6,11 +6,11 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from cellmark.schemas.api.map_responses import MapAnswer
 from cellmark.schemas.api.requests import CellsRequest, CsrRequest
 from cellmark.schemas.api.responses import (
     AnnotateAnswer,
     AttributeAnswer,
-    MapAnswer,
     MarkersAnswer,
     ModelAnswer,
     Problem,
