@@ -33,7 +33,6 @@ from .http.answer_frames import annotate_frame, attribute_frame, attribute_spars
 from .http.answer_tables import annotated_copy, table_bytes
 from .http.answer_types import ANSWERS, CSV, HDF5, JSON, chosen_type, only_json, response
 from .http.answers import checked
-from .http.cell_map import CellMap
 from .http.oip import OipErrors, named_model, oip_routes
 from .http.open_body import open_body
 from .http.openapi import openapi_document
@@ -59,6 +58,7 @@ from .http.served_model import ServedModel, leased
 from .http.settings import ServiceSettings
 from .http.version_routes import MODEL_PREFIXES, version_routes
 from .scoring.attribute import Question
+from .scoring.cell_map import CellMap
 
 Options = TypeVar("Options", bound=InputOptions)
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -149,7 +149,7 @@ def make_app(
 
     def cell_map(annotator: Annotator, body: Body, options: MapOptions, media_type: str) -> Content:
         with opened(body, options) as cells:
-            beside = CellMap(annotator, rows=options.rows)
+            beside = CellMap(annotator.bundle.panel.symbol_array, rows=options.rows)
             return checked(
                 MapAnswer,
                 answers.annotate(

@@ -17,6 +17,7 @@ from cellmark.schemas.cells.cell_source import RowChunk
 from cellmark.schemas.cells.reading_options import NOT_KNOWN
 from cellmark.schemas.checks.checked_cells import ROWS_TO_REFUSE, CheckedCells, PreparedChunk
 from cellmark.schemas.checks.counts_of_genes import counts_of_genes
+from cellmark.schemas.checks.library_size_columns import library_size_columns
 from cellmark.schemas.columns import UNASSIGNED
 from cellmark.schemas.errors import Finding, InputError
 from cellmark.schemas.genes.fit_genes import fit_genes
@@ -28,12 +29,11 @@ from ..scoring.attribute import EXPLAIN_VALUES, Question, attribute_cells
 from ..scoring.call_options import NO_FLOORS, PLAIN_CALLS, CallOptions, Floors
 from ..scoring.call_rules import CallRules
 from ..scoring.calls_frame import final_calls
+from ..scoring.cell_map import CellMap
 from ..scoring.judge_as_sample import judge_samples
 from ..scoring.markers import select_markers
 from ..scoring.score import Calls, in_order, score
 from ..versions.shadow import Offer, offer_to_nobody
-from .cell_map import CellMap
-from .library_size_columns import library_size_columns
 from .problems import without_path
 from .receipts import make_receipt
 from .rows import ExplanationRow, call_rows, encoded, explanation_rows

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.cells.cell_source import CellSource
+from ..cells.cell_source import CellSource
 
 USUAL = ("total_counts", "n_counts", "ncount_rna", "numi", "n_umi", "n_umis", "library_size", "umi_count")
 """Names, in lower case, under which library sizes are often kept."""

@@ -16,9 +16,9 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.normalization import normalize
 from cellmark.serving import Annotator
 from cellmark.serving.app import make_app
-from cellmark.serving.http import cell_map
-from cellmark.serving.http.cell_map import map_of, principal_plane
 from cellmark.serving.http.settings import ServiceSettings
+from cellmark.serving.scoring import cell_map
+from cellmark.serving.scoring.cell_map import map_of, principal_plane
 
 BESIDE = {"map", "rows", "library_size_columns"}
 

@@ -7,11 +7,10 @@ import scipy.sparse as sp
 
 from cellmark.schemas.cells.cell_source import RowChunk
 from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
+from cellmark.schemas.checks.library_size_columns import library_size_columns
 from cellmark.schemas.normalization import row_sums
 
-from ..annotator import Annotator
-from ..scoring.score import Calls
-from .library_size_columns import library_size_columns
+from .score import Calls
 
 MOST_MAPPED = 100_000
 """Cells of an answer that may have a map: a browser draws no more."""
@@ -25,10 +24,10 @@ OTHER_GENES = "all other genes"
 
 
 class CellMap:
-    """Gathers them while the cells are scored. `rows`: whether to give the cells' rows."""
+    """Gathers them while the cells are scored. `symbols`: of the panel; `rows`: whether to give the cells' rows."""
 
-    def __init__(self, annotator: Annotator, *, rows: bool) -> None:
-        self._annotator = annotator
+    def __init__(self, symbols: np.ndarray, *, rows: bool) -> None:
+        self._symbols = symbols
         self._pieces: list[sp.csr_matrix] = []
         self._sizes: list[np.ndarray] = []
         self._n_left = MOST_VALUES if rows else -1
@@ -59,7 +58,7 @@ class CellMap:
         measured = np.flatnonzero(checked.match.measured)
         X = sp.csr_matrix(sp.vstack(self._pieces, format="csr")[:, measured])
         sizes = np.concatenate(self._sizes)
-        genes = self._annotator.bundle.panel.symbol_array[measured].tolist()
+        genes = self._symbols[measured].tolist()
         if checked.normalised:
             genes.append(OTHER_GENES)
             X = sp.csr_matrix(sp.hstack([X, sp.csr_matrix(_others(X, sizes))], format="csr"))
