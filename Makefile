@@ -41,7 +41,7 @@ OTHER_RUNTIME := $(if $(filter gpu,$(RUNTIME)),onnxruntime,onnxruntime-gpu)
 # Programs started by tests and by the demo (mlflow starts uvicorn) are looked up on PATH.
 WITH_PATH := PATH="$(if $(filter /%,$(VENV)),,$(CURDIR)/)$(BIN):$$PATH"
 
-.PHONY: help demo test quick test-serving fuzz check format build constraints clean distclean
+.PHONY: help demo test quick test-serving fuzz docs check format build constraints clean distclean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -63,6 +63,10 @@ fuzz: $(STAMP)-test  ## 20,000 mutated files and bodies, and requests made of th
 	$(WITH_PATH) $(BIN)/python tests/fuzz/run.py $(FUZZ_ARGS)
 	$(WITH_PATH) $(BIN)/python tests/fuzz/ask_openapi.py $(OPENAPI_ARGS)
 	$(WITH_PATH) $(BIN)/python tests/fuzz/ask_openapi.py --credentials $(OPENAPI_ARGS)
+
+docs: $(STAMP)-docs  ## The documentation as a book in build/docs; runs its tutorials, and a warning is an error
+	$(WITH_PATH) $(BIN)/sphinx-build -W --keep-going -q -c docs -d build/doctrees . build/docs
+	@echo "Open build/docs/index.html"
 
 check: $(STAMP)-check  ## Format, lint, types, import rules, Dockerfile
 	$(BIN)/ruff format --check .
@@ -111,6 +115,10 @@ $(STAMP)-run: $(PINS) $(STAMP)-runtime
 $(STAMP)-test: $(PINS) $(STAMP)-runtime
 	$(TORCH)
 	$(INSTALL) --editable ".[$(RUNTIME),train,test]"
+	@touch $@ $(STAMP)-run
+
+$(STAMP)-docs: $(PINS) $(STAMP)-runtime
+	$(INSTALL) --editable ".[$(RUNTIME),train,docs]"
 	@touch $@ $(STAMP)-run
 
 $(STAMP)-check: $(PINS) $(STAMP)-runtime

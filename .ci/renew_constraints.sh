@@ -15,7 +15,7 @@ index=()
 if [[ -n "${TORCH_INDEX:-}" ]]; then
     index=(--extra-index-url "$TORCH_INDEX")
 fi
-"${pip[@]}" install --constraint "$scratch/keep.txt" ${index[@]+"${index[@]}"} ".[cpu,train,postgres,spark,test,check]"
+"${pip[@]}" install --constraint "$scratch/keep.txt" ${index[@]+"${index[@]}"} ".[cpu,train,postgres,spark,test,docs,check]"
 
 # Resolve the GPU build beside all this without installing it: the two builds share one folder. Of what it adds only
 # itself is pinned: torch's CUDA build prescribes the versions of the NVIDIA packages that both use.

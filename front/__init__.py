@@ -1,8 +1,8 @@
 """The front door of cellmark: `import cellmark as cm`.
 
 `cm.train` makes a model of labelled cells in memory, `cm.load` opens one, and a `cm.Model` annotates, explains and
-reports. `cm.tl`, `cm.pl` and `cm.get` do the same on an AnnData as scanpy's functions do. Importing this loads nothing
-else: neither torch, MLflow, matplotlib nor pandas.
+reports. `cm.tl`, `cm.pl` and `cm.get` do the same on an AnnData as scanpy's functions do, and `cm.datasets` has cells
+to try them on. Importing this loads nothing else: neither torch, MLflow, matplotlib nor pandas.
 """
 
 from importlib import import_module
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cellmark.schemas.errors import CellmarkError as CellmarkError
     from cellmark.serving.scoring.majority import ComputedClusters as ComputedClusters
 
+    from . import datasets as datasets
     from . import get as get
     from . import pl as pl
     from . import tl as tl
@@ -27,6 +28,7 @@ LATE = {
     "CellmarkWarning": "cellmark.said_in_python",
     "ComputedClusters": "cellmark.serving.scoring.majority",
     "Model": "cellmark.model",
+    "datasets": "",
     "get": "",
     "load": "cellmark.load_model",
     "pl": "",
@@ -34,7 +36,18 @@ LATE = {
     "train": "cellmark.train_model",
 }
 """The public names, and the module of each; nothing for one that is a module itself."""
-__all__ = ["CellmarkError", "CellmarkWarning", "ComputedClusters", "Model", "get", "load", "pl", "tl", "train"]
+__all__ = [
+    "CellmarkError",
+    "CellmarkWarning",
+    "ComputedClusters",
+    "Model",
+    "datasets",
+    "get",
+    "load",
+    "pl",
+    "tl",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -14,7 +14,17 @@ R = TypeVar("R")
 
 
 class CellmarkWarning(UserWarning):
-    """Something about the cells that their answer is to be read with."""
+    """Something about the cells that their answer is to be read with.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> adata.obs["total"] = 5000.0
+    >>> with warnings.catch_warnings(record=True, action="always") as heard:
+    ...     model.annotate(adata, library_size="total")
+    >>> {one.category.__name__ for one in heard}
+    {'CellmarkWarning'}
+    """
 
 
 def speaks_python(function: Callable[P, R]) -> Callable[P, R]:

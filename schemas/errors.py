@@ -72,6 +72,14 @@ class FindingFields(TypedDict):
 class CellmarkError(Exception):
     """Base of all errors that cellmark raises on purpose. `findings`: at least one, the gravest first. `headers`: of
     the answer over HTTP, such as Retry-After.
+
+    Examples
+    --------
+    >>> try:
+    ...     cm.load("no-such-folder")
+    ... except cm.CellmarkError as error:
+    ...     print(error.code, error.status)
+    MODEL_UNKNOWN 404
     """
 
     def __init__(self, *findings: Finding) -> None:
@@ -93,6 +101,7 @@ class CellmarkError(Exception):
 
     @property
     def code(self) -> str:
+        """The code of its first finding, one of docs/errors.md."""
         return self.findings[0].code
 
     @property

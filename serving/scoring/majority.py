@@ -26,6 +26,12 @@ class ComputedClusters:
     `resolution`: more gives smaller clusters; None takes one by the number of cells, from 5 (below 5,000) to 30. The
     same cells and `seed` give the same clusters. Raises `ParameterError`, and `SetupError` (`EXTRA_MISSING`) without
     scanpy and igraph.
+
+    Examples
+    --------
+    >>> model.annotate(adata, over=cm.ComputedClusters(resolution=1))
+    >>> adata.obs["cellmark_majority_cell_type"].cat.categories.tolist()
+    ['B cell', 'NK cell', 'T cell']
     """
 
     resolution: float | None = None

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 WITHOUT = {"cm.Model.annotator", "cm.Model.bundle", "cm.Model.digest", "cm.Model.folder", "cm.Model.name",
            "cm.Model.version", "cm.Drift.severity", "cm.Drift.verdict"}  # fmt: skip
 """Facts whose name says what an example would."""
+NEEDS = {"cm.ComputedClusters": ("scanpy", "igraph"), "cm.datasets.pbmc": ("torch", "scanpy", "sklearn")}
+"""Libraries that an example cannot do without."""
 
 
 def public() -> Iterator[tuple[str, Any]]:
-    for name in ("train", "load", "Model"):
+    for name in ("train", "load", "Model", "ComputedClusters", "CellmarkError", "CellmarkWarning"):
         yield f"cm.{name}", getattr(cm, name)
-    for module in (cm.tl, cm.pl, cm.get):
+    for module in (cm.tl, cm.pl, cm.get, cm.datasets):
         short = module.__name__.replace("cellmark", "cm")
         for name, value in vars(module).items():
             if inspect.isfunction(value) and value.__module__.startswith(module.__name__) and name[0] != "_":
@@ -65,6 +67,8 @@ def test_every_public_name_has_an_example() -> None:
 def test_examples_run(
     name: str, model: cm.Model, adata: ad.AnnData, drawing: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for library in NEEDS.get(name, ()):
+        pytest.importorskip(library)
     monkeypatch.chdir(tmp_path)
     run(name, {"model": model, "folder": model.folder, "adata": adata})
 

@@ -1,8 +1,6 @@
 """The demo: train on cells that scanpy ships, register, serve, ask over HTTP, show."""
 
 import shlex
-import warnings
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +13,12 @@ from rich.table import Table
 from sklearn.metrics import accuracy_score, f1_score
 
 from cellmark.schemas.atomic_output import unwritable, whole_file
-from cellmark.schemas.cells.read import open_cells
-from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_ID, CELL_TYPE, CONFIDENCE, UNASSIGNED
-from cellmark.schemas.errors import SetupError
 from cellmark.schemas.tracking.tracking_uri import DATABASE, SQLITE, VARIABLE, sqlite_uri, tracking_uri
 
 from ..config import TrainingConfig
 from ..train_and_register import RegisteredModel, train_and_register
+from .demo_cells import MIN_CELLS, load_demo_cells
 from .demo_service import post_file, running_service
 
 NAME = "pbmc-demo"
@@ -32,50 +28,6 @@ LIBRARY_SIZE = "n_counts"
 N_EXPLAINED = 3
 N_GENES = 5
 N_MARKERS = 5
-
-
-FILE = Path("datasets") / "10x_pbmc68k_reduced.h5ad"
-MIN_CELLS = 30
-
-
-def load_demo_cells() -> ad.AnnData:
-    """PBMC cells x 765 genes: raw counts in `X`, `obs["cell_type"]`, `obs["n_counts"]` (true library size).
-
-    scanpy's file holds ln(1 + counts per 10,000) of the true totals in `raw.X`, so whole counts come back exactly.
-    Types with fewer than 30 cells are left out. Raises `SetupError` when scanpy does not have the file.
-    """
-    path = find_demo_file()
-    # scanpy's file has an old layout, about which anndata warns at length; people cannot do anything about it.
-    with warnings.catch_warnings(action="ignore"), open_cells(path, ReadingOptions(layer="raw")) as shipped:
-        scaled = shipped.load().astype(np.float64)
-    n_counts = shipped.obs["n_counts"].to_numpy(dtype=np.float64)
-    scaled.data = np.rint(np.expm1(scaled.data) * np.repeat(n_counts, np.diff(scaled.indptr)) / 1e4)
-    scaled.eliminate_zeros()
-    labels = shipped.obs["bulk_labels"].astype(str)
-    kept = labels.isin(labels.value_counts()[lambda sizes: sizes >= MIN_CELLS].index).to_numpy()
-    obs = pd.DataFrame(
-        {"cell_type": labels[kept].to_numpy(), "n_counts": n_counts[kept]}, index=shipped.obs.index[kept]
-    )
-    var = pd.DataFrame(index=shipped.var_names)
-    cells = ad.AnnData(scaled[kept].astype(np.float32), obs=obs, var=var)
-    cells.uns["organism"] = "Homo sapiens"
-    cells.uns["source"] = "10x Genomics PBMC 68k (Zheng et al. 2017), as shipped with scanpy (BSD-3)"
-    return cells
-
-
-def find_demo_file() -> Path:
-    """Scanpy's file, without importing scanpy, which takes seconds."""
-    spec = find_spec("scanpy")
-    for folder in (spec.submodule_search_locations or []) if spec is not None else []:
-        if (Path(folder) / FILE).is_file():
-            return Path(folder) / FILE
-    raise SetupError.of(
-        "EXTRA_MISSING",
-        where="scanpy",
-        expected=f"scanpy with {FILE.name}",
-        found="none",
-        remedy="Install the training extra: pip install 'cellmark[train,cpu]'",
-    )
 
 
 def run_demo(folder: Path, *, seed: int = 0, console: Console | None = None) -> None:

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from cellmark.schemas.errors import SetupError
-from cellmark.training.commands import run_demo
-from cellmark.training.commands.run_demo import FILE, MIN_CELLS, find_demo_file, load_demo_cells
+from cellmark.training.commands import demo_cells
+from cellmark.training.commands.demo_cells import FILE, MIN_CELLS, find_demo_file, load_demo_cells
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_cells_are_those_that_the_data_s_readme_describes(cells: ad.AnnData) -> 
 
 
 def test_without_scanpy_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(run_demo, "find_spec", lambda name: None)
+    monkeypatch.setattr(demo_cells, "find_spec", lambda name: None)
     with pytest.raises(SetupError) as caught:
         load_demo_cells()
     assert caught.value.code == "EXTRA_MISSING"
