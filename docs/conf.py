@@ -1,4 +1,4 @@
-"""The book of docs/*.md: `make docs`. Sphinx reads the checkout's root, so links between pages are those of GitHub."""
+"""The book of docs/*.md: `make docs`. Sphinx reads the checkout's root, so that GitHub's links between pages work."""
 
 import os
 import re
@@ -30,6 +30,7 @@ os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # tqdm, which would
 default_role = "code"  # single backticks in docstrings
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+python_maximum_signature_line_length = 88  # one parameter per line otherwise
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 
