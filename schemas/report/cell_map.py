@@ -6,18 +6,25 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from .svg import COLOURS, GREY, Svg, clip, n, width_of
+from .label_places import place_labels
+from .palette import COLOURS
+from .svg import Svg, clip_all, n, width_of
 
 SIZE, EDGE = 340, 14
 MOST_NAMES = 14
+LONGEST, LETTERS = 20, 12
+"""Letters of a name that are written, and their size in pixels."""
+MOST_COVERED = 0.2
+"""Share of a panel that names may cover; beyond, types are numbers."""
 CONFIDENCES = (
-    (0.0, "below 0.5", "#7F2704"),
-    (0.5, "0.5 to 0.8", "#D55E00"),
-    (0.8, "0.8 to 0.95", "#F0A860"),
-    (0.95, "0.95 and above", "#A9C6DC"),
+    (0.0, "below 0.5", "q0"),
+    (0.5, "0.5 to 0.8", "q1"),
+    (0.8, "0.8 to 0.95", "q2"),
+    (0.95, "0.95 and above", "q3"),
 )
+"""Lower end, words, and the class of the colour."""
 SHAPES = ("m-2.2-2.2h4.4v4.4h-4.4z", "m0-3l2.8 5h-5.6z", "m0 3l2.8-5h-5.6z", "m0-3l3 3-3 3-3-3z")
-"""Marks of types beyond the first eight, whose points are round."""
+"""Marks of types beyond the first twenty, whose points are round."""
 UNASSIGNED = -1
 LARGER = 'transform="translate(-3.5 -3.5) scale(1.5)"'
 
@@ -50,10 +57,10 @@ def map_panels(cells: pd.DataFrame, cell_types: Sequence[str], *, threshold: flo
     by_call.raw(f'<path class="wrong" d="{crosses}"/>' if crosses else "")
     by_confidence = _panel("by confidence")
     confidence = cells["confidence"].to_numpy(dtype=float)
-    for low, _, colour in reversed(CONFIDENCES):
+    for low, _, css in reversed(CONFIDENCES):
         high = next((other for other, _, _ in CONFIDENCES if other > low), 2.0)
         chosen = where[(confidence >= low) & (confidence < high)]
-        by_confidence.raw(_dots(chosen, colour, "conf"))
+        by_confidence.raw(_dots(chosen, css))
     return {"label": by_label.markup(), "call": by_call.markup(), "confidence": by_confidence.markup()}
 
 
@@ -79,42 +86,53 @@ def _types(svg: Svg, where: np.ndarray, codes: np.ndarray) -> None:
             rings = "".join(f"M{n(x - 3)} {n(y)}a3 3 0 1 0 6 0a3 3 0 1 0-6 0" for x, y in found)
             svg.raw(f'<path class="unassigned" d="{rings}"/>')
         else:
-            svg.raw(_dots(found, COLOURS[code % 8], f"t{code + 1}", shape=int(code) // 8))
+            colour, shape = style_of(int(code))
+            svg.raw(_dots(found, f"{colour} t{code + 1}", shape=shape))
 
 
-def _dots(where: np.ndarray, colour: str, css: str, *, shape: int = 0) -> str:
+def style_of(code: int) -> tuple[str, int]:
+    """The class of a type's colour, and the number of its mark."""
+    return f"k{code % len(COLOURS)}", code // len(COLOURS)
+
+
+def _dots(where: np.ndarray, css: str, *, shape: int = 0) -> str:
     if len(where) == 0:
         return ""
     if shape == 0:
         marks = "".join(f"M{n(x)} {n(y)}h0" for x, y in where)
-        return f'<path class="dots {css}" stroke="{colour}" d="{marks}"/>'
+        return f'<path class="dots {css}" d="{marks}"/>'
     mark = SHAPES[(shape - 1) % len(SHAPES)]
     marks = "".join(f"M{n(x)} {n(y)}{mark}" for x, y in where)
-    return f'<path class="marks {css}" fill="{colour}" d="{marks}"/>'
+    return f'<path class="marks {css}" d="{marks}"/>'
 
 
 def _names(svg: Svg, where: np.ndarray, labels: np.ndarray, cell_types: Sequence[str]) -> None:
-    """Each type's name, or its number where there are many, at the middle of its cells; moved down while covered."""
-    taken: list[tuple[float, float, float]] = []
-    many = len(cell_types) > MOST_NAMES
-    for code in range(len(cell_types)):
-        found = where[labels == code]
-        if len(found) == 0:
-            continue
-        text = str(code + 1) if many else clip(cell_types[code], 20)
-        half = width_of([text], 12) / 2 + 3
-        x, y = np.median(found, axis=0)
-        low, high = np.percentile(found, [10, 90], axis=0)
-        if (high - low).prod() < 3 * half * 28:  # too few to be written on: above them
-            y = low[1] - 0.4 * (y - low[1]) - 10  # strays lie elsewhere
-        x = float(np.clip(x, half + 2, SIZE - half - 2))
-        for step in range(24):
-            at = float(y) + (step // 2 + 1) * 7 * (1 if step % 2 else -1) if step else float(y)
-            free = all(abs(at - other) > 14 or abs(x - there) > half + wide for there, other, wide in taken)
-            if free and 10 < at < SIZE - 6:
-                break
-        taken.append((x, at, half))
-        svg.text(x, at + 4, text, anchor="middle", kind="name", href=f"#type-{code + 1}")
+    """Each type's name beside or on its cells, with a line where it had to move; numbers where names have no room."""
+    present = [code for code in range(len(cell_types)) if (labels == code).any()]
+    if not present:
+        return
+    names = clip_all(cell_types, LONGEST)
+    numbers = [str(code + 1) for code in range(len(cell_types))]
+    for texts in (names, numbers) if len(cell_types) <= MOST_NAMES else (numbers,):
+        sizes = np.array([[width_of([texts[code]], LETTERS) + 4, LETTERS + 3] for code in present])
+        anchors = np.array([_wanted(where[labels == code], size) for code, size in zip(present, sizes, strict=True)])
+        centres, fits = place_labels(anchors, sizes, width=SIZE - 4, height=SIZE - 4)
+        if fits and sizes.prod(axis=1).sum() < MOST_COVERED * SIZE**2:
+            break
+    for (x, y), anchor, size in zip(centres, anchors, sizes, strict=True):
+        if (np.abs(anchor - (x, y)) > 0.5 * size + 4).any():
+            svg.line(float(anchor[0]), float(anchor[1]), x, y, "lead")
+    for code, (x, y) in zip(present, centres, strict=True):
+        svg.text(x, y + 4, texts[code], anchor="middle", kind="name", href=f"#type-{code + 1}")
+
+
+def _wanted(cells: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Where a label of this size is to be: on the cells, or above them where it would hide many of them."""
+    middle = cells[np.linalg.norm(cells - np.median(cells, axis=0), axis=1).argmin()]
+    low, high = np.percentile(cells, [10, 90], axis=0)
+    if (high - low).prod() < 4 * size.prod():  # strays lie elsewhere
+        return np.array([middle[0], middle[1] - 1.4 * max(middle[1] - low[1], 0) - 0.5 * size[1] - 4])
+    return np.asarray(middle)
 
 
 def legend(cell_types: Sequence[str], cells: pd.DataFrame) -> list[dict[str, object]]:
@@ -122,15 +140,12 @@ def legend(cell_types: Sequence[str], cells: pd.DataFrame) -> list[dict[str, obj
     sizes = cells["label"].value_counts()
     rows: list[dict[str, object]] = []
     for code, name in enumerate(cell_types):
-        colour, shape = COLOURS[code % 8], code // 8
+        colour, shape = style_of(code)
         mark = (
-            f'<circle cx="7" cy="7" r="4" fill="{colour}"/>'
+            f'<circle cx="7" cy="7" r="4" class="{colour}"/>'
             if shape == 0
-            else f'<path fill="{colour}" d="M7 7{SHAPES[(shape - 1) % len(SHAPES)]}" {LARGER}/>'
+            else f'<path class="{colour}" d="M7 7{SHAPES[(shape - 1) % len(SHAPES)]}" {LARGER}/>'
         )
         svg = Markup(f'<svg width="14" height="14" aria-hidden="true">{mark}</svg>')  # noqa: S704  # no text in it
         rows.append({"number": code + 1, "name": name, "n": int(sizes.get(name, 0)), "mark": svg})
     return rows
-
-
-__all__ = ["CONFIDENCES", "GREY", "is_unassigned", "legend", "map_panels", "places"]

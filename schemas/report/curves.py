@@ -31,7 +31,7 @@ def folds_chart(folds: Sequence[FoldResult]) -> Markup:
             x = frame.x(fold.baseline_macro_f1)
             svg.line(x, y, frame.x(fold.macro_f1), y, "link")
             tip = f"{fold.fold}: logistic regression {fold.baseline_macro_f1:.3f}"
-            svg.rect(x - 5, y - 5, 10, 10, "#fff", tip=tip, more=f' stroke="{ORANGE}"{THIN}')
+            svg.ring(x, y, 10, ORANGE, tip=tip)
         tip = f"{fold.fold}: network {fold.macro_f1:.3f} on {fold.n_cells:,} cells"
         svg.circle(frame.x(fold.macro_f1), y, 6, BLUE, tip=tip)
     return svg.markup()
@@ -52,7 +52,7 @@ def reliability_chart(before: CalibrationScore, after: CalibrationScore) -> Mark
         for (x, y), one in zip(points, found.bins, strict=True):
             tip = f"{name}: confidence {one.confidence:.3f}, accuracy {one.accuracy:.3f}, {one.n_cells:,} cells"
             if name == "before":
-                svg.rect(x - 3.5, y - 3.5, 7, 7, "#fff", tip=tip, more=f' stroke="{colour}"{THIN}')
+                svg.ring(x, y, 7, colour, tip=tip)
             else:
                 svg.circle(x, y, 4, colour, tip=tip)
     return svg.markup()
@@ -139,7 +139,7 @@ def missing_chart(points: Sequence[MissingPoint], *, treatment: str, min_mass: f
     frame = Frame(58, 12, WIDTH - 22, HEIGHT - 48, (0.0, right), (low, 1.0))
     svg = Svg(WIDTH, HEIGHT, "Macro-F1 against the share of evidence that is missing")
     edge = frame.x(1 - min_mass)
-    svg.rect(edge, 12, frame.right - edge, frame.bottom - 12, "#EEF1F4", tip="refused")
+    svg.rect(edge, 12, frame.right - edge, frame.bottom - 12, ".refused", tip="refused")
     frame.draw(
         svg,
         x_ticks=share_ticks(0, right),
@@ -173,15 +173,7 @@ def left_out_chart(rows: Sequence[LeftOutType]) -> Markup:
         y = 8 + 22 * (names.index(row.cell_type) + 0.5)
         tip = f"{row.cell_type} without {row.fold}: "
         x = frame.x(row.auroc_of_confidence)
-        svg.rect(
-            x - 3.5,
-            y - 3.5,
-            7,
-            7,
-            "none",
-            tip=f"{tip}confidence {row.auroc_of_confidence:.3f}",
-            more=f' stroke="{ORANGE}"',
-        )
+        svg.ring(x, y, 7, ORANGE, tip=f"{tip}confidence {row.auroc_of_confidence:.3f}")
         detail = f"novelty {row.auroc:.3f}, {row.refused:.0%} of {row.n_unknown:,} unknown cells refused"
         svg.circle(frame.x(row.auroc), y, 4.5, BLUE, tip=tip + detail, more=' fill-opacity=".75"')
     for place, name in enumerate(shown):
@@ -191,6 +183,6 @@ def left_out_chart(rows: Sequence[LeftOutType]) -> Markup:
 
 def _mark(svg: Svg, x: float, y: float, colour: str, tip: str, *, square: bool) -> None:
     if square:
-        svg.rect(x - 3.5, y - 3.5, 7, 7, "#fff", tip=tip, more=f' stroke="{colour}"{THIN}')
+        svg.ring(x, y, 7, colour, tip=tip)
     else:
         svg.circle(x, y, 4, colour, tip=tip)

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ..bundle import Bundle, read_optional_table
-from ..manifest.bundle_files import CELL_MAP, REFERENCE_PROFILE, TRAINING_SUMMARY, content_error
+from ..golden_cells import read_golden
+from ..manifest.bundle_files import CELL_MAP, REFERENCE_PROFILE, TRAINING_SUMMARY, WORKED_EXAMPLES, content_error
 from ..manifest.manifest import Manifest
 from ..manifest.manifest_evaluation import Estimate
 from ..manifest.training_summary import TrainingSummary
+from ..manifest.worked_examples import WorkedExamples
 from ..reference_profile import ReferenceProfile, read_profile
+from .drawn_examples import drawn_examples
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,8 @@ class Identity:
 class ReportFacts:
     """`markers`, `genes`: the bundle's tables. `cell_map`: the UMAP of held-out cells. None: the bundle has none.
 
-    `name`: what commands call the model by. `reference`: what held-out cells looked like.
+    `name`: what commands call the model by. `reference`: what held-out cells looked like. `examples`: a cell of each
+    type, explained.
     """
 
     name: str
@@ -42,6 +46,7 @@ class ReportFacts:
     training: TrainingSummary | None = None
     identity: Identity | None = None
     reference: ReferenceProfile | None = None
+    examples: WorkedExamples | None = None
 
 
 def read_facts(bundle: Bundle, *, name: str | None = None, version: str | None = None) -> ReportFacts:
@@ -58,6 +63,7 @@ def read_facts(bundle: Bundle, *, name: str | None = None, version: str | None =
         read_summary(bundle),
         Identity(version, manifest.bundle_digest, manifest.manifest_digest, manifest.created, manifest.environment),
         read_profile(bundle) if REFERENCE_PROFILE in manifest.files else None,
+        read_examples(bundle),
     )
 
 
@@ -69,6 +75,16 @@ def read_summary(bundle: Bundle) -> TrainingSummary | None:
         return TrainingSummary.model_validate_json(bundle.path(TRAINING_SUMMARY).read_bytes())
     except ValueError as error:
         raise content_error(TRAINING_SUMMARY, "a summary of the training data", str(error).splitlines()[0]) from error
+
+
+def read_examples(bundle: Bundle) -> WorkedExamples:
+    """Real examples where the bundle has some, else those of its golden cells."""
+    if WORKED_EXAMPLES not in bundle.manifest.files:
+        return drawn_examples(read_golden(bundle), bundle.manifest.cell_type_names, bundle.panel.symbols)
+    try:
+        return WorkedExamples.model_validate_json(bundle.path(WORKED_EXAMPLES).read_bytes())
+    except ValueError as error:
+        raise content_error(WORKED_EXAMPLES, "examples of cell types", str(error).splitlines()[0]) from error
 
 
 NOT_MEASURED = "not measured"

@@ -45,8 +45,21 @@ def read_template(name: str) -> str:
 
 
 def render_report(facts: ReportFacts) -> str:
-    """The page."""
-    return render_page("report.html", make_view(facts), styles=("report.css",), scripts=("report.js", "tip.js"))
+    """The page. The styles of its pictures stand alone in it, since a picture that is saved takes them along."""
+    view = {**make_view(facts), "figure_style": Markup(read_template("figure.css")), "dark_style": _dark_style()}  # noqa: S704
+    scripts = ("report.js", "figures.js", "markers.js", "tip.js")
+    return render_page("report.html", view, styles=("report.css",), scripts=scripts)
+
+
+def _dark_style() -> Markup:
+    """`dark.css` twice: where the system asks for a dark page, and where the reader does. Paper stays white."""
+    rules = read_template("dark.css")
+    by_system, by_reader = (
+        rules.replace("@@", root) for root in (":root:not([data-theme=light])", ":root[data-theme=dark]")
+    )
+    return Markup(  # noqa: S704  # our own file
+        f"@media screen and (prefers-color-scheme:dark){{{by_system}}}@media screen{{{by_reader}}}"
+    )
 
 
 def render_page(template: str, view: Mapping[str, Any], *, styles: Sequence[str], scripts: Sequence[str]) -> str:

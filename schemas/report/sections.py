@@ -11,6 +11,7 @@ from ..manifest.marker_table import donors_holding
 from ..reference_profile import FEWEST_CELLS, ReferenceProfile
 from . import curves, tables
 from .evidence import TypeEvidence
+from .examples import example_chart
 from .facts import ReportFacts, percent
 from .tables import dot_chart, expression
 
@@ -161,6 +162,7 @@ PERCENTS = ("fraction_in", "fraction_out", "stability")
 def type_panels(facts: ReportFacts, types: list[TypeEvidence]) -> list[dict[str, Any]]:
     """For each type: its markers as rows and as dots, what it lacks, and its minimal combination."""
     names = facts.manifest.cell_type_names
+    examples = {one.cell_type: one for one in facts.examples.examples} if facts.examples is not None else {}
     panels = []
     for evidence in types:
         best = evidence.markers.head(SHOWN)
@@ -181,6 +183,8 @@ def type_panels(facts: ReportFacts, types: list[TypeEvidence]) -> list[dict[str,
                 else None,
                 "negative": [str(symbol) for symbol in evidence.negative["gene_symbol"].head(NEGATIVE)],
                 "combination": combination(evidence.markers),
+                "example": examples.get(evidence.name),
+                "example_chart": example_chart(examples[evidence.name]) if evidence.name in examples else None,
             }
         )
     return panels

@@ -10,21 +10,34 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-BLUE, ORANGE, GREEN, GREY, INK, LINE = "#0072B2", "#D55E00", "#00785A", "#5B6670", "#1B2733", "#D5DCE2"
-"""The palette of Okabe and Ito where it is data; the green is darkened to be read on white."""
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#332288", "#7A4E1D")
-"""As in the pictures of a training: distinct with any kind of colour blindness."""
-STEPS = 12
+BLUE, ORANGE, GREY = ".blue", ".orange", ".grey"
+"""Paints are colours or, after a dot, classes of `figure.css`, which has others of them on a dark page."""
+STEPS = 16
+"""Steps of the ramp, from low to high: on white paper from light to dark."""
+DARK_FROM = 9
+"""The step from which numbers on the ramp are written in the other ink."""
 LETTER = 0.64
 """Mean width of a letter, of the font's size."""
 
 
-def ramp(share: float, *, end: tuple[int, int, int] = (8, 48, 107)) -> str:
-    """White to dark, of a share between 0 and 1; lightness falls throughout."""
-    share = min(max(share, 0.0), 1.0)
-    start, middle = (247, 251, 255), (66, 146, 198)
-    low, high, at = (start, middle, share * 2) if share < 0.5 else (middle, end, share * 2 - 1)
-    return "#" + "".join(f"{round(a + (b - a) * at):02X}" for a, b in zip(low, high, strict=True))
+def ramp(share: float) -> str:
+    """The paint of a share between 0 and 1."""
+    return f".r{step_of(share)}"
+
+
+def step_of(share: float) -> int:
+    """The step of the ramp of a share between 0 and 1."""
+    return min(int(min(max(share, 0.0), 1.0) * STEPS), STEPS - 1)
+
+
+def ink_on(share: float) -> str:
+    """The class of a number that is written on the ramp's paint of a share."""
+    return "cell light" if step_of(share) >= DARK_FROM else "cell"
+
+
+def fill(paint: str) -> str:
+    """The attribute that fills a shape."""
+    return f'class="{paint[1:]}"' if paint.startswith(".") else f'fill="{paint}"'
 
 
 def n(value: float) -> str:
@@ -71,17 +84,23 @@ class Svg:
         self.raw(f'<path class="{kind}" d="M{n(x1)} {n(y1)}L{n(x2)} {n(y2)}"/>')
 
     def rect(
-        self, x: float, y: float, width: float, height: float, fill: str, *, tip: str = "", more: str = ""
+        self, x: float, y: float, width: float, height: float, paint: str, *, tip: str = "", more: str = ""
     ) -> None:
         at = f'x="{n(x)}" y="{n(y)}" width="{n(width)}" height="{n(height)}"'
-        self._shape(f'<rect {at} fill="{fill}"{more}', "rect", tip)
+        self._shape(f"<rect {at} {fill(paint)}{more}", "rect", tip)
 
-    def circle(self, x: float, y: float, r: float, fill: str, *, tip: str = "", more: str = "") -> None:
-        self._shape(f'<circle cx="{n(x)}" cy="{n(y)}" r="{n(r)}" fill="{fill}"{more}', "circle", tip)
+    def circle(self, x: float, y: float, r: float, paint: str, *, tip: str = "", more: str = "") -> None:
+        self._shape(f'<circle cx="{n(x)}" cy="{n(y)}" r="{n(r)}" {fill(paint)}{more}', "circle", tip)
 
-    def path(self, points: Sequence[tuple[float, float]], colour: str, *, more: str = "") -> None:
+    def path(self, points: Sequence[tuple[float, float]], paint: str, *, more: str = "") -> None:
+        """A line; its paint is one of the classes."""
         where = "L".join(f"{n(x)} {n(y)}" for x, y in points)
-        self.raw(f'<path d="M{where}" fill="none" stroke="{colour}"{more}/>')
+        self.raw(f'<path class="line {paint[1:]}" d="M{where}"{more}/>')
+
+    def ring(self, x: float, y: float, size: float, paint: str, *, tip: str = "") -> None:
+        """A hollow square with its middle at the place."""
+        at = f'x="{n(x - size / 2)}" y="{n(y - size / 2)}" width="{n(size)}" height="{n(size)}"'
+        self._shape(f'<rect class="ring {paint[1:]}" {at}', "rect", tip)
 
     def text(
         self, x: float, y: float, text: str, *, anchor: str = "start", kind: str = "", turn: int = 0, href: str = ""

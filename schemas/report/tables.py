@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from .svg import BLUE, GREY, Frame, Svg, clip, clip_all, log_ticks, n, plain_ticks, ramp, width_of
+from .svg import BLUE, Frame, Svg, clip, clip_all, ink_on, log_ticks, n, plain_ticks, ramp, width_of
 
 LONGEST = 24
 
@@ -26,11 +26,12 @@ def confusion_chart(confusion: Sequence[Sequence[int]], cell_types: Sequence[str
     counts = np.asarray(confusion, dtype=float)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     names = clip_all(cell_types, LONGEST)
-    step = 34 if len(names) <= 14 else 26
+    step = 34 if len(names) <= 14 else 26 if len(names) <= 22 else 23
+    small = "" if step > 23 else " small"
     left, top = 14 + width_of(names, 12), heading_space(names)
     size = step * len(names)
     svg = Svg(left + size + top * 0.8 + 8, top + size + 8, f"Confusion of {int(counts.sum()):,} {part} cells")
-    svg.rect(left, top, size, size, "#F7FBFF")
+    svg.rect(left, top, size, size, ramp(0))
     for place, name in enumerate(names):
         middle = (place + 0.5) * step
         svg.text(left - 8, top + middle + 4, name, anchor="end", href=f"#type-{place + 1}")
@@ -43,8 +44,8 @@ def confusion_chart(confusion: Sequence[Sequence[int]], cell_types: Sequence[str
             f"{cell_types[row]} called {cell_types[column]}: {counts[row, column]:,.0f} cells, {share:.1%} of the label"
         )
         svg.rect(x + 0.5, y + 0.5, step - 1, step - 1, ramp(float(share)), tip=tip)
-        kind = "cell light" if share > 0.45 else "cell"
-        svg.text(x + step / 2, y + step / 2 + 4, _short(int(counts[row, column])), anchor="middle", kind=kind)
+        number = _short(int(counts[row, column]))
+        svg.text(x + step / 2, y + step / 2 + 4, number, anchor="middle", kind=ink_on(float(share)) + small)
     return svg.markup()
 
 
@@ -136,7 +137,7 @@ def _grid(
         svg.text(left - 7, place(row, 0)[1] + 4, symbol, anchor="end", kind="gene")
     for row, column in enumerate(own):
         x, y = place(row, column)
-        svg.rect(x - 11, y - 9, 22, 18, "#FFF1DC")
+        svg.rect(x - 11, y - 9, 22, 18, ".own")
     return svg, place
 
 
@@ -169,8 +170,8 @@ def spread_chart(
         first, lower, middle, upper, last = (frame.x(max(value, low)) for value in spreads[name])
         y = 6 + 20 * (row + 0.5)
         svg.text(left - 8, y + 4, names[row], anchor="end", href=f"#type-{cell_types.index(name) + 1}")
-        svg.raw(f'<path d="M{n(first)} {n(y)}H{n(last)}" stroke="{GREY}" stroke-width="1.5"/>')
-        svg.rect(lower, y - 4.5, max(upper - lower, 1), 9, "#9CC9E8")
+        svg.raw(f'<path class="line grey" d="M{n(first)} {n(y)}H{n(last)}" stroke-width="1.5"/>')
+        svg.rect(lower, y - 4.5, max(upper - lower, 1), 9, ".half")
         median = f"{spreads[name][2]:,.0f}" if log else f"{spreads[name][2]:.3g}"
         svg.circle(middle, y, 3.6, BLUE, tip=f"{name}: median {median}")
     return svg.markup()
@@ -192,7 +193,7 @@ def donors_chart(cells: Mapping[str, Mapping[str, int]], cell_types: Sequence[st
         for column, donor in enumerate(donors):
             count = cells.get(name, {}).get(donor, 0)
             share = np.log1p(count) / np.log1p(largest)
-            svg.rect(left + wide * column + 1, y + 1, wide - 2, 18, ramp(float(share)) if count else "#F4F6F8")
-            kind = "cell light" if share > 0.45 else "cell"
-            svg.text(left + wide * (column + 0.5), y + 14, f"{count:,}" if count else "–", anchor="middle", kind=kind)
+            svg.rect(left + wide * column + 1, y + 1, wide - 2, 18, ramp(float(share)) if count else ".none")
+            number = f"{count:,}" if count else "–"
+            svg.text(left + wide * (column + 0.5), y + 14, number, anchor="middle", kind=ink_on(float(share)))
     return svg.markup()

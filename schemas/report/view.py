@@ -3,15 +3,21 @@
 import shlex
 from typing import Any
 
+import numpy as np
+
 from ..manifest.manifest_evaluation import Estimate
 from . import curves, tables
 from .cell_map import CONFIDENCES, is_unassigned, legend, map_panels
+from .confusions import confusion_views
 from .evidence import TypeEvidence, evidence_of
 from .facts import ReportFacts, count, interval, listed, percent, score
+from .first_screen import first_screen
 from .headline import tiles, warnings
+from .marker_data import marker_data
 from .sections import reference_view, trust_facts, type_panels
-from .svg import COLOURS
 
+MOST_CELLS = 4_000
+"""Cells on the map, as training keeps them."""
 MOST_GENES = 96
 PER_TYPE = 4
 
@@ -25,19 +31,21 @@ def make_view(facts: ReportFacts) -> dict[str, Any]:
         "manifest": manifest,
         "identity": facts.identity,
         "lede": lede(facts),
+        "screen": first_screen(facts, types),
         "tiles": tiles(facts),
         "warnings": warnings(facts, types),
         "types": types,
         "panels": type_panels(facts, types),
         "overview": _overview(facts, types),
         "scores": score_rows(facts, types),
-        "confusions": _confusions(facts),
+        "confusions": confusion_views(facts),
         "trust": trust_facts(facts),
         "partial": _partial(facts),
         "map": _map(facts),
         "data": _data(facts),
         "reference": reference_view(facts.reference, manifest.cell_type_names),
         "commands": commands(facts),
+        "marker_data": marker_data(facts),
         "settings": settings_rows(manifest.network.parameters),
         "percent": percent,
         "score": score,
@@ -145,30 +153,6 @@ def _estimate(value: Estimate) -> dict[str, str]:
     return {"value": score(value.value), "interval": limits}
 
 
-def _confusions(facts: ReportFacts) -> list[dict[str, Any]]:
-    names, found = facts.manifest.cell_type_names, []
-    evaluation = facts.manifest.evaluation
-    if evaluation is not None and evaluation.confusion:
-        judged = evaluation.judged
-        if judged is not None and judged.confusion:  # what a fold could not learn says nothing of the model
-            found.append(
-                ("cross-validated, types that the fold had learned", "evaluation.judged.confusion", judged.confusion)
-            )
-        else:
-            found.append(("cross-validated", "evaluation.confusion", evaluation.confusion))
-    for part in ("test", "independent", "validation"):
-        confusion = (facts.manifest.metrics.get(part) or {}).get("confusion")
-        if confusion:
-            found.append((part, f"metrics.{part}.confusion", confusion))
-    found = [one for one in found if len(one[2]) == len(names)]
-    if len(found) > 1:  # validation cells chose the settings: shown where there is nothing better
-        found = [one for one in found if one[0] != "validation"]
-    return [
-        {"part": part, "source": source, "chart": tables.confusion_chart(confusion, names, part=part)}
-        for part, source, confusion in found
-    ]
-
-
 def _partial(facts: ReportFacts) -> dict[str, Any]:
     evaluation, overlap = facts.manifest.evaluation, facts.manifest.panel.overlap
     return {
@@ -186,6 +170,8 @@ def _map(facts: ReportFacts) -> dict[str, Any]:
     cells = facts.cell_map
     if cells is None or cells.empty:
         return {}
+    if len(cells) > MOST_CELLS:
+        cells = cells.iloc[np.linspace(0, len(cells) - 1, MOST_CELLS).astype(int)]
     names = facts.manifest.cell_type_names
     threshold = facts.manifest.novelty.threshold if facts.manifest.novelty is not None else None
     unassigned = is_unassigned(cells, threshold)
@@ -193,12 +179,12 @@ def _map(facts: ReportFacts) -> dict[str, Any]:
     return {
         "panels": map_panels(cells, names, threshold=threshold),
         "legend": legend(names, cells),
-        "confidences": list(reversed([(label, colour) for _, label, colour in CONFIDENCES])),
+        "confidences": list(reversed([(label, css) for _, label, css in CONFIDENCES])),
         "n": len(cells),
         "n_wrong": int(wrong.sum()),
         "n_unassigned": int(unassigned.sum()),
         "part": str(cells["part"].iloc[0]) if "part" in cells else "held-out",
-        "colours": COLOURS,
+        "n_all": facts.manifest.split.test.n_cells or facts.manifest.split.validation.n_cells,
     }
 
 

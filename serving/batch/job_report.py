@@ -27,7 +27,9 @@ MOST_SHARDS = 20
 
 def render_job(facts: JobFacts) -> str:
     """The page. Everything that a job, a sheet or an input says in it is escaped."""
-    return render_page("job.html", make_view(facts), styles=("report.css", "job.css"), scripts=("job.js", "tip.js"))
+    return render_page(
+        "job.html", make_view(facts), styles=("report.css", "figure.css", "job.css"), scripts=("job.js", "tip.js")
+    )
 
 
 def make_view(facts: JobFacts) -> dict[str, Any]:

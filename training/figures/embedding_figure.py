@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cellmark.schemas.report.label_places import place_labels
+
 from ..cells.cell_groups import draw_cells
 from ..cells.plane import PlaneMethod, plane
 from .figure_style import TypeStyle, new_figure, short, type_styles
@@ -24,41 +26,6 @@ LABEL_AREAS = 2.5
 """A label lies on its type's cells where the middle half of these takes so many times its area."""
 ROWS = 36
 """Entries of the legend in one column."""
-
-
-STEPS = 400
-GAP = 2.0
-
-
-def place_labels(
-    anchors: np.ndarray, sizes: np.ndarray, *, width: float, height: float, steps: int = STEPS
-) -> tuple[np.ndarray, bool]:
-    """Centres of labels as near to `anchors` as they get without overlap, [labels, 2], and whether none overlap.
-
-    All in pixels: `anchors`, [labels, 2], in a frame of `width` x `height`, which labels stay in; `sizes`: width and
-    height of each, [labels, 2]. Two labels that overlap part along the axis that takes the shorter way.
-    """
-    half = (np.asarray(sizes, dtype=float) + GAP) / 2
-    frame = np.array([width, height], dtype=float)
-
-    def inside(centres: np.ndarray) -> np.ndarray:
-        clipped: np.ndarray = np.clip(centres, np.minimum(half, frame / 2), np.maximum(frame - half, frame / 2))
-        return clipped
-
-    centres = inside(np.array(anchors, dtype=float))
-    order = np.arange(len(centres))
-    before = order[:, None] < order[None, :]
-    for _ in range(steps):
-        apart = centres[:, None, :] - centres[None, :, :]
-        overlap = half[:, None, :] + half[None, :, :] - np.abs(apart)
-        covered = (overlap > 1e-6).all(axis=2) & (order[:, None] != order[None, :])
-        if not covered.any():
-            return centres, True
-        axis = overlap.argmin(axis=2)[..., None] == np.arange(2)
-        away = np.where(apart > 0, 1.0, np.where(apart < 0, -1.0, np.where(before, -1.0, 1.0)[..., None]))
-        push = np.where(covered[..., None] & axis, 0.5 * (overlap + 0.5) * away, 0)
-        centres = inside(centres + push.sum(axis=1) / np.maximum(covered.sum(axis=1, keepdims=True), 1))
-    return centres, False
 
 
 def embedding_figure(

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cellmark.schemas.report.palette import COLOURS
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -14,8 +16,6 @@ SHARES, EXPRESSION, CELLS, SIGNED = "Blues", "cividis_r", "magma_r", "RdBu_r"
 DPI = 130
 LONGEST_LABEL = 32
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#332288", "#7A4E1D")
-"""Okabe and Ito without black and yellow, indigo of Tol, brown: distinct with any kind of colour blindness too."""
 SHAPES = ("o", "^", "s", "P", "v", "D", "X", "*")
 
 
@@ -27,7 +27,7 @@ class TypeStyle(NamedTuple):
 
 
 def type_styles(n_types: int) -> list[TypeStyle]:
-    """A style for each type, in order: eight colours with one shape, then again with the next; 64 are different."""
+    """A style for each type, in order: twenty colours with one shape, then again with the next; 160 are different."""
     n_colours, n_shapes = len(COLOURS), len(SHAPES)
     return [TypeStyle(COLOURS[k % n_colours], SHAPES[k // n_colours % n_shapes]) for k in range(n_types)]
 

@@ -18,6 +18,7 @@ from cellmark.schemas.manifest.manifest import Manifest
 from cellmark.schemas.manifest.training_summary import TrainingSummary, summarize_training
 from cellmark.schemas.normalization import describe_scale, row_sums
 from cellmark.schemas.reference_profile import ReferenceProfile
+from cellmark.schemas.report.drawn_examples import drawn_examples
 from cellmark.schemas.report.facts import ReportFacts
 from cellmark.schemas.report.render import render_model_card, render_report
 
@@ -171,7 +172,14 @@ def write_report(folder: Path, parts: BundleParts, manifest: dict[str, Any]) -> 
     plain = json.loads(json.dumps(manifest))  # tuples become lists, as a reader of the finished file would find them
     draft = draft_manifest(folder, plain)
     facts = ReportFacts(
-        draft.name, draft, parts.markers, parts.genes, parts.cell_map, parts.training, reference=parts.reference
+        draft.name,
+        draft,
+        parts.markers,
+        parts.genes,
+        parts.cell_map,
+        parts.training,
+        reference=parts.reference,
+        examples=drawn_examples(parts.golden, draft.cell_type_names, list(parts.genes["gene_symbol"])),
     )
     (folder / REPORT).write_text(render_report(facts), encoding="utf-8", newline="\n")
     (folder / MODEL_CARD).write_text(render_model_card(facts), encoding="utf-8", newline="\n")

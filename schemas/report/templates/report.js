@@ -56,5 +56,16 @@
     });
   }
 
+  const theme = document.getElementById("theme");
+  if (theme) {
+    const system = matchMedia("(prefers-color-scheme: dark)");
+    const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
+    const word = () => { theme.textContent = isDark() ? "Light page" : "Dark page"; };
+    theme.hidden = false;
+    theme.addEventListener("click", () => { root.dataset.theme = isDark() ? "light" : "dark"; word(); });
+    system.addEventListener("change", word);
+    word();
+  }
+
   addEventListener("beforeprint", () => { for (const part of document.querySelectorAll("details")) part.open = true; });
 })();

@@ -28,11 +28,18 @@ def lab(colours: np.ndarray, vision: str) -> np.ndarray:
     return np.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=1)
 
 
+def least_difference(colours: tuple[str, ...], vision: str) -> float:
+    """The smallest distance in CIELAB between two of these, white and black."""
+    seen = lab(np.array([to_rgb(colour) for colour in (*colours, "white", "black")]), vision)
+    distances = np.linalg.norm(seen[:, None] - seen[None], axis=2)
+    return float(distances[~np.eye(len(seen), dtype=bool)].min())
+
+
 @pytest.mark.parametrize("vision", VISIONS)
-def test_colours_of_types_differ_from_each_other_and_from_white_and_black(vision: str) -> None:
-    seen = lab(np.array([to_rgb(colour) for colour in (*COLOURS, "white", "black")]), vision)
-    apart = np.linalg.norm(seen[:, None] - seen[None], axis=2)
-    assert apart[~np.eye(len(seen), dtype=bool)].min() > 15  # just noticeable: 2.3
+def test_twenty_colours_of_types_differ_from_each_other_and_from_white_and_black(vision: str) -> None:
+    assert len(set(COLOURS)) == 20
+    assert least_difference(COLOURS, vision) > (25 if vision == "usual" else 12)  # just noticeable: 2.3
+    assert least_difference(COLOURS[:8], vision) > 15
 
 
 @pytest.mark.parametrize("vision", VISIONS)
@@ -49,10 +56,10 @@ def test_the_two_sides_of_the_signed_map_are_told_apart(vision: str) -> None:
     assert lab(colormaps[SIGNED]([0.5])[:, :3], vision)[0, 0] > 94
 
 
-def test_sixty_four_types_have_styles_of_their_own() -> None:
-    assert len(set(type_styles(64))) == 64
-    assert type_styles(70)[64:] == type_styles(6)
-    assert len({style.colour for style in type_styles(8)}) == 8
+def test_160_types_have_styles_of_their_own() -> None:
+    assert len(set(type_styles(160))) == 160
+    assert type_styles(170)[160:] == type_styles(10)
+    assert {style.shape for style in type_styles(20)} == {"o"}
 
 
 def test_long_names_keep_both_ends() -> None:
