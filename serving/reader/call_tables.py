@@ -1,5 +1,6 @@
 """A table of calls, `.parquet` or `.csv`, within limits: of rows, columns and bytes."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +23,20 @@ MOST_COLUMNS = 20_000
 """More than calls with the probability of every type would have."""
 
 
-def read_call_table(path: Path, limits: ReadLimits) -> pd.DataFrame:
-    """Those of the columns `NEEDED` that a table has, one row per cell, text and numbers as they stand.
+def read_call_table(path: Path, limits: ReadLimits, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Those of the columns `NEEDED` that a table has, one row per cell, text and numbers as they stand; or of others,
+    `columns`, which a CSV gives as text.
 
     Raises `ReadError`: `INPUT_TOO_LARGE` for more rows or bytes than `limits`, or more columns than calls have, by
     the headers where there are any; `FILE_UNREADABLE` for what is no table.
     """
     with reading(path, EXPECTED):
-        return _read_parquet(path, limits) if path.suffix.lower() == ".parquet" else _read_csv(path, limits)
+        if path.suffix.lower() == ".parquet":
+            return _read_parquet(path, limits, NEEDED if columns is None else columns)
+        return _read_csv(path, limits, columns)
 
 
-def _read_parquet(path: Path, limits: ReadLimits) -> pd.DataFrame:
+def _read_parquet(path: Path, limits: ReadLimits, columns: Sequence[str]) -> pd.DataFrame:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -40,14 +44,16 @@ def _read_parquet(path: Path, limits: ReadLimits) -> pd.DataFrame:
         metadata, schema = file.metadata, file.schema_arrow
         limits.check(str(path), cells=metadata.num_rows)
         _check_columns(path, len(schema.names))
-        names = [name for name in NEEDED if name in schema.names]
+        names = [name for name in columns if name in schema.names]
         for name in names:
             kind = schema.field(name).type
             if pa.types.is_nested(kind.value_type if pa.types.is_dictionary(kind) else kind):
                 raise ValueError(f"{name} holds lists")
         _check_bytes(path, _unpacked_bytes(metadata, set(names)), limits)
         # One thread: a reader is a fork, in which a pool of others would wait for ever.
-        frame: pd.DataFrame = file.read(columns=names, use_threads=False).to_pandas(use_threads=False)
+        frame: pd.DataFrame = file.read(columns=names, use_threads=False).to_pandas(
+            use_threads=False, ignore_metadata=True
+        )
         return frame
 
 
@@ -63,7 +69,7 @@ def _unpacked_bytes(metadata: Any, names: set[str]) -> int:
     return total
 
 
-def _read_csv(path: Path, limits: ReadLimits) -> pd.DataFrame:
+def _read_csv(path: Path, limits: ReadLimits, columns: Sequence[str] | None) -> pd.DataFrame:
     with open_limited(path, limits.max_unpacked_bytes, is_text=True) as file:
         header = file.readline(LONGEST_HEADER)
         if not header.endswith(b"\n") and len(header) == LONGEST_HEADER:
@@ -72,11 +78,11 @@ def _read_csv(path: Path, limits: ReadLimits) -> pd.DataFrame:
         file.seek(0)
         frame = pd.read_csv(
             file,
-            usecols=lambda name: name in NEEDED,
+            usecols=lambda name: name in (NEEDED if columns is None else columns),
             keep_default_na=False,
             na_values=[""],
             nrows=min(limits.max_cells + 1, MOST_ROWS),
-            dtype={CELL_TYPE: str, BEST_CELL_TYPE: str},
+            dtype={CELL_TYPE: str, BEST_CELL_TYPE: str} if columns is None else str,
         )
         limits.check(str(path), cells=len(frame))
         return frame

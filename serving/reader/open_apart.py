@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -130,10 +130,11 @@ def is_tenx(path: Path, *, rules: ReadingRules) -> bool:
     return _ask(path, {"ask": "kind"}, rules, lambda answer: answer.facts.get("tenx") is True)
 
 
-def calls_apart(path: Path, *, rules: ReadingRules | None = None) -> pd.DataFrame:
+def calls_apart(path: Path, columns: Sequence[str] | None = None, *, rules: ReadingRules | None = None) -> pd.DataFrame:
     """As `read_call_table`, by a process of its own."""
     chosen = rules or ReadingRules.from_environment()
-    return _ask(path, {"ask": "calls", "limits": asdict(chosen.limits)}, chosen, unpack_frame)
+    listed = None if columns is None else list(columns)
+    return _ask(path, {"ask": "calls", "columns": listed, "limits": asdict(chosen.limits)}, chosen, unpack_frame)
 
 
 def stored_rows_apart(

@@ -96,7 +96,8 @@ class OpenFile:
     def calls(self, question: Message) -> Message:
         """A table of calls: see `read_call_table`."""
         facts = question.facts
-        return pack_frame(read_call_table(Path(facts["path"]), ReadLimits(**facts["limits"])))
+        limits = ReadLimits(**facts["limits"])
+        return pack_frame(read_call_table(Path(facts["path"]), limits, facts.get("columns")))
 
     def rows(self, question: Message) -> Message:
         """Where the input can be cut: see `stored_rows`."""

@@ -1,6 +1,7 @@
 """Calls that `cellmark annotate` wrote: a table with its facts beside it, or an `.h5ad`."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def read_calls(path: Path, *, trusted: bool = False) -> tuple[pd.DataFrame, dict
     refuse_special(path)
     if path.suffix.lower() in TABLES:
         frame = read_call_table(path, NO_LIMITS) if trusted else calls_apart(path)
-        facts = _facts_beside(path)
+        facts = facts_beside(path)
     else:
         with open_source(path, trusted=trusted) as source:
             frame, facts = source.obs, {}
@@ -55,7 +56,17 @@ def read_calls(path: Path, *, trusted: bool = False) -> tuple[pd.DataFrame, dict
     return frame, facts
 
 
-def _facts_beside(path: Path) -> dict[str, Any]:
+def read_columns(path: Path, columns: Sequence[str], *, trusted: bool = False) -> pd.DataFrame:
+    """Those of the columns that a table has, `.parquet` or `.csv`; of the latter as text. Read and raised as by
+    `read_calls`; whether they are there is the caller's to see.
+    """
+    require_input(path)
+    refuse_special(path)
+    return read_call_table(path, NO_LIMITS, columns) if trusted else calls_apart(path, columns)
+
+
+def facts_beside(path: Path) -> dict[str, Any]:
+    """The facts of a table of calls, empty where there are none that can be read."""
     beside = facts_path(path)
     try:
         if not beside.is_file() or beside.stat().st_size > LARGEST_FACTS:

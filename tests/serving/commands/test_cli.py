@@ -34,6 +34,7 @@ SUBCOMMANDS = (
     "bundle verify",
     "bundle export",
     "bundle import",
+    "export cas",
 )
 Cellmark = Callable[..., Any]
 

@@ -1,0 +1,1 @@
+"""Calls in the formats of others."""
