@@ -118,6 +118,7 @@ $(STAMP)-test: $(PINS) $(STAMP)-runtime
 	@touch $@ $(STAMP)-run
 
 $(STAMP)-docs: $(PINS) $(STAMP)-runtime
+	$(TORCH)
 	$(INSTALL) --editable ".[$(RUNTIME),train,docs]"
 	@touch $@ $(STAMP)-run
 

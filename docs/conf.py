@@ -45,6 +45,7 @@ html_static_path = ["_static"]
 html_css_files = ["book.css"]
 html_copy_source = False
 html_show_sourcelink = False
+html_use_index = False
 
 
 def chapters(text: str, folder: Path) -> dict[str, list[str]]:
@@ -69,6 +70,15 @@ def add_contents(app: Sphinx, docname: str, source: list[str]) -> None:
             source[0] += f"\n```{{toctree}}\n:hidden:\n{caption}\n" + "\n".join(pages) + "\n```\n"
 
 
+def shorten_types(
+    app: Sphinx, what: str, name: str, value: object, options: object, signature: str, returned: str | None
+) -> tuple[str, str | None] | None:
+    """NumPy's union of all that becomes an array is called by its name."""
+    if not signature:
+        return None
+    return re.sub(r"~?numpy\._typing\..*?(?= \| ~?cellmark)", "ArrayLike", signature), returned
+
+
 def add_entrance(app: Sphinx, failed: Exception | None) -> None:
     """The folder's first page leads to the index."""
     if failed is None:
@@ -78,4 +88,5 @@ def add_entrance(app: Sphinx, failed: Exception | None) -> None:
 
 def setup(app: Sphinx) -> None:
     app.connect("source-read", add_contents)
+    app.connect("autodoc-process-signature", shorten_types)
     app.connect("build-finished", add_entrance)

@@ -22,7 +22,7 @@ from cellmark.serving.client.connection import open_http
 from fixtures.places import ROOT
 
 PAGE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
-NAMED = set(re.findall(r"^\.\. auto(?:function|class|exception):: (\S+)$", PAGE, flags=re.MULTILINE))
+NAMED = set(re.findall(r"^\.\. auto(?:function|class|exception):: ([\w.]+)(?:\(\))?$", PAGE, flags=re.MULTILINE))
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
 IN_SERVING = {"ComputedClusters"}
 """Names of `cellmark.serving` that the front door has too."""
