@@ -9,7 +9,8 @@ export function aboutModel(model) {
   const listed = names.length > 8 ? `${names.slice(0, 8).join(", ")}, …` : names.join(", ");
   const right = model.metrics?.test?.accuracy;
   const tested = typeof right === "number" ? ` Right for ${percent(right)} of ${testedOn(model.split)}.` : "";
-  return `${model.model} names ${names.length} types of ${model.organism ?? "cells"}: ${listed}.${tested}`;
+  const organism = model.organism ? ` of ${model.organism}` : "";
+  return `${model.model} knows ${names.length} cell types${organism}: ${listed}.${tested}`;
 }
 
 export function showFacts(place, model) {
@@ -44,7 +45,7 @@ const share = (value) => (typeof value === "number" ? percent(value) : "–");
 function testedOn(split) {
   const held = split.test?.donors;
   const cells = `${count(split.test?.n_cells ?? 0)} cells`;
-  return held?.length ? `${cells} of ${held.length} ${held.length === 1 ? "donor" : "donors"} that it had never seen` : `${cells} that it had never seen, of the same donors`;
+  return held?.length ? `${cells} of ${held.length} ${held.length === 1 ? "donor" : "donors"} that it had never seen` : `${cells} that it had never seen, of the same data`;
 }
 
 async function downloadReport(said, model) {

@@ -53,12 +53,13 @@ const SAID = { ok: "Fine", info: "Note", warning: "Warning", error: "Refused" };
 
 /** The checklist of an answer. `again`: called with options to ask once more with. */
 export function checklist(answer, again) {
+  const proposed = new Set();
   const items = [
     item("ok", `The file was read: ${cells(answer.n_cells)}.`),
     values(answer),
     sizes(answer),
     genes(answer),
-    ...answer.notes.map((finding) => ofFinding(finding, answer.library_size_columns ?? [], again)),
+    ...answer.notes.map((finding) => ofFinding(finding, answer.library_size_columns ?? [], again, proposed)),
   ];
   return el("ul", { class: "checks" }, items.filter(Boolean));
 }
@@ -67,7 +68,8 @@ export function checklist(answer, again) {
 export function refusedList(refusal, columns, again) {
   const order = { error: 0, warning: 1, info: 2 };
   const findings = [...refusal.findings].sort((a, b) => order[a.severity] - order[b.severity]);
-  return el("ul", { class: "checks" }, findings.map((finding) => ofFinding(finding, columns, again)));
+  const proposed = new Set();
+  return el("ul", { class: "checks" }, findings.map((finding) => ofFinding(finding, columns, again, proposed)));
 }
 
 /** Any failure of a request as one element. */
@@ -108,31 +110,35 @@ function genes(answer) {
     el("p", { class: "quiet", text: answer.missing_genes.join(", ") + more })));
 }
 
-function ofFinding(finding, columns, again) {
+/** `proposed`: names of actions that stand in the list already. */
+function ofFinding(finding, columns, again, proposed) {
   const { severity, code } = finding;
   const plain = PLAIN[code];
   const facts = `Expected ${finding.expected}; found ${finding.found}.`;
   const examples = finding.examples?.length ? ` For example: ${finding.examples.join(", ")}.` : "";
-  const parts = [el("p", { class: "quiet", text: facts + examples }), el("p", {}, el("strong", { text: "What to do: " }), finding.remedy)];
-  const actions = again ? actionsOf(finding, columns, again) : [];
+  const found = again ? actionsOf(finding, columns, again) : [];
+  const actions = found.filter(([name]) => !proposed.has(name) && proposed.add(name)).map(([, button]) => button);
+  // What a button does need not be said in the words of a terminal.
+  const remedy = found.length ? finding.remedy.replace(/: --[a-z-]+ [^ ]+ \([^)]*\)/g, "").replace(/: (omit )?--layer \([^)]*\)/g, "") : finding.remedy;
+  const parts = [el("p", { class: "quiet", text: facts + examples }), el("p", {}, el("strong", { text: "What to do: " }), remedy)];
   if (actions.length) parts.push(el("p", { class: "buttons" }, actions));
   parts.push(el("p", { class: "quiet code", text: code }));
   const open = severity === "error" || actions.length > 0;
   return item(severity, plain ?? `${finding.where}: ${finding.found}.`, el("details", { open }, el("summary", { text: "Why, and what to do" }), parts));
 }
 
-/** Buttons that ask again in the way that a finding proposes. */
+/** What asks again in the way that a finding proposes: pairs of a name and a button. */
 function actionsOf(finding, columns, again) {
-  const button = (text, options) => el("button", { type: "button", text, onclick: () => again(options) });
+  const button = (text, options) => [text, el("button", { type: "button", class: "main", text, onclick: () => again(options) })];
   const actions = [];
   if (finding.code.startsWith("LIBRARY_SIZE_")) {
     const listed = columns.length ? columns : [...finding.found.matchAll(/obs has (.*)$/g)].flatMap(([, names]) => names.split(", "));
-    if (listed.length && listed[0] !== "no columns") actions.push(choice(listed, again));
+    if (listed.length && listed[0] !== "no columns") actions.push(["library sizes", choice(listed, again)]);
   }
   const layer = finding.remedy.match(/layer='([^']+)'|--layer ([\w./-]+)/);
   const named = layer && (layer[1] ?? layer[2]);
-  if (named && named !== named.toUpperCase()) actions.push(button(`Read the counts in “${named}”`, { layer: named }));
-  else if (named && layer[1]) actions.push(button(`Read the counts in “${named}”`, { layer: named }));
+  // LAYER and the like stand for a name, unless it is quoted.
+  if (named && (layer[1] || named !== named.toUpperCase())) actions.push(button(`Read the counts in “${named}”`, { layer: named }));
   if (/omit --layer/.test(finding.remedy)) actions.push(button("Read the counts in X", { layer: "" }));
   if (/--recover-counts/.test(finding.remedy)) actions.push(button("Recover the counts", { recover_counts: true }));
   return actions;
