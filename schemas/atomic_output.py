@@ -1,14 +1,19 @@
 """Outputs that appear whole or not at all: written beside their place, then moved into it."""
 
 import ctypes
+import errno
 import os
+import shlex
+import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from .errors import OutputError
+from .near_names import near_names
 
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
 """Numbers that Linux gives `renameat2`: paths begin at the working folder; two paths change places."""
@@ -30,11 +35,37 @@ def refuse_existing(path: Path, *, force: bool | None) -> None:
             "OUTPUT_EXISTS",
             where=str(path),
             expected="a new output",
-            found="one that already exists",
+            found=_of_when(path),
             remedy="Name another output, or remove this one."
             if force is None
             else "Name another output, or replace this one with --force.",
         )
+
+
+def _of_when(path: Path) -> str:
+    """What is there already."""
+    status = path.lstat()
+    kind = "a folder" if stat.S_ISDIR(status.st_mode) else f"a file of {status.st_size:,} bytes"
+    return f"{kind}, written {datetime.fromtimestamp(status.st_mtime):%Y-%m-%d %H:%M}"
+
+
+def _elsewhere(path: Path, error: OSError) -> str:
+    """What helps against the refusal of the operating system."""
+    folder = next((one for one in path.absolute().parents if one.is_dir()), path.parent)
+    quoted = shlex.quote(str(folder))
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"Give yourself the right to write there: chmod u+wx {quoted}. Or name an output elsewhere."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"Make room: df -h {quoted} shows how much there is. Or name an output on another disk."
+    if error.errno == errno.EROFS:
+        return f"Name an output in another folder, such as {shlex.quote(f'~/{path.name}')}."
+    return "Name an output in another folder, or give it a shorter name."
+
+
+def output_name(path: Path, formats: Sequence[str]) -> str:
+    """The name that was meant by one whose extension is none of `formats`."""
+    near = near_names(path.suffix, formats) if path.suffix else ()
+    return f"Did you mean {shlex.quote(str(path.with_suffix((*near, formats[0])[0])))}?"
 
 
 @contextmanager
@@ -103,5 +134,5 @@ def unwritable(path: Path, error: OSError) -> OutputError:
         where=str(path),
         expected="a place that can be written",
         found=error.strerror or str(error),
-        remedy="Check the disk and the permissions of the folder.",
+        remedy=_elsewhere(path, error),
     )

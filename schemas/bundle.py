@@ -17,6 +17,7 @@ from .genes.panel_fraction import PanelFraction
 from .manifest.bundle_files import ATTRIBUTION_SHARE, EXPECTATIONS, GENES, MARKERS, content_error, verify_folder
 from .manifest.expectations_format import library_size_range, parse_expectations
 from .manifest.manifest import Manifest
+from .near_names import given_as, near_names
 
 
 @dataclass(frozen=True)
@@ -139,12 +140,15 @@ class Bundle:
         """Number of a cell type among the graphs' outputs. Raises `ModelError` when the model has no such type."""
         names = self.manifest.cell_type_names
         if cell_type not in names:
+            near, flag = near_names(cell_type, names), f"--{where.replace('_', '-')}"
             raise ModelError.of(
                 "CELL_TYPE_UNKNOWN",
                 where=where,
                 expected="one of the model's cell types",
                 found=repr(cell_type),
-                remedy="Name one of: " + ", ".join(names) + ".",
+                remedy=f"Did you mean {given_as(flag, near)}? All types: {', '.join(names)}."
+                if near
+                else f"Name one of them: {', '.join(names)}.",
             )
         return names.index(cell_type)
 

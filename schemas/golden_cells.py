@@ -93,8 +93,8 @@ def compare_golden(golden: GoldenCells, probabilities: np.ndarray, attributions:
         where=GOLDEN_CELLS,
         expected=f"probabilities within {PROBABILITY_TOLERANCE} and attributions within {ATTRIBUTION_TOLERANCE}",
         found=f"differences of {off:.3g} and {attribution_off:.3g}",
-        remedy="This machine's onnxruntime computes the model differently: use the version that the bundle names, "
-        "or another device.",
+        remedy="Use the onnxruntime that the bundle names, or another device. "
+        "This machine's computes the model differently.",
     )
 
 

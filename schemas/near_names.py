@@ -29,6 +29,11 @@ def plain_name(name: str) -> str:
     return re.sub(r"[^\w]+|_+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).casefold()).strip("_")
 
 
+def given_as(flag: str, names: Iterable[str]) -> str:
+    """`--label 'a' or --label 'b'`, as is written behind a command."""
+    return " or ".join(f"{flag} {name!r}" for name in names)
+
+
 def in_quotes(names: Iterable[str]) -> str:
     """`'a'`, `'a' or 'b'`, `'a', 'b' or 'c'`."""
     *first, last = map(repr, names)

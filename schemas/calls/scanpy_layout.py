@@ -9,6 +9,7 @@ import pandas as pd
 from ..errors import GeneOverlapError, LabelError, ParameterError
 from ..genes.mangled_gene_names import ensembl_id, genome_prefix
 from ..manifest.marker_table import marker_table
+from ..near_names import given_as, near_names
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -84,12 +85,13 @@ def rows_for(table: pd.DataFrame, *, obs: pd.DataFrame, var_names: Sequence[str]
     """
     if groupby not in obs:
         columns = ", ".join(map(str, obs.columns)) or "no columns"
+        near = near_names(groupby, map(str, obs.columns))
         raise LabelError.of(
             "LABEL_COLUMN_UNKNOWN",
             where="groupby",
             expected="a column of obs with cell types",
             found=f"{groupby!r}, where obs has {columns}",
-            remedy="Name the column of cell types with --groupby.",
+            remedy=f"Did you mean {given_as('--groupby', near)}?" if near else "Name the column with --groupby.",
         )
     kept = table[table["cell_type"].isin(set(obs[groupby].astype(str)))]
     types, genes = _examples(table["cell_type"]), _examples(table["gene_symbol"])

@@ -1,10 +1,12 @@
 """What a file really is, by its first bytes, when it is not what its name says: the message then names the mistake."""
 
+import shlex
 from pathlib import Path
 
 LOOKED_AT = 512
 RENAME = "Give the file the extension of what it is, or copy or download it again."
-"""What to do about a file that is not what its name says."""
+"""What to do about a file that is not what its name says, where nothing better is known."""
+PACKED_BY = {"a file packed by gzip": (".gz", "gunzip"), "a file packed by bzip2": (".bz2", "bunzip2")}
 SIGNS = (
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
     (b"\x1f\x8b", "a file packed by gzip (unpack it: gunzip)"),
@@ -46,18 +48,31 @@ def file_kind(path: Path) -> str:
     return "a text"
 
 
-_IN_R = 'Rscript -e \'x <- {read}; if (inherits(x, "Seurat")) x <- Seurat::as.SingleCellExperiment(x); ' + (
-    'zellkonverter::writeH5AD(x, "{name}.h5ad", X_name = "counts")\''
+def right_name(path: Path, kind: str) -> str:
+    """What to do about a file that is not what its name says. `kind`: as `file_kind` says."""
+    quoted = shlex.quote(str(path))
+    if kind == "an empty file":
+        return "It has no content: copy or download it again."
+    for packed, (extension, unpack) in PACKED_BY.items():
+        if kind.startswith(packed):
+            named = shlex.quote(f"{path}{extension}")
+            return f"Unpack it: mv {quoted} {named} && {unpack} {named}"
+    return RENAME
+
+
+_IN_R = (
+    'Rscript -e \'x={read}; if(is(x,"Seurat")) x=Seurat::as.SingleCellExperiment(x); '
+    'zellkonverter::writeH5AD(x,"{name}.h5ad","counts")\''
 )
 CONVERSIONS = {
-    ".rds": "Write its counts as .h5ad in R: " + _IN_R.replace("{read}", 'readRDS("{path}")'),
-    ".rdata": "Write its counts as .h5ad in R: " + _IN_R.replace("{read}", 'get(load("{path}")[1])'),
-    ".qs": "Write its counts as .h5ad in R: " + _IN_R.replace("{read}", 'qs::qread("{path}")'),
-    ".h5seurat": "Write its counts as .h5ad in R: " + _IN_R.replace("{read}", 'SeuratDisk::LoadH5Seurat("{path}")'),
+    ".rds": "Convert it with R: " + _IN_R.replace("{read}", 'readRDS("{path}")'),
+    ".rdata": "Convert it with R: " + _IN_R.replace("{read}", 'get(load("{path}")[1])'),
+    ".qs": "Convert it with R: " + _IN_R.replace("{read}", 'qs::qread("{path}")'),
+    ".h5seurat": "Convert it with R: " + _IN_R.replace("{read}", 'SeuratDisk::LoadH5Seurat("{path}")'),
     ".hdf5": "Rename it: to .h5ad if it is an AnnData, to .h5 if it is a file of 10x.",
     ".tar": "Unpack it and give what is inside: tar -xf '{path}'",
     ".zip": "Unpack it and give what is inside: python -m zipfile -e '{path}' '{name}'",
-    ".gz": "Unpack it first, only tables are read compressed: gunzip -k '{path}'",
+    ".gz": "Unpack it: gunzip -k '{path}'",
     ".bz2": "Unpack it first: bunzip2 -k '{path}'",
     ".xz": "Unpack it first: unxz -k '{path}'",
     ".parquet": "Write it as a table: python -c \"import pandas; pandas.read_parquet('{path}').to_csv('{name}.csv')\"",

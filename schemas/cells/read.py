@@ -1,10 +1,13 @@
 """Opening cells, whatever the file: the extension says what it is."""
 
+import itertools
 import os
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
 from ..errors import ParameterError, ReadError
+from ..near_names import near_names
 from .cell_source import CellSource
 from .file_kind import conversion
 from .matrix_files import SHOWN, folders_with_matrix, is_matrix
@@ -137,6 +140,10 @@ def _part(source: CellSource, rows: RowRange | None) -> CellSource:
     return source if rows is None else slice_cells(source, rows)
 
 
+MOST_LOOKED_AT = 10_000
+"""Files of a folder among which a name like the one asked for is sought."""
+
+
 def require_input(path: Path) -> None:
     """Raise `ReadError` (`FILE_NOT_FOUND`) when there is nothing at `path`: worth knowing before a model is loaded."""
     if not os.path.exists(path):  # Path.exists raises for a folder that may not be looked into
@@ -144,11 +151,30 @@ def require_input(path: Path) -> None:
             "FILE_NOT_FOUND",
             where=str(path),
             expected="a file or folder of cells",
-            found="nothing there",
-            remedy="Check the path."
+            found=_where_it_ends(path),
+            remedy=_files_like(path)
             if ":/" not in str(path)
             else "Download it first. Where it was to be fetched, the message of that says why it could not be.",
         )
+
+
+def _where_it_ends(path: Path) -> str:
+    """What is missing: the name, or a folder on the way to it."""
+    missing = next((one for one in reversed(path.parents) if not os.path.exists(one)), None)
+    return "nothing there" if missing is None else f"no folder {missing}"
+
+
+def _files_like(path: Path) -> str:
+    """Names in the same folder that may have been meant."""
+    try:
+        with os.scandir(path.parent) as entries:
+            names = [entry.name for entry in itertools.islice(entries, MOST_LOOKED_AT) if entry.name[0] != "."]
+    except OSError:
+        names = []
+    near = near_names(path.name, names)
+    if near:
+        return f"Did you mean {' or '.join(shlex.quote(str(path.with_name(name))) for name in near)}?"
+    return f"Check the path. The working folder is {os.getcwd()}."
 
 
 def refuse_special(path: Path) -> None:

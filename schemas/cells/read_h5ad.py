@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from ..errors import ReadError
 from .cell_source import CellSource, OtherMatrix, RowChunk
 from .check_hdf5 import check_hdf5, require_filters, text_attribute
-from .file_kind import RENAME, file_kind
+from .file_kind import file_kind, right_name
 from .read_anndata import RAW, cells_from_anndata, to_csr
 from .read_limits import NO_LIMITS, ReadLimits
 from .reading import gene_features, not_anndata, not_mudata, reading, unknown_encoding, unknown_layer
@@ -43,8 +43,8 @@ def open_h5ad(
                 "FILE_UNREADABLE",
                 where=str(path),
                 expected=EXPECTED,
-                found=f"{file_kind(path)}, not HDF5",
-                remedy=RENAME,
+                found=f"{(kind := file_kind(path))}, not HDF5",
+                remedy=right_name(path, kind),
             )
         file = h5py.File(path, "r")
         try:

@@ -1,6 +1,7 @@
 """What the readers share: how a library's exception becomes ours, and which features of a file are genes."""
 
 import re
+import shlex
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import CellmarkError, Finding, ReadError
+from ..near_names import given_as, near_names
 
 TABLES = (".csv", ".tsv", ".txt")
 READ = ".h5ad, .zarr (also .zarr.zip), .loom, .h5 (10x), .arrow, a 10x matrix folder, .csv, .tsv, .txt (also .gz)"
@@ -48,7 +50,10 @@ def reading(path: Path, expected: str) -> Iterator[None]:
             raise unknown_encoding(path, f"something in an encoding that anndata does not know ({cause})") from error
         found, remedy = "something that cannot be read", "Write it again from its source."
         if isinstance(error, PermissionError):
-            found, remedy = "one that may not be read", "Give yourself the right to read it: chmod u+r."
+            found, remedy = (
+                "one that may not be read",
+                f"Give yourself the right to read it: chmod u+r {shlex.quote(str(path))}",
+            )
         elif isinstance(error, EOFError | BadZipFile) or CUT_SHORT.search(cause):
             found, remedy = "one that ends too early", "It is not complete: copy or download it again."
         raise ReadError.of(
@@ -77,8 +82,16 @@ def unknown_layer(layer: str, there: list[str]) -> ReadError:
         where="layer",
         expected=f"a layer of the input (there are: {listed})",
         found=repr(layer),
-        remedy="Name one of them with --layer (layer= in Python), or omit it to use X.",
+        remedy=_other_layer(layer, there),
     )
+
+
+def _other_layer(layer: str, there: list[str]) -> str:
+    near = near_names(layer, there)
+    if not there:
+        return "Omit --layer (layer= in Python) to use X."
+    meant = f"Did you mean {given_as('--layer', near)}?" if near else "Name one with --layer (layer= in Python)."
+    return f"{meant} Or omit --layer to use X."
 
 
 def unknown_encoding(path: Path, found: str) -> ReadError:

@@ -124,8 +124,8 @@ def type_findings(
             where=where,
             expected="every cell type in at least two donors",
             found=f"{len(single)} in one alone: {', '.join(listed[:10])}{' and more' if len(listed) > 10 else ''}",
-            remedy="How well they are found in another donor cannot be measured; add donors, or omit --donor to split "
-            "by cells.",
+            remedy="Add donors, or omit --donor to split by cells. "
+            "How well these types are found in another donor cannot be measured.",
             severity="warning",
         )
 

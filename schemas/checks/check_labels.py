@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import Finding
+from ..near_names import given_as
 from .label_names import N_EXAMPLES, LabelNames, is_number, name_findings, number_findings, numbered
 from .label_text import brief
 from .likely_columns import columns_in_words, likely_labels
@@ -24,7 +25,7 @@ def label_findings(obs: pd.DataFrame, label: str, *, min_cells: int) -> tuple[Fi
         *found,
         *name_findings(known, where),
         *number_findings(known, where, others),
-        *size_findings(known, label, min_cells=min_cells),
+        *size_findings(known, label, min_cells=min_cells, others=[name for name in others if name != label]),
     )
 
 
@@ -38,7 +39,7 @@ def label_column_findings(obs: pd.DataFrame, label: str) -> tuple[Finding, ...]:
                 where="label",
                 expected="a column of obs",
                 found=f"{label!r}, where obs has {columns_in_words(obs)}",
-                remedy=f"Name the column of cell types: --label {' or --label '.join(map(repr, likely))}."
+                remedy=f"Name the column of cell types: {given_as('--label', likely)}."
                 if likely
                 else "Name the column of cell types with --label; none of these looks like one.",
             ),
@@ -75,8 +76,8 @@ def missing_labels(values: pd.Series) -> np.ndarray:
     return np.asarray(numbered(values)[1] < 0)
 
 
-def size_findings(labels: LabelNames, label: str, *, min_cells: int) -> tuple[Finding, ...]:
-    """Types below the floor, or fewer than two above it."""
+def size_findings(labels: LabelNames, label: str, *, min_cells: int, others: Sequence[str] = ()) -> tuple[Finding, ...]:
+    """Types below the floor, or fewer than two above it. `others`: columns that may hold the types in its place."""
     kept = labels.sizes >= min_cells
     if not len(kept):
         return ()  # that no cell has a label was said already
@@ -88,8 +89,10 @@ def size_findings(labels: LabelNames, label: str, *, min_cells: int) -> tuple[Fi
                 "LABEL_ONE_CLASS",
                 where=f"obs[{label!r}]",
                 expected=f"at least two cell types with {min_cells} cells or more",
-                found=listed + more,
-                remedy="Name another column with --label, or lower --min-cells.",
+                found=f"{len(labels.names)} different labels: {listed}{more}",
+                remedy=f"Name the column of cell types: {given_as('--label', others)}."
+                if others
+                else "Name another column with --label, or lower --min-cells.",
             ),
         )
     if kept.all():

@@ -10,6 +10,8 @@ from ..cells.cell_source import CellSource, RowChunk
 from ..errors import Finding
 from ..normalization import row_sums
 from ..quality.quality_table import find_mitochondrial
+from .library_size import give_totals
+from .likely_columns import likely_totals
 
 ENOUGH_CELLS = 100
 """Cells below which a gene without counts says nothing."""
@@ -170,12 +172,9 @@ def subset_findings(source: CellSource, *, normalised: bool = False) -> tuple[Fi
             where="var_names",
             expected="all genes that were measured",
             found=f"{source.n_vars} genes, {why}",
-            remedy="Provide the file from before genes were taken out"
-            + (
-                ", normalised over all of them."
-                if normalised
-                else ", or name the column of each cell's total count: --library-size OBS_COLUMN (library_size=)."
-            ),
+            remedy="Provide the file from before genes were taken out, normalised over all of them."
+            if normalised
+            else f"{give_totals(likely_totals(source.obs))} Or provide the file from before genes were taken out.",
             severity="warning",
         ),
     )

@@ -102,8 +102,8 @@ def learnable_types(
         where="donor",
         expected=f"{min_cells} cells of each type, or half of a smaller one, without the donors held out",
         found=listed,
-        remedy="These types were removed from the model and from all measures: a handful of cells, weighted like a "
-        "whole type, would spoil the calls of the others. To keep them, hold out other donors or lower --min-cells.",
+        remedy="To keep these types, hold out other donors or lower --min-cells. They were removed from the model and "
+        "from all measures: a handful of cells, weighted like a whole type, would spoil the calls of the others.",
         severity="warning",
     )
     return kept_types, replace(split, train=train, validation=validation, test=test), (note,)

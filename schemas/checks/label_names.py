@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import Finding
+from ..near_names import given_as
 from .label_text import as_meant, as_seen, has_hidden, shown, without_spaces
 
 UNASSIGNED = "unassigned"
@@ -203,12 +204,12 @@ def number_findings(labels: LabelNames, where: str, others: Sequence[str]) -> It
         where=where,
         expected="names of cell types",
         found=_sized("no type but a number", labels, numbers),
-        remedy="The model would answer with them. Conversions from R leave numbers where a factor had names: "
-        + (
-            f"name the column of names, --label {' or --label '.join(map(repr, others))}."
+        remedy=(
+            f"Name the column of names: {given_as('--label', others)}."
             if others
-            else f"put the names back, adata.{where} = adata.{where}.astype(str).replace({{{pairs}}}) and so on."
-        ),
+            else f"Put the names back: adata.{where} = adata.{where}.astype(str).replace({{{pairs}}}) and so on."
+        )
+        + " The model would answer with these numbers. Conversions from R leave numbers where a factor had names.",
         severity="warning",
         examples=tuple(map(shown, numbers[:N_EXAMPLES])),
     )

@@ -1,13 +1,17 @@
 """Library sizes of an input: given or to be summed, possible or not, like training's or far from them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
 from ..cells.cell_source import CellSource
 from ..errors import Finding
+from ..near_names import given_as
 from ..normalization import row_sums, slice_rows
 from .check_counts import N_EXAMPLES
+from .likely_columns import columns_in_words, likely_totals
 
 MIN_GENES_SHARE = 0.5
 """A library size may be summed over no fewer than this share of the genes that training measured."""
@@ -24,11 +28,12 @@ FRACTION_CELLS = 256
 
 class PanelFractionWatch:
     """Compares library sizes with the panel's part of them, by what training knows. `expected`: None to compare
-    nothing. `given`: by the user; ones summed over the input's genes are never too large for these.
+    nothing. `given`: by the user; ones summed over the input's genes are never too large for these. `totals`: columns
+    of obs that may be given in their place.
     """
 
-    def __init__(self, expected: float | None, *, given: bool = True) -> None:
-        self._expected, self._given = expected, given
+    def __init__(self, expected: float | None, *, given: bool = True, totals: Sequence[str] = ()) -> None:
+        self._expected, self._given, self._totals = expected, given, totals
         self._fractions: list[np.ndarray] = []
 
     def see(self, counts: sp.csr_matrix, library_size: np.ndarray) -> None:
@@ -51,16 +56,15 @@ class PanelFractionWatch:
             "over more than genes (antibodies, spike-ins, unmapped reads), over more genes than the file has, or of "
             "other values than these counts"
         )
-        omit = ", or omit --library-size (library_size in Python and JSON) where the file has all genes"
-        how = "" if self._given else ": --library-size OBS_COLUMN (library_size in Python and JSON)"
+        how = "Omit --library-size where the file has all genes." if self._given else give_totals(self._totals)
         return [
             Finding(
                 "LIBRARY_SIZE_DOUBTFUL",
                 where="library_size",
                 expected=f"library sizes of which the model's genes carry about {expected:.0%}, as in training",
                 found=f"{found:.0%} in half of the cells or {'less' if low else 'more'}",
-                remedy=f"The library sizes were probably summed {cause if low else part}. "
-                f"Give each cell's total count over all genes measured and nothing else{omit if self._given else how}.",
+                remedy=f"{how} The library sizes were probably summed {cause if low else part}. "
+                "Give each cell's total count over all genes measured and nothing else.",
                 severity="warning",
             )
         ]
@@ -94,12 +98,20 @@ class LibrarySizeWatch:
                 where="library_size",
                 expected=f"totals of {low:.0f} to {high:.0f}, as of training cells",
                 found=f"{number} of {self._n_cells} cells {word} that",
-                remedy="Check that these are the totals over all genes measured; cells of another depth are "
-                "called less "
-                "reliably.",
+                remedy="Check that these are the totals over all genes measured. "
+                "Cells of another depth are called less reliably.",
                 severity="warning",
             )
         ]
+
+
+def give_totals(columns: Sequence[str]) -> str:
+    """The sentence that asks for library sizes. `columns`: those of obs that may hold them."""
+    if not columns:
+        return (
+            "Give each cell's total count over all genes: --library-size OBS_COLUMN (library_size in Python and JSON)."
+        )
+    return f"obs has what may be each cell's total count: {given_as('--library-size', columns)}."
 
 
 def summing_findings(source: CellSource, n_genes_trained: int, *, normalised: bool = False) -> tuple[Finding, ...]:
@@ -115,8 +127,7 @@ def summing_findings(source: CellSource, n_genes_trained: int, *, normalised: bo
             found=f"{source.n_vars} genes and no library sizes",
             remedy="Provide all genes, normalised over all of them, or the counts with their library sizes."
             if normalised
-            else "Give each cell's total count over all genes: --library-size OBS_COLUMN, library_size= in Python, "
-            "library_size in JSON.",
+            else give_totals(likely_totals(source.obs)),
         ),
     )
 
@@ -130,14 +141,16 @@ def given_library_size(
     if isinstance(library_size, str):
         where = f"obs[{library_size!r}]"
         if library_size not in source.obs.columns:
-            columns = ", ".join(map(str, source.obs.columns)) or "no columns"
+            likely = likely_totals(source.obs, library_size)
             return None, (
                 Finding(
                     "LIBRARY_SIZE_COLUMN_UNKNOWN",
                     where="library_size",
                     expected="a column of obs",
-                    found=f"{library_size!r}, where obs has {columns}",
-                    remedy="Name the column that holds each cell's total count.",
+                    found=f"{library_size!r}, where obs has {columns_in_words(source.obs)}",
+                    remedy=f"Did you mean {given_as('--library-size', likely)}?"
+                    if likely
+                    else "Omit --library-size to sum over the input's genes, or name the column of each cell's total.",
                 ),
             )
         column = source.obs[library_size]

@@ -6,12 +6,18 @@ import re
 import numpy as np
 import pandas as pd
 
+from ..near_names import near_names, plain_name
 from .label_text import brief
 
 LABEL_NAME = re.compile(
     r"cell_?types?|cell_?class|annot|label|identit|subclass|subtype|lineage|population|leiden|louvain|cluster"
 )
 DONOR_NAME = re.compile(r"donor|patient|subject|individual|participant|person|mouse_?id|sample|batch|orig_ident|plate")
+TOTAL_NAME = re.compile(
+    r"(total|n|sum|num)_?(counts?|umis?|umi_counts?|transcripts)(_rna|_all|_total)?|lib(rary)?_?sizes?"
+    r"|umis?|umi_counts?|total|sum"
+)
+"""What scanpy, Seurat, scater and Cell Ranger's readers call each cell's total count."""
 TYPE_WORD = re.compile(
     r"\bcells?\b|cyte|blast|phage|phil\b|neuron|neural|glia|lympho|mono\b|killer|\b[TB]\b|\bNK\b|\bDC\b|dendritic"
     r"|stem|progenitor|epithel|endothel|mesenchym|stroma|muscle|acinar|ductal|\b(alpha|beta|gamma|delta|epsilon)\b"
@@ -38,6 +44,23 @@ def likely_donors(obs: pd.DataFrame, asked: str) -> tuple[str, ...]:
     return _likely(obs, asked, DONOR_NAME, None)
 
 
+def likely_totals(obs: pd.DataFrame, asked: str = "") -> tuple[str, ...]:
+    """Columns that may hold each cell's total count: positive numbers under a familiar name, or under one near `asked`,
+    which come first.
+    """
+    names = [str(name) for place, name in enumerate(obs.columns[:MOST_COLUMNS]) if _are_totals(obs.iloc[:, place])]
+    near = near_names(asked, names, cutoff=0.75) if asked else ()
+    familiar = [name for name in names if TOTAL_NAME.fullmatch(plain_name(name)) and name not in near]
+    return (*near, *familiar)[:N_LIKELY]
+
+
+def _are_totals(values: pd.Series) -> bool:
+    if not pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_bool_dtype(values.dtype) or not len(values):
+        return False
+    numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    return bool(np.isfinite(numbers).all() and (numbers > 0).all())
+
+
 def columns_in_words(obs: pd.DataFrame) -> str:
     """The names of the columns, the first twenty of them."""
     names = [brief(str(name)) for name in obs.columns]
@@ -47,8 +70,8 @@ def columns_in_words(obs: pd.DataFrame) -> str:
 
 def _likely(obs: pd.DataFrame, asked: str, name: re.Pattern[str], word: re.Pattern[str] | None) -> tuple[str, ...]:
     scores: dict[str, float] = {}
-    plain = {str(column): _plain(str(column)) for column in obs.columns[:MOST_COLUMNS]}
-    close = set(difflib.get_close_matches(_plain(asked), plain.values(), n=N_LIKELY, cutoff=0.75))
+    plain = {str(column): plain_name(str(column)) for column in obs.columns[:MOST_COLUMNS]}
+    close = set(difflib.get_close_matches(plain_name(asked), plain.values(), n=N_LIKELY, cutoff=0.75))
     for place, column in enumerate(obs.columns[:MOST_COLUMNS]):
         values = obs.iloc[:, place]
         groups = _groups(values)
@@ -60,10 +83,6 @@ def _likely(obs: pd.DataFrame, asked: str, name: re.Pattern[str], word: re.Patte
         if score:
             scores[str(column)] = score
     return tuple(sorted(scores, key=lambda column: -scores[column])[:N_LIKELY])
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()).strip("_")
 
 
 def _groups(values: pd.Series) -> list[str] | None:

@@ -1,5 +1,7 @@
 """Does a matrix lie on its side? Told from what stands in `obs_names` and `var_names`."""
 
+import re
+
 import numpy as np
 
 from ..cells.cell_source import CellSource
@@ -37,10 +39,18 @@ def transposed_findings(source: CellSource, panel: GenePanel | None = None) -> t
             expected="cells as rows and genes as columns",
             found=f"genes as rows: {len(ids)} x {len(names)}"
             + (f", {len(genes)} of the model's genes among the cell ids" if len(genes) else ""),
-            remedy="Transpose it: adata = adata.T, or frame = frame.T for a data frame.",
+            remedy=_turned(source.name),
             examples=tuple(map(str, examples[:5])),
         ),
     )
+
+
+def _turned(name: str) -> str:
+    """How to transpose the input of this name."""
+    if not re.fullmatch(r"[\w./ -]+\.h5ad", name):
+        return "Transpose it: adata = adata.T, or frame = frame.T for a data frame."
+    turned = name.removesuffix(".h5ad") + ".T.h5ad"
+    return f"Transpose it: python -c \"import anndata; anndata.read_h5ad('{name}').T.write_h5ad('{turned}')\""
 
 
 def _some(names: np.ndarray) -> list[str]:

@@ -20,7 +20,7 @@ def size_findings(source: CellSource) -> tuple[Finding, ...]:
                 where=source.name,
                 expected="at least one cell",
                 found="none",
-                remedy="Check how the file was subset.",
+                remedy="Write it again from the cells before it was subset: the filter kept none.",
             )
         )
     if source.n_vars == 0:

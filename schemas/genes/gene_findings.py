@@ -30,8 +30,8 @@ def ambiguous_note(where: str, ambiguous: tuple[AmbiguousName, ...]) -> Finding:
         where=where,
         expected="names that mean one gene each",
         found=f"{len(ambiguous):,} that may mean a gene of the model or another",
-        remedy="They were left out, and the genes count as not measured unless they are there under another name; give "
-        "Ensembl ids or current symbols to have them used.",
+        remedy="They were left out. Give Ensembl ids or current symbols to have them used. "
+        "These genes count as not measured unless they are there under another name.",
         severity="warning",
         examples=tuple(f"{doubt.name} ({' or '.join(doubt.symbols[:3])})" for doubt in ambiguous[:N_EXAMPLES]),
     )
@@ -75,8 +75,8 @@ def organism_finding(
         remedy = f"Keep the cells and genes of {model} alone, under their plain names, and hand these in."
     else:
         remedy = (
-            f"Use a model trained on {there} cells, or, accepting worse calls, name genes by their orthologs "
-            f"in {model}: {_option({there, model})}."
+            f"Name genes by their orthologs in {model}, accepting worse calls: {_option({there, model})}. "
+            f"Or use a model trained on {there} cells."
         )
     if place != where:
         remedy += f" If {place} is wrong, correct it."
@@ -87,5 +87,5 @@ def organism_finding(
 
 def _option(organisms: set[str]) -> str:
     if organisms == set(ORGANISMS):
-        return "--orthologs with annotate, explain and validate, orthologs=True in Python"
-    return "--ortholog-table FILE with annotate, explain and validate, ortholog_table=FILE in Python"
+        return "--orthologs (orthologs=True in Python)"
+    return "--ortholog-table FILE (ortholog_table=FILE in Python)"

@@ -16,7 +16,7 @@ from .gene_ids import detect_gene_names
 from .gene_tables import ORGANISMS
 from .mangled_gene_names import ensembl_id
 from .map_gene_names import PanelNames
-from .panel_evidence import PanelEvidence, evidence_findings
+from .panel_evidence import PanelEvidence, evidence_findings, floored
 
 MIN_PANEL_SHARE = 0.5
 """Share of the panel that an input must have measured, unless the caller sets another floor."""
@@ -211,9 +211,8 @@ def overlap_findings(
                 where="var_names",
                 expected=f"at least {min_share:.0%} of the model's {len(panel)} genes",
                 found=f"{match.n_matched} of them ({match.share:.1%})",
-                remedy="Provide all genes that were measured, also those without counts, train a model on "
-                "shared genes, or, "
-                "accepting worse calls, lower the floor with --min-panel-share.",
+                remedy=f"Provide all genes measured. Or accept worse calls: --min-panel-share {floored(match.share)}. "
+                "Genes without counts belong to those measured. A model trained on shared genes calls better.",
                 examples=missing,
             ),
             *by_mass,

@@ -1,5 +1,6 @@
 """How much of what a model's calls rest on an input's genes carry, overall and for each type."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -49,6 +50,11 @@ class PanelEvidence:
         return np.asarray(missing[np.argsort(-shares[missing], kind="stable")][:top])
 
 
+def floored(share: float) -> float:
+    """The share to two digits, not above it: a floor that it passes."""
+    return math.floor(100 * share) / 100
+
+
 @lru_cache(maxsize=8)
 def evidence_findings(
     evidence: PanelEvidence, symbols: tuple[str, ...], match: "GeneMatch", *, min_mass: float | None = None
@@ -72,10 +78,10 @@ def evidence_findings(
                 expected=f"genes that carry at least {floor:.1%} of the evidence that calls rest on (the "
                 "attribution mass)",
                 found=f"{mass:.1%}, carried by {match.n_matched} of the model's {len(symbols)} genes",
-                remedy="Provide all genes that were measured, also those without counts; these matter most: "
+                remedy=f"Provide all genes measured. Or accept worse calls: --min-attribution-share {floored(mass)} "
+                "(min_attribution_share= in Python and over HTTP). Most matter: "
                 + ", ".join(symbols[column] for column in missing)
-                + ". Else train a model on shared genes, or, accepting worse calls, lower the floor with "
-                "--min-attribution-share (min_attribution_share in Python and over HTTP).",
+                + ". Genes without counts belong to those measured. A model trained on shared genes calls better.",
                 examples=tuple(symbols[column] for column in missing[:5]),
             ),
         )
@@ -91,9 +97,8 @@ def evidence_findings(
             where="var_names",
             expected=f"genes that carry at least {evidence.min_type_mass:.1%} of the evidence for each type",
             found=f"less for {', '.join(evidence.cell_types[number] for number in thin)}",
-            remedy="Calls of these types are less certain than the model's measures say, and more of their "
-            "cells are called "
-            "otherwise; provide the genes that are missing, if they were measured.",
+            remedy="Provide the genes that are missing, if they were measured. Calls of these types are less certain "
+            "than the model's measures say, and more of their cells are called otherwise.",
             severity="warning",
             examples=tuple(_lacking(evidence, symbols, match.measured, number, masses[number]) for number in thin[:5]),
         ),

@@ -11,8 +11,28 @@ from cellmark.schemas.option_groups import shared, takes
 from ..outputs.pipeline_options import PipelineOptions
 from ..scoring.call_options import CallOptions, Floors
 
+
+
+def _meant(ctx: typer.Context, model: str | None) -> str | None:
+    """The model that a name alone means, which is said."""
+    if model is None or ctx.resilient_parsing or "/" in model:
+        return model
+    from ..models.bare_name import model_meant
+
+    meant = model_meant(model)
+    if meant != model:
+        typer.echo(f"Model {model}: {meant}", err=True)
+    return meant
+
+
 Model = Annotated[
-    str, typer.Option("--model", "-m", help="Bundle folder or MLflow URI (models:/pbmc@champion, models:/pbmc/3).")
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        callback=_meant,
+        help="Bundle folder, name of a registered model (its champion) or MLflow URI (models:/pbmc/3).",
+    ),
 ]
 ModelOrService = Annotated[
     str | None,

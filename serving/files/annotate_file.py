@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
 from cellmark.schemas.checks.checked_cells import CheckedCells
+from cellmark.schemas.errors import InputError
 from cellmark.schemas.quality.data_docs import refuse_used
 from cellmark.schemas.quality.quality_report import QualityReport
 
@@ -35,7 +37,19 @@ def open_checked(
     `trusted`, `may_write`: see `open_source`. Raises as that and `Annotator.check`.
     """
     with open_source(path, reading, trusted=trusted, may_write=may_write) as source:
-        yield annotator.check(source, reading.once_open())
+        with _pasted_from_here(path):
+            checked = annotator.check(source, reading.once_open())
+        yield checked
+
+
+@contextmanager
+def _pasted_from_here(path: Path) -> Iterator[None]:
+    """Commands of remedies that name the file by its name alone name its folder as well, so that they can be pasted."""
+    try:
+        yield
+    except InputError as error:
+        here, there = f"'{path.stem}.", f"'{path.parent / path.stem}."
+        raise type(error)(*(replace(one, remedy=one.remedy.replace(here, there)) for one in error.findings)) from error
 
 
 def load_annotator(

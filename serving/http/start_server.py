@@ -7,6 +7,8 @@ Here it lies in the server's folder too, unless the variable is set.
 """
 
 import argparse
+import contextlib
+import errno
 import ipaddress
 import os
 import signal
@@ -26,6 +28,7 @@ from ..limits.owned_folder import FOLDER, owned_folder
 from ..limits.settings import STATE, LimitSettings, default_workers
 from .supervise import supervise_closely
 
+PORTS_TRIED = 50
 LOOPBACK_NAMES = "localhost,127.0.0.1,[::1]"
 
 
@@ -42,9 +45,21 @@ def free_address(host: str, port: int) -> str:
             where=f"{host}:{port}",
             expected="an address of this machine whose port is free",
             found=error.strerror or str(error),
-            remedy="Name another --host or --port, or stop what listens there.",
+            remedy=_other_address(host, port, error),
         ) from error
     return str(address[0])
+
+
+def _other_address(host: str, port: int, error: OSError) -> str:
+    """What to name instead: the next port that is free, or this machine's own address."""
+    if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+        return "Name an address of this machine: --host 127.0.0.1 (or --host 0.0.0.0 for all of them)."
+    for other in range(max(port, 3000) + 1, min(max(port, 3000) + PORTS_TRIED, 65535)):
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, other))
+            return f"Name a port that is free: --port {other}. Or stop what listens there."
+    return "Name another --port, or stop what listens there."
 
 
 SERVICE = "cellmark.serving.service:CellmarkService"

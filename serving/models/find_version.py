@@ -1,12 +1,14 @@
 """The ways in which people name a model in MLflow, and the version that is meant; an error names those that exist."""
 
 import re
+import shlex
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cellmark.schemas.errors import Finding, RegistryError
+from cellmark.schemas.near_names import near_names
 from cellmark.schemas.tracking.registry_tags import CHAMPION, restore_champion
 from cellmark.schemas.tracking.tracking_uri import public_uri
 
@@ -36,6 +38,12 @@ class RunUri:
 
     run_id: str
     path: str
+
+
+def shown(wanted: VersionUri) -> str:
+    """The URI as it is pasted behind `-m`."""
+    version = f"/{wanted.version}" if wanted.alias is None else f"@{wanted.alias}"
+    return shlex.quote(f"models:/{wanted.name}{version}")
 
 
 def parse_model_uri(uri: str) -> VersionUri | RunUri:
@@ -69,21 +77,32 @@ class RegisteredModel:
         return tuple(sorted(alias for alias, number in self.aliases.items() if number == version))
 
 
-def find_model(client: "MlflowClient", name: str) -> RegisteredModel:
-    """The registered model `name`. Raises `RegistryError` (`MODEL_UNKNOWN`), which lists the names there are."""
+def find_model(client: "MlflowClient", name: str, written: Callable[[str], str] = str) -> RegisteredModel:
+    """The registered model `name`. Raises `RegistryError` (`MODEL_UNKNOWN`), which lists the names there are, and those
+    that may have been meant as `written` says.
+    """
     model = ask(client, lambda: client.get_registered_model(name))
     if model is not None:
         aliases = {alias: str(number) for alias, number in (model.aliases or {}).items()}
         return RegisteredModel(model.name, aliases, model.description or "")
-    with refusals(client.tracking_uri):
-        known = [entry.name for entry in client.search_registered_models(max_results=MOST_LISTED)]
+    known = registered_names(client)
+    near = near_names(name, known)
+    more = f" and {len(known) - MOST_LISTED} more" if len(known) > MOST_LISTED else ""
     raise RegistryError.of(
         "MODEL_UNKNOWN",
         where=f"models:/{name}",
         expected=f"a model registered at {public_uri(client.tracking_uri)}",
-        found=f"none of that name; registered are: {', '.join(known) or 'none'}",
-        remedy="Check the name and MLFLOW_TRACKING_URI; `cellmark models list` lists all.",
+        found=f"none of that name; registered are: {', '.join(known[:MOST_LISTED]) or 'none'}{more}",
+        remedy=f"Did you mean {' or '.join(map(written, near))}?"
+        if near
+        else "See all of them: `cellmark models list`. Or set MLFLOW_TRACKING_URI to where it is registered.",
     )
+
+
+def registered_names(client: "MlflowClient") -> list[str]:
+    """Names of the registered models, the first `PAGE` of them."""
+    with refusals(client.tracking_uri):
+        return [entry.name for entry in client.search_registered_models(max_results=PAGE)]
 
 
 def find_restored(client: "MlflowClient", name: str, on_note: Callable[[Finding], None]) -> RegisteredModel:
@@ -103,18 +122,21 @@ def find_restored(client: "MlflowClient", name: str, on_note: Callable[[Finding]
 
 def find_version(client: "MlflowClient", wanted: VersionUri) -> "ModelVersion":
     """The version that a URI means. Raises `RegistryError` (`MODEL_UNKNOWN`, `ALIAS_MISSING`), which lists what is."""
-    model = find_model(client, wanted.name)
+    model = find_model(client, wanted.name, lambda name: shown(replace(wanted, name=name)))
     number = wanted.version
     if wanted.alias is not None:
         number = model.aliases.get(wanted.alias)
         if number is None:
             known = ", ".join(f"{alias} (version {there})" for alias, there in sorted(model.aliases.items()))
+            near = near_names(wanted.alias, model.aliases) or tuple(sorted(model.aliases))
             raise RegistryError.of(
                 "ALIAS_MISSING",
                 where=f"models:/{wanted.name}@{wanted.alias}",
                 expected=f"an alias of {wanted.name}",
                 found=f"none of that name; its aliases are: {known or 'none'}",
-                remedy=f"Name one of these or a version; `cellmark models show {wanted.name}` lists them.",
+                remedy=f"Did you mean {' or '.join(shown(VersionUri(wanted.name, alias=alias)) for alias in near)}?"
+                if near
+                else f"Name a version; `cellmark models show {shlex.quote(wanted.name)}` lists them.",
             )
     versions: list[ModelVersion] = []
     if number != LATEST:
@@ -130,7 +152,10 @@ def find_version(client: "MlflowClient", wanted: VersionUri) -> "ModelVersion":
         where=f"models:/{wanted.name}/{number}",
         expected=f"a version of {wanted.name}",
         found=f"none of that number; its versions are: {listed or 'none'}",
-        remedy=f"Name one of these; `cellmark models show {wanted.name}` shows more about them.",
+        remedy=f"The newest: {shown(VersionUri(wanted.name, version=str(versions[-1].version)))}. "
+        f"All of them: `cellmark models show {shlex.quote(wanted.name)}`."
+        if versions
+        else f"Register one: `cellmark train ... --name {shlex.quote(wanted.name)}`.",
     )
 
 

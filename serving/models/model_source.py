@@ -18,6 +18,7 @@ from cellmark.schemas.manifest.manifest import MANIFEST_NAME
 from cellmark.schemas.tracking import registry_tags as tags
 from cellmark.schemas.tracking.tracking_uri import public_uri
 
+from .bare_name import model_meant
 from .find_version import RunUri, find_version, parse_model_uri
 from .registry import ask, download, open_registry, refusals
 
@@ -234,12 +235,13 @@ class ModelSource:
 
 
 def open_model(model: str | os.PathLike[str]) -> ModelSource:
-    """The model behind `model`: a bundle folder, `models:/name@alias`, `models:/name/version`, or `runs:/id/path`.
+    """The model behind `model`: a bundle folder, `models:/name@alias`, `models:/name/version`, `runs:/id/path`, or the
+    bare name of a registered model, of which the champion is taken.
 
     Raises `ModelError` when there is none, `BundleError` when it is damaged, `RegistryError` when MLflow does not
     answer or lacks the alias.
     """
-    text = os.fspath(model)
+    text = model_meant(os.fspath(model))
     if text.startswith(("models:/", "runs:/")):
         fetched = fetch_bundle(text)
         bundle = Bundle.open(fetched.folder)

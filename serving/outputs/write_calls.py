@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.atomic_output import refuse_existing, whole_file
+from cellmark.schemas.atomic_output import output_name, refuse_existing, whole_file
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.columns import (
     COARSE_COLUMNS,
@@ -46,7 +46,7 @@ def check_format(path: Path, formats: Sequence[str]) -> None:
             where=str(path),
             expected=f"a name that ends in {names}",
             found=repr(path.suffix) if path.suffix else "no extension",
-            remedy="Give the output one of these extensions.",
+            remedy=output_name(path, formats),
         )
 
 

@@ -10,9 +10,11 @@ import scipy.sparse as sp
 from cellmark.schemas.calls.new_populations import CalledCells
 from cellmark.schemas.cells.cell_source import CellSource, RowChunk
 from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
+from cellmark.schemas.checks.likely_columns import columns_in_words, likely_donors
 from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, NOVELTY, UNASSIGNED, UNS_KEY
 from cellmark.schemas.errors import ModelError, ParameterError
 from cellmark.schemas.genes.gene_ids import ensembl_ids
+from cellmark.schemas.near_names import given_as
 
 from ..models.model_source import ModelSource
 from .call_options import PLAIN_CALLS, CallOptions
@@ -144,9 +146,15 @@ def _take(source: CellSource, rows: np.ndarray, gene: np.ndarray, n_genes: int) 
 
 def _column(source: CellSource, name: str) -> np.ndarray:
     if source.obs.columns.tolist().count(name) != 1:
-        columns = ", ".join(map(str, source.obs.columns[:10])) or "no columns"
-        raise ParameterError.not_a_choice(
-            "donor", choices="one column of obs with donors or samples", found=f"{name!r}, where obs has {columns}"
+        near = likely_donors(source.obs, name)
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where="donor",
+            expected="one column of obs with donors or samples",
+            found=f"{name!r}, where obs has {columns_in_words(source.obs)}",
+            remedy=f"Did you mean {given_as('--donor', near)}?"
+            if near
+            else "Omit --donor, or name the column of them.",
         )
     values: np.ndarray = (
         source.obs[name].astype(object).where(source.obs[name].notna(), "unknown").astype(str).to_numpy()

@@ -9,7 +9,9 @@ import pandas as pd
 
 from cellmark.schemas.calls.sample_shift import SampleShift, State, judged_cells, sample_shift
 from cellmark.schemas.cells.cell_source import CellSource
+from cellmark.schemas.checks.likely_columns import columns_in_words, likely_donors
 from cellmark.schemas.errors import Finding, ParameterError
+from cellmark.schemas.near_names import given_as
 
 from .call_options import CallOptions
 from .call_rules import CallRules
@@ -81,9 +83,13 @@ def samples_of(source: CellSource, column: str | None) -> np.ndarray | None:
     if column is None:
         return None
     if source.obs.columns.tolist().count(column) != 1:
-        known = ", ".join(map(str, source.obs.columns[:10])) or "no columns"
-        raise ParameterError.not_a_choice(
-            "sample", choices="one column of obs with samples", found=f"{column!r}, where obs has {known}"
+        near = likely_donors(source.obs, column)
+        raise ParameterError.of(
+            "PARAMETER_INVALID",
+            where="sample",
+            expected="one column of obs with samples",
+            found=f"{column!r}, where obs has {columns_in_words(source.obs)}",
+            remedy=f"Did you mean {given_as('--sample', near)}?" if near else "Omit --sample: the file is one sample.",
         )
     values = source.obs[column].astype(object)
     named: np.ndarray = values.where(values.notna(), "unknown").astype(str).to_numpy(dtype=str)

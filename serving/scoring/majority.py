@@ -7,8 +7,10 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from cellmark.schemas.cells.cell_source import CellSource
+from cellmark.schemas.checks.likely_columns import columns_in_words
 from cellmark.schemas.columns import CELL_TYPE, CLUSTER, CONFIDENCE, MAJORITY_CELL_TYPE, MAJORITY_SHARE, calls_among
 from cellmark.schemas.errors import InputError, ParameterError
+from cellmark.schemas.near_names import given_as, near_names
 
 from .training_steps import load_clusters_step
 
@@ -151,11 +153,12 @@ def clusters_of(obs: pd.DataFrame, cell_ids: np.ndarray, over: str | ArrayLike) 
     """
     if isinstance(over, str):
         if obs.columns.tolist().count(over) != 1:
-            columns = ", ".join(map(str, obs.columns[:10])) or "no columns"
+            near = near_names(over, map(str, obs.columns))
+            meant = f"Did you mean {given_as('--over', near)}? Or have" if near else "Have"
             raise _wrong(
                 "one column of obs with clusters, such as leiden",
-                f"{over!r}, where obs has {columns}",
-                "Name one of them, or have them computed: --over-computed (over=ComputedClusters() in Python).",
+                f"{over!r}, where obs has {columns_in_words(obs)}",
+                f"{meant} clusters computed: --over-computed (over=ComputedClusters() in Python).",
             )
         clusters = obs[over]
     else:

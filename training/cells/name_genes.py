@@ -73,9 +73,8 @@ def name_genes(source: CellSource) -> CellSource:
         expected="symbols of genes",
         found=f"{len(changed):,} other names: "
         f"{', '.join(f'{count:,} {way}' for way, count in ways.most_common())}{left}",
-        remedy=f"The model names its genes by these symbols, with {RELEASE} where the file has none, and "
-        "keeps their Ensembl "
-        "ids; nothing needs to be done.",
+        remedy=f"Nothing needs to be done. The model names its genes by these symbols, with {RELEASE} where the file "
+        "has none, and keeps their Ensembl ids.",
         severity="info",
         examples=tuple(f"{names.names[number]} = {symbols[number]}" for number in changed[:N_EXAMPLES]),
     )

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cellmark.schemas.atomic_output import whole_file
+from cellmark.schemas.atomic_output import output_name, whole_file
 from cellmark.schemas.calls.scanpy_layout import KEY, to_rank_genes_groups
 from cellmark.schemas.cells.read import open_cells, require_input
 from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
 from cellmark.schemas.checks.unknown_share import check_unknown_share
 from cellmark.schemas.errors import GeneOverlapError, LabelError, OutputError, ParameterError, ReadError
+from cellmark.schemas.near_names import given_as, near_names
 from cellmark.schemas.normalization import normalize
 
 from ..cells.choose_panel import choose_panel
@@ -71,7 +72,7 @@ def check_suffix(path: Path, suffixes: Sequence[str]) -> None:
             where=str(path),
             expected=f"a name that ends in {names}",
             found=repr(path.suffix) if path.suffix else "no extension",
-            remedy="Give the output one of these extensions.",
+            remedy=output_name(path, suffixes),
         )
 
 
@@ -240,12 +241,13 @@ def keep_genes(found: MarkerCells, kept: np.ndarray) -> MarkerCells:
 def _conditions(obs: pd.DataFrame, by: str) -> np.ndarray:
     if by not in obs.columns:
         columns = ", ".join(map(str, obs.columns)) or "no columns"
+        near = near_names(by, map(str, obs.columns))
         raise ParameterError.of(
             "PARAMETER_INVALID",
             where="by",
             expected="a column of obs",
             found=f"{by!r}, where obs has {columns}",
-            remedy="Name the column of conditions with --by.",
+            remedy=f"Did you mean {given_as('--by', near)}?" if near else "Name the column of conditions with --by.",
         )
     conditions = np.char.strip(obs[by].astype(object).where(obs[by].notna(), "").astype(str).to_numpy(dtype=str))
     empty = conditions == ""

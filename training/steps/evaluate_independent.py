@@ -14,8 +14,10 @@ from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.read import open_cells
 from cellmark.schemas.checks.check_labels import label_column_findings
 from cellmark.schemas.checks.checked_cells import CheckedCells
+from cellmark.schemas.checks.likely_columns import likely_totals
 from cellmark.schemas.errors import Finding, InputError, LabelError, ParameterError, raise_if_refused
 from cellmark.schemas.genes.gene_panel import GenePanel
+from cellmark.schemas.near_names import given_as
 from cellmark.schemas.normalization import dense_counts
 
 from ..cells.labelled_cells import LabelledCells
@@ -115,9 +117,9 @@ def _opened(config: TrainingConfig) -> Iterator[tuple[CellSource, str | None]]:
                 expected=f"a column of library sizes in {config.test_data.name}"
                 + (", as in the training data" if config.library_size else ""),
                 found=f"no column {sizes!r}; obs has {', '.join(map(str, source.obs.columns)) or 'no columns'}",
-                remedy="Name the column with --test-library-size, or add one with each cell's total count "
-                "over all genes "
-                "that were measured.",
+                remedy=f"Did you mean {given_as('--test-library-size', likely)}?"
+                if (likely := likely_totals(source.obs, sizes))
+                else "Name the column of each cell's total count with --test-library-size.",
             )
         yield source, sizes
 
