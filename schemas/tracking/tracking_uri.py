@@ -3,10 +3,13 @@
 One rule for training and serving, without importing mlflow, whose own retries last for minutes.
 """
 
+import contextlib
 import getpass
 import http.client
+import itertools
 import os
 import re
+import shlex
 import socket
 import urllib.error
 import urllib.request
@@ -151,7 +154,9 @@ TIMEOUT = 5.0
 
 PORTS = {"postgresql": 5432, "postgres": 5432, "mysql": 3306, "mssql": 1433}
 SQLITE_HEADER = b"SQLite format 3\0"
-SET_VARIABLE = f"Check {VARIABLE} and `cellmark config show`, or go to the folder whose {DATABASE} holds the models."
+SET_VARIABLE = f"See where it is sought: cellmark config show. Check {VARIABLE}, and the folder that you are in."
+MOST_LOOKED_AT = 200
+"""Folders beside the working folder in which another registry is sought."""
 
 
 def check_reachable(uri: str, *, create: bool, timeout: float = TIMEOUT) -> None:
@@ -184,7 +189,11 @@ def unreachable(uri: str, found: str, *, remedy: str = SET_VARIABLE) -> Registry
 def _check_file(path: Path, uri: str, *, create: bool) -> None:
     if not path.exists():
         if not create:
-            raise unreachable(uri, "no such file: nothing was trained or registered here")
+            nearby = _nearby(Path.cwd())
+            remedy = (
+                f"There is one nearby: export {VARIABLE}={shlex.quote(sqlite_uri(nearby))}" if nearby else SET_VARIABLE
+            )
+            raise unreachable(uri, "no such file: nothing was trained or registered here", remedy=remedy)
         # SQLite would be asked again and again for more than a minute before it gives up.
         folder = next(parent for parent in path.absolute().parents if parent.exists())
         if not os.access(folder, os.W_OK):
@@ -197,6 +206,15 @@ def _check_file(path: Path, uri: str, *, create: bool) -> None:
     with path.open("rb") as handle:
         if handle.read(len(SQLITE_HEADER)) not in (b"", SQLITE_HEADER):
             raise unreachable(uri, "a file that is not a SQLite database")
+
+
+def _nearby(folder: Path) -> Path | None:
+    """A registry in this folder or one around it, in it, or beside it; the nearest."""
+    with contextlib.suppress(OSError):
+        around = [folder, *folder.parents]
+        near = (child for place in around[:2] for child in itertools.islice(place.iterdir(), MOST_LOOKED_AT))
+        return next((place / DATABASE for place in (*around, *near) if (place / DATABASE).is_file()), None)
+    return None
 
 
 def _ask_server(uri: str, timeout: float) -> None:

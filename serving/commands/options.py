@@ -12,7 +12,6 @@ from ..outputs.pipeline_options import PipelineOptions
 from ..scoring.call_options import CallOptions, Floors
 
 
-
 def _meant(ctx: typer.Context, model: str | None) -> str | None:
     """The model that a name alone means, which is said."""
     if model is None or ctx.resilient_parsing or "/" in model:
@@ -23,6 +22,11 @@ def _meant(ctx: typer.Context, model: str | None) -> str | None:
     if meant != model:
         typer.echo(f"Model {model}: {meant}", err=True)
     return meant
+
+
+def each_meant(ctx: typer.Context, models: list[str] | None) -> list[str] | None:
+    """As `_meant`, of several."""
+    return models and [str(_meant(ctx, model)) for model in models]
 
 
 Model = Annotated[
@@ -39,7 +43,9 @@ ModelOrService = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="Bundle folder or MLflow URI (models:/pbmc@champion, models:/pbmc/3). Required without --service.",
+        callback=_meant,
+        help="Bundle folder, name of a registered model (its champion) or MLflow URI (models:/pbmc/3). Required "
+        "without --service.",
     ),
 ]
 Data = Annotated[

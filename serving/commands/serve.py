@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from .options import each_meant
+
 
 def serve(
     model: Annotated[
@@ -11,8 +13,9 @@ def serve(
         typer.Option(
             "--model",
             "-m",
-            help="Bundle folder or MLflow URI (models:/pbmc@champion). Repeat it to serve several models. Default: "
-            "CELLMARK_MODEL.",
+            callback=each_meant,
+            help="Bundle folder, name of a registered model (its champion) or MLflow URI (models:/pbmc@champion). "
+            "Repeat it to serve several models. Default: CELLMARK_MODEL.",
         ),
     ] = None,
     host: Annotated[
