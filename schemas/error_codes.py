@@ -121,7 +121,7 @@ CODES: dict[str, CodeMeaning] = {
     # models
     "MODEL_UNKNOWN": CodeMeaning(404, "no such bundle, registered model or version"),
     "ALIAS_MISSING": CodeMeaning(404, "the registered model has no such alias"),
-    "REGISTRY_UNREACHABLE": CodeMeaning(503, "the MLflow tracking server or database does not answer"),
+    "REGISTRY_UNREACHABLE": CodeMeaning(503, "MLflow's server or database does not answer"),
     "REGISTRY_REFUSED": CodeMeaning(502, "the MLflow tracking server or database answered with an error"),
     "MODEL_NOT_REGISTERED": CodeMeaning(502, "MLflow did not register the model; its bundle is kept"),
     "TRACKING_LOST": CodeMeaning(503, "MLflow takes nothing more of a training, which goes on (a warning)"),

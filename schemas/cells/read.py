@@ -174,7 +174,7 @@ def _files_like(path: Path) -> str:
     near = near_names(path.name, names)
     if near:
         return f"Did you mean {' or '.join(shlex.quote(str(path.with_name(name))) for name in near)}?"
-    return f"Check the path. The working folder is {os.getcwd()}."
+    return "Check the path."
 
 
 def refuse_special(path: Path) -> None:

@@ -29,6 +29,7 @@ from .library_size import (
     given_library_size,
     summing_findings,
 )
+from .likely_columns import likely_totals
 from .log1p_input import genes_of, library_size_given
 from .orientation import transposed_findings
 from .sizes_and_ids import id_findings, size_findings
@@ -126,6 +127,7 @@ class CheckedCells:
         self._fractions = PanelFractionWatch(
             None if panel_fraction is None else panel_fraction.expected(self.match.measured),
             given=self._given is not None,
+            totals=likely_totals(source.obs),
         )
         findings = [*size_findings(source), *self.genes.findings]
         # Of another organism's genes it goes without saying that they do not fit, and so of cells in their place.

@@ -61,7 +61,7 @@ class PanelFractionWatch:
             Finding(
                 "LIBRARY_SIZE_DOUBTFUL",
                 where="library_size",
-                expected=f"library sizes of which the model's genes carry about {expected:.0%}, as in training",
+                expected=f"the model's genes to carry about {expected:.0%} of library sizes",
                 found=f"{found:.0%} in half of the cells or {'less' if low else 'more'}",
                 remedy=f"{how} The library sizes were probably summed {cause if low else part}. "
                 "Give each cell's total count over all genes measured and nothing else.",
@@ -111,7 +111,7 @@ def give_totals(columns: Sequence[str]) -> str:
         return (
             "Give each cell's total count over all genes: --library-size OBS_COLUMN (library_size in Python and JSON)."
         )
-    return f"obs has what may be each cell's total count: {given_as('--library-size', columns)}."
+    return f"Each cell's total count may be in obs: {given_as('--library-size', columns)}."
 
 
 def summing_findings(source: CellSource, n_genes_trained: int, *, normalised: bool = False) -> tuple[Finding, ...]:
@@ -132,6 +132,20 @@ def summing_findings(source: CellSource, n_genes_trained: int, *, normalised: bo
     )
 
 
+def unknown_totals(obs: pd.DataFrame, asked: str) -> Finding:
+    """The error of a column of library sizes that is not there."""
+    likely = likely_totals(obs, asked)
+    return Finding(
+        "LIBRARY_SIZE_COLUMN_UNKNOWN",
+        where="library_size",
+        expected="a column of obs",
+        found=f"{asked!r}, where obs has {columns_in_words(obs)}",
+        remedy=f"Did you mean {given_as('--library-size', likely)}?"
+        if likely
+        else "Omit --library-size to sum over the input's genes, or name the column of each cell's total.",
+    )
+
+
 def given_library_size(
     source: CellSource, library_size: str | np.ndarray | pd.Series | None
 ) -> tuple[np.ndarray | None, tuple[Finding, ...]]:
@@ -141,18 +155,7 @@ def given_library_size(
     if isinstance(library_size, str):
         where = f"obs[{library_size!r}]"
         if library_size not in source.obs.columns:
-            likely = likely_totals(source.obs, library_size)
-            return None, (
-                Finding(
-                    "LIBRARY_SIZE_COLUMN_UNKNOWN",
-                    where="library_size",
-                    expected="a column of obs",
-                    found=f"{library_size!r}, where obs has {columns_in_words(source.obs)}",
-                    remedy=f"Did you mean {given_as('--library-size', likely)}?"
-                    if likely
-                    else "Omit --library-size to sum over the input's genes, or name the column of each cell's total.",
-                ),
-            )
+            return None, (unknown_totals(source.obs, library_size),)
         column = source.obs[library_size]
         if isinstance(column, pd.DataFrame):
             return None, (

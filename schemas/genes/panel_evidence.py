@@ -78,8 +78,8 @@ def evidence_findings(
                 expected=f"genes that carry at least {floor:.1%} of the evidence that calls rest on (the "
                 "attribution mass)",
                 found=f"{mass:.1%}, carried by {match.n_matched} of the model's {len(symbols)} genes",
-                remedy=f"Provide all genes measured. Or accept worse calls: --min-attribution-share {floored(mass)} "
-                "(min_attribution_share= in Python and over HTTP). Most matter: "
+                remedy=f"Provide all genes measured. Or accept worse calls: --min-attribution-share {floored(mass)}. "
+                "Most matter: "
                 + ", ".join(symbols[column] for column in missing)
                 + ". Genes without counts belong to those measured. A model trained on shared genes calls better.",
                 examples=tuple(symbols[column] for column in missing[:5]),

@@ -184,8 +184,8 @@ SHIFTED = (
     "the model's."
 )
 BEYOND = (
-    "Another tissue, organism or protocol? Training saw no such shift, so the model's fixed threshold stands and cells "
-    "may stay unassigned. Compare them: cellmark drift."
+    "Compare them: cellmark drift. Another tissue, organism or protocol? Training saw no such shift, so the model's "
+    "fixed threshold stands and cells may stay unassigned."
 )
 
 

@@ -20,6 +20,9 @@ def train(data: LabelledData, **options: Any) -> None:
     """
     from rich.console import Console
 
+    from .early_check import refuse_wrong_columns
+
+    refuse_wrong_columns(data, options)
     # Seconds on a busy machine, and nothing else would be seen of them.
     Console(stderr=True, highlight=False).print("Loading PyTorch …", style="dim")
     from ..train_and_register import train_and_register
