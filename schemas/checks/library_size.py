@@ -109,7 +109,7 @@ def give_totals(columns: Sequence[str]) -> str:
     """The sentence that asks for library sizes. `columns`: those of obs that may hold them."""
     if not columns:
         return (
-            "Give each cell's total count over all genes: --library-size OBS_COLUMN (library_size in Python and JSON)."
+            "Give each cell's total count over all genes: --library-size OBS_COLUMN (library_size= in Python and JSON)."
         )
     return f"Each cell's total count may be in obs: {given_as('--library-size', columns)}."
 

@@ -66,8 +66,8 @@ def test_nothing_is_written_when_calls_are_returned_or_refused(model: cm.Model, 
 @pytest.mark.parametrize(
     ("ask", "remedy"),
     [
-        (lambda m, a: m.annotate(a, layer="counts"), "Name one of them with layer="),
-        (lambda m, a: m.annotate(a[:, :20].copy()), "lower the floor with min_panel_share="),
+        (lambda m, a: m.annotate(a, layer="counts"), "Omit layer= to use X"),
+        (lambda m, a: m.annotate(a[:, :20].copy()), "accept worse calls: min_panel_share=0.21"),
         (lambda m, a: m.annotate(a[:, :20].copy()), "over all genes: library_size="),
         (lambda m, a: m.annotate(a.to_df()), "Pass inplace=False"),
         (lambda m, a: cm.tl.annotate(a.to_df(), model=m), "cm.load(uri).annotate(cells, inplace=False)"),
