@@ -52,8 +52,9 @@ class TrainingConfig:
     search for its settings (`tune`) starts. `n_members`: networks whose logits are averaged, with those of
     logistic regression where `linear_member`. `distill`: also fit one
     network to the members' answers. `figures`: a folder to keep the pictures in. `cell_map`: keep held-out
-    cells' places in the plane, labels and calls in the bundle, without ids, for the report. `evaluate`: with
-    `full` also what takes long.
+    cells' places in the plane, labels and calls in the bundle, without ids, for the report. `real_examples`: keep a
+    real cell of each type there, its call and the genes behind it, in place of a drawn one. `evaluate`: with `full`
+    also what takes long.
     """
 
     data: Path
@@ -93,6 +94,7 @@ class TrainingConfig:
     evaluate: EvaluationLevel = "fast"
     figures: Path | None = None
     cell_map: bool = True
+    real_examples: bool = False
 
     def __post_init__(self) -> None:
         problems = [
@@ -134,6 +136,15 @@ class TrainingConfig:
         if self.hold_out and self.donor is None:
             found.append(
                 problem("hold_out", "a donor column as well", repr(self.hold_out), "Name the column with --donor.")
+            )
+        if self.real_examples and not self.cell_map:
+            found.append(
+                problem(
+                    "real_examples",
+                    "a bundle that may hold cells",
+                    "no_cell_map as well, which keeps all cells out",
+                    "Omit one of the two.",
+                )
             )
         if self.levels == OF_ONTOLOGY and self.ontology is None:
             found.append(

@@ -27,6 +27,8 @@ CELL_MAP, TRAINING_SUMMARY = "cell_map.parquet", "training_summary.json"
 """Optional: the two texts for people, and what only they need."""
 REFERENCE_PROFILE, DISTILLED_PROFILE = "reference_profile.json", "distilled_profile.json"
 """Optional: what held-out cells looked like to each annotator, for `cellmark drift`."""
+MARKER_SPREAD = "marker_spread.json"
+"""Optional: how the best markers are spread over types and over the UMAP, as the report shows it."""
 WORKED_EXAMPLES = "worked_examples.json"
 """Optional: real cells, one of each type, as the report explains them; without it they are drawn ones."""
 

@@ -5,13 +5,13 @@ from markupsafe import Markup
 from ..manifest.worked_examples import WorkedExample
 from .svg import Svg, clip, width_of
 
-WIDTH, ROW = 340, 20
+WIDTH, ROW = 250, 20
 
 
 def example_chart(example: WorkedExample) -> Markup:
     """A bar for each gene: to the right for the call, to the left against it. Beside the gene stands its count."""
     genes = example.genes
-    labels = [f"{clip(one.gene_symbol, 16)} ({one.count:g})" for one in genes]
+    labels = [f"{clip(one.gene_symbol, 12)} ({one.count:g})" for one in genes]
     left = width_of(labels, 12) + 10
     against = max((-one.attribution for one in genes if one.attribution < 0), default=0.0)
     favour = max((one.attribution for one in genes if one.attribution > 0), default=0.0)

@@ -6,9 +6,17 @@ import pandas as pd
 
 from ..bundle import Bundle, read_optional_table
 from ..golden_cells import read_golden
-from ..manifest.bundle_files import CELL_MAP, REFERENCE_PROFILE, TRAINING_SUMMARY, WORKED_EXAMPLES, content_error
+from ..manifest.bundle_files import (
+    CELL_MAP,
+    MARKER_SPREAD,
+    REFERENCE_PROFILE,
+    TRAINING_SUMMARY,
+    WORKED_EXAMPLES,
+    content_error,
+)
 from ..manifest.manifest import Manifest
 from ..manifest.manifest_evaluation import Estimate
+from ..manifest.marker_spread import MarkerSpread
 from ..manifest.training_summary import TrainingSummary
 from ..manifest.worked_examples import WorkedExamples
 from ..reference_profile import ReferenceProfile, read_profile
@@ -35,7 +43,7 @@ class ReportFacts:
     """`markers`, `genes`: the bundle's tables. `cell_map`: the UMAP of held-out cells. None: the bundle has none.
 
     `name`: what commands call the model by. `reference`: what held-out cells looked like. `examples`: a cell of each
-    type, explained.
+    type, explained. `spread`: densities of the best markers, and their means over the UMAP.
     """
 
     name: str
@@ -47,6 +55,7 @@ class ReportFacts:
     identity: Identity | None = None
     reference: ReferenceProfile | None = None
     examples: WorkedExamples | None = None
+    spread: MarkerSpread | None = None
 
 
 def read_facts(bundle: Bundle, *, name: str | None = None, version: str | None = None) -> ReportFacts:
@@ -64,6 +73,7 @@ def read_facts(bundle: Bundle, *, name: str | None = None, version: str | None =
         Identity(version, manifest.bundle_digest, manifest.manifest_digest, manifest.created, manifest.environment),
         read_profile(bundle) if REFERENCE_PROFILE in manifest.files else None,
         read_examples(bundle),
+        read_spread(bundle),
     )
 
 
@@ -85,6 +95,16 @@ def read_examples(bundle: Bundle) -> WorkedExamples:
         return WorkedExamples.model_validate_json(bundle.path(WORKED_EXAMPLES).read_bytes())
     except ValueError as error:
         raise content_error(WORKED_EXAMPLES, "examples of cell types", str(error).splitlines()[0]) from error
+
+
+def read_spread(bundle: Bundle) -> MarkerSpread | None:
+    """How the best markers are spread, None for a bundle that does not tell."""
+    if MARKER_SPREAD not in bundle.manifest.files:
+        return None
+    try:
+        return MarkerSpread.model_validate_json(bundle.path(MARKER_SPREAD).read_bytes())
+    except ValueError as error:
+        raise content_error(MARKER_SPREAD, "densities of markers", str(error).splitlines()[0]) from error
 
 
 NOT_MEASURED = "not measured"

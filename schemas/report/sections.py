@@ -13,6 +13,7 @@ from . import curves, tables
 from .evidence import TypeEvidence
 from .examples import example_chart
 from .facts import ReportFacts, percent
+from .spread_charts import feature_chart, violin_chart
 from .tables import dot_chart, expression
 
 
@@ -146,7 +147,7 @@ def _donors(profile: ReferenceProfile) -> dict[str, Any]:
     return {"names": names, "rows": rows, "n": len(profile.donors)}
 
 
-SHOWN, DRAWN, NEGATIVE = 15, 8, 6
+SHOWN, DRAWN, NEGATIVE, VIOLINS = 15, 8, 6, 3
 COLUMNS = (
     ("fraction_in", "% in", "cells of the type with a count"),
     ("fraction_out", "% out", "the same of all other cells"),
@@ -183,11 +184,31 @@ def type_panels(facts: ReportFacts, types: list[TypeEvidence]) -> list[dict[str,
                 else None,
                 "negative": [str(symbol) for symbol in evidence.negative["gene_symbol"].head(NEGATIVE)],
                 "combination": combination(evidence.markers),
+                **_spread(facts, evidence),
                 "example": examples.get(evidence.name),
                 "example_chart": example_chart(examples[evidence.name]) if evidence.name in examples else None,
             }
         )
     return panels
+
+
+def _spread(facts: ReportFacts, evidence: TypeEvidence) -> dict[str, Any]:
+    """Violins of the type's best markers and their means over the UMAP; nothing of a bundle that does not tell."""
+    spread = facts.spread
+    if spread is None:
+        return {"violins": None, "features": []}
+    best = [str(symbol) for symbol in evidence.markers["gene_symbol"].head(VIOLINS)]
+    genes = [gene for gene in best if gene in spread.genes and spread.genes[gene].densities]
+    names = facts.manifest.cell_type_names
+    on_map = [] if spread.bins is None else [gene for gene in best if gene in spread.bins.means]
+    return {
+        "violins": violin_chart(spread, genes, names, own=evidence.number - 1) if genes else None,
+        "features": [
+            {"gene": gene, "chart": feature_chart(spread.bins, gene), "largest": f"{max(spread.bins.means[gene]):.1f}"}
+            for gene in on_map
+            if spread.bins is not None
+        ],
+    }
 
 
 def combination(markers: pd.DataFrame) -> dict[str, Any] | None:

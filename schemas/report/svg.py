@@ -97,6 +97,10 @@ class Svg:
         where = "L".join(f"{n(x)} {n(y)}" for x, y in points)
         self.raw(f'<path class="line {paint[1:]}" d="M{where}"{more}/>')
 
+    def shape(self, where: str, css: str, *, tip: str = "") -> None:
+        """A filled shape. `where`: its path, which holds numbers alone; `css`: the class of its colour."""
+        self._shape(f'<path class="{css}" d="{where}"', "path", tip)
+
     def ring(self, x: float, y: float, size: float, paint: str, *, tip: str = "") -> None:
         """A hollow square with its middle at the place."""
         at = f'x="{n(x - size / 2)}" y="{n(y - size / 2)}" width="{n(size)}" height="{n(size)}"'

@@ -50,6 +50,7 @@ def given_config(data: Path, **options: Any) -> TrainingConfig:
         distill=distill,
         figures=options["figures"],
         cell_map=not options["no_cell_map"],
+        real_examples=options["real_examples"],
     )
 
 

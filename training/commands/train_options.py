@@ -189,7 +189,14 @@ MARKERS = {
 RESULTS = {"bundle": Option(help="New folder for a copy of the bundle.", kind=Path | None)}
 OUTPUTS = {
     "no_cell_map": Option(
-        help="Omit the UMAP of held-out cells from the bundle and its report, with their labels and calls.",
+        help="Keep all cells out of the bundle and its report: no UMAP of held-out cells, no labels and calls of them, "
+        "no real examples.",
+        kind=bool,
+        default=False,
+    ),
+    "real_examples": Option(
+        help="Explain a real cell of each type in the report, with the counts of its strongest genes, in place of a "
+        "drawn one.",
         kind=bool,
         default=False,
     ),

@@ -4,6 +4,7 @@ The UMAP is for the report's map, without ids or counts.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import onnx
@@ -83,11 +84,20 @@ AT_MOST = 4_000
 CHUNK = 1024
 
 
-def map_cells(annotator: onnx.ModelProto, prepared: TrainingCells, *, seed: int) -> pd.DataFrame:
-    """`x`, `y`, `label`, `call` (the most probable type), `confidence`, `novelty` (null where the graph has no such
-    output) and `part` of at most `AT_MOST` cells of `Split.unseen`; of more, as many of each type as it has.
+class MappedCells(NamedTuple):
+    """`table`: what the bundle keeps. `rows`: int, numbers of the cells in the training data; `where`: [rows, 2]."""
 
-    Rows are sorted by their content, so that a row's place says nothing of the cell's place in the file.
+    table: pd.DataFrame
+    rows: np.ndarray
+    where: np.ndarray
+
+
+def map_cells(annotator: onnx.ModelProto, prepared: TrainingCells, *, seed: int) -> MappedCells:
+    """At most `AT_MOST` cells of `Split.unseen` in a UMAP; of more, as many of each type as it has.
+
+    The table has `x`, `y`, `label`, `call` (the most probable type), `confidence`, `novelty` (null where the graph has
+    no such output) and `part`.
+    Its rows are sorted by their content, so that a row's place says nothing of the cell's place in the file.
     """
     part, unseen = prepared.split.unseen
     counts, library_size = prepared.counts[unseen], prepared.cells.library_size[unseen]
@@ -121,4 +131,5 @@ def map_cells(annotator: onnx.ModelProto, prepared: TrainingCells, *, seed: int)
             "part": part,
         }
     )
-    return table.sort_values(["label", "x", "y", "confidence"], kind="stable", ignore_index=True)
+    table = table.sort_values(["label", "x", "y", "confidence"], kind="stable", ignore_index=True)
+    return MappedCells(table, unseen[rows], where)

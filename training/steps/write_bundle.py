@@ -15,7 +15,9 @@ from cellmark.schemas.golden_cells import GoldenCells, write_golden
 from cellmark.schemas.manifest import bundle_files as files
 from cellmark.schemas.manifest.bundle_files import ATTRIBUTION_SHARE, MODEL_CARD, REPORT, draft_manifest, write_manifest
 from cellmark.schemas.manifest.manifest import Manifest
+from cellmark.schemas.manifest.marker_spread import MarkerSpread
 from cellmark.schemas.manifest.training_summary import TrainingSummary, summarize_training
+from cellmark.schemas.manifest.worked_examples import WorkedExamples
 from cellmark.schemas.normalization import describe_scale, row_sums
 from cellmark.schemas.reference_profile import ReferenceProfile
 from cellmark.schemas.report.drawn_examples import drawn_examples
@@ -35,7 +37,8 @@ from .describe_reference import describe_reference
 class BundleParts:
     """`distilled`: a second, smaller annotator. `cell_map`: held-out cells in two dimensions, as `map_cells` gives
     them. `training`: what the training data looked like; the report shows what these two hold. `reference`: what
-    held-out cells looked like, `distilled_reference`: to the second annotator. All five are optional files.
+    held-out cells looked like, `distilled_reference`: to the second annotator. `spread`: how markers are spread;
+    `examples`: real cells. All seven are optional files.
     """
 
     annotator: onnx.ModelProto
@@ -49,6 +52,8 @@ class BundleParts:
     training: TrainingSummary | None = None
     reference: ReferenceProfile | None = None
     distilled_reference: ReferenceProfile | None = None
+    spread: MarkerSpread | None = None
+    examples: WorkedExamples | None = None
 
 
 def bundle_parts(run: Chapters) -> BundleParts:
@@ -85,7 +90,7 @@ def bundle_parts(run: Chapters) -> BundleParts:
             cell_types=cells.cell_types,
         ),
         distilled=None if run.distilled is None else run.distilled.annotator,
-        cell_map=run.cell_map,
+        cell_map=None if run.mapped is None else run.mapped.table,
         training=summarize_training(
             cells.codes,
             cells.donors,
@@ -96,6 +101,8 @@ def bundle_parts(run: Chapters) -> BundleParts:
         ),
         reference=describe_reference(run.graphs.annotator, run.held_out, run.trust, prepared),
         distilled_reference=None if run.distilled is None else run.distilled.reference,
+        spread=run.spread,
+        examples=run.examples,
     )
 
 
@@ -179,7 +186,9 @@ def write_report(folder: Path, parts: BundleParts, manifest: dict[str, Any]) -> 
         parts.cell_map,
         parts.training,
         reference=parts.reference,
-        examples=drawn_examples(parts.golden, draft.cell_type_names, list(parts.genes["gene_symbol"])),
+        examples=parts.examples
+        or drawn_examples(parts.golden, draft.cell_type_names, list(parts.genes["gene_symbol"])),
+        spread=parts.spread,
     )
     (folder / REPORT).write_text(render_report(facts), encoding="utf-8", newline="\n")
     (folder / MODEL_CARD).write_text(render_model_card(facts), encoding="utf-8", newline="\n")
@@ -209,6 +218,10 @@ def write_bundle(folder: Path, parts: BundleParts, manifest: dict[str, Any]) -> 
             (draft / files.TRAINING_SUMMARY).write_bytes(parts.training.to_bytes())
         if parts.reference is not None:
             (draft / files.REFERENCE_PROFILE).write_bytes(parts.reference.to_bytes())
+        if parts.spread is not None:
+            (draft / files.MARKER_SPREAD).write_bytes(parts.spread.to_bytes())
+        if parts.examples is not None:
+            (draft / files.WORKED_EXAMPLES).write_bytes(parts.examples.to_bytes())
         if parts.distilled_reference is not None:
             (draft / files.DISTILLED_PROFILE).write_bytes(parts.distilled_reference.to_bytes())
         write_report(draft, parts, manifest)

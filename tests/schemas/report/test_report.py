@@ -17,14 +17,14 @@ import yaml
 from markdown_it import MarkdownIt
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.errors import BundleError
-from cellmark.schemas.manifest.bundle_files import CELL_MAP, MODEL_CARD, REPORT, TRAINING_SUMMARY
+from cellmark.schemas.errors import BundleError, ParameterError
+from cellmark.schemas.manifest.bundle_files import CELL_MAP, MODEL_CARD, REPORT, TRAINING_SUMMARY, WORKED_EXAMPLES
 from cellmark.schemas.manifest.manifest_evaluation import Estimate, JudgedCells
 from cellmark.schemas.manifest.manifest_ontology import OntologyEntry, OntologyTerm
 from cellmark.schemas.manifest.manifest_trust import DistilledEntry
 from cellmark.schemas.manifest.training_summary import summarize_training
 from cellmark.schemas.report.evidence import evidence_of
-from cellmark.schemas.report.facts import read_facts
+from cellmark.schemas.report.facts import read_examples, read_facts, read_spread
 from cellmark.schemas.report.headline import tiles, warnings
 from cellmark.schemas.report.render import render_model_card, render_report
 from cellmark.schemas.report.svg import clip_all
@@ -298,8 +298,41 @@ def test_without_the_map_no_cell_is_in_the_bundle(tiny_file: Path, tmp_path: Pat
         data=tiny_file, n_members=1, fit=FitSettings(shape=NetworkShape((16,)), max_epochs=3), cell_map=False
     )
     bundle = train(config, tmp_path / "bundle", Listener()).bundle
-    assert CELL_MAP not in bundle.manifest.files
+    assert not {CELL_MAP, WORKED_EXAMPLES} & set(bundle.manifest.files)
+    spread = read_spread(bundle)
+    assert spread is not None
+    assert spread.bins is None
+    assert spread.genes
     assert "the bundle holds no map of cells" in Page(bundle.path(REPORT).read_text(encoding="utf-8")).text
+
+
+def test_real_examples_are_kept_on_request_and_marked(tiny_file: Path, tmp_path: Path) -> None:
+    from cellmark.schemas.cells.read import open_cells
+    from cellmark.training.config import TrainingConfig
+    from cellmark.training.listener import Listener
+    from cellmark.training.network.classifier import NetworkShape
+    from cellmark.training.network.fit import FitSettings
+    from cellmark.training.run import train
+
+    config = TrainingConfig(
+        data=tiny_file, n_members=1, fit=FitSettings(shape=NetworkShape((16,)), max_epochs=3), real_examples=True
+    )
+    bundle = train(config, tmp_path / "bundle", Listener()).bundle
+    examples = read_examples(bundle)
+    assert examples.kind == "real"
+    with open_cells(tiny_file) as source:
+        names = list(source.var_names)
+        counts = np.vstack([chunk.X.toarray() for chunk in source.chunks(10_000)])
+    for one in examples.examples:
+        assert one.called == one.cell_type
+        columns = [names.index(gene.gene_symbol) for gene in one.genes]
+        same = (counts[:, columns] == [gene.count for gene in one.genes]).all(axis=1)
+        assert same.any()
+        assert one.library_size in counts[same].sum(axis=1)
+    assert "A real cell of this type" in bundle.path(REPORT).read_text(encoding="utf-8")
+    assert "counts of its strongest genes (`worked_examples.json`)" in render_model_card(read_facts(bundle))
+    with pytest.raises(ParameterError, match="real_examples"):
+        TrainingConfig(data=tiny_file, real_examples=True, cell_map=False)
 
 
 def partly_learned() -> tuple["ReportFacts", dict[str, Any]]:

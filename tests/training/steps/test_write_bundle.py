@@ -12,7 +12,7 @@ from cellmark.schemas.bundle import Bundle, read_optional_table
 from cellmark.schemas.errors import OutputError
 from cellmark.schemas.manifest.bundle_files import CELL_MAP
 from cellmark.schemas.reference_profile import read_profile
-from cellmark.schemas.report.facts import read_summary
+from cellmark.schemas.report.facts import read_spread, read_summary
 from cellmark.training.run import TrainedModel
 from cellmark.training.steps.write_bundle import CSV_RANKS, MARKERS_CSV, BundleParts, genes_frame
 from cellmark.training.steps.write_bundle import write_bundle as write
@@ -36,6 +36,7 @@ def contents(bundle: Bundle) -> tuple[BundleParts, dict[str, Any]]:
         cell_map=read_optional_table(bundle, CELL_MAP),
         training=read_summary(bundle),
         reference=read_profile(bundle),
+        spread=read_spread(bundle),
     )
     return parts, {key: value for key, value in raw.items() if key not in sealed}
 
