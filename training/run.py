@@ -13,9 +13,9 @@ from .network.fit import torch_device
 from .steps.chapters import Chapters, TrainedModel
 from .steps.distilled_annotator import distill_and_prove, export_and_prove
 from .steps.evaluate_training import evaluate_training
-from .steps.explain_training import explain_training, map_cells
+from .steps.explain_training import explain_training
 from .steps.fitted_networks import fit_networks, measure_calls
-from .steps.spread_markers import real_examples, spread_markers
+from .steps.shown_cells import show_cells
 from .steps.training_cells import prepare_training_cells
 from .steps.write_bundle import assemble_manifest, bundle_parts, write_bundle
 from .tuning.tune import tune
@@ -80,29 +80,10 @@ def train(
         listener=listener,
     )
 
-    mapped, examples = None, None
-    if config.cell_map:
-        listener.step("Placing held-out cells on a map")
-        mapped = map_cells(graphs.annotator, prepared, seed=seed)
-    spread = spread_markers(explained.markers, prepared, mapped)
-    if config.real_examples:
-        examples = real_examples(fitted, explained, trust, prepared, seed=seed)
+    listener.step("Placing held-out cells on a map")
+    shown = show_cells(config, prepared, fitted, trust=trust, explained=explained, annotator=graphs.annotator)
 
     listener.step("Writing the bundle")
-    run = Chapters(
-        config=config,
-        prepared=prepared,
-        tuned=tuned,
-        fitted=fitted,
-        held_out=held_out,
-        trust=trust,
-        explained=explained,
-        graphs=graphs,
-        distilled=distilled,
-        evaluated=evaluated,
-        mapped=mapped,
-        spread=spread,
-        examples=examples,
-    )
+    run = Chapters(config, prepared, tuned, fitted, held_out, trust, explained, graphs, distilled, evaluated, shown)
     manifest = write_bundle(folder, bundle_parts(run), assemble_manifest(run))
     return run.model(Bundle.open(folder), manifest)

@@ -8,8 +8,6 @@ import pandas as pd
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.checks.split import Split
 from cellmark.schemas.manifest.manifest import Manifest
-from cellmark.schemas.manifest.marker_spread import MarkerSpread
-from cellmark.schemas.manifest.worked_examples import WorkedExamples
 
 from ..cells.labelled_cells import LabelledCells
 from ..config import TrainingConfig
@@ -21,8 +19,9 @@ from ..tuning.tune import Tuned
 from .describe import frame_of_calls
 from .distilled_annotator import Distilled, Graphs
 from .evaluate_training import Evaluated
-from .explain_training import Explained, MappedCells
+from .explain_training import Explained
 from .fitted_networks import CallMeasures, FittedNetworks
+from .shown_cells import ShownCells
 from .training_cells import TrainingCells
 
 
@@ -49,7 +48,7 @@ class TrainedModel:
 
 @dataclass(frozen=True)
 class Chapters:
-    """What each step made, in their order; None for what was not asked for. `examples`: real cells."""
+    """What each step made, in their order; None for what was not asked for."""
 
     config: TrainingConfig
     prepared: TrainingCells
@@ -61,9 +60,7 @@ class Chapters:
     graphs: Graphs
     distilled: Distilled | None
     evaluated: Evaluated
-    mapped: MappedCells | None
-    spread: MarkerSpread
-    examples: WorkedExamples | None
+    shown: ShownCells
 
     def model(self, bundle: Bundle, manifest: Manifest) -> TrainedModel:
         """For the tracker and the figures. `bundle`: what was written of these chapters."""

@@ -90,7 +90,7 @@ def bundle_parts(run: Chapters) -> BundleParts:
             cell_types=cells.cell_types,
         ),
         distilled=None if run.distilled is None else run.distilled.annotator,
-        cell_map=None if run.mapped is None else run.mapped.table,
+        cell_map=None if run.shown.mapped is None else run.shown.mapped.table,
         training=summarize_training(
             cells.codes,
             cells.donors,
@@ -101,8 +101,8 @@ def bundle_parts(run: Chapters) -> BundleParts:
         ),
         reference=describe_reference(run.graphs.annotator, run.held_out, run.trust, prepared),
         distilled_reference=None if run.distilled is None else run.distilled.reference,
-        spread=run.spread,
-        examples=run.examples,
+        spread=run.shown.spread,
+        examples=run.shown.examples,
     )
 
 

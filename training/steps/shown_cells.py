@@ -1,6 +1,9 @@
-"""How the best markers are spread, and real cells as examples: what the report shows of cells without their ids."""
+"""What the report shows of cells, without their ids: a UMAP, how the best markers are spread, real cells on request."""
+
+from dataclasses import dataclass
 
 import numpy as np
+import onnx
 import pandas as pd
 
 from cellmark.schemas.golden_cells import GoldenCells
@@ -8,8 +11,9 @@ from cellmark.schemas.manifest.marker_spread import MarkerSpread, bin_map, gene_
 from cellmark.schemas.manifest.worked_examples import WorkedExamples, worked_example
 
 from ..cells.cell_groups import draw_cells
+from ..config import TrainingConfig
 from ..export.check_parity import golden_cells
-from .explain_training import Explained, MappedCells
+from .explain_training import Explained, MappedCells, map_cells
 from .fitted_networks import CallMeasures, FittedNetworks
 from .training_cells import TrainingCells
 
@@ -19,6 +23,30 @@ ON_MAP = 2
 """Those of them that are kept over the map as well."""
 CANDIDATES = 25
 """Rightly called cells of a type, of which the one with the middle confidence is its example."""
+
+
+@dataclass(frozen=True)
+class ShownCells:
+    """`mapped`, `examples`: None for what was not asked for."""
+
+    mapped: MappedCells | None
+    spread: MarkerSpread
+    examples: WorkedExamples | None
+
+
+def show_cells(
+    config: TrainingConfig,
+    prepared: TrainingCells,
+    fitted: FittedNetworks,
+    *,
+    trust: CallMeasures,
+    explained: Explained,
+    annotator: onnx.ModelProto,
+) -> ShownCells:
+    """Everything that the configuration asks for. `annotator`: the graph whose embedding the map is of."""
+    mapped = map_cells(annotator, prepared, seed=config.seed) if config.cell_map else None
+    examples = real_examples(fitted, explained, trust, prepared, seed=config.seed) if config.real_examples else None
+    return ShownCells(mapped, spread_markers(explained.markers, prepared, mapped), examples)
 
 
 def spread_markers(markers: pd.DataFrame, prepared: TrainingCells, mapped: MappedCells | None) -> MarkerSpread:
