@@ -27,7 +27,7 @@ class ComputedClusters:
 
     `resolution`: more gives smaller clusters; None takes one by the number of cells, from 5 (below 5,000) to 30. The
     same cells and `seed` give the same clusters. Raises `ParameterError`, and `SetupError` (`EXTRA_MISSING`) without
-    scanpy and igraph.
+    scanpy and graspologic-native.
 
     Examples
     --------

@@ -8,7 +8,7 @@ from cellmark.schemas.errors import SetupError
 
 TRAINING_STEPS = "cellmark.training_steps"
 TRAINING_NEEDS = ("torch", "onnx", "sklearn", "mlflow")
-CLUSTERS_NEED = ("scanpy", "igraph")
+CLUSTERS_NEED = ("scanpy", "graspologic_native")
 INSTALL_CLUSTERS = "pip install 'cellmark[clusters]'"
 INSTALL_TRAINING = "pip install 'cellmark[train,cpu]'"
 
@@ -23,7 +23,7 @@ def load_training_step(name: str) -> Any:
 
 
 def load_clusters_step() -> Any:
-    """The step `clusters`: it needs scanpy and igraph, and neither torch nor anything else of the training extra.
+    """The step `clusters`: it needs the extra `clusters`, and neither torch nor anything else of the training extra.
 
     Raises `SetupError` (`EXTRA_MISSING`) without them.
     """

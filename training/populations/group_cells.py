@@ -125,15 +125,16 @@ def cluster_counts(counts: sp.csr_matrix, *, resolution: float, seed: int) -> np
 def leiden_groups(points: np.ndarray, *, resolution: float, seed: int) -> np.ndarray:
     """Number of the group of each cell, int [cells], largest group first. `points`: [cells, components].
 
-    Leiden (Traag et al. 2019, doi:10.1038/s41598-019-41695-z) by igraph, on the graph of 15 nearest neighbours with
-    Gaussian weights: those of UMAP would compile for 20 s at every start. Raises `SetupError` (`EXTRA_MISSING`) without
-    igraph.
+    Leiden (Traag et al. 2019, doi:10.1038/s41598-019-41695-z), for modularity, by graspologic-native (MIT; igraph is
+    under the GPL), on the graph of 15 nearest neighbours with Gaussian weights: those of UMAP would compile for 20 s at
+    every start. Raises `SetupError` (`EXTRA_MISSING`) without that package.
     """
-    require_igraph("resolution")
+    require_leiden("resolution")
     import scanpy as sc
     from anndata import AnnData
+    from graspologic_native import leiden_csr
 
-    adata = AnnData(obsm={"X_pca": points}, obs={"row": np.arange(len(points))})
+    adata = AnnData(obsm={"X_pca": points})
     n_neighbors = min(N_NEIGHBORS, len(points) - 1)
     sc.pp.neighbors(
         adata,
@@ -143,18 +144,28 @@ def leiden_groups(points: np.ndarray, *, resolution: float, seed: int) -> np.nda
         random_state=seed,
         transformer="sklearn" if len(points) <= EXACT else None,
     )
-    sc.tl.leiden(adata, resolution=resolution, flavor="igraph", n_iterations=2, directed=False, random_state=seed)
-    groups: np.ndarray = adata.obs["leiden"].to_numpy(dtype=int)
-    return groups
+    graph = sp.csr_matrix(adata.obsp["connectivities"])
+    _, groups = leiden_csr(
+        graph.indptr.astype(np.int64),
+        graph.indices.astype(np.int32),
+        graph.data.astype(np.float64),
+        len(points),
+        resolution=resolution,
+        iterations=2,
+        seed=seed,
+    )
+    return by_size(np.asarray(groups))
 
 
-def require_igraph(where: str) -> None:
-    """Raise `SetupError` (`EXTRA_MISSING`) where igraph, which the extra `clusters` brings, is not installed."""
-    if find_spec("igraph") is None:
+def require_leiden(where: str) -> None:
+    """Raise `SetupError` (`EXTRA_MISSING`) without the package of Leiden, which the extras `train` and `clusters`
+    bring.
+    """
+    if find_spec("graspologic_native") is None:
         raise SetupError.of(
             "EXTRA_MISSING",
             where=where,
-            expected="the package igraph, which groups cells",
+            expected="the package graspologic-native, which groups cells",
             found="no such package",
             remedy=f"Install it with: {INSTALL}",
         )

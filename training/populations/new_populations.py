@@ -23,7 +23,7 @@ from ..cells.cell_groups import membership
 from ..markers.gene_lists import gene_list, select
 from ..markers.marker_ranking import type_profiles
 from ..setting_bounds import check_range
-from .group_cells import by_size, components, leiden_groups, merge_groups, require_igraph, types_apart
+from .group_cells import by_size, components, leiden_groups, merge_groups, require_leiden, types_apart
 from .mixture import cells_alike, nearest_mixture
 from .population_facts import (
     MANY_MARKERS,
@@ -56,7 +56,7 @@ class PopulationSearch:
     than `min_cells` cells are left out, and fewer than twice as many unassigned cells are not grouped at all.
     `include_genes`, `exclude_genes`: which genes may be markers, as of `gene_lists.select`, or a text as of
     `gene_list`. The same cells and `seed` give the same groups. Raises `ParameterError` for a setting outside its range
-    and `SetupError` (`EXTRA_MISSING`) without igraph.
+    and `SetupError` (`EXTRA_MISSING`) without the package of Leiden.
     """
 
     min_cells: int = 10
@@ -70,7 +70,7 @@ class PopulationSearch:
         check_range("min_cells", self.min_cells, "at least 3", low=3)
         check_range("min_genes", self.min_genes or 0, "at least 0", low=0)
         check_range("resolution", self.resolution, "from 0.01 to 100", low=0.01, high=100)
-        require_igraph("novel")
+        require_leiden("novel")
         for name in ("include_genes", "exclude_genes"):
             given = getattr(self, name)
             object.__setattr__(self, name, gene_list(given) if isinstance(given, str) else tuple(given))

@@ -93,11 +93,14 @@ def test_more_cells_than_are_clustered_at_once_are_refused_before_any_work(
     assert seen == []
 
 
-def test_without_igraph_the_remedy_is_named_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_of_leiden_the_remedy_is_named_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "cellmark.serving.scoring.training_steps.find_spec", lambda name: None if name == "igraph" else object()
+        "cellmark.serving.scoring.training_steps.find_spec",
+        lambda name: None if name == "graspologic_native" else object(),
     )
-    with pytest.raises(CellmarkError, match=r"no igraph.*pip install 'cellmark\[clusters\]'.*EXTRA_MISSING"):
+    with pytest.raises(
+        CellmarkError, match=r"no graspologic_native.*pip install 'cellmark\[clusters\]'.*EXTRA_MISSING"
+    ):
         ComputedClusters()
 
 

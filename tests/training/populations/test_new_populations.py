@@ -228,7 +228,7 @@ def test_settings_outside_their_range_are_refused_before_any_work(wrong: dict[st
         PopulationSearch(**wrong)  # type: ignore[arg-type]
 
 
-def test_without_igraph_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_of_leiden_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cellmark.training.populations.group_cells.find_spec", lambda name: None)
     with pytest.raises(SetupError, match=r"pip install 'cellmark\[clusters\]'.*EXTRA_MISSING"):
         PopulationSearch()
