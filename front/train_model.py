@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from .said_in_python import speaks_python
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 IN_MEMORY = "adata"
 """What cells in memory are called where a file would be named."""
-NOT_HERE = ("bundle", "figures")
-"""Options of the command line that Python has as `folder`, and as `cm.pl`."""
+NOT_HERE = ("bundle", "figures", "json")
+"""Options of the command line that Python has as `folder`, as `cm.pl`, and as the model itself."""
 
 
 @speaks_python
@@ -35,6 +35,7 @@ def train(
     test_share: float = 0.2,
     layer: str | None = None,
     library_size: str | None = None,
+    genes_of: "AnnData | pd.DataFrame | str | os.PathLike[str] | None" = None,
     seed: int = 0,
     device: str = "cpu",
     verbose: bool = True,
@@ -65,6 +66,9 @@ def train(
         Share of the cells in the test part where there are no donors.
     layer, library_size
         Layer of the counts, by default `X`; column of each cell's total count, by default the sum over its genes.
+    genes_of
+        Cells that wait for the model: it learns only from genes that they have. Nothing but the names of their genes
+        is used.
     seed, device
         Of all that is drawn at random; `cpu` or `cuda`.
     verbose
@@ -101,25 +105,30 @@ def train(
         "test_share": test_share,
         "layer": layer,
         "library_size": library_size,
+        "genes_of": None if genes_of is None else Path(genes_of) if is_path(genes_of) else Path(IN_MEMORY),
         "seed": seed,
         "device": device,
     }
-    config = given_config(
-        Path(adata) if isinstance(adata, str | os.PathLike) else Path(IN_MEMORY), **_with_defaults(options, settings)
-    )
+    config = given_config(Path(adata) if is_path(adata) else Path(IN_MEMORY), **_with_defaults(options, settings))
     if folder is not None:
         refuse_existing(Path(folder), force=None)
-    source = None if isinstance(adata, str | os.PathLike) else _source(adata, layer=layer, library_size=library_size)
+    source = None if is_path(adata) else _source(adata, layer=layer, library_size=library_size)
+    query = None if genes_of is None or is_path(genes_of) else _source(genes_of, layer=None, library_size=None)
     scratch = tempfile.TemporaryDirectory(prefix="cellmark-") if folder is None else None
     place = Path(scratch.name if scratch is not None else str(folder))
     bundle_folder = place / "bundle" if scratch is not None else place
     if verbose:
         with Terminal(max_epochs=config.fit.max_epochs, words=in_python) as screen:
-            trained = run(config, bundle_folder, screen, source=source)
+            trained = run(config, bundle_folder, screen, source=source, query=query)
     else:
-        trained = run(config, bundle_folder, Listener(), source=source)
+        trained = run(config, bundle_folder, Listener(), source=source, query=query)
     source_of_model = ModelSource(trained.bundle, trained.bundle.manifest.name, None, str(bundle_folder))
     return Model(source_of_model, scratch=scratch)
+
+
+def is_path(cells: Any) -> TypeGuard[str | os.PathLike[str]]:
+    """Whether cells are named rather than given."""
+    return isinstance(cells, str | os.PathLike)
 
 
 def _source(cells: Any, *, layer: str | None, library_size: str | None) -> "CellSource":

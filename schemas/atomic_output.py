@@ -68,6 +68,15 @@ def output_name(path: Path, formats: Sequence[str]) -> str:
     return f"Did you mean {shlex.quote(str(path.with_suffix((*near, formats[0])[0])))}?"
 
 
+def free_name(name: str) -> str:
+    """`name`, or with a number where a file of that name, or its facts, lie in the working folder."""
+    path, number = Path(name), 1
+    while path.exists() or path.with_suffix(".json").exists():
+        number += 1
+        path = Path(f"{Path(name).stem}-{number}{Path(name).suffix}")
+    return str(path)
+
+
 @contextmanager
 def whole_file(path: Path, *, force: bool | None = None, drafts: Path | None = None) -> Iterator[Path]:
     """A temporary path with the same suffix, beside `path`, that is moved there when the block ends well. `drafts`: a

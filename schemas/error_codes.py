@@ -67,6 +67,7 @@ CODES: dict[str, CodeMeaning] = {
     "GENES_DUPLICATED": CodeMeaning(422, "gene names occur more than once; their counts are summed (a note)"),
     "GENE_LIST_UNMATCHED": CodeMeaning(422, "a gene list names genes that the data lack (a note)"),
     "GENES_EMPTY": CodeMeaning(422, "more than half of the genes have no count in any cell (a note)"),
+    "GENES_OF_QUERY": CodeMeaning(422, "training took only the genes that the query has (a note)"),
     "GENES_SUBSET": CodeMeaning(422, "the file has only variable genes and no library sizes (a warning)"),
     "FEATURES_NOT_GENES": CodeMeaning(422, "no feature of the input is gene expression"),
     "FEATURES_DROPPED": CodeMeaning(422, "features that are no genes were left out (a note)"),

@@ -1,4 +1,4 @@
-"""One JSON document on standard output, as every command with `--json` gives it; all other text goes to standard error."""
+"""One JSON document on standard output, as commands with `--json` give it; all other text goes to standard error."""
 
 import contextlib
 import json
@@ -14,7 +14,7 @@ _output: ContextVar[TextIO | None] = ContextVar("output", default=None)
 
 def print_document(value: Any) -> None:
     """Print a value as JSON. Within `documents_alone`, nothing else goes to standard output."""
-    print(json_text(value), file=_output.get() or sys.stdout)  # noqa: T201
+    print(json_text(value), file=_output.get() or sys.stdout)
 
 
 @contextlib.contextmanager

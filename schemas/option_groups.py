@@ -32,6 +32,7 @@ SHARED = {
         "limit off. Default: 0.25.",
     ),
     "force": ("--force", None, "Overwrite an output that already exists."),
+    "json_output": ("--json", None, "Print the results as one JSON document, and all else to standard error."),
 }
 """Flag, word for the value and help."""
 PANELS = {"genes_by_cells": "Reading cells", "input": "Reading cells", "max_unknown_share": "Genes"}

@@ -39,9 +39,10 @@ class TrainingConfig:
     `label`, `donor`: columns of `obs`. `hold_out`: donors for the test part. `test_share`: of the cells otherwise; with
     0 there is no test part, donors or not, and the model is registered without measures on unseen cells of this file.
     `library_size`: an `obs` column, None to
-    sum over all genes. `test_data`: an independent labelled file, evaluated as well; `test_label`, `test_layer` and
-    `test_library_size`: where its columns and layer have other names than here; `test_labels`: a CSV file
-    (`from`, `to`) that brings its labels and the model's types to shared names. `ontology`: a CSV file (`label`,
+    sum over all genes. `genes_of`: cells that wait for the model, of which only the names of genes are read: genes that
+    they lack are not learned from. `test_data`: an independent labelled file, evaluated as well; `test_label`,
+    `test_layer` and `test_library_size`: where its columns and layer have other names than here; `test_labels`: a CSV
+    file (`from`, `to`) that brings its labels and the model's types to shared names. `ontology`: a CSV file (`label`,
     `ontology_id`) with terms of the Cell Ontology. `levels`: columns of `obs` with coarser names of the types, or
     `OF_ONTOLOGY`. `min_cells`: types with fewer are
     left out. `max_unknown_share`: see `unknown_findings`. `max_genes`: largest panel, None for all genes that pass the
@@ -72,6 +73,7 @@ class TrainingConfig:
     genes_by_cells: bool = False
     input: InputKind = "auto"
     max_unknown_share: Annotated[float, Field(ge=0, le=1), Advice("Give a share such as 0.25.")] | None = None
+    genes_of: Path | None = None
     test_data: Path | None = None
     test_label: str | None = None
     test_layer: str | None = None
@@ -181,10 +183,11 @@ class TrainingConfig:
 
     def parameters(self) -> dict[str, Any]:
         """Everything that shaped the model, flat, without paths of this machine."""
-        apart = ("data", "test_data", "test_labels", "ontology", "figures", "fit", "tune", "markers")
+        apart = ("data", "genes_of", "test_data", "test_labels", "ontology", "figures", "fit", "tune", "markers")
         flat = {key: value for key, value in asdict(self).items() if key not in apart}
         flat["hold_out"], flat["levels"] = ",".join(self.hold_out), ",".join(self.levels)
         flat["data"] = self.data.name
+        flat["genes_of"] = self.genes_of.name if self.genes_of else None
         flat["test_data"] = self.test_data.name if self.test_data else None
         flat["test_labels"] = self.test_labels.name if self.test_labels else None
         flat["ontology"] = self.ontology.name if self.ontology else None

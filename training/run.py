@@ -24,12 +24,18 @@ __all__ = ["Listener", "TrainedModel", "train"]
 
 
 def train(
-    config: TrainingConfig, folder: Path, listener: Listener, *, source: CellSource | None = None
+    config: TrainingConfig,
+    folder: Path,
+    listener: Listener,
+    *,
+    source: CellSource | None = None,
+    query: CellSource | None = None,
 ) -> TrainedModel:
     """Train, evaluate, export and prove a model; write its bundle to `folder`, which must not exist.
 
     `config`: the data and all settings. `folder`: nothing is left in it on failure. `listener`: is notified of steps,
-    epochs and findings. `source`: opened cells, in place of the file `config.data`, which then is only their name.
+    epochs and findings. `source`: opened cells, in place of the file `config.data`, which then is only their name;
+    `query`: in place of `config.genes_of`.
 
     Raises `InputError` or `LabelError` for data that cannot be used, `OutputError` when `folder` exists, `ExportError`
     when a graph does not answer as the network does.
@@ -37,7 +43,7 @@ def train(
     torch_device(config.device)  # better now than after minutes of reading
     refuse_existing(folder, force=None)
     seed, device = config.seed, config.device
-    prepared = prepare_training_cells(config, listener, source)
+    prepared = prepare_training_cells(config, listener, source, query)
     config, cells, data = prepared.settings(config), prepared.cells, prepared.data
 
     tuned = None

@@ -44,7 +44,9 @@ class CodeEntry(Section):
 
 
 class TrainingDataEntry(Section):
-    """What the model learned from. `digest`: SHA-256 over cell ids, gene names, counts, labels and donors."""
+    """What the model learned from. `digest`: SHA-256 over cell ids, gene names, counts, labels and donors. `genes_of`:
+    name of the query whose genes alone were taken, None for all genes.
+    """
 
     digest: str
     n_cells: int
@@ -53,6 +55,7 @@ class TrainingDataEntry(Section):
     dropped_cell_types: dict[str, int] = {}
     library_size_source: Literal["given", "summed", "not known: normalised input"]
     counts_from: str = "X"
+    genes_of: str | None = None
 
 
 class SplitPart(Section):

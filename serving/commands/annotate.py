@@ -133,6 +133,7 @@ def annotate(
     device: cli_options.Device = "cpu",
     pipeline: PipelineOptions = NO_PIPELINE,
     force: cli_options.Force = False,
+    json_output: cli_options.Json = False,
 ) -> None:
     """Name the type of every cell. Cells unlike all that the model learned stay unassigned.
 
@@ -158,16 +159,18 @@ def annotate(
 
     from cellmark.schemas.cells.read import require_input
     from cellmark.schemas.errors import Finding, ParameterError
+    from cellmark.schemas.json_document import print_document
     from cellmark.schemas.quality.data_docs import refuse_used
 
     from ..files.annotate_file import annotate_file, load_annotator
     from ..files.batch import AnnotateOne, annotate_batch
-    from ..files.batch_inputs import batch_inputs, is_sheet
+    from ..files.batch_inputs import SUMMARY, batch_inputs, is_sheet
     from ..files.fetch_inputs import fetch_input, fetch_inputs
     from ..outputs.pipeline_outputs import check_pipeline, write_pipeline
     from ..outputs.write_calls import FORMATS, check_output
     from ..remote.urls import url_of
     from ..scoring.majority import ComputedClusters
+    from ..terminal.documents import batch_document, calls_document
     from ..terminal.next_steps import next_steps
     from ..terminal.show import show_calls
     from ..terminal.show_notes import show_notes
@@ -244,9 +247,12 @@ def annotate(
             sample=sample,
             device=device,
         )
-        raise typer.Exit(
-            annotate_folder(inputs, target, str(model), options, format=batch_format, data_docs=data_docs, force=force)
+        status = annotate_folder(
+            inputs, target, str(model), options, format=batch_format, data_docs=data_docs, force=force
         )
+        if json_output:
+            print_document(batch_document(target, target / SUMMARY))
+        raise typer.Exit(status)
     annotate_one: AnnotateOne
     if service is not None:
         from ..client.annotate_remotely import annotate_remotely, open_client
@@ -267,6 +273,8 @@ def annotate(
             data_docs=data_docs,
             force=force,
         )
+        if json_output:
+            print_document(batch_document(target, target / SUMMARY))
         raise typer.Exit(1 if n_failed else 0)
     frame, _ = annotate_one(
         inputs[0].path,
@@ -281,6 +289,8 @@ def annotate(
     write_pipeline(pipeline, frame, target, local=service is None, force=force)
     show_notes(Finding(**note) for note in frame.attrs["cellmark"]["notes"])
     show_calls(frame, target)
-    if model is not None:
-        for line in next_steps(frame, inputs[0].path, model, reading, calls):
-            typer.echo(line, err=True)
+    following = None if model is None else next_steps(frame, inputs[0].path, model, reading, calls, floors)
+    for line in following.lines() if following else ():
+        typer.echo(line, err=True)
+    if json_output:
+        print_document(calls_document(frame, data[0], target, following.commands if following else ()))

@@ -206,7 +206,7 @@ def status(
 
     Example: `cellmark batch status job`
     """
-    import json
+    from cellmark.schemas.json_document import print_document
 
     from ..batch.job_folder import JobFolder
     from ..batch.show_run import job_state, show_state, state_as_json
@@ -214,7 +214,7 @@ def status(
     folder = JobFolder(job)
     states = job_state(folder)
     if as_json:
-        typer.echo(json.dumps(state_as_json(folder, states), indent=2, ensure_ascii=False))
+        print_document(state_as_json(folder, states))
     else:
         show_state(folder, states)
 

@@ -19,10 +19,9 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
 
     Example: `cellmark config show`
     """
+    from cellmark.schemas.json_document import print_document
     from cellmark.schemas.tracking.tracking_uri import find_registry, public_uri
     from cellmark.schemas.tracking.user_config import FILE, home_folder, read_config
-
-    from ..terminal.show_models import print_json
 
     home = home_folder()
     settings = {name: public_uri(value) for name, value in read_config(home).items()}
@@ -30,7 +29,7 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
     path = None if home is None else str(home / FILE)
     if as_json:
         used = {"uri": public_uri(registry.uri), "chosen_by": registry.chosen_by}
-        print_json({"file": path, "settings": settings, "registry": used})
+        print_document({"file": path, "settings": settings, "registry": used})
         return
     typer.echo(f"Settings: {path or 'none, since this user has no home folder'}")
     for name, value in settings.items():

@@ -85,6 +85,7 @@ def drift(
     from cellmark.schemas.atomic_output import refuse_existing, whole_file
     from cellmark.schemas.cells.read import require_input
     from cellmark.schemas.drift.drift_words import plain_report
+    from cellmark.schemas.json_document import print_document
     from cellmark.schemas.reference_profile import read_profile
     from cellmark.schemas.report.render import render_drift
 
@@ -135,7 +136,7 @@ def drift(
         with whole_file(out, force=force) as draft:
             draft.write_text(page, encoding="utf-8", newline="\n")
     if json_output:
-        typer.echo(text, nl=False)
+        print_document(plain_report(report))
     else:
         show_drift(report)
         if out is not None:

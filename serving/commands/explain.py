@@ -32,6 +32,7 @@ def explain(
     trusted: cli_options.Trusted = False,
     device: cli_options.Device = "cpu",
     force: cli_options.Force = False,
+    json_output: cli_options.Json = False,
 ) -> None:
     """Show which genes drove each call.
 
@@ -43,11 +44,13 @@ def explain(
     """
     from cellmark.schemas.cells.read import require_input
     from cellmark.schemas.columns import UNS_KEY
+    from cellmark.schemas.json_document import print_document
 
     from ..files.annotate_file import load_annotator, open_checked
     from ..files.fetch_inputs import fetch_input
     from ..outputs.write_calls import TABLES, check_not_input, check_output, write_table
     from ..scoring.attribute import Question
+    from ..terminal.documents import explanations_document
     from ..terminal.show import cell_progress, show_frame
     from ..terminal.show_notes import show_notes
 
@@ -79,3 +82,5 @@ def explain(
     write_table(frame, facts, out, force=force)
     columns = ["cell_id", "target", "gene_symbol", "attribution", "counts", "direction"]
     show_frame(frame[columns].head(10), f"The first rows of {out}")
+    if json_output:
+        print_document(explanations_document(frame, facts, data, out))

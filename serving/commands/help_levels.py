@@ -13,12 +13,16 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperCommand
 
+from cellmark.schemas.errors import CellmarkError
+from cellmark.schemas.json_document import documents_alone, print_document
 from cellmark.schemas.tracking.tracking_uri import hears_of_registry
 
 EXAMPLE = re.compile(r"^Example(?:, (?P<remark>[^`]*?))?:\s(?P<commands>.*)$", flags=re.DOTALL)
 CODE = re.compile(r"`([^`]*)`")
 SHOWS_ALL = "cellmark.help_all"
 QUIET = "cellmark.quiet"
+AS_JSON = ("json_output", "as_json", "json")
+"""Names of the parameter `--json` in commands."""
 
 
 class Example(NamedTuple):
@@ -60,8 +64,18 @@ class LeveledHelp:
             _show_examples(self.examples)
 
     def invoke(self, ctx: Any) -> Any:
-        with saying_which_registry(), silence() if ctx.meta.get(QUIET) else contextlib.nullcontext():
-            return super().invoke(ctx)  # type: ignore[misc]
+        quiet, as_json = ctx.meta.get(QUIET), any(ctx.params.get(name) for name in AS_JSON)
+        with (
+            saying_which_registry(),
+            silence() if quiet else contextlib.nullcontext(),
+            documents_alone() if as_json else contextlib.nullcontext(),
+        ):
+            try:
+                return super().invoke(ctx)  # type: ignore[misc]
+            except CellmarkError as error:
+                if as_json:
+                    print_document({"errors": [finding.to_dict() for finding in error.findings]})
+                raise
 
 
 class LeveledCommand(LeveledHelp, TyperCommand):

@@ -76,15 +76,16 @@ def list_(
 
     Example: `cellmark keys list --key-file keys.jsonl`
     """
-    import json
     import time
+
+    from cellmark.schemas.json_document import print_document
 
     from ..access.key_file import read_key_file
     from ..access.key_lines import describe
 
     rows = [describe(record, time.time()) for record in read_key_file(key_file)]
     if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+        print_document(rows)
         return
     columns = ("id", "state", "scopes", "created", "expires", "name")
     texts = [[" ".join(row[name]) if name == "scopes" else str(row[name] or "-") for name in columns] for row in rows]

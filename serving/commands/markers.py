@@ -7,7 +7,7 @@ import typer
 
 from .cli import EntryPointCommands
 from .help_levels import LeveledHelp, command_group
-from .options import Force, Trusted
+from .options import Force, Json, Trusted
 
 TOP = 10
 
@@ -72,6 +72,7 @@ def list_markers(
     ] = "cellmark_cell_type",
     trusted: Trusted = False,
     force: Force = False,
+    json_output: Json = False,
 ) -> None:
     """List a model's marker genes. Subcommands describe unassigned cells, rank markers, and compare conditions.
 
@@ -105,16 +106,19 @@ def list_markers(
         _write_into(model, cell_type, top or None, into, out, groupby=groupby, trusted=trusted, force=force)
         return
     from cellmark.schemas.atomic_output import refuse_existing, whole_file
+    from cellmark.schemas.json_document import print_document
 
     from ..models.model_source import open_model
     from ..outputs.write_calls import TABLES, check_format
     from ..scoring.markers import combinations_in_words, minimal_combinations, select_markers
+    from ..terminal.documents import records
     from ..terminal.show_markers import COLUMNS, COMBINATION_COLUMNS, NEGATIVE_COLUMNS, show_markers
 
     if out is not None:
         check_format(out, TABLES)
         refuse_existing(out, force=force)
-    bundle = open_model(model).bundle
+    source = open_model(model)
+    bundle = source.bundle
     if combination:
         rows = minimal_combinations(bundle, cell_type)
     else:
@@ -130,6 +134,10 @@ def list_markers(
         show_markers(rows, f"Negative markers of {model}: what the type lacks", columns=NEGATIVE_COLUMNS)
     else:
         show_markers(rows, f"Markers of {model}", columns=COLUMNS)
+    if json_output:
+        facts = {"model": source.name, "model_version": source.version, "bundle_digest": bundle.digest}
+        kind = "combination" if combination else "negative" if negative else "positive"
+        print_document({**facts, "kind": kind, "output": out, "markers": records(rows)})
 
 
 def _refuse_options(ctx: Any) -> None:

@@ -117,12 +117,11 @@ def novel(
 
     Example: `cellmark markers novel new.h5ad -m models:/pbmc@champion --above 1.5 --include-genes surface`
     """
-    import json
-
     from cellmark.schemas.atomic_output import refuse_existing
     from cellmark.schemas.cells.read import require_input
     from cellmark.schemas.columns import UNS_KEY
     from cellmark.schemas.errors import Finding
+    from cellmark.schemas.json_document import print_document
 
     from ..files.annotate_file import load_annotator, open_checked
     from ..files.fetch_inputs import fetch_input
@@ -179,7 +178,7 @@ def novel(
     if figures is not None:
         search.draw(found, called, figures, force=force)
     if json_output:
-        typer.echo(json.dumps(found.to_dict(top=top), indent=2, ensure_ascii=False, allow_nan=False))
+        print_document(found.to_dict(top=top))
         return
     show_populations(found, called, top=top)
     for path in (out, cells_out, figures):

@@ -20,9 +20,11 @@ def list_(as_json: Json = False) -> None:
 
     Example: `cellmark models list`
     """
+    from cellmark.schemas.json_document import print_document
+
     from ..models.list_models import list_models
     from ..terminal.show import waiting
-    from ..terminal.show_models import print_json, print_models
+    from ..terminal.show_models import print_models
     from ..terminal.show_notes import show_notes
 
     notes: list[Finding] = []
@@ -30,7 +32,7 @@ def list_(as_json: Json = False) -> None:
         found = list_models(on_note=notes.append)
     show_notes(notes)
     if as_json:
-        print_json({"uri": found.uri, "models": [entry.to_dict() for entry in found.models]})
+        print_document({"uri": found.uri, "models": [entry.to_dict() for entry in found.models]})
     else:
         print_models(found)
 
@@ -51,10 +53,12 @@ def show(
     """
     from pathlib import Path
 
+    from cellmark.schemas.json_document import print_document
+
     from ..models.list_models import show_model
     from ..models.model_source import open_model
     from ..terminal.show import waiting
-    from ..terminal.show_models import print_bundle, print_json, print_model
+    from ..terminal.show_models import print_bundle, print_model
     from ..terminal.show_notes import show_notes
 
     if model.startswith(("models:/", "runs:/")) or Path(model).is_dir():
@@ -62,7 +66,7 @@ def show(
             source = open_model(model)
         if as_json:
             manifest = source.bundle.manifest.model_dump(mode="json")
-            print_json({"name": source.name, "version": source.version, "manifest": manifest})
+            print_document({"name": source.name, "version": source.version, "manifest": manifest})
         else:
             print_bundle(source)
         return
@@ -71,7 +75,7 @@ def show(
         entry = show_model(model, on_note=notes.append)
     show_notes(notes)
     if as_json:
-        print_json(entry.to_dict())
+        print_document(entry.to_dict())
     else:
         print_model(entry)
 
@@ -101,9 +105,11 @@ def promote(
     """
     from dataclasses import asdict
 
+    from cellmark.schemas.json_document import print_document
+
     from ..models.promote import promote as move
     from ..terminal.show import waiting
-    from ..terminal.show_models import print_json, print_promotion
+    from ..terminal.show_models import print_promotion
     from ..terminal.show_notes import show_notes
 
     notes: list[Finding] = []
@@ -111,6 +117,6 @@ def promote(
         promotion = move(name, version=version, alias=alias, to=to, on_note=notes.append)
     show_notes(notes)
     if as_json:
-        print_json({**asdict(promotion), "moved": promotion.moved})
+        print_document({**asdict(promotion), "moved": promotion.moved})
     else:
         print_promotion(promotion)

@@ -118,6 +118,7 @@ Sample = Annotated[
 ]
 Output = Annotated[Path, typer.Option("--out", "-o", help="Output file: .csv or .parquet.")]
 Force = Annotated[bool, shared(typer.Option, "force")]
+Json = Annotated[bool, shared(typer.Option, "json_output")]
 
 Orthologs = Annotated[
     bool,

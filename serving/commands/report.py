@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Force, Model
+from .options import Force, Json, Model
 
 
 def report(
@@ -14,6 +14,7 @@ def report(
         Path, typer.Option("--out", "-o", help="Output file: the report as .html, or the model card as .md.")
     ] = Path("report.html"),
     force: Force = False,
+    json_output: Json = False,
 ) -> None:
     """Write a model's report (one self-contained page) or its model card.
 
@@ -25,6 +26,8 @@ def report(
     Example: `cellmark report --model pbmc-bundle -o MODEL_CARD.md`
     """
     from cellmark.schemas.atomic_output import refuse_existing, whole_file
+    from cellmark.schemas.json_document import print_document
+    from cellmark.schemas.manifest.verdict import verdict
     from cellmark.schemas.report.facts import read_facts
     from cellmark.schemas.report.render import render_model_card, render_report
 
@@ -39,3 +42,16 @@ def report(
     with whole_file(out, force=force) as draft:
         draft.write_text(text, encoding="utf-8", newline="\n")
     typer.echo(f"Written to {out}")
+    if json_output:
+        manifest = source.bundle.manifest
+        print_document(
+            {
+                "output": out,
+                "model": source.name,
+                "model_version": source.version,
+                "bundle_digest": source.bundle.digest,
+                "verdict": verdict(manifest),
+                "cell_types": manifest.cell_type_names,
+                "metrics": manifest.metrics,
+            }
+        )

@@ -90,7 +90,7 @@ def validate(
 
     Example: `cellmark validate reference.h5ad --profile publish`
     """
-    import json
+    from cellmark.schemas.json_document import print_document
 
     from ..files.fetch_inputs import fetch_input
     from ..reader.reader_server import start_reader
@@ -134,7 +134,7 @@ def validate(
                 trusted=trusted,
             )
     if json_output:
-        typer.echo(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))
+        print_document(report.to_dict())
     elif report.findings:
         show_findings(report.findings, f"{name}: {'passes' if report.valid else 'would be refused'}")
     if not json_output:

@@ -1,8 +1,5 @@
 """What people see of the registry in a terminal."""
 
-import json
-from typing import Any
-
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -16,11 +13,6 @@ from ..models.model_source import ModelSource
 from ..models.promote import Promotion
 
 NOTHING = "-"
-
-
-def print_json(value: Any) -> None:
-    """Plain values as JSON on standard output."""
-    print(json.dumps(value, indent=1, ensure_ascii=False))  # noqa: T201
 
 
 def print_models(found: ModelList) -> None:

@@ -30,7 +30,8 @@ class LabelledCells:
     `counts`: CSR, float32, cells x genes; `library_size`: float32 [cells]; `codes`: int [cells], numbers of
     `cell_types`; `donors`: str [cells] or None; `gene_symbols`: unique, as `name_genes` has them; `gene_ids`: Ensembl
     ids where the file has them; `n_genes_measured`: before duplicates were summed; `dropped`: types below the floor
-    and their cells; `levels`: coarser names of the types, the coarsest first.
+    and their cells; `levels`: coarser names of the types, the coarsest first; `genes_of`: name of the query whose genes
+    alone are here, see `on_genes_of`.
     """
 
     counts: sp.csr_matrix
@@ -48,6 +49,7 @@ class LabelledCells:
     dropped: dict[str, int]
     notes: tuple[Finding, ...]
     levels: tuple[Level, ...] = ()
+    genes_of: str | None = None
 
     @property
     def normalised(self) -> bool:

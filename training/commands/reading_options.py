@@ -23,6 +23,7 @@ Input = Annotated[InputKind, shared(typer.Option, "input")]
 MaxUnknownShare = Annotated[float | None, shared(typer.Option, "max_unknown_share")]
 MinCells = Annotated[int, typer.Option("--min-cells", help="Remove cell types with fewer cells than this.")]
 Force = Annotated[bool, shared(typer.Option, "force")]
+Json = Annotated[bool, shared(typer.Option, "json_output")]
 
 READING = {"layer": Layer, "library_size": LibrarySize, "genes_by_cells": GenesByCells, "input": Input}
 """The option of each field of `ReadingOptions` that commands of training have: the one place of a new one."""

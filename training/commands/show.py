@@ -1,5 +1,6 @@
 """What people see of a training, and of suggested ontology terms, in a terminal."""
 
+import shlex
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cellmark.schemas.atomic_output import free_name
 from cellmark.schemas.manifest.manifest import Manifest
 from cellmark.schemas.manifest.manifest_evaluation import LabelAuditEntry
 from cellmark.schemas.manifest.manifest_trust import Folds, LabelSetLevel, NoveltyEntry
@@ -107,8 +109,8 @@ def _doubtful_labels(audit: LabelAuditEntry | None) -> list[str]:
     ]
 
 
-def show_training(registered: RegisteredModel) -> None:
-    """Measures, types, and the commands that come next."""
+def show_training(registered: RegisteredModel, *, query: Path | None = None) -> None:
+    """Measures, types, and the commands that come next. `query`: cells that wait for the model."""
     console = Console(highlight=False)
     metrics = registered.model.manifest.metrics
     overall = Table(title=Text(f"{registered.version.name} version {registered.version.version}"))
@@ -141,13 +143,46 @@ def show_training(registered: RegisteredModel) -> None:
     uri = f"models:/{registered.version.name}/{registered.version.version}"
     console.print(f"MLflow: {registered.tracking_uri}", markup=False, soft_wrap=True)
     console.print("Next:")
-    for command in (
-        f"cellmark report --model {uri} -o report.html",
-        f"cellmark annotate CELLS.h5ad --model {uri} -o calls.parquet",
-        f"cellmark markers --model {uri}",
-        f"cellmark serve --model {uri}",
-    ):
+    for command in next_commands(registered, query=query):
         console.print(f"  {command}", markup=False, soft_wrap=True)
+    if query is None:
+        console.print(
+            f"Cells of your own: cellmark annotate CELLS.h5ad --model {shlex.quote(uri)} -o calls.parquet",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def next_commands(registered: RegisteredModel, *, query: Path | None) -> list[str]:
+    """What comes after a training, to be pasted: no output is there yet. `query`: cells that wait for the model."""
+    uri = f"models:/{registered.version.name}/{registered.version.version}"
+    commands = [
+        ["report", "--model", uri, "-o", free_name("report.html")],
+        ["markers", "--model", uri],
+        ["serve", "--model", uri],
+    ]
+    if query is not None:
+        commands.insert(0, ["annotate", str(query), "--model", uri, "-o", free_name("calls.parquet")])
+    return [shlex.join(["cellmark", *words]) for words in commands]
+
+
+def training_document(registered: RegisteredModel, *, query: Path | None) -> dict[str, Any]:
+    """What `cellmark train --json` prints; docs/cli.md lists the keys, which stay."""
+    manifest = registered.model.manifest
+    return {
+        "model": registered.version.name,
+        "model_version": str(registered.version.version),
+        "uri": registered.version.uri,
+        "aliases": list(registered.version.aliases),
+        "run_id": registered.version.run_id,
+        "tracking_uri": registered.tracking_uri,
+        "bundle": registered.bundle_folder,
+        "bundle_digest": manifest.bundle_digest,
+        "verdict": verdict(manifest),
+        "cell_types": manifest.cell_type_names,
+        "metrics": manifest.metrics,
+        "next": next_commands(registered, query=query),
+    }
 
 
 def types_table(evaluation: dict[str, Any], *, part: str = "test") -> Table:

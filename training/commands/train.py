@@ -16,9 +16,13 @@ def train(data: LabelledData, **options: Any) -> None:
 
     Example: `cellmark train pbmc.h5ad --label cell_type --donor batch --name pbmc`
 
+    Example, a model of genes that the cells to annotate have: `cellmark train pbmc.h5ad --genes-of new.h5ad`
+
     Example, the published procedure, resumable: `cellmark train pbmc.h5ad --preset published --study pbmc-study.db`
     """
     from rich.console import Console
+
+    from cellmark.schemas.json_document import print_document
 
     from .early_check import refuse_wrong_columns
 
@@ -27,7 +31,11 @@ def train(data: LabelledData, **options: Any) -> None:
     Console(stderr=True, highlight=False).print("Loading PyTorch …", style="dim")
     from ..train_and_register import train_and_register
     from .given_config import given_config
-    from .show import show_training
+    from .show import show_training, training_document
 
+    as_json = options.pop("json")
     config = given_config(data, **options)
-    show_training(train_and_register(config, bundle_folder=options["bundle"]))
+    registered = train_and_register(config, bundle_folder=options["bundle"])
+    show_training(registered, query=config.genes_of)
+    if as_json:
+        print_document(training_document(registered, query=config.genes_of))

@@ -12,7 +12,7 @@ from cellmark.schemas.cells.reading_options import AS_IT_IS
 from cellmark.schemas.option_groups import signed
 
 from .. import choices
-from .reading_options import READING, Label, MaxUnknownShare, MinCells
+from .reading_options import READING, Json, Label, MaxUnknownShare, MinCells
 
 
 class Option(NamedTuple):
@@ -39,6 +39,11 @@ BASIC = {
         metavar="DONOR[,DONOR]",
     ),
     **{name: _shared(READING[name], getattr(AS_IT_IS, name)) for name in ("layer", "library_size")},
+    "genes_of": Option(
+        help="Cells that you want to annotate: learn only from genes that they have. Nothing else of them is read.",
+        kind=Path | None,
+        metavar="QUERY",
+    ),
     "preset": Option(
         help="Source of settings that are not given. default: cellmark's, for a laptop. published: those of the "
         "published procedure.",
@@ -186,7 +191,10 @@ MARKERS = {
         help="Genes to exclude from the markers, given as for --include-genes.", metavar="FILE|GENE[,GENE]"
     ),
 }
-RESULTS = {"bundle": Option(help="New folder for a copy of the bundle.", kind=Path | None)}
+RESULTS = {
+    "bundle": Option(help="New folder for a copy of the bundle.", kind=Path | None),
+    "json": _shared(Json, False),
+}
 OUTPUTS = {
     "no_cell_map": Option(
         help="Keep all cells out of the bundle and its report: no UMAP of held-out cells, no labels and calls of them, "

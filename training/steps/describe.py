@@ -34,6 +34,7 @@ def describe_data(cells: LabelledCells, split: Split) -> dict[str, Any]:
             "dropped_cell_types": cells.dropped,
             "library_size_source": cells.library_size_source,
             "counts_from": cells.counts_from,
+            "genes_of": cells.genes_of,
         },
         "split": {
             "strategy": split.strategy,

@@ -1,5 +1,6 @@
 """The first steps of a training run: cells are read, divided, given a gene panel and normalised."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -17,6 +18,7 @@ from cellmark.schemas.normalization import normalize
 
 from ..cells.choose_panel import choose_panel
 from ..cells.drop_untrainable import drop_untrainable
+from ..cells.genes_of_query import on_genes_of
 from ..cells.labelled_cells import LabelledCells, read_labelled
 from ..config import OF_ONTOLOGY, TrainingConfig
 from ..evaluation.cell_ontology import CellOntology, read_ontology_map, unmapped_notes
@@ -73,9 +75,10 @@ class TrainingCells:
 
 
 def prepare_training_cells(
-    config: TrainingConfig, listener: Listener, source: CellSource | None = None
+    config: TrainingConfig, listener: Listener, source: CellSource | None = None, query: CellSource | None = None
 ) -> TrainingCells:
-    """Read, check and divide `source`, by default the file `config.data`, and choose its panel on training cells.
+    """Read, check and divide `source`, by default the file `config.data`, and choose its panel on training cells, among
+    the genes of `query`, by default the file `config.genes_of`.
 
     Raises `InputError` or `LabelError` for data that cannot be used.
     """
@@ -83,7 +86,9 @@ def prepare_training_cells(
     check_independent(config)
     ontology = CellOntology() if config.ontology is not None else None
     terms = read_ontology_map(config.ontology, ontology) if config.ontology is not None and ontology is not None else {}
-    with source or open_cells(config.data, config.reading) as opened:
+    if query is None and config.genes_of is not None:
+        query = open_cells(config.genes_of)  # better refused before the cells are read
+    with query or nullcontext(), source or open_cells(config.data, config.reading) as opened:
         cells = read_labelled(
             opened,
             label=config.label,
@@ -96,6 +101,9 @@ def prepare_training_cells(
             without_depth=config.markers.ranking != "published",  # which draws on counts
             levels=() if config.levels == OF_ONTOLOGY else config.levels,
         )
+        if query is not None:
+            cells, found = on_genes_of(cells, query)
+            cells = replace(cells, notes=(*cells.notes, found))
 
     listener.step("Splitting")
     split = split_cells(

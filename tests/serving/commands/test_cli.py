@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -218,10 +219,10 @@ def test_train_registers_a_model_that_the_next_command_uses(
     assert "tiny [red] version 1" in ran.out
     test = manifest.metrics["test"]
     assert f"{test['accuracy']:.3f}" in ran.out
-    uri = (
-        next(line for line in ran.out.splitlines() if "cellmark annotate" in line).split("--model ")[1].split(" -o")[0]
-    )
+    (words,) = (shlex.split(line) for line in ran.out.splitlines() if line.startswith("  cellmark markers"))
+    uri = words[words.index("--model") + 1]
     assert uri == "models:/tiny [red]/1"
+    assert cellmark(*words[1:]).status == 0
     out = tmp_path / "calls.csv"
     assert cellmark("annotate", new_file, "-m", uri, "-o", out).status == 0
     assert json.loads(out.with_suffix(".json").read_text())["model_version"] == "1"

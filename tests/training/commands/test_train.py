@@ -1,11 +1,14 @@
 """`cellmark train` with a search: what is tracked and kept, and what its help promises."""
 
+import json
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anndata as ad
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
@@ -16,6 +19,7 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.training.commands.train import train
 from cellmark.training.config import TrainingConfig
 from cellmark.training.presets import PRESETS
+from fixtures.manual import documented_keys
 
 Cellmark = Callable[..., Any]
 SMALL = ("--max-epochs", 3, "--hidden-units", 8, "--members", 2, "--permutations", 20)
@@ -73,15 +77,30 @@ def test_a_search_is_tracked_trial_by_trial_and_goes_on_where_it_was_left(
 
 
 def test_when_time_is_up_at_once_a_model_is_made_all_the_same(
-    cellmark: Cellmark, mlflow_store: str, tiny_file: Path, tmp_path: Path
+    cellmark: Cellmark, mlflow_store: str, tiny_file: Path, new_cells: ad.AnnData, tmp_path: Path
 ) -> None:
-    ran = cellmark("train", tiny_file, *SMALL, *SEARCH, "--time-budget", 0.000001, "--bundle", tmp_path / "bundle")
+    """And a model of the genes that other cells have."""
+    query = tmp_path / "some genes.h5ad"
+    new_cells[:, new_cells.var_names != "GENE3"].copy().write_h5ad(query)
+    options = (*SEARCH, "--time-budget", 0.000001, "--bundle", tmp_path / "bundle", "--genes-of", query, "--json")
+    ran = cellmark("train", tiny_file, *SMALL, *options)
     assert ran.status == 0, ran.err
+    document = json.loads(ran.out)
+    manifest = Bundle.open(tmp_path / "bundle").manifest
+    assert (document["uri"], document["aliases"]) == ("models:/cellmark/1", ["champion", "challenger"])
+    assert document["bundle_digest"] == manifest.bundle_digest
+    assert document["metrics"]["test"]["accuracy"] == manifest.metrics["test"]["accuracy"]
+    assert set(document) == documented_keys("train")
+    assert "GENE3" not in Bundle.open(tmp_path / "bundle").panel.symbols
+    assert manifest.training_data.genes_of == "some genes.h5ad"
+    assert "119 of 120 genes" in ran.err
+    assert shlex.split(document["next"][0])[:3] == ["cellmark", "annotate", str(query)]
     assert "TUNING_UNFINISHED" in ran.err
     assert Bundle.open(tmp_path / "bundle").manifest.network.hidden_units == [[8]] * 2
     (parent,), nested = runs_of(mlflow_store)
     assert "TUNING_UNFINISHED" in (Path(parent.info.artifact_uri) / "data" / "notes.json").read_text()
     assert nested == []
+    assert parent.data.params["genes_of"] == "some genes.h5ad"
 
 
 @pytest.mark.parametrize(
