@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 WITHOUT = {"cm.Model.annotator", "cm.Model.bundle", "cm.Model.digest", "cm.Model.folder", "cm.Model.name",
            "cm.Model.version", "cm.Drift.severity", "cm.Drift.verdict"}  # fmt: skip
 """Facts whose name says what an example would."""
-NEEDS = {"cm.ComputedClusters": ("scanpy", "igraph"), "cm.datasets.pbmc": ("torch", "scanpy", "sklearn")}
+NEEDS = {"cm.ComputedClusters": ("scanpy", "graspologic_native"), "cm.datasets.pbmc": ("torch", "scanpy", "sklearn")}
 """Libraries that an example cannot do without."""
 
 
