@@ -145,7 +145,10 @@ def leiden_groups(points: np.ndarray, *, resolution: float, seed: int) -> np.nda
         transformer="sklearn" if len(points) <= EXACT else None,
     )
     graph = sp.csr_matrix(adata.obsp["connectivities"])
-    _, groups = leiden_csr(
+    graph.eliminate_zeros()
+    if graph.nnz == 0:
+        return np.arange(len(points))  # no two cells are alike; the package ends on such a graph
+    _, group_of = leiden_csr(
         graph.indptr.astype(np.int64),
         graph.indices.astype(np.int32),
         graph.data.astype(np.float64),
@@ -154,7 +157,7 @@ def leiden_groups(points: np.ndarray, *, resolution: float, seed: int) -> np.nda
         iterations=2,
         seed=seed,
     )
-    return by_size(np.asarray(groups))
+    return by_size(np.array([group_of[cell] for cell in range(len(points))]))
 
 
 def require_leiden(where: str) -> None:
