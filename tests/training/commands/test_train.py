@@ -87,7 +87,7 @@ def test_when_time_is_up_at_once_a_model_is_made_all_the_same(
     assert ran.status == 0, ran.err
     document = json.loads(ran.out)
     manifest = Bundle.open(tmp_path / "bundle").manifest
-    assert (document["uri"], document["aliases"]) == ("models:/cellmark/1", ["champion", "challenger"])
+    assert (document["uri"], document["aliases"]) == ("models:/cellmark/1", ["challenger", "champion"])
     assert document["bundle_digest"] == manifest.bundle_digest
     assert document["metrics"]["test"]["accuracy"] == manifest.metrics["test"]["accuracy"]
     assert set(document) == documented_keys("train")
