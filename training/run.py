@@ -21,15 +21,11 @@ from .steps.write_bundle import assemble_manifest, bundle_parts, write_bundle
 from .tuning.tune import tune
 
 __all__ = ["Listener", "TrainedModel", "train"]
+Opened = CellSource | None
 
 
 def train(
-    config: TrainingConfig,
-    folder: Path,
-    listener: Listener,
-    *,
-    source: CellSource | None = None,
-    query: CellSource | None = None,
+    config: TrainingConfig, folder: Path, listener: Listener, *, source: Opened = None, query: Opened = None
 ) -> TrainedModel:
     """Train, evaluate, export and prove a model; write its bundle to `folder`, which must not exist.
 
