@@ -84,6 +84,7 @@ class Bundle:
             None if ids is None else tuple(text if isinstance(text, str) else None for text in ids),
             self.manifest.organism,
             self._evidence(),
+            as_named=self.manifest.imported is not None,
         )
         if panel.digest != self.manifest.panel.digest:
             raise content_error(GENES, "the panel that the manifest names", "other genes, or another order")

@@ -172,6 +172,10 @@ def read_profile(bundle: Bundle, *, distilled: bool = False) -> ReferenceProfile
     name = DISTILLED_PROFILE if distilled else REFERENCE_PROFILE
     if name not in bundle.manifest.files:
         found = "one without it: made by an earlier version, or without cells held out"
+        remedy = "Train the model again: cellmark train writes what held-out cells look like."
+        if bundle.manifest.imported is not None:
+            found = f"a model imported from {bundle.manifest.imported.tool}, whose file holds no cells to compare with"
+            remedy = "Train a model on the same cells with cellmark train: it writes what held-out cells look like."
         if distilled:
             found = "one without it: made without --distill, or by an earlier version"
         raise ModelError.of(
@@ -179,7 +183,7 @@ def read_profile(bundle: Bundle, *, distilled: bool = False) -> ReferenceProfile
             where="model",
             expected=f"a bundle with {name}",
             found=found,
-            remedy="Train the model again: cellmark train writes what held-out cells look like.",
+            remedy=remedy,
         )
     try:
         return ReferenceProfile.model_validate_json(bundle.path(name).read_bytes())

@@ -15,6 +15,7 @@ from ..manifest.manifest import (
     SplitEntry,
     TrainingDataEntry,
 )
+from ..manifest.manifest_imported import ImportedEntry
 from ..manifest.manifest_levels import LevelsEntry
 
 
@@ -233,8 +234,9 @@ class ModelAnswer(ModelName):
     """The model's manifest, without its files. `genes`: the panel, with `genes=true`. `coarse_cell_types`: all that
     `cellmark_coarse_cell_type` may be, the most specific first; empty for a model without an ontology. `levels`: the
     groups of types at each level, null for a model without levels. `whole_samples`: whether it can judge the cells of a
-    request as one sample (`as_sample`). `update`: null for a model that follows no registry, and for a version that was
-    named.
+    request as one sample (`as_sample`). `imported`: null for a model that cellmark trained; for one of another tool,
+    that its probabilities do not sum to one and no threshold was measured. `update`: null for a model that follows no
+    registry, and for a version that was named.
     """
 
     manifest_digest: str
@@ -256,6 +258,7 @@ class ModelAnswer(ModelName):
     coarse_cell_types: list[str] = []
     levels: LevelsEntry | None = None
     whole_samples: bool = False
+    imported: ImportedEntry | None = None
     genes: list[str] | None = None
     update: UpdateAnswer | None = None
 

@@ -117,8 +117,8 @@ def _kept_as_trained(finding: Finding) -> Finding:
     return replace(
         finding,
         code="FEATURES_KEPT",
-        remedy="They were counted, as in the training of this model, which an earlier version made. Train it again to "
-        "leave them out.",
+        remedy="They were counted, as in the training of this model, which an earlier version or another tool made. "
+        "Train it again to leave them out.",
     )
 
 

@@ -35,6 +35,8 @@ SYMBOL_COLUMNS = (
 )
 """Columns of `var`, in lower case, in which files keep what is not in `var_names`."""
 VAR_NAMES = "var_names"
+NAMED_OTHERWISE = 0.1
+"""Share of the panel's names below which an input names its genes in another way, such as by Ensembl ids."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,9 @@ def fit_genes(panel: GenePanel, source: CellSource, *, orthologs: Orthologs | No
 
     The panel's own names are taken as they are, and when all are there, no table is looked at. Otherwise, in this
     order and for genes of the panel that are still missing: the panel's own names in another column of `var`; other
-    names of genes in `var_names`, then in those columns. `orthologs`: for cells of another organism, which are refused
-    without; cells of the model's own are as without.
+    names of genes in `var_names`, then in those columns. A panel that is `as_named` takes other names only from an
+    input that has next to none of its own (`NAMED_OTHERWISE`). `orthologs`: for cells of another organism, which are
+    refused without; cells of the model's own are as without.
     """
     names = names_of(source)
     match = _exact(PanelItself(panel), names)
@@ -76,6 +79,8 @@ def fit_genes(panel: GenePanel, source: CellSource, *, orthologs: Orthologs | No
         return across
     if found := organism_finding(panel.organism_of_names, seen[first], declared, lists[first][0]):
         return GeneFit(match, source.var_names, (found,))
+    if panel.as_named and match.share >= NAMED_OTHERWISE:
+        return GeneFit(match, source.var_names)
     return _mapped(PanelItself(panel), names, lists[first:])
 
 

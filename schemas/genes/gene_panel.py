@@ -80,13 +80,15 @@ class GeneMatch:
 class GenePanel:
     """The model's genes in the order of its inputs. `symbols`: names as in the training data, unique. `gene_ids`: their
     Ensembl ids, None where unknown. `organism`: as the training data say, in their words. `evidence`: how much each
-    gene's absence matters, None for a model that does not know.
+    gene's absence matters, None for a model that does not know. `as_named`: whether genes are taken by these names
+    alone, as the tool does that the model was imported from.
     """
 
     symbols: tuple[str, ...]
     gene_ids: tuple[str | None, ...] | None = field(default=None, compare=False)
     organism: str | None = field(default=None, compare=False)
     evidence: PanelEvidence | None = field(default=None, compare=False, repr=False)
+    as_named: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         repeated = pd.Index(self.symbols)

@@ -127,6 +127,6 @@ def check_attribution_share(share: float | None, evidence: PanelEvidence | None)
             "PARAMETER_INVALID",
             where="min_attribution_share",
             expected="a model that stores its genes' attribution shares",
-            found="a model of an earlier version",
+            found="a model of an earlier version, or of another tool",
             remedy="Omit the floor, or train the model again.",
         )

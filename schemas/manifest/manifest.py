@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from .manifest_evaluation import EvaluationEntry, OverlapEntry
+from .manifest_imported import ImportedEntry
 from .manifest_levels import LevelsEntry
 from .manifest_ontology import OntologyEntry
 from .manifest_section import Section, canonical_json, sha256
@@ -68,9 +69,12 @@ class SplitPart(Section):
 
 
 class SplitEntry(Section):
-    """How cells were divided: `train` fits, `validation` chooses, `test` is read once for the reported numbers."""
+    """How cells were divided: `train` fits, `validation` chooses, `test` is read once for the reported numbers.
 
-    strategy: Literal["donor", "stratified"]
+    `none`: of an imported model, which was fitted on all its cells.
+    """
+
+    strategy: Literal["donor", "stratified", "none"]
     seed: int
     train: SplitPart
     validation: SplitPart
@@ -123,7 +127,7 @@ class ParityEntry(Section):
 
 class Manifest(Section):
     """All that is known of a bundle. Null: not measured. `feature_rule`: version of the rule that left out what is no
-    gene, null for a model that was trained on all features.
+    gene, null for a model that was trained on all features. `imported`: of a model that another tool trained.
     """
 
     format_version: int
@@ -155,11 +159,17 @@ class Manifest(Section):
     metrics: dict[str, Any]
     parity: ParityEntry
     golden_cells: Literal["drawn", "real"] = "drawn"
+    imported: ImportedEntry | None = None
     files: dict[str, FileEntry]
 
     @property
     def cell_type_names(self) -> list[str]:
         return [entry.name for entry in self.cell_types]
+
+    @property
+    def ranked_by(self) -> Literal["probabilities", "logits"]:
+        """The output of the annotator that orders types: of sigmoids several may be 1 to the last digit."""
+        return "probabilities" if self.imported is None else "logits"
 
 
 def bundle_digest(raw: dict[str, Any]) -> str:

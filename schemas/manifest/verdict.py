@@ -8,6 +8,7 @@ LEAST_ACCURACY = 0.8
 MOST_CALIBRATION_ERROR = 0.05
 MOST_TYPES_IN_A_SET = 3.0
 LEAST_UNKNOWN_REFUSED = 0.1
+N_LIMITS = 4
 FEWEST_CELLS = 50
 """With fewer cells than this nothing is said of them."""
 LIMITS = (
@@ -19,6 +20,8 @@ LIMITS = (
 def verdict(manifest: Manifest) -> str:
     """The weaknesses of a model, or that it has none, and what was not measured."""
     weak, missing = weaknesses(manifest), not_measured(manifest)
+    if len(missing) == N_LIMITS:
+        return f"Not measured: {', '.join(missing)}."
     sentence = WEAK + "; ".join(weak) if weak else f"Within cellmark's limits ({LIMITS})"
     return f"{sentence}; not measured: {', '.join(missing)}." if missing else f"{sentence}."
 

@@ -121,14 +121,33 @@ def make_expectations(
     _require_complete(cell_table, "cell_table", required=set(CELL_COLUMNS) - NOT_TRAINED)
     _require_complete(sample_table, "sample_table", required=set(SAMPLE_COLUMNS))
     measured = [column for column in CELL_COLUMNS[1:] if column in cell_table]
-    cells = [
+    cells = _identity_expectations()
+    for column in measured:
+        cells += _column_expectations(column, cell_table[column].to_numpy(dtype=np.float64))
+    sample = _sample_expectations(int(sample_table["n_genes"].iloc[0]), min_panel_overlap)
+    not_measured = [column for column in CELL_COLUMNS if column not in cell_table]
+    return _suites(name, cells, sample, not_measured)
+
+
+def expectations_without_cells(n_genes: int, *, name: str) -> dict[str, Any]:
+    """As `make_expectations`, of a model whose training cells nobody has: nothing is expected of single cells, nor of
+    medians. `n_genes`: that training measured.
+    """
+    sample = _sample_expectations(n_genes, MIN_PANEL_OVERLAP)
+    return _suites(name, _identity_expectations(), sample, list(CELL_COLUMNS[1:]))
+
+
+def _identity_expectations() -> list[dict[str, Any]]:
+    return [
         _expectation("expect_table_row_count_to_be_between", "An empty table meets almost anything.", min_value=1),
         _expectation("expect_column_values_to_not_be_null", WHY_NULLS, column="cell_id"),
         _expectation("expect_column_values_to_be_unique", "A result is looked up by its cell id.", column="cell_id"),
     ]
-    for column in measured:
-        cells += _column_expectations(column, cell_table[column].to_numpy(dtype=np.float64))
-    sample = _sample_expectations(int(sample_table["n_genes"].iloc[0]), min_panel_overlap)
+
+
+def _suites(
+    name: str, cells: list[dict[str, Any]], sample: list[dict[str, Any]], not_measured: list[str]
+) -> dict[str, Any]:
     slug = re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:100]  # becomes a file's name in the HTML pages
     return {
         "format_version": FORMAT_VERSION,
@@ -137,7 +156,7 @@ def make_expectations(
             "cells": {"name": f"{slug}-cells", "expectations": cells, "meta": {}},
             "sample": {"name": f"{slug}-sample", "expectations": sample, "meta": {}},
         },
-        "not_measured": {"cells": [column for column in CELL_COLUMNS if column not in cell_table], "sample": []},
+        "not_measured": {"cells": not_measured, "sample": []},
     }
 
 

@@ -21,6 +21,7 @@ from ..manifest.verdict import verdict as model_verdict
 from .evidence import best_scores, evidence_of
 from .facts import ReportFacts, percent, score
 from .headline import tiles, warnings
+from .imported import imported_view
 from .sections import trust_facts
 from .view import commands, lede, make_view, score_rows
 
@@ -46,6 +47,8 @@ def read_template(name: str) -> str:
 
 def render_report(facts: ReportFacts) -> str:
     """The page. The styles of its pictures stand alone in it, since a picture that is saved takes them along."""
+    if facts.manifest.imported is not None:
+        return render_page("imported.html", imported_view(facts), styles=("report.css",), scripts=())
     view = {**make_view(facts), "figure_style": Markup(read_template("figure.css")), "dark_style": _dark_style()}  # noqa: S704
     scripts = ("report.js", "figures.js", "markers.js", "tip.js")
     return render_page("report.html", view, styles=("report.css",), scripts=scripts)
@@ -85,6 +88,9 @@ SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$!])")
 
 def render_model_card(facts: ReportFacts) -> str:
     """The card, Markdown with tables."""
+    if facts.manifest.imported is not None:
+        card = environment(html=False).get_template("IMPORTED_CARD.md")
+        return card.render(**imported_view(facts), md=markdown, quoted=quoted).rstrip() + "\n"
     types = evidence_of(facts)
     words, _, scores = best_scores(facts)
     results = [(name, scores[name]) for name in ("accuracy", "macro_f1") if scores.get(name) is not None]

@@ -14,12 +14,13 @@ class BundleCommands(EntryPointCommands):
     """What can be done with a bundle; registering one belongs to training."""
 
     entry_points_of = "cellmark.bundle.commands"
-    order = ("verify", "export", "import", "register")
+    order = ("verify", "export", "import", "import-celltypist", "register")
 
 
 bundle = command_group(
     cls=BundleCommands,
-    help="Verify a bundle, register it, or move it as one file to a site without a registry.",
+    help="Verify a bundle, register it, move it as one file to a site without a registry, or import another tool's "
+    "model.",
 )
 
 

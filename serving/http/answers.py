@@ -190,6 +190,7 @@ def describe_model(annotator: Annotator, *, genes: bool) -> dict[str, Any]:
     manifest = annotator.bundle.manifest
     told = {"manifest_digest", "format_version", "created", "organism", "cell_types", "n_genes_measured", "panel"}
     told |= {"normalization", "levels", "baseline_kind", "temperature", "training_data", "split", "metrics", "parity"}
+    told |= {"imported"}
     answer = {
         **model_name(annotator),
         **manifest.model_dump(include=told),

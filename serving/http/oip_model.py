@@ -135,7 +135,7 @@ def called(annotator: Annotator, values: Mapping[str, np.ndarray]) -> tuple[np.n
     """Calls as places among the model's types, -1 for `unassigned`, and all outputs by name, from the graph's."""
     probabilities, novelty = values["probabilities"], values.get("novelty")
     names = np.array([*annotator.cell_types, UNASSIGNED], dtype=object)
-    best = probabilities.argmax(axis=1)
+    best = values[annotator.bundle.manifest.ranked_by].argmax(axis=1)
     threshold = annotator.rules().novelty_threshold
     assigned = best
     if novelty is not None and threshold is not None:

@@ -19,7 +19,9 @@ from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
 from cellmark.schemas.cells.row_range import RowRange
 from cellmark.schemas.cells.stored_rows import StoredRows
 from cellmark.schemas.errors import ReadError
+from cellmark.schemas.imported_model import ImportedModel
 
+from .model_message import unpack_model
 from .reader_cells import ReaderCells
 from .reader_messages import Message, unpack_frame
 from .reader_process import Answer, Reader, try_twice
@@ -29,6 +31,8 @@ from .rows_message import unpack_rows
 
 JSON_MEMORY = 1536 * 1024**2
 """Bytes that reading a JSON body may take. The largest that is allowed takes less than half of it."""
+MODEL_MEMORY, MODEL_MEMORY_TIMES = 512 * 1024**2, 8
+"""Bytes that reading another tool's model may take: so many, and the file this many times."""
 MOST_FILES = 5_000_000
 MOST_LEVELS = 64
 
@@ -135,6 +139,14 @@ def calls_apart(path: Path, columns: Sequence[str] | None = None, *, rules: Read
     chosen = rules or ReadingRules.from_environment()
     listed = None if columns is None else list(columns)
     return _ask(path, {"ask": "calls", "columns": listed, "limits": asdict(chosen.limits)}, chosen, unpack_frame)
+
+
+def celltypist_apart(path: Path, *, rules: ReadingRules | None = None) -> ImportedModel:
+    """As `read_celltypist`, by a process of its own."""
+    chosen = rules or ReadingRules.from_environment()
+    most = MODEL_MEMORY + MODEL_MEMORY_TIMES * path.stat().st_size if path.is_file() else MODEL_MEMORY
+    budget = replace(chosen.budget, memory_bytes=min(chosen.budget.memory_bytes, most))
+    return _ask(path, {"ask": "celltypist"}, replace(chosen, budget=budget), unpack_model)
 
 
 def stored_rows_apart(

@@ -32,6 +32,8 @@ from cellmark.schemas.normalization import slice_rows
 from ..outputs.write_calls import write_into
 from ..outputs.write_zarr import write_zarr_into
 from .call_tables import read_call_table
+from .celltypist_file import read_celltypist
+from .model_message import pack_model
 from .reader_messages import Message, pack, pack_error, pack_findings, pack_frame, unpack_frame
 from .rows_message import pack_rows
 
@@ -46,6 +48,7 @@ def serve_file(receive: Receive, send: Send) -> None:
     handlers: dict[str, Handler] = {
         "kind": file.kind,
         "calls": file.calls,
+        "celltypist": file.celltypist,
         "rows": file.rows,
         "open": file.open,
         "frame": file.frame,
@@ -98,6 +101,10 @@ class OpenFile:
         facts = question.facts
         limits = ReadLimits(**facts["limits"])
         return pack_frame(read_call_table(Path(facts["path"]), limits, facts.get("columns")))
+
+    def celltypist(self, question: Message) -> Message:
+        """A model of CellTypist's: see `read_celltypist`."""
+        return pack_model(read_celltypist(Path(question.facts["path"])))
 
     def rows(self, question: Message) -> Message:
         """Where the input can be cut: see `stored_rows`."""

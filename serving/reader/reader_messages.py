@@ -182,7 +182,7 @@ def _pack_column(values: pd.Series) -> tuple[str, list[np.ndarray]]:
         kind = "ordered" if dtype.ordered else "categories"
         if _text_kind(dtype.categories.dtype) == "str":
             kind += " of str"
-        return kind, [codes.astype(np.int32), *_pack_text(dtype.categories.to_series())]
+        return kind, [codes.astype(np.int32), *pack_text(dtype.categories.to_series())]
     if isinstance(dtype, np.dtype) and dtype.kind in "iufb":
         array = values.to_numpy()
         if dtype.kind == "f" and dtype.itemsize not in (4, 8):
@@ -190,7 +190,7 @@ def _pack_column(values: pd.Series) -> tuple[str, list[np.ndarray]]:
         return "numbers", [array.astype(array.dtype.newbyteorder("="), copy=False)]
     if pd.api.types.is_numeric_dtype(dtype):  # pandas' own, which know missing values
         return "numbers", [values.to_numpy(dtype=np.float64, na_value=np.nan)]
-    return _text_kind(dtype), _pack_text(values)
+    return _text_kind(dtype), pack_text(values)
 
 
 def _text_kind(dtype: Any) -> str:
@@ -198,7 +198,7 @@ def _text_kind(dtype: Any) -> str:
     return "str" if isinstance(dtype, pd.StringDtype) and dtype.na_value is not pd.NA else "text"
 
 
-def _pack_text(values: pd.Series) -> list[np.ndarray]:
+def pack_text(values: pd.Series) -> list[np.ndarray]:
     """All text as one in UTF-8, and the characters of each, -1 where it is missing."""
     missing = values.isna().to_numpy()
     texts = list(map(str, values.astype(object).where(~missing, "") if missing.any() else values))
@@ -239,9 +239,9 @@ def _unpack_column(kind: object, arrays: list[np.ndarray]) -> Any:
         case "numbers" if arrays:
             return arrays.pop(0)
         case "text" | "str":
-            return _text_series(_unpack_text(arrays), kind)
+            return _text_series(unpack_text(arrays), kind)
         case "categories" | "ordered" | "categories of str" | "ordered of str" if arrays:
-            codes, categories = arrays.pop(0), _unpack_text(arrays)
+            codes, categories = arrays.pop(0), unpack_text(arrays)
             if codes.dtype != np.int32 or (len(codes) and not -1 <= codes.min() <= codes.max() < len(categories)):
                 raise BrokenMessageError("codes without a category")
             if len(set(categories)) < len(categories) or None in set(categories):
@@ -260,7 +260,7 @@ def _text_series(values: np.ndarray, kind: object) -> pd.Series:
         raise BrokenMessageError("text that is not Unicode") from error
 
 
-def _unpack_text(arrays: list[np.ndarray]) -> np.ndarray:
+def unpack_text(arrays: list[np.ndarray]) -> np.ndarray:
     """Text as an array of objects; missing ones are None."""
     if len(arrays) < 2:
         raise BrokenMessageError("text without its lengths")

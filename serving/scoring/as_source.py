@@ -12,6 +12,7 @@ from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
 from cellmark.schemas.checks.checked_cells import CheckedCells
 from cellmark.schemas.errors import ParameterError
 from cellmark.schemas.genes.orthologs import Orthologs, read_orthologs, shipped_orthologs
+from cellmark.schemas.manifest.notes_on_model import notes_on_model
 
 from .call_options import NO_FLOORS, Floors
 
@@ -65,7 +66,7 @@ def fit_input(
     """
     floors.check(bundle)
     share = floors.min_panel_share
-    return CheckedCells(
+    checked = CheckedCells(
         source,
         bundle.panel,
         library_size=reading.library_size,
@@ -80,6 +81,8 @@ def fit_input(
         orthologs=_orthologs(reading),
         symbol_column=reading.symbol_column,
     )
+    checked.notes = (*notes_on_model(bundle.manifest), *checked.notes)
+    return checked
 
 
 def _orthologs(reading: ReadingOptions) -> Orthologs | None:

@@ -85,7 +85,9 @@ def attribute_cells(session: ModelSession, cells: AlignedCells, question: Questi
     names = session.bundle.manifest.cell_type_names
     counts = dense_counts(cells.counts, cells.measured)
     with stage("infer"):
-        best, second, _, _ = best_two(session.annotate(counts, cells.library_size)["probabilities"])
+        outputs = session.annotate(counts, cells.library_size)
+        ranked_by = outputs[session.bundle.manifest.ranked_by]
+        best, second, _, _ = best_two(outputs["probabilities"], ranked_by=ranked_by)
     target = best if question.target is None else np.full_like(best, names.index(question.target))
     if question.against is None:
         against = np.full_like(best, -1)

@@ -4,7 +4,7 @@ type is sure. All of it was measured in training and stands in the manifest.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -31,7 +31,8 @@ class CallRules:
     float32 [types], with `error_rate`. `coarse_names`, `members` (float32, types x terms): types and the terms above
     them, the most specific first; the first term of which the types' probabilities sum to `coarse_probability` is the
     coarse call. `levels`: the coarsest first. `sample_shift`: what a whole sample is compared with; `cell_thresholds`:
-    float32 [cells], in place of `novelty_threshold`. None: the model has no such measure.
+    float32 [cells], in place of `novelty_threshold`. None: the model has no such measure. `ranked_by`: the output that
+    orders types.
     """
 
     novelty_threshold: float | None = None
@@ -44,6 +45,7 @@ class CallRules:
     members: np.ndarray | None = None
     coarse_probability: float = 1.0
     levels: tuple[LevelRule, ...] = ()
+    ranked_by: Literal["probabilities", "logits"] = "probabilities"
 
     @property
     def names_of_columns(self) -> dict[str, tuple[str, ...]]:
@@ -81,6 +83,7 @@ class CallRules:
             flattening=1.0 if sets is None else sets.flattening,
             error_rate=None if level is None else level.error_rate,
             levels=_levels(manifest, distilled=distilled),
+            ranked_by=manifest.ranked_by,
             **_coarse(manifest),
         )
 

@@ -64,12 +64,15 @@ def gather_called_cells(
     """
     threshold = annotator.rules().novelty_threshold
     if threshold is None:
+        imported = annotator.source.bundle.manifest.imported
         raise ModelError.of(
             "NOVELTY_MISSING",
             where=annotator.source.name,
             expected="a model with a novelty threshold",
-            found="one that calls every cell",
-            remedy="Train it again with this version.",
+            found="one that calls every cell" + ("" if imported is None else f", imported from {imported.tool}"),
+            remedy="Train it again with this version."
+            if imported is None
+            else "Train a model on the same cells with cellmark train: it measures a threshold on held-out cells.",
         )
     samples = samples_of(checked.source, options.sample)
     donors = None if donor is None else _column(checked.source, donor)

@@ -158,7 +158,7 @@ def calls_of(
 ) -> Calls:
     """What the annotator's outputs, by name, say of the cells."""
     probabilities = outputs["probabilities"]
-    best, second, confidence, margin = best_two(probabilities)
+    best, second, confidence, margin = best_two(probabilities, ranked_by=outputs[rules.ranked_by])
     sets, coarse, coarse_probability, levels, level_confidence = None, None, None, None, None
     if rules.set_thresholds is not None:
         sets = packed_sets(probabilities, rules.set_thresholds, flattening=rules.flattening)
@@ -194,15 +194,19 @@ def annotate_cells(
         return session.annotate(counts, cells.library_size)
 
 
-def best_two(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def best_two(
+    probabilities: np.ndarray, *, ranked_by: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Numbers of the best and the second type, the best one's probability, and its lead over the second, [cells] each.
 
-    `probabilities`: cells x types, at least two types. Of equal ones the first in the model's order is best.
+    `probabilities`: cells x types, at least two types. `ranked_by`: what orders them, if not the
+    probabilities (see `Manifest.ranked_by`). Of equal ones the first in the model's order is best.
     """
     rows = np.arange(len(probabilities))
-    best = probabilities.argmax(axis=1)
-    rest = probabilities.copy()
-    rest[rows, best] = -1
+    ordered = probabilities if ranked_by is None else ranked_by
+    best = ordered.argmax(axis=1)
+    rest = ordered.copy()
+    rest[rows, best] = -np.inf
     second = rest.argmax(axis=1)
     confidence = probabilities[rows, best]
     return best, second, confidence, confidence - probabilities[rows, second]

@@ -83,7 +83,7 @@ def print_bundle(source: ModelSource) -> None:
     test = manifest.metrics.get("test", {})
     facts = {
         "model": f"{source.name} version {source.version}" if source.version else f"{source.name} (not registered)",
-        "trained": manifest.created,
+        "trained" if manifest.imported is None else "imported": manifest.created,
         "cellmark": manifest.code.version,
         "training cells": f"{manifest.split.train.n_cells:,} of {manifest.training_data.n_cells:,}",
         "split": manifest.split.strategy,
@@ -95,6 +95,9 @@ def print_bundle(source: ModelSource) -> None:
         "training data": manifest.training_data.digest,
         "folder": str(source.bundle.folder),
     }
+    if (imported := manifest.imported) is not None:
+        facts |= {"from": f"{imported.tool} ({imported.classifier})", **imported.description}
+        facts["not measured"] = "accuracy, calibration, novelty: every cell gets a type"
     console = Console(highlight=False)
     table = Table(show_header=False, title=f"{source.uri}")
     for name, value in facts.items():
@@ -107,8 +110,8 @@ def print_bundle(source: ModelSource) -> None:
         row = test.get("per_type", {}).get(name, {})
         types.add_row(
             Text(name),
-            str(manifest.split.train.cells_per_type.get(name, 0)),
-            str(row.get("support", 0)),
+            str(manifest.split.train.cells_per_type.get(name, 0 if manifest.imported is None else NOTHING)),
+            str(row.get("support", 0 if manifest.imported is None else NOTHING)),
             *(_number(row.get(measure)) for measure in ("precision", "recall", "f1")),
         )
     console.print(types)

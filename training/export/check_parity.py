@@ -128,15 +128,19 @@ def check_parity(
     parity = Parity(len(library_size), difference, int((differ & tied).sum()), relative, attributed)
     # Comparisons are written so that NaN fails.
     if not (difference <= PROBABILITY_TOLERANCE):
-        raise _failed(
+        raise parity_failed(
             "probabilities", f"within {PROBABILITY_TOLERANCE} of torch's", f"a difference of {difference:.3g}"
         )
     if (differ & ~tied).any():
-        raise _failed("labels", "the same as torch's", f"{int((differ & ~tied).sum())} others")
+        raise parity_failed("labels", "the same as torch's", f"{int((differ & ~tied).sum())} others")
     if not (relative <= CONVERGENCE_TOLERANCE):
-        raise _failed("convergence_delta", f"at most {CONVERGENCE_TOLERANCE} of the attributions", f"{relative:.3g}")
+        raise parity_failed(
+            "convergence_delta", f"at most {CONVERGENCE_TOLERANCE} of the attributions", f"{relative:.3g}"
+        )
     if not (attributed <= ATTRIBUTION_TOLERANCE):
-        raise _failed("attributions", f"within {ATTRIBUTION_TOLERANCE} of the network's", f"off by {attributed:.3g}")
+        raise parity_failed(
+            "attributions", f"within {ATTRIBUTION_TOLERANCE} of the network's", f"off by {attributed:.3g}"
+        )
     if novelty is not None:
         _check_novelty(annotate, feeds, classifiers, x, *novelty)
     return parity
@@ -156,7 +160,7 @@ def _check_novelty(
     outputs = member_outputs([fold(classifier) for classifier in classifiers], x, embedding_mean, embedding_components)
     off = float(np.abs(found - score.of(outputs.logits, outputs.embedding)).max())
     if not (off <= NOVELTY_TOLERANCE):
-        raise _failed("novelty", f"within {NOVELTY_TOLERANCE} of the score's own", f"a difference of {off:.3g}")
+        raise parity_failed("novelty", f"within {NOVELTY_TOLERANCE} of the score's own", f"a difference of {off:.3g}")
 
 
 def _at(classifiers: Sequence[Classifier], values: np.ndarray) -> torch.Tensor:
@@ -198,7 +202,8 @@ def _attribution_difference(
     return float(off.max())
 
 
-def _failed(where: str, expected: str, found: str) -> ExportError:
+def parity_failed(where: str, expected: str, found: str) -> ExportError:
+    """The error of a graph that answers otherwise than what it was made from."""
     return ExportError.of(
         "PARITY_FAILED",
         where=where,

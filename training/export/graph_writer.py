@@ -67,23 +67,30 @@ def tensor(name: str, *shape: str | int) -> onnx.ValueInfoProto:
     return info
 
 
-def difference_from_fill(graph: GraphWriter, fill: np.ndarray) -> str:
-    """Difference of x = ln(1 + counts per 10,000) from the fill; 0 where a gene was not measured.
+def log1p_norm(graph: GraphWriter) -> str:
+    """Expression x = ln(1 + counts per 10,000), NaN where a gene was not measured.
 
     A library size that is not positive stands for a cell without counts: it is read as 1, so nothing divides by 0.
-    Every operator here is a pass over cells x genes. Putting zeros into the difference is faster than putting the fill
-    into x: onnxruntime's `Where` takes a scalar in half the time of a row.
     """
     zero, one = graph.scalar("zero", 0), graph.scalar("one", 1)
     positive = graph.add("Greater", ["library_size", zero], "has_library_size")
     size = graph.add("Where", [positive, "library_size", one], "safe_library_size")
     factor = graph.add("Div", [graph.scalar("counts_per", COUNTS_PER), size], "scale_factor")
     scaled = graph.add("Mul", ["counts", factor], "counts_per_10000")
-    log = graph.add("Log", [graph.add("Add", [scaled, one], "one_plus")], "log1p_norm")
+    return graph.add("Log", [graph.add("Add", [scaled, one], "one_plus")], "log1p_norm")
+
+
+def difference_from_fill(graph: GraphWriter, fill: np.ndarray) -> str:
+    """Difference of x = ln(1 + counts per 10,000) from the fill; 0 where a gene was not measured.
+
+    Every operator here is a pass over cells x genes. Putting zeros into the difference is faster than putting the fill
+    into x: onnxruntime's `Where` takes a scalar in half the time of a row.
+    """
+    log = log1p_norm(graph)
     filled = graph.constant("fill", fill.astype(np.float32))
     difference = graph.add("Sub", [log, filled], "difference_of_measured")
     missing = graph.add("IsNaN", [difference], "not_measured")
-    return graph.add("Where", [missing, zero, difference], "difference")
+    return graph.add("Where", [missing, "zero", difference], "difference")
 
 
 @dataclass(frozen=True)

@@ -194,13 +194,13 @@ def write_report(folder: Path, parts: BundleParts, manifest: dict[str, Any]) -> 
     (folder / MODEL_CARD).write_text(render_model_card(facts), encoding="utf-8", newline="\n")
 
 
-def write_bundle(folder: Path, parts: BundleParts, manifest: dict[str, Any]) -> Manifest:
-    """Write all files and seal them. `folder` must not exist; it appears whole or not at all. `manifest`: without
-    `files` and digests.
+def write_bundle(folder: Path, parts: BundleParts, manifest: dict[str, Any], *, force: bool | None = None) -> Manifest:
+    """Write all files and seal them. `folder` must not exist, unless with `force`; it appears whole or not at all.
+    `manifest`: without `files` and digests.
 
     Raises `OutputError` when the folder exists or cannot be written.
     """
-    with whole_folder(folder) as draft:
+    with whole_folder(folder, force=force) as draft:
         (draft / files.ANNOTATOR).write_bytes(parts.annotator.SerializeToString(deterministic=True))
         (draft / files.EXPLAINER).write_bytes(parts.explainer.SerializeToString(deterministic=True))
         if parts.distilled is not None:

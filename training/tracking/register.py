@@ -231,6 +231,10 @@ def describe(manifest: Manifest) -> str:
         f"trained on {manifest.split.train.n_cells:,} cells.",
         f"Cell types: {', '.join(manifest.cell_type_names)}.",
     ]
+    if manifest.imported is not None:
+        lines.insert(
+            0, f"Imported from {manifest.imported.tool}: probabilities do not sum to one, every cell gets a type."
+        )
     if test.get("accuracy") is not None:
         lines.append(
             f"On {test['n_cells']:,} test cells: accuracy {test['accuracy']:.4f}, macro-F1 {test['macro_f1']:.4f}."

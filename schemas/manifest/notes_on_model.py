@@ -1,0 +1,21 @@
+"""What every answer of a model has to say of the model itself."""
+
+from ..errors import Finding
+from .manifest import Manifest
+
+
+def notes_on_model(manifest: Manifest) -> tuple[Finding, ...]:
+    """A warning for a model of another tool, nothing for one that cellmark trained."""
+    if manifest.imported is None:
+        return ()
+    return (
+        Finding(
+            "MODEL_IMPORTED",
+            where="model",
+            expected="confidence that was calibrated, and a threshold above which cells stay unassigned",
+            found=f"a model imported from {manifest.imported.tool}, of which neither was measured",
+            remedy="Every cell gets a type, also one of a type that the model has never seen. Confidence is the "
+            "sigmoid of that type alone: it is no rate of right calls, and those of all types do not sum to one.",
+            severity="warning",
+        ),
+    )
