@@ -48,7 +48,8 @@ def read_template(name: str) -> str:
 def render_report(facts: ReportFacts) -> str:
     """The page. The styles of its pictures stand alone in it, since a picture that is saved takes them along."""
     if facts.manifest.imported is not None:
-        return render_page("imported.html", imported_view(facts), styles=("report.css",), scripts=())
+        imported = {**imported_view(facts), "dark_style": _dark_style()}
+        return render_page("imported.html", imported, styles=("report.css",), scripts=())
     view = {**make_view(facts), "figure_style": Markup(read_template("figure.css")), "dark_style": _dark_style()}  # noqa: S704
     scripts = ("report.js", "figures.js", "markers.js", "tip.js")
     return render_page("report.html", view, styles=("report.css",), scripts=scripts)
