@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -12,7 +12,6 @@ import pandas as pd
 from pydantic import BaseModel
 
 from cellmark.schemas.api.request_cells import RequestCells
-from cellmark.schemas.api.strict_json import write_json
 from cellmark.schemas.cells.cell_source import RowChunk
 from cellmark.schemas.cells.reading_options import NOT_KNOWN
 from cellmark.schemas.checks.checked_cells import ROWS_TO_REFUSE, CheckedCells, PreparedChunk
@@ -36,7 +35,7 @@ from ..scoring.score import Calls, in_order, score
 from ..versions.shadow import Offer, offer_to_nobody
 from .problems import without_path
 from .receipts import make_receipt
-from .rows import ExplanationRow, call_rows, encoded, explanation_rows
+from .rows import ExplanationRow, call_rows, encoded, explanation_rows, with_rows
 
 DEBUG = "CELLMARK_DEBUG"
 
@@ -76,7 +75,7 @@ def annotate(
         annotator.session,
         rules=rules,
         keep_probabilities=options.probabilities,
-        keep_embedding=beside is not None,
+        keep_embedding=beside is not None and beside.wants_embedding(checked.source.n_obs),
         observe=None if beside is None else beside.observe,
     )
     shadow(annotator, cells, calls, time.perf_counter() - started)
@@ -92,9 +91,9 @@ def annotate(
             "receipt": make_receipt(
                 annotator, np.where(called < len(annotator.cell_types), called, -1), sample_shift=sample.state
             ),
-            **({} if beside is None else beside.facts(checked, calls)),
         }
-        return _with_rows(facts, "cells", call_rows(calls, checked.cell_ids, annotator.cell_types, rules))
+        members = {} if beside is None else beside.members(checked, calls)
+        return with_rows(facts, "cells", call_rows(calls, checked.cell_ids, annotator.cell_types, rules), members)
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ def attribute(annotator: Annotator, cells: RequestCells, question: Question, *, 
         called += [code[row.cell_type] for row in rows]
     note_outcome(annotator, checked)
     receipt = make_receipt(annotator, np.array(called, dtype=np.int64))
-    return _with_rows({**input_facts(annotator, checked, cells), "receipt": receipt}, "cells", blocks)
+    return with_rows({**input_facts(annotator, checked, cells), "receipt": receipt}, "cells", blocks)
 
 
 def validate(
@@ -289,9 +288,3 @@ def _explanations(annotator: Annotator, checked: CheckedCells, question: Questio
         checked.record(prepared)
         yield rows
     checked.finish()
-
-
-def _with_rows(facts: dict[str, Any], key: str, blocks: Iterable[bytes]) -> bytes:
-    """The JSON of `facts` with a last member `key`, a list whose rows come in encoded blocks (lists themselves)."""
-    rows = b",".join(inner for block in blocks if (inner := block[1:-1]))
-    return write_json({**facts, key: []})[:-2] + rows + b"]}"

@@ -1,6 +1,6 @@
 """The rows of an answer as JSON, straight from arrays: no frame is made of what is only to be written."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any, cast
 
@@ -145,3 +145,14 @@ def explanation_rows(
         of_cell = genes[ends[number] : ends[number + 1]]
         rows.append(ExplanationRow(cell_id, names[called], names[target], names[against], delta, of_cell))
     return rows
+
+
+def with_rows(
+    facts: dict[str, Any], key: str, blocks: Iterable[bytes], members: dict[str, bytes] | None = None
+) -> bytes:
+    """The JSON of `facts` with a last member `key`, a list whose rows come in encoded blocks (lists themselves).
+    `members`: further ones, encoded.
+    """
+    further = b"".join(b'"%s":%s,' % (name.encode(), value) for name, value in (members or {}).items())
+    rows = b",".join(inner for block in blocks if (inner := block[1:-1]))
+    return write_json(facts)[:-1] + b"," + further + b'"%s":[' % key.encode() + rows + b"]}"

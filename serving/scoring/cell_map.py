@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import scipy.sparse as sp
 
@@ -16,11 +17,15 @@ MOST_MAPPED = 100_000
 """Cells of an answer that may have a map: a browser draws no more."""
 MOST_EMBEDDED = 20_000
 """Cells whose embedding is given, for a layout that the caller computes."""
-MOST_VALUES = 4_000_000
-"""Values of all rows together, about 30 MB of JSON."""
+MOST_VALUES = 3_000_000
+"""Values of all rows together, about 25 MB of JSON."""
 DECIMALS = 4
 OTHER_GENES = "all other genes"
 """Behind the model's genes of normalised cells, whose values must sum to 10,000: the rest."""
+
+
+ENCODER = msgspec.json.Encoder()
+BLOCK = 100_000
 
 
 class CellMap:
@@ -31,6 +36,10 @@ class CellMap:
         self._pieces: list[sp.csr_matrix] = []
         self._sizes: list[np.ndarray] = []
         self._n_left = MOST_VALUES if rows else -1
+
+    def wants_embedding(self, n_cells: int) -> bool:
+        """Whether so many cells have a map."""
+        return n_cells <= MOST_MAPPED
 
     def observe(self, chunk: RowChunk, prepared: PreparedChunk) -> None:
         """Sees every chunk, in order, and keeps its rows as long as there are few enough."""
@@ -44,17 +53,17 @@ class CellMap:
         self._pieces.append(prepared.cells.counts)
         self._sizes.append(prepared.cells.library_size)
 
-    def facts(self, checked: CheckedCells, calls: Calls) -> dict[str, Any]:
-        """The members `map`, `rows` and `library_size_columns` of the answer, when all cells were seen. `calls` have
-        the embedding, where the model has one.
+    def members(self, checked: CheckedCells, calls: Calls) -> dict[str, bytes]:
+        """JSON of the members `map`, `rows` and `library_size_columns` of the answer, when all cells were seen.
+        `calls` have the embedding, where the model has one and `wants_embedding`.
         """
         return {
-            "map": map_of(calls.embedding),
-            "rows": self._rows(checked) if self._pieces else None,
-            "library_size_columns": library_size_columns(checked.given),
+            "map": ENCODER.encode(map_of(calls.embedding)),
+            "rows": self._rows(checked) if self._pieces else b"null",
+            "library_size_columns": ENCODER.encode(library_size_columns(checked.given)),
         }
 
-    def _rows(self, checked: CheckedCells) -> dict[str, Any]:
+    def _rows(self, checked: CheckedCells) -> bytes:
         measured = np.flatnonzero(checked.match.measured)
         X = sp.csr_matrix(sp.vstack(self._pieces, format="csr")[:, measured])
         sizes = np.concatenate(self._sizes)
@@ -63,13 +72,20 @@ class CellMap:
             genes.append(OTHER_GENES)
             X = sp.csr_matrix(sp.hstack([X, sp.csr_matrix(_others(X, sizes))], format="csr"))
             X = sp.csr_matrix((np.log1p(X.data), X.indices, X.indptr), shape=X.shape)
-        return {
-            "genes": genes,
-            "indptr": X.indptr.tolist(),
-            "indices": X.indices.tolist(),
-            "data": X.data.tolist() if checked.normalised else X.data.astype(np.int64).tolist(),
-            "library_sizes": None if checked.normalised else sizes.astype(np.float64).tolist(),
+        members = {
+            "genes": ENCODER.encode(genes),
+            "indptr": numbers(X.indptr),
+            "indices": numbers(X.indices),
+            "data": numbers(X.data if checked.normalised else X.data.astype(np.int64)),
+            "library_sizes": b"null" if checked.normalised else numbers(sizes),
         }
+        return b"{" + b",".join(b'"%s":%s' % (name.encode(), value) for name, value in members.items()) + b"}"
+
+
+def numbers(values: np.ndarray) -> bytes:
+    """A JSON list of many finite numbers, made block by block: so that no other thread waits for all of it."""
+    starts = range(0, len(values), BLOCK)
+    return b"[" + b",".join(ENCODER.encode(values[start : start + BLOCK].tolist())[1:-1] for start in starts) + b"]"
 
 
 def _others(X: sp.csr_matrix, sizes: np.ndarray) -> np.ndarray:

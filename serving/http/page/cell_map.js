@@ -158,7 +158,7 @@ export class CellMap {
     const radius = Math.max(calls.n > 20_000 ? 1.2 : calls.n > 4000 ? 1.8 : calls.n > 600 ? 2.6 : 3.6, 1) * Math.sqrt(this.view.scale);
     const groups = new Map();
     for (let i = 0; i < calls.n; i++) {
-      const faded = !calls.isShown(i);
+      const faded = !this.values && !calls.isShown(i);
       const colour = this.values ? onScale(Math.round((20 * (this.values.of[i] - this.values.low)) / (this.values.top - this.values.low || 1)) / 20, mode)
         : colourOfType(calls.call[i], calls.nTypes);
       const key = faded ? "faded" : colour;

@@ -3,10 +3,13 @@
 import { count, el, percent, save } from "./element.js";
 import { ask } from "./service.js";
 
+const MOST_NAMED = 8;
+
 /** The model in a sentence or two. */
 export function aboutModel(model) {
   const names = model.cell_types.map((type) => type.name);
-  const listed = names.length > 8 ? `${names.slice(0, 8).join(", ")}, …` : names.join(", ");
+  const more = names.length - MOST_NAMED;
+  const listed = more > 0 ? `${names.slice(0, MOST_NAMED).join(", ")} and ${more} more` : names.join(", ");
   const right = model.metrics?.test?.accuracy;
   const tested = typeof right === "number" ? ` Right for ${percent(right)} of ${testedOn(model.split)}.` : "";
   const organism = model.organism ? ` of ${model.organism}` : "";

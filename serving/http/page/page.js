@@ -57,7 +57,9 @@ async function loadModel() {
   try {
     state.model = await (await ask("model")).json();
   } catch (error) {
-    state.model = null;
+    state.model = state.calls = null;
+    byId("results").hidden = byId("findings").hidden = true;
+    byId("about").textContent = "";
     byId("status").replaceChildren(refused(error));
     return;
   }
@@ -67,7 +69,7 @@ async function loadModel() {
   showFacts(byId("facts"), state.model);
   byId("about").textContent = aboutModel(state.model);
   if (!byId("view-markers").hidden) markers.open();
-  if (state.calls) send();
+  send();
 }
 
 // A file
@@ -117,7 +119,7 @@ async function send(changed = {}) {
     if (typeof value === "boolean") form[name].checked = value;
     else form[name].value = value;
   }
-  if (!state.file) return;
+  if (!state.file || !state.model) return;
   state.running?.abort();
   const running = (state.running = new AbortController());
   const { file } = state;

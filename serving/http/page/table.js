@@ -25,7 +25,7 @@ export class CellTable {
       "div",
       {
         class: "grid", role: "grid", tabindex: "0", "aria-label": "Cells and their calls. Arrow keys move, Enter shows why.",
-        "aria-colcount": this.columns.length, style: { "--columns": shares },
+        "aria-colcount": this.columns.length, style: { "--columns": shares, "--least": `${46 + widthOf(calls)}rem` },
         onscroll: () => this.#draw(), onkeydown: (event) => this.#key(event),
       },
       el("div", { class: "row heads", role: "row", "aria-rowindex": "1" }, this.heads),
@@ -141,13 +141,19 @@ export class CellTable {
   }
 }
 
+/** Of the column of ids, in rem: the end of an id is what tells cells apart. */
+function widthOf(calls) {
+  const longest = calls.ids.slice(0, 2000).reduce((most, id) => Math.max(most, id.length), 0);
+  return Math.min(Math.max(0.58 * longest + 1.4, 8), 26);
+}
+
 function columnsOf(calls) {
   const typed = (type) => [
     el("span", { class: "swatch", style: { background: colourOfType(type, calls.nTypes) } }), calls.types[type],
   ];
   const plain = (name, key, of, width, more = {}) => ({ name, key, of, width, class: "", ...more });
   const columns = [
-    plain("Cell", "ids", (cell) => calls.ids[cell], "minmax(9rem, 1.4fr)"),
+    plain("Cell", "ids", (cell) => calls.ids[cell], `minmax(${widthOf(calls)}rem, 1.4fr)`),
     plain("Call", "call", (cell) => typed(calls.call[cell]), "minmax(10rem, 1.6fr)"),
     plain("Confidence", "confidence", (cell) => number(calls.confidence[cell]), "7.4rem", { class: "number" }),
     plain("Runner-up", "second", (cell) => calls.types[calls.second[cell]], "minmax(9rem, 1.4fr)"),

@@ -308,7 +308,7 @@ def test_what_cannot_be_read_is_refused_without_being_sent(browser: "Browser", u
     page.evaluate(DROP, ["counts.csv", base64.b64encode(b"a,b\n1,2\n").decode()])
     page.get_by_text("This kind of file cannot be read here.").wait_for()
     assert "cellmark annotate" in page.locator("#checklist").inner_text()
-    page.evaluate(DROP.replace("atob(content)", "'x'.repeat(21_000_000)"), ["large.h5ad", ""])
+    page.evaluate(DROP.replace("[bytes]", "[new Uint8Array(21_000_000)]"), ["large.h5ad", ""])
     page.get_by_text("larger than this service takes").wait_for()
     assert sent == []
     assert heard == []
@@ -462,3 +462,33 @@ def test_the_documentation_of_routes_draws_itself_within_its_policy(browser: "Br
         page.locator(".opblock", has_text="/map").first.wait_for()
         assert [text for text in heard if not text.startswith(url)] == []
         assert json.loads(page.request.get(f"{url}/docs.json").text())["openapi"] == "3.1.0"
+
+
+def test_it_works_below_a_path_of_a_proxy(
+    browser: "Browser", annotator: Annotator, new_cells: ad.AnnData, tmp_path: Path
+) -> None:
+    app = make_app(annotator)
+
+    async def proxy(scope: Any, receive: Any, send: Any) -> None:
+        assert scope["path"].startswith("/tools/cellmark/"), scope["path"]
+        path = scope["path"].removeprefix("/tools/cellmark")
+        await app({**scope, "path": path, "raw_path": path.encode()}, receive, send)
+
+    with listening(proxy) as url:
+        page, heard = opened(browser, f"{url}/tools/cellmark/")
+        called(page, new_cells, tmp_path)
+        page.locator(".rows .row").first.click()
+        page.locator(".evidence li").first.wait_for()
+        page.locator("canvas[data-layout=umap]").wait_for(timeout=60_000)
+        assert heard == []
+
+
+def test_another_version_of_the_model_is_asked_by_its_number(
+    browser: "Browser", url: str, new_cells: ad.AnnData, tmp_path: Path
+) -> None:
+    page, _ = opened(browser, url)
+    called(page, new_cells, tmp_path)
+    with page.expect_request("**/models/tiny/versions/7/model"):
+        page.get_by_label("Version").fill("7")
+        page.keyboard.press("Enter")
+    page.get_by_text("The service has no such model or version.").wait_for()
