@@ -82,7 +82,7 @@ def train(
         listener=listener,
     )
 
-    listener.step("Placing held-out cells on a map")
+    listener.step("Summarising cells for the report")
     shown = show_cells(config, prepared, fitted, trust=trust, explained=explained, annotator=graphs.annotator)
 
     listener.step("Writing the bundle")

@@ -94,7 +94,8 @@ def compare(
         Path | None, typer.Option("--out", "-o", help="Output file with all genes and columns: .csv or .parquet.")
     ] = None,
     figure: Annotated[
-        Path | None, typer.Option("--figure", help="Output file for a picture of the largest changes: .png.")
+        Path | None,
+        typer.Option("--figure", help="Output file for a picture of the largest changes: .png, .svg or .pdf."),
     ] = None,
     force: Force = False,
 ) -> None:
@@ -134,7 +135,7 @@ def compare(
     from ..setting_bounds import check_range
     from .show_markers import Steps, show_comparison
 
-    for path, suffixes in ((out, TABLES), (figure, (".png",))):
+    for path, suffixes in ((out, TABLES), (figure, (".png", ".svg", ".pdf"))):
         if path is not None:
             check_suffix(path, suffixes)
             check_not_input(path, data)
@@ -180,10 +181,10 @@ def compare(
         write_table(comparison.table, out, force=force)
     if figure is not None:
         from ..figures.compare_figure import compare_figure
-        from ..figures.figures import png
+        from ..figures.figure_files import file_of
 
         with whole_file(figure, force=force) as draft:
-            draft.write_bytes(png(compare_figure(comparison.table, top=top)))
+            draft.write_bytes(file_of(compare_figure(comparison.table, top=top), figure.suffix))
     show_comparison(comparison, top=top)
     for path in (out, figure):
         if path is not None:

@@ -105,6 +105,7 @@ def _points(axes: "Axes", where: np.ndarray, of_panel: np.ndarray, styles: Seque
                 edgecolors="black" if rare else "none",
                 linewidths=0.5,
                 zorder=2 + layer / 100,
+                rasterized=True,  # of up to 20,000 points a drawing program makes nothing
             )
 
 
@@ -123,22 +124,17 @@ def _write(axes: "Axes", where: np.ndarray, of_panel: np.ndarray, names: Sequenc
 
     `of_panel`: the type of each cell, negative for cells that do not count.
     """
-    from matplotlib.patheffects import withStroke
+    from matplotlib.patheffects import Stroke
 
     present = np.unique(of_panel[of_panel >= 0])
-    texts = [
-        axes.text(
-            0,
-            0,
-            names[code],
-            ha="center",
-            va="center",
-            fontsize=8,
-            zorder=10,
-            path_effects=[withStroke(linewidth=2.5, foreground="white")],
-        )
-        for code in present
-    ]
+    # Text with effects becomes outlines in a file: the halo is a text of its own, below one that stays text.
+    halos, texts = (
+        [
+            axes.text(0, 0, names[code], ha="center", va="center", fontsize=8, zorder=zorder, path_effects=effects)
+            for code in present
+        ]
+        for zorder, effects in ((9.9, [Stroke(linewidth=2.5, foreground="white")]), (10, []))
+    )
     extents = [text.get_window_extent() for text in texts]
     sizes = np.array([[extent.width, extent.height] for extent in extents]).reshape(-1, 2)
     pixels = axes.transData.transform(where)
@@ -149,15 +145,16 @@ def _write(axes: "Axes", where: np.ndarray, of_panel: np.ndarray, names: Sequenc
     centres, fits = place_labels(anchors - corner, sizes, width=frame.width, height=frame.height)
     centres += corner
     to_data = axes.transData.inverted()
-    for text, centre in zip(texts, centres, strict=True):
-        text.set_position(tuple(to_data.transform(centre)))
+    for text, halo, centre in zip(texts, halos, centres, strict=True):
+        for one in (halo, text):
+            one.set_position(tuple(to_data.transform(centre)))
     far = (np.abs(centres - anchors) > 0.5 * sizes + 3).any(axis=1)
     lines = [
         axes.plot(*to_data.transform(ends).T, color="black", linewidth=0.6, zorder=9.5)[0]
         for ends in np.stack([anchors, centres], axis=1)[far]
     ]
     fits = fits and bool(sizes.prod(axis=1).sum() < MOST_COVERED * frame.width * frame.height)
-    return [*texts, *lines], fits
+    return [*halos, *texts, *lines], fits
 
 
 def _wanted(points: np.ndarray, size: np.ndarray) -> np.ndarray:

@@ -1,19 +1,14 @@
-"""Figures of a training run and their files, from numbers alone; readable with thirty types and colour-blind."""
+"""Figures of a training run, from numbers alone; readable with thirty types and colour-blind."""
 
-from collections.abc import Mapping, Sequence
-from io import BytesIO
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.atomic_output import whole_folder
-
 from ..markers.marker_ranking import group_edges, top_markers, top_title, types_by_genes
 from .figure_style import (
     BLUE,
-    DPI,
     EXPRESSION,
     GREY,
     ORANGE,
@@ -158,24 +153,6 @@ def markers_figure(markers: pd.DataFrame, *, top: int = 5) -> "Figure":
         handles=sizes, title="cells expressing", loc="outside lower center", ncols=3, frameon=False, fontsize=8
     )
     return figure
-
-
-def png(figure: "Figure") -> bytes:
-    """A figure as PNG; the same figure gives the same bytes."""
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
-    return buffer.getvalue()
-
-
-def save_figures(figures: "Mapping[str, Figure | bytes]", folder: Path, *, force: bool | None = None) -> None:
-    """Write each figure as `<name>.png` into a new folder: all of them, or nothing.
-
-    `figures`: by name; bytes are those of a PNG. Raises `OutputError` when `folder` exists (and `force` is not given)
-    or cannot be written.
-    """
-    with whole_folder(folder, force=force) as draft:
-        for name, figure in figures.items():
-            (draft / f"{name}.png").write_bytes(figure if isinstance(figure, bytes) else png(figure))
 
 
 METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1"}

@@ -114,7 +114,7 @@ class PopulationSearch:
         """Pictures of the markers in a new folder, see `population_figures`; `cells`: those that `found` was found
         in.
         """
-        from ..figures.figures import save_figures
+        from ..figures.figure_files import save_figures
         from .population_markers import population_figures
 
         save_figures(population_figures(found, cells, seed=self.seed), folder, force=force)

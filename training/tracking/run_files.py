@@ -23,7 +23,14 @@ MIN_TEST_CELLS = 300
 
 def figures_of(model: "TrainedModel") -> dict[str, bytes]:
     """The run's figures as PNG, by their place among the artifacts."""
-    from ..figures.figures import confusion_figure, learning_figure, png
+    from ..figures.figure_files import png
+
+    return {f"figures/{name}.png": png(figure) for name, figure in draw_figures(model).items()}
+
+
+def draw_figures(model: "TrainedModel") -> "dict[str, Figure]":
+    """The run's figures, by name."""
+    from ..figures.figures import confusion_figure, learning_figure
 
     members = [result.epochs for result in model.fitted.results]
     figures = {
@@ -34,7 +41,7 @@ def figures_of(model: "TrainedModel") -> dict[str, bytes]:
         if measured.get("confusion"):
             names = measured.get("cell_types", model.manifest.cell_type_names)
             figures[f"confusion_{part}"] = confusion_figure(measured["confusion"], names, part=part)
-    return {f"figures/{name}.png": png(figure) for name, figure in figures.items()}
+    return figures
 
 
 def _figures_of_cells(model: "TrainedModel") -> "dict[str, Figure]":
@@ -66,22 +73,21 @@ def _figures_of_cells(model: "TrainedModel") -> "dict[str, Figure]":
 
 def write_figures(model: "TrainedModel", folder: Path) -> None:
     """Keep the run's figures, and the history of its search, in a new folder: all or none of them."""
-    from ..figures.figures import save_figures
+    from ..figures.figure_files import save_figures
+    from ..figures.figures import tuning_figure
 
-    files = {**figures_of(model), **tuning_files(model.tuned)}
-    names = {
-        name.removesuffix(".png").removeprefix("figures/").replace("/", "_"): name
-        for name in files
-        if name.endswith(".png")
-    }
-    save_figures({short: files[name] for short, name in names.items()}, folder)
+    figures, tuned = draw_figures(model), model.tuned
+    if tuned is not None:
+        figures["tuning_history"] = tuning_figure(tuned.trials, metric=tuned.metric, best_number=tuned.best_number)
+    save_figures(figures, folder)
 
 
 def tuning_files(tuned: "Tuned | None") -> dict[str, Any]:
     """The search's trials as a table and a figure, by their place among the artifacts; nothing without a search."""
     if tuned is None:
         return {}
-    from ..figures.figures import png, tuning_figure
+    from ..figures.figure_files import png
+    from ..figures.figures import tuning_figure
 
     figure = tuning_figure(tuned.trials, metric=tuned.metric, best_number=tuned.best_number)
     return {"tuning/trials.csv": tuned.trials, "tuning/history.png": png(figure)}

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from cellmark.training.figures.compare_figure import compare_figure
-from cellmark.training.figures.figures import png
+from cellmark.training.figures.figure_files import png
 from cellmark.training.markers.compare_conditions import change_table
 
 VERDICTS = ("gained", "lost", "stronger", "weaker", "undecided", "kept")

@@ -1,6 +1,7 @@
 import io
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -10,13 +11,12 @@ from matplotlib.image import imread
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import OutputError
+from cellmark.training.figures.figure_files import SUFFIXES, file_of, png, save_figures
 from cellmark.training.figures.figure_style import new_figure
 from cellmark.training.figures.figures import (
     confusion_figure,
     learning_figure,
     markers_figure,
-    png,
-    save_figures,
     tuning_figure,
 )
 from cellmark.training.network.fit import Epoch
@@ -118,25 +118,39 @@ def test_a_gene_of_two_types_stands_below_both() -> None:
     assert dots.get_array().tolist() == [0.25, 1.0, 0.25, 1.0]  # of the gene's largest mean, 4
 
 
-def test_figures_and_bytes_become_files_of_their_names(tmp_path: Path) -> None:
+def test_a_figure_becomes_three_files_of_its_name(tmp_path: Path) -> None:
     figure = new_figure(2, 1)
-    save_figures({"one": figure, "two": b"png"}, tmp_path / "new" / "figures")
+    save_figures({"one": figure}, tmp_path / "new" / "figures")
     written = {path.name: path.read_bytes() for path in (tmp_path / "new" / "figures").iterdir()}
-    assert written == {"one.png": png(figure), "two.png": b"png"}
+    assert written == {f"one{suffix}": file_of(figure, suffix) for suffix in (".png", ".svg", ".pdf")}
+
+
+def test_for_papers_text_is_text_and_the_same_figure_gives_the_same_bytes() -> None:
+    first, second = (
+        {suffix: file_of(confusion_figure(drawn(3), ["alpha", "beta", "no $ sign"]), suffix) for suffix in SUFFIXES}
+        for _ in range(2)
+    )
+    assert first == second
+    root = ElementTree.fromstring(first[".svg"])
+    words = {"".join(text.itertext()).strip() for text in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"alpha", "beta", "no $ sign", "called cell type", "label"} <= words
+    assert b"/Type3" not in first[".pdf"]
+    assert b"/FontFile2" in first[".pdf"]  # TrueType, whole letters
+    assert b"CreationDate" not in first[".pdf"]
 
 
 def test_nothing_is_left_when_a_figure_cannot_be_drawn(tmp_path: Path) -> None:
     broken = new_figure(2, 1)
     broken.text(0.5, 0.5, r"$\frac{$")
     with pytest.raises(ValueError, match="frac"):
-        save_figures({"one": b"png", "two": broken}, tmp_path / "figures")
+        save_figures({"one": new_figure(2, 1), "two": broken}, tmp_path / "figures")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_exists_is_kept(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("kept")
     with pytest.raises(OutputError) as refused:
-        save_figures({"one": b"png"}, tmp_path)
+        save_figures({"one": new_figure(2, 1)}, tmp_path)
     assert refused.value.findings[0].code == "OUTPUT_EXISTS"
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 

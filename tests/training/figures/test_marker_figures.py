@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 
 from cellmark.schemas.manifest.marker_table import marker_table
 from cellmark.training.figures import marker_figures as marker_figures_module
+from cellmark.training.figures.figure_files import png
 from cellmark.training.figures.figure_style import BLUE, ORANGE
-from cellmark.training.figures.figures import png
 from cellmark.training.figures.marker_figures import BLOCK, contribution_figure, heatmap_figure, marker_figures
 from cellmark.training.figures.marker_violins import HEIGHT, violin_figure
 
