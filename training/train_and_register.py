@@ -18,12 +18,15 @@ from .tracking.track import open_tracker
 
 @dataclass(frozen=True)
 class RegisteredModel:
-    """What a training left behind. `tracking_uri`: where MLflow's database or server is."""
+    """What a training left behind. `tracking_uri`: where MLflow's database or server is. `pages`: the command that
+    opens MLflow in a browser, None for a server, and the page of the experiment's runs.
+    """
 
     model: TrainedModel
     version: RegisteredVersion
     tracking_uri: str
     bundle_folder: Path | None
+    pages: tuple[str | None, str]
 
 
 def train_and_register(
@@ -71,5 +74,5 @@ def train_and_register(
         if config.figures is not None:
             screen.step("Writing figures")
             write_figures(model, config.figures)
-        tracked_at = public_uri(tracker.tracking_uri)
-    return RegisteredModel(model, version, tracked_at, bundle_folder)
+        tracked_at, pages = public_uri(tracker.tracking_uri), tracker.pages
+    return RegisteredModel(model, version, tracked_at, bundle_folder, pages)

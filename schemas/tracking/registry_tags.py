@@ -11,6 +11,8 @@ from cellmark.schemas.errors import Finding
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 
+RUN_MODEL = "model"
+"""What a run's URI calls its model: `runs:/RUN_ID/model`."""
 BUNDLE_FOLDER = "bundle"
 """Subfolder of a version's artifacts that is the bundle."""
 TENSOR_FOLDER = "tensor"

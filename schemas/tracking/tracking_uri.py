@@ -30,6 +30,8 @@ DATABASE = "mlflow.db"
 ARTIFACTS = "mlartifacts"
 VARIABLE = "MLFLOW_TRACKING_URI"
 SQLITE = "sqlite:///"
+UI_PORT = 5000
+"""Where `mlflow ui` listens."""
 
 
 class Registry(NamedTuple):
@@ -245,10 +247,15 @@ def _connect(uri: str, default_port: int, timeout: float) -> None:
         raise unreachable(uri, f"no answer ({error})") from error
 
 
+KIND, MACHINE_LEARNING = "mlflow.experimentKind", "custom_model_development"
+"""Tag of an experiment that says which of MLflow's views suits it; without it some versions open another."""
+
+
 def find_experiment(client: "MlflowClient", name: str | None, *, default: str) -> str:
     """Id of the experiment: `name`, else `MLFLOW_EXPERIMENT_NAME`, else `MLFLOW_EXPERIMENT_ID`, else `default`.
 
-    It is made when missing; of a SQLite store, its files then lie in `mlartifacts` beside the database.
+    It is made when missing; of a SQLite store, its files then lie in `mlartifacts` beside the database. One without a
+    kind is marked as one of machine learning.
     """
     name = name or os.environ.get("MLFLOW_EXPERIMENT_NAME")
     if name is None and os.environ.get("MLFLOW_EXPERIMENT_ID"):
@@ -256,9 +263,24 @@ def find_experiment(client: "MlflowClient", name: str | None, *, default: str) -
     name = name or default
     found = client.get_experiment_by_name(name)
     if found is not None:
+        if KIND not in found.tags:
+            client.set_experiment_tag(found.experiment_id, KIND, MACHINE_LEARNING)
         return str(found.experiment_id)
     root = artifact_root(client.tracking_uri)
-    return str(client.create_experiment(name, artifact_location=None if root is None else str(root)))
+    place = None if root is None else str(root)
+    return str(client.create_experiment(name, artifact_location=place, tags={KIND: MACHINE_LEARNING}))
+
+
+def pages_of(uri: str, experiment_id: str) -> tuple[str | None, str]:
+    """The command that shows a store in a browser, None for a server, and the page of an experiment's runs there.
+
+    MLflow 3 opens an experiment among its pages for language models unless the address says otherwise.
+    """
+    place = f"#/experiments/{experiment_id}/runs?workflowType=machine_learning"
+    public = public_uri(uri)
+    if is_server(uri):
+        return None, f"{public.rstrip('/')}/{place}"
+    return f"mlflow ui --backend-store-uri '{public}' --port {UI_PORT}", f"http://127.0.0.1:{UI_PORT}/{place}"
 
 
 def current_user() -> str:

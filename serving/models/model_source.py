@@ -150,7 +150,10 @@ def fetch_bundle(model: str, *, uri: str | None = None) -> FetchedBundle:
 
 
 def run_location(client: "MlflowClient", wanted: RunUri) -> str:
-    """Where the artifacts lie that a URI means. Raises `RegistryError` (`RUN_UNKNOWN`) when there is no such run."""
+    """Where the artifacts lie that a URI means. Raises `RegistryError` (`RUN_UNKNOWN`) when there is no such run.
+
+    A run's model lies among its artifacts, or is a LoggedModel, which is meant by its name or as `model`.
+    """
     run = ask(client, lambda: client.get_run(wanted.run_id))
     if run is None:
         raise RegistryError.of(
@@ -160,6 +163,12 @@ def run_location(client: "MlflowClient", wanted: RunUri) -> str:
             found="none of that id",
             remedy="Check the id and MLFLOW_TRACKING_URI.",
         )
+    first, _, rest = wanted.path.partition("/")
+    outputs = getattr(run, "outputs", None)
+    for output in reversed(outputs.model_outputs if outputs is not None else ()):
+        model = ask(client, lambda: client.get_logged_model(output.model_id))  # noqa: B023  (called at once)
+        if model is not None and first in (tags.RUN_MODEL, model.name):
+            return f"{model.artifact_location}/{rest}".rstrip("/")
     return f"{run.info.artifact_uri}/{wanted.path}"
 
 

@@ -79,7 +79,7 @@ def test_a_project_run_trains_annotates_and_promotes_and_a_bad_parameter_is_told
     run = run_of(client, trained)
     assert run.info.status == "FINISHED"
     assert run.data.params["max-epochs"] == run.data.params["fit.max_epochs"] == "4"
-    assert 0 <= run.data.metrics["test_accuracy"] <= 1
+    assert 0 <= run.data.metrics["test/accuracy"] <= 1
     assert client.get_model_version("tiny", "1").run_id == run.info.run_id
 
     annotated = run_project(

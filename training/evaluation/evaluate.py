@@ -15,7 +15,7 @@ LONGEST_NAME = 200
 
 
 def flat_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """`test_accuracy`, `test_macro_f1`, `test_n_cells` and `test_f1/B cell`, likewise of the other parts.
+    """`test/accuracy`, `test/macro_f1`, `test/n_cells` and `test/f1/B cell`, likewise of the other parts.
 
     `metrics`: the manifest's, by part. What was not measured is left out.
     """
@@ -23,10 +23,10 @@ def flat_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
     for part, measured in metrics.items():
         for name in ("accuracy", "macro_f1", "n_cells", "n_unknown_cells", "n_genes_missing"):
             if measured.get(name) is not None:
-                flat[f"{part}_{name}"] = float(measured[name])
+                flat[f"{part}/{name}"] = float(measured[name])
         per_type = measured.get("per_type", {})
         for name, row in zip(metric_names(list(per_type)), per_type.values(), strict=True):
-            flat[f"{part}_f1/{name}"] = row["f1"]
+            flat[f"{part}/f1/{name}"] = row["f1"]
     return flat
 
 

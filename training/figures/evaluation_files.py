@@ -10,40 +10,31 @@ from cellmark.schemas.manifest.manifest import Manifest
 from cellmark.schemas.manifest.manifest_evaluation import EvaluationEntry
 from cellmark.schemas.manifest.manifest_trust import CalibrationEntry, DistilledEntry
 
-ESTIMATES = (
-    "accuracy",
-    "macro_f1",
-    "baseline_accuracy",
-    "baseline_macro_f1",
-    "test_accuracy",
-    "test_macro_f1",
-    "test_baseline_accuracy",
-    "test_baseline_macro_f1",
-)
+OF_FOLDS = ("accuracy", "macro_f1", "baseline_accuracy", "baseline_macro_f1")
+OF_TEST = tuple(f"test_{name}" for name in OF_FOLDS)
 MEASURES = ("accuracy", "macro_f1")
 
 
 def evaluation_metrics(entry: EvaluationEntry | None) -> dict[str, float]:
-    """Flat names and numbers: `folds_macro_f1`, `folds_macro_f1_low`, `folds_baseline_macro_f1`, `depth_25_macro_f1`,
-    `panel_missing_30_accuracy`, `level_1_macro_f1`, `level_1_calibrated` (its calibration error), likewise the others.
-    Nothing without an evaluation.
+    """Flat names and numbers: `cv/macro_f1`, `cv/macro_f1_low`, `cv/baseline_macro_f1`, `test/macro_f1_low`,
+    `depth/macro_f1_at_25`, `panel/accuracy_missing_30`, `level_1/macro_f1`, `level_1/calibrated` (its calibration
+    error), likewise the others. Nothing without an evaluation.
     """
     if entry is None:
         return {}
     flat: dict[str, float] = {}
-    for name in ESTIMATES:
+    for name in (*OF_FOLDS, *OF_TEST):
         estimate = getattr(entry, name)
-        # Of the test part alone the plain values stand among the metrics already.
-        prefix = "" if name.startswith("test_") else "folds_"
         if estimate is not None:
+            place = f"test/{name.removeprefix('test_')}" if name in OF_TEST else f"cv/{name}"
             ends = {"": estimate.value, "_low": estimate.low, "_high": estimate.high}
-            flat |= {f"{prefix}{name}{end}": value for end, value in ends.items() if value is not None}
+            flat |= {f"{place}{end}": value for end, value in ends.items() if value is not None}
     for depth in entry.depth:
-        flat |= {f"depth_{100 * depth.share_of_counts:.0f}_{name}": getattr(depth, name) for name in MEASURES}
+        flat |= {f"depth/{name}_at_{100 * depth.share_of_counts:.0f}": getattr(depth, name) for name in MEASURES}
     for point in entry.partial_panel:
-        flat |= {f"panel_missing_{100 * point.share_missing:.0f}_{name}": getattr(point, name) for name in MEASURES}
+        flat |= {f"panel/{name}_missing_{100 * point.share_missing:.0f}": getattr(point, name) for name in MEASURES}
     for number, level in enumerate(entry.levels, start=1):
-        flat |= {f"level_{number}_{name}": getattr(level, name) for name in (*MEASURES, "calibrated")}
+        flat |= {f"level_{number}/{name}": getattr(level, name) for name in (*MEASURES, "calibrated")}
     return flat
 
 
@@ -74,15 +65,16 @@ OF_SETS = ("coverage", "mean_size", "share_of_one", "test_coverage", "test_mean_
 
 
 def trust_metrics(manifest: Manifest) -> dict[str, float]:
-    """Flat names and numbers: `calibrated_brier_score`, `test_calibrated_expected_calibration_error`,
-    `novelty_test_refusal_rate`, `left_out_auroc` (means over types, each over its folds), `label_sets_1_coverage` (at
-    1 %), `coarse_accuracy`; after `distilled_` the same of the second annotator. Without what was not measured.
+    """Flat names and numbers: `calibration/calibrated_brier_score`, `novelty/test_refusal_rate`,
+    `novelty/left_out_auroc` (means over types, each over its folds), `label_sets/coverage_at_1` (at 1 %),
+    `ontology/coarse_accuracy`; below `distilled/` the same of the second annotator. Without what was not measured.
     """
     flat = _of_annotator(manifest)
     if manifest.distilled is not None:
-        flat |= {f"distilled_{name}": value for name, value in _of_annotator(manifest.distilled).items()}
+        flat |= {f"distilled/{name}": value for name, value in _of_annotator(manifest.distilled).items()}
     if manifest.ontology is not None:
-        flat |= {"coarse_accuracy": manifest.ontology.accuracy, "coarse_share_called": manifest.ontology.share_called}
+        entry = manifest.ontology
+        flat |= {"ontology/coarse_accuracy": entry.accuracy, "ontology/coarse_share_called": entry.share_called}
     return {name: float(value) for name, value in flat.items() if value is not None}
 
 
@@ -109,18 +101,18 @@ def trust_tables(manifest: Manifest) -> dict[str, pd.DataFrame]:
 
 
 def _of_annotator(entry: Manifest | DistilledEntry) -> dict[str, Any]:
-    flat: dict[str, Any] = {"temperature": entry.temperature}
+    flat: dict[str, Any] = {"calibration/temperature": entry.temperature}
     if entry.calibration is not None:
         flat |= _calibration(entry.calibration)
     if entry.novelty is not None:
         novelty = entry.novelty
-        flat |= {f"novelty_{name}": getattr(novelty, name) for name in ("threshold", "test_refusal_rate")}
-        flat |= {f"left_out_{field}": novelty.mean_left_out(field) for field in LEFT_OUT}
+        flat |= {f"novelty/{name}": getattr(novelty, name) for name in ("threshold", "test_refusal_rate")}
+        flat |= {f"novelty/left_out_{field}": novelty.mean_left_out(field) for field in LEFT_OUT}
     for level in entry.label_sets.levels if entry.label_sets is not None else ():
-        flat |= {f"label_sets_{100 * level.error_rate:g}_{name}": getattr(level, name) for name in OF_SETS}
+        flat |= {f"label_sets/{name}_at_{100 * level.error_rate:g}": getattr(level, name) for name in OF_SETS}
     return flat
 
 
 def _calibration(entry: CalibrationEntry) -> dict[str, float]:
     scores = {name: getattr(entry, name) for name in CALIBRATIONS}
-    return {f"{name}_{of}": getattr(score, of) for name, score in scores.items() if score for of in SCORES}
+    return {f"calibration/{name}_{of}": getattr(score, of) for name, score in scores.items() if score for of in SCORES}

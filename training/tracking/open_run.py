@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -21,10 +21,15 @@ from cellmark.schemas.tracking.tracking_uri import (
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Metric, Run
+
+    from .run_record import RunLog
 
 DEFAULT_EXPERIMENT = "cellmark"
 LONGEST_ERROR = 2000
+METRICS_PER_CALL = 500
+STEP = "step"
+"""Tag of a run that goes on, or ended early: the step that it is in, or was."""
 
 
 def open_client(uri: str) -> "MlflowClient":
@@ -94,7 +99,8 @@ def continue_run(client: "MlflowClient", run_id: str) -> "Run":
 def ending(client: "MlflowClient", run_id: str) -> Iterator[None]:
     """Ends the run with the block: FINISHED, FAILED on an error, KILLED when interrupted or terminated.
 
-    Raises nothing of its own when MLflow cannot be notified of an error.
+    A run that has FINISHED is in no step any more. Raises nothing of its own when MLflow cannot be notified of an
+    error.
     """
     try:
         with terminable():
@@ -114,6 +120,8 @@ def ending(client: "MlflowClient", run_id: str) -> Iterator[None]:
             error.add_note(f"MLflow could not be notified that run {run_id} ended: {second}")
         raise
     with refusals(client.tracking_uri):
+        if STEP in client.get_run(run_id).data.tags:
+            client.delete_tag(run_id, STEP)
         client.set_terminated(run_id, "FINISHED")
 
 
@@ -192,6 +200,12 @@ def store_refusals(location: str) -> Iterator[None]:
                 "(MLFLOW_EXPERIMENT_NAME).",
             )
         ) from error
+
+
+def send_metrics(client: "MlflowClient | RunLog", run_id: str, metrics: "Sequence[Metric]") -> None:
+    """Log metrics to a run, in as many calls as MLflow needs."""
+    for start in range(0, len(metrics), METRICS_PER_CALL):
+        client.log_batch(run_id, metrics=metrics[start : start + METRICS_PER_CALL])
 
 
 def _first_line(error: BaseException) -> str:

@@ -19,22 +19,28 @@ from cellmark.schemas.columns import (
     SECOND_CELL_TYPE,
     level_columns,
 )
-from cellmark.schemas.errors import Finding, RegistryError
+from cellmark.schemas.errors import Finding
 from cellmark.schemas.manifest.bundle_files import ANNOTATOR
 from cellmark.schemas.manifest.manifest import Manifest
-from cellmark.schemas.manifest.verdict import verdict
 from cellmark.schemas.tracking import registry_tags as tags
 from cellmark.schemas.tracking.registry_tags import restore_champion
 
-from .open_run import store_refusals
+from .described_model import create_name, describe, version_tags
+from .logged_model import (
+    MODEL_FOLDER,
+    create_logged_model,
+    link_measures,
+    name_version,
+    send_files,
+    where_models_are_found,
+)
+from .measures import manifest_metrics
 
 if TYPE_CHECKING:
     import onnx
     from mlflow import MlflowClient
     from mlflow.models import ModelSignature
 
-MODEL_FOLDER = "model"
-"""Where in a run's artifacts the model lies."""
 LOADER_MODULE = "cellmark_loader"
 LOADER = '''"""Loads this model with the package cellmark, which checks the cells before the model sees them."""
 
@@ -75,32 +81,36 @@ class RegisteredVersion:
 
 
 def register_bundle(bundle: Bundle, *, name: str, run_id: str, client: "MlflowClient") -> RegisteredVersion:
-    """Log a bundle to a run as a model of MLflow (see `write_model`) and register that as a version.
+    """Log a bundle as a model of a run (see `write_model`) and register that as a version.
 
-    The version carries digests and headline measures as tags and becomes `challenger`; the first of its name also
-    becomes `champion`. Raises `RegistryError` (`REGISTRY_REFUSED`) when something did not arrive; what was registered
-    by then is taken back. The run's artifacts stay.
+    The model is a LoggedModel of the run's experiment and has the manifest's measures. The version carries digests and
+    headline measures as tags and becomes `challenger`; the first of its name also becomes `champion`. Raises
+    `RegistryError` (`REGISTRY_REFUSED`) when something did not arrive; what was registered by then is taken back. The
+    run's artifacts stay.
     """
-    with tempfile.TemporaryDirectory(prefix="cellmark-model-") as scratch:
-        folder = write_model(bundle, Path(scratch) / MODEL_FOLDER, run_id=run_id)
-        wanted = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-        artifacts = client.get_run(run_id).info.artifact_uri
-        with store_refusals(artifacts):
-            client.log_artifacts(run_id, str(folder), MODEL_FOLDER)
-            _check_arrived(client, run_id, wanted)
-    source = f"{artifacts}/{MODEL_FOLDER}"
+    manifest = bundle.manifest
+    facts, description = version_tags(manifest), describe(manifest)
     with ExitStack() as undo:
-        if _create_name(client, name):
+        stored = create_logged_model(client, client.get_run(run_id), name=name, facts=facts, description=description)
+        if stored.model_id is not None:
+            undo.callback(client.delete_logged_model, stored.model_id)
+        with tempfile.TemporaryDirectory(prefix="cellmark-model-") as scratch:
+            folder = write_model(bundle, Path(scratch) / MODEL_FOLDER, run_id=run_id, model_id=stored.model_id)
+            send_files(client, stored, folder)
+        link_measures(client, stored, manifest_metrics(manifest))
+        if create_name(client, name, manifest):
             undo.callback(client.delete_registered_model, name)
         challenger = client.get_registered_model(name).aliases.get(tags.CHALLENGER)
-        created = client.create_model_version(
-            name, source, run_id=run_id, tags=version_tags(bundle.manifest), description=describe(bundle.manifest)
-        )
+        with where_models_are_found(client.tracking_uri):
+            created = client.create_model_version(
+                name, stored.source, run_id=run_id, tags=facts, description=description, model_id=stored.model_id
+            )
         version = str(created.version)
         undo.callback(client.delete_model_version, name, version)
         if challenger is not None:
             undo.callback(client.set_registered_model_alias, name, tags.CHALLENGER, challenger)
         client.set_registered_model_alias(name, tags.CHALLENGER, version)
+        name_version(client, stored, name=name, version=version)
         note = restore_champion(client, name, registering=version)
         undo.pop_all()
     champion = client.get_registered_model(name).aliases.get(tags.CHAMPION)
@@ -108,8 +118,8 @@ def register_bundle(bundle: Bundle, *, name: str, run_id: str, client: "MlflowCl
     return RegisteredVersion(name, version, run_id, aliases, () if note is None else (note,))
 
 
-def write_model(bundle: Bundle, folder: Path, *, run_id: str | None = None) -> Path:
-    """The model's folder as MLflow lays it out. `folder` must not exist.
+def write_model(bundle: Bundle, folder: Path, *, run_id: str | None = None, model_id: str | None = None) -> Path:
+    """The model's folder as MLflow lays it out. `folder` must not exist. `model_id`: of its LoggedModel.
 
     Its pyfunc flavor checks cells as cellmark's other doors do, with the bundle in the subfolder `bundle/`. The
     subfolder `tensor/` is a model of its own, of `mlflow.onnx` and its pyfunc flavor, for machines without cellmark.
@@ -122,7 +132,8 @@ def write_model(bundle: Bundle, folder: Path, *, run_id: str | None = None) -> P
 
     digests = {tags.BUNDLE_DIGEST: bundle.digest, tags.MANIFEST_DIGEST: bundle.manifest.manifest_digest}
     graph = onnx.load(bundle.path(ANNOTATOR))
-    model = Model(artifact_path=MODEL_FOLDER, run_id=run_id)
+    place = MODEL_FOLDER if model_id is None else f"models:/{model_id}"
+    model = Model(artifact_path=place, run_id=run_id, model_id=model_id)
     with tempfile.TemporaryDirectory(prefix="cellmark-loader-") as scratch:
         loader = Path(scratch) / f"{LOADER_MODULE}.py"
         loader.write_text(LOADER, encoding="utf-8")
@@ -139,7 +150,7 @@ def write_model(bundle: Bundle, folder: Path, *, run_id: str | None = None) -> P
     mlflow.onnx.save_model(
         graph,
         str(tensor),
-        mlflow_model=Model(artifact_path=f"{MODEL_FOLDER}/{tags.TENSOR_FOLDER}", run_id=run_id),
+        mlflow_model=Model(artifact_path=f"{place}/{tags.TENSOR_FOLDER}", run_id=run_id),
         signature=signature_of(graph),
         pip_requirements=model_requirements(),
         onnx_execution_providers=["CPUExecutionProvider"],
@@ -206,74 +217,3 @@ def model_requirements() -> list[str]:
     except importlib.metadata.PackageNotFoundError:
         # The GPU build has releases of its own; its graphs run on any recent CPU build.
         return [*requirements, "onnxruntime>=1.22"]
-
-
-def version_tags(manifest: Manifest) -> dict[str, str]:
-    """Digests and headline measures of a version, for people and for serving."""
-    test = manifest.metrics.get("test", {})
-    measures = {tags.TEST_ACCURACY: test.get("accuracy"), tags.TEST_MACRO_F1: test.get("macro_f1")}
-    return {
-        tags.BUNDLE_DIGEST: manifest.bundle_digest,
-        tags.MANIFEST_DIGEST: manifest.manifest_digest,
-        tags.TRAINING_DATA_DIGEST: manifest.training_data.digest,
-        tags.N_CELL_TYPES: str(len(manifest.cell_types)),
-        tags.CELLMARK_VERSION: manifest.code.version,
-        tags.VERDICT: verdict(manifest),
-        **{name: f"{value:.6g}" for name, value in measures.items() if value is not None},
-    }
-
-
-def describe(manifest: Manifest) -> str:
-    """What MLflow's page of the version says, in Markdown."""
-    test = manifest.metrics.get("test", {})
-    lines = [
-        f"Names {len(manifest.cell_types)} cell types from {manifest.panel.n_genes:,} genes; "
-        f"trained on {manifest.split.train.n_cells:,} cells.",
-        f"Cell types: {', '.join(manifest.cell_type_names)}.",
-    ]
-    if manifest.imported is not None:
-        lines.insert(
-            0, f"Imported from {manifest.imported.tool}: probabilities do not sum to one, every cell gets a type."
-        )
-    if test.get("accuracy") is not None:
-        lines.append(
-            f"On {test['n_cells']:,} test cells: accuracy {test['accuracy']:.4f}, macro-F1 {test['macro_f1']:.4f}."
-        )
-    lines.append(verdict(manifest))
-    lines.append(f"Bundle digest `{manifest.bundle_digest}`.")
-    return "\n\n".join(lines)
-
-
-def _create_name(client: "MlflowClient", name: str) -> bool:
-    """Make the registered model; False when it was there."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client.create_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-        return False
-    return True
-
-
-def _check_arrived(client: "MlflowClient", run_id: str, wanted: set[str]) -> None:
-    """Compare what the artifact store lists with what was sent: some stores fail in silence."""
-    there: set[str] = set()
-    folders = [MODEL_FOLDER]
-    while folders:
-        for entry in client.list_artifacts(run_id, folders.pop()):
-            if entry.is_dir:
-                folders.append(entry.path)
-            else:
-                there.add(entry.path.removeprefix(f"{MODEL_FOLDER}/"))
-    missing = sorted(wanted - there)
-    if missing:
-        raise RegistryError.of(
-            "REGISTRY_REFUSED",
-            where="artifacts",
-            expected=f"all {len(wanted)} files of the model in the artifact store",
-            found=f"{len(missing)} missing",
-            remedy="Check the artifact store and its rights, then train again.",
-            examples=tuple(missing[:5]),
-        )

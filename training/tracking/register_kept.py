@@ -6,6 +6,7 @@ The bundle stays on this machine, and the error names it.
 import shlex
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,10 +21,9 @@ from cellmark.schemas.tracking import registry_tags as tags
 from cellmark.schemas.tracking.tracking_uri import used_registry
 
 from ..config import NAME_ADVICE, model_name
-from ..evaluation.evaluate import flat_metrics
-from ..figures.evaluation_files import evaluation_metrics, trust_metrics
 from ..setting_bounds import problem
-from .open_run import ending, open_client, quiet_logs, refusals, start_run, store_refusals
+from .measures import held_out, manifest_metrics, run_name
+from .open_run import ending, open_client, quiet_logs, refusals, send_metrics, start_run, store_refusals
 from .register import RegisteredVersion, register_bundle
 from .run_record import RunRecord, record_folder
 
@@ -121,6 +121,7 @@ def register_kept(
                 "model_version": version.version,
                 tags.BUNDLE_DIGEST: bundle.digest,
                 tags.MANIFEST_DIGEST: bundle.manifest.manifest_digest,
+                "mlflow.runName": run_name(name, version=version.version, held_out=held_out(bundle.manifest)),
             }.items():
                 client.set_tag(run_id, key, value)
             for key in {"error", "error_code"} & set(run.data.tags):
@@ -155,16 +156,12 @@ def _find_run(client: "MlflowClient", run_id: str) -> "Run | None":
 
 def _log_facts(client: "MlflowClient", run: "Run", bundle: Bundle) -> None:
     """What the manifest says of the model's measures, and its report."""
-    manifest, run_id = bundle.manifest, run.info.run_id
-    metrics = {
-        **flat_metrics(manifest.metrics),
-        **evaluation_metrics(manifest.evaluation),
-        **trust_metrics(manifest),
-        "panel_n_genes": manifest.panel.n_genes,
-    }
+    from mlflow.entities import Metric
+
+    manifest, run_id, now = bundle.manifest, run.info.run_id, int(time.time() * 1000)
+    metrics = [Metric(key, value, now, 0) for key, value in manifest_metrics(manifest).items()]
     with refusals(client.tracking_uri), store_refusals(run.info.artifact_uri):
-        for key, value in metrics.items():
-            client.log_metric(run_id, key, float(value))
+        send_metrics(client, run_id, metrics)
         with tempfile.TemporaryDirectory(prefix="cellmark-") as scratch:
             for page in {REPORT, MODEL_CARD} & set(manifest.files):
                 (Path(scratch) / page).write_bytes(bundle.path(page).read_bytes())

@@ -1,5 +1,6 @@
 """What a training run tells MLflow while it happens, and the version that it registers when it is done."""
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -11,15 +12,24 @@ from typing import TYPE_CHECKING, Any
 from cellmark.schemas.errors import Finding, RegistryError
 from cellmark.schemas.manifest.bundle_files import MODEL_CARD, REPORT
 from cellmark.schemas.tracking import registry_tags as tags
-from cellmark.schemas.tracking.tracking_uri import public_uri, used_registry
+from cellmark.schemas.tracking.tracking_uri import pages_of, public_uri, used_registry
 
 from ..config import TrainingConfig
-from ..evaluation.evaluate import flat_metrics, per_type_frame
-from ..figures.evaluation_files import evaluation_metrics, evaluation_tables, trust_metrics, trust_tables
+from ..evaluation.evaluate import per_type_frame
+from ..figures.evaluation_files import evaluation_tables, trust_tables
 from ..listener import Listener
 from ..steps.describe import code_facts, environment_facts, split_frame
 from .dataset_input import check_quality, dataset_input, file_input
-from .open_run import ending, open_client, quiet_logs, refusals, start_run
+from .measures import (
+    donors_of_test,
+    found_settings,
+    given_settings,
+    held_out,
+    held_out_words,
+    manifest_metrics,
+    run_name,
+)
+from .open_run import STEP, ending, open_client, quiet_logs, refusals, send_metrics, start_run
 from .register import RegisteredVersion, register_bundle
 from .run_files import figures_of, installed_packages, tuning_files, write_content
 from .run_record import RunLog, RunRecord
@@ -27,7 +37,7 @@ from .track_trials import track_trial, tuning_metrics
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric, Run
+    from mlflow.entities import Run
 
     from cellmark.schemas.checks.split import Split
 
@@ -37,7 +47,6 @@ if TYPE_CHECKING:
     from ..tuning.tune_settings import Trial
 
 SECONDS_BETWEEN_EPOCHS = 3.0
-METRICS_PER_CALL = 500
 
 
 class Tracker(Listener):
@@ -60,22 +69,22 @@ class Tracker(Listener):
         self.tracking_uri = public_uri(client.tracking_uri)
         self._client, self._run, self._config = client, run, config
         self._on_step = on_step
+        self._logged: dict[str, str] = dict(run.data.params)
         self._notes: list[Finding] = []
         self._has_data = self._notes_are_new = False
+        self._named_by_others = bool(os.environ.get("MLFLOW_RUN_ID"))
         self._epochs: list[tuple[int, Epoch]] = []
         self._epochs_sent = time.monotonic()
 
     @property
-    def ui_command(self) -> str:
-        """The command that shows this run in a browser; for a tracking server, its address."""
-        if self.tracking_uri.startswith("http"):
-            return self.tracking_uri
-        return f"mlflow ui --backend-store-uri '{self.tracking_uri}'"
+    def pages(self) -> tuple[str | None, str]:
+        """The command that opens MLflow in a browser, None for a server, and the page of this experiment's runs."""
+        return pages_of(self._client.tracking_uri, self.experiment_id)
 
     def step(self, name: str) -> None:
-        """Keep the name of the step, so that a run that ended early tells where."""
+        """Keep the name of the step, so that a run that ended early tells where; see `ending` for one that did not."""
         self.send_epochs()
-        self._tag({"step": name})
+        self._tag({STEP: name})
         if self._notes_are_new:
             self._log_notes()
 
@@ -85,8 +94,11 @@ class Tracker(Listener):
         self._notes_are_new = self._has_data
 
     def data(self, cells: "LabelledCells", split: "Split") -> None:
-        """Log the dataset as an input of the run, the split and the notes."""
+        """Log the dataset as an input of the run, what the settings came to on it, the split and the notes."""
         digest = cells.digest()
+        self._log_params(found_settings(self._config, cells, split))
+        share, donors = self._config.test_share, donors_of_test(cells, split)
+        self._name(None, held_out_words(None if cells.donors is None else donors, test_share=share))
         self.log.log_inputs(self.run_id, [dataset_input(self._config, cells, digest=digest)])
         self._tag({tags.TRAINING_DATA_DIGEST: digest})
         self._has_data = True
@@ -98,7 +110,7 @@ class Tracker(Listener):
         track_trial(self.log, trial, experiment_id=self.experiment_id, parent_run_id=self.run_id)
 
     def epoch(self, epoch: "Epoch") -> None:
-        """Log losses, accuracy and macro-F1 of an epoch, as `fit_...`.
+        """Log losses, accuracy and macro-F1 of an epoch, as `fit/...`.
 
         Epochs can be faster than a database takes them, so they are sent together, every few seconds.
         """
@@ -117,6 +129,7 @@ class Tracker(Listener):
         with quiet_logs(), refusals(self._client.tracking_uri):
             version = register_bundle(model.bundle, name=model.manifest.name, run_id=self.run_id, client=self._client)
         self._tag({"registered_model": version.name, "model_version": version.version})
+        self._name(version.version, held_out(model.manifest))
         return version
 
     def _send_record(self) -> None:
@@ -135,19 +148,13 @@ class Tracker(Listener):
         self._tag({tags.BUNDLE_DIGEST: manifest.bundle_digest, tags.MANIFEST_DIGEST: manifest.manifest_digest})
         self._log_metrics(
             {
-                **flat_metrics(manifest.metrics),
-                **evaluation_metrics(manifest.evaluation),
-                **trust_metrics(manifest),
-                "best_epoch": model.fitted.best_epoch,
+                **manifest_metrics(manifest),
                 **tuning_metrics(model.tuned),
-                "panel_n_genes": manifest.panel.n_genes,
-                "parity_max_probability_difference": model.parity.max_probability_difference,
-                "parity_max_convergence_delta": model.parity.max_convergence_delta,
-                "parity_n_label_ties": model.parity.n_label_ties,
-                "quality_n_failed": len(quality.failed),
-                **{
-                    f"{part}_n_cells": getattr(manifest.split, part).n_cells for part in ("train", "validation", "test")
-                },
+                "fit/best_epoch": model.fitted.best_epoch,
+                "parity/max_probability_difference": model.parity.max_probability_difference,
+                "parity/max_convergence_delta": model.parity.max_convergence_delta,
+                "parity/n_label_ties": model.parity.n_label_ties,
+                "quality/n_failed": len(quality.failed),
             }
         )
         independent = file_input(self._config.test_data, context="independent test")
@@ -169,18 +176,9 @@ class Tracker(Listener):
             }
         )
 
-    def log_start(self, logged: Mapping[str, str]) -> None:
-        """Log parameters and environment. `logged`: parameters that the run has already, as under `mlflow run`."""
-        from mlflow.entities import Param
-
-        given = {key: str(value) for key, value in self._config.parameters().items()}
-        # MLflow refuses another value for a name that it has: `mlflow run` logged the words of its command line.
-        params = [
-            Param(key if key not in logged else f"cellmark.{key}", value)
-            for key, value in given.items()
-            if logged.get(key) != value
-        ]
-        self.log.log_batch(self.run_id, params=params)
+    def log_start(self) -> None:
+        """Log the settings that were chosen, and the environment."""
+        self._log_params(given_settings(self._config))
         self._log_files(
             {
                 "environment/facts.json": environment_facts(),
@@ -193,13 +191,29 @@ class Tracker(Listener):
         from mlflow.entities import Metric
 
         metrics = [
-            Metric(f"fit_{name}", float(value), at, epoch.number)
+            Metric(f"fit/{name}", float(value), at, epoch.number)
             for at, epoch in self._epochs
             for name, value in asdict(epoch).items()
             if name != "number"
         ]
         self._epochs, self._epochs_sent = [], time.monotonic()
-        self._send(metrics)
+        send_metrics(self.log, self.run_id, metrics)
+
+    def _log_params(self, values: Mapping[str, str]) -> None:
+        """MLflow refuses another value for a name that it has: `mlflow run` logged the words of its command line."""
+        from mlflow.entities import Param
+
+        params = [
+            Param(key if key not in self._logged else f"cellmark.{key}", value)
+            for key, value in values.items()
+            if self._logged.get(key) != value
+        ]
+        self.log.log_batch(self.run_id, params=params)
+
+    def _name(self, version: str | None, held_out: str) -> None:
+        """Name the run by what it held out, unless `mlflow run` named it."""
+        if not self._named_by_others:
+            self._tag({"mlflow.runName": run_name(self._config.name, version=version, held_out=held_out)})
 
     def _begin(self, name: str) -> None:
         self._on_step(name)
@@ -217,11 +231,8 @@ class Tracker(Listener):
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self._send([Metric(name, float(value), now, step) for name, value in values.items()])
-
-    def _send(self, metrics: "list[Metric]") -> None:
-        for start in range(0, len(metrics), METRICS_PER_CALL):
-            self.log.log_batch(self.run_id, metrics=metrics[start : start + METRICS_PER_CALL])
+        metrics = [Metric(name, float(value), now, step) for name, value in values.items()]
+        send_metrics(self.log, self.run_id, metrics)
 
     def _log_files(self, contents: Mapping[str, Any]) -> None:
         """Log files, by their place among the run's artifacts: frames, bytes, text, and plain values as JSON."""
@@ -262,7 +273,7 @@ def open_tracker(
     run = start_run(client, experiment=experiment, run_name=config.name, tags=facts)
     with ending(client, run.info.run_id):
         tracker = Tracker(client, run, config, on_step, on_note)
-        tracker.log_start(run.data.params)
+        tracker.log_start()
         if record is not None:
             tracker.log.fail_over_to(RunRecord(record, run_id=tracker.run_id))
         try:

@@ -44,12 +44,12 @@ def track_trial(client: "MlflowClient | RunLog", trial: Trial, *, experiment_id:
 
 
 def trial_metrics(trial: Trial) -> "list[Metric]":
-    """Its final value as `value` and, of every epoch, the measures as `fit_...`, named as those of the training."""
+    """Its final value as `value` and, of every epoch, the measures as `fit/...`, named as those of the training."""
     from mlflow.entities import Metric
 
     ended = int((trial.began + trial.seconds) * 1000)
     metrics = [
-        Metric(f"fit_{name}", value, ended, epoch.number) for epoch in trial.epochs for name, value in _of(epoch)
+        Metric(f"fit/{name}", value, ended, epoch.number) for epoch in trial.epochs for name, value in _of(epoch)
     ]
     if trial.value is not None:
         metrics.append(Metric("value", trial.value, ended, 0))
@@ -62,9 +62,9 @@ def tuning_metrics(tuned: "Tuned | None") -> dict[str, float]:
         return {}
     counts = tuned.trials["state"].value_counts()
     return {
-        "tuning_best_value": tuned.best_value,
-        "tuning_best_trial": tuned.best_number,
-        **{f"tuning_n_{state}": int(counts.get(state, 0)) for state in ("complete", "pruned", "failed")},
+        "tuning/best_value": tuned.best_value,
+        "tuning/best_trial": tuned.best_number,
+        **{f"tuning/n_{state}": int(counts.get(state, 0)) for state in ("complete", "pruned", "failed")},
     }
 
 

@@ -51,17 +51,17 @@ def test_a_search_is_tracked_trial_by_trial_and_goes_on_where_it_was_left(
         assert run.info.status == "FINISHED"
         assert run.data.metrics["value"] == pytest.approx(row["value"], rel=1e-5)
         assert float(run.data.params["learning_rate"]) == pytest.approx(row["learning_rate"], rel=1e-5)
-        history = MlflowClient(tracking_uri=mlflow_store).get_metric_history(run.info.run_id, "fit_validation_loss")
+        history = MlflowClient(tracking_uri=mlflow_store).get_metric_history(run.info.run_id, "fit/validation_loss")
         assert [point.step for point in history] == list(range(1, int(row["n_epochs"]) + 1))
         assert run.info.end_time >= run.info.start_time
     best = trials.loc[trials["value"][trials["state"] == "complete"].idxmax()]
-    assert parent.data.metrics["tuning_best_value"] == pytest.approx(best["value"])
-    assert parent.data.metrics["tuning_n_complete"] + parent.data.metrics["tuning_n_pruned"] == 7
+    assert parent.data.metrics["tuning/best_value"] == pytest.approx(best["value"])
+    assert parent.data.metrics["tuning/n_complete"] + parent.data.metrics["tuning/n_pruned"] == 7
     assert parent.data.params["tune.n_trials"] == "7"
     assert not any(str(tmp_path) in value for value in parent.data.params.values())
 
     network = Bundle.open(tmp_path / "bundle").manifest.network
-    chosen = trials.iloc[int(parent.data.metrics["tuning_best_trial"])]
+    chosen = trials.iloc[int(parent.data.metrics["tuning/best_trial"])]
     assert network.parameters["learning_rate"] == pytest.approx(chosen["learning_rate"], rel=1e-5)
     assert [",".join(map(str, units)) for units in network.hidden_units] == [str(chosen["hidden_units"])] * 2
     pictures = {path.name for path in (tmp_path / "figures").iterdir()}

@@ -184,7 +184,7 @@ def says_all_of_levels(bundle: Bundle) -> None:
     lines = "\n".join(trust_lines(manifest))
     assert "Level 1 (lineage, cellmark_level_1): accuracy" in lines
     assert "Independent file with its coarser labels" in lines
-    assert {"level_1_accuracy", "level_1_calibrated"} <= set(evaluation_metrics(manifest.evaluation))
+    assert {"level_1/accuracy", "level_1/calibrated"} <= set(evaluation_metrics(manifest.evaluation))
     names = [column["name"] for column in gated_signature(manifest).outputs.to_dict()]
     assert names[-2:] == ["cellmark_level_1", "cellmark_level_1_confidence"]
 

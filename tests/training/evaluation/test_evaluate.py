@@ -156,17 +156,17 @@ def test_measures_are_scikit_learns() -> None:
     data = measured()
     flat = flat_metrics(data["metrics"])
     expected = f1_score(data["labels"], data["calls"], average=None)
-    assert [flat["test_f1/B cell"], flat["test_f1/CD4pos T cell"], flat["test_f1/CD4- T cell"]] == pytest.approx(
+    assert [flat["test/f1/B cell"], flat["test/f1/CD4pos T cell"], flat["test/f1/CD4- T cell"]] == pytest.approx(
         list(expected)
     )
-    assert flat["test_macro_f1"] == pytest.approx(f1_score(data["labels"], data["calls"], average="macro"))
-    assert flat["test_accuracy"] == np.mean(data["labels"] == data["calls"])
-    assert flat["test_n_cells"] == 60
+    assert flat["test/macro_f1"] == pytest.approx(f1_score(data["labels"], data["calls"], average="macro"))
+    assert flat["test/accuracy"] == np.mean(data["labels"] == data["calls"])
+    assert flat["test/n_cells"] == 60
 
 
 def test_what_was_not_measured_is_left_out() -> None:
     flat = flat_metrics({"independent": evaluate(np.array([-1, -1]), np.array([0, 1]), NAMED_TYPES)})
-    assert flat == {"independent_n_cells": 0, "independent_n_unknown_cells": 2}
+    assert flat == {"independent/n_cells": 0, "independent/n_unknown_cells": 2}
 
 
 def test_names_of_metrics_are_ones_that_mlflow_takes_and_all_differ() -> None:
@@ -176,7 +176,7 @@ def test_names_of_metrics_are_ones_that_mlflow_takes_and_all_differ() -> None:
     names = metric_names(types)
     assert len(set(names)) == len(types)
     for name in names:
-        _validate_metric_name(f"test_f1/{name}")
+        _validate_metric_name(f"test/f1/{name}")
 
 
 def test_the_table_keeps_the_types_own_names() -> None:

@@ -158,17 +158,17 @@ def test_donors_are_held_out_in_groups_and_curves_are_of_folds_without_a_test_pa
 def test_the_run_keeps_tables_and_flat_metrics(full: TrainedModel, trained: TrainedModel) -> None:
     entry = entry_of(trained)
     flat = evaluation_metrics(entry)
-    assert flat["folds_macro_f1"] == entry.macro_f1.value
-    assert flat["folds_accuracy_low"] <= flat["folds_accuracy"] <= flat["folds_accuracy_high"]
+    assert flat["cv/macro_f1"] == entry.macro_f1.value
+    assert flat["cv/accuracy_low"] <= flat["cv/accuracy"] <= flat["cv/accuracy_high"]
     wrong = entry.model_copy(update={"macro_f1": Estimate(value=0.9, low=0.8, high=0.95, over="cells")})
     of_wrong = evaluation_metrics(wrong)
-    assert [of_wrong[f"folds_macro_f1{end}"] for end in ("", "_low", "_high")] == [0.9, 0.8, 0.95]
+    assert [of_wrong[f"cv/macro_f1{end}"] for end in ("", "_low", "_high")] == [0.9, 0.8, 0.95]
     assert entry.baseline_macro_f1 is not None
-    assert flat["folds_baseline_macro_f1"] == entry.baseline_macro_f1.value
-    assert flat["depth_25_accuracy"] == entry.depth[1].accuracy
-    assert flat["panel_missing_30_macro_f1"] == entry.partial_panel[2].macro_f1
-    assert "test_accuracy" in flat
-    assert "test_accuracy" not in evaluation_metrics(entry_of(full))
+    assert flat["cv/baseline_macro_f1"] == entry.baseline_macro_f1.value
+    assert flat["depth/accuracy_at_25"] == entry.depth[1].accuracy
+    assert flat["panel/macro_f1_missing_30"] == entry.partial_panel[2].macro_f1
+    assert "test/accuracy" in flat
+    assert "test/accuracy" not in evaluation_metrics(entry_of(full))
     tables = evaluation_tables(entry)
     assert tables["evaluation/folds.csv"]["baseline_macro_f1"].notna().all()
     assert list(tables["evaluation/folds_per_type.csv"]["cell_type"]) == list(entry.per_type)

@@ -23,18 +23,18 @@ def test_metrics_are_the_manifests_numbers_and_means_over_types() -> None:
     })  # fmt: skip
     found = trust_metrics(manifest)
     expected = {
-        "temperature": 1.2,
-        "calibrated_expected_calibration_error": 0.0123,
-        "uncalibrated_expected_calibration_error": 0.0612,
-        "novelty_threshold": 0.4,
-        "novelty_test_refusal_rate": 0.03,
-        "left_out_auroc": np.mean([0.8, 0.5]),
-        "left_out_refused": 0.25,
-        "label_sets_1_coverage": 0.9874,
-        "label_sets_1_test_mean_size": 1.3,
-        "coarse_accuracy": 0.99,
-        "distilled_temperature": 2.5,
-        "distilled_calibrated_brier_score": 0.1,
+        "calibration/temperature": 1.2,
+        "calibration/calibrated_expected_calibration_error": 0.0123,
+        "calibration/uncalibrated_expected_calibration_error": 0.0612,
+        "novelty/threshold": 0.4,
+        "novelty/test_refusal_rate": 0.03,
+        "novelty/left_out_auroc": np.mean([0.8, 0.5]),
+        "novelty/left_out_refused": 0.25,
+        "label_sets/coverage_at_1": 0.9874,
+        "label_sets/test_mean_size_at_1": 1.3,
+        "ontology/coarse_accuracy": 0.99,
+        "distilled/calibration/temperature": 2.5,
+        "distilled/calibration/calibrated_brier_score": 0.1,
     }
     assert {name: found[name] for name in expected} == expected
     assert not [name for name in found if "test_calibrated" in name or "coarse_share" in name]  # not measured here
@@ -49,5 +49,5 @@ def test_tables_have_a_row_for_each_bin_left_out_type_and_fold() -> None:
 
 def test_a_model_without_measures_has_its_temperature_alone() -> None:
     manifest = made.full_facts(4).manifest.model_copy(update={"calibration": None, "novelty": None, "label_sets": None})
-    assert trust_metrics(manifest) == {"temperature": 1.2}
+    assert trust_metrics(manifest) == {"calibration/temperature": 1.2}
     assert trust_tables(manifest) == {}

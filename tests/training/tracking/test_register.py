@@ -13,7 +13,8 @@ from cellmark.schemas.columns import CALL_COLUMNS, COARSE_COLUMNS
 from cellmark.schemas.errors import RegistryError
 from cellmark.schemas.manifest.verdict import verdict
 from cellmark.training.config import TrainingConfig
-from cellmark.training.tracking.register import RegisteredVersion, register_bundle, version_tags, write_model
+from cellmark.training.tracking.described_model import version_tags
+from cellmark.training.tracking.register import RegisteredVersion, register_bundle, write_model
 from cellmark.training.tracking.track import open_tracker
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def test_measures_that_were_not_taken_are_no_tags(tiny_bundle: Bundle) -> None:
 
 @pytest.mark.parametrize(
     ("method", "after"),
-    [("log_artifacts", 0), ("create_model_version", 0), ("set_registered_model_alias", 0),
+    [("log_model_artifacts", 0), ("create_model_version", 0), ("set_registered_model_alias", 0),
      ("set_registered_model_alias", 1)],
 )  # fmt: skip
 def test_nothing_of_a_new_name_is_registered_when_a_step_fails(
@@ -189,7 +190,7 @@ def test_nothing_of_a_new_name_is_registered_when_a_step_fails(
     assert registered_names(client) == []
 
 
-@pytest.mark.parametrize("method", ["log_artifacts", "create_model_version", "set_registered_model_alias"])
+@pytest.mark.parametrize("method", ["log_model_artifacts", "create_model_version", "set_registered_model_alias"])
 def test_earlier_versions_and_aliases_stay_as_they_were_when_a_step_fails(
     method: str, client: MlflowClient, run_id: str, tiny_bundle: Bundle
 ) -> None:
@@ -221,13 +222,13 @@ def test_a_challenger_that_had_moved_already_is_put_back(
 def test_a_store_that_loses_a_file_in_silence_is_found_out(
     client: MlflowClient, run_id: str, tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    send = MlflowClient.log_artifacts
+    send = MlflowClient.log_model_artifacts
 
-    def lose(self: MlflowClient, run: str, folder: str, artifact_path: str | None = None) -> None:
+    def lose(self: MlflowClient, model_id: str, folder: str) -> None:
         (Path(folder) / "bundle" / "explainer.onnx").unlink()
-        send(self, run, folder, artifact_path)
+        send(self, model_id, folder)
 
-    monkeypatch.setattr(MlflowClient, "log_artifacts", lose)
+    monkeypatch.setattr(MlflowClient, "log_model_artifacts", lose)
     with pytest.raises(RegistryError, match=r"bundle/explainer\.onnx"):
         register_bundle(tiny_bundle, name="tiny", run_id=run_id, client=client)
     assert registered_names(client) == []

@@ -73,26 +73,33 @@ def logged(finished: str) -> "Run":
 
 
 def test_a_training_leaves_everything_that_tells_how_the_model_came_to_be(
-    logged: "Run", config: TrainingConfig, trained: "TrainedModel"
+    logged: "Run", finished: str, config: TrainingConfig, trained: "TrainedModel"
 ) -> None:
     assert logged.info.status == "FINISHED"
-    assert logged.data.params == {key: str(value) for key, value in config.parameters().items()}
+    given = {key: str(value) for key, value in config.parameters().items() if value not in (None, "")}
+    found = {"library_size": "summed", "counts_from": trained.cells.counts_from, "split": "stratified"}
+    assert logged.data.params == {**given, **found}
+    assert "" not in logged.data.params.values()
     manifest = trained.manifest
     test = manifest.metrics["test"]
-    assert logged.data.metrics["test_accuracy"] == test["accuracy"]
-    assert logged.data.metrics["test_macro_f1"] == test["macro_f1"]
-    assert logged.data.metrics["test_f1/NK cell"] == test["per_type"]["NK cell"]["f1"]
-    assert logged.data.metrics["validation_accuracy"] == manifest.metrics["validation"]["accuracy"]
-    assert logged.data.metrics["train_n_cells"] == manifest.split.train.n_cells
+    assert logged.data.metrics["test/accuracy"] == test["accuracy"]
+    assert logged.data.metrics["test/macro_f1"] == test["macro_f1"]
+    assert logged.data.metrics["test/f1/NK cell"] == test["per_type"]["NK cell"]["f1"]
+    assert logged.data.metrics["validation/accuracy"] == manifest.metrics["validation"]["accuracy"]
+    assert logged.data.metrics["train/n_cells"] == manifest.split.train.n_cells
     tags = logged.data.tags
     assert tags["training_data_digest"] == manifest.training_data.digest
     assert tags["bundle_digest"] == manifest.bundle_digest
     assert (tags["registered_model"], tags["model_version"]) == ("tiny", "1")
     assert tags.get("mlflow.source.git.commit") == manifest.code.commit
+    assert "step" not in tags
+    assert logged.info.run_name == "tiny v1, 20% of cells out"
+    experiment = MlflowClient(tracking_uri=finished).get_experiment(logged.info.experiment_id)
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
 
 
 def test_every_epoch_is_a_point_of_the_curves(logged: "Run", trained: "TrainedModel", finished: str) -> None:
-    history = MlflowClient(tracking_uri=finished).get_metric_history(logged.info.run_id, "fit_validation_loss")
+    history = MlflowClient(tracking_uri=finished).get_metric_history(logged.info.run_id, "fit/validation_loss")
     assert [(point.step, point.value) for point in history] == [
         (epoch.number, epoch.validation_loss) for epoch in trained.fitted.epochs
     ]
@@ -149,7 +156,7 @@ def test_losses_are_there_before_the_training_ends(
         tracker.epoch(trained.fitted.epochs[0])
         run = MlflowClient(tracking_uri=mlflow_store).get_run(tracker.run_id)
         assert run.info.status == "RUNNING"
-        assert run.data.metrics["fit_train_loss"] == trained.fitted.epochs[0].train_loss
+        assert run.data.metrics["fit/train_loss"] == trained.fitted.epochs[0].train_loss
         assert run.inputs.dataset_inputs
 
 
@@ -162,7 +169,7 @@ def test_no_epoch_is_lost_however_the_run_ends(
             tracker.epoch(epoch)
         if error is not None:
             raise error
-    assert only_run(mlflow_store).data.metrics["fit_train_loss"] == trained.fitted.epochs[-1].train_loss
+    assert only_run(mlflow_store).data.metrics["fit/train_loss"] == trained.fitted.epochs[-1].train_loss
 
 
 def test_an_independent_file_is_an_input_as_well(
@@ -230,21 +237,23 @@ def test_the_first_error_is_told_when_mlflow_cannot_be(mlflow_store: str, config
 
 
 def test_under_mlflow_run_its_run_is_continued(
-    mlflow_store: str, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
+    mlflow_store: str, config: TrainingConfig, trained: "TrainedModel", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = MlflowClient(tracking_uri=mlflow_store)
-    run = client.create_run("0")
+    run = client.create_run("0", run_name="named by me")
     client.log_param(run.info.run_id, "data", "/given/on/the/command/line.h5ad")
     client.log_param(run.info.run_id, "label", "cell_type")
     monkeypatch.setenv("MLFLOW_RUN_ID", run.info.run_id)
     with open_tracker(config) as tracker:
         assert tracker.run_id == run.info.run_id
+        tracker.data(trained.cells, trained.split)
     found = client.get_run(run.info.run_id)
     assert found.info.status == "FINISHED"
     assert found.data.params["data"] == "/given/on/the/command/line.h5ad"
     assert found.data.params["cellmark.data"] == config.data.name
     assert "cellmark.label" not in found.data.params
     assert found.data.params["seed"] == "0"
+    assert found.info.run_name == "named by me"
 
 
 @pytest.mark.parametrize("ended", [True, False])
@@ -297,7 +306,10 @@ def test_without_a_setting_everything_goes_to_the_working_folder(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mlflow.db").write_bytes(empty_mlflow_database.read_bytes())
     with open_tracker(config) as tracker:
-        assert tracker.ui_command == f"mlflow ui --backend-store-uri 'sqlite:///{tmp_path}/mlflow.db'"
+        command, page = tracker.pages
+        assert command == f"mlflow ui --backend-store-uri 'sqlite:///{tmp_path}/mlflow.db' --port 5000"
+        wanted = f"experiments/{tracker.experiment_id}/runs?workflowType=machine_learning"
+        assert page == f"http://127.0.0.1:5000/#/{wanted}"
     assert {path.name for path in tmp_path.iterdir()} == {"mlflow.db", "mlartifacts"}
 
 
