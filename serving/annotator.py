@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 
 from cellmark.schemas.calls.new_populations import CalledCells
-from cellmark.schemas.cells.cell_source import RowChunk
 from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingKeywords, ReadingOptions
-from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
+from cellmark.schemas.checks.checked_cells import CheckedCells
 from cellmark.schemas.columns import UNS_KEY
 
 from .models.model_source import ModelSource, open_model
@@ -23,7 +22,7 @@ from .scoring.calls_frame import AnswerFacts, calls_frame, check_same_cells, cop
 from .scoring.judge_as_sample import judge_samples, samples_of
 from .scoring.majority import Over
 from .scoring.markers import select_markers
-from .scoring.score import score
+from .scoring.score import ChunkWatch, OutputsWatch, score
 from .scoring.session import Device, ModelSession
 
 if TYPE_CHECKING:
@@ -99,11 +98,7 @@ class Annotator:
         )
 
     def check(
-        self,
-        cells: "AnyCells",
-        reading: ReadingOptions = AS_IT_IS,
-        *,
-        floors: Floors = NO_FLOORS,
+        self, cells: "AnyCells", reading: ReadingOptions = AS_IT_IS, *, floors: Floors = NO_FLOORS
     ) -> CheckedCells:
         """The input, aligned to the panel. Raises `InputError` with all that is visible without reading the values.
 
@@ -194,17 +189,23 @@ class Annotator:
         checked: CheckedCells,
         options: CallOptions = PLAIN_CALLS,
         *,
-        observe: Callable[[RowChunk, PreparedChunk], None] | None = None,
+        observe: ChunkWatch | None = None,
+        observe_outputs: OutputsWatch | None = None,
         on_progress: Callable[[int], None] = lambda n_cells: None,
     ) -> pd.DataFrame:
         """As `annotate`, of an input that has passed `check`; `options.vote` comes after it. `observe` sees every chunk
-        of the input, in order.
+        of the input, in order; `observe_outputs`: see `score_blocks`.
         """
         rules = self.rules(options.label_set_error)
         samples = samples_of(checked.source, options.sample)
-        kept = options.probabilities
         calls = score(
-            checked, self.session, rules=rules, keep_probabilities=kept, observe=observe, on_progress=on_progress
+            checked,
+            self.session,
+            rules=rules,
+            keep_probabilities=options.probabilities,
+            observe=observe,
+            observe_outputs=observe_outputs,
+            on_progress=on_progress,
         )
         trust = {"novelty_threshold": rules.novelty_threshold, "label_set_error": rules.error_rate}
         facts = {**self.facts(checked).to_dict(), **trust}

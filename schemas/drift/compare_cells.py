@@ -37,6 +37,7 @@ from .drift_report import (
     limits_of,
     severity_of,
 )
+from .spreads import CellsInPlane, spreads_of
 
 MOST = 0.5
 """Share of a type's cells: a type with more novel ones, or more unassigned ones where the profile has few cells of the
@@ -53,9 +54,10 @@ def compare_cells(
     notes: Sequence[str] = (),
     facts: Mapping[str, Any] | None = None,
     unknown: Mapping[str, str] | None = None,
+    in_plane: CellsInPlane | None = None,
 ) -> DriftReport:
     """Compare cells (columns as in `describe_cells`) with a profile. `panel`: None where only calls are known; `top`:
-    genes to name. `notes`, `facts`: handed on. `unknown`: why a measure is not in `cells`.
+    genes to name. `notes`, `facts`, `in_plane`: handed on. `unknown`: why a measure is not in `cells`.
     """
     within, limits = CellsWithinTypes(cells, profile), limits_of(profile)
     found = (
@@ -85,6 +87,8 @@ def compare_cells(
         None if panel is None else panel.attribution_share,
         tuple(notes),
         dict(facts or {}),
+        spreads_of(within),
+        in_plane,
     )
 
 

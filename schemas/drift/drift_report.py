@@ -4,12 +4,15 @@ Limits are conventions, widened to what training donors differ by.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, NamedTuple
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from ..reference_profile import RATIOS, ReferenceProfile
+
+if TYPE_CHECKING:
+    from .spreads import CellsInPlane, Spread
 
 Severity = Literal["ok", "moved", "far"]
 ORDER: dict[Severity, int] = {"ok": 0, "moved": 1, "far": 2}
@@ -102,7 +105,8 @@ LIMITS = {
 class DriftReport:
     """`severity`: the worst of the measures that can be faults; None when nothing could be judged. `n_reference`:
     held-out cells, of which `n_answers` tell confidence, novelty and unassigned cells; `part`: which these are (see
-    `ReferenceProfile`). `limits`: that the measures were judged by.
+    `ReferenceProfile`). `limits`: that the measures were judged by. `spreads`: of each measure, for all cells and by
+    type; `in_plane`: where the cells lie in the model's flat view, None where it has none or only calls are known.
     """
 
     n_cells: int
@@ -117,14 +121,20 @@ class DriftReport:
     attribution_share: float | None = None
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    spreads: "tuple[Spread, ...]" = ()
+    in_plane: "CellsInPlane | None" = None
 
     def measure(self, name: str) -> Measure:
         """The measure of that name."""
         return next(measure for measure in self.measures if measure.name == name)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values, with the limits."""
-        return {**asdict(self), "limits": {name: limits._asdict() for name, limits in self.limits.items()}}
+        """As plain values, with the limits. Of the flat view: which share of the cells lies where held-out cells do."""
+        plain = asdict(replace(self, in_plane=None))
+        view = (
+            None if self.in_plane is None else {"inside": self.in_plane.inside, "expected": self.in_plane.plane.inside}
+        )
+        return {**plain, "in_plane": view, "limits": {name: limits._asdict() for name, limits in self.limits.items()}}
 
 
 def judged_size(name: str, effect: float) -> float:

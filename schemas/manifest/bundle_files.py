@@ -31,6 +31,8 @@ MARKER_SPREAD = "marker_spread.json"
 """Optional: how the best markers are spread over types and over the UMAP, as the report shows it."""
 WORKED_EXAMPLES = "worked_examples.json"
 """Optional: real cells, one of each type, as the report explains them; without it they are drawn ones."""
+REFERENCE_PLANE = "reference_plane.json"
+"""Optional: where held-out cells of each type lie in a flat view of the embedding, for the picture of `drift`."""
 
 
 def write_manifest(folder: Path, raw: dict[str, Any]) -> Manifest:

@@ -18,6 +18,8 @@ from markupsafe import Markup
 from ..drift.drift_report import DriftReport
 from ..drift.drift_words import NAMES, donors_in_words, in_words, short_percent, size_in_words, verdict
 from ..manifest.verdict import verdict as model_verdict
+from ..reference_profile import FEWEST_CELLS
+from .drift_pictures import composition_chart, plane_chart, spread_charts
 from .evidence import best_scores, evidence_of
 from .facts import ReportFacts, percent, score
 from .headline import tiles, warnings
@@ -151,6 +153,11 @@ def render_drift(report: DriftReport) -> str:
             donors=donors_in_words,
             size=size_in_words,
             percent=short_percent,
+            spreads=spread_charts(report),
+            composition=composition_chart(report) if report.cell_types else None,
+            plane=None if report.in_plane is None else plane_chart(report.in_plane),
+            has_refused=report.in_plane is not None and any(one.n_unassigned for one in report.in_plane.bins),
+            fewest=FEWEST_CELLS,
             style=Markup(read_template("drift.css")),  # noqa: S704  # our own file
         )
     )

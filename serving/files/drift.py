@@ -1,5 +1,6 @@
 """New cells beside the held-out cells of a model's training: from a file of cells, or from calls made before."""
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, CONFIDENCE, NOVE
 from cellmark.schemas.drift.cells_within_types import expected_detection
 from cellmark.schemas.drift.compare_cells import compare_cells
 from cellmark.schemas.drift.drift_report import ORDER, DriftReport, PanelFacts, Severity
+from cellmark.schemas.drift.reference_plane import ReferencePlane, read_plane
+from cellmark.schemas.drift.spreads import CellsInPlane, cells_in_plane
 from cellmark.schemas.errors import Finding, InputError, ParameterError
 from cellmark.schemas.reference_profile import BEST, UNASSIGNED_CELL, ReferenceProfile, read_profile
 
@@ -52,6 +55,31 @@ class DriftWatch(QualityWatch):
     def detected(self) -> np.ndarray:
         """Share of cells that count each gene of the panel, [genes]; NaN for one that was not measured."""
         return np.where(self._checked.match.measured, self._detected / max(self._n_cells, 1), np.nan)
+
+
+class PlaneWatch:
+    """Where the cells of one input lie in the model's flat view, and which of them the fixed threshold refuses."""
+
+    def __init__(self, plane: ReferencePlane, threshold: float | None) -> None:
+        self._plane, self._threshold = plane, threshold
+        self._lock = threading.Lock()
+        self._seen: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def see(self, outputs: dict[str, np.ndarray]) -> None:
+        """The annotator's outputs of some cells; safe to call from many threads."""
+        places, novelty = self._plane.places(outputs["embedding"]), outputs.get("novelty")
+        refused = np.zeros(len(places), dtype=bool)
+        if novelty is not None and self._threshold is not None:
+            refused = novelty > np.float32(self._threshold)
+        with self._lock:
+            self._seen.append((places, refused))
+
+    def cells(self) -> CellsInPlane | None:
+        """All cells that were seen; None for none."""
+        if not self._seen:
+            return None
+        places, refused = (np.concatenate(parts) for parts in zip(*self._seen, strict=True))
+        return cells_in_plane(self._plane, places, refused)
 
 
 def quality_for_drift(cells: pd.DataFrame, *, normalised: bool) -> pd.DataFrame:
@@ -96,9 +124,17 @@ def drift_of_checked(
     """As `drift_of_file`, of an input that has passed the annotator's `check`. `name`: what the report calls it."""
     bundle, distilled = annotator.bundle, annotator.session.distilled
     profile = read_profile(bundle, distilled=distilled)
-    watch = DriftWatch(checked)
-    calls = annotator.call(checked, options, observe=watch.see, on_progress=on_progress)
-    cells, facts = cells_of_calls(calls, annotator.rules().novelty_threshold), calls.attrs[UNS_KEY]
+    watch, threshold = DriftWatch(checked), annotator.rules().novelty_threshold
+    plane = read_plane(bundle, distilled=distilled)
+    over = None if plane is None else PlaneWatch(plane, threshold)
+    calls = annotator.call(
+        checked,
+        options,
+        observe=watch.see,
+        observe_outputs=None if over is None else over.see,
+        on_progress=on_progress,
+    )
+    cells, facts = cells_of_calls(calls, threshold), calls.attrs[UNS_KEY]
     return compare_with_profile(
         bundle,
         profile,
@@ -108,6 +144,7 @@ def drift_of_checked(
         normalised=checked.normalised,
         notes=[*(str(Finding(**note)) for note in facts["notes"]), *notes_on_unassigned(calls, cells)],
         facts=_facts(annotator.source, name, "counts", distilled=distilled) | _thresholds(facts, calls),
+        in_plane=None if over is None else over.cells(),
     )
 
 
@@ -121,6 +158,7 @@ def compare_with_profile(
     normalised: bool,
     notes: Sequence[str] = (),
     facts: Mapping[str, Any] | None = None,
+    in_plane: CellsInPlane | None = None,
 ) -> DriftReport:
     """The columns of `cells_of_calls` and `quality_for_drift` beside a profile. `detected`: share of cells that count
     each gene of the panel, [genes], NaN for one that was not measured.
@@ -133,7 +171,7 @@ def compare_with_profile(
         attribution_share,
     )
     unknown = {"library_size": NOT_KNOWN} if normalised else {}
-    return compare_cells(cells, profile, panel=panel, notes=notes, facts=facts, unknown=unknown)
+    return compare_cells(cells, profile, panel=panel, notes=notes, facts=facts, unknown=unknown, in_plane=in_plane)
 
 
 def drift_of_calls(source: ModelSource, path: Path, *, distilled: bool = False, trusted: bool = False) -> DriftReport:

@@ -23,6 +23,11 @@ from .strongest_genes import StrongestGenes, explain_calls
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+ChunkWatch = Callable[[RowChunk, PreparedChunk], None]
+"""Gets every chunk of an input, and what the checks made of it."""
+OutputsWatch = Callable[[dict[str, np.ndarray]], None]
+"""Gets the annotator's outputs of some cells, by name."""
+
 CHUNK_VALUES = 1_000_000
 """Dense values in one chunk (4 MB in float32): small enough for the caches, large enough for the matrix product."""
 
@@ -92,7 +97,8 @@ def score(
     keep_probabilities: bool = False,
     keep_embedding: bool = False,
     workers: int | None = None,
-    observe: Callable[[RowChunk, PreparedChunk], None] | None = None,
+    observe: ChunkWatch | None = None,
+    observe_outputs: OutputsWatch | None = None,
     on_progress: Callable[[int], None] = lambda n_cells: None,
 ) -> Calls:
     """Calls of all cells, in order. `observe` sees every chunk, in order, in this thread; `on_progress` gets the number
@@ -105,6 +111,7 @@ def score(
         rules=rules,
         keep_probabilities=keep_probabilities,
         keep_embedding=keep_embedding,
+        observe_outputs=observe_outputs,
         workers=workers,
     )
     for block in blocks:
@@ -123,13 +130,15 @@ def score_blocks(
     keep_probabilities: bool = False,
     keep_embedding: bool = False,
     explain: int | None = None,
+    observe_outputs: OutputsWatch | None = None,
     workers: int | None = None,
 ) -> Iterator[CallBlock]:
     """Calls of all cells, block by block, in order: nothing is kept of those that were handed out.
 
     Rows are read in this thread, in file order; checking, aligning and scoring run in `workers` threads (default: the
     machine's cores, at most 8) on chunks that fit the caches. `rules`: for label sets, coarse calls and levels.
-    `explain`: how many genes behind each call to find. Raises `InputError` with all problems of the values, after the
+    `explain`: how many genes behind each call to find. `observe_outputs` gets the graph's outputs of every chunk, from
+    several threads and in any order. Raises `InputError` with all problems of the values, after the
     last row: calls of an input that fails count for nothing. A block in which something is wrong has calls of no cells.
     """
     chosen = rules or CallRules()
@@ -140,6 +149,8 @@ def score_blocks(
         if prepared.cells is not None:
             counts = dense_counts(prepared.cells.counts, prepared.cells.measured)
             outputs = annotate_cells(session, prepared.cells, counts=counts)
+            if observe_outputs is not None:
+                observe_outputs(outputs)
             calls = calls_of(outputs, chosen, keep_probabilities=keep_probabilities, keep_embedding=keep_embedding)
             if explain is not None:
                 strongest = explain_calls(session, prepared.cells, calls.best, explain, counts=counts)

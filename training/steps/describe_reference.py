@@ -6,8 +6,10 @@ import pandas as pd
 from scipy.special import softmax
 
 from cellmark.schemas.drift.compare_donors import compare_donors
+from cellmark.schemas.drift.reference_plane import ReferencePlane, plane_of_cells
 from cellmark.schemas.reference_profile import BEST, UNASSIGNED_CELL, Part, ReferenceProfile, describe_cells
 
+from ..cells.cell_groups import draw_cells
 from ..cells.labelled_cells import LabelledCells
 from ..evaluation.out_of_fold import OutOfFold
 from ..export.check_parity import open_session
@@ -16,6 +18,7 @@ from .fitted_networks import CallMeasures
 from .training_cells import TrainingCells
 
 CHUNK = 1024
+MOST_IN_PLANE = 4_000
 ENOUGH_ANSWERS = 100
 """Test cells of which every twentieth is still a few."""
 
@@ -71,6 +74,32 @@ def describe_reference(
     return profile.model_copy(update={"donors": donors})
 
 
+def describe_plane(annotator: onnx.ModelProto, prepared: TrainingCells, *, seed: int) -> ReferencePlane | None:
+    """Where cells of `Split.unseen` lie in a flat view of the annotator's embedding, at most `MOST_IN_PLANE` of them;
+    None for too few.
+    """
+    cells, (_, unseen) = prepared.cells, prepared.split.unseen
+    rows = unseen[draw_cells(cells.codes[unseen], at_most=MOST_IN_PLANE, seed=seed)]
+    session = open_session(annotator)
+    embedding, calls = [], []
+    for start in range(0, len(rows), CHUNK):
+        fed = _fed(cells, rows[start : start + CHUNK], prepared.columns)
+        places, probabilities = session.run(["embedding", "probabilities"], fed)
+        embedding.append(places)
+        calls.append(probabilities.argmax(axis=1))
+    if not embedding:
+        return None
+    return plane_of_cells(np.concatenate(embedding), cells.codes[rows], np.concatenate(calls), list(cells.cell_types))
+
+
+def _fed(cells: LabelledCells, rows: np.ndarray, columns: np.ndarray) -> dict[str, np.ndarray]:
+    """What a graph takes of some cells. `rows`: cell numbers; `columns`: the panel's."""
+    return {
+        "counts": cells.counts[rows][:, columns].toarray().astype(np.float32),
+        "library_size": cells.library_size[rows].astype(np.float32)[:, None],
+    }
+
+
 def _of_folds(held_out: OutOfFold, trust: CallMeasures, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Number of the best type, its probability, and novelty, of cells that lie in a fold, [rows] each."""
     probabilities = softmax(held_out.logits[rows] / np.float32(trust.temperature), axis=1)
@@ -87,10 +116,7 @@ def _of_graph(
     novelty = np.full(len(rows), np.nan, dtype=np.float32)
     for start in range(0, len(rows), CHUNK):
         chunk = slice(start, start + CHUNK)
-        fed = {
-            "counts": cells.counts[rows[chunk]][:, columns].toarray().astype(np.float32),
-            "library_size": cells.library_size[rows[chunk]].astype(np.float32)[:, None],
-        }
+        fed = _fed(cells, rows[chunk], columns)
         probabilities, *others = session.run(["probabilities", *(["novelty"] if has_novelty else [])], fed)
         best[chunk], confidence[chunk] = probabilities.argmax(axis=1), probabilities.max(axis=1)
         if others:

@@ -11,6 +11,7 @@ import onnx
 import pandas as pd
 
 from cellmark.schemas.atomic_output import whole_folder
+from cellmark.schemas.drift.reference_plane import ReferencePlane
 from cellmark.schemas.golden_cells import GoldenCells, write_golden
 from cellmark.schemas.manifest import bundle_files as files
 from cellmark.schemas.manifest.bundle_files import ATTRIBUTION_SHARE, MODEL_CARD, REPORT, draft_manifest, write_manifest
@@ -30,7 +31,7 @@ from ..evaluation.levels_section import with_temperatures
 from ..export.check_parity import KIND, draw_golden_counts, golden_cells
 from .chapters import Chapters
 from .describe import code_facts, describe_data, environment_facts, expect, now
-from .describe_reference import describe_reference
+from .describe_reference import describe_plane, describe_reference
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class BundleParts:
     """`distilled`: a second, smaller annotator. `cell_map`: held-out cells in two dimensions, as `map_cells` gives
     them. `training`: what the training data looked like; the report shows what these two hold. `reference`: what
     held-out cells looked like, `distilled_reference`: to the second annotator. `spread`: how markers are spread;
-    `examples`: real cells. All seven are optional files.
+    `examples`: real cells. `plane`: where held-out cells lie in a flat view of the embedding. All eight are optional
+    files.
     """
 
     annotator: onnx.ModelProto
@@ -54,6 +56,7 @@ class BundleParts:
     distilled_reference: ReferenceProfile | None = None
     spread: MarkerSpread | None = None
     examples: WorkedExamples | None = None
+    plane: ReferencePlane | None = None
 
 
 def bundle_parts(run: Chapters) -> BundleParts:
@@ -103,6 +106,7 @@ def bundle_parts(run: Chapters) -> BundleParts:
         distilled_reference=None if run.distilled is None else run.distilled.reference,
         spread=run.shown.spread,
         examples=run.shown.examples,
+        plane=describe_plane(run.graphs.annotator, prepared, seed=run.config.seed) if run.config.cell_map else None,
     )
 
 
@@ -224,5 +228,7 @@ def write_bundle(folder: Path, parts: BundleParts, manifest: dict[str, Any], *, 
             (draft / files.WORKED_EXAMPLES).write_bytes(parts.examples.to_bytes())
         if parts.distilled_reference is not None:
             (draft / files.DISTILLED_PROFILE).write_bytes(parts.distilled_reference.to_bytes())
+        if parts.plane is not None:
+            (draft / files.REFERENCE_PLANE).write_bytes(parts.plane.to_bytes())
         write_report(draft, parts, manifest)
         return write_manifest(draft, manifest)

@@ -54,10 +54,10 @@ def describe(manifest: Manifest) -> str:
 
 def describe_name(name: str, manifest: Manifest) -> str:
     """What MLflow's page of the registered model says, in Markdown: what holds for all its versions."""
-    of_organism = f" of {manifest.organism}" if manifest.organism else ""
+    kind = f"{manifest.organism} cells" if manifest.organism else "cells"
     uri = shlex.quote(f"models:/{name}@{tags.CHAMPION}")
     return (
-        f"Names the type of single cells{of_organism} from their RNA counts. Registered by cellmark.\n\n"
+        f"Names the type of single {kind} from their RNA counts. Registered by cellmark.\n\n"
         f"`{tags.CHAMPION}` is the version in use, `{tags.CHALLENGER}` the newest one.\n\n"
         f"```console\ncellmark annotate CELLS.h5ad --model {uri} -o calls.parquet\n"
         f"cellmark report --model {uri} -o report.html\n```"

@@ -25,6 +25,8 @@ MODEL_FOLDER = tags.RUN_MODEL
 MODEL_TYPE = "cell type annotator"
 VERSIONS = "mlflow.modelVersions"
 NOTE = "mlflow.note.content"
+ORIGIN = {"mlflow.user", "mlflow.source.name", "mlflow.source.type"}
+"""Tags of a run that its model takes over."""
 NO_LOGGED_MODELS = ("ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED", "FEATURE_DISABLED")
 """What servers before MLflow 3 answer."""
 
@@ -54,7 +56,7 @@ def create_logged_model(
             run.info.experiment_id,
             name=name.replace("'", ""),
             source_run_id=run_id,
-            tags={**facts, NOTE: description},
+            tags={**{key: run.data.tags[key] for key in ORIGIN & set(run.data.tags)}, **facts, NOTE: description},
             params=dict(run.data.params),
             model_type=MODEL_TYPE,
         )
@@ -62,6 +64,8 @@ def create_logged_model(
         if isinstance(error, MlflowException) and error.error_code not in NO_LOGGED_MODELS:
             raise
         return StoredModel(run_id, None, artifacts, artifacts)
+    if NOTE not in run.data.tags:
+        client.set_tag(run_id, NOTE, description)
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
     return StoredModel(run_id, model.model_id, f"models:/{model.model_id}", model.artifact_location)
 

@@ -11,6 +11,8 @@ import pytest
 
 from cellmark.schemas.drift.compare_cells import compare_cells
 from cellmark.schemas.drift.drift_report import PanelFacts
+from cellmark.schemas.drift.reference_plane import plane_of_cells
+from cellmark.schemas.drift.spreads import cells_in_plane
 from cellmark.schemas.reference_profile import BEST, UNASSIGNED_CELL
 from cellmark.schemas.report.render import render_drift, render_report
 from fixtures import full_report as made
@@ -153,7 +155,14 @@ def drift_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         }
     )
     genes = PanelFacts([made.HOSTILE, "CD3E"], np.array([0.1, 0.9]), np.array([0.6, 0.4]))
-    report = compare_cells(cells, profile, panel=genes, notes=[made.HOSTILE], facts={"input": made.HOSTILE})
+    embedding = generator.normal(size=(600, 5)) + 8 * np.eye(3, 5)[np.arange(600) % 3]
+    held_out = np.arange(600) % 3
+    plane = plane_of_cells(embedding, held_out, held_out, [made.HOSTILE, "T cell", "W" * 60])
+    assert plane is not None
+    lying = cells_in_plane(plane, generator.normal(0, 4, (n_cells, 2)), cells[UNASSIGNED_CELL].to_numpy(dtype=bool))
+    report = compare_cells(
+        cells, profile, panel=genes, notes=[made.HOSTILE], facts={"input": made.HOSTILE}, in_plane=lying
+    )
     path = tmp_path_factory.mktemp("drift") / "drift.html"
     path.write_text(render_drift(report), encoding="utf-8")
     return path
@@ -167,9 +176,43 @@ def test_a_drift_report_opens_offline_and_fits(browser: "Browser", drift_file: P
         assert page.get_by_role("heading", name=heading).is_visible()
     words = page.locator(".word").all_inner_texts()
     assert {"moved", "far", "other"} & set(words)
-    assert page.get_by_text("what is judged").is_visible() == (width > 640)
+    assert page.get_by_text("what is judged").is_visible() == (width > 760)
     page.wait_for_timeout(200)
     assert heard == []
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_pictures_of_a_drift_report_are_whole_and_their_names_can_be_read(
+    browser: "Browser", drift_file: Path, width: int
+) -> None:
+    page, _ = open_page(browser, drift_file, width=width)
+    pictures = page.locator("figure svg").all()
+    assert len(pictures) == 5  # the flat view, composition, confidence, novelty and library size
+    for picture in pictures:
+        box = picture.bounding_box()
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+        for text in picture.locator("text").all():
+            inner = text.bounding_box()
+            assert inner is not None
+            assert inner["height"] > 9
+            assert box["x"] - 1 <= inner["x"]
+            assert inner["x"] + inner["width"] <= box["x"] + box["width"] + 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_drift_report_follows_the_browsers_colours(browser: "Browser", drift_file: Path, scheme: str) -> None:
+    page, _ = open_page(browser, drift_file, color_scheme=scheme)
+
+    def lightness(what: str, of: str) -> float:
+        colour = page.eval_on_selector(what, f"one => getComputedStyle(one).{of}")
+        return float(np.mean([int(part) for part in re.findall(r"\d+", colour)[:3]]))
+
+    paper = lightness("body", "backgroundColor")
+    assert (paper < 60) == (scheme == "dark")
+    for what, of in (("p", "color"), ("svg text", "fill"), ("rect.new", "fill"), ("rect.ref", "fill")):
+        assert abs(lightness(what, of) - paper) > 70
 
 
 def test_a_drift_report_prints_in_full(browser: "Browser", drift_file: Path) -> None:

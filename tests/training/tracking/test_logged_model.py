@@ -46,6 +46,7 @@ def test_version_run_and_model_name_each_other(client: MlflowClient, run_id: str
     assert [output.model_id for output in client.get_run(run_id).outputs.model_outputs] == [model.model_id]
     assert model.params == {"hold_out": "human4"}
     assert model.tags["bundle_digest"] == tiny_bundle.digest
+    assert "B cell, NK cell, T cell" in client.get_run(run_id).data.tags["mlflow.note.content"]
 
 
 def test_its_measures_are_the_manifests_and_no_second_point_of_the_runs(
