@@ -1,7 +1,7 @@
-"""Great Expectations' Data Docs: its own HTML pages about one input, in a folder that appears whole or not at all;
-and the first page of a batch, which names every input and links to its pages.
+"""Data Docs: HTML pages about one input (`quality_page.py`), in a folder that appears whole or not at all; and the
+first page of a batch, which names every input and links to its pages.
 
-The pages name no cell. A browser loads their styles from the internet; without a network they are plain but complete.
+The pages name no cell and load nothing.
 """
 
 import os
@@ -16,8 +16,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from ..errors import OutputError
-
-ICON = "favicon.ico"
+from .quality_page import POLICY, STYLE
 
 
 def site_config(site: Path) -> dict[str, Any]:
@@ -68,32 +67,27 @@ def site_folder(target: Path | None) -> Iterator[Path | None]:
 
 def leave_tutorials_out(site: Path) -> None:
     """Remove 4 MB of pictures, fonts and styles that Great Expectations adds and no page refers to."""
-    static = site / "static"
-    for part in static.glob("*"):
-        if part.name != "images":
-            shutil.rmtree(part)
-    for picture in (static / "images").glob("*"):
-        if picture.name != ICON:
-            picture.unlink()
+    shutil.rmtree(site / "static", ignore_errors=True)
 
 
 PAGE = Markup("""<!DOCTYPE html>
-<html lang="en"><meta charset="utf-8"><title>Quality of the inputs</title>
-<style>body {{ font: 1rem/1.5 sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }}
-td, th {{ padding: .3rem 1rem .3rem 0; text-align: left; vertical-align: top }}</style>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
+{policy}<title>Quality of the inputs</title>
+<style>{style}</style>
 <h1>Quality of the inputs</h1>
 <table><thead><tr><th>Input<th>Cells<th>Quality<th>Pages</thead><tbody>
 {rows}
 </tbody></table></html>
 """)
 ROW = Markup("<tr><td>{input}<td>{cells}<td>{quality}<td>{pages}")
-LINK = Markup('<a href="{href}">Great Expectations</a>')
+LINK = Markup('<a href="{href}">what was checked</a>')
 
 
 def write_docs_index(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write `index.html` into `folder`. `rows`: of the batch's summary; their `data_docs` lie below `folder`."""
     lines = Markup("\n").join(_row(folder, row) for row in rows)
-    (folder / "index.html").write_text(PAGE.format(rows=lines), encoding="utf-8")
+    style = Markup(STYLE)  # noqa: S704  # our own text
+    (folder / "index.html").write_text(PAGE.format(policy=POLICY, style=style, rows=lines), encoding="utf-8")
 
 
 def _row(folder: Path, row: Mapping[str, Any]) -> Markup:

@@ -19,6 +19,7 @@ import pandas as pd
 from ..errors import BundleError
 from ..manifest.expectations_format import REMEDY, WHERE, Suite, parse_expectations
 from .data_docs import site_config, site_folder
+from .quality_page import write_pages
 from .quality_report import (
     NotMeasured,
     QualityCheck,
@@ -61,8 +62,8 @@ def run_expectations(
     missing column fails its expectations. `normalised`: nobody knows the depth of the cells, so `OF_DEPTH` is listed
     too, whatever the tables say. Safe to call from several threads, one of which runs at a time.
 
-    `data_docs`: a folder to write Great Expectations' own HTML pages to, which must not exist or be empty; start at
-    its `index.html` (`data_docs.py`). The pages hold no values of single cells.
+    `data_docs`: a folder to write HTML pages to, which must not exist or be empty; start at its `index.html`, which is
+    ours and links to Great Expectations' own (`quality_page.py`). The pages hold no values of single cells.
 
     Raises `BundleError` for expectations that are damaged or of an unknown format, `OutputError` for a folder that
     holds files already or cannot be written.
@@ -88,9 +89,11 @@ def run_expectations(
         for name, suite in suites.items():
             results = _validate(gx, context, source, name, suite, tables[name])
             checks += [_to_check(name, suite, number, results[number], tables[name]) for number in range(len(results))]
+        report = QualityReport(parsed.name, tuple(checks), tuple(not_measured))
         if site is not None:
             context.build_data_docs(site_names=["quality"])
-    return QualityReport(parsed.name, tuple(checks), tuple(not_measured))
+            write_pages(site, report)
+    return report
 
 
 def import_ahead() -> None:

@@ -55,7 +55,7 @@ def _spreads(measure: str, rows: Sequence[Spread]) -> Markup:
         ticks = plain_ticks(low, high, most=5)
     bottom = 6 + ROW * len(rows)
     svg = Svg(WIDTH, bottom + 24, f"{NAMES[measure]}: new cells beside held-out cells of the training, by type")
-    frame = Frame(left, 4, WIDTH - 16, bottom, (low, high), (0, 1), log=log)
+    frame = Frame(left, 4, WIDTH - 22, bottom, (low, high), (0, 1), log=log)
     frame.draw(svg, x_ticks=ticks)
     for place, (name, one) in enumerate(zip(names, rows, strict=True)):
         y = 6 + ROW * (place + 0.5)
@@ -164,8 +164,9 @@ def plane_chart(found: CellsInPlane) -> Markup:
     centres = [place(*one.centre) for one in found.plane.cell_types.values()]
     for name, (x, y) in zip(found.plane.cell_types, _apart(centres), strict=True):
         shown = clip(name, LONGEST_NAME)
-        half = width_of([shown], 12) / 2
-        svg.text(min(max(x, half + 2), WIDTH - half - 2), y + 4, shown, anchor="middle", kind="halo")
+        half = 0.75 * width_of([shown], 12)  # half of a name in wide letters
+        at, anchor = (x, "middle") if half < x < WIDTH - half else (2, "start") if x < half else (WIDTH - 2, "end")
+        svg.text(at, y + 4, shown, anchor=anchor, kind="halo")
     return svg.markup()
 
 

@@ -26,7 +26,6 @@ OPTIONAL = (
     "cell_map.parquet",
     "training_summary.json",
     "reference_profile.json",
-    "reference_plane.json",
 )
 FILES = (*REQUIRED, *OPTIONAL, MANIFEST_NAME)
 

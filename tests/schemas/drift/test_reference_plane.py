@@ -12,6 +12,7 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.drift.reference_plane import ReferencePlane, TypeInPlane, plane_of_cells, read_plane
 from cellmark.schemas.drift.spreads import N_BINS, cells_in_plane
 from cellmark.schemas.errors import BundleError
+from cellmark.schemas.manifest.bundle_files import write_manifest
 from fixtures.places import ARCHIVES
 
 TYPES = ["B cell", "T cell", "NK cell", "Monocyte"]
@@ -107,16 +108,18 @@ def test_a_plane_of_another_form_is_refused(wrong: dict[str, object]) -> None:
         ReferencePlane.model_validate({**plane_of().model_dump(), **wrong})
 
 
-def test_a_trained_bundle_has_a_plane_and_an_old_one_has_none(tiny_bundle: Bundle, tmp_path: Path) -> None:
-    plane = read_plane(tiny_bundle)
-    assert plane is not None
-    assert len(plane.centre) == tiny_bundle.manifest.network.embedding_size
-    assert read_plane(tiny_bundle, distilled=True) is None
+def test_a_bundle_with_a_plane_opens_and_an_old_one_has_none(tmp_path: Path) -> None:
     assert read_plane(Bundle.open(ARCHIVES / "v1")) is None
-    copied = Bundle.open(shutil.copytree(tiny_bundle.folder, tmp_path / "bundle"))
-    (copied.folder / "reference_plane.json").write_text("{}")
+    folder = shutil.copytree(ARCHIVES / "v1", tmp_path / "bundle")
+    raw = json.loads((folder / "manifest.json").read_bytes())
+    (folder / "reference_plane.json").write_bytes(plane_of().to_bytes())
+    write_manifest(folder, {name: value for name, value in raw.items() if name != "files"})
+    bundle = Bundle.open(folder)
+    assert read_plane(bundle) == plane_of()
+    assert read_plane(bundle, distilled=True) is None
+    (folder / "reference_plane.json").write_text("{}")
     with pytest.raises(BundleError, match=r"reference_plane\.json"):
-        read_plane(copied)
+        read_plane(bundle)
 
 
 def test_cells_are_counted_in_squares_wherever_they_lie() -> None:

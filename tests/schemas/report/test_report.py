@@ -18,7 +18,14 @@ from markdown_it import MarkdownIt
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import BundleError, ParameterError
-from cellmark.schemas.manifest.bundle_files import CELL_MAP, MODEL_CARD, REPORT, TRAINING_SUMMARY, WORKED_EXAMPLES
+from cellmark.schemas.manifest.bundle_files import (
+    CELL_MAP,
+    MODEL_CARD,
+    REFERENCE_PLANE,
+    REPORT,
+    TRAINING_SUMMARY,
+    WORKED_EXAMPLES,
+)
 from cellmark.schemas.manifest.manifest_evaluation import Estimate, JudgedCells
 from cellmark.schemas.manifest.manifest_ontology import OntologyEntry, OntologyTerm
 from cellmark.schemas.manifest.manifest_trust import DistilledEntry
@@ -287,18 +294,22 @@ def test_a_section_that_lacks_something_still_makes_a_page(section: str, changed
     assert yaml.safe_load(render_model_card(facts).split("---\n", 2)[1])["library_name"] == "cellmark"
 
 
-def test_without_the_map_no_cell_is_in_the_bundle(tiny_file: Path, tmp_path: Path) -> None:
+def test_without_the_map_no_cell_is_in_the_bundle(
+    tiny_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from cellmark.training.config import TrainingConfig
     from cellmark.training.listener import Listener
     from cellmark.training.network.classifier import NetworkShape
     from cellmark.training.network.fit import FitSettings
     from cellmark.training.run import train
 
+    # The test part has eight cells of each type: enough for the flat view of `drift`, were it made.
+    monkeypatch.setattr("cellmark.schemas.drift.reference_plane.FEWEST_CELLS", 3)
     config = TrainingConfig(
         data=tiny_file, n_members=1, fit=FitSettings(shape=NetworkShape((16,)), max_epochs=3), cell_map=False
     )
     bundle = train(config, tmp_path / "bundle", Listener()).bundle
-    assert not {CELL_MAP, WORKED_EXAMPLES} & set(bundle.manifest.files)
+    assert not {CELL_MAP, REFERENCE_PLANE, WORKED_EXAMPLES} & set(bundle.manifest.files)
     spread = read_spread(bundle)
     assert spread is not None
     assert spread.bins is None

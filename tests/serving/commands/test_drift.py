@@ -1,9 +1,11 @@
 """`cellmark drift` on cells, on calls, and on what it must refuse."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import anndata as ad
@@ -12,7 +14,7 @@ import pytest
 import scipy.sparse as sp
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.manifest.bundle_files import REFERENCE_PROFILE, write_manifest
+from cellmark.schemas.manifest.bundle_files import REFERENCE_PLANE, REFERENCE_PROFILE, write_manifest
 from cellmark.schemas.manifest.manifest import MANIFEST_NAME
 from cellmark.schemas.quality.quality_table import find_mitochondrial
 from cellmark.schemas.reference_profile import MIDDLE, read_profile
@@ -229,3 +231,55 @@ def test_the_report_is_written_as_a_page_and_as_json(
     assert "[OUTPUT_EXISTS]" in ran.err
     ran = cellmark("drift", new_file, "-m", tiny_bundle.folder, "-o", tmp_path / "drift.txt")
     assert "[OUTPUT_FORMAT_UNKNOWN]" in ran.err
+
+
+@pytest.fixture(scope="module")
+def with_plane(trained: "TrainedModel", tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The trained bundle with a flat view of all its cells: its test part alone has too few."""
+    import onnx
+
+    from cellmark.schemas.checks.split import Split
+    from cellmark.training.steps.describe_reference import describe_plane
+
+    nobody, everyone = np.zeros(0, dtype=int), np.arange(trained.cells.n_obs)
+    number = {symbol: column for column, symbol in enumerate(trained.cells.gene_symbols)}
+    columns = np.array([number[symbol] for symbol in trained.bundle.panel.symbols])
+    prepared: Any = SimpleNamespace(
+        cells=trained.cells, split=Split("stratified", 0, nobody, nobody, everyone), columns=columns
+    )
+    plane = describe_plane(onnx.load(trained.bundle.path("annotator.onnx")), prepared, seed=0)
+    assert plane is not None
+    assert plane.inside > 0.9
+    folder = shutil.copytree(trained.bundle.folder, tmp_path_factory.mktemp("plane") / "bundle")
+    (folder / REFERENCE_PLANE).write_bytes(plane.to_bytes())
+    raw = json.loads((folder / MANIFEST_NAME).read_bytes())
+    write_manifest(folder, {name: value for name, value in raw.items() if name != "files"})
+    return Path(folder)
+
+
+def test_cells_are_drawn_over_the_reference_and_strange_ones_beside_it(
+    cellmark: Callable[..., Any], with_plane: Path, tiny_cells: ad.AnnData, tiny_file: Path, tmp_path: Path
+) -> None:
+    alike = report_of(cellmark("drift", tiny_file, "-m", with_plane, "--json", "-o", tmp_path / "alike.html"))
+    assert alike["in_plane"]["inside"] == pytest.approx(alike["in_plane"]["expected"], abs=0.05)
+    page = (tmp_path / "alike.html").read_text(encoding="utf-8")
+    assert "Where the cells lie" in page
+    squares = re.findall(r"<title>([\d,]+) cells(?:, [^<]*unassigned)?</title></rect>", page)
+    assert sum(int(text.replace(",", "")) for text in squares) == tiny_cells.n_obs
+    shuffled = tiny_cells.copy()
+    shuffled.X = sp.csr_matrix(tiny_cells.X.toarray()[:, np.random.default_rng(5).permutation(tiny_cells.n_vars)])
+    shuffled.write_h5ad(tmp_path / "shuffled.h5ad")
+    strange = report_of(cellmark("drift", tmp_path / "shuffled.h5ad", "-m", with_plane, "--json"))
+    assert strange["in_plane"]["inside"] < 0.5
+
+
+def test_a_bundle_without_a_flat_view_has_the_other_pictures(
+    cellmark: Callable[..., Any], tiny_bundle: Bundle, tiny_file: Path, tmp_path: Path
+) -> None:
+    report = report_of(cellmark("drift", tiny_file, "-m", tiny_bundle.folder, "--json", "-o", tmp_path / "x.html"))
+    assert report["in_plane"] is None
+    page = (tmp_path / "x.html").read_text(encoding="utf-8")
+    assert "Where the cells lie" not in page
+    assert {"Composition", "Distributions"} <= set(re.findall(r"<h2>([^<]+)</h2>", page))
+    spreads = {(one["measure"], one["cell_type"]) for one in report["spreads"]}
+    assert {("library_size", None), ("novelty", "B cell")} <= spreads
