@@ -1,7 +1,7 @@
 """The picture of a report in docs/tasks.md: `python docs/images/make_report_picture.py MODEL_OR_BUNDLE`.
 
 Needs Chromium and playwright, as the tests of the report do. It is of `cellmark train
-pancreas_baron_human.h5ad --label cell_type --donor batch --hold-out human1 --name pancreas`.
+pancreas_baron_human.h5ad --label cell_type --donor batch --name pancreas`.
 """
 
 import shutil
@@ -20,7 +20,7 @@ FIRST_SCREEN_AND_MAP = """
 nav { display: none }
 main > section:not(#summary, #map), footer { display: none }
 main > section { margin-top: 0; padding-top: 12px }
-#summary .know, #map h2, #map .why, #map .legend, #map .source { display: none }
+.tools, #summary .know, .numbers, #map h2, #map .why, #map .legend, button.svg { display: none }
 """
 
 
@@ -31,7 +31,7 @@ def main() -> None:
         facts = read_facts(source.bundle, name=source.name, version=source.version)
         page_file.write_text(render_report(facts), encoding="utf-8")
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1120, "height": 600})
+        page = browser.new_page(viewport={"width": 1180, "height": 600})
         page.goto(page_file.as_uri())
         page.add_style_tag(content=FIRST_SCREEN_AND_MAP)
         page.screenshot(path=PICTURE, full_page=True)

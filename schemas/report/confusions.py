@@ -47,6 +47,7 @@ def _as_lists(confusion: list[list[int]], names: list[str]) -> dict[str, Any]:
     errors = [
         {"label": names[label], "number": label + 1, "called": names[called], "n": n, "of": int(sizes[label])}
         for n, label, called in pairs[:MOST_ERRORS]
+        if n > 1  # a single call is no pattern
     ]
     by_type = []
     for label, name in enumerate(names):

@@ -95,7 +95,8 @@ def _spread_of(facts: ReportFacts, place: str) -> list[str]:
         found.append(f"95 % interval: {low if low == high else f'{low} to {high}'} of 100{over}.")
     of_donors = [fold.accuracy for fold in evaluation.per_fold if fold.n_cells >= FEWEST_CELLS]
     if place == "evaluation" and evaluation.folds == "donors" and len(of_donors) > 1:
-        found.append(f"By donor: {100 * min(of_donors):.0f} to {100 * max(of_donors):.0f} of 100.")
+        low, high = f"{100 * min(of_donors):.0f}", f"{100 * max(of_donors):.0f}"
+        found.append(f"By donor: {low if low == high else f'{low} to {high}'} of 100.")
     baseline = getattr(evaluation, f"{part}baseline_accuracy")
     if baseline is not None:
         found.append(f"Logistic regression on the same cells and genes: {of_100(baseline.value)}.")
@@ -141,8 +142,10 @@ def _hardest(types: list[TypeEvidence]) -> Sentence | None:
     assert worst.tested is not None  # noqa: S101
     n, recall = worst.tested["support"], worst.tested["recall"]
     found = f"{round(recall * n):,} of {count(n, 'cell')}"
-    others = "; ".join(f"{percent(share, 0)} are called {name}" for name, share in worst.confused_with[:2])
-    detail = f"Of {count(len(judged), 'type')} that were tested on {FEW_TESTED} cells or more."
+    wrong = [one for one in worst.confused_with[:2] if one[1] >= 0.01]
+    others = "; ".join(f"{percent(share, 0)} are called {name}" for name, share in wrong)
+    detail = f"{worst.tested_on[:1].upper()}{worst.tested_on[1:]}. Of {count(len(judged), 'type')} that were tested on "
+    detail += f"{FEW_TESTED} cells or more."
     said = f"Found least often: {worst.name}, {found}."
     return Sentence("Which type is hardest?", said, f"{others}. {detail}" if others else detail, worst.source)
 
@@ -210,11 +213,11 @@ def _depth(facts: ReportFacts) -> Sentence:
     if 0.25 not in points or n_cells < FEWEST_CELLS:
         said = "What it makes of shallow sequencing is not known."
         return Sentence(topic, said, "No counts were removed to try it.", "evaluation.depth", is_known=False)
-    full = f", with all of them {of_100(points[1.0].accuracy)}" if 1.0 in points else ""
+    full = f"; with all of their counts, {of_100(points[1.0].accuracy)}" if 1.0 in points else ""
     return Sentence(
         topic,
         f"With a quarter of the counts, right for {of_100(points[0.25].accuracy)} cells.",
-        f"The same {count(n_cells, 'held-out cell')}, counts removed by chance{full}.",
+        f"{count(n_cells, 'held-out cell')}, three quarters of their counts removed by chance{full}.",
         "evaluation.depth",
     )
 

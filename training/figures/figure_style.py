@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREY, PALE = "#0072B2", "#D55E00", "#595959", "#E6E6E6"
 """The first two of the palette of Okabe and Ito."""
-SHARES, EXPRESSION, CELLS, SIGNED = "Blues", "cividis_r", "magma_r", "RdBu_r"
+SHARES, EXPRESSION, CELLS, SIGNED = "Blues", "Blues", "magma_r", "RdBu_r"
 """Colour maps: lightness rises or falls throughout; of the last, to both sides of white in the middle."""
 DPI = 130
 LONGEST_LABEL = 32

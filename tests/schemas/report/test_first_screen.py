@@ -62,7 +62,7 @@ def test_it_is_right_for_so_many_of_100_cells_of_a_donor() -> None:
 def test_of_donors_left_out_the_range_is_told_and_the_rival() -> None:
     right = told(made.full_facts(4))[0]
     assert right.said == "Right for 92 of 100 cells of donors it had never seen."
-    for words in ("600 cells in 3 rounds", "95 % interval: 90 to 94 of 100, over donors", "By donor: 92 to 92 of 100",
+    for words in ("600 cells in 3 rounds", "95 % interval: 90 to 94 of 100, over donors", "By donor: 92 of 100",
                   "Logistic regression on the same cells and genes: 90 of 100"):  # fmt: skip
         assert words in right.detail, words
 
