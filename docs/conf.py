@@ -80,10 +80,15 @@ def shorten_types(
 
 
 def add_entrance(app: Sphinx, failed: Exception | None) -> None:
-    """The folder's first page leads to the index."""
+    """The folder's first page leads to the index; says how long the tutorials ran."""
     if failed is None:
         page = '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url=docs/index.html">\n'
         (Path(app.outdir) / "index.html").write_text(page, encoding="utf-8")
+        ran = {
+            name: facts["exec_data"]["runtime"] for name, facts in app.env.nb_metadata.items() if "exec_data" in facts
+        }
+        each = ", ".join(f"{Path(name).name} {seconds:.0f}" for name, seconds in ran.items())
+        print(f"{len(ran)} tutorials ran in {sum(ran.values()):.0f} s: {each}")
 
 
 def setup(app: Sphinx) -> None:
