@@ -12,10 +12,11 @@ def notes_on_model(manifest: Manifest) -> tuple[Finding, ...]:
         Finding(
             "MODEL_IMPORTED",
             where="model",
-            expected="confidence that was calibrated, and a threshold above which cells stay unassigned",
-            found=f"a model imported from {manifest.imported.tool}, of which neither was measured",
-            remedy="Every cell gets a type, also one of a type that the model has never seen. Confidence is the "
-            "sigmoid of that type alone: it is no rate of right calls, and those of all types do not sum to one.",
+            expected="calibrated confidence and a threshold of novelty, measured on cells that were held out",
+            found=f"a model imported from {manifest.imported.tool}: its confidence is not calibrated, and no cell "
+            "stays unassigned",
+            remedy="Every cell gets a type, also one of a type that the model has never seen, and confidence is the "
+            "sigmoid of one type alone: it is no rate of right calls, and those of all types do not sum to one.",
             severity="warning",
         ),
     )

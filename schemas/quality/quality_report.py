@@ -70,6 +70,11 @@ class QualityReport:
         return all(check.success for check in self.checks)
 
     @property
+    def knows_training(self) -> bool:
+        """Whether anything is expected of single cells' measures: not where another tool's model was imported."""
+        return NotMeasured("cells", "genes_detected", "training") not in self.not_measured
+
+    @property
     def failed(self) -> tuple[QualityCheck, ...]:
         return tuple(check for check in self.checks if not check.success)
 

@@ -169,7 +169,7 @@ def _annotate(
 
 
 def quality_in_words(report: QualityReport) -> str:
-    """`as in training`, or the measures that are not."""
+    """`as in training`, or the measures that are not; for a model whose training cells nobody has, that it is so."""
     if report.success:
-        return "as in training"
+        return "as in training" if report.knows_training else "training cells not known"
     return "unlike training: " + ", ".join(dict.fromkeys(check.where for check in report.failed))

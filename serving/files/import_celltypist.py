@@ -7,7 +7,6 @@ from pathlib import Path
 
 from cellmark.schemas.atomic_output import refuse_existing
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.cells.read import refuse_special, require_input
 from cellmark.schemas.errors import OutputError, ReadError
 from cellmark.schemas.genes.gene_panel import MIN_PANEL_SHARE, check_share
 from cellmark.schemas.manifest.manifest import MANIFEST_NAME
@@ -38,8 +37,7 @@ def import_celltypist(
     replace a bundle. Needs the training extra. Raises `ReadError` for a file that is not trusted or no such model,
     `OutputError`, and `ExportError` for graphs that answer otherwise.
     """
-    require_input(path)
-    refuse_special(path)
+    _require_file(path)
     check_share(min_panel_share)
     if not trust_pickle:
         raise ReadError.of(
@@ -53,7 +51,6 @@ def import_celltypist(
     _refuse_output(out, force=force)
     write = load_training_step("imported_bundle")
     start_reader()
-    on_step(f"Reading {path.name}")
     try:
         model = celltypist_apart(path)
     except ReadError as error:
@@ -70,6 +67,19 @@ def import_celltypist(
         on_step=on_step,
     )
     return Bundle.open(out)
+
+
+def _require_file(path: Path) -> None:
+    if path.is_file():
+        return
+    there = path.exists()
+    raise ReadError.of(
+        "FILE_UNREADABLE" if there else "FILE_NOT_FOUND",
+        where=str(path),
+        expected=EXPECTED,
+        found="no file" if there else "nothing there",
+        remedy="Give the path of its file. CellTypist keeps those that it downloads in ~/.celltypist/data/models.",
+    )
 
 
 def _refuse_output(out: Path, *, force: bool) -> None:

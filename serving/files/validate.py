@@ -42,6 +42,8 @@ class ValidationReport(CheckReport):
             return super().summary(name)
         n_checks, n_failed = len(self.quality.checks), len(self.quality.failed)
         met = "all met" if n_failed == 0 else f"{n_failed} not met (warnings)"
+        if not self.quality.knows_training:
+            met += "; the model's training cells are not known, so single cells are not compared with them"
         cells = "1 cell" if self.n_cells == 1 else f"{self.n_cells} cells"
         return f"{name}: {cells} x {self.n_genes} genes can be used; {n_checks} expectations, {met}."
 

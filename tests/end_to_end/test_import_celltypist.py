@@ -20,6 +20,7 @@ from cellmark.schemas.errors import CellmarkError, ModelError, OutputError, Read
 from cellmark.schemas.manifest.verdict import verdict
 from cellmark.serving import Annotator
 from cellmark.serving.app import make_app
+from cellmark.serving.files.batch import quality_in_words
 from cellmark.serving.files.import_celltypist import import_celltypist
 from cellmark.serving.files.validate import validate_path
 from cellmark.serving.http.oip_model import called
@@ -180,6 +181,9 @@ def test_other_commands_work_or_say_what_is_not_there(
     report = validate_path(bundle, file)
     assert report.valid
     assert "MODEL_IMPORTED" in [finding.code for finding in report.findings]
+    assert "training cells are not known" in report.summary("cells")
+    assert report.quality is not None
+    assert quality_in_words(report.quality) == "training cells not known"
     markers = annotator.markers("B cell", top=3)
     weights = bundle.markers[bundle.markers["cell_type"] == "B cell"]
     assert markers["marker_score"].tolist() == sorted(weights["marker_score"], reverse=True)[:3]
@@ -228,6 +232,13 @@ def test_a_pickle_is_read_only_when_it_is_trusted(folder: Path, bundle: Bundle, 
         import_celltypist(folder / "tiny.pkl", tmp_path / "bundle")
     assert error.value.code == "PICKLE_UNTRUSTED"
     assert not (tmp_path / "bundle").exists()
+
+
+def test_a_path_without_a_file_is_refused_with_the_place_of_celltypists_own(tmp_path: Path) -> None:
+    for path, code in ((tmp_path, "FILE_UNREADABLE"), (tmp_path / "none.pkl", "FILE_NOT_FOUND")):
+        with pytest.raises(ReadError, match=r"~/\.celltypist/data/models") as error:
+            import_celltypist(path, tmp_path / "bundle", trust_pickle=True)
+        assert error.value.code == code
 
 
 def test_what_is_there_is_spared(folder: Path, bundle: Bundle, tmp_path: Path) -> None:

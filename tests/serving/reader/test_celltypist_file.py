@@ -1,6 +1,7 @@
 """Models of CellTypist taken apart: arrays as scikit-learn holds them, and hostile files refused within limits."""
 
 import pickle
+import re
 import subprocess
 import sys
 import time
@@ -15,7 +16,8 @@ import pytest
 
 from cellmark.schemas.errors import ReadError
 from cellmark.schemas.imported_model import ImportedModel
-from cellmark.serving.reader.celltypist_file import read_celltypist
+from cellmark.serving.reader.celltypist_file import KNOWN, read_celltypist
+from cellmark.serving.reader.inert_pickle import NUMPY
 from cellmark.serving.reader.model_message import pack_model, unpack_model
 from cellmark.serving.reader.open_apart import celltypist_apart
 from cellmark.serving.reader.reader_messages import BrokenMessageError, Message
@@ -23,6 +25,7 @@ from cellmark.serving.reader.reader_process import ReaderBudget
 from cellmark.serving.reader.reader_server import reader_server
 from cellmark.serving.reader.reading_rules import ReadingRules
 from fixtures.celltypist_models import KINDS, Kind, as_object, fitted, written
+from fixtures.places import ROOT
 
 pytest.importorskip("sklearn")
 SMALL = ReadingRules(budget=ReaderBudget(seconds=3.0, memory_bytes=300 * 1024**2))
@@ -133,6 +136,13 @@ def test_reading_imports_neither_scikit_learn_nor_celltypist(model: dict[str, An
     path = written(model, tmp_path / "model.pkl")
     told = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"
+
+
+def test_the_page_lists_every_name_that_is_stood_in_for_and_no_other() -> None:
+    page = (ROOT / "docs" / "celltypist.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| (`.*`) \| (?:NumPy|scikit-learn|CellTypist)", page, flags=re.MULTILINE)
+    names = {name for row in listed for name in re.findall(r"`(\w+)`", row)}
+    assert names == {name.rpartition(".")[2] for name in (*KNOWN, *NUMPY)}
 
 
 def test_read_apart_it_is_the_same(model: dict[str, Any], tmp_path: Path) -> None:
