@@ -32,17 +32,17 @@ SHARED = {
         "limit off. Default: 0.25.",
     ),
     "force": ("--force", None, "Overwrite an output that already exists."),
-    "json_output": ("--json", None, "Print the results as one JSON document, and all else to standard error."),
+    "json_output": ("--json", None, "Print the results as one JSON document."),
 }
 """Flag, word for the value and help."""
 PANELS = {"genes_by_cells": "Reading cells", "input": "Reading cells", "max_unknown_share": "Genes"}
 """Panel of an advanced option: `--help` names it, `--help-all` explains it."""
 
 
-def shared(option: Callable[..., Any], name: str) -> Any:
-    """The option `name` of `SHARED`, made by `option` (`typer.Option`)."""
+def shared(option: Callable[..., Any], name: str, **more: Any) -> Any:
+    """The option `name` of `SHARED`, made by `option` (`typer.Option`) with `more` settings."""
     flag, metavar, text = SHARED[name]
-    return option(flag, metavar=metavar, help=text, rich_help_panel=PANELS.get(name))
+    return option(flag, metavar=metavar, help=text, rich_help_panel=PANELS.get(name), **more)
 
 
 def takes(groups: Mapping[str, tuple[type, Mapping[str, Any]]]) -> Callable[[Command], Command]:

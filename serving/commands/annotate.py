@@ -9,7 +9,9 @@ from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
 
 from ..outputs.pipeline_options import NO_PIPELINE, PipelineOptions
 from ..scoring.call_options import NO_FLOORS, Floors
+from . import exit_codes
 from . import options as cli_options
+from .complete import complete_obs
 
 
 @cli_options.takes_groups
@@ -98,6 +100,7 @@ def annotate(
         str | None,
         typer.Option(
             "--over",
+            autocompletion=complete_obs,
             metavar="OBS_COLUMN",
             help="Column of obs with clusters, such as leiden. Adds the most common call of each cell's cluster.",
         ),
@@ -275,7 +278,7 @@ def annotate(
         )
         if json_output:
             print_document(batch_document(target, target / SUMMARY))
-        raise typer.Exit(1 if n_failed else 0)
+        raise typer.Exit(exit_codes.REFUSED if n_failed else exit_codes.DONE)
     frame, _ = annotate_one(
         inputs[0].path,
         target,

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from . import exit_codes
+
 Job = Annotated[Path, typer.Argument(metavar="JOB", help="Folder of a job.")]
 Shard = Annotated[
     str, typer.Option("--shard", metavar="[SAMPLE:]K", help="Number of a shard, of the first sample or of SAMPLE.")
@@ -30,7 +32,7 @@ def verify_job_files(job: Job) -> None:
     manifest = finished(folder)
     if found:
         typer.echo(f"{len(found)} differences from the receipt of {manifest.created}.")
-        raise typer.Exit(1)
+        raise typer.Exit(exit_codes.REFUSED)
     n_files = len(manifest.files) + len(manifest.outputs) + len(manifest.inputs)
     typer.echo(f"{n_files} files as in the receipt of {manifest.created} ({manifest.digest[:12]}).")
 
@@ -61,4 +63,4 @@ def reproduce_one(job: Job, shard: Shard = "0") -> None:
     for name, now in versions().items():
         if then.get(name) not in (None, now):
             typer.echo(f"{name} was {then[name]}, here it is {now}.")
-    raise typer.Exit(1)
+    raise typer.Exit(exit_codes.REFUSED)

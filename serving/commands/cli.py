@@ -22,6 +22,7 @@ from cellmark.schemas.short_message import VERBOSE
 from ..scoring.training_steps import INSTALL_TRAINING, missing_training, needs_training
 from ..terminal.show_notes import show_notes
 from ..terminal.show_usage_error import show_usage_error
+from . import exit_codes
 from .help_levels import command_group
 
 TRAINING_MODULE = "cellmark.training."
@@ -81,10 +82,6 @@ def _not_installed(name: str, command: Any) -> TyperCommand:
     return stand_in
 
 
-EXIT_REFUSED = 1
-EXIT_MISUSED = 2
-EXIT_INTERRUPTED = 130
-EXIT_TERMINATED = 143
 USAGE_ERROR: Any = typer.BadParameter.__base__
 """A command line that cannot be understood: click's class, or that of typer's own copy of click."""
 NOT_OFFERED = re.compile(r"('.*') is not one of (.*)\.")
@@ -116,7 +113,7 @@ class Commands(EntryPointCommands):
         except KeyboardInterrupt:
             # Here and not in main(): typer turns it into a silent exit.
             sys.stderr.write("\nInterrupted; nothing half-written was left behind.\n")
-            raise typer.Exit(EXIT_INTERRUPTED) from None
+            raise typer.Exit(exit_codes.INTERRUPTED) from None
         except typer.BadParameter as error:
             if not (found := NOT_OFFERED.search(error.message)):
                 raise
@@ -129,7 +126,6 @@ class Commands(EntryPointCommands):
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -176,16 +172,16 @@ def main() -> None:
         sys.exit(status if isinstance(status, int) else 0)
     except CellmarkError as error:
         show_notes(error.findings)
-        sys.exit(EXIT_REFUSED)
+        sys.exit(exit_codes.REFUSED)
     except USAGE_ERROR as error:
         # A command without words has shown its help by then.
         if type(error).__name__ != "NoArgsIsHelpError":
             show_usage_error(error, given)
-        sys.exit(EXIT_MISUSED)
+        sys.exit(exit_codes.MISUSED)
     except BrokenPipeError:
         # The reader of a pipe (such as `head`) has what it wanted; keep Python from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_REFUSED)
+        sys.exit(exit_codes.REFUSED)
 
 
 def _without_verbose(given: list[str]) -> tuple[list[str], bool]:
@@ -196,7 +192,7 @@ def _without_verbose(given: list[str]) -> tuple[list[str], bool]:
 
 
 def _terminate(_signal: int, _frame: Any) -> None:
-    sys.exit(EXIT_TERMINATED)
+    sys.exit(exit_codes.TERMINATED)
 
 
 if __name__ == "__main__":

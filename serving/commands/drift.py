@@ -8,10 +8,8 @@ import typer
 from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
 
 from ..scoring.call_options import NO_FLOORS, Floors
+from . import exit_codes
 from . import options as cli_options
-
-EXIT_DRIFTED = 3
-"""Differs from 1 (a refused input) and 2 (a wrong command line)."""
 
 
 @cli_options.takes_groups
@@ -145,4 +143,4 @@ def drift(
         run_id = log_drift(client, report, source, page=render_drift(report), text=text, experiment=experiment)
         typer.echo(f"Logged to MLflow as run {run_id}", err=json_output)
     if fails(report.severity, fail_on):
-        raise typer.Exit(EXIT_DRIFTED)
+        raise typer.Exit(exit_codes.DRIFTED)

@@ -8,6 +8,7 @@ from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
 
 from ..scoring.call_options import NO_FLOORS, Floors
 from . import options as cli_options
+from .complete import complete_cell_type
 
 
 @cli_options.takes_groups
@@ -17,12 +18,16 @@ def explain(
     out: cli_options.Output,
     top: Annotated[int, typer.Option("--top", help="Number of genes per cell, by absolute attribution.")] = 20,
     target: Annotated[
-        str | None, typer.Option("--target", help="Cell type to explain. Default: each cell's call.")
+        str | None,
+        typer.Option(
+            "--target", autocompletion=complete_cell_type, help="Cell type to explain. Default: each cell's call."
+        ),
     ] = None,
     against: Annotated[
         str | None,
         typer.Option(
             "--against",
+            autocompletion=complete_cell_type,
             metavar="TYPE|second",
             help="Explain why the target type and not this one. second: the second best type of each cell.",
         ),

@@ -6,13 +6,9 @@ from typing import Annotated
 import typer
 
 from . import options as cli_options
+from .help_levels import command_group
 
-export = typer.Typer(
-    help="Calls in the formats of others: the Cell Annotation Schema.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="markdown",
-)
+export = command_group(help="Calls in the formats of others: the Cell Annotation Schema.")
 ABOUT = "About the annotations"
 
 

@@ -156,7 +156,7 @@ def _own_options() -> list[Any]:
                 "-q",
                 callback=_be_quiet,
                 expose_value=False,
-                help="Print only results and errors: no notes, no progress.",
+                help="Print only results and errors.",
             ),
         ] = False,
         help_all: Annotated[

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from .cli import EntryPointCommands
+from .complete import complete_cell_type, complete_model
 from .help_levels import LeveledHelp, command_group
 from .options import Force, Json, Trusted
 
@@ -30,11 +31,13 @@ def list_markers(
         typer.Option(
             "--model",
             "-m",
+            autocompletion=complete_model,
             help="Bundle folder or MLflow URI (models:/pbmc@champion, models:/pbmc/3). Needed without a subcommand.",
         ),
     ] = None,
     cell_type: Annotated[
-        str | None, typer.Option("--cell-type", help="Show the markers of this cell type only.")
+        str | None,
+        typer.Option("--cell-type", autocompletion=complete_cell_type, help="Show the markers of this cell type only."),
     ] = None,
     top: Annotated[
         int | None,

@@ -9,6 +9,7 @@ from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
 
 from ..scoring.call_options import NO_FLOORS, Floors
 from . import options as cli_options
+from .complete import complete_obs
 
 
 @cli_options.takes_groups
@@ -19,6 +20,7 @@ def novel(
         str | None,
         typer.Option(
             "--donor",
+            autocompletion=complete_obs,
             metavar="OBS_COLUMN",
             help="Column of obs with the donors or samples. Reports how each population spreads over them.",
         ),

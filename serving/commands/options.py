@@ -10,6 +10,7 @@ from cellmark.schemas.option_groups import shared, takes
 
 from ..outputs.pipeline_options import PipelineOptions
 from ..scoring.call_options import CallOptions, Floors
+from .complete import complete_model, complete_obs
 
 
 def _meant(ctx: typer.Context, model: str | None) -> str | None:
@@ -34,6 +35,7 @@ Model = Annotated[
     typer.Option(
         "--model",
         "-m",
+        autocompletion=complete_model,
         callback=_meant,
         help="Bundle folder, name of a registered model (its champion) or MLflow URI (models:/pbmc/3).",
     ),
@@ -43,6 +45,7 @@ ModelOrService = Annotated[
     typer.Option(
         "--model",
         "-m",
+        autocompletion=complete_model,
         callback=_meant,
         help="Bundle folder, name of a registered model (its champion) or MLflow URI (models:/pbmc/3). Required "
         "without --service.",
@@ -56,7 +59,7 @@ Data = Annotated[
     ),
 ]
 Layer = Annotated[str | None, shared(typer.Option, "layer")]
-LibrarySize = Annotated[str | None, shared(typer.Option, "library_size")]
+LibrarySize = Annotated[str | None, shared(typer.Option, "library_size", autocompletion=complete_obs)]
 RecoverCounts = Annotated[
     bool,
     typer.Option(
@@ -112,6 +115,7 @@ Sample = Annotated[
     str | None,
     typer.Option(
         "--sample",
+        autocompletion=complete_obs,
         metavar="OBS_COLUMN",
         help="Column of obs that names the sample of each cell, in a file of several. By default a file is one.",
     ),

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from .complete import complete_model
 from .options import each_meant
 
 
@@ -13,6 +14,7 @@ def serve(
         typer.Option(
             "--model",
             "-m",
+            autocompletion=complete_model,
             callback=each_meant,
             help="Bundle folder, name of a registered model (its champion) or MLflow URI (models:/pbmc@champion). "
             "Repeat it to serve several models. Default: CELLMARK_MODEL.",

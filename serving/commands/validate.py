@@ -8,6 +8,8 @@ import typer
 from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
 
 from ..scoring.call_options import NO_FLOORS, Floors
+from . import exit_codes
+from .complete import complete_model, complete_obs
 from .options import Data, Trusted, takes_groups
 
 TRAINING = "Labelled cells"
@@ -21,6 +23,7 @@ def validate(
         typer.Option(
             "--model",
             "-m",
+            autocompletion=complete_model,
             help="Bundle folder or MLflow URI of the model to check the cells against. Without it, only checks that "
             "need no model are run.",
         ),
@@ -39,13 +42,16 @@ def validate(
         str | None,
         typer.Option(
             "--label",
+            autocompletion=complete_obs,
             help="Column of obs with the cell types. Default with --profile train: cell_type.",
             rich_help_panel=TRAINING,
         ),
     ] = None,
     donor: Annotated[
         str | None,
-        typer.Option("--donor", help="Column of obs with the donors.", rich_help_panel=TRAINING),
+        typer.Option(
+            "--donor", autocompletion=complete_obs, help="Column of obs with the donors.", rich_help_panel=TRAINING
+        ),
     ] = None,
     min_cells: Annotated[
         int, typer.Option("--min-cells", help="Smallest number of cells that a type needs.", rich_help_panel=TRAINING)
@@ -139,7 +145,7 @@ def validate(
         show_findings(report.findings, f"{name}: {'passes' if report.valid else 'would be refused'}")
     if not json_output:
         typer.echo(report.summary(name))
-    raise typer.Exit(0 if report.valid else 1)
+    raise typer.Exit(exit_codes.DONE if report.valid else exit_codes.REFUSED)
 
 
 def _check_options(profile: str, of_models: dict[str, Any], of_labels: dict[str, Any], model: str | None) -> None:

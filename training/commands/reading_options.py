@@ -15,9 +15,18 @@ LabelledData = Annotated[
         "ln(1 + counts per 10,000)."
     ),
 ]
-Label = Annotated[str, typer.Option("--label", help="Column of obs with the cell types.")]
+
+
+def complete_obs(incomplete: str) -> list[str]:
+    """Columns of obs of the cells that the command was given."""
+    from cellmark.schemas.cells.obs_columns import typed_columns
+
+    return typed_columns(incomplete)
+
+
+Label = Annotated[str, typer.Option("--label", autocompletion=complete_obs, help="Column of obs with the cell types.")]
 Layer = Annotated[str | None, shared(typer.Option, "layer")]
-LibrarySize = Annotated[str | None, shared(typer.Option, "library_size")]
+LibrarySize = Annotated[str | None, shared(typer.Option, "library_size", autocompletion=complete_obs)]
 GenesByCells = Annotated[bool, shared(typer.Option, "genes_by_cells")]
 Input = Annotated[InputKind, shared(typer.Option, "input")]
 MaxUnknownShare = Annotated[float | None, shared(typer.Option, "max_unknown_share")]

@@ -11,8 +11,8 @@ def train(data: LabelledData, **options: Any) -> None:
     """Train, evaluate, export and register a model.
 
     The counts must be raw. Cells are divided into training, validation and test parts (whole donors with --donor). The
-    test part is used once, for the reported scores. The run, its figures and the registered version go to MLflow
-    (`cellmark config show` says where). Values in square brackets are the defaults of the presets.
+    test part is used once, for the reported scores. The run and the registered version go to MLflow (`cellmark config
+    show` says where). Values in square brackets are the presets'.
 
     Example: `cellmark train pbmc.h5ad --label cell_type --donor batch --name pbmc`
 

@@ -12,7 +12,7 @@ from cellmark.schemas.cells.reading_options import AS_IT_IS
 from cellmark.schemas.option_groups import signed
 
 from .. import choices
-from .reading_options import READING, Json, Label, MaxUnknownShare, MinCells
+from .reading_options import READING, Json, Label, MaxUnknownShare, MinCells, complete_obs
 
 
 class Option(NamedTuple):
@@ -32,7 +32,7 @@ def _shared(annotation: Any, default: Any = None) -> Option:
 
 BASIC = {
     "label": _shared(Label, "cell_type"),
-    "name": Option(help="Name of the registered model. Every training adds a version.", kind=str, default="cellmark"),
+    "name": Option(help="Registered model. Every training adds a version.", kind=str, default="cellmark"),
     "donor": Option(help="Column of obs with the donors. With it, the test part consists of whole donors."),
     "hold_out": Option(
         help="Donors to hold out as the test part. Default: the donor that has enough cells of the most types.",
@@ -45,8 +45,7 @@ BASIC = {
         metavar="QUERY",
     ),
     "preset": Option(
-        help="Source of settings that are not given. default: cellmark's, for a laptop. published: those of the "
-        "published procedure.",
+        help="Settings where none are given: cellmark's, for a laptop, or those of the published procedure.",
         kind=choices.PresetName,
         default="default",
     ),
@@ -225,13 +224,21 @@ GROUPS = {
 """Options by their panel in the help; `--help` explains those without one."""
 
 
+COMPLETED = ("label", "donor", "library_size")
+"""Options that name a column of obs, which a shell completes."""
+
+
 def takes_options(command: Callable[..., None]) -> Callable[..., None]:
     """A command whose `**given` become one option for each row of `GROUPS`."""
     parameters = [one for one in inspect.signature(command).parameters.values() if one.kind != one.VAR_KEYWORD]
     for panel, options in GROUPS.items():
         for name, one in options.items():
             shown = TyperOption(
-                f"--{name.replace('_', '-')}", help=one.help, metavar=one.metavar, rich_help_panel=panel
+                f"--{name.replace('_', '-')}",
+                help=one.help,
+                metavar=one.metavar,
+                rich_help_panel=panel,
+                autocompletion=complete_obs if name in COMPLETED else None,
             )
             parameters.append(
                 inspect.Parameter(
