@@ -37,13 +37,13 @@ def complete_cell_type(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def complete_obs(incomplete: str) -> list[str]:
     """The columns of obs of the cells that the command was given."""
-    from cellmark.schemas.cells.obs_columns import typed_columns
+    from cellmark.schemas.typed_columns import typed_columns
 
     return typed_columns(incomplete)
 
 
 def _those(known: Iterable[str], incomplete: str) -> list[str]:
-    from cellmark.schemas.cells.obs_columns import in_shell
+    from cellmark.schemas.typed_columns import in_shell
 
     return in_shell(sorted({name for name in known if name.startswith(incomplete)}))
 

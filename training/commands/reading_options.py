@@ -19,7 +19,7 @@ LabelledData = Annotated[
 
 def complete_obs(incomplete: str) -> list[str]:
     """Columns of obs of the cells that the command was given."""
-    from cellmark.schemas.cells.obs_columns import typed_columns
+    from cellmark.schemas.typed_columns import typed_columns
 
     return typed_columns(incomplete)
 

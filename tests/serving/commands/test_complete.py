@@ -12,8 +12,8 @@ import anndata as ad
 import pytest
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.cells.obs_columns import obs_columns
 from cellmark.schemas.tracking.tracking_uri import sqlite_path
+from cellmark.schemas.typed_columns import obs_columns
 
 Complete = Callable[..., list[str]]
 
