@@ -58,6 +58,14 @@ def cas(
             help="What stands for cellmark in the names of columns. Default: what a table's facts say, else cellmark.",
         ),
     ] = None,
+    symbol_column: Annotated[
+        str | None,
+        typer.Option(
+            "--symbol-column",
+            metavar="VAR_COLUMN",
+            help="Column of var of an .h5ad that holds the gene symbols, as given to annotate.",
+        ),
+    ] = None,
     markers: Annotated[int, typer.Option("--markers", min=1, help="Markers that are named for each type.")] = 5,
     cell_ids: Annotated[
         bool, typer.Option("--cell-ids/--no-cell-ids", help="List the cells of each annotation.")
@@ -134,7 +142,9 @@ def cas(
     # The facts beside a table have the name that comes to mind for this document too.
     check_not_input(out, [*calls, *map(facts_path, calls), *([explanations] if explanations is not None else [])])
     source = open_model(model)
-    cells = read_annotated(calls, source, clusters=clusters, prefix=columns_prefix, trusted=trusted)
+    cells = read_annotated(
+        calls, source, clusters=clusters, prefix=columns_prefix, symbol_column=symbol_column, trusted=trusted
+    )
     why = None if explanations is None else read_explanations(explanations, trusted=trusted)
     document = Cas(source, cells, about, why, clusters, markers, cell_ids).document()
     with whole_file(out, force=force) as draft:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cellmark.schemas.cells.symbol_column import named_by
 from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_ID, CELL_TYPE, CONFIDENCE, NOVELTY, UNASSIGNED, level_columns
 from cellmark.schemas.errors import InputError, ReadError
 from cellmark.schemas.genes.fit_genes import fit_genes
@@ -43,15 +44,17 @@ def read_annotated(
     *,
     clusters: str | None = None,
     prefix: str | None = None,
+    symbol_column: str | None = None,
     trusted: bool = False,
 ) -> AnnotatedCells:
     """Calls that `cellmark annotate` wrote with the model `source`: tables, whose facts stand beside them, or `.h5ad`.
 
-    `clusters`: a column of the files beside the calls. `prefix`: by default what a table's facts say. Raises
+    `clusters`: a column of the files beside the calls. `prefix`: by default what a table's facts say.
+    `symbol_column`: of an `.h5ad`, see `named_by`. Raises
     `InputError` for calls of another model (`CALLS_OF_ANOTHER_MODEL`) and for cells that occur twice, `ReadError` for
     files without calls, and what reading raises.
     """
-    pieces = [_read(path, source, clusters, prefix, trusted=trusted) for path in paths]
+    pieces = [_read(path, source, clusters, prefix, symbol_column, trusted=trusted) for path in paths]
     calls = pd.concat([piece.calls for piece in pieces])
     if calls.index.has_duplicates:
         twice = calls.index[calls.index.duplicated()].unique()
@@ -69,7 +72,13 @@ def read_annotated(
 
 
 def _read(
-    path: Path, source: ModelSource, clusters: str | None, prefix: str | None, *, trusted: bool
+    path: Path,
+    source: ModelSource,
+    clusters: str | None,
+    prefix: str | None,
+    symbol_column: str | None,
+    *,
+    trusted: bool,
 ) -> AnnotatedCells:
     panel, levels = source.bundle.panel, source.bundle.manifest.levels
     names = [level_columns(number + 1)[0] for number in range(len(levels.levels) if levels is not None else 0)]
@@ -89,7 +98,10 @@ def _read(
             frame = frame.set_index(CELL_ID)
     else:
         with open_source(path, trusted=trusted) as cells:
-            frame, columns = cells.obs.rename_axis(CELL_ID), fit_genes(panel, cells).match.columns
+            frame, columns = (
+                cells.obs.rename_axis(CELL_ID),
+                fit_genes(panel, named_by(cells, symbol_column)).match.columns,
+            )
             there, named = set(map(str, cells.var_names)), np.asarray(cells.var_names, dtype=object)
             for place, number in enumerate(columns):
                 if number >= 0:

@@ -67,6 +67,8 @@ def markers_sentence(markers: pd.DataFrame, name: str) -> str | None:
     """`markers`: rows of the marker table, with `named`, what the gene is called in the cells' matrix."""
     if markers.empty:
         return None
+    if not markers["fraction_in"].notna().all():
+        return f"Markers of {name}, the best first: {', '.join(markers['named'])}."
     listed = [
         f"{row['named']} ({percent(row['fraction_in'])} and {percent(row['fraction_out'])}"
         + (f", log2 fold change {row['log2_fold_change']:.1f})" if pd.notna(row["log2_fold_change"]) else ")")
@@ -106,7 +108,7 @@ def explained_sentences(found: TypeReasons | None, names: Mapping[str, str]) -> 
 
 def care_sentences(evidence: TypeEvidence) -> list[str]:
     """Why the model's word on the type is to be taken with care."""
-    return [f"With care: {sentence}" for _, sentence in evidence.thin]
+    return [f"{'With care: ' if not number else ''}{text}" for number, (_, text) in enumerate(evidence.thin)]
 
 
 def cluster_sentences(calls: pd.DataFrame, cluster: str, column: str, model: str) -> list[str]:

@@ -12,6 +12,7 @@ from cellmark.schemas.cells.read_limits import NO_LIMITS
 from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, CONFIDENCE, NOVELTY
 from cellmark.schemas.errors import ReadError
 
+from ..outputs.column_names import column_name
 from ..outputs.write_calls import facts_path
 from .call_tables import EXPECTED, LONGEST_HEADER, NEEDED, TABLES, read_call_table
 from .open_apart import calls_apart, open_source
@@ -28,7 +29,9 @@ def holds_calls(path: Path) -> bool:
         return False
     with path.open("rb") as handle:
         header = handle.readline(LONGEST_HEADER)
-    return CELL_TYPE.encode() in header and CONFIDENCE.encode() in header
+    if CELL_TYPE.encode() in header and CONFIDENCE.encode() in header:
+        return True
+    return isinstance(prefix := facts_beside(path).get("columns_prefix"), str) and prefix.encode() in header
 
 
 def read_calls(path: Path, *, trusted: bool = False) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -40,8 +43,8 @@ def read_calls(path: Path, *, trusted: bool = False) -> tuple[pd.DataFrame, dict
     require_input(path)
     refuse_special(path)
     if path.suffix.lower() in TABLES:
-        frame = read_call_table(path, NO_LIMITS) if trusted else calls_apart(path)
         facts = facts_beside(path)
+        frame = _read_table(path, facts.get("columns_prefix"), trusted=trusted)
     else:
         with open_source(path, trusted=trusted) as source:
             frame, facts = source.obs, {}
@@ -54,6 +57,14 @@ def read_calls(path: Path, *, trusted: bool = False) -> tuple[pd.DataFrame, dict
     if frame.empty or frame[[CELL_TYPE, BEST_CELL_TYPE, CONFIDENCE]].isna().any(axis=None):
         raise _no_calls(path, "no cells" if frame.empty else "cells without a call")
     return frame, facts
+
+
+def _read_table(path: Path, prefix: object, *, trusted: bool) -> pd.DataFrame:
+    """The columns of calls under their own names. `prefix`: what the facts say of those in the file."""
+    if not isinstance(prefix, str):
+        return read_call_table(path, NO_LIMITS) if trusted else calls_apart(path)
+    named = {column_name(name, prefix): name for name in NEEDED}
+    return read_columns(path, list(named), trusted=trusted).rename(columns=named)
 
 
 def read_columns(path: Path, columns: Sequence[str], *, trusted: bool = False) -> pd.DataFrame:

@@ -234,6 +234,22 @@ def test_refusals_are_the_errors_of_the_annotator(client: Client, annotator: Ann
     assert column.code == "LIBRARY_SIZE_COLUMN_UNKNOWN"
 
 
+def test_a_column_of_symbols_is_read_here(
+    client: Client, annotator: Annotator, new_cells: ad.AnnData, tmp_path: Path
+) -> None:
+    cells = new_cells.copy()
+    cells.var["lab names"] = cells.var_names
+    cells.var_names = [f"g{number}" for number in range(cells.n_vars)]
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    expected = annotator.annotate(new_cells)
+    for given in (cells, tmp_path / "cells.h5ad"):
+        served = client.annotate(given, symbol_column="lab names")
+        assert list(served["cellmark_cell_type"]) == list(expected["cellmark_cell_type"])
+        np.testing.assert_allclose(served["cellmark_margin"], expected["cellmark_margin"], atol=1e-6)
+    unknown = refused(lambda: client.annotate(cells, symbol_column="nothing"))
+    assert unknown.code == "GENE_COLUMN_UNKNOWN"
+
+
 def test_floors_travel_with_every_request(service: Watched, new_cells: ad.AnnData) -> None:
     cells = new_cells[:, : new_cells.n_vars * 2 // 3].copy()
     with Client(URL, transport=service, min_panel_share=0.99, retry=NO_RETRY) as strict:

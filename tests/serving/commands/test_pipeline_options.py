@@ -14,6 +14,8 @@ import yaml
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.serving.annotator import Annotator
+from cellmark.serving.files.annotate_file import annotate_file
+from cellmark.serving.reader.read_calls import holds_calls, read_calls
 
 Cellmark = Callable[..., Any]
 PER_CELL = "annotation:cellmark:tiny:per_cell"
@@ -122,6 +124,20 @@ def test_refusals_leave_nothing_behind(
     ran = cellmark("annotate", new_file, "-m", tiny_bundle.folder, "-o", out, *asked)
     assert (ran.status, out.exists(), there.read_text()) == (1, False, "mine")
     assert f"[{said}]" in ran.err
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_calls_under_other_names_are_calls_to_other_commands(
+    tiny_bundle: Bundle, new_file: Path, tmp_path: Path, suffix: str
+) -> None:
+    annotator, tables = Annotator.load(tiny_bundle.folder), []
+    for name, prefix in (("own", None), ("other", TEMPLATE)):
+        tables.append(tmp_path / f"{name}{suffix}")
+        annotate_file(annotator, new_file, tables[-1], trusted=True, columns_prefix=prefix)
+    assert all(map(holds_calls, tables))
+    (own, _), (other, facts) = (read_calls(table, trusted=True) for table in tables)
+    pd.testing.assert_frame_equal(own, other, check_categorical=False, check_dtype=False)
+    assert facts["columns_prefix"] == PER_CELL
 
 
 def test_a_batch_is_refused(cellmark: Cellmark, tiny_bundle: Bundle, new_file: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from cellmark.serving.annotator import Annotator
 from cellmark.serving.export.annotated_cells import AnnotatedCells, read_annotated
 from cellmark.serving.export.cas import Cas
 from cellmark.serving.export.cas_options import CasAuthor
-from cellmark.serving.export.cas_words import LONGEST, joined
+from cellmark.serving.export.cas_words import LONGEST, joined, markers_sentence
 from cellmark.serving.export.explained_calls import read_explanations, reasons
 from cellmark.serving.models.model_source import ModelSource, open_model
 from cellmark.serving.outputs.write_calls import write_table
@@ -177,6 +177,10 @@ def test_genes_have_the_names_of_the_matrix(source: ModelSource, new_cells: ad.A
     assert len(read.genes) == len(source.bundle.panel.symbols)
     for one in by_label(written(Cas(source, read, AUTHOR))).values():
         assert set(one.get("marker_gene_evidence", [])) <= set(cells.var_names)
+    cells.var = cells.var.rename(columns={"feature_name": "lab names"})
+    cells.write_h5ad(tmp_path / "lab.h5ad")
+    named = read_annotated([tmp_path / "lab.h5ad"], source, symbol_column="lab names", trusted=True)
+    assert named.genes == read.genes
 
 
 def test_a_cluster_is_annotated_by_the_type_of_most_of_its_cells(
@@ -248,6 +252,11 @@ def test_calls_of_several_files_are_one_document_unless_cells_occur_twice(
     assert list(read.calls.index) == list(frame.index)
     with pytest.raises(InputError, match="CELL_ID_DUPLICATE"):
         read_annotated([parts[0], parts[0]], source, trusted=True)
+
+
+def test_a_marker_table_without_shares_is_named_without_them(source: ModelSource) -> None:
+    rows = source.bundle.markers.head(2).assign(named=["A", "B"], fraction_in=np.nan)
+    assert markers_sentence(rows, "B cell") == "Markers of B cell, the best first: A, B."
 
 
 def test_what_is_no_call_of_the_model_is_refused(source: ModelSource, frame: pd.DataFrame, tmp_path: Path) -> None:
