@@ -14,8 +14,9 @@ from ..drift.drift_words import NAMES, short_percent
 from ..drift.reference_plane import TypeInPlane
 from ..drift.spreads import CellsInPlane, Spread
 from ..reference_profile import RATIOS
-from .svg import BLUE, GREY, ORANGE, Frame, Svg, clip, log_ticks, n, plain_ticks, share_ticks, width_of
+from .svg import Frame, Svg, clip, log_ticks, n, plain_ticks, share_ticks, width_of
 
+BLUE, GREY, ORANGE = "#0072B2", "#5B6670", "#D55E00"
 WIDTH = 362
 """Fits a phone of 390 pixels without being made smaller."""
 MOST_TYPES = 14
