@@ -1,7 +1,6 @@
 """The pictures of a drift report: spreads beside those of held-out cells, composition, and cells in the flat view.
 
-Colours come from the page's style (`drift.css`), which has a light and a dark set; those written here are for a picture
-without it.
+Paints are classes of the page's style (`drift.css`), which has a light and a dark set.
 """
 
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ MOST_TYPES = 14
 LONGEST_NAME = 17
 ROW, THICK, THIN = 30, 8, 2.5
 SHARES = ("confidence", "mitochondrial_share")
+REFERENCE, NEW, OFF = ".ref", ".new", ".off"
 LOW, FIRST, MIDDLE, THIRD, HIGH = range(5)
 
 
@@ -63,12 +63,10 @@ def _spreads(measure: str, rows: Sequence[Spread]) -> Markup:
         svg.text(left - 8, y + 4, name, anchor="end", kind="name")
         if one.expected is not None:
             tip = f"{name}, held-out cells: {_in_words(measure, one.expected)}"
-            _bar(svg, frame, y - 5, one.expected, "ref", GREY, tip)
+            _bar(svg, frame, y - 5, one.expected, REFERENCE, tip)
         if one.observed is not None:
-            kind = "off" if is_off(one) else "new"
-            colour = ORANGE if is_off(one) else BLUE
             tip = f"{name}, {one.n_cells:,} new cells: {_in_words(measure, one.observed)}"
-            _bar(svg, frame, y + 5, one.observed, kind, colour, tip)
+            _bar(svg, frame, y + 5, one.observed, OFF if is_off(one) else NEW, tip)
     return svg.markup()
 
 
@@ -84,12 +82,12 @@ def _is_round(value: float, span: float) -> bool:
     return span < 12 or value == 10.0 ** round(np.log10(value))
 
 
-def _bar(svg: Svg, frame: Frame, y: float, values: Sequence[float], kind: str, colour: str, tip: str) -> None:
+def _bar(svg: Svg, frame: Frame, y: float, values: Sequence[float], paint: str, tip: str) -> None:
     x = [frame.x(value) for value in values]
-    svg.rect(x[LOW], y - THIN / 2, max(x[HIGH] - x[LOW], 1), THIN, colour, more=f' class="{kind}"')
+    svg.rect(x[LOW], y - THIN / 2, max(x[HIGH] - x[LOW], 1), THIN, paint)
     width = max(x[THIRD] - x[FIRST], 1.5)
-    svg.rect(x[FIRST], y - THICK / 2, width, THICK, colour, tip=tip, more=f' class="{kind}" rx="2"')
-    svg.rect(x[MIDDLE] - 1, y - THICK / 2 - 1, 2, THICK + 2, "#fff", more=' class="median"')
+    svg.rect(x[FIRST], y - THICK / 2, width, THICK, paint, tip=tip, more=' rx="2"')
+    svg.rect(x[MIDDLE] - 1, y - THICK / 2 - 1, 2, THICK + 2, ".median")
 
 
 def _in_words(measure: str, values: Sequence[float]) -> str:
@@ -119,14 +117,14 @@ def composition_chart(report: DriftReport) -> Markup:
     for place, (name, (_, observed, expected)) in enumerate(zip(names, rows, strict=True)):
         y = 6 + ROW * (place + 0.5)
         svg.text(left - 8, y + 4, name, anchor="end", kind="name")
-        for share, at, kind, colour in ((expected, y - 11, "ref", GREY), (observed, y + 1, "new", BLUE)):
+        for share, at, paint in ((expected, y - 11, REFERENCE), (observed, y + 1, NEW)):
             if share is None:
                 continue
-            side = "held-out cells" if kind == "ref" else "new cells"
+            side = "held-out cells" if paint == REFERENCE else "new cells"
             tip = f"{name}: {short_percent(share)} of {side}"
             width = max(frame.x(share) - left, 1)
-            svg.rect(left, at, width, 10, colour, tip=tip, more=f' class="{kind}" rx="1.5"')
-            svg.text(left + width + 5, at + 9, short_percent(share), kind=f"value {kind}-text")
+            svg.rect(left, at, width, 10, paint, tip=tip, more=' rx="1.5"')
+            svg.text(left + width + 5, at + 9, short_percent(share), kind="value")
     return svg.markup()
 
 
@@ -156,9 +154,8 @@ def plane_chart(found: CellsInPlane) -> Markup:
         strength = FAINTEST + (DARKEST - FAINTEST) * (np.log1p(one_bin.n_cells) / np.log1p(most))
         x, y = place(one_bin.x, one_bin.y)
         tip = f"{one_bin.n_cells:,} cells" + (f", {short_percent(share)} unassigned" if one_bin.n_unassigned else "")
-        kind, colour = ("off", ORANGE) if share > 0.5 else ("new", BLUE)
-        more = f' class="{kind}" fill-opacity="{strength:.2f}"'
-        svg.rect(x - side / 2, y - side / 2, side, side, colour, tip=tip, more=more)
+        paint, more = OFF if share > 0.5 else NEW, f' fill-opacity="{strength:.2f}"'
+        svg.rect(x - side / 2, y - side / 2, side, side, paint, tip=tip, more=more)
     for name, one in found.plane.cell_types.items():
         tip = f"{name}: 95 % of {one.n_cells:,} held-out cells"
         _ellipse(svg, place(*one.centre), one, one.radius_95 * scale, "outline", tip)
@@ -180,7 +177,7 @@ def _ellipse(svg: Svg, centre: tuple[float, float], one: TypeInPlane, radius: fl
     turn = np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))
     x, y = centre
     svg.raw(
-        f'<ellipse class="{kind}" cx="{n(x)}" cy="{n(y)}" rx="{n(long)}" ry="{n(short)}" fill="none" stroke="{GREY}" '
+        f'<ellipse class="{kind}" cx="{n(x)}" cy="{n(y)}" rx="{n(long)}" ry="{n(short)}" '
         f'transform="rotate({n(turn)} {n(x)} {n(y)})"><title>{escape(tip)}</title></ellipse>'
     )
 
