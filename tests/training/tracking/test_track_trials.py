@@ -51,7 +51,7 @@ def test_a_trial_is_a_run_below_its_training(mlflow_store: str, given: Trial, st
     assert run.data.params["hidden_units"] == "(256,)"
     assert run.data.params["learning_rate"] == "0.001"
     assert (run.info.start_time, run.info.end_time) == (1_700_000_000_250, 1_700_000_002_750)
-    history = client.get_metric_history(run.info.run_id, "fit_train_loss")
+    history = client.get_metric_history(run.info.run_id, "fit/train_loss")
     assert [(point.step, point.value) for point in history] == [(1, 1.0), (2, 0.5), (3, pytest.approx(1 / 3))]
 
 
@@ -85,7 +85,7 @@ def test_the_training_says_what_its_search_came_to() -> None:
     trials = pd.DataFrame({"state": ["complete", "pruned", "pruned", "failed", "complete"]})
     tuned = Tuned(FitSettings(), trials, 4, 0.75, "accuracy", None)
     assert tuning_metrics(tuned) == {
-        "tuning_best_value": 0.75, "tuning_best_trial": 4, "tuning_n_complete": 2, "tuning_n_pruned": 2,
-        "tuning_n_failed": 1,
+        "tuning/best_value": 0.75, "tuning/best_trial": 4, "tuning/n_complete": 2, "tuning/n_pruned": 2,
+        "tuning/n_failed": 1,
     }  # fmt: skip
     assert tuning_metrics(None) == tuning_metrics(Tuned(FitSettings(), trials, None, None, "accuracy", None)) == {}
