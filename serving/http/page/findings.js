@@ -78,17 +78,21 @@ export function checklist(answer, again) {
     values(answer),
     sizes(answer),
     genes(answer),
-    ...answer.notes.map((finding) => ofFinding(finding, answer.library_size_columns ?? [], again, proposed)),
+    ...ordered(answer.notes).map((finding) => ofFinding(finding, answer.library_size_columns ?? [], again, proposed)),
   ];
   return el("ul", { class: "checks" }, items.filter(Boolean));
 }
 
 /** The checklist of a refused file. `columns`: of library sizes, where the file has any. */
 export function refusedList(refusal, columns, again) {
-  const order = { error: 0, warning: 1, info: 2 };
-  const findings = [...refusal.findings].sort((a, b) => order[a.severity] - order[b.severity]);
   const proposed = new Set();
-  return el("ul", { class: "checks" }, findings.map((finding) => ofFinding(finding, columns, again, proposed)));
+  return el("ul", { class: "checks" }, ordered(refusal.findings).map((finding) => ofFinding(finding, columns, again, proposed)));
+}
+
+/** The gravest first; what library sizes are doubted for before what follows from it. */
+function ordered(findings) {
+  const weight = ({ severity, code }) => ({ error: 0, warning: 2, info: 4 })[severity] + (code === "LIBRARY_SIZE_DOUBTFUL" ? 0 : 1);
+  return [...findings].sort((a, b) => weight(a) - weight(b));
 }
 
 /** Any failure of a request as one element. */
@@ -138,7 +142,7 @@ function ofFinding(finding, columns, again, proposed) {
   const found = again ? actionsOf(finding, columns, again) : [];
   const actions = found.filter(([name]) => !proposed.has(name) && proposed.add(name)).map(([, button]) => button);
   // What a button does need not be said in the words of a terminal.
-  const remedy = found.length ? finding.remedy.replace(/: --[a-z-]+ [^ ]+ \([^)]*\)/g, "").replace(/: (omit )?--layer \([^)]*\)/g, "") : finding.remedy;
+  const remedy = found.length ? finding.remedy.replace(/: --[a-z-]+ [^ ]+ \([^)]*\)/g, "").replace(/: (omit )?--layer \([^)]*\)/g, "").replace(/--recover-counts \([^)]*\)/g, "“Recover the counts”") : finding.remedy;
   const parts = [el("p", { class: "quiet", text: facts + examples }), el("p", {}, el("strong", { text: "What to do: " }), remedy)];
   if (actions.length) parts.push(el("p", { class: "buttons" }, actions));
   parts.push(el("p", { class: "quiet code", text: code }));
@@ -148,7 +152,8 @@ function ofFinding(finding, columns, again, proposed) {
 
 /** What asks again in the way that a finding proposes: pairs of a name and a button. */
 function actionsOf(finding, columns, again) {
-  const button = (text, options) => [text, el("button", { type: "button", class: "main", text, onclick: () => again(options) })];
+  const kind = finding.severity === "error" ? "main" : null;
+  const button = (text, options) => [text, el("button", { type: "button", class: kind, text, onclick: () => again(options) })];
   const actions = [];
   if (finding.code.startsWith("LIBRARY_SIZE_")) {
     const listed = columns.length ? columns : [...finding.found.matchAll(/obs has (.*)$/g)].flatMap(([, names]) => names.split(", "));

@@ -25,7 +25,7 @@ export class CellTable {
       "div",
       {
         class: "grid", role: "grid", tabindex: "0", "aria-label": "Cells and their calls. Arrow keys move, Enter shows why.",
-        "aria-colcount": this.columns.length, style: { "--columns": shares, "--least": `${46 + widthOf(calls)}rem` },
+        "aria-colcount": this.columns.length, style: { "--columns": shares, "--least": `${43.5 + widthOf(calls)}rem` },
         onscroll: () => this.#draw(), onkeydown: (event) => this.#key(event),
       },
       el("div", { class: "row heads", role: "row", "aria-rowindex": "1" }, this.heads),
@@ -144,7 +144,7 @@ export class CellTable {
 /** Of the column of ids, in rem: the end of an id is what tells cells apart. */
 function widthOf(calls) {
   const longest = calls.ids.slice(0, 2000).reduce((most, id) => Math.max(most, id.length), 0);
-  return Math.min(Math.max(0.58 * longest + 1.4, 8), 26);
+  return Math.min(Math.max(0.68 * longest + 1.4, 8), 26);
 }
 
 function columnsOf(calls) {
@@ -154,15 +154,15 @@ function columnsOf(calls) {
   const plain = (name, key, of, width, more = {}) => ({ name, key, of, width, class: "", ...more });
   const columns = [
     plain("Cell", "ids", (cell) => calls.ids[cell], `minmax(${widthOf(calls)}rem, 1.4fr)`),
-    plain("Call", "call", (cell) => typed(calls.call[cell]), "minmax(10rem, 1.6fr)"),
+    plain("Call", "call", (cell) => typed(calls.call[cell]), "minmax(9rem, 1.6fr)"),
     plain("Confidence", "confidence", (cell) => number(calls.confidence[cell]), "7.4rem", { class: "number" }),
-    plain("Runner-up", "second", (cell) => calls.types[calls.second[cell]], "minmax(9rem, 1.4fr)"),
+    plain("Runner-up", "second", (cell) => calls.types[calls.second[cell]], "minmax(8rem, 1.4fr)"),
     plain("Margin", "margin", (cell) => number(calls.margin[cell]), "5.5rem", { class: "number" }),
-    plain("Best type", "best", (cell) => calls.types[calls.best[cell]], "minmax(9rem, 1.4fr)"),
   ];
   if (calls.novelty.some((value) => !Number.isNaN(value))) {
     columns.push(plain("Novelty", "novelty", (cell) => number(calls.novelty[cell]), "5.5rem", { class: "number", down: true }));
   }
+  columns.push(plain("Best type", "best", (cell) => calls.types[calls.best[cell]], "minmax(8rem, 1.4fr)"));
   const of = (name) => (cell) => calls.answer.cells[cell][name] ?? "–";
   if (calls.hasCoarse) columns.push(plain("Coarse type", null, of("cellmark_coarse_cell_type"), "minmax(8rem, 1fr)"));
   for (const level of calls.levels) columns.push(plain(level.replace("cellmark_level_", "Level "), null, of(level), "minmax(8rem, 1fr)"));

@@ -39,6 +39,7 @@ export class Why {
     const parts = calls.cell !== null ? this.#ofCell(calls.cell) : this.#ofType(calls.type);
     const genes = el("div", { class: "genes" }, el("p", { class: "quiet", text: "Looking at the genes…" }));
     this.place.replaceChildren(...parts.head, genes);
+    this.#come();
     if (!parts.genes) return genes.replaceChildren(el("p", { class: "quiet", text: parts.without }));
     try {
       const shown = await parts.genes(signal);
@@ -47,6 +48,15 @@ export class Why {
       if (!signal.aborted) genes.replaceChildren(refused(error));
     }
     return undefined;
+  }
+
+  /** Into sight, where the answer is not beside the question. */
+  #come() {
+    const head = this.place.previousElementSibling;
+    const { top } = head.getBoundingClientRect();
+    if (top >= 0 && top < innerHeight * 0.8) return;
+    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    head.scrollIntoView({ block: "start", behavior: calm ? "auto" : "smooth" });
   }
 
   #ofCell(cell) {
