@@ -41,6 +41,11 @@ class TypeEvidence:
     confused_with: list[tuple[str, float]]
     thin: list[tuple[str, str]] = field(default_factory=list)
 
+    @property
+    def scored(self) -> dict[str, Any] | None:
+        """`tested` where it is of enough cells for a score."""
+        return self.tested if self.tested and self.tested["support"] >= FEW_FOR_A_SCORE else None
+
 
 Scores = tuple[str, str, dict[str, Any]]
 """Scores of some cells: which cells, in words; their place in the manifest; and what `evaluate` gave."""
@@ -120,7 +125,7 @@ def evidence_of(facts: ReportFacts) -> list[TypeEvidence]:
             lacking,
             _confused(scores["confusion"], names, place),
         )
-        evidence.thin.extend(thin_reasons(evidence))
+        evidence.thin.extend(thin_reasons(evidence, n_calls=_calls_of(scores["confusion"], names, place)))
         evidence.thin.extend(_doubts_elsewhere(facts, entry.name, place, source))
         evidence.thin.extend(_doubtful_labels(facts, entry.name))
         found.append(evidence)
@@ -136,8 +141,8 @@ def _confused(confusion: list[list[int]], names: list[str], place: int) -> list[
     return [(names[other], n / sum(row)) for n, other in wrong[:3]]
 
 
-def thin_reasons(evidence: TypeEvidence) -> list[tuple[str, str]]:
-    """Why this type is to be taken with care; empty where nothing speaks against it."""
+def thin_reasons(evidence: TypeEvidence, *, n_calls: int | None = None) -> list[tuple[str, str]]:
+    """Why this type is to be taken with care; empty where nothing speaks against it. `n_calls`: of this type."""
     reasons = []
     if evidence.n_training < FEW_CELLS:
         reasons.append(
@@ -155,7 +160,7 @@ def thin_reasons(evidence: TypeEvidence) -> list[tuple[str, str]]:
     else:
         if tested["support"] < FEW_TESTED:
             reasons.append(("few tested", f"Tested on {count(tested['support'], 'cell')} only ({tested_on})."))
-        reasons += _wrong_calls(tested, tested_on, evidence.confused_with)
+        reasons += _wrong_calls(tested, tested_on, evidence.confused_with, n_calls)
     best = evidence.markers.head(TOP)
     auc, stability = best["auc"].max(), best["stability"].dropna().median()
     if pd.notna(auc) and auc < WEAK_AUC:
@@ -170,15 +175,26 @@ def thin_reasons(evidence: TypeEvidence) -> list[tuple[str, str]]:
     return reasons
 
 
-def _wrong_calls(tested: dict[str, Any], on: str, confused: list[tuple[str, float]]) -> list[tuple[str, str]]:
-    """Recall and precision that are low."""
+def _calls_of(confusion: list[list[int]], names: list[str], place: int) -> int | None:
+    """How many tested cells are called this type; None where it is not known."""
+    return sum(row[place] for row in confusion) if len(confusion) == len(names) else None
+
+
+def _wrong_calls(
+    tested: dict[str, Any], on: str, confused: list[tuple[str, float]], n_calls: int | None
+) -> list[tuple[str, str]]:
+    """Recall and precision that are low; nothing of what fewer than `FEW_FOR_A_SCORE` cells or calls tell."""
     reasons = []
-    if tested["recall"] < LOW_RECALL:
+    if tested["recall"] < LOW_RECALL and tested["support"] >= FEW_FOR_A_SCORE:
         instead = listed([f"{name} ({percent(share, 0)})" for name, share in confused])
         more = f"; the others are called {instead}" if instead else ""
         reasons.append(("low recall", f"Found in {percent(tested['recall'])} of its cells ({on}){more}."))
-    if tested["precision"] < LOW_RECALL:
-        reasons.append(("low precision", f"{percent(tested['precision'])} of the calls of this type are right ({on})."))
+    calls = tested["support"] if n_calls is None else n_calls
+    if tested["precision"] < LOW_RECALL and calls >= FEW_FOR_A_SCORE:
+        of = "the" if n_calls is None else f"the {n_calls:,}"
+        reasons.append(
+            ("low precision", f"{percent(tested['precision'])} of {of} calls of this type are right ({on}).")
+        )
     return reasons
 
 
@@ -193,9 +209,12 @@ def _doubts_elsewhere(facts: ReportFacts, name: str, place: int, source: str) ->
             tested = scores["per_type"].get(name)
             if tested is None or where == source or scores.get("label_map"):
                 continue
-            confused = _confused(scores["confusion"], facts.manifest.cell_type_names, place)
-            on = f"{tested['support']:,} {words}"
-            reasons += [(f"{word} on {words}", reason) for word, reason in _wrong_calls(tested, on, confused)]
+            names = facts.manifest.cell_type_names
+            confused = _confused(scores["confusion"], names, place)
+            n_calls = _calls_of(scores["confusion"], names, place)
+            on = count(tested["support"], words.removesuffix("s"))
+            found = _wrong_calls(tested, on, confused, n_calls)
+            reasons += [(f"{word} on {words}", reason) for word, reason in found]
     return reasons
 
 

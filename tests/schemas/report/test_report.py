@@ -408,6 +408,18 @@ def test_test_cells_that_are_called_another_type_count_as_doubts() -> None:
     assert second.name in warnings(facts, evidence_of(facts))[-2]
 
 
+def test_what_nine_cells_tell_is_counted_and_no_score_is_made_of_it() -> None:
+    few, enough = with_test_cells(9, 2), with_test_cells(10, 2)
+    assert not [word for word, _ in evidence_of(few)[1].thin if "recall" in word]
+    assert [word for word, _ in evidence_of(enough)[1].thin if "recall" in word] == ["low recall on test cells"]
+    for facts, support in ((few, 9), (enough, 10)):
+        alone = replace(facts, manifest=facts.manifest.model_copy(update={"evaluation": None}))
+        one = evidence_of(alone)[1]
+        assert (one.tested or {})["support"] == support
+        assert (one.scored is None) == (support == 9)
+        assert (f"2 of {support}</td>" in render_report(alone)) == (support == 9)
+
+
 def test_a_headline_that_a_few_cells_of_a_type_decide_says_so_or_is_not_made() -> None:
     facts = with_test_cells(71, 70, third=2)
     *_, depth = tiles(facts)
