@@ -46,7 +46,9 @@ def saved(client: TestClient, url: str, body: Path, tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("url", ["/annotate", "/annotate?probabilities=true", "/attribute?top=3&against=second"])
+@pytest.mark.parametrize(
+    "url", ["/annotate", "/annotate?probabilities=true", "/map?rows=true", "/attribute?top=3&against=second"]
+)
 def test_an_answer_is_reproduced(
     url: str, client: TestClient, body: Path, tmp_path: Path, tiny_bundle: Bundle, cellmark: Cellmark
 ) -> None:
