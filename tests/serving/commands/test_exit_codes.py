@@ -2,6 +2,7 @@
 
 import ast
 import re
+from importlib.metadata import entry_points
 
 from cellmark.serving.commands import exit_codes
 from fixtures.places import ROOT
@@ -33,3 +34,10 @@ def test_no_command_ends_with_a_number_of_its_own() -> None:
                 numbers = [one.value for one in ast.walk(node.args[0]) if isinstance(one, ast.Constant)]
                 assert not [number for number in numbers if number not in (None, 0)], f"{path.name}:{node.lineno}"
     assert seen > 8
+
+
+def test_the_manual_names_every_command() -> None:
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    table = page.partition("| to | commands |")[2].partition("## ")[0]
+    listed = {words.split()[0] for words in re.findall(r"`([^`]+)`", table)}
+    assert listed == {entry.name for entry in entry_points(group="cellmark.commands")}
