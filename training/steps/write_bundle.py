@@ -170,6 +170,7 @@ def assemble_manifest(run: Chapters) -> dict[str, Any]:
         "metrics": evaluated.metrics,
         "parity": asdict(run.graphs.parity),
         "golden_cells": KIND,
+        "imported": None,
     }
 
 

@@ -68,7 +68,9 @@ def test_a_new_population_is_found_shown_and_written(
     of_new = written.obs[NEW_POPULATION].iloc[-N_NEW:]
     assert (of_new == "new-1").mean() > 0.9
     assert written.obs.loc[written.obs[NEW_POPULATION].notna(), CELL_TYPE].unique().tolist() == [UNASSIGNED]
-    assert {path.name for path in figures.iterdir()} == {"markers.png", "marker_heatmap.png", "marker_violins.png"}
+    stems = ("markers", "marker_heatmap", "marker_violins")
+    names = {f"{stem}{suffix}" for stem in stems for suffix in (".png", ".svg", ".pdf")}
+    assert {path.name for path in figures.iterdir()} == names
 
 
 def test_json_is_alone_on_standard_output_and_python_gives_the_same(

@@ -109,7 +109,7 @@ def test_donors_can_be_compared_with_each_other(cellmark: Cellmark, study: Path)
         (("--by", "condition", "--min-change", 0), "PARAMETER_INVALID"),
         (("--by", "condition", "--label", "type"), "LABEL_COLUMN_UNKNOWN"),
         (("--by", "condition", "--markers", "nothing.csv"), "FILE_NOT_FOUND"),
-        (("--by", "condition", "--figure", "changes.pdf"), "OUTPUT_FORMAT_UNKNOWN"),
+        (("--by", "condition", "--figure", "changes.tiff"), "OUTPUT_FORMAT_UNKNOWN"),
         (("--by", "condition", "-o", "changes.h5ad"), "OUTPUT_FORMAT_UNKNOWN"),
     ],
 )
