@@ -54,9 +54,9 @@ def _elsewhere(path: Path, error: OSError) -> str:
     folder = next((one for one in path.absolute().parents if one.is_dir()), path.parent)
     quoted = shlex.quote(str(folder))
     if error.errno in (errno.EACCES, errno.EPERM):
-        return f"Give yourself the right to write there: chmod u+wx {quoted}. Or name an output elsewhere."
+        return f"Name an output elsewhere, or give yourself the right to write there: chmod u+wx {quoted}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"Make room: df -h {quoted} shows how much there is. Or name an output on another disk."
+        return f"Make room, or name an output on another disk. How much there is: df -h {quoted}"
     if error.errno == errno.EROFS:
         return f"Name an output in another folder, such as {shlex.quote(f'~/{path.name}')}."
     return "Name an output in another folder, or give it a shorter name."

@@ -90,7 +90,7 @@ def _other_layer(layer: str, there: list[str]) -> str:
     near = near_names(layer, there)
     if not there:
         return "Omit --layer (layer= in Python) to use X."
-    meant = f"Did you mean {given_as('--layer', near)}?" if near else "Name one with --layer (layer= in Python)."
+    meant = f"Did you mean {given_as('--layer', near)}?" if near else f"Name one: {given_as('--layer', there[:3])}."
     return f"{meant} Or omit --layer to use X."
 
 

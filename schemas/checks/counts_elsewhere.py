@@ -13,10 +13,7 @@ from ..counts.sample_cells import sample_cells
 from ..errors import CellmarkError
 from ..normalization import COUNTS_PER
 
-RECOVER = (
-    "The counts can be recovered exactly: --recover-counts with annotate, explain and validate, recover_counts=True in "
-    "Python and over HTTP."
-)
+RECOVER = "The counts can be recovered exactly: --recover-counts (recover_counts=True in Python and over HTTP)."
 RECOVER_FILE = "The counts can be recovered exactly. In Python, before training on the new file: {code}"
 USUAL_NAMES = ("counts", "raw", "raw_counts")
 HAND_IN = "Provide raw counts: name the layer that holds them with --layer (layer= in Python)."

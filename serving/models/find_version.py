@@ -56,8 +56,10 @@ def parse_model_uri(uri: str) -> VersionUri | RunUri:
         parts = found[2].strip("/").split("/")
         if not {"", ".", ".."} & set(parts):
             return RunUri(found[1], "/".join(parts))
-    bare = re.fullmatch(r"models:/([^/@]+)/?", uri)
-    remedy = f"Say which version, such as models:/{bare[1]}@champion." if bare else "Write it in one of these forms."
+    bare = re.fullmatch(r"models:/([^/@]+)[/@]?", uri)
+    remedy = (
+        f"Did you mean {shown(VersionUri(bare[1], alias=CHAMPION))}?" if bare else "Write it in one of these forms."
+    )
     raise RegistryError.of("MODEL_UNKNOWN", where="model", expected=FORMS, found=repr(uri), remedy=remedy)
 
 
@@ -152,7 +154,7 @@ def find_version(client: "MlflowClient", wanted: VersionUri) -> "ModelVersion":
         where=f"models:/{wanted.name}/{number}",
         expected=f"a version of {wanted.name}",
         found=f"none of that number; its versions are: {listed or 'none'}",
-        remedy=f"The newest: {shown(VersionUri(wanted.name, version=str(versions[-1].version)))}. "
+        remedy=f"Did you mean {shown(VersionUri(wanted.name, version=str(versions[-1].version)))}? It is the newest. "
         f"All of them: `cellmark models show {shlex.quote(wanted.name)}`."
         if versions
         else f"Register one: `cellmark train ... --name {shlex.quote(wanted.name)}`.",
