@@ -149,12 +149,10 @@ CODES: dict[str, CodeMeaning] = {
     "NOVEL_CELLS_FEW": CodeMeaning(422, "too few unassigned cells for a population (a note)"),
     "CALLED_CELLS_FEW": CodeMeaning(422, "types with too few called cells to compare new populations with (a note)"),
     "REPORT_MISSING": CodeMeaning(404, "the bundle has no report"),
-    "PICKLE_UNTRUSTED": CodeMeaning(403, "another tool's model is a pickle, which is read only with --trust-pickle"),
-    "PICKLE_REFUSED": CodeMeaning(422, "a pickle that names classes or functions which no model of its tool needs"),
+    "PICKLE_UNTRUSTED": CodeMeaning(403, "a pickle, which is read only with --trust-pickle"),
+    "PICKLE_REFUSED": CodeMeaning(422, "a pickle with classes or functions that no model needs"),
     "IMPORT_INVALID": CodeMeaning(422, "a file that is no model of the tool that it is said to be of"),
-    "MODEL_IMPORTED": CodeMeaning(
-        422, "another tool's model: confidence is not calibrated, no cell stays unassigned (a warning)"
-    ),
+    "MODEL_IMPORTED": CodeMeaning(422, "another tool's model: nothing was calibrated (a warning)"),
     # the machine
     "DEVICE_UNAVAILABLE": CodeMeaning(503, "the device asked for cannot be used"),
     "STUDY_UNREACHABLE": CodeMeaning(503, "the file or database of a study cannot be used"),

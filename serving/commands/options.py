@@ -1,11 +1,13 @@
 """Arguments that several commands share, so that they read the same everywhere."""
 
+import contextlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from cellmark.schemas.cells.reading_options import InputKind, ReadingOptions
+from cellmark.schemas.errors import CellmarkError
 from cellmark.schemas.option_groups import shared, takes
 
 from ..outputs.pipeline_options import PipelineOptions
@@ -19,7 +21,10 @@ def _meant(ctx: typer.Context, model: str | None) -> str | None:
         return model
     from ..models.bare_name import model_meant
 
-    meant = model_meant(model)
+    # What is wrong with the line comes first; a name that means nothing is refused when the model is opened.
+    meant = model
+    with contextlib.suppress(CellmarkError):
+        meant = model_meant(model)
     if meant != model:
         typer.echo(f"Model {model}: {meant}", err=True)
     return meant
