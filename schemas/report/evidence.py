@@ -47,6 +47,11 @@ class TypeEvidence:
         return self.tested if self.tested and self.tested["support"] >= FEW_FOR_A_SCORE else None
 
 
+NOT_MEASURED_OF_IMPORTED = (
+    "The model was imported from {tool}: how often its calls are right was not measured, its confidence is not "
+    "calibrated, and a cell of a type that it has never seen gets one of its types."
+)
+
 Scores = tuple[str, str, dict[str, Any]]
 """Scores of some cells: which cells, in words; their place in the manifest; and what `evaluate` gave."""
 
@@ -125,6 +130,10 @@ def evidence_of(facts: ReportFacts) -> list[TypeEvidence]:
             lacking,
             _confused(scores["confusion"], names, place),
         )
+        if (imported := facts.manifest.imported) is not None:  # how many cells it learned from is not known
+            evidence.thin.append(("not measured", NOT_MEASURED_OF_IMPORTED.format(tool=imported.tool)))
+            found.append(evidence)
+            continue
         evidence.thin.extend(thin_reasons(evidence, n_calls=_calls_of(scores["confusion"], names, place)))
         evidence.thin.extend(_doubts_elsewhere(facts, entry.name, place, source))
         evidence.thin.extend(_doubtful_labels(facts, entry.name))

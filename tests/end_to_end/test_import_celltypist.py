@@ -18,8 +18,11 @@ pytest.importorskip("torch")
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import CellmarkError, ModelError, OutputError, ReadError
 from cellmark.schemas.manifest.verdict import verdict
+from cellmark.schemas.report.evidence import evidence_of
+from cellmark.schemas.report.facts import read_facts
 from cellmark.serving import Annotator
 from cellmark.serving.app import make_app
+from cellmark.serving.export.cas_words import markers_sentence
 from cellmark.serving.files.batch import quality_in_words
 from cellmark.serving.files.import_celltypist import import_celltypist
 from cellmark.serving.files.validate import validate_path
@@ -200,6 +203,18 @@ def test_the_page_and_the_card_promise_nothing_that_was_not_measured(bundle: Bun
         assert "neural network" not in text
         assert "cellmark drift cells" not in text
         assert "GENE" in text
+
+
+def test_evidence_and_rationales_count_no_cells_that_nobody_knows(bundle: Bundle) -> None:
+    markers = bundle.markers[bundle.markers["cell_type"] == "B cell"].head(3)
+    sentence = markers_sentence(markers.assign(named=markers["gene_symbol"]), "B cell")
+    assert sentence is not None
+    assert "nan" not in sentence
+    for evidence in evidence_of(read_facts(bundle)):
+        ((word, reason),) = evidence.thin
+        assert word == "not measured"
+        assert "not calibrated" in reason
+        assert "0 cells" not in reason
 
 
 def test_names_of_others_are_no_markup_in_the_page(tiny_cells: ad.AnnData, tmp_path: Path) -> None:
