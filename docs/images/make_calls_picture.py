@@ -1,6 +1,6 @@
 """The README's picture of calls: `python docs/images/make_calls_picture.py pbmc3k.h5ad pbmc_facs.h5ad`.
 
-A model of pbmc3k (10x Genomics; labels from clustering) names sorted blood cells of another laboratory (Zheng et al.
+A model of pbmc3k (10x Genomics; labels from clustering) names sorted blood cells of other donors (Zheng et al.
 2017), among them CD34+ cells, a type that it never saw. Both files hold raw counts, `obs["cell_type"]`, and
 `obs["cell_type_coarse"]` in words that they share (T, B, NK, Mono): called as sorted is what agrees in those.
 Takes a minute.

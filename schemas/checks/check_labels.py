@@ -83,15 +83,15 @@ def size_findings(labels: LabelNames, label: str, *, min_cells: int, others: Seq
         return ()  # that no cell has a label was said already
     if kept.sum() < 2:
         listed = ", ".join(f"{brief(name)} ({size})" for name, size in _listed(labels.names[:10], labels.sizes[:10]))
-        many = len(labels.names) > 10
-        listed = f"{len(labels.names)} different labels: {listed} and others" if many else listed
+        if len(labels.names) > 10:
+            listed = f"{len(labels.names)} different labels: {listed} and {len(labels.names) - 10} more"
         return (
             Finding(
                 "LABEL_ONE_CLASS",
                 where=f"obs[{label!r}]",
                 expected=f"at least two cell types with {min_cells} cells or more",
                 found=listed,
-                remedy=f"Name the column of cell types: {given_as('--label', others)}."
+                remedy=f"Name the column of cell types: {given_as('--label', others)}, or lower --min-cells."
                 if others
                 else "Name another column with --label, or lower --min-cells.",
             ),

@@ -137,7 +137,7 @@ def compare(claim: Claim, answer: dict[str, Any]) -> Comparison:
             "ANSWER_NOT_REPRODUCED",
             where=f"receipt {claim.receipt.id}",
             expected="the same answer to the same input from the same model",
-            found=f"{found.n_differences} differences",
+            found=f"{found.n_differences} differences, the first: {found.differences[0]}",
             remedy="The answer was changed, or versions of cellmark, onnxruntime or the device differ.",
             examples=tuple(found.differences),
         )

@@ -151,7 +151,7 @@ def test_parameters_are_flat_and_name_no_folder_of_this_machine() -> None:
 
 def test_what_the_command_line_offers_is_what_is_checked(cellmark: Callable[..., SimpleNamespace]) -> None:
     """Each value that the help of `train` offers for a choice makes a configuration."""
-    help_text = " ".join(cellmark("train", "--help").out.split())
+    help_text = " ".join(cellmark("train", "--help-all").out.split())
     offered = {
         "device": Device, "evaluate": EvaluationLevel, "preset": PresetName, "ranking": Ranking,
         "baseline": BaselineKind, "tune-metric": Metric, "pruner": Pruner,

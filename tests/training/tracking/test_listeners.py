@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from cellmark.schemas.errors import Finding
+from cellmark.schemas.short_message import message_lines
 from cellmark.training.listener import Listener
 from cellmark.training.network.fit import Epoch, FitSettings
 from cellmark.training.tracking.listeners import Several, Terminal
@@ -95,11 +96,13 @@ def test_a_person_sees_each_step_begin_and_end_with_its_time(terminal: bool) -> 
         assert "\x1b" not in text.getvalue()
 
 
-def test_a_long_remark_stays_on_one_line_of_a_log() -> None:
+def test_a_narrow_log_breaks_no_line_of_a_remark() -> None:
     text = io.StringIO()
     with Terminal(max_epochs=5, console=Console(file=text, width=40)) as screen:
         screen.note(NOTE)
-    assert str(NOTE) in text.getvalue()
+    lines = message_lines(NOTE)
+    assert max(map(len, lines)) > 40
+    assert text.getvalue().splitlines()[: len(lines)] == lines
 
 
 def test_a_step_that_fails_leaves_the_terminal_as_it_was() -> None:
