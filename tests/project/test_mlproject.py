@@ -97,7 +97,7 @@ def test_a_project_run_trains_annotates_and_promotes_and_a_bad_parameter_is_told
         *experiment, "-P", f"data={tiny_file}", "-P", "label=cell_type", "-P", "lable=x", cwd=tmp_path
     )
     assert misspelt.returncode != 0
-    assert "No such option: --lable" in misspelt.stderr
+    assert "error: cellmark train has no option --lable" in misspelt.stderr
     assert "Traceback" not in misspelt.stderr
     assert run_of(client, misspelt).info.status == "FAILED"
 

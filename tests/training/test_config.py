@@ -169,4 +169,5 @@ def test_what_the_command_line_offers_is_what_is_checked(cellmark: Callable[...,
         preset(value)
     refused = cellmark("train", "x.h5ad", "--ranking", "default")
     assert refused.status == 1
-    assert "ranking: expected evidence or published or contribution; found 'default'" in refused.err
+    assert "ranking: expected evidence or published or contribution" in refused.err
+    assert "found 'default'" in refused.err

@@ -1,5 +1,6 @@
 """Columns that `cellmark train` was given wrongly, told within two seconds: before PyTorch, MLflow and the counts."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ def refuse_wrong_columns(data: Path, options: Mapping[str, Any]) -> None:
     """Raise `ReadError` where `data` does not exist, and `LabelError` for columns that are not there or hold no cell
     types. Looks into `obs` of an `.h5ad` alone; training looks at everything, of every format, again.
     """
+    if os.environ.get("MLFLOW_RUN_ID"):
+        return  # a run was begun by `mlflow run`: the refusal belongs into it, and nobody waits
+
     from cellmark.schemas.cells.read import require_input
 
     require_input(data)
