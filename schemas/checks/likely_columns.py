@@ -32,6 +32,8 @@ N_LIKELY = 3
 N_LOOKED_AT = 200
 LIKELY_CLOSE, LIKELY_CONTENT, LIKELY_NAME = 4, 3, 2
 MOST_COLUMNS = 2000
+LEAST_TOTAL = 50.0
+"""Median of a column that may hold totals; fractions and numbers of clusters are below."""
 
 
 def likely_labels(obs: pd.DataFrame, asked: str) -> tuple[str, ...]:
@@ -52,6 +54,17 @@ def likely_totals(obs: pd.DataFrame, asked: str = "") -> tuple[str, ...]:
     near = near_names(asked, names, cutoff=0.75) if asked else ()
     familiar = [name for name in names if TOTAL_NAME.fullmatch(plain_name(name)) and name not in near]
     return (*near, *familiar)[:N_LIKELY]
+
+
+def possible_totals(obs: pd.DataFrame) -> list[str]:
+    """All columns that may hold each cell's total count, whatever their names, those of familiar names first."""
+    places = range(min(len(obs.columns), MOST_COLUMNS))
+    names = [
+        str(obs.columns[place])
+        for place in places
+        if _are_totals(values := obs.iloc[:, place]) and values.median() >= LEAST_TOTAL
+    ]
+    return sorted(dict.fromkeys(names), key=lambda name: not TOTAL_NAME.fullmatch(plain_name(name)))
 
 
 def _are_totals(values: pd.Series) -> bool:

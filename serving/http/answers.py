@@ -16,7 +16,7 @@ from cellmark.schemas.cells.cell_source import RowChunk
 from cellmark.schemas.cells.reading_options import NOT_KNOWN
 from cellmark.schemas.checks.checked_cells import ROWS_TO_REFUSE, CheckedCells, PreparedChunk
 from cellmark.schemas.checks.counts_of_genes import counts_of_genes
-from cellmark.schemas.checks.library_size_columns import library_size_columns
+from cellmark.schemas.checks.likely_columns import possible_totals
 from cellmark.schemas.columns import UNASSIGNED
 from cellmark.schemas.errors import Finding, InputError
 from cellmark.schemas.genes.fit_genes import fit_genes
@@ -160,7 +160,7 @@ def validate(
         "genes_missing": len(match.missing),
         "missing_genes": list(match.missing[:MOST_MISSING]),
         "attribution_share": evidence.mass(match.measured) if evidence is not None else None,
-        "library_size_columns": library_size_columns(source),
+        "library_size_columns": possible_totals(source.obs),
     }
 
 

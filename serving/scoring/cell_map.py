@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from cellmark.schemas.cells.cell_source import RowChunk
 from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
-from cellmark.schemas.checks.library_size_columns import library_size_columns
+from cellmark.schemas.checks.likely_columns import possible_totals
 from cellmark.schemas.normalization import row_sums
 
 from .score import Calls
@@ -60,7 +60,7 @@ class CellMap:
         return {
             "map": ENCODER.encode(map_of(calls.embedding)),
             "rows": self._rows(checked) if self._pieces else b"null",
-            "library_size_columns": ENCODER.encode(library_size_columns(checked.given)),
+            "library_size_columns": ENCODER.encode(possible_totals(checked.given.obs)),
         }
 
     def _rows(self, checked: CheckedCells) -> bytes:

@@ -159,7 +159,7 @@ def test_columns_that_may_be_library_sizes_are_named_the_usual_first(
         index=cells.obs_names,
     )
     cells.write_h5ad(tmp_path / "cells.h5ad")
-    expected = ["total_counts", "nCount_RNA", "depth"]
+    expected = ["nCount_RNA", "total_counts", "depth"]
     assert sent(client, "/map", tmp_path / "cells.h5ad")["library_size_columns"] == expected
     few = cells[:, :5].copy()
     few.write_h5ad(tmp_path / "few.h5ad")
