@@ -33,6 +33,8 @@ def registry(empty_mlflow_database: Path, tmp_path: Path, monkeypatch: pytest.Mo
     database = tmp_path / "mlflow.db"
     database.write_bytes(empty_mlflow_database.read_bytes())
     with mlflow_server(database, tmp_path / "artifacts") as server:
+        # The server is a thread of this process, and looks up a version's LoggedModel where the process would.
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
         client = MlflowClient(tracking_uri=server.uri)
         experiment = client.create_experiment("followed")
         for number, temperature in enumerate((1.5, 2.5)):
