@@ -50,7 +50,7 @@ def obs_columns(path: Path) -> list[str]:
 
 
 def _of_folder(obs: Path) -> list[str]:
-    """Of a zarr, format 3 or 2."""
+    """Names of the columns of a zarr's table, format 3 or 2."""
     whole, attributes = obs / "zarr.json", obs / ".zattrs"
     stated = json.loads((whole if whole.is_file() else attributes).read_text(encoding="utf-8"))
     listed: list[str] = stated.get("attributes", stated)["column-order"]

@@ -12,13 +12,13 @@ import scipy.sparse as sp
 
 from ..cells.cell_source import CellSource, RowChunk
 from ..cells.reading_options import NOT_KNOWN, InputKind, LibrarySizeSource
-from ..cells.symbol_column import named_by
 from ..counts.sample_cells import sample_cells
 from ..errors import Finding, InputError, ReadError, raise_if_refused
 from ..genes.fit_genes import fit_genes
 from ..genes.gene_panel import MIN_PANEL_SHARE, GeneMatch, GenePanel, duplicate_notes, overlap_findings
 from ..genes.orthologs import Orthologs
 from ..genes.panel_fraction import PanelFraction
+from ..genes.symbol_column import named_by
 from ..normalization import row_sums
 from .check_counts import N_EXAMPLES, CountsProblems, check_counts
 from .counts_elsewhere import look_at

@@ -15,7 +15,7 @@ from ..manifest.manifest_section import Section, canonical_json
 from ..reference_profile import FEWEST_CELLS
 
 SHRINKAGE = 0.1
-"""Of the spread within types, towards its median over directions: few cells tell little of a single direction."""
+"""How far the spread within types is drawn to its median over directions, since few cells tell little of one."""
 OTHER_SPREAD = 1e-3
 """Weight of the spread of all cells, which decides where types leave an axis open: two types lie on one line."""
 DIGITS = 6
@@ -41,7 +41,7 @@ class TypeInPlane(Section):
         return self
 
     def distances(self, places: np.ndarray) -> np.ndarray:
-        """Of cells from the centre, in standard deviations, [cells]. `places`: [cells, 2]."""
+        """How far cells are from the centre, in standard deviations, [cells]. `places`: [cells, 2]."""
         xx, xy, yy = self.covariance
         inverse = np.array([[yy, -xy], [-xy, xx]]) / (xx * yy - xy * xy)
         away = places - np.asarray(self.centre)

@@ -13,7 +13,7 @@ AT = (0.05, 0.25, 0.5, 0.75, 0.95)
 PLACES = tuple(LEVELS.index(level) for level in AT)
 N_BINS = 44
 MARGIN = 0.12
-"""Of the reference's width and height, on each side, for new cells that lie elsewhere."""
+"""Share of the reference's width and height that is added on each side, for new cells that lie elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class CellsInPlane:
 
 
 def spreads_of(within: CellsWithinTypes) -> tuple[Spread, ...]:
-    """Of every measure that new cells or held-out ones have: all cells, then each type that new cells have."""
+    """The spreads of each measure that new and held-out cells have: all cells, then each type of the new ones."""
     cells, profile = within.cells, within.profile
     found = []
     for measure in MEASURES:

@@ -13,7 +13,7 @@ from .manifest_section import Section, canonical_json
 
 MOST_FOR, MOST_AGAINST = 8, 5
 LEAST_SHARE = 0.01
-"""Of the strongest gene's attribution, below which a gene is not worth a line."""
+"""Share of the strongest gene's attribution below which a gene is not worth a line."""
 
 
 class ExampleGene(Section):

@@ -12,10 +12,10 @@ import pandas as pd
 
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.reading_options import ReadingKeywords, ReadingOptions
-from cellmark.schemas.cells.symbol_column import named_by
 from cellmark.schemas.checks.library_size import given_library_size
 from cellmark.schemas.columns import UNS_KEY
 from cellmark.schemas.errors import CellmarkError, InputError, raise_if_refused
+from cellmark.schemas.genes.symbol_column import named_by
 
 from ..scoring.attribute import DEFAULT_TOP
 from ..scoring.call_options import CallOptions, Floors

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.cells.symbol_column import named_by
 from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_ID, CELL_TYPE, CONFIDENCE, NOVELTY, UNASSIGNED, level_columns
 from cellmark.schemas.errors import InputError, ReadError
 from cellmark.schemas.genes.fit_genes import fit_genes
+from cellmark.schemas.genes.symbol_column import named_by
 
 from ..models.model_source import ModelSource
 from ..outputs.column_names import column_name

@@ -33,7 +33,7 @@ def calls_sentence(n_cells: int, n_all: int, name: str, model: str) -> str:
 
 
 def unassigned_sentences(calls: pd.DataFrame, n_all: int, model: str) -> list[str]:
-    """Of cells that the model leaves unassigned. `calls`: theirs."""
+    """What is said of cells that the model leaves unassigned. `calls`: their calls."""
     n_cells = len(calls)
     verb, their = ("is", "its") if n_cells == 1 else ("are", "their")
     return [
@@ -81,7 +81,7 @@ def markers_sentence(markers: pd.DataFrame, name: str) -> str | None:
 
 
 def not_measured_sentence(symbols: Sequence[str], name: str) -> str | None:
-    """Of the best markers that these cells' files lack."""
+    """What is said of best markers that the files of these cells lack; None where they lack none."""
     if not symbols:
         return None
     return f"Not measured in these cells, though among the best markers of {name}: {', '.join(symbols)}."
@@ -112,7 +112,7 @@ def care_sentences(evidence: TypeEvidence) -> list[str]:
 
 
 def cluster_sentences(calls: pd.DataFrame, cluster: str, column: str, model: str) -> list[str]:
-    """Of the cells of one cluster."""
+    """What is said of the cells of one cluster."""
     return [
         f"Cluster {cluster} of {column} has {count(len(calls), 'cell')}. "
         f"{model[0].upper()}{model[1:]} calls them {_counts(calls[CELL_TYPE])}.",

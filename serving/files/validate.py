@@ -9,13 +9,13 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.cells.read_anndata import RAW
 from cellmark.schemas.cells.reading_options import AS_IT_IS, ReadingOptions
-from cellmark.schemas.cells.symbol_column import named_by
 from cellmark.schemas.checks.check_labelled import BY_DEFAULT
 from cellmark.schemas.checks.check_matrix import MatrixWatch
 from cellmark.schemas.checks.check_split import SplitOptions
 from cellmark.schemas.checks.checked_cells import ROWS_TO_REFUSE
 from cellmark.schemas.checks.checks import CheckReport, Profile, check_cells, gravest_first
 from cellmark.schemas.errors import InputError, ParameterError
+from cellmark.schemas.genes.symbol_column import named_by
 from cellmark.schemas.quality.quality_report import QualityReport
 
 from ..reader.open_apart import describe_h5ad, open_source

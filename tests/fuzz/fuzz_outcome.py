@@ -79,7 +79,7 @@ def _no_constant(name: str) -> None:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Of a whole run. `faults`: what must not be, empty for a pass."""
+    """What a whole run found. `faults`: what must not be, empty for a pass."""
 
     faults: tuple[str, ...]
     by_status: dict[str, int]

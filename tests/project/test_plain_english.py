@@ -70,6 +70,17 @@ def test_help_texts_and_messages_keep_out(better: str) -> None:
     assert [(at, text) for at, text in TEXTS if habit.search(text)] == []
 
 
+def test_no_docstring_begins_with_a_fragment() -> None:
+    """ "Of a whole run." leaves open what of it. All texts that stand alone are looked at, those below names too."""
+    found = []
+    for file in (*FILES, *(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            text = node.value.value if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) else None
+            if isinstance(text, str) and text.startswith("Of "):
+                found.append(f"{file.relative_to(ROOT)}:{node.lineno}")
+    assert found == []
+
+
 def test_every_option_has_a_help_text_that_is_a_sentence() -> None:
     for file in FILES:
         if "commands" not in file.parts:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".png", ".svg", ".pdf")
 PAPER_DPI = 300
-"""Of what is pixels inside a figure for papers: clouds of points, cells of heat maps."""
+"""Resolution of what is drawn as pixels in a figure for papers: clouds of points, cells of heat maps."""
 NO_DATES: dict[str, dict[str, Any]] = {
     "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},

@@ -128,7 +128,7 @@ def test_a_changed_depth_is_told_by_its_factor(profile: ReferenceProfile, factor
 def test_what_a_training_donor_shows_is_no_drift_and_twice_that_is_far(
     profile: ReferenceProfile, factor: float, severity: str
 ) -> None:
-    """Of ratios, the square: donors that differ by 1.8 times make 3.2, below the convention of 4."""
+    """The limit of ratios is a square: donors that differ by 1.8 times make 3.2, below the convention of 4."""
     donors = {
         "a": DonorEffects(n_cells=500, effects={"library_size": 1 / 1.8, "detection": 0.02}),
         "b": DonorEffects(n_cells=500, effects={"library_size": 1.4, "detection": 0.01}),

@@ -10,7 +10,7 @@ from cellmark.schemas.reference_profile import BEST, MEASURES, UNASSIGNED_CELL
 
 TYPES = ("T cell", "B cell")
 RATES = np.tile([[0.9, 0.1, 0.5], [0.2, 0.8, 0.5]], 30)
-"""Of each type, the share of cells that count each of ninety genes."""
+"""Share of a type's cells that count each of ninety genes."""
 
 
 def draw(donors: dict[str, float], n_cells: int = 400) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, sp.csr_matrix]:

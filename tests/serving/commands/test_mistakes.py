@@ -301,7 +301,7 @@ def test_11_numbers_of_clusters_are_a_warning_with_the_column_of_names(cells: ad
 
 
 def test_11_wrong_columns_of_train_are_told_in_two_seconds_without_torch(cells: ad.AnnData, tmp_path: Path) -> None:
-    """Of a processor: this machine may be busy with other things."""
+    """Two seconds of a processor, since the machine may be busy with other things."""
     cells.write_h5ad(tmp_path / "c.h5ad")
     program = (
         "import sys, time; from cellmark.serving.commands.cli import main\n"

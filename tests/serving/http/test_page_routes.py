@@ -19,7 +19,7 @@ SCRIPTS = sorted(name for name in FILES if name.endswith(".js"))
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[TestClient]:
-    """Of a service whose model is not loaded yet: the page needs none."""
+    """Asks a service whose model is not loaded yet: the page needs none."""
     with TestClient(make_app(ServedModel(), ServiceSettings(max_upload_bytes=12_345_678))) as client:
         yield client
 

@@ -14,7 +14,7 @@ from cellmark.training.tracking.register import register_bundle
 
 @pytest.fixture
 def client(registry: str, tiny_bundle: Bundle) -> MlflowClient:
-    """Of a registry in which `tiny` has three versions; the first is champion, the third is challenger."""
+    """A client of a registry in which `tiny` has three versions; the first is champion, the third is challenger."""
     client = MlflowClient(tracking_uri=registry)
     run_id = client.get_model_version("tiny", "1").run_id
     for _ in range(2):

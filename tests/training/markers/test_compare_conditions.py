@@ -141,7 +141,7 @@ def test_a_shift_of_composition_alone_is_no_change_at_all() -> None:
 
 
 def effects_by_hand(cells: Cells, code: int, gene: int) -> pd.Series:
-    """Of each condition and donor, from a frame of counts per 10,000."""
+    """Means of each condition and donor, from a frame of counts per 10,000."""
     cp10k = cells.counts[:, gene] / np.maximum(cells.counts.sum(axis=1), 1) * 1e4
     frame = pd.DataFrame({"condition": cells.conditions, "donor": cells.donors, "code": cells.codes, "cp10k": cp10k})
     means = frame.pivot_table(index=["condition", "donor"], columns="code", values="cp10k", aggfunc="mean")

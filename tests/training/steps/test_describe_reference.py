@@ -19,7 +19,7 @@ from cellmark.training.run import TrainedModel, train
 from fixtures.quiet_listener import QuietListener
 
 DEPTH = 0.55
-"""Of the counts of donor d1, what is left."""
+"""Share of the counts that donor d1 keeps."""
 
 
 def thinned(cells: ad.AnnData, share: float, rows: np.ndarray | None = None, seed: int = 0) -> ad.AnnData:

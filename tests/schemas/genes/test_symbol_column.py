@@ -8,8 +8,8 @@ import pytest
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.cells.cell_source import MemoryCells
 from cellmark.schemas.cells.read_anndata import cells_from_anndata
-from cellmark.schemas.cells.symbol_column import named_by
 from cellmark.schemas.errors import InputError
+from cellmark.schemas.genes.symbol_column import named_by
 from cellmark.serving import Annotator
 
 

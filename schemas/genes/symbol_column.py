@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import scipy.sparse as sp
 
+from ..cells.cell_source import CellSource, RowChunk
 from ..errors import InputError
-from .cell_source import CellSource, RowChunk
 
 INDEX = "index"
 """What pipelines call `var_names` where they name a column."""
