@@ -57,7 +57,9 @@ def read_celltypist(path: Path) -> ImportedModel:
             remedy="Train it on fewer genes: celltypist.train(..., feature_selection=True).",
         )
     loaded = load_inert(path, KNOWN, expected=EXPECTED)
-    if isinstance(loaded, Standin) and loaded.global_name == MODEL:  # an object that somebody pickled by himself
+    if (
+        isinstance(loaded, Standin) and loaded.global_name == MODEL
+    ):  # the object itself, pickled without its own `write`
         parts = [loaded.fields.get(name) for name in ("classifier", "scaler", "description")]
     elif isinstance(loaded, dict):
         parts = [loaded.get(name) for name in ("Model", "Scaler_", "description")]

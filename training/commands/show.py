@@ -40,8 +40,13 @@ def trust_lines(manifest: Manifest) -> list[str]:
             lines.append("Some types could hardly be learned there and count as wrong. The report names them.")
         lines += _doubtful_labels(evaluation.label_audit)
     if calibration is not None:
-        score = calibration.test_calibrated or calibration.calibrated
-        lines.append(f"Calibration error: {score.expected_calibration_error:.1%}")
+        scores = {"held-out": calibration.calibrated, "test": calibration.test_calibrated}
+        each = [
+            f"{score.expected_calibration_error:.1%} on {score.n_cells:,} {part} cells"
+            for part, score in scores.items()
+            if score is not None
+        ]
+        lines.append(f"Calibration error: {', '.join(each)}")
     if novelty is not None:
         refused = novelty.false_refusal_rate if novelty.test_refusal_rate is None else novelty.test_refusal_rate
         alike = ", in samples of the same laboratory" if novelty.folds == "cells" else ""

@@ -9,7 +9,7 @@ def test_folds_calibration_unknown_cells_and_sets_are_told() -> None:
     manifest = made.full_facts(2, n_cells=60).manifest
     folds, calibration, unknown, sets = trust_lines(manifest)
     assert folds == "Cross-validation over donors: accuracy 0.923, macro-F1 0.876; logistic regression 0.846"
-    assert calibration == "Calibration error: 1.2%"
+    assert calibration == "Calibration error: 1.2% on 60 held-out cells"
     assert unknown.startswith(
         "Unassigned: 3.0% of known cells, 150 of 300 cells of types that a network was not shown ("
     )
@@ -17,6 +17,15 @@ def test_folds_calibration_unknown_cells_and_sets_are_told() -> None:
         "Label sets at 1%: 98.7% hold the label, 1.31 types on average "
         "(97.0% to 99.0% of a donor by thresholds of the others; of the next donor 93."
     )
+
+
+def test_the_calibration_that_the_verdict_judges_stands_beside_that_of_the_test_part() -> None:
+    manifest = made.full_facts(2, n_cells=60).manifest
+    held_out = manifest.calibration.calibrated
+    tested = held_out.model_copy(update={"expected_calibration_error": 0.068, "n_cells": 133})
+    calibration = manifest.calibration.model_copy(update={"test_calibrated": tested})
+    lines = trust_lines(manifest.model_copy(update={"calibration": calibration}))
+    assert lines[1] == "Calibration error: 1.2% on 60 held-out cells, 6.8% on 133 test cells"
 
 
 def test_a_share_of_cells_of_unknown_types_counts_cells_and_not_types() -> None:
