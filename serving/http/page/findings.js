@@ -142,7 +142,7 @@ function ofFinding(finding, columns, again, proposed) {
   const found = again ? actionsOf(finding, columns, again) : [];
   const actions = found.filter(([name]) => !proposed.has(name) && proposed.add(name)).map(([, button]) => button);
   // What a button does need not be said in the words of a terminal.
-  const remedy = found.length ? finding.remedy.replace(/: --[a-z-]+ [^ ]+ \([^)]*\)/g, "").replace(/: (omit )?--layer \([^)]*\)/g, "").replace(/--recover-counts \([^)]*\)/g, "“Recover the counts”") : finding.remedy;
+  const remedy = found.length ? finding.remedy.replace(/: --[a-z-]+ [^ ]+ \([^)]*\)/g, "").replace(/: --library-size '[^']*'( or --library-size '[^']*')*/g, "").replace(/: (omit )?--layer \([^)]*\)/g, "").replace(/--recover-counts \([^)]*\)/g, "“Recover the counts”") : finding.remedy;
   const parts = [el("p", { class: "quiet", text: facts + examples }), el("p", {}, el("strong", { text: "What to do: " }), remedy)];
   if (actions.length) parts.push(el("p", { class: "buttons" }, actions));
   parts.push(el("p", { class: "quiet code", text: code }));

@@ -284,6 +284,7 @@ def test_the_column_of_library_sizes_is_chosen_and_asked_again(
     drop(page, part, tmp_path)
     page.get_by_role("button", name="Ask again with it").wait_for()
     assert "each cell's total count over all genes has to come from a column" in page.locator("#checklist").inner_text()
+    assert "--" not in page.locator("#checklist").inner_text(), "a button needs no words of a terminal"
     choice = page.get_by_label("Library sizes are in")
     assert choice.locator("option").all_inner_texts() == ["n_counts"]
     with page.expect_request("**/map") as sent:
