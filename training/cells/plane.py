@@ -1,6 +1,8 @@
 """Cells of an embedding in a plane, for the eye alone: distances between clusters mean little there."""
 
 import warnings
+from contextlib import suppress
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -37,6 +39,7 @@ def _umap(values: np.ndarray, first: np.ndarray, seed: int) -> np.ndarray:
         warnings.simplefilter("ignore")  # of an index for new cells, of which there are none, and of TensorFlow
         from umap import UMAP
 
+        _keep_compiled()
         n_neighbors = min(N_NEIGHBORS, len(values) - 1)
         neighbours = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(values)
         distances, indices = neighbours.kneighbors(values)
@@ -56,3 +59,17 @@ def _umap(values: np.ndarray, first: np.ndarray, seed: int) -> np.ndarray:
         )
         found: np.ndarray = mapper.fit_transform(values)
     return found.astype(np.float32)
+
+
+@cache
+def _keep_compiled() -> None:
+    """Have numba keep the machine code of UMAP on disk, as it keeps that of UMAP's search for neighbours: to compile it
+    takes five seconds in each process, and to load it none.
+    """
+    from umap import distances, layouts, umap_, utils
+
+    for module in (umap_, layouts, utils, distances):
+        for function in vars(module).values():
+            if hasattr(function, "enable_caching"):
+                with suppress(RuntimeError):  # nowhere to write to
+                    function.enable_caching()

@@ -24,6 +24,15 @@ def test_clusters_stay_together_and_the_seed_decides() -> None:
     assert not np.array_equal(first, plane(embedding, seed=5))
 
 
+def test_the_machine_code_of_umap_is_kept_for_the_next_process() -> None:
+    from umap import layouts, umap_
+
+    plane(clusters()[0], seed=0)
+    for function in (umap_.smooth_knn_dist, layouts._nb_optimize_layout_euclidean_single_epoch):
+        assert function.stats.cache_path
+        assert function.stats.cache_hits + function.stats.cache_misses
+
+
 def test_pca_is_the_first_two_axes() -> None:
     embedding, _ = clusters()
     np.testing.assert_array_equal(plane(embedding, method="pca", seed=0), embedding[:, :2])
