@@ -366,8 +366,10 @@ class Registry:
 
     def start(self) -> None:
         with self._log.open("ab") as output:
+            # Without the processes that MLflow starts for jobs of its own: nothing here asks for one.
+            environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
             self._process = subprocess.Popen(
-                self._command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+                self._command, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
             )
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
