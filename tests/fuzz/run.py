@@ -16,7 +16,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -42,6 +42,8 @@ LIMIT = ReaderBudget().seconds * WALL_FACTOR + 5
 """Seconds: what a reader of a small file may take at most (`reader_process.py`), and some for the way and the queue."""
 EVERY = 50
 """Cases between two looks at memory."""
+VARIED = 200
+"""Requests from which on a run must have met answers of several kinds."""
 READER_SHARE = 9
 """Every such case of a file is also read without the service: a number that meets every input in turn."""
 
@@ -169,6 +171,17 @@ def show(verdict: Verdict, outcomes: list[Outcome], seconds: float) -> None:
     print("passed" if not verdict.faults else f"{len(verdict.faults)} faults")
 
 
+def too_much_alike(outcomes: list[Outcome], verdict: Verdict) -> list[str]:
+    """What a long run should have met and did not: some mutations change nothing that matters and most are seen, so a
+    service that refused everything, or nothing, would prove little.
+    """
+    if sum(one.status != "reader" for one in outcomes) < VARIED:
+        return []
+    missing = {"200", "400", "422", "reader"} - set(verdict.by_status)
+    few = len(verdict.by_code) < 5
+    return [f"no answer of {name}" for name in sorted(missing)] + (["fewer than five codes"] if few else [])
+
+
 def main() -> int:
     options = arguments()
     end_with_sigterm()
@@ -191,6 +204,7 @@ def main() -> int:
             run.go()
             seconds = time.monotonic() - start
             verdict = judge(run.outcomes, run.usage, limit=LIMIT, crashed=server.crashed(), left=server.left_behind())
+            verdict = replace(verdict, faults=(*verdict.faults, *too_much_alike(run.outcomes, verdict)))
             check_sound(server, inputs)
             log = server.log.read_text(errors="replace")
     n_tracebacks = log.count("Traceback (most recent call last)")
