@@ -89,7 +89,7 @@ def candidates(
     logits = outputs.logits.mean(axis=0).astype(np.float64)
     each = softmax(outputs.logits.astype(np.float64), axis=2)
     doubt = _entropy(each.mean(axis=0))
-    of_train = MemberOutputs(outputs.logits[:, train], outputs.embedding[train])
+    of_train = MemberOutputs(outputs.logits[:, train], outputs.embedding[train], outputs.networks)
     score = fit_novelty(of_train, codes[train])
     raw = {
         "1 - largest probability": np.log(np.maximum(1 - softmax(logits, axis=1).max(axis=1), 1e-5)),

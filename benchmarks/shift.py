@@ -145,9 +145,10 @@ def ask(train: Cells, asked: dict[str, Cells], *, donors: bool, n_members: int, 
         values = np.tile(baselines.astype(np.float32), (cells.counts.shape[0], 1))
         values[:, sources >= 0] = expression[:, sources[sources >= 0]].toarray()
         outputs = member_outputs([fold(one) for one in classifiers], sp.csr_matrix(values), *embedding)
-        of_cells = score.of(outputs.logits, outputs.embedding)
-        best = outputs.logits.mean(axis=0).argmax(axis=1)
-        found[name] = Asked(threshold, entry, best, of_cells, np.isin(cells.harmonized, known), cells.harmonized)
+        of_cells = score.of(outputs)
+        found[name] = Asked(
+            threshold, entry, outputs.best, of_cells, np.isin(cells.harmonized, known), cells.harmonized
+        )
     return found
 
 

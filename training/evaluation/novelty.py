@@ -3,7 +3,11 @@
 1. the networks' doubt: entropy of the mean of their probabilities, which holds both the doubt of each and their
    disagreement;
 2. the distance of the embedding from the nearest type's mean, and
-3. that of the logits, both Mahalanobis with the covariance that the types share (Lee et al. 2018, arXiv:1807.03888).
+3. that of the networks' mean logits, both Mahalanobis with the covariance that the types share (Lee et al. 2018,
+   arXiv:1807.03888).
+
+Members without hidden layers (logistic regression) have a part in the calls and none in the score: their logits grow
+with each gene, so that a cell of another laboratory looks novel to them sooner than to networks.
 
 Each is a logarithm, brought to mean 0 and standard deviation 1 on training cells; the score is their mean. Why these:
 docs/methods/trust.md. All constants are kept as arrays, so that the graph computes it with ordinary operators.
@@ -59,18 +63,31 @@ class NoveltyScore:
     means: np.ndarray
     scales: np.ndarray
 
-    def of(self, member_logits: np.ndarray, embedding: np.ndarray) -> np.ndarray:
-        """Novelty, larger is more novel, [cells]. `member_logits`: members x cells x types; `embedding`: cells x d."""
-        views = _views(self.embedding, self.logits, member_logits, embedding)
+    def of(self, outputs: "MemberOutputs") -> np.ndarray:
+        """Novelty, larger is more novel, [cells]."""
+        views = _views(self.embedding, self.logits, outputs)
         return np.asarray(((views - self.means) / self.scales).mean(axis=1))
 
 
 @dataclass(frozen=True)
 class MemberOutputs:
-    """What networks say of cells: `logits`, members x cells x types; `embedding`, cells x d."""
+    """What members say of cells. `logits`: members x cells x types; `embedding`: cells x d; `networks`: whether a
+    member has hidden layers, bool [members].
+    """
 
     logits: np.ndarray
     embedding: np.ndarray
+    networks: np.ndarray
+
+    @property
+    def best(self) -> np.ndarray:
+        """Number of the type that all members together call, int [cells]."""
+        return np.asarray(self.logits.mean(axis=0).argmax(axis=1))
+
+    @property
+    def network_logits(self) -> np.ndarray:
+        """What novelty is made of, networks x cells x types."""
+        return np.asarray(self.logits[self.networks])
 
 
 def member_outputs(
@@ -87,7 +104,7 @@ def member_outputs(
             before, logits[number, rows] = member.forward(values)
             hidden += [np.maximum(z, 0) for z in before[-1:]]
         embedding[rows] = (np.hstack(hidden) - embedding_mean) @ embedding_components.T
-    return MemberOutputs(logits, embedding)
+    return MemberOutputs(logits, embedding, np.array([bool(member.hidden_units) for member in members]))
 
 
 def fit_novelty(outputs: MemberOutputs, codes: np.ndarray) -> NoveltyScore:
@@ -95,9 +112,9 @@ def fit_novelty(outputs: MemberOutputs, codes: np.ndarray) -> NoveltyScore:
 
     Types without cells have no mean.
     """
-    mean_logits = outputs.logits.mean(axis=0)
+    mean_logits = outputs.network_logits.mean(axis=0)
     embedding, logits = _whiten(outputs.embedding, codes), _whiten(mean_logits, codes)
-    views = _views(embedding, logits, outputs.logits, outputs.embedding)
+    views = _views(embedding, logits, outputs)
     return NoveltyScore(embedding, logits, views.mean(axis=0), np.maximum(views.std(axis=0), 1e-3))
 
 
@@ -107,11 +124,12 @@ def novelty_rows(train: np.ndarray) -> np.ndarray:
     return np.asarray(train[places])
 
 
-def _views(embedding: Whitened, logits: Whitened, member_logits: np.ndarray, places: np.ndarray) -> np.ndarray:
+def _views(embedding: Whitened, logits: Whitened, outputs: MemberOutputs) -> np.ndarray:
     """The three logarithms, cells x 3."""
-    probabilities = softmax(member_logits.astype(np.float64), axis=2).mean(axis=0)
+    of_networks = outputs.network_logits
+    probabilities = softmax(of_networks.astype(np.float64), axis=2).mean(axis=0)
     entropy = -(probabilities * np.log(np.maximum(probabilities, 1e-30))).sum(axis=1)
-    distances = embedding.nearest(places), logits.nearest(member_logits.mean(axis=0))
+    distances = embedding.nearest(outputs.embedding), logits.nearest(of_networks.mean(axis=0))
     views = (np.maximum(entropy, LEAST_ENTROPY), *(np.maximum(values, LEAST_DISTANCE) for values in distances))
     return np.asarray(np.log(np.column_stack(views)))
 
@@ -151,8 +169,7 @@ def novelty_of(
     embedding: tuple[np.ndarray, np.ndarray],
 ) -> np.ndarray:
     """Novelty of the cells of `x`, [cells], as the graph gives it."""
-    outputs = member_outputs([fold(classifier) for classifier in classifiers], x, *embedding)
-    return score.of(outputs.logits, outputs.embedding)
+    return score.of(member_outputs([fold(classifier) for classifier in classifiers], x, *embedding))
 
 
 @dataclass(frozen=True)
@@ -169,7 +186,7 @@ class FoldScore:
     def of(self, x: sp.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
         """Novelty and number of the best type of the cells of `x`, [cells] each."""
         outputs = member_outputs([fold(classifier) for classifier in self.classifiers], x, *self.embedding)
-        return self.score.of(outputs.logits, outputs.embedding), outputs.logits.mean(axis=0).argmax(axis=1)
+        return self.score.of(outputs), outputs.best
 
 
 def fold_scores(held_out: OutOfFold, x: sp.csr_matrix, codes: np.ndarray) -> tuple[FoldScore, ...]:

@@ -158,7 +158,7 @@ def _check_novelty(
     """The graph's novelty is that of the score itself, computed without the graph."""
     (found,) = annotate.run(["novelty"], feeds)
     outputs = member_outputs([fold(classifier) for classifier in classifiers], x, embedding_mean, embedding_components)
-    off = float(np.abs(found - score.of(outputs.logits, outputs.embedding)).max())
+    off = float(np.abs(found - score.of(outputs)).max())
     if not (off <= NOVELTY_TOLERANCE):
         raise parity_failed("novelty", f"within {NOVELTY_TOLERANCE} of the score's own", f"a difference of {off:.3g}")
 

@@ -49,19 +49,21 @@ def annotator_graph(
     graph = GraphWriter()
     difference = difference_from_fill(graph, fill)
     layers = [layers_of(graph, difference, member, fill, f"m{number}") for number, member in enumerate(members)]
-    hidden = [of_member.after[-1] for of_member in layers if of_member.after]
+    networks = [of_member for of_member in layers if of_member.after]
     logits = [of_member.logits for of_member in layers]
     graph.add("Mean", logits, "logits")
     cooled = graph.add("Div", ["logits", graph.scalar("temperature", temperature)], "cooled_logits")
     graph.add("Softmax", [cooled], "probabilities", axis=1)
     axis = graph.constant("types_axis", np.array([1], dtype=np.int64))
     graph.add("Neg", [graph.add("ReduceLogSumExp", ["logits", axis], "log_sum_exp", keepdims=0)], "energy")
-    side_by_side = graph.add("Concat", hidden, "last_hidden", axis=1)
+    side_by_side = graph.add("Concat", [of_member.after[-1] for of_member in networks], "last_hidden", axis=1)
     components = embedding_components.astype(np.float32)
     shift = -(embedding_components.astype(np.float64) @ embedding_mean.astype(np.float64))
     graph.linear(side_by_side, components, shift, "embedding")
     if novelty is not None:
-        _novelty(graph, logits, novelty)
+        of_networks = [of_member.logits for of_member in networks]
+        mean = "logits" if of_networks == logits else graph.mean(of_networks, "network_logits")
+        _novelty(graph, of_networks, mean, novelty)
     n_genes, n_types = members[0].n_genes, members[0].n_types
     return graph.model(
         "annotator",
@@ -76,12 +78,12 @@ def annotator_graph(
     )
 
 
-def _novelty(graph: GraphWriter, member_logits: Sequence[str], score: NoveltyScore) -> None:
-    """The output `novelty` of `logits`, `embedding` and the members' logits; see `novelty_score`."""
+def _novelty(graph: GraphWriter, network_logits: Sequence[str], mean_logits: str, score: NoveltyScore) -> None:
+    """The output `novelty` of the networks' logits, their mean and `embedding`; see `NoveltyScore`."""
     axis = graph.constant("types_axis", np.array([1], dtype=np.int64))
     each = [
         graph.add("Softmax", [logits], f"m{number}_probabilities", axis=1)
-        for number, logits in enumerate(member_logits)
+        for number, logits in enumerate(network_logits)
     ]
     probabilities = graph.mean(each, "mean_probabilities")
     tiny = graph.scalar("least_probability", 1e-30)
@@ -89,7 +91,7 @@ def _novelty(graph: GraphWriter, member_logits: Sequence[str], score: NoveltySco
     product = graph.add("Mul", [probabilities, log], "probability_log")
     entropy = graph.add("Neg", [graph.add("ReduceSum", [product, axis], "negative_entropy", keepdims=0)], "entropy")
     embedded = _nearest(graph, "embedding", score.embedding, "embedded")
-    by_logits = _nearest(graph, "logits", score.logits, "by_logits")
+    by_logits = _nearest(graph, mean_logits, score.logits, "by_logits")
     views = []
     for number, (view, least) in enumerate(
         ((entropy, LEAST_ENTROPY), (embedded, LEAST_DISTANCE), (by_logits, LEAST_DISTANCE))

@@ -38,7 +38,7 @@ def outputs_of(n_cells: int, codes: np.ndarray, *, seed: int = 0) -> MemberOutpu
     embedding = (
         generator.normal(0, 1, (n_cells, 5)) @ np.diag([1, 2, 1, 0.5, 3]) + np.pad(centres, ((0, 0), (0, 2)))[codes]
     )
-    return MemberOutputs(logits.astype(np.float32), embedding.astype(np.float32))
+    return MemberOutputs(logits.astype(np.float32), embedding.astype(np.float32), np.ones(2, dtype=bool))
 
 
 def test_the_distance_is_mahalanobis_from_the_nearest_type() -> None:
@@ -59,13 +59,25 @@ def test_training_cells_have_mean_0_and_strange_ones_are_above() -> None:
     codes = np.arange(900) % 3
     outputs = outputs_of(900, codes)
     score = fit_novelty(outputs, codes)
-    known = score.of(outputs.logits, outputs.embedding)
+    known = score.of(outputs)
     assert known.mean() == pytest.approx(0, abs=1e-6)
-    far = score.of(outputs.logits, outputs.embedding + 20)  # sure networks, an embedding that no type has
+    far = score.of(replace(outputs, embedding=outputs.embedding + 20))  # sure networks, an embedding that no type has
     torn = np.tile(np.array([[[6, 0, 0]], [[0, 6, 0]]], dtype=np.float32), (1, 900, 1))  # each sure, of different types
-    disagreeing = score.of(torn, outputs.embedding)
+    disagreeing = score.of(replace(outputs, logits=torn))
     for strange in (far, disagreeing):
         assert np.quantile(strange, 0.1) > np.quantile(known, 0.9)
+
+
+def test_a_member_without_hidden_layers_has_a_part_in_calls_and_none_in_the_score() -> None:
+    codes = np.arange(300) % 3
+    networks = outputs_of(300, codes)
+    linear = 50 * np.eye(3, dtype=np.float32)[(codes + 1) % 3]  # sure, and of another opinion
+    outputs = replace(
+        networks, logits=np.concatenate([networks.logits, linear[None]]), networks=np.array([True, True, False])
+    )
+    expected = fit_novelty(networks, codes).of(networks)
+    np.testing.assert_array_equal(fit_novelty(outputs, codes).of(outputs), expected)
+    assert outputs.best.tolist() == ((codes + 1) % 3).tolist()
 
 
 def test_types_without_training_cells_have_no_mean() -> None:
@@ -73,7 +85,7 @@ def test_types_without_training_cells_have_no_mean() -> None:
     outputs = outputs_of(300, codes)
     score = fit_novelty(outputs, codes)
     assert score.embedding.means.shape == (2, 5)
-    assert np.isfinite(score.of(outputs.logits, outputs.embedding)).all()
+    assert np.isfinite(score.of(outputs)).all()
 
 
 def test_no_more_than_the_rate_lies_above_the_threshold() -> None:

@@ -10,16 +10,18 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+import scipy.sparse as sp
 import torch
 from captum.attr import DeepLift
 from scipy.special import logsumexp, softmax
 from sklearn.decomposition import PCA
 from torch import nn
 
+from cellmark.training.evaluation.novelty import fit_novelty, member_outputs
 from cellmark.training.export.export_onnx import annotator_graph, explainer_graph
 from cellmark.training.network.classifier import Classifier
 from cellmark.training.network.contributions import multipliers
-from cellmark.training.network.folded_network import FoldedNetwork, fold, fold_layers
+from cellmark.training.network.folded_network import FoldedNetwork, fit_embedding, fold, fold_layers
 from fixtures.places import ROOT
 
 pytestmark = pytest.mark.filterwarnings("ignore:Setting forward, backward hooks:UserWarning")
@@ -329,6 +331,27 @@ def test_a_member_without_hidden_layers_is_one_more_of_the_mean(draw_classifier:
         logits = torch.stack([one.double()(torch.as_tensor(x)) for one in (network, linear)]).mean(dim=0)
     np.testing.assert_allclose(annotated["logits"], logits.numpy(), atol=2e-5, rtol=1e-5)
     assert annotated["embedding"].shape == (len(counts), 16)
+
+
+@pytest.mark.parametrize("hidden", [[(16,)], [(16,), (8,)]])
+def test_novelty_of_the_graph_is_that_of_the_networks_alone(
+    draw_classifier: Callable[..., Classifier], hidden: list[tuple[int, ...]]
+) -> None:
+    """The same with and without a member without hidden layers, which changes the logits."""
+    networks, linear = [fold(draw_classifier(units)) for units in hidden], fold(draw_classifier(()))
+    counts, library_size = draw_cells(120)
+    x = sp.csr_matrix(expression(counts, library_size))
+    embedding = fit_embedding(networks, x)
+    outputs = member_outputs([*networks, linear], x, *embedding)
+    score = fit_novelty(outputs, np.arange(120) % N_TYPES)
+    given = {"embedding_mean": embedding[0], "embedding_components": embedding[1], "novelty": score}
+    alone, joined = (
+        run(annotator_graph(members, FILL, **given), counts=counts, library_size=library_size)
+        for members in (networks, [*networks, linear])
+    )
+    assert np.abs(alone["logits"] - joined["logits"]).max() > 0.1
+    np.testing.assert_array_equal(alone["novelty"], joined["novelty"])
+    np.testing.assert_allclose(joined["novelty"], score.of(outputs), atol=2e-3)
 
 
 @pytest.mark.parametrize("counts", [0.0, 3.0, np.nan])
