@@ -48,7 +48,7 @@ help:  ## This list
 	@awk 'NR > 5 && /^#   / { print "  " substr($$0, 5) } /^SHELL/ { exit }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(STAMP)-run  ## Install, then train, register, serve and explain on real cells
-	$(WITH_PATH) $(BIN)/cellmark demo $(FOLDER) $(DEMO_ARGS)
+	$(WITH_PATH) $(BIN)/cellmark demo "$(FOLDER)" $(DEMO_ARGS)
 
 test: $(STAMP)-test  ## Install the test extra, then run the suite, in two processes
 	$(WITH_PATH) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(TEST_ARGS)
@@ -121,6 +121,12 @@ $(STAMP)-docs: $(PINS) $(STAMP)-runtime
 	$(TORCH)
 	$(INSTALL) --editable ".[$(RUNTIME),train,docs]"
 	@touch $@ $(STAMP)-run
+
+# What CI needs of both, resolved and installed once.
+$(STAMP)-docs-test: $(PINS) $(STAMP)-runtime
+	$(TORCH)
+	$(INSTALL) --editable ".[$(RUNTIME),train,docs,test]"
+	@touch $@ $(STAMP)-docs $(STAMP)-test $(STAMP)-run
 
 $(STAMP)-check: $(PINS) $(STAMP)-runtime
 	$(TORCH)
