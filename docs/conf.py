@@ -22,7 +22,7 @@ myst_heading_anchors = 4  # the anchors that GitHub makes
 # Tutorials run in a folder of their own each time, and fail the build where a cell fails.
 nb_execution_mode = "force"
 nb_execution_in_temp = True
-nb_execution_timeout = 120
+nb_execution_timeout = 300  # seconds for a cell, on a machine that does other work as well
 nb_execution_raise_on_error = True
 nb_merge_streams = True
 os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # tqdm, which would like to draw a widget
