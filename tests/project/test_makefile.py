@@ -32,7 +32,7 @@ def test_demo_installs_with_pins_before_it_runs() -> None:
         line for line in installs if "--constraint constraints.txt" in line and '".[cpu,train]"' in line
     ]
     assert len(installs) == 1
-    assert lines[-1].endswith("/cellmark demo elsewhere ")
+    assert lines[-1].endswith('/cellmark demo "elsewhere" ')
     assert lines.index(installs[0]) < len(lines) - 1
 
 
