@@ -215,7 +215,7 @@ class Annotator:
             facts["sample_shift"] = judged.facts(self.cell_types)
             facts["notes"] += [note.to_dict() for note in judged.notes]
         frame = calls_frame(calls, checked.cell_ids, self.cell_types, rules)
-        mark_cross_species(frame, checked)
+        mark_cross_species(frame, checked.genes.across)
         frame.attrs[UNS_KEY] = facts
         return frame
 
@@ -264,7 +264,7 @@ class Annotator:
     ) -> pd.DataFrame:
         """As `explain`, of an input that has passed `check` and a question that has too."""
         result = explain_cells(self.session, checked, question, self.baselines, on_progress=on_progress)
-        mark_cross_species(result, checked)
+        mark_cross_species(result, checked.genes.across)
         result.attrs[UNS_KEY] = self.facts(checked).to_dict()
         return result
 

@@ -6,7 +6,7 @@ Everything in an `.npz` is checked from headers before an array is read; nothing
 import math
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +19,7 @@ from ..cells.cell_source import CellSource, NamedCells
 from ..cells.file_kind import file_kind
 from ..cells.read_limits import NO_LIMITS, ReadLimits
 from ..cells.reading import reading
-from ..cells.reading_options import InputKind, ReadingOptions
+from ..cells.reading_options import AS_IT_IS, ReadingOptions
 from ..errors import Finding, ReadError, RequestError
 from ..genes.name_list import NameList, remember_names
 
@@ -35,19 +35,19 @@ class RequestCells:
 
     `library_size`: an array [cells], the name of an obs column, or None to sum. `genes_source`: `keys` where the genes
     measured are the union of the cells' keys, `genes` where the input names them. `findings`: errors that did not keep
-    the cells from being read, to be reported with all others. `input`: what the request says that its values are.
+    the cells from being read, to be reported with all others. `asked`: how the request says that they are to be read.
     """
 
     source: CellSource
     library_size: np.ndarray | str | None = None
     genes_source: GenesSource = "genes"
     findings: tuple[Finding, ...] = ()
-    input: InputKind = "auto"
+    asked: ReadingOptions = AS_IT_IS
 
     @property
     def reading(self) -> ReadingOptions:
         """What is left to do of reading them."""
-        return ReadingOptions(library_size=self.library_size, input=self.input)
+        return replace(self.asked.once_open(), library_size=self.library_size)
 
 
 class GeneList:

@@ -60,6 +60,17 @@ class ModelName(Answer):
     bundle_digest: str
 
 
+class CrossSpeciesAnswer(Answer):
+    """Cells of another organism than the model's. `cells`, `model`: organisms; `n_named`: genes of the input that were
+    named by their ortholog; `source`: of the orthologs.
+    """
+
+    cells: str
+    model: str
+    n_named: int
+    source: str
+
+
 class InputFacts(ModelName):
     """The model that answered, and how the input fitted it.
 
@@ -79,6 +90,9 @@ class InputFacts(ModelName):
     missing_genes: list[str]
     attribution_share: float | None
     notes: list[FindingAnswer]
+    cross_species: CrossSpeciesAnswer | None = Field(
+        default=None, description="Only of genes that were named by orthologs: all calls are across species."
+    )
     receipt: Receipt | None = Field(default=None, description="To find this answer in the audit log, or ask again.")
 
 

@@ -19,11 +19,11 @@ from cellmark.schemas.genes.symbol_column import named_by
 
 from ..scoring.attribute import DEFAULT_TOP
 from ..scoring.call_options import CallOptions, Floors
-from ..scoring.calls_frame import check_same_cells, copy_calls
+from ..scoring.calls_frame import check_same_cells, copy_calls, mark_cross_species
 from ..scoring.majority import Over
 from ..scoring.score import in_order
 from .connection import Connection, Sent, open_http
-from .frames import calls_of, explanations_of, facts_of, markers_of, renamed
+from .frames import across_of, calls_of, explanations_of, facts_of, markers_of, renamed
 from .pieces import Packing, Piece, check_ids
 from .questions import (
     ANY_FILE,
@@ -136,9 +136,9 @@ class Client:
         """Call every cell: as `Annotator.annotate`, with the same parameters, frame and errors.
 
         A file is uploaded as a whole, unless a vote is wanted, and calls come in the order of its cells; one that is
-        too large for the service, or in a format that it does not read, is read here and sent in pieces. Orthologs are
-        not offered by the service. The vote over clusters (`over`) is counted here, over all cells. With `as_sample`
-        all cells go in one request, and `REQUEST_TOO_LARGE` is raised where they do not fit.
+        too large for the service, or in a format that it does not read, is read here and sent in pieces. The vote over
+        clusters (`over`) is counted here. With `as_sample` all cells go in one request (`REQUEST_TOO_LARGE` where they
+        do not fit). An `ortholog_table` is refused.
         """
         how = ReadingOptions(**reading)
         options = self._known(
@@ -194,14 +194,14 @@ class Client:
         with opened(cells, how) as source:
             answers = self._asked("/attribute", source, how, {**query, "top": str(top)}, size, on_progress)
             frame = explanations_of(answers)
+            mark_cross_species(frame, across_of(answers))
             facts = facts_of(answers, counts_from=source.counts_from, notes=source.notes, name=source.name)
         frame.attrs[UNS_KEY] = facts
         return frame
 
     def validate(self, cells: "AnyCells", **reading: Unpack[ReadingKeywords]) -> dict[str, Any]:
         """Everything that the service finds about an input, the answer of `POST /validate`: `valid`, `findings`,
-        `quality`. Its findings are about the whole input, so that it is sent in one request, and refused
-        (`REQUEST_TOO_LARGE`) where that is larger than the service takes.
+        `quality`. It goes in one request, and is refused (`REQUEST_TOO_LARGE`) where the service takes less.
         """
         how = ReadingOptions(**reading)
         if (path := to_upload(cells, how)) is not None:
@@ -243,6 +243,7 @@ class Client:
         if model.digest != answers[0]["bundle_digest"]:
             raise keeps_changing()
         frame = calls_of(answers, model.cell_types, model.coarse_types, model.levels)
+        mark_cross_species(frame, across_of(answers))
         notes = () if source is None else source.notes
         frame.attrs[UNS_KEY] = facts_of(answers, counts_from=counts_from, notes=notes, name=name)
         return frame
@@ -268,9 +269,7 @@ class Client:
         cells_per_request: int | None,
         on_progress: Callable[[int], None],
     ) -> list[dict[str, Any]]:
-        """The answers of one model on all pieces of a source, in order; `cells_per_request`: None for one piece alone.
-        Raises the refusal of the first that is refused.
-        """
+        """One model's answers on all pieces, in order; `cells_per_request`: None for one. Raises the first refusal."""
         check_ids(source)
         query = query | reading_query(reading, self.floors)
 

@@ -24,6 +24,7 @@ from cellmark.schemas.columns import (
     level_columns,
 )
 from cellmark.schemas.errors import CellmarkError, CountsError, Finding
+from cellmark.schemas.genes.orthologs import CrossSpecies
 from cellmark.schemas.manifest.marker_table import COLUMNS
 
 from ..scoring.call_rules import set_column
@@ -125,6 +126,12 @@ def explanations_of(answers: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     return frame.astype({"rank": np.int64, **dict.fromkeys(floats, np.float32)})
 
 
+def across_of(answers: Sequence[Mapping[str, Any]]) -> CrossSpecies | None:
+    """What the answers on pieces of one input say of its organism: the names of its genes are those of every piece."""
+    told = answers[0].get("cross_species")
+    return None if told is None else CrossSpecies(**told)
+
+
 def markers_of(answer: Mapping[str, Any]) -> pd.DataFrame:
     """The marker table, columns as in `manifest/marker_table.py`; of a later version's others, as they come."""
     table = pd.DataFrame(answer["markers"])
@@ -157,6 +164,8 @@ def facts_of(
     facts["n_cells"] = sum(answer["n_cells"] for answer in answers)
     facts["notes"] = [note.to_dict() for note in kept]
     known = {name: first[name] for name in TRUST if name in first}
+    if first.get("cross_species") is not None:
+        known["cross_species"] = first["cross_species"]
     shift = first.get("sample_shift")
     if shift is not None:
         known["sample_shift"] = {name: value for name, value in shift.items() if (name, value) != ("thresholds", None)}

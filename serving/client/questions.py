@@ -55,15 +55,17 @@ class ModelBehind:
 
 def reading_query(reading: ReadingOptions, floors: Floors) -> dict[str, str]:
     """Options that hold for all forms of cells. Raises `ParameterError` for what the service does not offer."""
-    if reading.orthologs or reading.ortholog_table is not None:
+    if reading.ortholog_table is not None:
         raise wrong(
-            "orthologs",
-            "cells of the model's organism",
-            "orthologs",
-            "Annotate with the model at hand: Annotator.load(model), or omit --service.",
+            "ortholog_table",
+            "the orthologs that the service has, of human and mouse",
+            f"a table: {reading.ortholog_table}",
+            "Ask with --orthologs (orthologs=True in Python), or annotate with the model at hand: "
+            "--model in place of --service (Annotator.load(model) in Python).",
         )
     given = {name: value for name, value in vars(floors).items() if value is not None}
-    return {"input": reading.input, **{name: repr(float(value)) for name, value in given.items()}}
+    orthologs = {"orthologs": "true"} if reading.orthologs else {}
+    return {"input": reading.input, **orthologs, **{name: repr(float(value)) for name, value in given.items()}}
 
 
 def call_query(options: CallOptions) -> dict[str, str]:

@@ -15,7 +15,7 @@ from ..annotator import Annotator
 from ..context import stage
 from ..scoring.attribute import EXPLAIN_VALUES, Explained, Question, attribute_cells
 from ..scoring.call_options import NO_FLOORS, PLAIN_CALLS, CallOptions, Floors
-from ..scoring.calls_frame import calls_frame, final_calls
+from ..scoring.calls_frame import calls_frame, final_calls, mark_cross_species
 from ..scoring.score import in_order, score
 from .answers import check, input_facts, judged, note_outcome
 from .receipts import make_receipt
@@ -35,6 +35,7 @@ def annotate_frame(
     note_outcome(annotator, checked, calls, called, sample.notes)
     make_receipt(annotator, np.where(called < len(annotator.cell_types), called, -1), sample_shift=sample.state)
     frame = calls_frame(calls, checked.cell_ids, annotator.cell_types, rules)
+    mark_cross_species(frame, checked.genes.across)
     trust = {"novelty_threshold": rules.novelty_threshold, "label_set_error": rules.error_rate}
     facts = {**annotator.facts(checked).to_dict(), **trust}
     facts["notes"] += [note.to_dict() for note in sample.notes]

@@ -24,6 +24,7 @@ from cellmark.schemas.genes.fit_genes import fit_genes
 from ..annotator import Annotator
 from ..context import Outcome, current, stage
 from ..files.validate import ValidationReport, validate_cells
+from ..scoring.as_source import orthologs_of
 from ..scoring.attribute import EXPLAIN_VALUES, Question, attribute_cells
 from ..scoring.call_options import NO_FLOORS, PLAIN_CALLS, CallOptions, Floors
 from ..scoring.call_rules import CallRules
@@ -150,7 +151,8 @@ def validate(
     report = ValidationReport(source.n_obs, report.n_genes, findings, quality=quality)
     normalised = any(finding.code == "COUNTS_NORMALISED" for finding in report.findings)
     genes = counts_of_genes(source, rule=annotator.bundle.manifest.feature_rule)
-    match, evidence = fit_genes(annotator.bundle.panel, genes).match, annotator.bundle.panel.evidence
+    fitted = fit_genes(annotator.bundle.panel, genes, orthologs=orthologs_of(cells.reading))
+    match, evidence = fitted.match, annotator.bundle.panel.evidence
     return {
         **model_name(annotator),
         **_without_profile(report),

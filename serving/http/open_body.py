@@ -9,6 +9,7 @@ from cellmark.schemas.api.request_cells import RequestCells, read_npz, unpacked_
 from cellmark.schemas.api.requests import LARGE_BODY, cells_from_body
 from cellmark.schemas.cells.file_kind import file_kind
 from cellmark.schemas.cells.read_arrow import FILE_MAGIC, LIBRARY_SIZE, STREAM_START
+from cellmark.schemas.cells.reading_options import ReadingOptions
 from cellmark.schemas.errors import CellmarkError, Finding, ParameterError, ReadError
 
 from ..reader.open_apart import is_tenx, open_apart, open_json_apart, open_npz_apart
@@ -34,43 +35,44 @@ def open_body(
     """The cells of a body. Raises `RequestError` for a body of another form, and `InputError` for cells that cannot be
     read; no message names a path of this machine. `may_write`: a copy of an uploaded file is to be answered.
     """
+    asked = options.reading
     try:
         if body.json is not None:
             _no_file_options(options, "JSON")
             if len(body.json) >= LARGE_BODY:
-                recover = options.reading.recover_counts
+                recover = asked.recover_counts
                 rules = settings.reading_rules
                 with open_json_apart(body.json, name=body.name, recover_counts=recover, rules=rules) as source:
                     size, findings = source.library_size, source.findings
-                    yield RequestCells(source, size, source.genes_source, findings, options.input)
+                    yield RequestCells(source, size, source.genes_source, findings, asked)
                 return
-            yield replace(_recovered(cells_from_body(bytes(body.json)), options), input=options.input)
+            yield replace(_recovered(cells_from_body(bytes(body.json)), asked), asked=asked)
             return
         assert body.path is not None  # noqa: S101
         rules = settings.reading_rules
         path = _with_extension(body.path, rules)
         if path.suffix == ".npz":
             _no_file_options(options, "an .npz")
-            recover = options.reading.recover_counts
+            recover = asked.recover_counts
             if path.stat().st_size <= SMALL_NPZ and (unpacked_bytes(path) or 0) <= SMALL_ARRAYS:
                 cells = read_npz(path, name=body.name, limits=rules.limits)
-                yield replace(_recovered(cells, options), input=options.input)
+                yield replace(_recovered(cells, asked), asked=asked)
                 return
             with open_npz_apart(path, name=body.name, recover_counts=recover, rules=rules) as source:
-                yield RequestCells(source, source.library_size, input=options.input)
+                yield RequestCells(source, source.library_size, asked=asked)
             return
-        with open_apart(path, options.reading, rules=rules, may_write=may_write) as source:
+        with open_apart(path, asked, rules=rules, may_write=may_write) as source:
             column = options.library_size
             if path.suffix == ".arrow" and column is None and LIBRARY_SIZE in source.obs:
                 column = LIBRARY_SIZE
-            yield RequestCells(source, column, input=options.input)
+            yield RequestCells(source, column, asked=asked)
     except CellmarkError as error:
         raise type(error)(*without_path(error.findings, body.folder)).with_headers(**error.headers) from error
 
 
-def _recovered(cells: RequestCells, options: InputOptions) -> RequestCells:
+def _recovered(cells: RequestCells, asked: ReadingOptions) -> RequestCells:
     """The same with counts recovered, if that was asked for."""
-    if not options.reading.recover_counts:
+    if not asked.recover_counts:
         return cells
     from cellmark.schemas.cells.recover_counts import recover_source
 

@@ -41,6 +41,11 @@ class InputOptions(RouteOptions):
         description="What the values are: `counts`, or `log1p` for ln(1 + counts per 10,000). `auto` takes values as "
         "`log1p` where they prove it in every cell.",
     )
+    orthologs: bool = Field(
+        default=False,
+        description="For mouse cells under a human model, or the reverse: name genes by their one-to-one orthologs. "
+        "The answer's `cross_species` and the note `CROSS_SPECIES` say so.",
+    )
     min_panel_share: Annotated[float, Field(gt=0, le=1)] | None = Field(
         default=None,
         description="Smallest share (0 to 1) of the model's genes that the input must have. Default: the model's.",
@@ -60,7 +65,11 @@ class InputOptions(RouteOptions):
     def reading(self) -> ReadingOptions:
         """How to read the cells."""
         return ReadingOptions(
-            layer=self.layer, library_size=self.library_size, recover_counts=self.recover_counts, input=self.input
+            layer=self.layer,
+            library_size=self.library_size,
+            recover_counts=self.recover_counts,
+            input=self.input,
+            orthologs=self.orthologs,
         )
 
     @property

@@ -71,7 +71,7 @@ def score_shard(job: Job, annotator: Annotator, settings: ServiceSettings, numbe
         shard = _Shard(checked, start, stop)
         calls = score(shard, annotator.session, rules=rules, keep_probabilities=options.probabilities)  # type: ignore[arg-type]
         frame = calls_frame(calls, checked.cell_ids[start:stop], annotator.cell_types, rules)
-        mark_cross_species(frame, checked)
+        mark_cross_species(frame, checked.genes.across)
     if not job.is_cancelled:
         with whole_file(job.shard(number), force=True) as draft:
             pq.write_table(_table(frame), draft)

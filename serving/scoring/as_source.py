@@ -78,14 +78,15 @@ def fit_input(
         panel_fraction=bundle.panel_fraction,
         max_unknown_share=floors.max_unknown_share,
         feature_rule=bundle.manifest.feature_rule,
-        orthologs=_orthologs(reading),
+        orthologs=orthologs_of(reading),
         symbol_column=reading.symbol_column,
     )
     checked.notes = (*notes_on_model(bundle.manifest), *checked.notes)
     return checked
 
 
-def _orthologs(reading: ReadingOptions) -> Orthologs | None:
+def orthologs_of(reading: ReadingOptions) -> Orthologs | None:
+    """By which genes of another organism are to be named, None where they are not. Raises as `read_orthologs`."""
     if reading.ortholog_table is not None:
         return read_orthologs(Path(reading.ortholog_table))
     return shipped_orthologs() if reading.orthologs else None

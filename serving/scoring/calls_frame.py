@@ -168,10 +168,10 @@ def _present(codes: np.ndarray, names: pd.Index) -> pd.Categorical:
     return pd.Categorical.from_codes(codes, categories=names).remove_unused_categories()
 
 
-def mark_cross_species(frame: pd.DataFrame, checked: "CheckedCells") -> None:
+def mark_cross_species(frame: pd.DataFrame, across: CrossSpecies | None) -> None:
     """Add `cellmark_cross_species` to an answer on cells of another organism than the model's."""
-    if checked.genes.across is not None:
-        frame[CROSS_SPECIES] = pd.Categorical([checked.genes.across.text] * len(frame))
+    if across is not None:
+        frame[CROSS_SPECIES] = pd.Categorical([across.text] * len(frame))
 
 
 def check_same_cells(theirs: pd.Index, ours: pd.Index) -> None:

@@ -30,6 +30,7 @@ const PLAIN = {
   GENES_THIN_FOR_TYPES: "For some types the file has few of the genes that matter.",
   GENES_SUBSET: "The file has only variable genes.",
   ORGANISM_MISMATCH: "The genes are of another organism than the model's.",
+  CROSS_SPECIES: "The cells are of another organism than the model's: their genes were named by orthologs, and calls are less sure.",
   MATRIX_TRANSPOSED: "The table lies on its side: genes are where cells should be.",
   CELL_ID_DUPLICATE: "Some cells have the same id.",
   CELL_EMPTY: "Some cells have no counts at all.",
@@ -142,7 +143,7 @@ function ofFinding(finding, columns, again, proposed) {
   const found = again ? actionsOf(finding, columns, again) : [];
   const actions = found.filter(([name]) => !proposed.has(name) && proposed.add(name)).map(([, button]) => button);
   // What a button does need not be said in the words of a terminal.
-  const remedy = found.length ? finding.remedy.replace(/: --[a-z-]+ [^ ]+ \([^)]*\)/g, "").replace(/: --library-size '[^']*'( or --library-size '[^']*')*/g, "").replace(/: (omit )?--layer \([^)]*\)/g, "").replace(/--recover-counts \([^)]*\)/g, "“Recover the counts”") : finding.remedy;
+  const remedy = found.length ? finding.remedy.replace(/: --orthologs \([^)]*\)|: --[a-z-]+ [^ ]+ \([^)]*\)/g, "").replace(/: --library-size '[^']*'( or --library-size '[^']*')*/g, "").replace(/: (omit )?--layer \([^)]*\)/g, "").replace(/--recover-counts \([^)]*\)/g, "“Recover the counts”") : finding.remedy;
   const parts = [el("p", { class: "quiet", text: facts + examples }), el("p", {}, el("strong", { text: "What to do: " }), remedy)];
   if (actions.length) parts.push(el("p", { class: "buttons" }, actions));
   parts.push(el("p", { class: "quiet code", text: code }));
@@ -164,6 +165,7 @@ function actionsOf(finding, columns, again) {
   // LAYER and the like stand for a name, unless it is quoted.
   if (named && (layer[1] || named !== named.toUpperCase())) actions.push(button(`Read the counts in “${named}”`, { layer: named }));
   if (/omit --layer/.test(finding.remedy)) actions.push(button("Read the counts in X", { layer: "" }));
+  if (/--orthologs/.test(finding.remedy)) actions.push(button("Use orthologs", { orthologs: true }));
   if (/--recover-counts/.test(finding.remedy)) actions.push(button("Recover the counts", { recover_counts: true }));
   return actions;
 }

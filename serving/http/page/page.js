@@ -78,7 +78,7 @@ function options() {
   const form = byId("ask");
   return {
     library_size: form.library_size.value.trim(), layer: form.layer.value.trim(),
-    as_sample: form.as_sample.checked, recover_counts: form.recover_counts.checked,
+    as_sample: form.as_sample.checked, recover_counts: form.recover_counts.checked, orthologs: form.orthologs.checked,
   };
 }
 
@@ -92,7 +92,7 @@ function take(file) {
   state.file = file;
   byId("ask").library_size.value = "";
   byId("ask").layer.value = "";
-  byId("ask").recover_counts.checked = false;
+  byId("ask").recover_counts.checked = byId("ask").orthologs.checked = false;
   byId("size-columns").replaceChildren();
   send();
 }

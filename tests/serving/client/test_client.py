@@ -229,7 +229,7 @@ def test_refusals_are_the_errors_of_the_annotator(client: Client, annotator: Ann
     assert isinstance(refused(lambda: client.markers("no such type")), ModelError)
     wrong = refused(lambda: client.annotate(new_cells, label_set_error=0.123))
     assert isinstance(wrong, ParameterError)
-    assert refused(lambda: client.annotate(new_cells, orthologs=True)).code == "PARAMETER_INVALID"
+    assert refused(lambda: client.annotate(new_cells, ortholog_table="a.csv")).code == "PARAMETER_INVALID"
     column = refused(lambda: client.annotate(new_cells, library_size="nothing"))
     assert column.code == "LIBRARY_SIZE_COLUMN_UNKNOWN"
 

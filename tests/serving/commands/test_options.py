@@ -27,7 +27,6 @@ def test_every_field_but_those_of_tables_and_clusters_is_an_option_of_the_servic
     assert set(AnnotateOptions.model_fields) == names - {
         "genes_by_cells",
         "over",
-        "orthologs",
         "ortholog_table",
         "sample",
         "symbol_column",
@@ -36,8 +35,8 @@ def test_every_field_but_those_of_tables_and_clusters_is_an_option_of_the_servic
 
 def test_options_of_the_service_become_the_same_objects() -> None:
     given = AnnotateOptions(
-        layer="raw", library_size="n", recover_counts=True, min_panel_share=0.3, min_attribution_share=0.2,
-        probabilities=True, label_set_error=0.05,
+        layer="raw", library_size="n", recover_counts=True, orthologs=True, min_panel_share=0.3,
+        min_attribution_share=0.2, probabilities=True, label_set_error=0.05,
     )  # fmt: skip
     for kind, built in ((ReadingOptions, given.reading), (Floors, given.floors), (CallOptions, given.calls)):
         assert isinstance(built, kind)

@@ -29,6 +29,7 @@ from cellmark.serving.http.settings import ServiceSettings
 from fixtures.chromium import browser
 from fixtures.listening import listening
 from fixtures.page_checks import CONTRAST, SMALL, UNNAMED
+from fixtures.service_page import DROP, called, drop, opened
 from fixtures.synthetic_cells import draw_cells
 
 if TYPE_CHECKING:
@@ -36,17 +37,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.chromium
 __all__ = ["browser"]
-
-DROP = """([name, content]) => {
-  const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
-  const data = new DataTransfer();
-  data.items.add(new File([bytes], name));
-  for (const kind of ["dragenter", "dragover", "drop"]) {
-    document.body.dispatchEvent(new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }));
-  }
-}"""
-REFUSED = "Failed to load resource"
-"""What Chromium itself says of an answer that is an error; the page says it in words."""
 
 
 @pytest.fixture(scope="module")
@@ -77,29 +67,6 @@ def guarded(annotator: Annotator, keys: tuple[Path, dict[str, str]]) -> Iterator
     guard = Middleware(AccessGuard, access=access)
     with listening(make_app(annotator, parts=ServiceParts(middlewares=[guard]))) as url:
         yield url
-
-
-def opened(browser: "Browser", url: str, *, width: int = 1280, scheme: Any = "light") -> tuple["Page", list[str]]:
-    """The page, and all that it complained about or asked of others than its service."""
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    page = context.new_page()
-    heard: list[str] = []
-    page.on("console", lambda message: None if REFUSED in message.text else heard.append(message.text))
-    page.on("pageerror", lambda error: heard.append(str(error)))
-    page.on("request", lambda asked: None if asked.url.startswith((url, f"blob:{url}")) else heard.append(asked.url))
-    page.goto(url)
-    return page, heard
-
-
-def drop(page: "Page", cells: ad.AnnData, folder: Path, name: str = "new.h5ad") -> None:
-    cells.write_h5ad(folder / name)
-    page.evaluate(DROP, [name, base64.b64encode((folder / name).read_bytes()).decode()])
-
-
-def called(page: "Page", cells: ad.AnnData, folder: Path) -> None:
-    """Drop cells and wait for their calls."""
-    drop(page, cells, folder)
-    page.locator(".rows .row").first.wait_for()
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(320, "light"), (390, "dark"), (1280, "light"), (1280, "dark")])
