@@ -28,7 +28,7 @@ def load(
     Parameters
     ----------
     uri
-        A bundle folder, or an MLflow URI: `models:/pbmc@champion`, `models:/pbmc/3`, `runs:/ID/model`.
+        A bundle folder, or an MLflow URI: `models:/pbmc@champion`, `models:/pbmc/3`, `models:/m-ID`, `runs:/ID/model`.
     device, threads
         Where onnxruntime computes (`cpu` or `cuda`), and with how many threads.
     distilled

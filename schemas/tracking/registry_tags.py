@@ -29,6 +29,11 @@ CELLMARK_VERSION = "cellmark_version"
 VERDICT = "verdict"
 """Whether the version is weak, in a sentence."""
 
+# Tags of a run whose version is in a registry of another store, and of its copy there.
+REGISTERED_AT = "registered_at"
+TRAINED_AT = "trained_at"
+TRAINED_RUN = "trained_run_id"
+
 FIRST_CHAMPION = "first_champion"
 """Tag of a name: the version that was its champion first. A name without it was never given one."""
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 DATABASE = "mlflow.db"
 ARTIFACTS = "mlartifacts"
 VARIABLE = "MLFLOW_TRACKING_URI"
+REGISTRY_VARIABLE = "MLFLOW_REGISTRY_URI"
+"""Another place for models alone, as MLflow has it."""
 SQLITE = "sqlite:///"
 UI_PORT = 5000
 """Where `mlflow ui` listens."""

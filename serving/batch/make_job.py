@@ -75,7 +75,7 @@ def job_model(source: ModelSource, asked: str) -> JobModel:
     uri = source.uri
     if source.version is not None:
         uri = f"models:/{source.name}/{source.version}"
-    elif not uri.startswith("runs:/"):
+    elif not uri.startswith(("runs:/", "models:/")):
         uri = os.path.abspath(source.bundle.folder)
     return JobModel(
         asked=asked,

@@ -16,11 +16,12 @@ from .registry import ask, refusals
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
     from mlflow.entities.model_registry import ModelVersion
 
 
 LATEST = "latest"
-FORMS = "models:/NAME@ALIAS, models:/NAME/VERSION, models:/NAME/latest or runs:/RUN_ID/PATH"
+FORMS = "models:/NAME@ALIAS, models:/NAME/VERSION, models:/NAME/latest, models:/m-ID or runs:/RUN_ID/PATH"
 
 
 @dataclass(frozen=True)
@@ -40,14 +41,23 @@ class RunUri:
     path: str
 
 
+@dataclass(frozen=True)
+class LoggedUri:
+    """`models:/m-...`: a LoggedModel, as MLflow lists it among the models of an experiment."""
+
+    model_id: str
+
+
 def shown(wanted: VersionUri) -> str:
     """The URI as it is pasted behind `-m`."""
     version = f"/{wanted.version}" if wanted.alias is None else f"@{wanted.alias}"
     return shlex.quote(f"models:/{wanted.name}{version}")
 
 
-def parse_model_uri(uri: str) -> VersionUri | RunUri:
+def parse_model_uri(uri: str) -> VersionUri | LoggedUri | RunUri:
     """Parse a URI. Raises `RegistryError` (`MODEL_UNKNOWN`) when it has another form."""
+    if found := re.fullmatch(r"models:/(m-[0-9a-f]{32})", uri):
+        return LoggedUri(found[1])
     if found := re.fullmatch(r"models:/([^/@]+)@([\w-]+)", uri):
         return VersionUri(found[1], alias=found[2])
     if found := re.fullmatch(rf"models:/([^/@]+)/(\d+|{LATEST})", uri):
@@ -61,6 +71,20 @@ def parse_model_uri(uri: str) -> VersionUri | RunUri:
         f"Did you mean {shown(VersionUri(bare[1], alias=CHAMPION))}?" if bare else "Write it in one of these forms."
     )
     raise RegistryError.of("MODEL_UNKNOWN", where="model", expected=FORMS, found=repr(uri), remedy=remedy)
+
+
+def find_logged(client: "MlflowClient", wanted: LoggedUri) -> "LoggedModel":
+    """The LoggedModel of an id. Raises `RegistryError` (`MODEL_UNKNOWN`) when there is none, or it is not whole."""
+    model = ask(client, lambda: client.get_logged_model(wanted.model_id))
+    if model is not None and model.status == "READY":
+        return model
+    raise RegistryError.of(
+        "MODEL_UNKNOWN",
+        where=f"models:/{wanted.model_id}",
+        expected=f"a model logged at {public_uri(client.tracking_uri)}",
+        found="none of that id" if model is None else f"one that was never logged to its end ({model.status})",
+        remedy="See all registered models: `cellmark models list`. Or set MLFLOW_TRACKING_URI to where it was trained.",
+    )
 
 
 MOST_LISTED = 20

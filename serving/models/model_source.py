@@ -19,8 +19,8 @@ from cellmark.schemas.tracking import registry_tags as tags
 from cellmark.schemas.tracking.tracking_uri import public_uri
 
 from .bare_name import model_meant
-from .find_version import RunUri, find_version, parse_model_uri
-from .registry import ask, download, open_registry, refusals
+from .find_version import LoggedUri, RunUri, find_logged, find_version, parse_model_uri
+from .registry import ask, download, open_registry, refusals, where_versions_lie
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -122,7 +122,7 @@ class FetchedBundle:
 
 
 def fetch_bundle(model: str, *, uri: str | None = None) -> FetchedBundle:
-    """The bundle behind `models:/name@alias`, `models:/name/3`, `models:/name/latest` or `runs:/id/path`.
+    """The bundle behind `models:/name@alias`, `models:/name/3` (or `latest`), `models:/m-id` or `runs:/id/path`.
 
     Artifacts on this machine are used where they lie; others are fetched once, into the cache. `uri`: where MLflow is,
     by default as `tracking/tracking_uri.py` says. Raises `RegistryError` (`REGISTRY_UNREACHABLE` within seconds,
@@ -132,21 +132,31 @@ def fetch_bundle(model: str, *, uri: str | None = None) -> FetchedBundle:
     wanted = parse_model_uri(model)
     client = open_registry(uri)
     if isinstance(wanted, RunUri):
-        return FetchedBundle(_bring(client, run_location(client, wanted), model), None, None)
+        return FetchedBundle(_bring(client.tracking_uri, run_location(client, wanted), model), None, None)
+    if isinstance(wanted, LoggedUri):
+        logged = find_logged(client, wanted)
+        folder = _bring(client.tracking_uri, logged.artifact_location, model)
+        _check_registered(folder, logged.tags, model)
+        return FetchedBundle(folder, None, None)
     version = find_version(client, wanted)
     with refusals(client.tracking_uri):
         location = client.get_model_version_download_uri(version.name, str(version.version))
-    folder = _bring(client, location, model)
-    registered = (version.tags or {}).get(tags.MANIFEST_DIGEST)
+    folder = _bring(where_versions_lie(client), location, model)
+    _check_registered(folder, version.tags, model)
+    return FetchedBundle(folder, version.name, str(version.version))
+
+
+def _check_registered(folder: Path, told: Mapping[str, str] | None, model: str) -> None:
+    """Raise `BundleError` unless the bundle is the one that the tags of its version or LoggedModel tell of."""
+    registered = (told or {}).get(tags.MANIFEST_DIGEST)
     if registered is not None and registered != _manifest_digest(folder / MANIFEST_NAME):
         raise BundleError.of(
             "BUNDLE_DIGEST_MISMATCH",
             where=model,
             expected=f"the manifest of digest {registered[:12]}… that was registered",
-            found="another one among the version's artifacts",
+            found="another one among its artifacts",
             remedy="Register the model again.",
         )
-    return FetchedBundle(folder, version.name, str(version.version))
 
 
 def run_location(client: "MlflowClient", wanted: RunUri) -> str:
@@ -180,8 +190,8 @@ def local_folder(location: str) -> Path | None:
     return Path(location) if parts.scheme == "" else None
 
 
-def _bring(client: "MlflowClient", location: str, model: str) -> Path:
-    """The bundle at `location`, which is a bundle itself or a model with one in its subfolder."""
+def _bring(uri: str, location: str, model: str) -> Path:
+    """The bundle at `location`, a bundle itself or a model with one in its subfolder. `uri`: as in `download`."""
     folder = local_folder(location)
     if folder is not None:
         for candidate in (folder / tags.BUNDLE_FOLDER, folder):
@@ -192,17 +202,17 @@ def _bring(client: "MlflowClient", location: str, model: str) -> Path:
     with TemporaryDirectory(prefix="cellmark-manifest-") as scratch:
         for place in (f"{location}/{tags.BUNDLE_FOLDER}", location):
             try:
-                manifest = download(client, f"{place}/{MANIFEST_NAME}", Path(scratch))
+                manifest = download(uri, f"{place}/{MANIFEST_NAME}", Path(scratch))
             except RegistryError as error:
                 refusal = error
                 continue
             digest = _manifest_digest(manifest)
-            return cached_bundle(digest, lambda draft: _fill(client, place, draft))  # noqa: B023  (called at once)
+            return cached_bundle(digest, lambda draft: _fill(uri, place, draft))  # noqa: B023  (called at once)
     raise _without_bundle(model, location, refusal.findings[0].found) from refusal
 
 
-def _fill(client: "MlflowClient", location: str, draft: Path) -> None:
-    fetched = download(client, location, draft)
+def _fill(uri: str, location: str, draft: Path) -> None:
+    fetched = download(uri, location, draft)
     if fetched.resolve() != draft.resolve():
         for entry in list(fetched.iterdir()):
             entry.rename(draft / entry.name)
@@ -244,8 +254,8 @@ class ModelSource:
 
 
 def open_model(model: str | os.PathLike[str]) -> ModelSource:
-    """The model behind `model`: a bundle folder, `models:/name@alias`, `models:/name/version`, `runs:/id/path`, or the
-    bare name of a registered model, of which the champion is taken.
+    """The model behind `model`: a bundle folder, `models:/name@alias`, `models:/name/version`, `models:/m-id` of a
+    LoggedModel, `runs:/id/path`, or the bare name of a registered model, of which the champion is taken.
 
     Raises `ModelError` when there is none, `BundleError` when it is damaged, `RegistryError` when MLflow does not
     answer or lacks the alias.

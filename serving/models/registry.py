@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from cellmark.schemas.errors import RegistryError, SetupError
-from cellmark.schemas.tracking.tracking_uri import check_reachable, public_uri, quiet_mlflow, used_registry
+from cellmark.schemas.tracking.tracking_uri import (
+    REGISTRY_VARIABLE,
+    check_reachable,
+    is_server,
+    public_uri,
+    quiet_mlflow,
+    used_registry,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -28,7 +35,7 @@ def open_registry(uri: str | None = None) -> "MlflowClient":
     exist is not made.
     """
     tracking = used_registry(uri)
-    registry = (os.environ.get("MLFLOW_REGISTRY_URI") if uri is None else None) or tracking
+    registry = (os.environ.get(REGISTRY_VARIABLE) if uri is None else None) or tracking
     for needed in {tracking, registry}:
         check_reachable(needed, create=False)
     quiet_mlflow()
@@ -36,6 +43,12 @@ def open_registry(uri: str | None = None) -> "MlflowClient":
 
     with refusals(registry):
         return MlflowClient(tracking_uri=tracking, registry_uri=registry)
+
+
+def where_versions_lie(client: "MlflowClient") -> str:
+    """The address at which files of a registered version are asked for: of the registry, where a server keeps it."""
+    registry = str(getattr(client, "_registry_uri", client.tracking_uri))
+    return registry if is_server(registry) else str(client.tracking_uri)
 
 
 def ask(client: "MlflowClient", question: Callable[[], Answer]) -> Answer | None:
@@ -74,8 +87,9 @@ def refusals(uri: str) -> Iterator[None]:
         ) from error
 
 
-def download(client: "MlflowClient", location: str, folder: Path) -> Path:
-    """Fetch a file or a folder of an artifact store; returns where it lies within `folder`.
+def download(uri: str, location: str, folder: Path) -> Path:
+    """Fetch a file or a folder of an artifact store; returns where it lies within `folder`. `uri`: of the store that
+    named the location, which hands on the files of `mlflow-artifacts:`.
 
     Raises `RegistryError` (`REGISTRY_REFUSED`) when the store refuses or has no such thing, `SetupError`
     (`EXTRA_MISSING`) when its client is not installed.
@@ -83,7 +97,7 @@ def download(client: "MlflowClient", location: str, folder: Path) -> Path:
     from mlflow.artifacts import download_artifacts
 
     with _store(location, "an artifact that can be fetched"):
-        return Path(download_artifacts(artifact_uri=location, dst_path=str(folder), tracking_uri=client.tracking_uri))
+        return Path(download_artifacts(artifact_uri=location, dst_path=str(folder), tracking_uri=uri))
 
 
 def upload(client: "MlflowClient", run_id: str, folder: Path) -> None:

@@ -14,7 +14,7 @@ from cellmark.schemas.errors import RegistryError
 from cellmark.schemas.tracking import registry_tags as tags
 from cellmark.schemas.tracking.tracking_uri import VARIABLE, is_server
 
-from .open_run import send_metrics, store_refusals
+from .open_run import registry_of, send_metrics, store_refusals
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -159,13 +159,13 @@ _alone = threading.Lock()
 
 
 @contextmanager
-def where_models_are_found(uri: str) -> Iterator[None]:
-    """Within the block, MLflow looks `models:/m-...` up in the store `uri`.
+def where_models_are_found(client: "MlflowClient") -> Iterator[None]:
+    """Within the block, MLflow looks `models:/m-...` up where `client` logs runs.
 
-    A tracking server does so by itself. The store of a database asks the address that is set for the whole process; it
-    is put back as it was, and threads wait for each other.
+    A server as registry does so by itself. The store of a database asks the address that is set for the whole process;
+    it is put back as it was, and threads wait for each other.
     """
-    if is_server(uri):
+    if is_server(registry_of(client)):
         yield
         return
     from mlflow.tracking._tracking_service.utils import _use_tracking_uri
@@ -173,7 +173,7 @@ def where_models_are_found(uri: str) -> Iterator[None]:
     with _alone:
         before = os.environ.get(VARIABLE)
         try:
-            with _use_tracking_uri(uri):
+            with _use_tracking_uri(client.tracking_uri):
                 yield
         finally:
             if before is None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cellmark.schemas.errors import CellmarkError, Finding, RegistryError, SetupError
 from cellmark.schemas.tracking.tracking_uri import (
+    REGISTRY_VARIABLE,
     check_reachable,
     current_user,
     find_experiment,
@@ -33,21 +34,29 @@ STEP = "step"
 
 
 def open_client(uri: str) -> "MlflowClient":
-    """A client of the store behind `uri`; a SQLite file that does not exist is made (which takes seconds).
+    """A client of runs behind `uri` and of the registry there, or of that which `MLFLOW_REGISTRY_URI` names; a SQLite
+    file that does not exist is made (which takes seconds).
 
     Raises `RegistryError` when nothing answers there, within seconds.
     """
-    check_reachable(uri, create=True)
-    if (database := sqlite_path(uri)) is not None:
-        database.parent.mkdir(parents=True, exist_ok=True)
+    registry = os.environ.get(REGISTRY_VARIABLE) or uri
+    for needed in dict.fromkeys((uri, registry)):
+        check_reachable(needed, create=True)
+        if (database := sqlite_path(needed)) is not None:
+            database.parent.mkdir(parents=True, exist_ok=True)
     quiet_mlflow()
     from mlflow import MlflowClient
 
-    with quiet_logs(), refusals(uri):
-        client = MlflowClient(tracking_uri=uri)
+    with quiet_logs(), refusals(registry):
+        client = MlflowClient(tracking_uri=uri, registry_uri=registry)
         # The registry's part of a new database is made at its first use.
         client.search_registered_models(max_results=1)
         return client
+
+
+def registry_of(client: "MlflowClient") -> str:
+    """Where the registry is that a client registers at."""
+    return str(getattr(client, "_registry_uri", client.tracking_uri))
 
 
 def start_run(client: "MlflowClient", *, experiment: str | None, run_name: str, tags: dict[str, str]) -> "Run":

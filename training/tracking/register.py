@@ -4,7 +4,7 @@ import importlib.metadata
 import shutil
 import tempfile
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,13 +28,15 @@ from cellmark.schemas.tracking.registry_tags import restore_champion
 from .described_model import create_name, describe, version_tags
 from .logged_model import (
     MODEL_FOLDER,
+    StoredModel,
     create_logged_model,
     link_measures,
     name_version,
     send_files,
     where_models_are_found,
 )
-from .measures import manifest_metrics
+from .measures import held_out, manifest_metrics, run_name
+from .registry_elsewhere import registry_elsewhere, run_beside
 
 if TYPE_CHECKING:
     import onnx
@@ -84,24 +86,47 @@ def register_bundle(bundle: Bundle, *, name: str, run_id: str, client: "MlflowCl
     """Log a bundle as a model of a run (see `write_model`) and register that as a version.
 
     The model is a LoggedModel of the run's experiment and has the manifest's measures. The version carries digests and
-    headline measures as tags and becomes `challenger`; the first of its name also becomes `champion`. Raises
-    `RegistryError` (`REGISTRY_REFUSED`) when something did not arrive; what was registered by then is taken back. The
-    run's artifacts stay.
+    headline measures as tags and becomes `challenger`; the first of its name also becomes `champion`. A registry that
+    does not know the run gets a copy of run and model, see `registry_elsewhere.py`. Raises `RegistryError`
+    (`REGISTRY_REFUSED`) when something did not arrive; what was registered by then is taken back. The run's artifacts
+    stay.
     """
-    manifest = bundle.manifest
+    with ExitStack() as undo:
+        stored = _log_model(bundle, name=name, run_id=run_id, client=client, undo=undo)
+        registry = registry_elsewhere(client, run_id)
+        if registry is None:
+            version = _register(bundle, stored, name=name, client=client)
+        else:
+            with run_beside(client, run_id, registry) as copy:
+                version = replace(register_bundle(bundle, name=name, run_id=copy, client=registry), run_id=run_id)
+                title = run_name(name, version=version.version, held_out=held_out(bundle.manifest))
+                registry.set_tag(copy, "mlflow.runName", title)
+        undo.pop_all()
+    return version
+
+
+def _log_model(bundle: Bundle, *, name: str, run_id: str, client: "MlflowClient", undo: ExitStack) -> StoredModel:
+    """The bundle as a model of a run, whole; `undo` takes it back."""
+    facts, description = version_tags(bundle.manifest), describe(bundle.manifest)
+    stored = create_logged_model(client, client.get_run(run_id), name=name, facts=facts, description=description)
+    if stored.model_id is not None:
+        undo.callback(client.delete_logged_model, stored.model_id)
+    with tempfile.TemporaryDirectory(prefix="cellmark-model-") as scratch:
+        folder = write_model(bundle, Path(scratch) / MODEL_FOLDER, run_id=run_id, model_id=stored.model_id)
+        send_files(client, stored, folder)
+    link_measures(client, stored, manifest_metrics(bundle.manifest))
+    return stored
+
+
+def _register(bundle: Bundle, stored: StoredModel, *, name: str, client: "MlflowClient") -> RegisteredVersion:
+    """A version of a model that is logged, with its aliases, or nothing."""
+    manifest, run_id = bundle.manifest, stored.run_id
     facts, description = version_tags(manifest), describe(manifest)
     with ExitStack() as undo:
-        stored = create_logged_model(client, client.get_run(run_id), name=name, facts=facts, description=description)
-        if stored.model_id is not None:
-            undo.callback(client.delete_logged_model, stored.model_id)
-        with tempfile.TemporaryDirectory(prefix="cellmark-model-") as scratch:
-            folder = write_model(bundle, Path(scratch) / MODEL_FOLDER, run_id=run_id, model_id=stored.model_id)
-            send_files(client, stored, folder)
-        link_measures(client, stored, manifest_metrics(manifest))
         if create_name(client, name, manifest):
             undo.callback(client.delete_registered_model, name)
         challenger = client.get_registered_model(name).aliases.get(tags.CHALLENGER)
-        with where_models_are_found(client.tracking_uri):
+        with where_models_are_found(client):
             created = client.create_model_version(
                 name, stored.source, run_id=run_id, tags=facts, description=description, model_id=stored.model_id
             )

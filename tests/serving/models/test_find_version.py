@@ -1,7 +1,7 @@
 import pytest
 
 from cellmark.schemas.errors import RegistryError
-from cellmark.serving.models.find_version import RunUri, VersionUri, parse_model_uri
+from cellmark.serving.models.find_version import LoggedUri, RunUri, VersionUri, parse_model_uri
 
 
 @pytest.mark.parametrize(
@@ -11,11 +11,12 @@ from cellmark.serving.models.find_version import RunUri, VersionUri, parse_model
         ("models:/pbmc/3", VersionUri("pbmc", version="3")),
         ("models:/pbmc/latest", VersionUri("pbmc", version="latest")),
         ("models:/O'Brien lab/12", VersionUri("O'Brien lab", version="12")),
+        (f"models:/m-{'0a' * 16}", LoggedUri(f"m-{'0a' * 16}")),
         ("runs:/0123abc/model", RunUri("0123abc", "model")),
         ("runs:/0123abc/model/bundle/", RunUri("0123abc", "model/bundle")),
     ],
 )
-def test_every_documented_form_is_taken_apart(uri: str, parsed: VersionUri | RunUri) -> None:
+def test_every_documented_form_is_taken_apart(uri: str, parsed: VersionUri | LoggedUri | RunUri) -> None:
     assert parse_model_uri(uri) == parsed
 
 

@@ -1,24 +1,21 @@
-import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import LoggedModel
 
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import BundleError, OutputError, RegistryError, SetupError
 from cellmark.schemas.tracking.tracking_uri import sqlite_uri
 from cellmark.serving import Annotator
+from cellmark.serving.batch.make_job import job_model
 from cellmark.serving.models.model_source import (
     FetchedBundle,
     cache_folder,
@@ -27,52 +24,17 @@ from cellmark.serving.models.model_source import (
     local_folder,
 )
 from cellmark.training.tracking.register import register_bundle
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from fixtures.mlflow_process import free_port, mlflow_process
 
 
 @pytest.fixture(scope="module")
 def server(empty_mlflow_database: Path, tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A tracking server that keeps artifacts itself, with `tiny` version 1."""
-    folder = tmp_path_factory.mktemp("server")
-    shutil.copyfile(empty_mlflow_database, folder / "mlflow.db")
-    uri = f"http://127.0.0.1:{(port := free_port())}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", sqlite_uri(folder / "mlflow.db"), "--artifacts-destination", str(folder / "art")]
-    environment = {
-        **os.environ,
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    }
-    with (folder / "log").open("wb") as log, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("no_proxy", "127.0.0.1")
-        process = subprocess.Popen(
-            command,
-            stdout=log,
-            stderr=log,
-            cwd=folder,
-            env={**environment, "no_proxy": "127.0.0.1"},
-            start_new_session=True,
-        )
-        try:
-            for _ in range(240):
-                try:
-                    urllib.request.urlopen(f"{uri}/health", timeout=5).close()
-                    break
-                except (urllib.error.URLError, OSError):
-                    assert process.poll() is None, (folder / "log").read_text()
-                    time.sleep(0.5)
-            client = MlflowClient(tracking_uri=uri)
-            run = client.create_run(client.create_experiment("served"))
-            register_bundle(tiny_bundle, name="tiny", run_id=run.info.run_id, client=client)
-            yield uri
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(timeout=30)
+    with mlflow_process(empty_mlflow_database, tmp_path_factory.mktemp("server")) as uri:
+        client = MlflowClient(tracking_uri=uri)
+        run = client.create_run(client.create_experiment("served"))
+        register_bundle(tiny_bundle, name="tiny", run_id=run.info.run_id, client=client)
+        yield uri
 
 
 @pytest.fixture
@@ -110,6 +72,36 @@ def test_a_bundle_may_be_named_by_its_run(path: str, registry: str, tiny_bundle:
     assert Bundle.open(fetched.folder).manifest == tiny_bundle.manifest
 
 
+def logged_model(registry: str) -> LoggedModel:
+    """The model that version 1 of `tiny` is of."""
+    client = MlflowClient(tracking_uri=registry)
+    run = client.get_run(client.get_model_version("tiny", "1").run_id)
+    return client.get_logged_model(run.outputs.model_outputs[0].model_id)
+
+
+def test_a_model_may_be_named_by_its_id(registry: str, tiny_bundle: Bundle) -> None:
+    uri = f"models:/{logged_model(registry).model_id}"
+    fetched = fetch_bundle(uri)
+    assert (fetched.name, fetched.version) == (None, None)
+    assert Bundle.open(fetched.folder).manifest == tiny_bundle.manifest
+    annotator = Annotator.load(uri)
+    assert (annotator.source.name, annotator.source.version, annotator.source.uri) == ("tiny", None, uri)
+    # A job keeps the id, by which other machines find the model too.
+    assert job_model(annotator.source, uri).uri == uri
+
+
+def test_another_bundle_in_its_place_or_half_of_one_is_refused(registry: str) -> None:
+    client, model = MlflowClient(tracking_uri=registry), logged_model(registry)
+    client.set_logged_model_tags(model.model_id, {"manifest_digest": "0" * 64})
+    with pytest.raises(BundleError) as caught:
+        fetch_bundle(f"models:/{model.model_id}")
+    assert caught.value.code == "BUNDLE_DIGEST_MISMATCH"
+    half = client.create_logged_model(model.experiment_id, name="half")
+    with pytest.raises(RegistryError, match="never logged to its end") as unfinished:
+        fetch_bundle(f"models:/{half.model_id}")
+    assert unfinished.value.code == "MODEL_UNKNOWN"
+
+
 @pytest.mark.parametrize("path", ["nothing", "model/bundle/figures"])
 def test_a_place_without_a_bundle_is_told(path: str, registry: str) -> None:
     run_id = MlflowClient(tracking_uri=registry).get_model_version("tiny", "1").run_id
@@ -123,6 +115,7 @@ def test_a_place_without_a_bundle_is_told(path: str, registry: str) -> None:
     [
         ("models:/tinny@champion", "MODEL_UNKNOWN", "tiny"),
         ("models:/tiny/7", "MODEL_UNKNOWN", "its versions are: 1"),
+        (f"models:/m-{'0' * 32}", "MODEL_UNKNOWN", "none of that id"),
         ("models:/tiny@best", "ALIAS_MISSING", "challenger (version 1), champion (version 1)"),
         ("runs:/0123456789abcdef0123456789abcdef/model", "RUN_UNKNOWN", "none of that id"),
     ],
@@ -226,6 +219,7 @@ def test_a_server_hands_out_the_bundle_once(
     assert fetch_bundle("models:/tiny/1") == fetched
     run_id = MlflowClient(tracking_uri=server).get_model_version("tiny", "1").run_id
     assert fetch_bundle(f"runs:/{run_id}/model").folder == fetched.folder
+    assert fetch_bundle(f"models:/{logged_model(server).model_id}").folder == fetched.folder
     assert (fetched.folder / "annotator.onnx").stat().st_mtime_ns == written.st_mtime_ns
 
 
@@ -247,7 +241,8 @@ def test_a_server_tells_what_is_not_there(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     for uri, code in [("models:/tinny/1", "MODEL_UNKNOWN"), ("models:/tiny/7", "MODEL_UNKNOWN"),
-                      ("models:/tiny@best", "ALIAS_MISSING"), (f"runs:/{'0' * 32}/model", "RUN_UNKNOWN")]:  # fmt: skip
+                      ("models:/tiny@best", "ALIAS_MISSING"), (f"models:/m-{'0' * 32}", "MODEL_UNKNOWN"),
+                      (f"runs:/{'0' * 32}/model", "RUN_UNKNOWN")]:  # fmt: skip
         with pytest.raises(RegistryError) as caught:
             fetch_bundle(uri)
         assert caught.value.code == code
