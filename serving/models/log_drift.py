@@ -62,16 +62,18 @@ def log_drift(
 
 
 def drift_metrics(report: DriftReport) -> dict[str, float]:
-    """Flat numbers of a report. `severity` is 0, 1 or 2 (ok, moved, far); what was not measured is absent."""
+    """Numbers of a report in groups, below none of those that trainings have. `drift/severity` is 0, 1 or 2 (ok, moved,
+    far); what was not measured is absent.
+    """
     found: dict[str, float | None] = {
-        "n_cells": report.n_cells,
-        "severity": None if report.severity is None else ORDER[report.severity],
-        "n_types_outside": sum(one.outside is True for one in report.cell_types),
+        "drift/n_cells": report.n_cells,
+        "drift/severity": None if report.severity is None else ORDER[report.severity],
+        "drift/n_types_outside": sum(one.outside is True for one in report.cell_types),
     }
     for measure in report.measures:
-        found[f"{measure.name}_effect"] = measure.effect
-        found[f"{measure.name}_observed"] = measure.observed
-        found[f"{measure.name}_ks"] = measure.ks
+        found[f"drift/{measure.name}/effect"] = measure.effect
+        found[f"drift/{measure.name}/observed"] = measure.observed
+        found[f"drift/{measure.name}/ks"] = measure.ks
     return {name: float(value) for name, value in found.items() if value is not None and math.isfinite(value)}
 
 

@@ -64,10 +64,12 @@ def test_a_run_holds_measures_and_report_and_names_the_version(
     assert (tags["registered_model"], tags["bundle_digest"]) == ("tiny", tiny_bundle.digest)
     assert tags["mlflow.note.content"] == report["verdict"]
     assert tags["input"] == "strange.h5ad"
-    assert metrics["severity"] == 2
+    assert (metrics["drift/severity"], metrics["drift/n_cells"]) == (2, 120)
     for measure in report["measures"]:
         for key in ("effect", "observed", "ks"):
-            assert metrics.get(f"{measure['name']}_{key}") == measure[key]
+            assert metrics.get(f"drift/{measure['name']}/{key}") == measure[key]
+    assert "drift/library_size/effect" in metrics
+    assert all(name.startswith("drift/") for name in metrics), "none may be taken for one of a training"
     names = {item.path for item in client.list_artifacts(run.info.run_id)}
     assert names == {"drift.html", "drift.json"}
     kept = Path(client.download_artifacts(run.info.run_id, "drift.json")).read_text(encoding="utf-8")
