@@ -255,8 +255,8 @@ class Model(ModelFacts):
             raise needs_training("model.register")
         from cellmark.training.tracking.register_kept import register_kept
 
-        version = register_kept(self.folder, name=name, on_step=lambda _: None, on_note=lambda note: warn([note]))
-        return version.uri
+        made = register_kept(self.folder, name=name, on_step=lambda _: None, on_note=lambda note: warn([note]))
+        return made.version.uri
 
     @contextmanager
     def _checked(self, cells: "AnyCells", reading: Any) -> "Iterator[CheckedCells]":

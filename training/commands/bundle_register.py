@@ -26,6 +26,7 @@ def register(
     from rich.console import Console
 
     from ..tracking.register_kept import register_kept
+    from .show_registered import where_to_look
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -33,9 +34,10 @@ def register(
         for line in message_lines(note):
             console.print(line, style="yellow", markup=False)
 
-    version = register_kept(
-        folder, name=name, on_step=lambda step: console.print(f"{step} …", style="dim"), on_note=show
-    )
+    made = register_kept(folder, name=name, on_step=lambda step: console.print(f"{step} …", style="dim"), on_note=show)
+    version = made.version
     for note in version.notes:
         show(note)
     typer.echo(f"Registered {version.uri} ({', '.join(version.aliases)}), run {version.run_id}")
+    for line in where_to_look(version, made.tracking_uri, made.pages):
+        typer.echo(line)

@@ -19,6 +19,7 @@ from cellmark.schemas.report.evidence import resting_on_few
 
 from ..evaluation.cell_ontology import Suggestion
 from ..train_and_register import RegisteredModel
+from .show_registered import where_to_look
 
 PARTS = ("validation", "test", "independent")
 
@@ -146,10 +147,8 @@ def show_training(registered: RegisteredModel, *, query: Path | None = None) -> 
     style = "yellow" if weaknesses(registered.model.manifest) else "none"
     console.print(verdict(registered.model.manifest), style=style, markup=False, soft_wrap=True)
     uri = f"models:/{registered.version.name}/{registered.version.version}"
-    command, page = registered.pages
-    console.print(f"MLflow: {registered.tracking_uri}", markup=False, soft_wrap=True)
-    for line in (command, page) if command is not None else (page,):
-        console.print(f"  {line}", markup=False, soft_wrap=True)
+    for line in where_to_look(registered.version, registered.tracking_uri, registered.pages):
+        console.print(line, markup=False, soft_wrap=True)
     console.print("Next:")
     for command in next_commands(registered, query=query):
         console.print(f"  {command}", markup=False, soft_wrap=True)

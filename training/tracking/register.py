@@ -24,6 +24,7 @@ from cellmark.schemas.manifest.bundle_files import ANNOTATOR
 from cellmark.schemas.manifest.manifest import Manifest
 from cellmark.schemas.tracking import registry_tags as tags
 from cellmark.schemas.tracking.registry_tags import restore_champion
+from cellmark.schemas.tracking.tracking_uri import public_uri
 
 from .described_model import create_name, describe, version_tags
 from .logged_model import (
@@ -36,6 +37,7 @@ from .logged_model import (
     where_models_are_found,
 )
 from .measures import held_out, manifest_metrics, run_name
+from .open_run import registry_of
 from .registry_elsewhere import registry_elsewhere, run_beside
 
 if TYPE_CHECKING:
@@ -67,7 +69,7 @@ def _load_pyfunc(path):
 @dataclass(frozen=True)
 class RegisteredVersion:
     """A version in the registry. `aliases`: those that it was given at registration. `notes`: what was put right in
-    its name's earlier versions.
+    its name's earlier versions. `registry`: where it is, without credentials; None where its run is.
     """
 
     name: str
@@ -75,6 +77,7 @@ class RegisteredVersion:
     run_id: str
     aliases: tuple[str, ...]
     notes: tuple[Finding, ...] = field(default=(), compare=False)
+    registry: str | None = None
 
     @property
     def uri(self) -> str:
@@ -102,7 +105,8 @@ def register_bundle(bundle: Bundle, *, name: str, run_id: str, client: "MlflowCl
                 title = run_name(name, version=version.version, held_out=held_out(bundle.manifest))
                 registry.set_tag(copy, "mlflow.runName", title)
         undo.pop_all()
-    return version
+    uri = registry_of(client)
+    return version if uri == client.tracking_uri else replace(version, registry=public_uri(uri))
 
 
 def _log_model(bundle: Bundle, *, name: str, run_id: str, client: "MlflowClient", undo: ExitStack) -> StoredModel:

@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import CellmarkError, Finding, ParameterError, RegistryError
 from cellmark.schemas.manifest.bundle_files import MODEL_CARD, REPORT
 from cellmark.schemas.tracking import registry_tags as tags
-from cellmark.schemas.tracking.tracking_uri import used_registry
+from cellmark.schemas.tracking.tracking_uri import pages_of, public_uri, used_registry
 
 from ..config import NAME_ADVICE, model_name
 from ..setting_bounds import problem
@@ -76,6 +76,15 @@ def _move_bundle(bundle: Path, name: str) -> Path:
     raise AssertionError("not reached")
 
 
+@dataclass(frozen=True)
+class RegisteredBundle:
+    """What came of a bundle. `tracking_uri`: where its run is, without credentials; `pages`: as in `pages_of`."""
+
+    version: RegisteredVersion
+    tracking_uri: str
+    pages: tuple[str | None, str]
+
+
 def register_kept(
     folder: Path,
     *,
@@ -83,7 +92,7 @@ def register_kept(
     uri: str | None = None,
     on_step: Callable[[str], None] = lambda name: None,
     on_note: Callable[[Finding], None] = lambda note: None,
-) -> RegisteredVersion:
+) -> RegisteredBundle:
     """Register the bundle in `folder` as a version of `name`, by default the name that it was trained under.
 
     Where a record of its run lies beside the bundle (see `keeping`), it is sent and then removed, and `on_note`
@@ -128,7 +137,7 @@ def register_kept(
                 client.delete_tag(run_id, key)
     if record is not None and not record.waits:
         record.remove()
-    return version
+    return RegisteredBundle(version, public_uri(uri), pages_of(uri, run.info.experiment_id))
 
 
 def _send(record: RunRecord, client: "MlflowClient", run: "Run", on_note: Callable[[Finding], None]) -> None:

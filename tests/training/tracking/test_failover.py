@@ -230,6 +230,13 @@ def test_a_bundle_from_elsewhere_is_registered_under_a_run_of_its_own(
     ran = cellmark("bundle", "register", tmp_path / "carried", "--name", "tiny")
     assert ran.status == 0, ran.err
     run = only_run(mlflow_store)
+    # As at the end of a training: what to start, and the page of the experiment's runs.
+    assert ran.out.splitlines() == [
+        f"Registered models:/tiny/1 (challenger, champion), run {run.info.run_id}",
+        f"MLflow: {mlflow_store}",
+        f"  mlflow ui --backend-store-uri '{mlflow_store}' --port 5000",
+        f"  http://127.0.0.1:5000/#/experiments/{run.info.experiment_id}/runs?workflowType=machine_learning",
+    ]
     assert (run.info.status, run.data.tags["mlflow.source.name"]) == ("FINISHED", "cellmark bundle register")
     manifest = Bundle.open(ARCHIVED).manifest
     assert run.data.metrics["test/accuracy"] == manifest.metrics["test"]["accuracy"]
@@ -252,7 +259,7 @@ def test_one_call_that_mlflow_refuses_does_not_keep_a_recorded_model_out(mlflow_
     record = RunRecord(tmp_path / "kept-run", run_id=run.info.run_id)
     record.set_tag(run.info.run_id, "no/such\nname:?", "x")
     notes: list[Finding] = []
-    version = register_kept(tmp_path / "kept", name="tiny", on_note=notes.append)
+    version = register_kept(tmp_path / "kept", name="tiny", on_note=notes.append).version
     assert version.uri == "models:/tiny/1"
     assert [(note.code, note.severity) for note in notes] == [("REGISTRY_REFUSED", "warning")]
     assert json.loads((tmp_path / "kept-run" / "run.json").read_text()) == {"run_id": run.info.run_id}

@@ -13,6 +13,7 @@ from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.errors import RegistryError
 from cellmark.schemas.tracking.tracking_uri import sqlite_uri
 from cellmark.serving.models.model_source import open_model
+from cellmark.training.commands.show_registered import where_to_look
 from cellmark.training.tracking.open_run import open_client
 from cellmark.training.tracking.register import register_bundle
 from cellmark.training.tracking.register_kept import register_kept
@@ -115,7 +116,10 @@ def test_a_kept_bundle_is_registered_there_too(
     tracking: str, registry_server: str, tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_REGISTRY_URI", registry_server)
-    version = register_kept(tiny_bundle.folder, name="kept")
+    made = register_kept(tiny_bundle.folder, name="kept")
+    version = made.version
+    assert where_to_look(version, made.tracking_uri, made.pages)[-1] == f"Registry: {registry_server}"
+    assert made.tracking_uri == tracking
     there = MlflowClient(tracking_uri=registry_server)
     assert there.get_model_version("kept", version.version).tags["bundle_digest"] == tiny_bundle.digest
     run = MlflowClient(tracking_uri=tracking).get_run(version.run_id)
