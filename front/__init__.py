@@ -1,6 +1,7 @@
 """The front door of cellmark: `import cellmark as cm`.
 
-`cm.train` makes a model of labelled cells in memory, `cm.load` opens one, and a `cm.Model` annotates, explains and
+`cm.train` makes a model of labelled cells in memory, `cm.load` opens one, `cm.import_celltypist` takes one over, and a
+`cm.Model` annotates, explains and
 reports. `cm.tl`, `cm.pl` and `cm.get` do the same on an AnnData as scanpy's functions do, and `cm.datasets` has cells
 to try them on. Importing this loads nothing else: neither torch, MLflow, matplotlib nor pandas.
 """
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from . import get as get
     from . import pl as pl
     from . import tl as tl
+    from .celltypist_model import import_celltypist as import_celltypist
     from .load_model import load as load
     from .model import Model as Model
     from .said_in_python import CellmarkWarning as CellmarkWarning
@@ -30,6 +32,7 @@ LATE = {
     "Model": "cellmark.model",
     "datasets": "",
     "get": "",
+    "import_celltypist": "cellmark.celltypist_model",
     "load": "cellmark.load_model",
     "pl": "",
     "tl": "",
@@ -43,6 +46,7 @@ __all__ = [
     "Model",
     "datasets",
     "get",
+    "import_celltypist",
     "load",
     "pl",
     "tl",

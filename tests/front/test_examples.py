@@ -23,7 +23,7 @@ NEEDS = {"cm.ComputedClusters": ("scanpy", "graspologic_native"), "cm.datasets.p
 
 
 def public() -> Iterator[tuple[str, Any]]:
-    for name in ("train", "load", "Model", "ComputedClusters", "CellmarkError", "CellmarkWarning"):
+    for name in ("train", "load", "import_celltypist", "Model", "ComputedClusters", "CellmarkError", "CellmarkWarning"):
         yield f"cm.{name}", getattr(cm, name)
     for module in (cm.tl, cm.pl, cm.get, cm.datasets):
         short = module.__name__.replace("cellmark", "cm")
@@ -63,7 +63,7 @@ def test_every_public_name_has_an_example() -> None:
     assert {name for name in PUBLIC if examples(name) is None} == WITHOUT
 
 
-@pytest.mark.parametrize("name", sorted(set(PUBLIC) - WITHOUT - {"cm.train"}))
+@pytest.mark.parametrize("name", sorted(set(PUBLIC) - WITHOUT - {"cm.train", "cm.import_celltypist"}))
 def test_examples_run(
     name: str, model: cm.Model, adata: ad.AnnData, drawing: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,3 +87,30 @@ def test_training_in_memory_gives_the_model_that_the_file_gives(trained: "Traine
 
     gc.collect()
     assert not folder.exists(), "a temporary model goes with its object"
+
+
+def test_a_model_of_celltypist_is_taken_over(
+    adata: ad.AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for library in ("torch", "sklearn", "scanpy"):
+        pytest.importorskip(library)
+    from fixtures.celltypist_models import answers, fitted, log1p_of, written
+
+    made = fitted(adata)
+    monkeypatch.chdir(tmp_path)
+    path = written(made, tmp_path / "Immune_All_Low.pkl")
+    model = run("cm.import_celltypist", {})["model"]
+    assert (model.name, model.version) == ("Immune_All_Low", None)
+    expected, _, _ = answers(made, log1p_of(adata))
+    with pytest.warns(cm.CellmarkWarning, match="MODEL_IMPORTED"):
+        calls = model.annotate(adata, inplace=False)
+    assert calls["cellmark_cell_type"].tolist() == list(expected)
+    kept = cm.import_celltypist(path, trust_pickle=True, folder=tmp_path / "kept", name="immune")
+    assert cm.load(tmp_path / "kept").name == kept.name == "immune"
+    with pytest.raises(cm.CellmarkError, match="trust_pickle=True") as caught:
+        cm.import_celltypist(path)
+    assert caught.value.code == "PICKLE_UNTRUSTED"
+    assert "--" not in str(caught.value)
+    with pytest.raises(cm.CellmarkError, match="OUTPUT_EXISTS") as there:
+        cm.import_celltypist(path, trust_pickle=True, folder=tmp_path / "kept")
+    assert "force" not in str(there.value)

@@ -1,0 +1,1 @@
+../../../front/celltypist_model.py
