@@ -194,7 +194,7 @@ class Annotator:
         on_progress: Callable[[int], None] = lambda n_cells: None,
     ) -> pd.DataFrame:
         """As `annotate`, of an input that has passed `check`; `options.vote` comes after it. `observe` sees every chunk
-        of the input, in order; `observe_outputs`: see `score_blocks`.
+        of the input, in order; `observe_outputs`: see `score`.
         """
         rules = self.rules(options.label_set_error)
         samples = samples_of(checked.source, options.sample)

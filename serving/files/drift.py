@@ -1,6 +1,5 @@
 """New cells beside the held-out cells of a model's training: from a file of cells, or from calls made before."""
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -62,17 +61,15 @@ class PlaneWatch:
 
     def __init__(self, plane: ReferencePlane, threshold: float | None) -> None:
         self._plane, self._threshold = plane, threshold
-        self._lock = threading.Lock()
         self._seen: list[tuple[np.ndarray, np.ndarray]] = []
 
     def see(self, outputs: dict[str, np.ndarray]) -> None:
-        """The annotator's outputs of some cells; safe to call from many threads."""
+        """The annotator's outputs of the next cells."""
         places, novelty = self._plane.places(outputs["embedding"]), outputs.get("novelty")
         refused = np.zeros(len(places), dtype=bool)
         if novelty is not None and self._threshold is not None:
             refused = novelty > np.float32(self._threshold)
-        with self._lock:
-            self._seen.append((places, refused))
+        self._seen.append((places, refused))
 
     def cells(self) -> CellsInPlane | None:
         """All cells that were seen; None for none."""

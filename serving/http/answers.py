@@ -76,8 +76,8 @@ def annotate(
         annotator.session,
         rules=rules,
         keep_probabilities=options.probabilities,
-        keep_embedding=beside is not None and beside.wants_embedding(checked.source.n_obs),
         observe=None if beside is None else beside.observe,
+        observe_outputs=None if beside is None else beside.observe_outputs,
     )
     shadow(annotator, cells, calls, time.perf_counter() - started)
     with stage("encode"):
@@ -93,7 +93,7 @@ def annotate(
                 annotator, np.where(called < len(annotator.cell_types), called, -1), sample_shift=sample.state
             ),
         }
-        members = {} if beside is None else beside.members(checked, calls)
+        members = {} if beside is None else beside.members(checked)
         return with_rows(facts, "cells", call_rows(calls, checked.cell_ids, annotator.cell_types, rules), members)
 
 

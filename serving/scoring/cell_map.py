@@ -11,7 +11,7 @@ from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
 from cellmark.schemas.checks.likely_columns import possible_totals
 from cellmark.schemas.normalization import row_sums
 
-from .score import Calls
+from .score import Outputs
 
 MOST_MAPPED = 100_000
 """Cells of an answer that may have a map: a browser draws no more."""
@@ -36,10 +36,8 @@ class CellMap:
         self._pieces: list[sp.csr_matrix] = []
         self._sizes: list[np.ndarray] = []
         self._n_left = MOST_VALUES if rows else -1
-
-    def wants_embedding(self, n_cells: int) -> bool:
-        """Whether so many cells have a map."""
-        return n_cells <= MOST_MAPPED
+        self._embedding: list[np.ndarray] = []
+        self._n_unmapped = MOST_MAPPED
 
     def observe(self, chunk: RowChunk, prepared: PreparedChunk) -> None:
         """Sees every chunk, in order, and keeps its rows as long as there are few enough."""
@@ -53,12 +51,21 @@ class CellMap:
         self._pieces.append(prepared.cells.counts)
         self._sizes.append(prepared.cells.library_size)
 
-    def members(self, checked: CheckedCells, calls: Calls) -> dict[str, bytes]:
-        """JSON of the members `map`, `rows` and `library_size_columns` of the answer, when all cells were seen.
-        `calls` have the embedding, where the model has one and `wants_embedding`.
-        """
+    def observe_outputs(self, outputs: Outputs) -> None:
+        """Sees what the graph made of every chunk, in order, and keeps its embedding while there are few enough."""
+        embedding = outputs.get("embedding")
+        if embedding is None or self._n_unmapped < 0:
+            return
+        self._n_unmapped -= len(embedding)
+        self._embedding.append(embedding)
+        if self._n_unmapped < 0:
+            self._embedding.clear()
+
+    def members(self, checked: CheckedCells) -> dict[str, bytes]:
+        """JSON of the members `map`, `rows` and `library_size_columns` of the answer, when all cells were seen."""
+        embedding = np.concatenate(self._embedding) if self._embedding else None
         return {
-            "map": ENCODER.encode(map_of(calls.embedding)),
+            "map": ENCODER.encode(map_of(embedding)),
             "rows": self._rows(checked) if self._pieces else b"null",
             "library_size_columns": ENCODER.encode(possible_totals(checked.given.obs)),
         }

@@ -25,8 +25,9 @@ Result = TypeVar("Result")
 
 ChunkWatch = Callable[[RowChunk, PreparedChunk], None]
 """Gets every chunk of an input, and what the checks made of it."""
-OutputsWatch = Callable[[dict[str, np.ndarray]], None]
-"""Gets the annotator's outputs of some cells, by name."""
+Outputs = dict[str, np.ndarray]
+OutputsWatch = Callable[[Outputs], None]
+"""Gets the annotator's outputs of consecutive cells, by name."""
 
 CHUNK_VALUES = 1_000_000
 """Dense values in one chunk (4 MB in float32): small enough for the caches, large enough for the matrix product."""
@@ -38,8 +39,7 @@ class Calls:
     float32 [cells]; `novelty`: float32 [cells], or None where the graph has no such output; `sets`: see
     `packed_sets`; `coarse`: int32 [cells], numbers of `CallRules.coarse_names`, -1 for none, and
     `coarse_probability`: float32 [cells]; `levels`: int32, cells x levels, numbers of a level's groups, and
-    `level_confidence`: float32, the same shape; `probabilities`: float32, cells x types, or None when not kept;
-    `embedding`: float32, cells x dimensions, or None when not kept or where the graph has none.
+    `level_confidence`: float32, the same shape; `probabilities`: float32, cells x types, or None when not kept.
     """
 
     best: np.ndarray
@@ -54,7 +54,6 @@ class Calls:
     levels: np.ndarray | None = None
     level_confidence: np.ndarray | None = None
     probabilities: np.ndarray | None = None
-    embedding: np.ndarray | None = None
 
     @classmethod
     def joined(cls, pieces: Sequence["Calls"]) -> "Calls":
@@ -78,14 +77,15 @@ def rows_per_chunk(n_panel: int, *, chunk_values: int = CHUNK_VALUES) -> int:
 
 @dataclass(frozen=True)
 class CallBlock:
-    """`calls` of the cells from `start` on. `chunk`, `prepared`: what they were made of. `strongest`: the genes behind
-    them, where these were asked for.
+    """`calls` of the cells from `start` on. `chunk`, `prepared`: what they were made of. `outputs`: the graph's, none
+    for a chunk in which something is wrong. `strongest`: the genes behind them, where these were asked for.
     """
 
     start: int
     calls: Calls
     chunk: RowChunk
     prepared: PreparedChunk
+    outputs: Outputs
     strongest: StrongestGenes | None = None
 
 
@@ -95,28 +95,21 @@ def score(
     *,
     rules: CallRules | None = None,
     keep_probabilities: bool = False,
-    keep_embedding: bool = False,
     workers: int | None = None,
     observe: ChunkWatch | None = None,
     observe_outputs: OutputsWatch | None = None,
     on_progress: Callable[[int], None] = lambda n_cells: None,
 ) -> Calls:
-    """Calls of all cells, in order. `observe` sees every chunk, in order, in this thread; `on_progress` gets the number
-    of finished cells. The rest is as in `score_blocks`.
+    """Calls of all cells, in order. `observe` sees every chunk, and `observe_outputs` what the graph made of every one
+    that passed the checks, in order, in this thread: for all that calls do not keep, such as the embedding.
+    `on_progress` gets the number of finished cells. The rest is as in `score_blocks`.
     """
     pieces = []
-    blocks = score_blocks(
-        checked,
-        session,
-        rules=rules,
-        keep_probabilities=keep_probabilities,
-        keep_embedding=keep_embedding,
-        observe_outputs=observe_outputs,
-        workers=workers,
-    )
-    for block in blocks:
+    for block in score_blocks(checked, session, rules=rules, keep_probabilities=keep_probabilities, workers=workers):
         if observe is not None:
             observe(block.chunk, block.prepared)
+        if observe_outputs is not None and block.outputs:
+            observe_outputs(block.outputs)
         on_progress(block.chunk.X.shape[0])
         pieces.append(block.calls)
     return Calls.joined(pieces)
@@ -128,33 +121,28 @@ def score_blocks(
     *,
     rules: CallRules | None = None,
     keep_probabilities: bool = False,
-    keep_embedding: bool = False,
     explain: int | None = None,
-    observe_outputs: OutputsWatch | None = None,
     workers: int | None = None,
 ) -> Iterator[CallBlock]:
     """Calls of all cells, block by block, in order: nothing is kept of those that were handed out.
 
     Rows are read in this thread, in file order; checking, aligning and scoring run in `workers` threads (default: the
     machine's cores, at most 8) on chunks that fit the caches. `rules`: for label sets, coarse calls and levels.
-    `explain`: how many genes behind each call to find. `observe_outputs` gets the graph's outputs of every chunk, from
-    several threads and in any order. Raises `InputError` with all problems of the values, after the
+    `explain`: how many genes behind each call to find. Raises `InputError` with all problems of the values, after the
     last row: calls of an input that fails count for nothing. A block in which something is wrong has calls of no cells.
     """
     chosen = rules or CallRules()
 
     def work(chunk: RowChunk) -> CallBlock:
         prepared = checked.prepare(chunk)
-        calls, strongest = NO_CALLS, None
+        calls, outputs, strongest = NO_CALLS, {}, None
         if prepared.cells is not None:
             counts = dense_counts(prepared.cells.counts, prepared.cells.measured)
             outputs = annotate_cells(session, prepared.cells, counts=counts)
-            if observe_outputs is not None:
-                observe_outputs(outputs)
-            calls = calls_of(outputs, chosen, keep_probabilities=keep_probabilities, keep_embedding=keep_embedding)
+            calls = calls_of(outputs, chosen, keep_probabilities=keep_probabilities)
             if explain is not None:
                 strongest = explain_calls(session, prepared.cells, calls.best, explain, counts=counts)
-        return CallBlock(chunk.start, calls, chunk, prepared, strongest)
+        return CallBlock(chunk.start, calls, chunk, prepared, outputs, strongest)
 
     n_rows = rows_per_chunk(len(checked.match.measured))
     chunks = checked.source.chunks(n_rows)
@@ -164,9 +152,7 @@ def score_blocks(
     checked.finish()
 
 
-def calls_of(
-    outputs: dict[str, np.ndarray], rules: CallRules, *, keep_probabilities: bool = False, keep_embedding: bool = False
-) -> Calls:
+def calls_of(outputs: Outputs, rules: CallRules, *, keep_probabilities: bool = False) -> Calls:
     """What the annotator's outputs, by name, say of the cells."""
     probabilities = outputs["probabilities"]
     best, second, confidence, margin = best_two(probabilities, ranked_by=outputs[rules.ranked_by])
@@ -191,13 +177,10 @@ def calls_of(
         levels,
         level_confidence,
         probabilities if keep_probabilities else None,
-        outputs.get("embedding") if keep_embedding else None,
     )
 
 
-def annotate_cells(
-    session: ModelSession, cells: AlignedCells, *, counts: np.ndarray | None = None
-) -> dict[str, np.ndarray]:
+def annotate_cells(session: ModelSession, cells: AlignedCells, *, counts: np.ndarray | None = None) -> Outputs:
     """The annotator's outputs of aligned cells. `counts`: as `dense_counts` makes them, where the caller has them."""
     with stage("infer"):
         if counts is None:
