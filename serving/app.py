@@ -149,7 +149,7 @@ def make_app(
 
     def cell_map(annotator: Annotator, body: Body, options: MapOptions, media_type: str) -> Content:
         with opened(body, options) as cells:
-            beside = CellMap(annotator.bundle.panel.symbol_array, rows=options.rows)
+            beside = CellMap(annotator.bundle.panel.symbol_array, rows=options.rows, own=options.own)
             return checked(
                 MapAnswer,
                 answers.annotate(

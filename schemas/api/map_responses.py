@@ -26,12 +26,32 @@ class RowsAnswer(Answer):
     library_sizes: list[float] | None
 
 
+class OwnMapAnswer(Answer):
+    """A map that the file brings. `name`: in `obsm`. `places`: its first two columns, one pair a cell."""
+
+    name: str
+    places: list[tuple[float, float]]
+
+
+class OwnGroupsAnswer(Answer):
+    """A column of the file's `obs` that divides the cells. `codes`: of each cell its number among `groups`, -1 for
+    none.
+    """
+
+    name: str
+    groups: list[str]
+    codes: list[int]
+
+
 class MapAnswer(AnnotateAnswer):
     """As the answer of `/annotate`, and where the cells lie on a map. `map`: null for a model without an embedding and
     for more cells than a map has. `rows`: null unless asked for, and for too many values. `library_size_columns`:
-    columns of `obs` that may hold library sizes, the likeliest first.
+    columns of `obs` that may hold library sizes, the likeliest first. `own_maps`, `own_groups`: empty unless
+    `own=true`.
     """
 
     map: CellMapAnswer | None
     rows: RowsAnswer | None
     library_size_columns: list[str]
+    own_maps: list[OwnMapAnswer]
+    own_groups: list[OwnGroupsAnswer]

@@ -12,6 +12,7 @@ from .label_text import brief
 LABEL_NAME = re.compile(
     r"cell_?types?|cell_?class|annot|label|identit|subclass|subtype|lineage|population|leiden|louvain|cluster"
 )
+CLUSTER_NAME = re.compile(r"leiden|louvain|cluster")
 DONOR_NAME = re.compile(r"donor|patient|subject|individual|participant|person|mouse_?id|sample|batch|orig_ident|plate")
 TOTAL_NAME = re.compile(
     r"(total|n|sum|num)_?(counts?|umis?|umi_counts?|transcripts)(_rna|_all|_total)?|lib(rary)?_?sizes?"
@@ -65,6 +66,17 @@ def possible_totals(obs: pd.DataFrame) -> list[str]:
         if _are_totals(values := obs.iloc[:, place]) and values.median() >= LEAST_TOTAL
     ]
     return sorted(dict.fromkeys(names), key=lambda name: not TOTAL_NAME.fullmatch(plain_name(name)))
+
+
+def possible_groups(obs: pd.DataFrame) -> list[str]:
+    """Columns under familiar names that divide the cells into groups, those of clusters first, at most three."""
+    plain = {str(name): plain_name(str(name)) for name in obs.columns[:MOST_COLUMNS]}
+    names = [
+        str(name)
+        for place, name in enumerate(obs.columns[:MOST_COLUMNS])
+        if LABEL_NAME.search(plain[str(name)]) and _groups(obs.iloc[:, place]) is not None
+    ]
+    return sorted(dict.fromkeys(names), key=lambda name: not CLUSTER_NAME.search(plain[name]))[:N_LIKELY]
 
 
 def _are_totals(values: pd.Series) -> bool:

@@ -117,6 +117,11 @@ class MapOptions(AnnotateOptions):
         description="Also give the values of the model's genes in every cell, in the form of a JSON body by rows, so "
         "that `/attribute` can be asked about some of them without the file.",
     )
+    own: bool = Field(
+        default=False,
+        description="Uploaded .h5ad: also give the maps that it brings (`obsm`, such as X_umap) and its columns of "
+        "clusters or types.",
+    )
 
 
 class AttributeOptions(InputOptions):

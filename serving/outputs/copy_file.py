@@ -10,6 +10,7 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from cellmark.schemas.cells.cell_source import CellSource
@@ -55,6 +56,10 @@ def reserve_space(path: Path, n_bytes: int) -> None:
 
 class RemoteCells(CellSource):
     """Cells of another process, which also writes outputs: this one never opens an untrusted file."""
+
+    @abstractmethod
+    def own_maps(self) -> dict[str, np.ndarray]:
+        """Maps that the file brings, by name: float32, cells x 2."""
 
     @abstractmethod
     def write_into(self, draft: Path, frame: pd.DataFrame, uns: dict[str, Any], *, prefix: str | None = None) -> None:

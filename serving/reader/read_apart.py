@@ -34,6 +34,7 @@ from ..outputs.write_zarr import write_zarr_into
 from .call_tables import read_call_table
 from .celltypist_file import read_celltypist
 from .model_message import pack_model
+from .own_maps import own_maps, pack_maps
 from .reader_messages import Message, pack, pack_error, pack_findings, pack_frame, unpack_frame
 from .rows_message import pack_rows
 
@@ -58,6 +59,7 @@ def serve_file(receive: Receive, send: Send) -> None:
         "write": file.write,
         "markers": file.markers,
         "describe": file.describe,
+        "maps": file.maps,
     }
     while True:
         question = receive()
@@ -179,6 +181,10 @@ class OpenFile:
         """What an `.h5ad` has beside its cells: see `facts_of_h5ad`."""
         with reading(self.path, "an AnnData file (.h5ad)"):
             return Message({"facts": asdict(facts_of_h5ad(self.path))})
+
+    def maps(self, question: Message) -> Message:
+        """The maps that the file brings: see `own_maps`."""
+        return pack_maps(own_maps(self.path, self.opened.n_obs))
 
     def write(self, question: Message) -> Message:
         """Write calls into a draft, an empty file (`write_into`) or folder (`write_zarr_into`)."""

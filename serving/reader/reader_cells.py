@@ -17,6 +17,7 @@ from cellmark.schemas.cells.row_range import RowRange
 from cellmark.schemas.normalization import slice_rows
 
 from ..outputs.copy_file import RemoteCells
+from .own_maps import unpack_maps
 from .reader_messages import BrokenMessageError, Message, is_count, pack_frame, unpack_findings, unpack_frame
 from .reader_process import Reader, ReaderKilledError
 
@@ -97,6 +98,11 @@ class ReaderCells(RemoteCells):
         answer = self._ask({"ask": "describe"})
         with self._reader.watched():
             return _facts(answer.facts.get("facts"))
+
+    def own_maps(self) -> dict[str, np.ndarray]:
+        answer = self._ask({"ask": "maps"})
+        with self._reader.watched():
+            return unpack_maps(answer, self.n_obs)
 
     def close(self) -> None:
         self._reader.close()

@@ -4,13 +4,15 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 
 from cellmark.schemas.cells.cell_source import RowChunk
 from cellmark.schemas.checks.checked_cells import CheckedCells, PreparedChunk
-from cellmark.schemas.checks.likely_columns import possible_totals
+from cellmark.schemas.checks.likely_columns import possible_groups, possible_totals
 from cellmark.schemas.normalization import row_sums
 
+from ..outputs.copy_file import RemoteCells
 from .score import Outputs
 
 MOST_MAPPED = 100_000
@@ -20,6 +22,7 @@ MOST_EMBEDDED = 20_000
 MOST_VALUES = 3_000_000
 """Values of all rows together, about 25 MB of JSON."""
 DECIMALS = 4
+LONGEST = 200
 OTHER_GENES = "all other genes"
 """Behind the model's genes of normalised cells, whose values must sum to 10,000: the rest."""
 
@@ -29,10 +32,12 @@ BLOCK = 100_000
 
 
 class CellMap:
-    """Gathers them while the cells are scored. `symbols`: of the panel; `rows`: whether to give the cells' rows."""
+    """Gathers them while the cells are scored. `symbols`: of the panel; `rows`: whether to give the cells' rows; `own`:
+    whether to give the maps and groups that their file brings.
+    """
 
-    def __init__(self, symbols: np.ndarray, *, rows: bool) -> None:
-        self._symbols = symbols
+    def __init__(self, symbols: np.ndarray, *, rows: bool, own: bool = False) -> None:
+        self._symbols, self._own = symbols, own
         self._pieces: list[sp.csr_matrix] = []
         self._sizes: list[np.ndarray] = []
         self._n_left = MOST_VALUES if rows else -1
@@ -62,12 +67,17 @@ class CellMap:
             self._embedding.clear()
 
     def members(self, checked: CheckedCells) -> dict[str, bytes]:
-        """JSON of the members `map`, `rows` and `library_size_columns` of the answer, when all cells were seen."""
+        """JSON of the members of the answer that `/annotate` does not have, when all cells were seen."""
+        given = checked.given
+        own = given.own_maps() if self._own and isinstance(given, RemoteCells) and given.n_obs <= MOST_MAPPED else {}
+        maps = [{"name": _plain(name), "places": _rounded(places)} for name, places in own.items()]
         embedding = np.concatenate(self._embedding) if self._embedding else None
         return {
             "map": ENCODER.encode(map_of(embedding)),
             "rows": self._rows(checked) if self._pieces else b"null",
-            "library_size_columns": ENCODER.encode(possible_totals(checked.given.obs)),
+            "library_size_columns": ENCODER.encode(possible_totals(given.obs)),
+            "own_maps": ENCODER.encode(maps),
+            "own_groups": ENCODER.encode(groups_of(given.obs) if self._own else []),
         }
 
     def _rows(self, checked: CheckedCells) -> bytes:
@@ -87,6 +97,29 @@ class CellMap:
             "library_sizes": b"null" if checked.normalised else numbers(sizes),
         }
         return b"{" + b",".join(b'"%s":%s' % (name.encode(), value) for name, value in members.items()) + b"}"
+
+
+def groups_of(obs: pd.DataFrame) -> list[dict[str, Any]]:
+    """Columns that divide the cells into groups, as `possible_groups` finds them, with each cell's number of its group,
+    -1 for none. Groups stand in the order of the column's categories, or in their own.
+    """
+    found = []
+    for name in possible_groups(obs):
+        column = obs.iloc[:, [str(other) for other in obs.columns].index(name)]
+        kept = column.astype("category").cat.remove_unused_categories().cat
+        groups = [_plain(str(group)) for group in kept.categories]
+        found.append({"name": _plain(name), "groups": groups, "codes": kept.codes.tolist()})
+    return found
+
+
+def _plain(text: str) -> str:
+    """Text of a file as it can be shown: not long, and nothing that UTF-8 cannot hold."""
+    return text[:LONGEST].encode("utf-8", "replace").decode("utf-8")
+
+
+def _rounded(places: np.ndarray) -> list[list[float]]:
+    rounded: list[list[float]] = np.round(places.astype(np.float64), DECIMALS).tolist()
+    return rounded
 
 
 def numbers(values: np.ndarray) -> bytes:

@@ -23,6 +23,8 @@ export class Calls extends EventTarget {
     this.setSize = Float32Array.from(answer.cells, (cell) => cell.cellmark_label_set?.length ?? NaN);
     this.levels = Object.keys(answer.cells[0] ?? {}).filter((name) => /^cellmark_level_\d+$/.test(name));
     this.hasCoarse = answer.cells.some((cell) => cell.cellmark_coarse_cell_type !== null);
+    this.groups = answer.own_groups;
+    this.group = Float32Array.from(this.groups[0]?.codes ?? [], (code) => (code < 0 ? NaN : code));
     this.numbers = new Int32Array(this.types.length);
     for (const type of this.call) this.numbers[type]++;
     this.type = null;
@@ -38,6 +40,11 @@ export class Calls extends EventTarget {
   threshold(cell) {
     const raised = this.answer.sample_shift?.thresholds?.[this.types[this.best[cell]]];
     return raised ?? this.answer.novelty_threshold;
+  }
+
+  /** The name that a column of the file has for a cell, such as its cluster; empty where it has none. */
+  groupOf({ groups, codes }, cell) {
+    return groups[codes[cell]] ?? "";
   }
 
   labelSet(cell) {

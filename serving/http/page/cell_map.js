@@ -1,6 +1,6 @@
 // The map: points on a canvas, coloured by call, by a number, or by a gene; a click chooses the nearest cell.
 
-import { colourOfType, onScale, theme } from "./colours.js";
+import { colourOfGroup, colourOfType, onScale, theme } from "./colours.js";
 import { el, percent } from "./element.js";
 import { drawLabels, placesOn } from "./map_places.js";
 
@@ -17,36 +17,41 @@ export class CellMap {
     this.worker?.terminate();
     this.calls = calls;
     this.map = calls.answer.map;
-    if (!this.map) {
+    this.own = calls.answer.own_maps;
+    this.canvas = null;
+    if (!this.map && !this.own.length) {
       const why = calls.n > 1 ? "There is no map of so many cells, or this model has no embedding." : "One cell makes no map.";
       this.place.replaceChildren(el("p", { class: "quiet", text: why }));
       return;
     }
-    this.layouts = { pca: Float32Array.from(this.map.plane.flat()) };
-    this.layout = "pca";
-    this.values = null;
+    this.layouts = this.map ? { pca: Float32Array.from(this.map.plane.flat()) } : {};
+    this.own.forEach(({ places }, i) => (this.layouts[`own${i}`] = Float32Array.from(places.flat())));
+    // What people have drawn themselves they know their way about.
+    this.layout = this.own.length ? "own0" : "pca";
+    this.values = this.group = null;
+    this.touched = false;
     this.view = { scale: 1, x: 0, y: 0 };
     this.#build();
     calls.addEventListener("changed", () => this.draw());
     this.watch?.disconnect();
     this.watch = new ResizeObserver(() => this.draw());
     this.watch.observe(this.canvas);
-    if (this.map.embedding && calls.n >= 10) {
-      if (calls.n <= AT_ONCE) this.#compute();
-    } else this.umap.disabled = true;
+    if (this.map?.embedding && calls.n >= 10) {
+      if (calls.n <= AT_ONCE && !this.own.length) this.#compute();
+    } else if (this.map) this.radios.umap.disabled = true;
     this.#say();
   }
 
   #build() {
     const radio = (value, text) => el("label", { class: "tick" }, el("input", {
-      type: "radio", name: "layout", value, checked: value === "pca", onchange: () => this.#choose(value),
+      type: "radio", name: "layout", value, checked: value === this.layout, onchange: () => this.#choose(value),
     }), text);
-    const both = [radio("pca", "PCA"), radio("umap", "UMAP")];
-    this.pca = both[0].firstChild;
-    this.umap = both[1].firstChild;
+    const layouts = this.own.map(({ name }, i) => radio(`own${i}`, `${name.replace(/^X_/, "")} of the file`));
+    if (this.map) layouts.push(radio("pca", "PCA"), radio("umap", "UMAP"));
+    this.radios = Object.fromEntries(layouts.map(({ firstChild }) => [firstChild.value, firstChild]));
     const known = Number.isNaN(this.calls.novelty[0]) ? [] : [["novelty", "novelty"]];
     this.colour = el("select", { onchange: () => this.#colourBy(this.colour.value) },
-      [["call", "call"], ["confidence", "confidence"], ...known, ["gene", "a gene"]].map(([value, text]) => el("option", { value, text })));
+      [["call", "call"], ...this.calls.groups.map(({ name }, i) => [`group${i}`, name]), ["confidence", "confidence"], ...known, ["gene", "a gene"]].map(([value, text]) => el("option", { value, text })));
     this.gene = el("input", {
       list: "map-genes", placeholder: "gene", size: "9", hidden: true, spellcheck: "false", "aria-label": "Gene to colour by",
       onchange: () => this.showGene(this.gene.value.trim()),
@@ -69,7 +74,7 @@ export class CellMap {
     this.legend = el("p", { class: "legend quiet" });
     this.caption = el("p", { class: "quiet", id: "map-caption", role: "status" });
     this.place.replaceChildren(
-      el("div", { class: "fields" }, el("fieldset", { class: "plain" }, el("legend", { class: "unseen", text: "Layout" }), both),
+      el("div", { class: "fields" }, el("fieldset", { class: "plain" }, el("legend", { class: "unseen", text: "Layout" }), layouts),
         el("label", { text: "Colour by " }, this.colour), this.gene, genes,
         el("span", { class: "zoom" }, zoom("−", "Zoom out", 1 / 1.5), zoom("+", "Zoom in", 1.5), zoom("All", "Show all cells", 0))),
       el("div", { class: "canvas" }, this.canvas, this.tip), this.legend, this.caption);
@@ -77,11 +82,12 @@ export class CellMap {
 
   #choose(layout) {
     if (layout === "umap" && !this.layouts.umap) {
+      this.touched = false;
       this.#compute();
       return;
     }
     this.layout = layout;
-    (layout === "umap" ? this.umap : this.pca).checked = true;
+    this.radios[layout].checked = true;
     this.#say();
     this.draw();
   }
@@ -109,8 +115,9 @@ export class CellMap {
   }
 
   #say(text) {
-    const [x, y] = this.map.explained;
-    const pca = `First two principal components of the model's embedding (${percent(x)} and ${percent(y)} of its variance): a plane, not a UMAP.`;
+    const [x, y] = this.map?.explained ?? [];
+    const own = this.own[this.layout.slice(3)]?.name;
+    const pca = own ? `“${own}” as the file has it (obsm): the model took no part in it.` : `First two principal components of the model's embedding (${percent(x)} and ${percent(y)} of its variance): a plane, not a UMAP.`;
     const umap = "UMAP of the model's embedding, computed in this browser (15 neighbours, minimum distance 0.1). "
       + "Near cells are alike; how far groups lie from each other says little.";
     const working = this.layout === "umap" && this.done < 1 ? ` Still moving: ${percent(this.done)}.` : "";
@@ -120,10 +127,11 @@ export class CellMap {
 
   #colourBy(value) {
     this.gene.hidden = value !== "gene";
+    this.group = this.calls.groups[value.slice(5)] ?? null;
     if (value === "gene") {
       this.values = null;
       this.gene.focus();
-    } else if (value === "call") this.values = null;
+    } else if (value === "call" || this.group) this.values = null;
     else {
       const top = value === "confidence" ? 1 : this.calls.novelty.reduce((a, b) => Math.max(a, b), -Infinity);
       const low = value === "confidence" ? 0 : this.calls.novelty.reduce((a, b) => Math.min(a, b), Infinity);
@@ -134,8 +142,9 @@ export class CellMap {
 
   /** Colour by a gene; says so where the model does not read it. */
   showGene(gene) {
-    if (!this.map) return false;
+    if (!this.canvas) return false;
     const of = this.calls.expression(gene);
+    this.group = null;
     this.colour.value = "gene";
     this.gene.hidden = false;
     this.gene.value = gene;
@@ -146,7 +155,7 @@ export class CellMap {
   }
 
   draw() {
-    if (!this.map || !this.canvas.isConnected || !this.canvas.clientWidth) return;
+    if (!this.canvas?.isConnected || !this.canvas.clientWidth) return;
     const [width, height] = [this.canvas.clientWidth, this.canvas.clientHeight];
     const ratio = devicePixelRatio || 1;
     [this.canvas.width, this.canvas.height] = [width * ratio, height * ratio];
@@ -160,7 +169,7 @@ export class CellMap {
     for (let i = 0; i < calls.n; i++) {
       const faded = !this.values && !calls.isShown(i);
       const colour = this.values ? onScale(Math.round((20 * (this.values.of[i] - this.values.low)) / (this.values.top - this.values.low || 1)) / 20, mode)
-        : colourOfType(calls.call[i], calls.nTypes);
+        : this.group ? colourOfGroup(this.group.codes[i]) : colourOfType(calls.call[i], calls.nTypes);
       const key = faded ? "faded" : colour;
       if (!groups.has(key)) groups.set(key, []);
       groups.get(key).push(i);
@@ -175,7 +184,9 @@ export class CellMap {
       }
       pen.fill();
     }
-    drawLabels(pen, calls, points, width, height);
+    const named = this.group ? { names: this.group.groups, of: this.group.codes, only: null }
+      : { names: calls.types.slice(0, calls.nTypes), of: calls.call, only: calls.type };
+    drawLabels(pen, named, points, width, height);
     if (calls.cell !== null) {
       pen.strokeStyle = mode === "dark" ? "#fff" : "#000";
       pen.lineWidth = 2;
@@ -185,7 +196,7 @@ export class CellMap {
     }
     this.legend.replaceChildren(...(this.values ? [this.values.name, " ", el("span", { text: this.values.low.toFixed(2) }),
       el("span", { class: "scale" }, Array.from({ length: 12 }, (_, i) => el("span", { style: { background: onScale(i / 11, mode) } }))),
-      el("span", { text: this.values.top.toFixed(2) })] : ["Colours are those of the composition; grey cells are unassigned."]));
+      el("span", { text: this.values.top.toFixed(2) })] : [this.group ? `Colours are those of “${this.group.name}” in the file, not of the calls.` : "Colours are those of the composition; grey cells are unassigned."]));
   }
 
   #near(event) {
@@ -226,7 +237,8 @@ export class CellMap {
     if (cell === null) return;
     const { calls } = this;
     const value = this.values && !["confidence"].includes(this.values.name) ? `, ${this.values.name.split(",")[0]} ${this.values.of[cell].toFixed(2)}` : "";
-    this.tip.textContent = `${calls.ids[cell]}: ${calls.types[calls.call[cell]]}, confidence ${calls.confidence[cell].toFixed(2)}${value}`;
+    const group = this.group ? `, ${this.group.name} ${calls.groupOf(this.group, cell) || "–"}` : "";
+    this.tip.textContent = `${calls.ids[cell]}: ${calls.types[calls.call[cell]]}, confidence ${calls.confidence[cell].toFixed(2)}${value}${group}`;
     this.tip.style.left = `${Math.min(event.offsetX + 12, this.canvas.clientWidth - 190)}px`;
     this.tip.style.top = `${event.offsetY + 14}px`;
   }

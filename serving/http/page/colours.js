@@ -8,6 +8,9 @@ export const UNASSIGNED_COLOUR = "#8a8f98";
 
 export const colourOfType = (number, nTypes) => (number >= nTypes ? UNASSIGNED_COLOUR : TYPES[number % TYPES.length]);
 
+/** Of a group of the file, by its number; -1 is none. */
+export const colourOfGroup = (number) => (number < 0 ? UNASSIGNED_COLOUR : TYPES[number % TYPES.length]);
+
 const SCALES = { light: [[222, 229, 233], [26, 92, 122]], dark: [[58, 66, 74], [126, 214, 240]] };
 
 /** A colour between low, near the background, and high. `value`: 0 to 1. */

@@ -20,8 +20,9 @@ export function placesOn(layout, view, width, height) {
     : (MARGIN + (value - left) * wide - width / 2) * view.scale + width / 2 + view.x));
 }
 
-/** Names of types at the middle of their cells, the largest first; those that find no room are left out. */
-export function drawLabels(pen, calls, points, width, height) {
+/** Names of groups at the middle of their cells, the largest first; those that find no room are left out. `of`: the
+ * number of each cell's group; `only`: the number of the one that is looked at, null for all. */
+export function drawLabels(pen, { names, of, only }, points, width, height) {
   const dark = theme() === "dark";
   pen.font = "600 12px system-ui, sans-serif";
   pen.textAlign = "center";
@@ -30,27 +31,28 @@ export function drawLabels(pen, calls, points, width, height) {
   pen.strokeStyle = dark ? "#14191e" : "#fff";
   pen.fillStyle = dark ? "#f2f5f7" : "#12181d";
   const taken = [];
-  const order = [...calls.types.keys()].filter((type) => type < calls.nTypes && calls.numbers[type] >= Math.max(calls.n / 200, 2))
-    .sort((a, b) => calls.numbers[b] - calls.numbers[a]);
-  for (const type of order) {
-    if (calls.type !== null && calls.type !== type) continue;
-    const half = pen.measureText(calls.types[type]).width / 2 + 4;
-    const [atX, atY] = middle(calls, points, type);
+  const numbers = new Int32Array(names.length);
+  for (const group of of) if (group >= 0 && group < names.length) numbers[group]++;
+  const order = [...names.keys()].filter((group) => numbers[group] >= Math.max(of.length / 200, 2)).sort((a, b) => numbers[b] - numbers[a]);
+  for (const group of order) {
+    if (only !== null && only !== group) continue;
+    const half = pen.measureText(names[group]).width / 2 + 4;
+    const [atX, atY] = middle(of, points, group);
     const x = Math.min(Math.max(atX, half), width - half);
     let y = atY;
     const hits = () => taken.some((other) => Math.abs(other.x - x) < other.half + half && Math.abs(other.y - y) < LINE);
     for (let tries = 0; tries < 8 && hits(); tries++) y += LINE;
     if (hits() || y < 8 || y > height - 4) continue;
     taken.push({ x, y, half });
-    pen.strokeText(calls.types[type], x, y);
-    pen.fillText(calls.types[type], x, y);
+    pen.strokeText(names[group], x, y);
+    pen.fillText(names[group], x, y);
   }
 }
 
-function middle(calls, points, type) {
+function middle(of, points, group) {
   const [xs, ys] = [[], []];
-  for (let i = 0; i < calls.n; i++) {
-    if (calls.call[i] !== type) continue;
+  for (let i = 0; i < of.length; i++) {
+    if (of[i] !== group) continue;
     xs.push(points[2 * i]);
     ys.push(points[2 * i + 1]);
   }

@@ -131,7 +131,7 @@ async function send(changed = {}) {
   byId("status").replaceChildren(el("p", { class: "busy" }, `Sending ${file.name} (${bytes(file.size)}), and having its cells named… `, stop));
   document.body.classList.add("asked");
   try {
-    const answer = await (await ask("map", { body: formOf(file, { ...options(), rows: true }), signal })).json();
+    const answer = await (await ask("map", { body: formOf(file, { ...options(), rows: true, own: true }), signal })).json();
     if (signal.aborted) return;
     byId("status").replaceChildren();
     proposeColumns(answer.library_size_columns);

@@ -25,7 +25,7 @@ export class CellTable {
       "div",
       {
         class: "grid", role: "grid", tabindex: "0", "aria-label": "Cells and their calls. Arrow keys move, Enter shows why.",
-        "aria-colcount": this.columns.length, style: { "--columns": shares, "--least": `${43.5 + widthOf(calls)}rem` },
+        "aria-colcount": this.columns.length, style: { "--columns": shares, "--least": `${43.5 + widthOf(calls) + (calls.groups.length ? 7 : 0)}rem` },
         onscroll: () => this.#draw(), onkeydown: (event) => this.#key(event),
       },
       el("div", { class: "row heads", role: "row", "aria-rowindex": "1" }, this.heads),
@@ -155,6 +155,7 @@ function columnsOf(calls) {
   const columns = [
     plain("Cell", "ids", (cell) => calls.ids[cell], `minmax(${widthOf(calls)}rem, 1.4fr)`),
     plain("Call", "call", (cell) => typed(calls.call[cell]), "minmax(9rem, 1.6fr)"),
+    ...calls.groups.slice(0, 1).map((own) => plain(own.name, "group", (cell) => calls.groupOf(own, cell) || "–", "minmax(7rem, 1fr)")),
     plain("Confidence", "confidence", (cell) => number(calls.confidence[cell]), "7.4rem", { class: "number" }),
     plain("Runner-up", "second", (cell) => calls.types[calls.second[cell]], "minmax(8rem, 1.4fr)"),
     plain("Margin", "margin", (cell) => number(calls.margin[cell]), "5.5rem", { class: "number" }),

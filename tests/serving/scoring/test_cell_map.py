@@ -6,21 +6,25 @@ from pathlib import Path
 from typing import Any
 
 import anndata as ad
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
 from starlette.testclient import TestClient
 
+from cellmark.schemas.api.map_responses import MapAnswer
 from cellmark.schemas.bundle import Bundle
 from cellmark.schemas.normalization import normalize
 from cellmark.serving import Annotator
 from cellmark.serving.app import make_app
 from cellmark.serving.http.settings import ServiceSettings
+from cellmark.serving.reader.own_maps import unpack_maps
+from cellmark.serving.reader.reader_messages import BrokenMessageError, Message, pack_text
 from cellmark.serving.scoring import cell_map
 from cellmark.serving.scoring.cell_map import map_of, principal_plane
 
-BESIDE = {"map", "rows", "library_size_columns"}
+BESIDE = {"map", "rows", "library_size_columns", "own_maps", "own_groups"}
 
 
 @pytest.fixture(scope="module")
@@ -172,3 +176,78 @@ def test_other_forms_than_json_are_refused(client: TestClient, new_file: Path) -
     with new_file.open("rb") as content:
         answer = client.post("/map", files={"file": ("cells.h5ad", content)}, headers={"Accept": "text/csv"})
     assert (answer.status_code, json.loads(answer.content)["code"]) == (406, "NOT_ACCEPTABLE")
+
+
+@pytest.fixture
+def with_maps(new_cells: ad.AnnData) -> ad.AnnData:
+    """Cells with what an analysis leaves behind: maps, clusters, types, and what is neither."""
+    cells, generator = new_cells.copy(), np.random.default_rng(4)
+    cells.obsm["X_pca"] = generator.normal(size=(cells.n_obs, 10))
+    cells.obsm["X_tsne"] = generator.normal(size=(cells.n_obs, 2)).astype(np.float32)
+    cells.obsm["X_umap"] = generator.normal(size=(cells.n_obs, 3))
+    cells.obsm["broken"] = np.full((cells.n_obs, 2), np.nan)
+    clusters = [str(number % 11) for number in range(cells.n_obs)]
+    cells.obs["leiden"] = pd.Categorical(clusters, categories=[str(number) for number in range(12)])
+    cells.obs["cell type β"] = pd.Series(np.where(np.arange(cells.n_obs) % 2, "T", None), cells.obs_names, dtype=object)
+    cells.obs.loc[cells.obs_names[4], "cell type β"] = "B"
+    cells.obs["cluster_score"] = generator.random(cells.n_obs)
+    cells.obs["cell_label"] = cells.obs_names
+    return cells
+
+
+def test_maps_and_clusters_of_the_file_come_when_asked_for(
+    client: TestClient, with_maps: ad.AnnData, tmp_path: Path
+) -> None:
+    with_maps.write_h5ad(tmp_path / "own.h5ad")
+    plain = sent(client, "/map", tmp_path / "own.h5ad")
+    assert plain["own_maps"] == plain["own_groups"] == []
+    found = sent(client, "/map", tmp_path / "own.h5ad", own="true")
+    assert MapAnswer.model_validate_json(json.dumps(found)).own_maps
+    assert [one["name"] for one in found["own_maps"]] == ["X_umap", "X_tsne"]
+    np.testing.assert_allclose(found["own_maps"][0]["places"], with_maps.obsm["X_umap"][:, :2], atol=1e-4)
+    np.testing.assert_allclose(found["own_maps"][1]["places"], with_maps.obsm["X_tsne"], atol=1e-4)
+    clusters, types, known = found["own_groups"]
+    assert (clusters["name"], types["name"], known["name"]) == ("leiden", "cell_type", "cell type β")
+    # In the order of the column's categories, without one that no cell has.
+    assert clusters["groups"] == [str(number) for number in range(11)]
+    assert [clusters["groups"][code] for code in clusters["codes"]] == with_maps.obs["leiden"].tolist()
+    assert known["groups"] == ["B", "T"]
+    named = [None if code < 0 else known["groups"][code] for code in known["codes"]]
+    assert named == [one if isinstance(one, str) else None for one in with_maps.obs["cell type β"]]
+
+
+def test_what_is_wrong_with_a_map_is_no_reason_to_refuse_cells(
+    client: TestClient, with_maps: ad.AnnData, tmp_path: Path
+) -> None:
+    path = tmp_path / "own.h5ad"
+    with_maps.write_h5ad(path)
+    with h5py.File(path, "r+") as file:
+        del file["obsm/X_umap"]
+        file["obsm/X_umap"] = np.zeros((3, 2))
+        del file["obsm/X_tsne"]
+        file["obsm/X_tsne"] = np.array([[b"a", b"b"]] * with_maps.n_obs)
+    found = sent(client, "/map", path, own="true")
+    assert found["own_maps"] == []
+    assert len(found["cells"]) == with_maps.n_obs
+    file = tmp_path / "cells.npz"
+    X = with_maps.X
+    np.savez(file, genes=with_maps.var_names.to_numpy(str), cell_ids=with_maps.obs_names.to_numpy(str),
+             indptr=X.indptr, indices=X.indices, data=X.data)  # fmt: skip
+    answer = client.post("/map?own=true", content=file.read_bytes(), headers={"content-type": "application/x-npz"})
+    assert answer.json()["own_maps"] == answer.json()["own_groups"] == []
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Message({}, (*pack_text(pd.Series(["a"], dtype=object)), np.zeros(3, dtype=np.float32))),
+        Message({}, (*pack_text(pd.Series(["a"], dtype=object)), np.full(4, np.nan, dtype=np.float32))),
+        Message({}, (*pack_text(pd.Series(["a"], dtype=object)), np.zeros(4, dtype=np.float64))),
+        Message({}, (*pack_text(pd.Series(["a", "a"], dtype=object)), *[np.zeros(4, dtype=np.float32)] * 2)),
+        Message({}, (*pack_text(pd.Series(["a", "b"], dtype=object)), np.zeros(4, dtype=np.float32))),
+        Message({}, ()),
+    ],
+)
+def test_a_reader_that_says_something_else_is_not_believed(message: Message) -> None:
+    with pytest.raises(BrokenMessageError):
+        unpack_maps(message, 2)
