@@ -141,7 +141,8 @@ def test_a_dropped_file_is_called_as_by_annotate(
     first = page.locator(".rows .row").first.locator("[role=gridcell]").all_inner_texts()
     assert first[0] == expected.index[0]
     assert first[1] == expected["cellmark_cell_type"].iloc[0]
-    assert float(first[2]) == pytest.approx(expected["cellmark_confidence"].iloc[0], abs=6e-4)
+    assert first[2] == new_cells.obs["cell_type"].iloc[0], "the file's own column, beside the call"
+    assert float(first[3]) == pytest.approx(expected["cellmark_confidence"].iloc[0], abs=6e-4)
     assert heard == []
 
 
