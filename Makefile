@@ -9,6 +9,7 @@
 #   RUNTIME=cpu|gpu       which onnxruntime to install (gpu: NVIDIA, CUDA 13)
 #   FOLDER=cellmark-demo  where `make demo` keeps its data, MLflow database and results
 #   DEMO_ARGS="..."       further options of `cellmark demo`
+#   PROCESSES=2           in how many processes the tests run
 #   TEST_ARGS="..."       options of pytest, such as -k marker
 #   FUZZ_ARGS="..."       options of tests/fuzz/run.py, such as --seconds 60 or --seed 1
 #   OPENAPI_ARGS="..."    options of tests/fuzz/ask_openapi.py, such as --examples 10
@@ -23,6 +24,7 @@ TORCH_INDEX ?=
 RUNTIME ?= cpu
 FOLDER ?= cellmark-demo
 DEMO_ARGS ?=
+PROCESSES ?= 2
 TEST_ARGS ?=
 FUZZ_ARGS ?=
 OPENAPI_ARGS ?=
@@ -51,13 +53,13 @@ demo: $(STAMP)-run  ## Install, then train, register, serve and explain on real 
 	$(WITH_PATH) $(BIN)/cellmark demo "$(FOLDER)" $(DEMO_ARGS)
 
 test: $(STAMP)-test  ## Install the test extra, then run the suite, in two processes
-	$(WITH_PATH) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(TEST_ARGS)
+	$(WITH_PATH) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal $(TEST_ARGS)
 
 quick: $(STAMP)-test  ## The tests that start no process, no server and no training: a minute and a half
-	$(WITH_PATH) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quick -n 2 --dist worksteal $(TEST_ARGS)
+	$(WITH_PATH) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quick -n $(PROCESSES) --dist worksteal $(TEST_ARGS)
 
 test-serving: $(STAMP)-test  ## The tests that need no torch, as if it were not installed
-	$(WITH_PATH) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --without-torch -n 2 --dist worksteal $(TEST_ARGS)
+	$(WITH_PATH) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --without-torch -n $(PROCESSES) --dist worksteal $(TEST_ARGS)
 
 fuzz: $(STAMP)-test  ## 20,000 mutated files and bodies, and requests made of the OpenAPI document, against a running service
 	$(WITH_PATH) $(BIN)/python tests/fuzz/run.py $(FUZZ_ARGS)

@@ -71,7 +71,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With `--quick`, leave out what is marked and whatever needs the fixture `trained`."""
+    """Begin with the files of slow tests: at the end one process would run them while the other has nothing left.
+
+    With `--quick`, leave out what is marked and whatever needs the fixture `trained`.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
     if not config.getoption("quick"):
         return
     whole = [item for item in items if is_whole(item)]

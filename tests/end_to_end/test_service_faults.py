@@ -9,7 +9,7 @@ import pytest
 
 from fixtures.places import ROOT
 
-pytestmark = pytest.mark.timeout(620)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(620)]
 
 
 @pytest.mark.parametrize("fault", ["sigterm", "worker", "reader", "main", "disk", "audit", "registry", "clock"])

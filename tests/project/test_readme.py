@@ -31,6 +31,8 @@ def examples(page: str) -> dict[str, str]:
     return dict(re.findall(r"<!-- test: (\w+) -->\n```\w+\n(.*?)```", page, flags=re.DOTALL))
 
 
+pytestmark = pytest.mark.slow
+
 FIRST = examples(README)
 EXAMPLES = examples(TASKS)
 SERVICE_EXAMPLES = examples(SERVICE)
