@@ -60,8 +60,7 @@ def reading_query(reading: ReadingOptions, floors: Floors) -> dict[str, str]:
             "ortholog_table",
             "the orthologs that the service has, of human and mouse",
             f"a table: {reading.ortholog_table}",
-            "Ask with --orthologs (orthologs=True in Python), or annotate with the model at hand: "
-            "--model in place of --service (Annotator.load(model) in Python).",
+            "Ask with --orthologs (orthologs=True in Python), or annotate with the model at hand (--model).",
         )
     given = {name: value for name, value in vars(floors).items() if value is not None}
     orthologs = {"orthologs": "true"} if reading.orthologs else {}

@@ -67,9 +67,11 @@ def parse_model_uri(uri: str) -> VersionUri | LoggedUri | RunUri:
         if not {"", ".", ".."} & set(parts):
             return RunUri(found[1], "/".join(parts))
     bare = re.fullmatch(r"models:/([^/@]+)[/@]?", uri)
-    remedy = (
-        f"Did you mean {shown(VersionUri(bare[1], alias=CHAMPION))}?" if bare else "Write it in one of these forms."
-    )
+    remedy = "Write it in one of these forms."
+    if bare is not None and re.fullmatch(r"m-[0-9a-f]{8,}", bare[1]):
+        remedy = "An id has 32 digits and letters behind m-: copy it whole from MLflow's page of the model."
+    elif bare is not None:
+        remedy = f"Did you mean {shown(VersionUri(bare[1], alias=CHAMPION))}?"
     raise RegistryError.of("MODEL_UNKNOWN", where="model", expected=FORMS, found=repr(uri), remedy=remedy)
 
 

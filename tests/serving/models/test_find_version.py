@@ -34,3 +34,8 @@ def test_other_forms_are_refused(uri: str) -> None:
 def test_a_name_without_a_version_is_not_guessed_but_the_remedy_names_one() -> None:
     with pytest.raises(RegistryError, match="models:/pbmc@champion"):
         parse_model_uri("models:/pbmc")
+
+
+def test_half_of_an_id_is_no_name() -> None:
+    with pytest.raises(RegistryError, match="copy it whole"):
+        parse_model_uri("models:/m-2a7a58f88e6d4295")
