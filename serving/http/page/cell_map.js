@@ -26,7 +26,7 @@ export class CellMap {
     }
     this.layouts = this.map ? { pca: Float32Array.from(this.map.plane.flat()) } : {};
     this.own.forEach(({ places }, i) => (this.layouts[`own${i}`] = Float32Array.from(places.flat())));
-    // What people have drawn themselves they know their way about.
+    // People know their way about their own map.
     this.layout = this.own.length ? "own0" : "pca";
     this.values = this.group = null;
     this.touched = false;
@@ -117,11 +117,11 @@ export class CellMap {
   #say(text) {
     const [x, y] = this.map?.explained ?? [];
     const own = this.own[this.layout.slice(3)]?.name;
-    const pca = own ? `“${own}” as the file has it (obsm): the model took no part in it.` : `First two principal components of the model's embedding (${percent(x)} and ${percent(y)} of its variance): a plane, not a UMAP.`;
+    const still = own ? `“${own}” as the file has it (obsm): the model took no part in it.` : `First two principal components of the model's embedding (${percent(x)} and ${percent(y)} of its variance): a plane, not a UMAP.`;
     const umap = "UMAP of the model's embedding, computed in this browser (15 neighbours, minimum distance 0.1). "
       + "Near cells are alike; how far groups lie from each other says little.";
     const working = this.layout === "umap" && this.done < 1 ? ` Still moving: ${percent(this.done)}.` : "";
-    this.caption.textContent = text ?? (this.layout === "umap" ? umap + working : pca);
+    this.caption.textContent = text ?? (this.layout === "umap" ? umap + working : still);
     this.canvas.dataset.layout = this.layout === "umap" && this.done < 1 ? "moving" : this.layout;
   }
 
