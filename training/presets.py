@@ -80,8 +80,16 @@ def given(settings: Settings, **options: Any) -> Settings:
 
 
 def fit_given(fit: FitSettings, *, hidden_units: str | None, dropout: float | None, **options: Any) -> FitSettings:
-    """`hidden_units`: whole numbers between commas. Raises `ParameterError` for anything else."""
+    """`hidden_units`: whole numbers between commas. Raises `ParameterError` for anything else.
+
+    A patience without a loss that it is for means the validation loss.
+    """
     units = None if hidden_units is None else whole_numbers(hidden_units, "hidden_units")
+    stop = options.pop("stop")
+    if stop is None and options["patience"] is not None and fit.stop == "last_epoch":
+        stop = "validation_loss"
+    if stop is not None:
+        fit = fit.until(stop)
     return given(fit, shape=given(fit.shape, hidden_units=units, dropout=dropout), **options)
 
 

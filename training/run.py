@@ -57,7 +57,9 @@ def train(
     held_out = fit_out_of_fold(
         data, plan, members=fitted.variations, seed=seed, device=device, min_cells=config.min_cells
     )
-    trust = measure_calls(held_out, fitted.classifiers, fitted.member_logits, prepared, seed=seed)
+    trust = measure_calls(
+        held_out, fitted.classifiers, fitted.member_logits, prepared, learned=fitted.learned, seed=seed
+    )
 
     listener.step("Explaining cells and ranking markers")
     explained = explain_training(fitted, trust.calls, prepared, config)

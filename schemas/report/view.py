@@ -139,7 +139,12 @@ def score_rows(facts: ReportFacts, types: list[TypeEvidence]) -> dict[str, Any]:
     ]
     places = dict.fromkeys(one.source for one in types if one.source)
     chart = curves.folds_chart(evaluation.per_fold) if evaluation is not None and evaluation.per_fold else None
-    return {"rows": shown, "folds": chart, "per_type_source": ", ".join(places)}
+    return {
+        "rows": shown,
+        "folds": chart,
+        "per_type_source": ", ".join(places),
+        "validation_learned": manifest.network.parameters.get("stop") == "last_epoch",
+    }
 
 
 def _measured(part: dict[str, Any], name: str) -> Estimate:

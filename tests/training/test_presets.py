@@ -51,7 +51,7 @@ def test_only_what_was_given_changes() -> None:
     assert given(MarkerSettings(n_candidates=7), ranking="published", baseline=None) == MarkerSettings(
         ranking="published", n_candidates=7
     )
-    fit = fit_given(PUBLISHED.fit, hidden_units=None, dropout=0.5, noise=0.0, patience=None)
+    fit = fit_given(PUBLISHED.fit, hidden_units=None, dropout=0.5, noise=0.0, patience=None, stop=None)
     assert fit.shape == NetworkShape((256,), 0.5)
     assert (fit.noise, fit.patience, fit.balance) == (0.0, 6, "upsample")
     assert fit_given(FitSettings(), hidden_units="12,7", dropout=None).shape == NetworkShape((12, 7), 0.25)

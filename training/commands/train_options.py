@@ -122,9 +122,20 @@ NETWORKS = {
         help="Share of cells that are trained on with fewer counts or missing genes. [0.5; published: 0]",
         kind=float | None,
     ),
-    "max_epochs": Option(help="Largest number of passes over the training cells. [60; published: 50]", kind=int | None),
+    "max_epochs": Option(
+        help="Number of passes over the training cells, or the largest where --stop ends it. [20; with a loss: 60; "
+        "published: 50]",
+        kind=int | None,
+    ),
+    "stop": Option(
+        help="When training ends: after the last epoch, or by the loss of validation cells, which are not learned "
+        "then, or of training cells. [last_epoch; published: train_loss]",
+        kind=choices.Stop | None,
+    ),
     "patience": Option(
-        help="Stop after this many epochs without a better validation loss. [10; published: 6]", kind=int | None
+        help="Stop after this many epochs without a better loss. Implies --stop validation_loss where none is given. "
+        "[10; published: 6]",
+        kind=int | None,
     ),
     "gate_penalty": Option(
         help="Penalty on learned gene weights. A larger value uses fewer genes. 0: no gene weights. [0]",

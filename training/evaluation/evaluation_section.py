@@ -38,6 +38,7 @@ def evaluation_section(
     donors: np.ndarray | None,
     probabilities: np.ndarray,
     classifiers: Sequence[Classifier],
+    learned: np.ndarray,
     fill: np.ndarray,
     level: Literal["fast", "full"],
     normalised: bool = False,
@@ -46,12 +47,13 @@ def evaluation_section(
     """As `EvaluationEntry`. Nothing here chooses anything. `normalised`: counts are not known, and so cannot be fewer.
 
     `x`: CSR, all cells x panel genes, ln(1 + counts per 10,000); `codes`: int [cells], numbers of `cell_types`.
-    `split`: of the registered model, `classifiers` its networks, `probabilities` what they say of all cells, cells x
-    types. `fill`: what takes the place of a gene that was not measured, [genes].
+    `split`: of the registered model, `classifiers` its networks, `learned` the numbers of the cells that they were
+    fitted on, `probabilities` what they say of all cells, cells x types. `fill`: what takes the place of a gene that
+    was not measured, [genes].
 
     The linear baseline learns from the cells that the networks beside it learned from: in a fold `held_out.train`,
-    which has no types below the floor and no cells that settle when networks stop, for the test part `split.train`. It
-    is given them as they are; a linear member of the ensemble learns from poorer ones too.
+    which has no types below the floor and no cells that settle when networks stop, for the test part `learned`. It is
+    given them as they are; a linear member of the ensemble learns from poorer ones too.
     """
     plan, n_types = held_out.plan, len(cell_types)
     rows = plan.cells
@@ -83,7 +85,7 @@ def evaluation_section(
     if len(split.test):
         test = split.test
         of_test = donors[test] if donors is not None else None
-        regression = fit_linear(x, codes, split.train, n_types, seed=seed)
+        regression = fit_linear(x, codes, learned, n_types, seed=seed)
         called = probabilities[test].argmax(axis=1)
         section |= _estimates("test_", codes[test], called, n_types, of_test, seed)
         section |= _estimates("test_baseline_", codes[test], _called(regression, x[test]), n_types, of_test, seed)

@@ -135,7 +135,7 @@ def without_types(
     x = normalize(panel, library_size)
     data = FitData(x, codes, train, validation, n_types)
     fitted = fit_ensemble(data, members=given.members, seed=seed, device=device)
-    score, embedding = score_of(fitted.classifiers, x, codes, train)
+    score, embedding = score_of(fitted.classifiers, x, codes, data.learned(given.members[0]))
     plan = plan_folds(codes, donors, data.seen, seed=seed, most=most_folds)
     folds = fit_out_of_fold(data, plan, members=given.members, seed=seed, device=device)
     calibration = novelty_of_folds(fold_scores(folds, x, codes), x)[threshold_cells(folds, codes)]

@@ -119,9 +119,9 @@ def fit_out_of_fold(
     """Fit the ensemble anew without each fold, and ask it about the cells of the fold.
 
     `plan` takes the place of the division in `data`. `members`: as for `fit_ensemble`, of which at most
-    `MOST_MEMBERS` networks are fitted. A stratified tenth of a fold's training cells settles when its networks stop. A
-    type of which nearly all cells lie in a fold is not learned by that fold's networks: see `learnable`. `on_fold`
-    is called after each.
+    `MOST_MEMBERS` networks are fitted. Where cells settle when networks stop, a stratified tenth of a fold's training
+    cells does. A type of which nearly all cells lie in a fold is not learned by that fold's networks: see `learnable`.
+    `on_fold` is called after each.
     """
     members, codes, n_types = first_members(members, MOST_MEMBERS), data.codes, data.n_types
     learned = np.array([learnable(codes, plan, number, n_types, min_cells) for number in range(len(plan.names))])
@@ -131,13 +131,13 @@ def fit_out_of_fold(
         on_fold(name)
         others = plan.cells[plan.fold_of[plan.cells] != number]
         others = others[learned[number][codes[others]]]
-        train, validation = with_validation(others, codes, seed=seed)
-        fitted = fit_ensemble(data.divided(train, validation), members=members, seed=seed, device=device)
+        of_fold = data.divided(*with_validation(others, codes, seed=seed))
+        fitted = fit_ensemble(of_fold, members=members, seed=seed, device=device)
         inside = np.flatnonzero(plan.fold_of == number)
         for member, classifier in enumerate(fitted.classifiers):
             logits[member, inside] = predict_logits(classifier, data.x, inside).numpy()
         classifiers.append(fitted.classifiers)
-        fitted_on.append(train)
+        fitted_on.append(of_fold.learned(members[0]))
     return OutOfFold(plan, logits, tuple(classifiers), tuple(fitted_on), learned)
 
 

@@ -67,17 +67,21 @@ def learning_figure(
 ) -> "Figure":
     """Losses, and accuracy and macro-F1 on validation cells, per epoch; a line marks the epoch that was kept.
 
+    Where no cells were kept aside, the loss of training cells alone.
+
     `members`: the epochs of each network of an ensemble, drawn as thin lines; `epochs` are then their means, and
     `best_epoch` their median.
     """
-    figure = new_figure(9, 3.8)
-    loss, quality = figure.subplots(1, 2)
-    curves = (
-        (loss, "train_loss", "training cells", ORANGE, "--"),
-        (loss, "validation_loss", "validation cells", BLUE, "-"),
-        (quality, "validation_accuracy", "accuracy", BLUE, "-"),
-        (quality, "validation_macro_f1", "macro-F1", ORANGE, "--"),
-    )
+    judged = any("validation_loss" in epoch.measures() for epoch in epochs)
+    figure = new_figure(9 if judged else 5, 3.8)
+    loss, *qualities = figure.subplots(1, 2 if judged else 1, squeeze=False)[0]
+    curves = [(loss, "train_loss", "training cells", ORANGE, "--")]
+    for quality in qualities:
+        curves += [
+            (loss, "validation_loss", "validation cells", BLUE, "-"),
+            (quality, "validation_accuracy", "accuracy", BLUE, "-"),
+            (quality, "validation_macro_f1", "macro-F1", ORANGE, "--"),
+        ]
     several = len(members) > 1
     mark = {} if several or len(epochs) > 30 else {"marker": "o", "markersize": 3}
     for axes, measure, name, colour, line in curves:
@@ -96,8 +100,9 @@ def learning_figure(
         )
     loss.set(xlabel="epoch", ylabel="weighted cross-entropy", title="Loss")
     loss.set_ylim(bottom=0)
-    quality.set(xlabel="epoch", ylabel="accuracy, macro-F1", title="Validation cells", ylim=(0, 1.02))
-    for axes in (loss, quality):
+    for quality in qualities:
+        quality.set(xlabel="epoch", ylabel="accuracy, macro-F1", title="Validation cells", ylim=(0, 1.02))
+    for axes in (loss, *qualities):
         kept = f"kept, median: epoch {best_epoch}" if several else f"kept: epoch {best_epoch}"
         axes.axvline(best_epoch, color=GREY, linestyle=":", label=kept)
         if several:

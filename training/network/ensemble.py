@@ -113,7 +113,8 @@ def fit_ensemble(
 
 def _linear(data: FitData, settings: FitSettings, *, seed: int) -> Classifier:
     augmentation = Augmentation.of(settings)
-    return fit_linear(data.x, data.codes, data.train, data.n_types, augmentation=augmentation, seed=seed)
+    cells = data.learned(settings)
+    return fit_linear(data.x, data.codes, cells, data.n_types, augmentation=augmentation, seed=seed)
 
 
 def predict_probabilities(classifiers: Sequence[Classifier], x: sp.csr_matrix) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Fitting networks: one pass over batches for all that share their cells, their shape and their noise.
 
-Batches are slices of a matrix, early stopping watches validation cells. Torch computes on the device asked for, and on
-the CPU with one thread.
+Batches are slices of a matrix; where asked to, early stopping watches validation cells. Torch computes on the device
+asked for, and on the CPU with one thread.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +17,7 @@ from .augmentation import Augmentation
 from .batch_inputs import MIN_SD, DenseCells, Noise, PoorerCells, batches, log2_scale, standardization
 from .classifier import Classifier
 from .contributions import mean_of_types
-from .fit_settings import Epoch, FitData, FitResult, FitSettings, mean_epoch, summarize
+from .fit_settings import Epoch, FitData, FitResult, FitSettings, mean_epoch, summarize, unjudged
 from .objective import Objective, judging_weights, type_weights, upsampled
 from .stacked_networks import LearningRate, StackedNetworks, StackedOptimizer, write
 
@@ -83,6 +83,7 @@ def shared(settings: FitSettings) -> tuple[object, ...]:
         settings.standardize,
         settings.optimizer,
         settings.gate_penalty,
+        settings.stop == "last_epoch",
         Augmentation.of(settings),
     )
 
@@ -103,8 +104,8 @@ def train_together(
     rates, the moment to stop and the epoch to keep are each member's own. `on_epoch` hears the mean over the members
     that are still training.
     """
-    x, codes, train, validation = data.x, data.codes, data.train, data.validation
     common, on_device = members[0], torch_device(device)
+    x, codes, train = data.x, data.codes, data.learned(common)
     mean, scale = standardization(x[train]) if common.standardize else log2_scale(x.shape[1])
     classifiers = _new_classifiers(members, data.n_types, mean, scale, seed=seed)
     networks = StackedNetworks(classifiers, device=on_device)
@@ -116,8 +117,7 @@ def train_together(
     cells = upsampled(train, codes[train], seed=seed) if common.balance == "upsample" else train
     in_training = np.ones(data.n_types) if common.balance == "upsample" else weights
     objective = Objective(codes, type_weights=in_training, teacher=data.teacher, device=on_device)
-    judging = judging_weights(weights, codes[validation], balance=common.balance)
-    judged = Objective(codes, type_weights=judging, teacher=data.teacher, device=on_device)
+    judge = None if common.stop == "last_epoch" else _Judge(data, weights, dense, common, device=on_device)
     poorer = PoorerCells(
         dense,
         Augmentation.of(common),
@@ -125,7 +125,6 @@ def train_together(
         seed=seed,
     )
     noise = Noise(common.noise, batch_size=common.batch_size, n_genes=x.shape[1], n_cells=len(cells), device=on_device)
-    targets = torch.as_tensor(codes[validation], dtype=torch.long)
     active = list(range(len(members)))
     for number in range(1, max(settings.max_epochs for settings in members) + 1):
         order = draws.permutation(cells)
@@ -136,15 +135,12 @@ def train_together(
             losses = objective.losses(logits, batch)
             optimizer.step(losses, [runs[member].rate.next_step() for member in active])
             totals += losses.detach() * len(batch)
-        with torch.no_grad():
-            chunks = batches(validation, CHUNK, at_least=0)
-            logits = torch.cat([networks.logits(dense[chunk]) for chunk in chunks], dim=1)
-        train_losses, validation_losses = totals / len(cells), judged.losses(logits, validation)
-        epochs = []
-        for place, member in enumerate(active):
-            losses_of_member = float(train_losses[place]), float(validation_losses[place])
-            epoch = summarize(number, *losses_of_member, logits[place].cpu(), targets)
-            epochs.append(epoch)
+        train_losses = (totals / len(cells)).tolist()
+        if judge is None:
+            epochs = [unjudged(number, loss) for loss in train_losses]
+        else:
+            epochs = judge.epochs(number, networks, train_losses)
+        for place, (member, epoch) in enumerate(zip(active, epochs, strict=True)):
             if runs[member].hear(epoch):
                 runs[member].weights = networks.copy(place)
         on_epoch(mean_epoch(epochs))
@@ -160,6 +156,37 @@ def train_together(
     )
 
 
+class _Judge:
+    """What networks make of the validation cells, epoch by epoch."""
+
+    def __init__(
+        self,
+        data: FitData,
+        weights: np.ndarray,
+        dense: DenseCells,
+        settings: FitSettings,
+        *,
+        device: torch.device,
+    ) -> None:
+        """`weights`: of the types in training, see `type_weights`."""
+        self._cells, self._dense = data.validation, dense
+        codes = data.codes[data.validation]
+        judging = judging_weights(weights, codes, balance=settings.balance)
+        self._objective = Objective(data.codes, type_weights=judging, teacher=data.teacher, device=device)
+        self._targets = torch.as_tensor(codes, dtype=torch.long)
+
+    def epochs(self, number: int, networks: StackedNetworks, train_losses: Sequence[float]) -> list[Epoch]:
+        """The measures of each network after the epoch `number`."""
+        with torch.no_grad():
+            chunks = batches(self._cells, CHUNK, at_least=0)
+            logits = torch.cat([networks.logits(self._dense[chunk]) for chunk in chunks], dim=1)
+        losses = self._objective.losses(logits, self._cells).tolist()
+        return [
+            summarize(number, train_loss, loss, of_network.cpu(), self._targets)
+            for train_loss, loss, of_network in zip(train_losses, losses, logits, strict=True)
+        ]
+
+
 class _Run:
     """One member's way through training."""
 
@@ -172,9 +199,12 @@ class _Run:
         self._best = np.inf
 
     def hear(self, epoch: Epoch) -> bool:
-        """Whether the epoch is the best so far."""
+        """Whether the epoch is to be kept: the best so far, or the last one."""
         self.epochs.append(epoch)
         self.rate.finish_epoch(epoch.train_loss)
+        if self._settings.stop == "last_epoch":
+            self.best_epoch = epoch.number
+            return self.finished
         loss = getattr(epoch, self._settings.stop)
         better = self.best_epoch == 0 or loss < self._best - MIN_GAIN[self._settings.stop]
         if better:
@@ -183,7 +213,7 @@ class _Run:
 
     @property
     def finished(self) -> bool:
-        waited = len(self.epochs) - self.best_epoch
+        waited = 0 if self._settings.stop == "last_epoch" else len(self.epochs) - self.best_epoch
         return waited >= self._settings.patience or len(self.epochs) >= self._settings.max_epochs
 
 
@@ -211,8 +241,9 @@ def fit(
 ) -> FitResult:
     """Train a classifier.
 
-    Only training cells give the standardisation, the class weights and the gradients; validation cells decide
-    when to stop and which epoch to keep, unless `settings.stop` is the training loss. With `settings.augmented`
+    `FitData.learned` are the cells that give the standardisation, the class weights and the gradients. Where
+    `settings.stop` is the validation loss, validation cells decide when to stop and which epoch to keep. With
+    `settings.augmented`
     `data.x` must come from counts (see `thin`). Deterministic on the CPU for a given seed. `on_epoch` hears of every
     epoch.
     """

@@ -1,5 +1,6 @@
 """What a fit is given, and what it gives: settings, cells, and the network with its measures epoch by epoch."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal, Self
@@ -9,21 +10,26 @@ import scipy.sparse as sp
 import torch
 from pydantic import Field
 
+from ..choices import Stop
 from ..setting_bounds import Advice, AtLeast0, AtLeast1, BelowOne, NotNegative, Positive, ShareAboveZero
 from .classifier import Classifier, NetworkShape
 
 Balance = Literal["weights", "upsample", "none"]
+LAST_EPOCH, MAX_EPOCHS = 20, 60
+"""Epochs where the last one is kept (docs/benchmarks.md), and at most where a loss may end training earlier."""
 Optimizer = Literal["adamw", "adam"]
 Schedule = Literal["cosine", "plateau", "constant"]
-Stop = Literal["validation_loss", "train_loss"]
 
 
 @dataclass(frozen=True)
 class FitSettings:
     """How a network is fitted.
 
-    `noise`: sd of Gaussian noise on the inputs, in their unit. `patience`: epochs without a better loss before training
-    stops, and `stop` which loss; the epoch with the best one is kept.
+    `noise`: sd of Gaussian noise on the inputs, in their unit.
+
+    `stop`: when training ends. `last_epoch`: after `max_epochs`, of which the last is kept, so that no cells need be
+    kept aside and validation cells are learned too. Or after `patience` epochs without a better `validation_loss` or
+    `train_loss`, where the epoch with the best one is kept and validation cells are not learned.
 
     `balance`: how rare types come to count as much as common ones: by `weights` of the loss, by drawing cells until all
     types are as large as the largest (`upsample`), or not at all (`none`).
@@ -45,7 +51,7 @@ class FitSettings:
     learning_rate: Annotated[Positive, Advice("Give a rate such as 0.001.")] = 1e-3
     weight_decay: Annotated[NotNegative, Advice("Give a value such as 0.0001.")] = 1e-4
     batch_size: Annotated[int, Field(ge=2), Advice("Raise it: BatchNorm needs two cells.")] = 64
-    max_epochs: AtLeast1 = 60
+    max_epochs: AtLeast1 = LAST_EPOCH
     patience: AtLeast1 = 10
     noise: Annotated[NotNegative, Advice("Give a standard deviation such as 1.")] = 1.0
     balance: Balance = "weights"
@@ -53,7 +59,7 @@ class FitSettings:
     optimizer: Optimizer = "adamw"
     schedule: Schedule = "cosine"
     warmup_steps: AtLeast0 = 0
-    stop: Stop = "validation_loss"
+    stop: Stop = "last_epoch"
     gate_penalty: Annotated[NotNegative, Advice("Give a value such as 0.001, or 0 for none.")] = 0.0
     augmented: Annotated[
         float,
@@ -62,6 +68,13 @@ class FitSettings:
     ] = 0.5
     least_counts: Annotated[ShareAboveZero, Advice("Give a share of counts such as 0.1.")] = 0.1
     most_missing: Annotated[BelowOne, Advice("Give a share of genes such as 0.5.")] = 0.5
+
+    def until(self, stop: Stop) -> Self:
+        """The same, but for when training ends, and how many epochs that may take."""
+        if stop == self.stop:
+            return self
+        epochs = MAX_EPOCHS if self.stop == "last_epoch" else self.max_epochs
+        return replace(self, stop=stop, max_epochs=LAST_EPOCH if stop == "last_epoch" else epochs)
 
 
 @dataclass(frozen=True)
@@ -85,6 +98,10 @@ class FitData:
         """Numbers of the cells that fitting looks at, sorted."""
         return np.sort(np.concatenate([self.train, self.validation]))
 
+    def learned(self, settings: FitSettings) -> np.ndarray:
+        """Numbers of the cells that give gradients: validation cells only where they settle nothing."""
+        return self.seen if settings.stop == "last_epoch" else self.train
+
     def divided(self, train: np.ndarray, validation: np.ndarray) -> Self:
         """The same cells, divided in another way. `train`, `validation`: cell numbers."""
         return replace(self, train=train, validation=validation)
@@ -96,7 +113,7 @@ MEASURES = ("train_loss", "validation_loss", "validation_accuracy", "validation_
 @dataclass(frozen=True)
 class Epoch:
     """What one pass over the training cells gave. Losses are weighted as training weighs them, that of
-    validation cells as `judging_weights` says.
+    validation cells as `judging_weights` says. NaN is what no cells were kept aside for.
     """
 
     number: int
@@ -104,6 +121,10 @@ class Epoch:
     validation_loss: float
     validation_accuracy: float
     validation_macro_f1: float
+
+    def measures(self) -> dict[str, float]:
+        """By name, those that there are."""
+        return {name: value for name in MEASURES if not math.isnan(value := getattr(self, name))}
 
 
 @dataclass(frozen=True)
@@ -126,6 +147,11 @@ def summarize(
     present = pairs.sum(1) > 0
     f1 = 2 * right / (pairs.sum(0) + pairs.sum(1)).clamp(min=1)
     return Epoch(number, train_loss, validation_loss, float(right.sum() / pairs.sum()), float(f1[present].mean()))
+
+
+def unjudged(number: int, train_loss: float) -> Epoch:
+    """An epoch of networks that no cells were kept aside for."""
+    return Epoch(number, train_loss, math.nan, math.nan, math.nan)
 
 
 def mean_epoch(epochs: Sequence[Epoch]) -> Epoch:

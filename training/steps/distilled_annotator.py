@@ -11,7 +11,7 @@ from cellmark.schemas.reference_profile import ReferenceProfile
 
 from ..config import TrainingConfig
 from ..evaluation.evaluate import evaluate
-from ..evaluation.out_of_fold import OutOfFold
+from ..evaluation.out_of_fold import OutOfFold, with_validation
 from ..export.check_parity import Parity, check_parity
 from ..export.export_onnx import annotator_graph, explainer_graph
 from ..network.classifier import Classifier
@@ -83,10 +83,12 @@ def distill_and_prove(
     fitted: FittedNetworks, held_out: OutOfFold, baselines: np.ndarray, prepared: TrainingCells, config: TrainingConfig
 ) -> Distilled:
     """Fit, measure and export one network. Raises `ExportError` when the graph does not answer as the network does."""
-    data, cells, settings = prepared.data, prepared.cells, replace(fitted.settings, stop="validation_loss")
+    data, cells = prepared.data, prepared.cells
+    settings = fitted.settings.until("validation_loss")
     pupil = distill(fitted.classifiers, data, settings=settings, seed=config.seed, device=config.device)
     pupils = distill_folds(held_out, data, settings=settings, config=config)
-    trust = measure_calls(pupils, [pupil], predict_logits(pupil, data.x).numpy()[None], prepared, seed=config.seed)
+    logits = predict_logits(pupil, data.x).numpy()[None]
+    trust = measure_calls(pupils, [pupil], logits, prepared, learned=data.learned(settings), seed=config.seed)
     annotator = export_and_prove([pupil], baselines, trust, prepared).annotator
     part, rows = prepared.split.unseen
     calls = predict_logits(pupil, data.x, rows).argmax(dim=1).numpy()
@@ -100,13 +102,13 @@ def distill_and_prove(
 
 
 def distill_folds(held_out: OutOfFold, data: FitData, *, settings: FitSettings, config: TrainingConfig) -> OutOfFold:
-    """For each fold one network that learned the answers of that fold's networks, from the same cells."""
+    """For each fold one network that learned the answers of that fold's networks, from the cells outside the fold."""
     plan, codes, pupils = held_out.plan, data.codes, []
     logits = np.zeros((1, *held_out.member_logits.shape[1:]), dtype=np.float32)
     for number, teachers in enumerate(held_out.classifiers):
         others = plan.cells[plan.fold_of[plan.cells] != number]
         others = others[held_out.learned[number][codes[others]]]
-        of_fold = data.divided(held_out.train[number], np.setdiff1d(others, held_out.train[number]))
+        of_fold = data.divided(*with_validation(others, codes, seed=config.seed))
         pupil = distill(teachers, of_fold, settings=settings, seed=config.seed, device=config.device)
         inside = np.flatnonzero(plan.fold_of == number)
         logits[0, inside] = predict_logits(pupil, data.x, inside).numpy()

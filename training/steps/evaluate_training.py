@@ -84,8 +84,8 @@ def evaluate_training(
     listener.step("Evaluating")
     cells, split = prepared.cells, prepared.split
     metrics: dict[str, Any] = {
-        part: evaluate(cells.codes[rows], trust.calls[rows], cells.cell_types)
-        for part, rows in (("validation", split.validation), ("test", split.test))
+        "validation": _on_validation_cells(prepared, fitted, held_out, trust),
+        "test": evaluate(cells.codes[split.test], trust.calls[split.test], cells.cell_types),
     }
     if distilled is not None:
         metrics["distilled"] = distilled.measures
@@ -107,6 +107,7 @@ def evaluate_training(
         donors=cells.donors,
         probabilities=trust.probabilities,
         classifiers=fitted.classifiers,
+        learned=fitted.learned,
         fill=prepared.fill,
         level=config.evaluate,
         normalised=cells.normalised,
@@ -129,6 +130,16 @@ def evaluate_training(
         ontology = ontology_section(held_out, cells.codes, cells.cell_types, prepared.terms, prepared.ontology)
     doubts = audit.table(cells.codes, cells.cell_types, cells.cell_ids, cells.donors)
     return Evaluated(metrics, left_out, evaluation, overlap, ontology, doubts)
+
+
+def _on_validation_cells(
+    prepared: TrainingCells, fitted: FittedNetworks, held_out: OutOfFold, trust: CallMeasures
+) -> dict[str, Any]:
+    """By the registered networks, or, where these learned them, by those of the folds that never saw them."""
+    rows, calls = prepared.split.validation, trust.calls
+    if np.isin(rows, fitted.learned).any():
+        rows, calls = np.intersect1d(rows, held_out.judged(prepared.cells.codes)), held_out.logits.argmax(axis=1)
+    return evaluate(prepared.cells.codes[rows], calls[rows], prepared.cells.cell_types)
 
 
 def _audit_labels(

@@ -27,11 +27,12 @@ from .training_cells import TrainingCells
 
 @dataclass(frozen=True)
 class FittedNetworks:
-    """`settings`: those chosen; `variations`: those of each member. `members`: the networks of `ensemble`, folded.
-    `member_logits`: float32, members x cells x types.
+    """`settings`: those chosen; `variations`: those of each member. `learned`: numbers of the cells that they were
+    fitted on. `members`: the networks of `ensemble`, folded. `member_logits`: float32, members x cells x types.
     """
 
     settings: FitSettings
+    learned: np.ndarray
     variations: tuple[FitSettings, ...]
     ensemble: FittedEnsemble
     members: tuple[FoldedNetwork, ...]
@@ -59,13 +60,12 @@ class FittedNetworks:
 def fit_networks(
     data: FitData, settings: FitSettings, config: TrainingConfig, *, on_epoch: Callable[[Epoch], None]
 ) -> FittedNetworks:
-    """Fit `config.n_members` networks around `settings`, on training cells, and logistic regression beside them."""
+    """Fit `config.n_members` networks around `settings`, and logistic regression beside them, on `FitData.learned`."""
     members = variations(settings, n_members=config.n_members, linear=config.linear_member)
     ensemble = fit_ensemble(data, members=members, seed=config.seed, device=config.device, on_epoch=on_epoch)
     logits = np.stack([predict_logits(classifier, data.x).numpy() for classifier in ensemble.classifiers])
-    return FittedNetworks(
-        settings, members, ensemble, tuple(fold(classifier) for classifier in ensemble.classifiers), logits
-    )
+    folded = tuple(fold(classifier) for classifier in ensemble.classifiers)
+    return FittedNetworks(settings, data.learned(settings), members, ensemble, folded, logits)
 
 
 @dataclass(frozen=True)
@@ -103,10 +103,12 @@ def measure_calls(
     member_logits: np.ndarray,
     prepared: TrainingCells,
     *,
+    learned: np.ndarray,
     seed: int,
 ) -> CallMeasures:
     """Measure networks. `held_out`: of networks made in the same way, without each fold. `classifiers`: those that will
-    answer; `member_logits`: what they say, members x cells x types. `seed`: of perturbations.
+    answer; `member_logits`: what they say, members x cells x types. `learned`: numbers of the cells that they were
+    fitted on. `seed`: of perturbations.
     """
     x, cells, split = prepared.x, prepared.cells, prepared.split
     logits = member_logits.mean(axis=0)
@@ -130,7 +132,7 @@ def measure_calls(
         test=split.test,
         test_probabilities=probabilities[split.test],
     )
-    score, embedding = score_of(classifiers, x, cells.codes, split.train)
+    score, embedding = score_of(classifiers, x, cells.codes, learned)
     scores = fold_scores(held_out, x, cells.codes)
     fold_novelty = novelty_of_folds(scores, x)
     novelty = novelty_section(

@@ -1,5 +1,6 @@
 """Who hears of a training run: several at once, and a person at a terminal."""
 
+import math
 from collections.abc import Callable, Sequence
 from time import monotonic
 
@@ -107,7 +108,9 @@ class Terminal(Listener):
 
     def epoch(self, epoch: Epoch) -> None:
         if self._task is not None:
-            status = f"epoch {epoch.number}, validation macro-F1 {epoch.validation_macro_f1:.3f}"
+            judged = not math.isnan(epoch.validation_macro_f1)
+            measure = ("validation macro-F1", epoch.validation_macro_f1) if judged else ("loss", epoch.train_loss)
+            status = f"epoch {epoch.number}, {measure[0]} {measure[1]:.3f}"
             self._progress.update(self._task, total=self._max_epochs, completed=epoch.number, status=status)
 
     def _finish_step(self) -> None:

@@ -5,7 +5,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +109,7 @@ class Tracker(Listener):
         track_trial(self.log, trial, experiment_id=self.experiment_id, parent_run_id=self.run_id)
 
     def epoch(self, epoch: "Epoch") -> None:
-        """Log losses, accuracy and macro-F1 of an epoch, as `fit/...`.
+        """Log the measures of an epoch, as `fit/...`.
 
         Epochs can be faster than a database takes them, so they are sent together, every few seconds.
         """
@@ -193,8 +192,7 @@ class Tracker(Listener):
         metrics = [
             Metric(f"fit/{name}", float(value), at, epoch.number)
             for at, epoch in self._epochs
-            for name, value in asdict(epoch).items()
-            if name != "number"
+            for name, value in epoch.measures().items()
         ]
         self._epochs, self._epochs_sent = [], time.monotonic()
         send_metrics(self.log, self.run_id, metrics)

@@ -3,7 +3,6 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from ..network.fit import Epoch
 from ..tuning.tune_settings import Trial
 
 if TYPE_CHECKING:
@@ -49,7 +48,9 @@ def trial_metrics(trial: Trial) -> "list[Metric]":
 
     ended = int((trial.began + trial.seconds) * 1000)
     metrics = [
-        Metric(f"fit/{name}", value, ended, epoch.number) for epoch in trial.epochs for name, value in _of(epoch)
+        Metric(f"fit/{name}", float(value), ended, epoch.number)
+        for epoch in trial.epochs
+        for name, value in epoch.measures().items()
     ]
     if trial.value is not None:
         metrics.append(Metric("value", trial.value, ended, 0))
@@ -66,7 +67,3 @@ def tuning_metrics(tuned: "Tuned | None") -> dict[str, float]:
         "tuning/best_trial": tuned.best_number,
         **{f"tuning/n_{state}": int(counts.get(state, 0)) for state in ("complete", "pruned", "failed")},
     }
-
-
-def _of(epoch: Epoch) -> list[tuple[str, float]]:
-    return [(name, float(value)) for name, value in asdict(epoch).items() if name != "number"]

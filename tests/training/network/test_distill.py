@@ -11,7 +11,13 @@ from cellmark.training.network.fit import fit, predict_logits
 from cellmark.training.network.fit_settings import FitData, FitSettings
 
 SETTINGS = FitSettings(
-    shape=NetworkShape((32,), dropout=0.1), max_epochs=30, batch_size=32, noise=0.3, patience=10, learning_rate=5e-3
+    shape=NetworkShape((32,), dropout=0.1),
+    max_epochs=30,
+    batch_size=32,
+    noise=0.3,
+    patience=10,
+    stop="validation_loss",
+    learning_rate=5e-3,
 )
 CELLS = np.arange(600)
 TRAIN, VALIDATION, OTHERS = CELLS[:300], CELLS[300:400], CELLS[400:]

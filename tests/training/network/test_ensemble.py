@@ -15,7 +15,13 @@ from cellmark.training.network.fit import fit, predict_logits
 from cellmark.training.network.fit_settings import Epoch, FitData, FitSettings
 
 SMALL = FitSettings(
-    shape=NetworkShape((16,), dropout=0.2), max_epochs=8, batch_size=32, noise=0.3, patience=8, learning_rate=5e-3
+    shape=NetworkShape((16,), dropout=0.2),
+    max_epochs=8,
+    batch_size=32,
+    noise=0.3,
+    patience=8,
+    stop="validation_loss",
+    learning_rate=5e-3,
 )
 
 

@@ -14,7 +14,13 @@ from cellmark.training.network.fit import MIN_SD, Epoch, FitResult, FitSettings,
 from cellmark.training.network.fit_settings import FitData
 
 SMALL = FitSettings(
-    shape=NetworkShape((16,), dropout=0.1), max_epochs=12, batch_size=32, noise=0.3, patience=12, learning_rate=5e-3
+    shape=NetworkShape((16,), dropout=0.1),
+    max_epochs=12,
+    batch_size=32,
+    noise=0.3,
+    patience=12,
+    stop="validation_loss",
+    learning_rate=5e-3,
 )
 
 
@@ -64,7 +70,13 @@ def overfitting() -> tuple[sp.csr_matrix, np.ndarray, FitSettings]:
     """Labels that cannot be learned: the validation loss soon rises."""
     x, codes = draw(n_cells=80, lift=0.0)
     shape = NetworkShape((64,), dropout=0.0)
-    return x, codes, FitSettings(shape=shape, max_epochs=40, patience=4, noise=0.0, learning_rate=3e-3, batch_size=16)
+    return (
+        x,
+        codes,
+        FitSettings(
+            shape=shape, max_epochs=40, patience=4, stop="validation_loss", noise=0.0, learning_rate=3e-3, batch_size=16
+        ),
+    )
 
 
 def test_training_stops_and_keeps_the_best_epoch() -> None:
