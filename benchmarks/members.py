@@ -10,8 +10,9 @@ and not scales), with all counts, a quarter of them, and half of the genes missi
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import anndata as ad
 import numpy as np
@@ -26,6 +27,7 @@ from cellmark.training.cells.choose_panel import choose_panel
 from cellmark.training.evaluation.evaluate import confusion, macro_f1_of
 from cellmark.training.evaluation.poorer_input import with_fill
 from cellmark.training.network.augmentation import Augmentation, thin
+from cellmark.training.network.classifier import Classifier
 from cellmark.training.network.contributions import fill_of, mean_of_types
 from cellmark.training.network.ensemble import fit_ensemble, variations
 from cellmark.training.network.fit import FitSettings, predict_logits
@@ -87,34 +89,38 @@ def tasks(shared: Path, *, inner: bool) -> Iterator[Task]:
 
 
 Logits = Callable[[sp.csr_matrix], np.ndarray]
+LOSS: Literal["validation_loss"] = "validation_loss"
 
 
 def methods(
     x: sp.csr_matrix, codes: np.ndarray, train: np.ndarray, validation: np.ndarray, seed: int
 ) -> dict[str, Logits]:
-    """What is compared, each as a function of normalised cells to logits, cells x types."""
+    """What is compared, each as a function of normalised cells to logits, cells x types: members that learned all
+    cells for a fixed number of epochs, as `cellmark train` makes them, and such that validation cells stopped.
+    """
     n_types = int(codes.max()) + 1
-    members = variations(FitSettings(), n_members=5)
-    fitted = fit_ensemble(FitData(x, codes, train, validation, n_types), members=members, seed=seed).classifiers
-    poorer = fit_linear(x, codes, train, n_types, augmentation=Augmentation.of(FitSettings()), seed=seed)
-    plain = fit_linear(x, codes, train, n_types, seed=seed)
+    data = FitData(x, codes, train, validation, n_types)
+    found: dict[str, Logits] = {}
+    for name, settings in (("", FitSettings()), ("stopped by validation cells, ", FitSettings().until(LOSS))):
+        learned, members = data.learned(settings), variations(settings, n_members=5)
+        networks = _mean_of(fit_ensemble(data, members=members, seed=seed).classifiers)
+        linear = _mean_of([fit_linear(x, codes, learned, n_types, augmentation=Augmentation.of(settings), seed=seed)])
+        found |= {
+            f"{name}networks": networks,
+            f"{name}logistic regression": _mean_of([fit_linear(x, codes, learned, n_types, seed=seed)]),
+            f"{name}linear member alone": linear,
+            **{f"{name}linear member for {weight}": _with_linear(networks, linear, weight) for weight in (1, 2, 5)},
+        }
+    return found
 
-    def networks(cells: sp.csr_matrix) -> np.ndarray:
-        return np.asarray(np.mean([predict_logits(classifier, cells).numpy() for classifier in fitted], axis=0))
 
-    def linear(cells: sp.csr_matrix) -> np.ndarray:
-        return np.asarray(predict_logits(poorer, cells).numpy())
+def _mean_of(classifiers: Sequence[Classifier]) -> Logits:
+    return lambda cells: np.asarray(np.mean([predict_logits(one, cells).numpy() for one in classifiers], axis=0))
 
-    def with_linear(weight: float) -> Logits:
-        # `fit_linear` multiplies its logits by WEIGHT: a weight of w stands for w networks.
-        return lambda cells: (5 * networks(cells) + weight / WEIGHT * linear(cells)) / 6
 
-    return {
-        "networks": networks,
-        "logistic regression": lambda cells: predict_logits(plain, cells).numpy(),
-        "linear member alone": linear,
-        **{f"networks, linear member for {weight}": with_linear(weight) for weight in (1, 2, 5)},
-    }
+def _with_linear(networks: Logits, linear: Logits, weight: float) -> Logits:
+    """`fit_linear` multiplies its logits by WEIGHT: a weight of w stands for w networks."""
+    return lambda cells: (5 * networks(cells) + weight / WEIGHT * linear(cells)) / 6
 
 
 def fills_of(x: sp.csr_matrix, codes: np.ndarray) -> dict[str, np.ndarray]:
