@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from cellmark.schemas.errors import ParameterError
 
+from .choices import Stop
 from .markers.marker_ranking import MarkerSettings
 from .network.fit import FitSettings
 from .setting_bounds import whole_numbers
@@ -79,18 +80,24 @@ def given(settings: Settings, **options: Any) -> Settings:
     return changed
 
 
-def fit_given(fit: FitSettings, *, hidden_units: str | None, dropout: float | None, **options: Any) -> FitSettings:
+def fit_given(
+    fit: FitSettings,
+    *,
+    hidden_units: str | None,
+    dropout: float | None,
+    stop: Stop | None = None,
+    patience: int | None = None,
+    **options: Any,
+) -> FitSettings:
     """`hidden_units`: whole numbers between commas. Raises `ParameterError` for anything else.
 
-    A patience without a loss that it is for means the validation loss.
+    A patience where no loss ends training asks for the validation loss.
     """
     units = None if hidden_units is None else whole_numbers(hidden_units, "hidden_units")
-    stop = options.pop("stop")
-    if stop is None and options["patience"] is not None and fit.stop == "last_epoch":
+    if stop is None and patience is not None and fit.stop == "last_epoch":
         stop = "validation_loss"
-    if stop is not None:
-        fit = fit.until(stop)
-    return given(fit, shape=given(fit.shape, hidden_units=units, dropout=dropout), **options)
+    fit = fit.until(stop or fit.stop)
+    return given(fit, shape=given(fit.shape, hidden_units=units, dropout=dropout), patience=patience, **options)
 
 
 def tune_given(

@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,6 +56,19 @@ def test_only_what_was_given_changes() -> None:
     assert fit.shape == NetworkShape((256,), 0.5)
     assert (fit.noise, fit.patience, fit.balance) == (0.0, 6, "upsample")
     assert fit_given(FitSettings(), hidden_units="12,7", dropout=None).shape == NetworkShape((12, 7), 0.25)
+
+
+def test_a_loss_ends_training_where_it_or_a_patience_is_given() -> None:
+    def found(fit: FitSettings, **options: Any) -> tuple[str, int, int]:
+        fit = fit_given(fit, hidden_units=None, dropout=None, **options)
+        return fit.stop, fit.max_epochs, fit.patience
+
+    assert found(FitSettings()) == ("last_epoch", 20, 10)
+    assert found(FitSettings(), max_epochs=7) == ("last_epoch", 7, 10)
+    assert found(FitSettings(), patience=3) == ("validation_loss", 60, 3)
+    assert found(FitSettings(), stop="train_loss", max_epochs=9) == ("train_loss", 9, 10)
+    assert found(PUBLISHED.fit, patience=3) == ("train_loss", 50, 3)
+    assert found(PUBLISHED.fit, stop="last_epoch") == ("last_epoch", 20, 6)
 
 
 def test_a_patience_of_zero_is_none() -> None:

@@ -20,6 +20,7 @@ from cellmark.training.figures.figures import (
     tuning_figure,
 )
 from cellmark.training.network.fit import Epoch
+from cellmark.training.network.fit_settings import unjudged
 
 CheckReadable = Callable[[Figure], None]
 
@@ -51,6 +52,13 @@ def test_learning_curves_mark_the_epoch_that_was_kept(n_epochs: int) -> None:
         assert axes.get_xlabel() == "epoch"
         assert axes.get_ylabel()
         assert f"kept: epoch {n_epochs}" in [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_where_no_cells_were_kept_aside_only_the_loss_of_training_cells_is_drawn(check_readable: CheckReadable) -> None:
+    figure = learning_figure([unjudged(number, 1 / number) for number in range(1, 21)], best_epoch=20)
+    (axes,) = figure.axes
+    assert {text.get_text() for text in axes.get_legend().get_texts()} == {"training cells", "kept: epoch 20"}
+    check_readable(figure)
 
 
 def test_markers_of_a_trained_model_are_readable_and_are_the_best_ranks(

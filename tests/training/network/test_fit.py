@@ -57,6 +57,31 @@ def test_same_seed_gives_the_same_weights_to_the_bit_and_another_seed_others() -
     assert not torch.equal(first["layers.0.weight"], other["layers.0.weight"])
 
 
+def test_the_last_epoch_is_kept_and_validation_cells_are_learned_as_any_other() -> None:
+    x, codes = draw()
+    cells = np.arange(len(codes))
+    settings = replace(SMALL, stop="last_epoch", max_epochs=4, patience=1)
+    found = fit(FitData(x, codes, cells[cells % 4 > 0], cells[cells % 4 == 0], 3), settings=settings, seed=0)
+    every = fit(FitData(x, codes, cells, cells[:0], 3), settings=settings, seed=0)
+    weights, expected = found.classifier.state_dict(), every.classifier.state_dict()
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+    mean, _ = standardization(x)
+    assert np.allclose(found.classifier.mean.numpy(), mean, atol=1e-6)
+    assert found.best_epoch == len(found.epochs) == 4
+    assert [set(epoch.measures()) for epoch in found.epochs] == [{"train_loss"}] * 4
+
+
+def test_what_a_loss_stops_does_not_learn_validation_cells() -> None:
+    x, codes = draw()
+    cells = np.arange(len(codes))
+    data = FitData(x, codes, cells[cells % 4 > 0], cells[cells % 4 == 0], 3)
+    fitted = fit(data, settings=replace(SMALL, max_epochs=2), seed=0)
+    mean, _ = standardization(x[data.train])
+    assert np.allclose(fitted.classifier.mean.numpy(), mean, atol=1e-6)
+    assert data.learned(SMALL).tolist() == data.train.tolist()
+    assert data.learned(FitSettings()).tolist() == cells.tolist()
+
+
 def test_a_run_does_not_depend_on_what_was_drawn_before_it() -> None:
     x, codes = draw()
     short = replace(SMALL, max_epochs=2)

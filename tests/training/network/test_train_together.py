@@ -29,8 +29,8 @@ def whole_products(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # One batch an epoch, no noise and no dropout: nothing is left to chance but the first weights.
 EXACT = FitSettings(
-    shape=NetworkShape((12, 8), dropout=0.0), max_epochs=8, batch_size=500, noise=0.0, patience=99, stop="validation_loss", learning_rate=5e-3,
-    schedule="constant", weight_decay=0.05, augmented=0.0,
+    shape=NetworkShape((12, 8), dropout=0.0), max_epochs=8, batch_size=500, noise=0.0, patience=99, learning_rate=5e-3,
+    stop="validation_loss", schedule="constant", weight_decay=0.05, augmented=0.0,
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from cellmark.schemas.errors import Finding
 from cellmark.schemas.short_message import message_lines
 from cellmark.training.listener import Listener
 from cellmark.training.network.fit import Epoch, FitSettings
+from cellmark.training.network.fit_settings import unjudged
 from cellmark.training.tracking.listeners import Several, Terminal
 from cellmark.training.tuning.tune_settings import Trial
 
@@ -114,6 +115,19 @@ def test_a_step_that_fails_leaves_the_terminal_as_it_was() -> None:
         raise ValueError("broken")
     shown = text.getvalue()
     assert shown.rfind("\x1b[?25h") > shown.rfind("\x1b[?25l"), "the cursor is visible again"
+
+
+@pytest.mark.parametrize(
+    ("epoch", "expected"), [(EPOCH, "validation macro-F1 0.800"), (unjudged(3, 0.5), "loss 0.500")]
+)
+def test_a_bar_tells_what_is_known_of_an_epoch(epoch: Epoch, expected: str) -> None:
+    text = io.StringIO()
+    with Terminal(max_epochs=5, console=Console(file=text, force_terminal=True, width=120)) as screen:
+        screen.step("Fitting")
+        screen.epoch(epoch)
+        screen._progress.refresh()
+    assert f"epoch 3, {expected}" in text.getvalue()
+    assert "nan" not in text.getvalue()
 
 
 def test_a_bar_counts_trials_and_tells_the_best_value_so_far() -> None:
