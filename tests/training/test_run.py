@@ -149,7 +149,7 @@ def test_an_independent_file_is_evaluated_without_the_types_it_alone_has(
     assert stored["library_size_source"] == "given"
     # As the Python door calls them, which sums the same library sizes.
     other = ad.read_h5ad(donors_model[0].bundle.folder.parent / "other.h5ad")
-    calls = Annotator.load(donors_model[0].bundle.folder).annotate(other)["cellmark_cell_type"].to_numpy()
+    calls = Annotator.load(donors_model[0].bundle.folder).annotate(other)["cellmark_best_cell_type"].to_numpy()
     labels = other.obs["label"].to_numpy()
     known = labels != "Unheard of"
     assert stored["accuracy"] == pytest.approx((calls == labels)[known].mean())

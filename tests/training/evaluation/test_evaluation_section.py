@@ -72,7 +72,7 @@ def test_without_a_test_part_confidence_is_calibrated_and_cells_of_types_not_lea
     none = np.zeros(0, dtype=int)
     section = evaluation_section(
         x.tocsr(), codes, ("zero", "one", "two"), Split("donor", 0, np.arange(240), none, none), held_out,
-        donors=fold_of.astype(str), probabilities=np.zeros((240, 3)), classifiers=(), fill=np.zeros(12),
+        donors=fold_of.astype(str), probabilities=np.zeros((240, 3)), classifiers=(), learned=none, fill=np.zeros(12),
         level="fast", seed=0,
     )  # fmt: skip
     everyone = section["confidence"][0]
@@ -111,7 +111,7 @@ def test_logistic_regression_learns_from_the_cells_that_networks_learned_from(mo
     monkeypatch.setattr("cellmark.training.evaluation.evaluation_section.fit_linear", hear)
     section = evaluation_section(
         x, codes, ("zero", "one", "two"), split, held_out, donors=None, probabilities=np.eye(3)[codes],
-        classifiers=held_out.classifiers[1], fill=np.zeros(12), level="fast", seed=0,
+        classifiers=held_out.classifiers[1], learned=split.train, fill=np.zeros(12), level="fast", seed=0,
     )  # fmt: skip
     assert learned_from == [*(cells.tolist() for cells in held_out.train), split.train.tolist()]
     assert 2 not in codes[learned_from[0]]

@@ -7,6 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from cellmark.training.choices import Stop
 from cellmark.training.network import linear_member
 from cellmark.training.network.augmentation import Augmentation
 from cellmark.training.network.ensemble import first_members, fit_ensemble, variations
@@ -66,13 +67,14 @@ def test_of_many_cells_as_many_are_drawn(monkeypatch: pytest.MonkeyPatch) -> Non
     assert np.abs(first - other).max() > 1e-3
 
 
-def test_it_is_the_last_member_and_learns_from_training_cells_alone() -> None:
+@pytest.mark.parametrize(("stop", "n_cells"), [("last_epoch", 120), ("validation_loss", 100)])
+def test_it_is_the_last_member_and_learns_from_the_cells_that_networks_learn(stop: Stop, n_cells: int) -> None:
     x, codes = draw(3)
     data = FitData(x, codes, np.arange(100), np.arange(100, 120), 3)
-    members = variations(FitSettings(max_epochs=2, augmented=0.0), n_members=2, linear=True)
+    members = variations(FitSettings(max_epochs=2, augmented=0.0, stop=stop), n_members=2, linear=True)
     fitted = fit_ensemble(data, members=members, seed=3)
     assert [classifier.is_linear for classifier in fitted.classifiers] == [False, False, True]
-    alone = fold(fit_linear(x, codes, np.arange(100), 3, seed=3))
+    alone = fold(fit_linear(x, codes, np.arange(n_cells), 3, seed=3))
     np.testing.assert_array_equal(fold(fitted.classifiers[2]).weights[0], alone.weights[0])
     assert fitted.best_epoch >= 1
     assert len(fitted.epochs) == 2

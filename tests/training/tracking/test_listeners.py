@@ -117,16 +117,14 @@ def test_a_step_that_fails_leaves_the_terminal_as_it_was() -> None:
     assert shown.rfind("\x1b[?25h") > shown.rfind("\x1b[?25l"), "the cursor is visible again"
 
 
-@pytest.mark.parametrize(
-    ("epoch", "expected"), [(EPOCH, "validation macro-F1 0.800"), (unjudged(3, 0.5), "loss 0.500")]
-)
-def test_a_bar_tells_what_is_known_of_an_epoch(epoch: Epoch, expected: str) -> None:
+@pytest.mark.parametrize(("epoch", "told"), [(EPOCH, "validation macro-F1 0.800"), (unjudged(3, 0.5), "loss 0.500")])
+def test_a_bar_tells_what_is_known_of_an_epoch(epoch: Epoch, told: str) -> None:
     text = io.StringIO()
     with Terminal(max_epochs=5, console=Console(file=text, force_terminal=True, width=120)) as screen:
         screen.step("Fitting")
         screen.epoch(epoch)
         screen._progress.refresh()
-    assert f"epoch 3, {expected}" in text.getvalue()
+    assert f"epoch 3, {told}" in text.getvalue()
     assert "nan" not in text.getvalue()
 
 

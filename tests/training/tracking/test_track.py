@@ -99,9 +99,9 @@ def test_a_training_leaves_everything_that_tells_how_the_model_came_to_be(
 
 
 def test_every_epoch_is_a_point_of_the_curves(logged: "Run", trained: "TrainedModel", finished: str) -> None:
-    history = MlflowClient(tracking_uri=finished).get_metric_history(logged.info.run_id, "fit/validation_loss")
+    history = MlflowClient(tracking_uri=finished).get_metric_history(logged.info.run_id, "fit/train_loss")
     assert [(point.step, point.value) for point in history] == [
-        (epoch.number, epoch.validation_loss) for epoch in trained.fitted.epochs
+        (epoch.number, epoch.train_loss) for epoch in trained.fitted.epochs
     ]
 
 
