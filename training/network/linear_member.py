@@ -19,8 +19,8 @@ from .contributions import fill_of
 
 LINEAR = NetworkShape(hidden_units=(), dropout=0.0)
 """The shape of a member without hidden layers."""
-WEIGHT = 2.0
-"""What its logits are multiplied by: in the mean over members it counts for two networks (docs/benchmarks.md)."""
+WEIGHT = 1.0
+"""What its logits are multiplied by: in the mean over members it counts for one network (docs/benchmarks.md)."""
 MAX_ITERATIONS = 300
 MAX_ROWS = 20_000
 """Rows that it learns from at most: dense rows of more would not fit beside the networks'."""
