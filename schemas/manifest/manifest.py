@@ -114,6 +114,11 @@ class NetworkEntry(Section):
     parameters: dict[str, Any] = {}
     embedding_size: int
 
+    @property
+    def learned_validation(self) -> bool:
+        """Whether the networks learned the validation part too, so that its measures come from those of the folds."""
+        return self.parameters.get("stop") == "last_epoch"
+
 
 class ParityEntry(Section):
     """What the proofs at export measured."""

@@ -114,7 +114,10 @@ def score_rows(facts: ReportFacts, types: list[TypeEvidence]) -> dict[str, Any]:
                     "evaluation",
                 )
             )
+    learned = manifest.network.learned_validation  # its cells are some of the folds' then, and no row of their own
     for part, words in (("test", "test part"), ("independent", "independent file"), ("validation", "validation part")):
+        if part == "validation" and learned:
+            continue
         measured = manifest.metrics.get(part) or {}
         if measured.get("n_cells"):
             pair: list[Any] = [_measured(measured, "accuracy"), _measured(measured, "macro_f1")]
@@ -143,7 +146,7 @@ def score_rows(facts: ReportFacts, types: list[TypeEvidence]) -> dict[str, Any]:
         "rows": shown,
         "folds": chart,
         "per_type_source": ", ".join(places),
-        "validation_learned": manifest.network.parameters.get("stop") == "last_epoch",
+        "validation_learned": learned,
     }
 
 

@@ -123,6 +123,8 @@ def show_training(registered: RegisteredModel, *, query: Path | None = None) -> 
     for column in ("part", "cells", "accuracy", "macro-F1"):
         overall.add_column(column, justify="left" if column == "part" else "right")
     for part in PARTS:
+        if part == "validation" and registered.model.manifest.network.learned_validation:
+            continue  # what folds say of these cells is a part of the cross-validation below
         if part in metrics and metrics[part]["accuracy"] is not None:
             values = metrics[part]
             overall.add_row(part, str(values["n_cells"]), f"{values['accuracy']:.3f}", f"{values['macro_f1']:.3f}")
