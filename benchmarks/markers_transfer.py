@@ -4,9 +4,10 @@ Tasks: `pbmc3k` to `pbmc_facs` and back, each donor of the pancreas out, each pl
 human pancreas to the mouse one (genes of the same name but for upper and lower case). Each method ranks genes on the
 training side; what two classifiers make of them on the test side is measured as in `benchmarks/markers.py`.
 
-Ours are several rankings of the same evidence: cells, and attributions of an ensemble fitted as `cellmark train` does
-(`evidence` is the one that it gives). The choice among them is judged by leaving data sets out: for each data set the
-ranking that is best on all tasks without it is read on the tasks with it. The mouse took no part in any choice.
+Ours are several rankings (`markers_rankings.py`) of the same evidence: cells, and attributions of an ensemble fitted as
+`cellmark train` does (`evidence` is the one that it gives). The choice among them is judged by leaving data sets out:
+for each data set the ranking that is best on all tasks without it is read on the tasks with it. The mouse took no part
+in any choice.
 
 Agreement: Jaccard index of the first ten, over pairs of trainings on other donors or plates of the same data set, and
 between `pbmc3k` and `pbmc_facs`; networks are fitted anew for each.
@@ -28,12 +29,13 @@ import anndata as ad
 import numpy as np
 import scipy.sparse as sp
 from markers import KS, RIVALS, Fold, Tops, fold_of, folds, macro_f1, predictions, rival, x_of
+from markers_rankings import OURS, Evidence
 from sklearn.ensemble import RandomForestClassifier
 
 from cellmark.schemas.checks.split import split_cells
 from cellmark.training.cells.choose_panel import choose_panel
 from cellmark.training.markers import marker_ranking as ranking
-from cellmark.training.markers.complementary_genes import REDUNDANCY, complementary_genes
+from cellmark.training.markers.expression_coefficients import expression_coefficients
 from cellmark.training.network.contributions import mean_of_types, type_means
 from cellmark.training.network.ensemble import fit_ensemble, variations
 from cellmark.training.network.fit import FitSettings, predict_logits
@@ -46,10 +48,6 @@ MAX_GENES = 2000
 FIRST = max(KS)
 GROUPS = ("pbmc3k to pbmc_facs", "pbmc_facs to pbmc3k", "mix5cl", "pancreas", "pancreas, human to mouse")
 DATA_SETS = ("pbmc3k", "pbmc_facs", "pancreas", "mix5cl")
-Evidence = dict[str, np.ndarray]
-"""What one training gives: `attributions`, `mean`, `variance`, `fraction`, [types, genes]; `n_cells`, `types`,
-`genes`.
-"""
 
 
 def all_folds(shared: Path) -> Iterator[Fold]:
@@ -83,10 +81,9 @@ def evidence_of(adata: ad.AnnData, seed: int) -> Evidence:
     baselines = mean_of_types(x[train], codes[train], len(names))
     means = type_means([folded(one) for one in fitted.classifiers], x, baselines, codes, calls)
     profiles = ranking.type_profiles(x, codes, len(names))
-    expressed = sp.csr_matrix(((x.data > 0).astype(np.float32), x.indices, x.indptr), shape=x.shape)
     return {
         "attributions": means.attributions, "mean": profiles.mean, "variance": profiles.variance,
-        "fraction": ranking.type_profiles(expressed, codes, len(names)).mean, "n_cells": profiles.n_cells,
+        "n_cells": profiles.n_cells, "coefficients": expression_coefficients(x, codes, len(names), seed=seed),
         "genes": np.array(adata.var_names[columns], dtype=str), "types": names,
     }  # fmt: skip
 
@@ -94,34 +91,6 @@ def evidence_of(adata: ad.AnnData, seed: int) -> Evidence:
 def tops_by(evidence: Evidence, rank: Callable[[Evidence], np.ndarray]) -> Tops:
     order = rank(evidence)[:, :FIRST]
     return {str(name): evidence["genes"][row].tolist() for name, row in zip(evidence["types"], order, strict=True)}
-
-
-def profiles_of(evidence: Evidence) -> ranking.TypeProfiles:
-    return ranking.TypeProfiles(evidence["mean"], evidence["variance"], evidence["n_cells"])
-
-
-def by_separation(evidence: Evidence) -> np.ndarray:
-    scores = ranking.separation(profiles_of(evidence))
-    return ranking.order_genes(scores, tie_breaker=scores)
-
-
-def by_product(evidence: Evidence) -> np.ndarray:
-    scores = ranking.evidence_scores(evidence["attributions"], profiles_of(evidence))
-    return ranking.order_genes(scores, tie_breaker=scores)
-
-
-def by_product_and_fraction(evidence: Evidence) -> np.ndarray:
-    scores = ranking.evidence_scores(evidence["attributions"], profiles_of(evidence)) * np.sqrt(evidence["fraction"])
-    return ranking.order_genes(scores, tie_breaker=scores)
-
-
-def complementary(penalty: float) -> Callable[[Evidence], np.ndarray]:
-    def rank(evidence: Evidence) -> np.ndarray:
-        profiles = profiles_of(evidence)
-        scores = ranking.evidence_scores(evidence["attributions"], profiles)
-        return complementary_genes(scores, profiles, n_genes=FIRST, penalty=penalty)[0]
-
-    return rank
 
 
 def nsforest(adata: ad.AnnData) -> Tops:
@@ -163,14 +132,6 @@ def scran(adata: ad.AnnData, effect: str, summary: str) -> Tops:
     return tops
 
 
-OURS: dict[str, Callable[[Evidence], np.ndarray]] = {
-    "separation alone": by_separation,
-    "product": by_product,
-    "product x fraction^1/2": by_product_and_fraction,
-    "penalty .3": complementary(0.3),
-    "evidence (penalty .6)": complementary(REDUNDANCY),
-    "penalty .9": complementary(0.9),
-}
 OTHERS: dict[str, Callable[[ad.AnnData], Tops]] = {
     **{method: lambda adata, method=method: rival(adata, method) for method in RIVALS},
     "scran, mean AUC": lambda adata: scran(adata, "auc", "mean"),

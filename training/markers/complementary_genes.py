@@ -4,8 +4,10 @@ import numpy as np
 
 from .marker_ranking import SD_FLOOR, TypeProfiles
 
-REDUNDANCY = 0.6
+REDUNDANCY = 0.9
 """How much of its score a gene loses that separates a type from the same types as the genes before it."""
+N_FIRST = 3
+"""Places that are filled so. More would choose other genes whenever cells are drawn anew (docs/methods/markers.md)."""
 N_POOL = 60
 """Genes of a type that compete for the first places: weaker ones are no markers, however little they repeat."""
 
@@ -50,14 +52,29 @@ def complementary_genes(
     return chosen, np.minimum.accumulate(values, axis=-1)
 
 
-def complementary_scores(
-    scores: np.ndarray, profiles: TypeProfiles, *, n_genes: int = 20, penalty: float = REDUNDANCY
+def ranked_scores(
+    evidence: np.ndarray,
+    distinct: np.ndarray,
+    profiles: TypeProfiles,
+    *,
+    n_first: int = N_FIRST,
+    penalty: float = REDUNDANCY,
 ) -> np.ndarray:
-    """`scores`, with those of the first `n_genes` as `complementary_genes` gives them, [..., types, genes].
+    """What the ranking `evidence` orders by, [..., types, genes]: `distinct`, with the first genes raised above it.
 
-    All others keep theirs, but stay below the last one chosen: some are then equal, ties to be broken by `scores`.
+    The first `n_first` genes are those that `complementary_genes` chooses by `evidence`, in its order: each has its own
+    score, or the least one above those after it. Where nothing speaks for a gene (evidence of 0 or less) none is
+    raised. `evidence`, `distinct`: [..., types, genes], -inf for genes that may not be ranked.
     """
-    chosen, values = complementary_genes(scores, profiles, n_genes=n_genes, penalty=penalty)
-    found: np.ndarray = np.minimum(scores, np.nextafter(values[..., -1:], -np.inf))
-    np.put_along_axis(found, chosen, values, axis=-1)
+    chosen, _ = complementary_genes(evidence, profiles, n_genes=n_first, penalty=penalty)
+    speaks = np.take_along_axis(evidence, chosen, axis=-1) > 0
+    own = np.take_along_axis(distinct, chosen, axis=-1)
+    found = distinct.copy()
+    np.put_along_axis(found, chosen, np.where(speaks, -np.inf, own), axis=-1)
+    least = found.max(axis=-1)
+    for place in reversed(range(chosen.shape[-1])):
+        raised = np.maximum(own[..., place], np.nextafter(least, np.inf))
+        own[..., place] = np.where(speaks[..., place], raised, own[..., place])
+        least = np.maximum(least, own[..., place])
+    np.put_along_axis(found, chosen, own, axis=-1)
     return found

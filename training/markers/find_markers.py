@@ -13,10 +13,12 @@ from cellmark.schemas.manifest.marker_table import marker_table
 from ..cells.cell_groups import draw_cells
 from ..network.contributions import TypeMeans, cell_contributions
 from ..network.folded_network import FoldedNetwork
-from .complementary_genes import complementary_scores
+from .complementary_genes import ranked_scores
+from .expression_coefficients import expression_coefficients
 from .marker_ranking import (
     MarkerSettings,
     absence_scores,
+    distinct_scores,
     evidence_scores,
     order_genes,
     separation,
@@ -93,14 +95,18 @@ def find_markers(
     profiles = type_profiles(cells.x, cells.codes, n_types)
     apart = separation(profiles)
     test, published = _test_contributions(members, cells, marker_baselines, n_types, settings, seed)
+    coefficients = expression_coefficients(cells.x, cells.codes, n_types, seed=seed)
     called = means.n_cells > 0
     if settings.ranking == "published":
         scores = published
     elif settings.ranking == "contribution":
         scores = _scores(marker_means.contributions, apart)
     else:
-        evidence = np.where(genes.allowed, evidence_scores(means.attributions, profiles), -np.inf)
-        scores = _scores(complementary_scores(evidence, profiles), evidence)
+        evidence, distinct = (
+            np.where(genes.allowed, each, -np.inf)
+            for each in (evidence_scores(means.attributions, coefficients, profiles), distinct_scores(profiles))
+        )
+        scores = _scores(ranked_scores(evidence, distinct, profiles), evidence)
     ranks = _ranks_among(scores, genes.allowed, called)
     statistics = marker_statistics(
         cells.x, cells.codes, n_types=n_types, donors=cells.donors, n_permutations=settings.n_permutations, seed=seed
@@ -111,6 +117,7 @@ def find_markers(
         baselines,
         cells.codes,
         cells.calls,
+        coefficients,
         donors=cells.donors,
         allowed=genes.allowed,
         n_draws=settings.n_bootstraps,

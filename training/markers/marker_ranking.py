@@ -1,7 +1,7 @@
 """How genes are ranked as markers of a type, and the first genes of a marker table.
 
-What separates a type beyond doubt comes first, weighted by what the network uses; `complementary_genes.py` then fills
-the first places, so that genes do not repeat each other.
+What sets a type apart beyond doubt and is its own comes first (`distinct_scores`). The first places are taken by what
+the model relies on besides (`evidence_scores`), and so that genes do not repeat each other (`complementary_genes.py`).
 """
 
 from collections.abc import Sequence
@@ -40,9 +40,12 @@ SD_FLOOR = 0.5
 """Added to a gene's standard deviation of ln(1 + counts per 10,000): nearly silent genes would win without it."""
 STANDARD_ERRORS = 2.0
 """How many standard errors are taken off a difference of means before it counts."""
+OWN_SHARE = 2.0
+"""A gene counts in full where the other types' mean is at most 1 - 1 / `OWN_SHARE` of the type's, here a half."""
 ATTRIBUTION_POWER = 0.25
-ATTRIBUTION_QUANTILE = 0.99
-"""Quantile of a type's absolute attributions: the unit in which the others are weighed."""
+COEFFICIENT_POWER = 0.5
+RELIANCE_QUANTILE = 0.99
+"""Quantile of a type's absolute attributions (or coefficients): the unit in which the others are weighed."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,12 @@ def type_profiles(
     return TypeProfiles(mean, variance, sizes)
 
 
+def of_others(values: np.ndarray) -> np.ndarray:
+    """Mean over all other types, which weigh the same. `values`: [..., types, genes], as is what it returns."""
+    rest: np.ndarray = (values.sum(axis=-2, keepdims=True) - values) / (values.shape[-2] - 1)
+    return rest
+
+
 def separation(profiles: TypeProfiles) -> np.ndarray:
     """How far a type's mean surely lies from that of all other types, in standard deviations, [..., types, genes].
 
@@ -88,11 +97,6 @@ def separation(profiles: TypeProfiles) -> np.ndarray:
     less.
     """
     n_others = profiles.mean.shape[-2] - 1
-
-    def of_others(values: np.ndarray) -> np.ndarray:
-        rest: np.ndarray = (values.sum(axis=-2, keepdims=True) - values) / n_others
-        return rest
-
     of_mean = profiles.variance / np.maximum(profiles.n_cells, 1)[..., None]
     error = np.sqrt(of_mean + of_others(of_mean) / n_others)
     difference = profiles.mean - of_others(profiles.mean)
@@ -101,47 +105,65 @@ def separation(profiles: TypeProfiles) -> np.ndarray:
     return apart
 
 
-def attribution_weights(mean_attributions: np.ndarray) -> np.ndarray:
-    """How much the network relies on a gene for a type, positive, [..., types, genes].
+def own_share(profiles: TypeProfiles) -> np.ndarray:
+    """How far a gene is the type's own, 0 to 1, [..., types, genes]: 2 (1 - o / m) within these bounds.
 
-    softplus(a / u) to the power `ATTRIBUTION_POWER`, where a is the mean attribution and u the type's
-    `ATTRIBUTION_QUANTILE` of |a|. Without a bound at 0, since the sign of a small attribution is chance: of genes that
-    rise and fall together the network may use either one.
+    m: the type's mean, o: the mean of the other types' means. 1 where the others have at most half as much, 0 where
+    they have as much or more: genes that every cell expresses (MALAT1, ribosomal proteins) can differ beyond doubt
+    between types and are still no markers.
     """
-    unit = np.quantile(np.abs(mean_attributions), ATTRIBUTION_QUANTILE, axis=-1, keepdims=True)
-    relative = np.divide(
-        mean_attributions, unit, out=np.zeros_like(mean_attributions, dtype=np.float64), where=unit > 0
-    )
-    weights: np.ndarray = np.logaddexp(0, relative) ** ATTRIBUTION_POWER
+    others = of_others(profiles.mean)
+    ratio = np.divide(others, profiles.mean, out=np.ones_like(others), where=profiles.mean > 0)
+    share: np.ndarray = np.clip(OWN_SHARE * (1 - ratio), 0, 1)
+    return share
+
+
+def distinct_scores(profiles: TypeProfiles) -> np.ndarray:
+    """`separation`, times `own_share` where it is positive, [..., types, genes]: what cells alone say of a gene."""
+    apart = separation(profiles)
+    return np.where(apart > 0, apart * own_share(profiles), apart)
+
+
+def reliance_weights(values: np.ndarray, *, power: float = ATTRIBUTION_POWER) -> np.ndarray:
+    """How much a model relies on a gene for a type, positive, [..., types, genes].
+
+    softplus(a / u) to the `power`, where a is the mean attribution (or the coefficient) and u the type's
+    `RELIANCE_QUANTILE` of |a|. Without a bound at 0, since the sign of a small attribution is chance: of genes that
+    rise and fall together a network may use either one.
+    """
+    unit = np.quantile(np.abs(values), RELIANCE_QUANTILE, axis=-1, keepdims=True)
+    relative = np.divide(values, unit, out=np.zeros_like(values, dtype=np.float64), where=unit > 0)
+    weights: np.ndarray = np.logaddexp(0, relative) ** power
     return weights
 
 
-def evidence_scores(mean_attributions: np.ndarray, profiles: TypeProfiles) -> np.ndarray:
-    """What the ranking `evidence` starts from: `separation` x `attribution_weights`, [..., types, genes].
+def evidence_scores(mean_attributions: np.ndarray, coefficients: np.ndarray, profiles: TypeProfiles) -> np.ndarray:
+    """What the first places are chosen by: `distinct_scores` x `reliance_weights` of both, [..., types, genes].
 
     Larger is better; negative where a gene's absence marks the type. `mean_attributions`: [..., types, genes], over the
-    type's correctly called cells.
+    type's correctly called cells; `coefficients`: [types, genes], as `expression_coefficients` gives them.
     """
-    scores: np.ndarray = separation(profiles) * attribution_weights(mean_attributions)
+    weights = reliance_weights(mean_attributions) * reliance_weights(coefficients, power=COEFFICIENT_POWER)
+    scores: np.ndarray = distinct_scores(profiles) * weights
     return scores
 
 
 def absence_scores(mean_attributions: np.ndarray, profiles: TypeProfiles, fraction: np.ndarray) -> np.ndarray:
     """How well a gene's absence marks a type, [types, genes]; 0 where it does not.
 
-    As `evidence_scores`, but against the median of the other types' means, and times how much larger the median of
-    their fractions of expressing cells is: a negative marker is on in most other types and off in this one, not merely
-    lower, and not lower than one other type alone. `mean_attributions`, `fraction`: [types, genes].
+    As `separation` x `reliance_weights`, but against the median of the other types' means, and times how much larger
+    the median of their fractions of expressing cells is: a negative marker is on in most other types and off in this
+    one, not merely lower, and not lower than one other type alone. `mean_attributions`, `fraction`: [types, genes].
     """
 
-    def of_others(values: np.ndarray) -> np.ndarray:
+    def median_of_others(values: np.ndarray) -> np.ndarray:
         return np.stack([np.median(np.delete(values, row, axis=0), axis=0) for row in range(len(values))])
 
     error = np.sqrt(profiles.variance / np.maximum(profiles.n_cells, 1)[:, None])
-    missing = np.maximum(of_others(profiles.mean) - profiles.mean - STANDARD_ERRORS * error, 0)
-    off = np.maximum(of_others(fraction) - fraction, 0)
+    missing = np.maximum(median_of_others(profiles.mean) - profiles.mean - STANDARD_ERRORS * error, 0)
+    off = np.maximum(median_of_others(fraction) - fraction, 0)
     unit = np.sqrt(profiles.variance.mean(axis=0)) + SD_FLOOR
-    scores: np.ndarray = missing * off / unit * attribution_weights(mean_attributions)
+    scores: np.ndarray = missing * off / unit * reliance_weights(mean_attributions)
     return scores
 
 

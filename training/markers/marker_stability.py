@@ -7,8 +7,8 @@ import scipy.sparse as sp
 
 from ..network.contributions import weighted_attributions
 from ..network.folded_network import FoldedNetwork
-from .complementary_genes import complementary_genes
-from .marker_ranking import evidence_scores, type_profiles
+from .complementary_genes import ranked_scores
+from .marker_ranking import distinct_scores, evidence_scores, type_profiles
 
 MIN_DONORS = 3
 """With fewer donors than this cells are drawn: two donors resampled are half the time one."""
@@ -39,6 +39,7 @@ def marker_stability(
     baselines: np.ndarray,
     codes: np.ndarray,
     calls: np.ndarray,
+    coefficients: np.ndarray,
     *,
     donors: np.ndarray | None = None,
     allowed: np.ndarray | None = None,
@@ -48,18 +49,20 @@ def marker_stability(
 ) -> np.ndarray:
     """Fraction of draws in which a gene is among the `top` of the ranking `evidence`, [types, genes].
 
-    The networks stay as they are: the draws tell how much the choice hangs on the cells (or donors) at hand, not on
-    how training went. Draws that leave a type without a correctly called cell do not count for it; a type that has
-    none in any draw is NaN. `allowed`: bool [genes], which may be ranked. Other arguments as in `type_means`.
+    The networks and `coefficients` ([types, genes]) stay as they are: the draws tell how much the choice hangs on the
+    cells (or donors) at hand, not on how training went. Draws that leave a type without a correctly called cell do not
+    count for it; a type that has none in any draw is NaN. `allowed`: bool [genes], which may be ranked. Other arguments
+    as in `type_means`.
     """
     n_types = members[0].n_types
     weights = draw_weights(codes, donors, n_draws=n_draws, n_types=n_types, seed=seed)
     attributions, n_called = weighted_attributions(members, x, baselines, codes, calls, weights=weights)
     profiles = type_profiles(x, codes, n_types, weights=weights)
-    scores = evidence_scores(attributions, profiles)
+    evidence, distinct = evidence_scores(attributions, coefficients, profiles), distinct_scores(profiles)
     if allowed is not None:
-        scores = np.where(allowed, scores, -np.inf)
-    best, _ = complementary_genes(scores, profiles, n_genes=top)
+        evidence, distinct = (np.where(allowed, scores, -np.inf) for scores in (evidence, distinct))
+    scores = ranked_scores(evidence, distinct, profiles)
+    best = np.argsort(-scores, axis=-1, kind="stable")[..., :top]
     selected = np.zeros(scores.shape, dtype=bool)
     np.put_along_axis(selected, best, True, axis=-1)
     selected &= scores > 0

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cellmark.training.markers.complementary_genes import N_POOL, complementary_genes, complementary_scores
+from cellmark.training.markers.complementary_genes import N_POOL, complementary_genes, ranked_scores
 from cellmark.training.markers.marker_ranking import TypeProfiles
 
 
@@ -71,14 +71,42 @@ def test_genes_that_may_not_be_ranked_come_last_and_none_twice() -> None:
     assert {tuple(sorted(row[:2])) for row in chosen.tolist()} == {(0, 1)}
 
 
-def test_scores_of_all_genes_order_the_chosen_first() -> None:
+def test_the_first_genes_are_the_chosen_ones_and_the_rest_has_its_own_order() -> None:
     of = profiles()
-    scores = np.random.default_rng(3).normal(size=(4, 90))
-    found = complementary_scores(scores, of, n_genes=6)
-    chosen, _ = complementary_genes(scores, of, n_genes=6)
+    generator = np.random.default_rng(3)
+    evidence, distinct = generator.normal(size=(2, 4, 90))
+    found = ranked_scores(evidence, distinct, of, n_first=6)
+    chosen, _ = complementary_genes(evidence, of, n_genes=6)
     for code in range(4):
-        order = np.lexsort((-scores[code], -found[code]))
+        order = np.argsort(-found[code], kind="stable")
         rest = np.setdiff1d(np.arange(90), chosen[code])
-        assert set(order[:6]) == set(chosen[code])
-        assert order[6:].tolist() == sorted(rest, key=lambda gene: -scores[code, gene])
-    assert found.max() == scores.max()
+        assert order[:6].tolist() == chosen[code].tolist()
+        assert order[6:].tolist() == sorted(rest, key=lambda gene: -distinct[code, gene])
+        assert (found[code, rest] == distinct[code, rest]).all()
+    assert (found >= distinct).all()
+
+
+def test_a_chosen_gene_keeps_a_score_that_is_above_those_after_it() -> None:
+    # Genes 2, 0 and 1 are the first three: gene 2 has less than gene 3 has, the last two do not.
+    of = TypeProfiles(np.array([[3.0, 3, 3, 3], [0.0, 0, 0, 0]]), np.full((2, 4), 0.2), np.full(2, 50))
+    evidence = np.array([[4.0, 3.0, 5.0, 1.0], [-1, -1, -1, -1]])
+    distinct = np.array([[7.0, 6.0, 1.0, 4.0], [-4, -3, -2, -1]])
+    found = ranked_scores(evidence, distinct, of, n_first=3, penalty=0)
+    assert found[0].tolist() == [7.0, 6.0, np.nextafter(7.0, 8), 4.0]
+    assert found[1].tolist() == distinct[1].tolist()  # nothing speaks for them, so none is raised
+
+
+def test_genes_that_may_not_be_ranked_are_not_raised() -> None:
+    of = profiles(5)
+    evidence = np.where(np.arange(5) == 3, 1.0, -np.inf) * np.ones((4, 1))
+    distinct = np.where(np.arange(5) == 3, 2.0, -np.inf) * np.ones((4, 1))
+    np.testing.assert_array_equal(ranked_scores(evidence, distinct, of), distinct)
+
+
+def test_draws_are_ranked_one_by_one() -> None:
+    of = profiles(40, 3)
+    evidence, distinct = np.random.default_rng(4).normal(size=(2, 3, 4, 40))
+    found = ranked_scores(evidence, distinct, of)
+    for draw in range(3):
+        one = TypeProfiles(of.mean[draw], of.variance[draw], of.n_cells[draw])
+        np.testing.assert_array_equal(found[draw], ranked_scores(evidence[draw], distinct[draw], one))

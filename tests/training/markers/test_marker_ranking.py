@@ -10,11 +10,13 @@ from cellmark.training.markers.marker_ranking import (
     STANDARD_ERRORS,
     TypeProfiles,
     absence_scores,
-    attribution_weights,
+    distinct_scores,
     evidence_scores,
     group_edges,
     order_genes,
+    own_share,
     ranking_overlap,
+    reliance_weights,
     separation,
     top_markers,
     top_title,
@@ -91,10 +93,40 @@ def test_the_network_decides_between_genes_that_are_equally_apart() -> None:
     profiles = TypeProfiles(
         np.array([[3.0, 3.0, 3.0, 0.0], [0.1, 0.1, 0.1, 3.0]]), np.full((2, 4), 0.5), np.array([9, 9])
     )
-    attributions = np.array([[0.5, 0.0, -0.5, 0.5], [0.5, 0.0, -0.5, 0.5]])
-    scores = evidence_scores(attributions, profiles)
-    assert scores[0, 0] > scores[0, 1] > scores[0, 2] > 0 > scores[0, 3]
-    assert scores[1, 3] > 0 > scores[1, 0]
+    relied_on, equal = np.array([[0.5, 0.0, -0.5, 0.5], [0.5, 0.0, -0.5, 0.5]]), np.zeros((2, 4))
+    for attributions, coefficients in ((relied_on, equal), (equal, relied_on)):
+        scores = evidence_scores(attributions, coefficients, profiles)
+        assert scores[0, 0] > scores[0, 1] > scores[0, 2] > 0 > scores[0, 3]
+        assert scores[1, 3] > 0 > scores[1, 0]
+
+
+def test_evidence_is_the_product_of_what_it_is_made_of() -> None:
+    generator = np.random.default_rng(5)
+    profiles = TypeProfiles(generator.gamma(1, 1, (3, 20)), generator.uniform(0.2, 1, (3, 20)), np.full(3, 40))
+    attributions, coefficients = generator.normal(size=(2, 3, 20))
+    expected = separation(profiles)
+    for code in range(3):
+        for gene in range(20):
+            own, others = profiles.mean[code, gene], np.delete(profiles.mean[:, gene], code).mean()
+            share = min(1, max(0, 2 * (1 - others / own)))
+            expected[code, gene] *= share if expected[code, gene] > 0 else 1
+    assert distinct_scores(profiles) == pytest.approx(expected)
+    for values, power in ((attributions, 0.25), (coefficients, 0.5)):
+        unit = np.quantile(np.abs(values), 0.99, axis=1, keepdims=True)
+        expected = expected * np.log(1 + np.exp(values / unit)) ** power
+    assert evidence_scores(attributions, coefficients, profiles) == pytest.approx(expected)
+
+
+def test_a_gene_of_all_cells_is_nobodys_own() -> None:
+    # Means of the first type: 5 where others have 4.5 (MALAT1), 2 where they have half, 1 where nobody else has any.
+    mean = np.array([[5.0, 2.0, 1.0, 0.0], [4.5, 1.0, 0.0, 0.0], [4.5, 1.0, 0.0, 0.0]])
+    share = own_share(TypeProfiles(mean, np.ones((3, 4)), np.full(3, 90)))
+    assert share[0] == pytest.approx([0.2, 1.0, 1.0, 0.0])
+    assert (share[1:] == 0).all()
+    certain = TypeProfiles(mean, np.full((3, 4), 0.01), np.full(3, 10_000))
+    assert separation(certain)[0, 0] > 0.8
+    assert distinct_scores(certain)[0, 0] == pytest.approx(0.2 * separation(certain)[0, 0])
+    assert distinct_scores(certain)[1, 0] == separation(certain)[1, 0] < 0
 
 
 def test_a_gene_that_one_other_type_alone_expresses_is_no_negative_marker() -> None:
@@ -107,10 +139,11 @@ def test_a_gene_that_one_other_type_alone_expresses_is_no_negative_marker() -> N
     assert (scores[[1, 3]] == 0).all()
 
 
-def test_attribution_weights_have_no_unit_and_take_zeros() -> None:
+def test_weights_of_what_is_relied_on_have_no_unit_and_take_zeros() -> None:
     attributions = np.random.default_rng(0).normal(size=(3, 50))
-    assert attribution_weights(attributions * 1000) == pytest.approx(attribution_weights(attributions))
-    assert attribution_weights(np.zeros((2, 5))) == pytest.approx(np.log(2) ** 0.25)
+    assert reliance_weights(attributions * 1000) == pytest.approx(reliance_weights(attributions))
+    assert reliance_weights(np.zeros((2, 5))) == pytest.approx(np.log(2) ** 0.25)
+    assert reliance_weights(attributions, power=0.5) == pytest.approx(reliance_weights(attributions) ** 2)
 
 
 def test_order_puts_better_scores_first_and_breaks_ties() -> None:

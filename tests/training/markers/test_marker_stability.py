@@ -69,11 +69,13 @@ def test_stability_is_a_share_of_draws_and_full_when_every_gene_is_taken(
 ) -> None:
     x, codes = cells
     baselines = np.asarray(x.mean(axis=0)).ravel().astype(np.float32)
-    few = marker_stability(members, x, baselines, codes, codes, n_draws=40, top=2, seed=0)
+    few = marker_stability(members, x, baselines, codes, codes, np.zeros((3, 12)), n_draws=40, top=2, seed=0)
     assert ((few >= 0) & (few <= 1)).all()
     assert (few.sum(axis=1) <= 2 + 1e-9).all()
-    assert marker_stability(members, x, baselines, codes, codes, n_draws=40, top=2, seed=0) == pytest.approx(few)
-    more = marker_stability(members, x, baselines, codes, codes, n_draws=40, top=12, seed=0)
+    assert marker_stability(
+        members, x, baselines, codes, codes, np.zeros((3, 12)), n_draws=40, top=2, seed=0
+    ) == pytest.approx(few)
+    more = marker_stability(members, x, baselines, codes, codes, np.zeros((3, 12)), n_draws=40, top=12, seed=0)
     assert (more >= few).all()
 
 
@@ -83,7 +85,9 @@ def test_genes_that_may_not_be_ranked_are_never_selected_and_others_take_their_p
     x, codes = cells
     baselines = np.asarray(x.mean(axis=0)).ravel().astype(np.float32)
     allowed = np.arange(12) % 2 == 0
-    found = marker_stability(members, x, baselines, codes, codes, allowed=allowed, n_draws=20, top=2, seed=0)
+    found = marker_stability(
+        members, x, baselines, codes, codes, np.zeros((3, 12)), allowed=allowed, n_draws=20, top=2, seed=0
+    )
     assert (found[:, ~allowed] == 0).all()
 
 
@@ -92,6 +96,8 @@ def test_a_type_that_is_never_called_right_has_no_stability(
 ) -> None:
     x, codes = cells
     calls = np.where(codes == 2, 0, codes)
-    found = marker_stability(members, x, np.zeros(12, np.float32), codes, calls, n_draws=5, top=2, seed=0)
+    found = marker_stability(
+        members, x, np.zeros(12, np.float32), codes, calls, np.zeros((3, 12)), n_draws=5, top=2, seed=0
+    )
     assert np.isnan(found[2]).all()
     assert np.isfinite(found[:2]).all()
