@@ -20,6 +20,12 @@ from cellmark.schemas.errors import InputError, ParameterError
 from cellmark.serving import Annotator, Client
 from cellmark.serving.app import make_app
 from cellmark.serving.client.annotate_remotely import annotate_remotely
+from cellmark.serving.http.options import parse_options
+from cellmark.serving.http.receipts import options_given
+from cellmark.serving.http.settings import ServiceSettings
+from cellmark.serving.jobs.job_store import JobRecord, JobStore
+from cellmark.serving.jobs.routes import JobOptions
+from cellmark.serving.jobs.score_job import finish_job, plan_job, score_shard
 from fixtures.other_organism import human_model, named_for
 
 MARK = "mouse cells, human model"
@@ -123,6 +129,27 @@ def test_a_form_json_and_an_npz_take_it_too(inside: TestClient, sent: bytes, mou
 def test_a_receipt_names_it(inside: TestClient, sent: bytes) -> None:
     receipt = Receipt.model_validate(post(inside, "/annotate", sent).json()["receipt"])
     assert receipt.options == {"orthologs": "true"}
+
+
+def test_a_job_in_several_shards_marks_every_call(
+    annotator: Annotator, sent: bytes, as_human: pd.DataFrame, tmp_path: Path
+) -> None:
+    options = parse_options(JobOptions, [("orthologs", "true")])
+    digest, settings = annotator.bundle.digest, ServiceSettings()
+    store = JobStore(tmp_path / "jobs")
+    draft = store.draft()
+    (draft / "input" / "mouse.h5ad").write_bytes(sent)
+    given = options_given(options)
+    record = JobRecord("a" * 32, None, "2026", 0.0, "mouse.h5ad", given, "0" * 64, "tiny", None, digest, "/nowhere")
+    job, _ = store.add(draft, record)
+    plan = plan_job(job, annotator, settings, shard_cells=50)
+    assert "CROSS_SPECIES" in [note["code"] for note in plan["notes"]]
+    for number, (start, stop) in enumerate(plan["shards"]):
+        score_shard(job, annotator, settings, number, start, stop)
+    finish_job(job, annotator, plan)
+    table = pd.read_parquet(job.result)
+    assert set(table[CROSS_SPECIES]) == {MARK}
+    assert table["cellmark_cell_type"].tolist() == as_human["cellmark_cell_type"].tolist()
 
 
 def test_the_client_gives_the_frame_of_the_model_at_hand(
