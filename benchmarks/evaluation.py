@@ -2,8 +2,8 @@
 
 `pancreas_baron_human`, each donor out in turn; types with at least 15 training and 3 test cells, all others removed
 from both sides; seeds 0, 1, 2. Split, panel and fit are those of `cellmark train --donor batch --hold-out DONOR`;
-logistic regression (balanced, C = 1) has the same panel, the same standardised input and the same training cells. A
-second one learns from the validation cells as well, by which the network only settles when to stop. The networks are
+logistic regression (balanced, C = 1) has the same panel, the same standardised input and the split's training cells. A
+second one learns from the validation cells as well, as the networks do. The networks are
 fitted with and without augmentation; curves are of binomially thinned counts, and of genes of the panel that were not
 measured (three draws). `--figure FILE` draws them.
 """

@@ -41,6 +41,7 @@ from cellmark.training.evaluation.novelty import (
 )
 from cellmark.training.evaluation.out_of_fold import fit_out_of_fold, plan_folds, with_validation
 from cellmark.training.evaluation.sample_shift_section import sample_shift_section
+from cellmark.training.network.contributions import fill_of
 from cellmark.training.network.ensemble import fit_ensemble, variations
 from cellmark.training.network.fit_settings import FitData, FitSettings
 from cellmark.training.network.folded_network import fold
@@ -111,7 +112,7 @@ def read(folder: Path, name: str) -> Cells:
 
 
 def ask(train: Cells, asked: dict[str, Cells], *, donors: bool, n_members: int, folds: int = 5) -> dict[str, Asked]:
-    """Fit a model as `cellmark train` does, and ask it about cells, genes it lacks at the mean of types' means."""
+    """Fit a model as `cellmark train` does, and ask it about cells, genes that they lack at their fill."""
     names, codes = np.unique(train.labels, return_inverse=True)
     learned = np.bincount(codes) >= FEWEST_CELLS
     train = train.of(np.flatnonzero(learned[codes]))
@@ -127,7 +128,7 @@ def ask(train: Cells, asked: dict[str, Cells], *, donors: bool, n_members: int, 
         variations(FitSettings(), n_members=n_members, linear=True),
     )
     classifiers = fit_ensemble(data, members=members, seed=0).classifiers
-    score, embedding = score_of(classifiers, x, codes, fitted_on)
+    score, embedding = score_of(classifiers, x, codes, data.learned(members[0]))
     plan = plan_folds(codes, train.batches if donors else None, data.seen, seed=0, most=folds)
     held_out = fit_out_of_fold(data, plan, members=members, seed=0)
     scores = fold_scores(held_out, x, codes)
@@ -135,14 +136,14 @@ def ask(train: Cells, asked: dict[str, Cells], *, donors: bool, n_members: int, 
     threshold = novelty_threshold(novelty[threshold_cells(held_out, codes)])
     section = sample_shift_section(held_out, scores, x, codes, novelty, threshold=threshold, seed=0)
     entry = SampleShiftEntry.model_validate(section)
-    baselines = np.mean([np.asarray(x[codes == code].mean(axis=0)).ravel() for code in range(len(names))], axis=0)
+    fill = fill_of(x[fitted_on], codes[fitted_on], len(names))
     known = np.unique(train.harmonized)
     found = {}
     for name, cells in asked.items():
         places = {gene: place for place, gene in enumerate(cells.genes)}
         sources = np.array([places.get(gene, -1) for gene in train.genes[columns]])
         expression = normalize(cells.counts, row_sums(cells.counts)).tocsc()
-        values = np.tile(baselines.astype(np.float32), (cells.counts.shape[0], 1))
+        values = np.tile(fill, (cells.counts.shape[0], 1))
         values[:, sources >= 0] = expression[:, sources[sources >= 0]].toarray()
         outputs = member_outputs([fold(one) for one in classifiers], sp.csr_matrix(values), *embedding)
         of_cells = score.of(outputs)
