@@ -80,6 +80,9 @@ def main() -> int:
     n_tracebacks = log.count("Traceback (most recent call last)")
     if crashed:
         print(f"gone: {crashed} of {server.lasting}, there: {there}; the end of the log:\n{log[-3000:]}")
+    if n_tracebacks:
+        first = log.index("Traceback (most recent call last)")
+        print(f"around the first traceback of the log:\n{log[max(0, first - 1000) : first + 5000]}")
     print(f"{len(crashed)} processes of the service are gone, {n_tracebacks} tracebacks in its log; failed: {failed}")
     return 1 if failed or crashed or n_tracebacks else 0
 
