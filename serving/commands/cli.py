@@ -163,6 +163,7 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     given, verbose = _without_verbose(sys.argv[1:])
     VERBOSE.set(verbose)
+    _heed_named_shell(given)
     try:
         with warnings.catch_warnings():
             # What users should know comes as findings; libraries' warnings on their own APIs are none of them.
@@ -189,6 +190,16 @@ def _without_verbose(given: list[str]) -> tuple[list[str], bool]:
     end = given.index("--") if "--" in given else len(given)
     kept = [word for word in given[:end] if word != "--verbose"]
     return kept + given[end:], len(kept) < end
+
+
+def _heed_named_shell(given: list[str]) -> None:
+    """Let Typer take the name of a shell behind an option of completion.
+
+    Without this it looks for the shell that runs, whatever was named, and fails where none does.
+    """
+    for option in ("--show-completion", "--install-completion"):
+        if option in given[:-1]:
+            os.environ["_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"] = "1"
 
 
 def _terminate(_signal: int, _frame: Any) -> None:

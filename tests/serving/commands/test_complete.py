@@ -106,11 +106,16 @@ def test_what_cannot_be_told_is_left_to_the_user(
     assert complete("markers", "-m", "p", "--cell-type", "") == []
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_script_of_each_shell_is_shown(shell: str) -> None:
+@pytest.mark.parametrize(
+    ("shell", "expected"),
+    [("bash", "complete -o default -F"), ("zsh", "#compdef cellmark"), ("fish", "complete --command cellmark")],
+)
+def test_the_script_of_the_shell_that_is_named_is_shown(shell: str, expected: str) -> None:
+    """Whichever shell runs, or none."""
     command = [sys.executable, "-m", "cellmark.serving.commands.cli", "--show-completion", shell]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "_CELLMARK_COMPLETE" in shown
+    assert expected in shown
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash on this machine")

@@ -113,7 +113,7 @@ def test_the_address_of_the_process_is_put_back(
         monkeypatch.setenv("MLFLOW_TRACKING_URI", variable)
     before = mlflow.get_tracking_uri()
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    with where_models_are_found(uri):
+    with where_models_are_found(MlflowClient(tracking_uri=uri)):
         assert mlflow.get_tracking_uri() == uri
     assert (mlflow.get_tracking_uri(), os.environ.get("MLFLOW_TRACKING_URI")) == (before, variable)
 
