@@ -72,7 +72,8 @@ class ModelFacts:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """Its measures by part: `test` (cells that it never saw), `validation`, `independent`.
+        """Its measures by part: `test` (cells that it never saw), `independent`, and `validation` (called
+        by networks of the folds where the model learned these cells too).
 
         Examples
         --------
