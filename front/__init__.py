@@ -1,9 +1,9 @@
 """The front door of cellmark: `import cellmark as cm`.
 
 `cm.train` makes a model of labelled cells in memory, `cm.load` opens one, `cm.import_celltypist` takes one over, and a
-`cm.Model` annotates, explains and
-reports. `cm.tl`, `cm.pl` and `cm.get` do the same on an AnnData as scanpy's functions do, and `cm.datasets` has cells
-to try them on. Importing this loads nothing else: neither torch, MLflow, matplotlib nor pandas.
+`cm.Model` annotates, explains and reports. `cm.tl`, `cm.pl` and `cm.get` do the same on an AnnData as scanpy's
+functions do, and `cm.datasets` has cells to try them on. Importing this loads nothing else: neither torch, MLflow,
+matplotlib nor pandas.
 """
 
 from importlib import import_module

@@ -1,5 +1,6 @@
 """`manifest.json`: what a bundle is, what it was made from, how well it did, and the digest of every file in it."""
 
+from collections import Counter
 from typing import Any, Literal
 
 from pydantic import Field
@@ -166,6 +167,14 @@ class Manifest(Section):
     golden_cells: Literal["drawn", "real"] = "drawn"
     imported: ImportedEntry | None = None
     files: dict[str, FileEntry]
+
+    @property
+    def learned_cells(self) -> dict[str, int]:
+        """By type, the cells that the networks learned: of the training part, and of the validation part where that
+        settled nothing.
+        """
+        parts = [self.split.train, *([self.split.validation] if self.network.learned_validation else [])]
+        return dict(sum((Counter(part.cells_per_type) for part in parts), Counter()))
 
     @property
     def cell_type_names(self) -> list[str]:

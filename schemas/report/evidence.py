@@ -121,7 +121,7 @@ def evidence_of(facts: ReportFacts) -> list[TypeEvidence]:
             entry.ontology_id,
             entry.ontology_name,
             facts.manifest.training_data.cells_per_type.get(entry.name, 0),
-            facts.manifest.split.train.cells_per_type.get(entry.name, 0),
+            facts.manifest.learned_cells.get(entry.name, 0),
             sum(n > 0 for n in donors.values()) if donors and list(donors) != [""] else None,
             tested,
             words if tested else "",

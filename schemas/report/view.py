@@ -64,7 +64,7 @@ def lede(facts: ReportFacts) -> str:
         f"Gives each single cell one of {count(len(manifest.cell_types), 'cell type')} from the raw counts of "
         f"{manifest.panel.n_genes:,} genes. It was made from "
         f"{count(manifest.training_data.n_cells, f'{organism}cell')}{of}, "
-        f"{manifest.split.train.n_cells:,} of them for training."
+        f"{sum(manifest.learned_cells.values()):,} of them for training."
     )
 
 

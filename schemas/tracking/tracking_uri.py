@@ -141,6 +141,11 @@ def is_server(uri: str) -> bool:
     return urlsplit(uri).scheme in ("http", "https")
 
 
+def registry_of(client: "MlflowClient") -> str:
+    """Where the registry is that a client registers at and asks for versions."""
+    return str(getattr(client, "_registry_uri", client.tracking_uri))
+
+
 def quiet_mlflow() -> None:
     """Before mlflow's first import: no usage reports, links and bars of its own, unless the user chose otherwise.
 

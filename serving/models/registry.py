@@ -16,6 +16,7 @@ from cellmark.schemas.tracking.tracking_uri import (
     is_server,
     public_uri,
     quiet_mlflow,
+    registry_of,
     used_registry,
 )
 
@@ -47,7 +48,7 @@ def open_registry(uri: str | None = None) -> "MlflowClient":
 
 def where_versions_lie(client: "MlflowClient") -> str:
     """The address at which files of a registered version are asked for: of the registry, where a server keeps it."""
-    registry = str(getattr(client, "_registry_uri", client.tracking_uri))
+    registry = registry_of(client)
     return registry if is_server(registry) else str(client.tracking_uri)
 
 

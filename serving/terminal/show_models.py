@@ -85,7 +85,7 @@ def print_bundle(source: ModelSource) -> None:
         "model": f"{source.name} version {source.version}" if source.version else f"{source.name} (not registered)",
         "trained" if manifest.imported is None else "imported": manifest.created,
         "cellmark": manifest.code.version,
-        "training cells": f"{manifest.split.train.n_cells:,} of {manifest.training_data.n_cells:,}",
+        "training cells": f"{sum(manifest.learned_cells.values()):,} of {manifest.training_data.n_cells:,}",
         "split": manifest.split.strategy,
         "genes": f"{manifest.panel.n_genes:,} of {manifest.n_genes_measured:,} measured",
         "organism": manifest.organism or NOTHING,
@@ -110,7 +110,7 @@ def print_bundle(source: ModelSource) -> None:
         row = test.get("per_type", {}).get(name, {})
         types.add_row(
             Text(name),
-            str(manifest.split.train.cells_per_type.get(name, 0 if manifest.imported is None else NOTHING)),
+            str(manifest.learned_cells.get(name, 0 if manifest.imported is None else NOTHING)),
             str(row.get("support", 0 if manifest.imported is None else NOTHING)),
             *(_number(row.get(measure)) for measure in ("precision", "recall", "f1")),
         )

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from cellmark.schemas.errors import RegistryError
 from cellmark.schemas.tracking import registry_tags as tags
-from cellmark.schemas.tracking.tracking_uri import VARIABLE, is_server
+from cellmark.schemas.tracking.tracking_uri import VARIABLE, is_server, registry_of
 
-from .open_run import registry_of, send_metrics, store_refusals
+from .open_run import send_metrics, store_refusals
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

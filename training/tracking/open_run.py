@@ -54,11 +54,6 @@ def open_client(uri: str) -> "MlflowClient":
         return client
 
 
-def registry_of(client: "MlflowClient") -> str:
-    """Where the registry is that a client registers at."""
-    return str(getattr(client, "_registry_uri", client.tracking_uri))
-
-
 def start_run(client: "MlflowClient", *, experiment: str | None, run_name: str, tags: dict[str, str]) -> "Run":
     """The run of `MLFLOW_RUN_ID`, which `mlflow run` sets, or a new one.
 

@@ -24,7 +24,7 @@ from cellmark.schemas.manifest.bundle_files import ANNOTATOR
 from cellmark.schemas.manifest.manifest import Manifest
 from cellmark.schemas.tracking import registry_tags as tags
 from cellmark.schemas.tracking.registry_tags import restore_champion
-from cellmark.schemas.tracking.tracking_uri import public_uri
+from cellmark.schemas.tracking.tracking_uri import public_uri, registry_of
 
 from .described_model import create_name, describe, version_tags
 from .logged_model import (
@@ -37,7 +37,6 @@ from .logged_model import (
     where_models_are_found,
 )
 from .measures import held_out, manifest_metrics, run_name
-from .open_run import registry_of
 from .registry_elsewhere import registry_elsewhere, run_beside
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cellmark.schemas.tracking import registry_tags as tags
-from cellmark.schemas.tracking.tracking_uri import find_experiment, is_server, public_uri
+from cellmark.schemas.tracking.tracking_uri import find_experiment, is_server, public_uri, registry_of
 
-from .open_run import DEFAULT_EXPERIMENT, STEP, ending, refusals, registry_of, send_metrics
+from .open_run import DEFAULT_EXPERIMENT, STEP, ending, refusals, send_metrics
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

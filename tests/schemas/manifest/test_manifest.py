@@ -76,6 +76,20 @@ def test_values_outside_the_format_are_refused(raw: dict[str, Any], place: str, 
         Manifest.model_validate({**raw, place: value})
 
 
+@pytest.mark.parametrize("stop", ["last_epoch", "validation_loss", None])
+def test_validation_cells_count_as_learned_where_they_did_not_stop_the_networks(
+    raw: dict[str, Any], stop: str | None
+) -> None:
+    """A bundle of before names no `stop` that it did not have."""
+    raw["network"]["parameters"].pop("stop", None)
+    if stop is not None:
+        raw["network"]["parameters"]["stop"] = stop
+    parts = [raw["split"]["train"]] + ([raw["split"]["validation"]] if stop == "last_epoch" else [])
+    found = Manifest.model_validate(raw).learned_cells
+    assert sum(found.values()) == sum(part["n_cells"] for part in parts)
+    assert all(found[name] == sum(part["cells_per_type"][name] for part in parts) for name in found)
+
+
 def test_what_is_not_measured_is_null(raw: dict[str, Any]) -> None:
     assert raw["thresholds"] is None
     assert raw["organism"] is None

@@ -102,14 +102,10 @@ def test_a_registry_that_does_not_know_the_run_gets_run_and_model_of_its_own(
     shutil.rmtree(cache, ignore_errors=True)
     assert open_model(f"models:/{name}/1").bundle.digest == tiny_bundle.digest
     assert open_model(f"models:/{registered.model_id}").bundle.digest == tiny_bundle.digest
-    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-    try:
-        mlflow.set_tracking_uri(registry_server)
-        mlflow.set_registry_uri(registry_server)
-        assert mlflow.pyfunc.load_model(f"models:/{name}@champion").metadata.flavors
-    finally:
-        mlflow.set_tracking_uri(before[0])
-        mlflow.set_registry_uri(before[1])
+    # What another test told MLflow would go before the environment, and its setters would outlast this test.
+    monkeypatch.setattr("mlflow.tracking._tracking_service.utils._tracking_uri", None)
+    monkeypatch.setattr("mlflow.tracking._model_registry.utils._registry_uri", None)
+    assert mlflow.pyfunc.load_model(f"models:/{name}@champion").metadata.flavors
 
 
 def test_a_kept_bundle_is_registered_there_too(
