@@ -55,7 +55,7 @@ def rows_of(pair: tuple[str, str], adata: ad.AnnData) -> list[dict[str, object]]
         x = normalize(panel, library)
         fitted = fit_ensemble(
             FitData(x, codes, train, validation, len(names)), seed=0,
-            members=variations(FitSettings(), n_members=5),
+            members=variations(FitSettings(), n_members=5, linear=True),
         )  # fmt: skip
         logits = torch.stack([predict_logits(classifier, x) for classifier in fitted.classifiers]).mean(dim=0).numpy()
         calls, probabilities = logits.argmax(axis=1), softmax(logits.astype(np.float64), axis=1)

@@ -37,7 +37,7 @@ from cellmark.training.network.fit_settings import FitSettings
 from cellmark.training.run import train
 
 DONORS = ("human1", "human2", "human3", "human4")
-MEMBERS = variations(FitSettings(), n_members=5)
+MEMBERS = variations(FitSettings(), n_members=5, linear=True)
 MAX_GENES = 2000
 
 
