@@ -42,6 +42,9 @@ INSTALL := bash .ci/install.sh $(BIN)/python --constraint constraints.txt $(if $
 OTHER_RUNTIME := $(if $(filter gpu,$(RUNTIME)),onnxruntime,onnxruntime-gpu)
 # Programs started by tests and by the demo (mlflow starts uvicorn) are looked up on PATH.
 WITH_PATH := PATH="$(if $(filter /%,$(VENV)),,$(CURDIR)/)$(BIN):$$PATH"
+# A file is one process's work, so its fixtures are made once; those that take long come first (tests/conftest.py).
+PYTEST := $(WITH_PATH) OMP_NUM_THREADS=1 bash .ci/in_memory.sh $(BIN)/python -m pytest
+BY_FILE := --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo test quick test-serving fuzz docs check format build constraints clean distclean
 
@@ -53,13 +56,13 @@ demo: $(STAMP)-run  ## Install, then train, register, serve and explain on real 
 	$(WITH_PATH) $(BIN)/cellmark demo "$(FOLDER)" $(DEMO_ARGS)
 
 test: $(STAMP)-test  ## Install the test extra, then run the suite, in two processes
-	$(WITH_PATH) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal $(TEST_ARGS)
+	$(PYTEST) -n $(PROCESSES) $(BY_FILE) $(TEST_ARGS)
 
 quick: $(STAMP)-test  ## The tests that start no process, no server and no training: a minute and a half
-	$(WITH_PATH) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quick -n $(PROCESSES) --dist worksteal $(TEST_ARGS)
+	$(PYTEST) --quick -n $(PROCESSES) $(BY_FILE) $(TEST_ARGS)
 
 test-serving: $(STAMP)-test  ## The tests that need no torch, as if it were not installed
-	$(WITH_PATH) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --without-torch -n $(PROCESSES) --dist worksteal $(TEST_ARGS)
+	$(PYTEST) --without-torch -n $(PROCESSES) $(BY_FILE) $(TEST_ARGS)
 
 fuzz: $(STAMP)-test  ## 20,000 mutated files and bodies, and requests made of the OpenAPI document, against a running service
 	$(WITH_PATH) $(BIN)/python tests/fuzz/run.py $(FUZZ_ARGS)

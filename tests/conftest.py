@@ -71,17 +71,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with the files of slow tests: at the end one process would run them while the other has nothing left.
+    """Begin with the files that take long: at the end one process would run them while the others have nothing left.
 
     With `--quick`, leave out what is marked and whatever needs the fixture `trained`.
     """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
-    if not config.getoption("quick"):
-        return
     whole = [item for item in items if is_whole(item)]
-    config.hook.pytest_deselected(items=whole)
-    items[:] = [item for item in items if not is_whole(item)]
+    long = {item.path for item in whole}
+    items.sort(key=lambda item: (item.path not in slow, item.path not in long))
+    if config.getoption("quick"):
+        config.hook.pytest_deselected(items=whole)
+        items[:] = [item for item in items if not is_whole(item)]
 
 
 def is_whole(item: pytest.Item) -> bool:

@@ -19,6 +19,8 @@ def test_nothing_that_was_taken_on_is_lost_and_no_file_is_blamed(fault: str) -> 
         "benchmarks/serving/service_faults.py",
         "--model",
         "tests/archives/v1",
+        "--clients",
+        "4",
         "--faults",
         fault,
     ]
