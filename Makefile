@@ -9,7 +9,7 @@
 #   RUNTIME=cpu|gpu       which onnxruntime to install (gpu: NVIDIA, CUDA 13)
 #   FOLDER=cellmark-demo  where `make demo` keeps its data, MLflow database and results
 #   DEMO_ARGS="..."       further options of `cellmark demo`
-#   PROCESSES=2           in how many processes the tests run
+#   PROCESSES=3           in how many processes the tests run: one more than cores, since many wait for a service
 #   TEST_ARGS="..."       options of pytest, such as -k marker
 #   FUZZ_ARGS="..."       options of tests/fuzz/run.py, such as --seconds 60 or --seed 1
 #   OPENAPI_ARGS="..."    options of tests/fuzz/ask_openapi.py, such as --examples 10
@@ -24,7 +24,7 @@ TORCH_INDEX ?=
 RUNTIME ?= cpu
 FOLDER ?= cellmark-demo
 DEMO_ARGS ?=
-PROCESSES ?= 2
+PROCESSES ?= 3
 TEST_ARGS ?=
 FUZZ_ARGS ?=
 OPENAPI_ARGS ?=
@@ -55,7 +55,7 @@ help:  ## This list
 demo: $(STAMP)-run  ## Install, then train, register, serve and explain on real cells
 	$(WITH_PATH) $(BIN)/cellmark demo "$(FOLDER)" $(DEMO_ARGS)
 
-test: $(STAMP)-test  ## Install the test extra, then run the suite, in two processes
+test: $(STAMP)-test  ## Install the test extra, then run the suite, in three processes
 	$(PYTEST) -n $(PROCESSES) $(BY_FILE) $(TEST_ARGS)
 
 quick: $(STAMP)-test  ## The tests that start no process, no server and no training: a minute and a half

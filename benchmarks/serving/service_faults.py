@@ -3,8 +3,8 @@
     python benchmarks/serving/service_faults.py --model tests/archives/v1 --times 20
 
 Faults: SIGTERM of the service; SIGKILL of a worker, of readers, of the main process; a full TMPDIR; an audit log whose
-disk is full; a registry that goes away; clocks that jump. Each is made `--times` times while `--clients` clients send cells
-as JSON and as `.h5ad`.
+disk is full; a registry that goes away; clocks that jump. Each is made `--times` times while `--clients` clients
+send cells as JSON and as `.h5ad`.
 It holds each time, or the program ends with status 1:
 
 - an answer 200 has exactly the calls that the same cells have without a fault;
@@ -118,9 +118,10 @@ def calls_of(answer: httpx.Response) -> list[str]:
 class Faults:
     """Each method makes one fault and returns what was wrong, which is nothing where all holds."""
 
-    def __init__(self, model: Path, n_clients: int = CLIENTS) -> None:
+    def __init__(self, model: Path, n_clients: int = CLIENTS, pause: float = 0.0) -> None:
         self.model = model
         self.n_clients = n_clients
+        self.pause = pause
         bundle = Bundle.open(model)
         one, many = some_cells(bundle, 1), some_cells(bundle, 300, seed=1, n_genes=2000)
         with tempfile.TemporaryDirectory() as folder:
@@ -159,7 +160,7 @@ class Faults:
         return [*wrong, *self._allowed(load, LATER)]
 
     @contextmanager
-    def loaded(self, *, pause: float = 0.0, **settings: Any) -> Iterator[tuple[OwnService, Load]]:
+    def loaded(self, *, pause: float | None = None, **settings: Any) -> Iterator[tuple[OwnService, Load]]:
         """A service under load, which has answered for a moment."""
         with tempfile.TemporaryDirectory(prefix="cellmark-faults-") as name:
             environment = {"CELLMARK_WORKERS": "2", **DRAIN, **settings.pop("environment", {})}
@@ -168,7 +169,7 @@ class Faults:
                 service.wait_until_ready(workers=2)
                 if not self.expected:
                     self.expected = [self._calls(service, body) for body in self.bodies]
-                self.seen = load = Load(service.url, self.bodies, self.expected, pause)
+                self.seen = load = Load(service.url, self.bodies, self.expected, self.pause if pause is None else pause)
                 with load.running(self.n_clients):
                     time.sleep(1.0)
                     yield service, load
@@ -208,7 +209,7 @@ class Faults:
         deadline = time.monotonic() + 5
         while time.monotonic() < deadline:
             try:
-                if httpx.get(f"{service.url}/readyz", timeout=5).status_code == 503:
+                if httpx.get(f"{service.url}/readyz", timeout=5, verify=False).status_code == 503:
                     return True
             except httpx.ConnectError:
                 return False
@@ -280,10 +281,11 @@ class Faults:
             return [*wrong, *self._allowed(load, LATER | {"DISK_FULL"})]
 
     def audit(self) -> list[str]:
-        """Nothing is answered that could not be written down."""
+        """Nothing is answered that could not be written down. Clients never pause, to fill the log."""
         with tempfile.TemporaryDirectory() as name:
             log = Path(name) / "audit.sqlite"
-            with self.loaded(environment={"CELLMARK_AUDIT": str(log), "CELLMARK_AUDIT_MAX_BYTES": "131072"}) as pair:
+            full_soon = {"CELLMARK_AUDIT": str(log), "CELLMARK_AUDIT_MAX_BYTES": "131072"}
+            with self.loaded(pause=0.0, environment=full_soon) as pair:
                 _, load = pair
                 deadline = time.monotonic() + 60
                 while not load.refused["AUDIT_UNAVAILABLE"] and time.monotonic() < deadline:
@@ -413,11 +415,12 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=Path("tests/archives/v1"))
     parser.add_argument("--times", type=int, default=1)
     parser.add_argument("--clients", type=int, default=CLIENTS)
+    parser.add_argument("--pause", type=float, default=0.0, help="Seconds that a client waits after each answer.")
     parser.add_argument("--faults", nargs="+", choices=NAMES, default=NAMES)
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
     random.seed(chosen.seed)
-    faults = Faults(chosen.model, chosen.clients)
+    faults = Faults(chosen.model, chosen.clients, chosen.pause)
     failed = False
     for name in chosen.faults:
         make: Callable[[], list[str]] = getattr(faults, name)
