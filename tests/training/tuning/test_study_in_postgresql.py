@@ -16,7 +16,7 @@ from fixtures.postgresql_server import postgresql_server
 pytestmark = pytest.mark.postgres
 SCRIPT = FIXTURES / "search_in_a_process.py"
 PROGRAM = vars(search_in_a_process)
-search, Heard = PROGRAM["search"], PROGRAM["Heard"]
+search, together, Heard = PROGRAM["search"], PROGRAM["together"], PROGRAM["Heard"]
 VALUES = ["state", "value", "hidden_units", "learning_rate"]
 
 
@@ -39,22 +39,10 @@ def ended(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_processes_share_a_study_from_an_empty_database_on(server: str) -> None:
-    processes = [start(server, 12, "wait") for _ in range(3)]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    told: list[int] = []
-    for process in processes:
-        out, _ = process.communicate(timeout=300)
-        assert process.returncode == 0
-        told += [int(line.split()[1]) for line in out.splitlines()]
+    told = sorted(number for of_process in together(server, 12) for number in of_process)
     tuned = search(study=server, n_trials=12)
     counted = tuned.trials["state"].isin(["complete", "pruned"])
-    assert sorted(told) == tuned.trials.loc[counted, "number"].tolist()
+    assert told == tuned.trials.loc[counted, "number"].tolist()
     assert len(told) == 12
 
 

@@ -23,7 +23,7 @@ from fixtures.places import FIXTURES
 
 SCRIPT = FIXTURES / "search_in_a_process.py"
 PROGRAM = vars(search_in_a_process)
-search, Heard = PROGRAM["search"], PROGRAM["Heard"]
+search, together, Heard = PROGRAM["search"], PROGRAM["together"], PROGRAM["Heard"]
 VALUES = ["state", "value", "validation_loss", "best_epoch", "n_epochs", "hidden_units", "dropout", "learning_rate"]
 
 
@@ -125,19 +125,7 @@ def test_what_ran_out_of_time_is_run_again(
 
 def test_processes_share_the_trials_and_agree_on_the_best(tmp_path: Path) -> None:
     study = tmp_path / "study.db"
-    processes = [start(study, 14, "wait") for _ in range(3)]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    numbers: list[list[int]] = []
-    for process in processes:
-        out, _ = process.communicate(timeout=300)
-        assert process.returncode == 0
-        numbers.append([int(line.split()[1]) for line in out.splitlines()])
+    numbers = together(str(study), 14)
     tuned = search(study=str(study), n_trials=14)
     assert len(ended(tuned.trials)) == 14, "no more and no fewer than wanted"
     told = sorted(number for of_process in numbers for number in of_process)
