@@ -1,6 +1,7 @@
 """Where real cells are, for the tests that need them; synthetic cells and a small model, for all others."""
 
 import contextlib
+import gc
 import json
 import os
 import shutil
@@ -84,6 +85,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("quick"):
         config.hook.pytest_deselected(items=whole)
         items[:] = [item for item in items if not is_whole(item)]
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported and collected out of every later collection of garbage, which looks at all else."""
+    gc.collect()
+    gc.freeze()
 
 
 def is_whole(item: pytest.Item) -> bool:
