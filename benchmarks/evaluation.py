@@ -101,12 +101,12 @@ def draw(points: pd.DataFrame, path: Path) -> None:
     figure = new_figure(9, 3.8)
     depth, partial = figure.subplots(1, 2, sharey=True)
     styles = {"ensemble": (BLUE, "-", "o"), "ensemble, not augmented": (ORANGE, "--", "s"),
-              "logistic regression": (GREY, ":", "^")}  # fmt: skip
+              "logistic regression, validation cells too": (GREY, ":", "^")}  # fmt: skip
     for axes, what in ((depth, "counts"), (partial, "genes missing")):
         means = points[points["what"] == what].groupby(["method", "share"])["macro_f1"].mean()
         for name, (colour, line, marker) in styles.items():
             curve = means[name]
-            axes.plot(100 * curve.index, curve, line, color=colour, marker=marker, label=name)
+            axes.plot(100 * curve.index, curve, line, color=colour, marker=marker, label=name.split(", validation")[0])
         plain(axes)
     depth.set(xlabel="share of the counts, %", ylabel="macro-F1, donors held out", title="Shallow sequencing")
     partial.set(xlabel="genes of the panel not measured, %", title="Partial panel")
