@@ -48,6 +48,7 @@ from cellmark.training.network.folded_network import fold
 
 FEWEST_CELLS, LEFT_OUT_CELLS = 10, 50
 BLOOD, PANCREAS, LINES = ("pbmc3k", "pbmc_facs"), "pancreas_baron_human", "mix5cl_celseq2"
+SHARES = ["known, fixed", "known", "unknown, fixed", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -111,14 +112,16 @@ def read(folder: Path, name: str) -> Cells:
     )
 
 
-def ask(train: Cells, asked: dict[str, Cells], *, donors: bool, n_members: int, folds: int = 5) -> dict[str, Asked]:
+def ask(
+    train: Cells, asked: dict[str, Cells], *, donors: bool, n_members: int, folds: int = 5, seed: int = 0
+) -> dict[str, Asked]:
     """Fit a model as `cellmark train` does, and ask it about cells, genes that they lack at their fill."""
     names, codes = np.unique(train.labels, return_inverse=True)
     learned = np.bincount(codes) >= FEWEST_CELLS
     train = train.of(np.flatnonzero(learned[codes]))
     names, codes = np.unique(train.labels, return_inverse=True)
     sizes = row_sums(train.counts)
-    fitted_on, validation = with_validation(np.arange(len(codes)), codes, seed=0)
+    fitted_on, validation = with_validation(np.arange(len(codes)), codes, seed=seed)
     of_train = train.counts[fitted_on], sizes[fitted_on]
     columns = choose_panel(*of_train, normalize(*of_train), codes[fitted_on], max_genes=2000)
     x = normalize(sp.csr_matrix(train.counts[:, columns]), sizes)
@@ -127,14 +130,14 @@ def ask(train: Cells, asked: dict[str, Cells], *, donors: bool, n_members: int, 
         FitData(x, codes, fitted_on, validation, len(names)),
         variations(FitSettings(), n_members=n_members, linear=True),
     )
-    classifiers = fit_ensemble(data, members=members, seed=0).classifiers
+    classifiers = fit_ensemble(data, members=members, seed=seed).classifiers
     score, embedding = score_of(classifiers, x, codes, data.learned(members[0]))
-    plan = plan_folds(codes, train.batches if donors else None, data.seen, seed=0, most=folds)
-    held_out = fit_out_of_fold(data, plan, members=members, seed=0)
+    plan = plan_folds(codes, train.batches if donors else None, data.seen, seed=seed, most=folds)
+    held_out = fit_out_of_fold(data, plan, members=members, seed=seed)
     scores = fold_scores(held_out, x, codes)
     novelty = novelty_of_folds(scores, x)
     threshold = novelty_threshold(novelty[threshold_cells(held_out, codes)])
-    section = sample_shift_section(held_out, scores, x, codes, novelty, threshold=threshold, seed=0)
+    section = sample_shift_section(held_out, scores, x, codes, novelty, threshold=threshold, seed=seed)
     entry = SampleShiftEntry.model_validate(section)
     fill = fill_of(x[fitted_on], codes[fitted_on], len(names))
     known = np.unique(train.harmonized)
@@ -171,21 +174,21 @@ def pairs(folder: Path) -> Iterator[tuple[str, str, Cells, Cells, bool]]:
             )
 
 
-def known_and_wrong(folder: Path, keep: Path, n_members: int) -> Iterator[dict[str, Any]]:
+def known_and_wrong(folder: Path, keep: Path, **settings: Any) -> Iterator[dict[str, Any]]:
     wrong = {name: read(folder, name) for name in (LINES, PANCREAS, *BLOOD)}
     for model, name, train, cells, donors in pairs(folder):
         others = [LINES, PANCREAS] if model in BLOOD else []
         asked = {name: cells} | {other: wrong[other] for other in others}
-        for other, found in kept(keep / f"{model}.npz", train, asked, donors=donors, n_members=n_members).items():
+        for other, found in kept(keep / f"{model}.npz", train, asked, donors=donors, **settings).items():
             part = "wrong" if other in others else "known"
             must = np.ones(len(found.best), dtype=bool) if part == "wrong" else ~found.known
             yield {"part": part, "model": model, "cells": other, **found.row(must)}
     asked = {name: wrong[name] for name in (*BLOOD, LINES)}
-    for other, found in kept(keep / "pancreas.npz", wrong[PANCREAS], asked, donors=True, n_members=n_members).items():
+    for other, found in kept(keep / "pancreas.npz", wrong[PANCREAS], asked, donors=True, **settings).items():
         yield {"part": "wrong", "model": PANCREAS, "cells": other, **found.row(np.ones(len(found.best), dtype=bool))}
 
 
-def types_left_out(folder: Path, keep: Path) -> Iterator[dict[str, Any]]:
+def types_left_out(folder: Path, keep: Path, **settings: Any) -> Iterator[dict[str, Any]]:
     for model, name, train, cells, donors in pairs(folder):
         if name in ("human2", "human4"):
             continue
@@ -198,7 +201,7 @@ def types_left_out(folder: Path, keep: Path) -> Iterator[dict[str, Any]]:
                 continue
             rest = train.of(np.flatnonzero(train.harmonized != left_out))
             path = keep / f"{model} without {left_out.replace('/', '-')}.npz"
-            found = kept(path, rest, {name: cells}, donors=donors, n_members=1, folds=3)[name]
+            found = kept(path, rest, {name: cells}, donors=donors, n_members=1, folds=3, **settings)[name]
             yield {"part": "types", "model": model, "cells": f"{name}, {left_out}", **found.row(unknown)}
 
 
@@ -241,21 +244,28 @@ def main() -> None:
     parser.add_argument("--only", choices=["known", "types", "cost"], nargs="+", help="known: with wrong tissues")
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--members", type=int, default=5)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="The mean over them follows.")
     parser.add_argument("--bundle", type=Path, help="A model of blood that this version trained, for the cost.")
     given = parser.parse_args()
     parts = given.only or ["known", "types"] + (["cost"] if given.bundle else [])
     with tempfile.TemporaryDirectory() as scratch:
-        keep = given.keep or Path(scratch)
-        keep.mkdir(parents=True, exist_ok=True)
-        rows = []
-        if "known" in parts:
-            rows += list(known_and_wrong(given.shared, keep, given.members))
-        if "types" in parts:
-            rows += list(types_left_out(given.shared, keep))
+        rows: list[dict[str, Any]] = []
+        for seed in given.seeds:
+            keep = (given.keep or Path(scratch)) / f"seed {seed}"
+            keep.mkdir(parents=True, exist_ok=True)
+            found: list[dict[str, Any]] = []
+            if "known" in parts:
+                found += known_and_wrong(given.shared, keep, n_members=given.members, seed=seed)
+            if "types" in parts:
+                found += types_left_out(given.shared, keep, seed=seed)
+            rows += [{"seed": seed, **row} for row in found]
     if rows:
         table = pd.DataFrame(rows)
         print(table.round(3).to_string(index=False))
-        print(table.groupby("part")[["known, fixed", "known", "unknown, fixed", "unknown"]].mean().round(3).to_string())
+        if len(given.seeds) > 1:
+            of_pair = table.groupby(["part", "model", "cells"], sort=False)[SHARES]
+            print(of_pair.agg(["mean", "min", "max"]).round(3).to_string())
+        print(table.groupby("part")[SHARES].mean().round(3).to_string())
     if "cost" in parts:
         cost(given.shared, given.bundle)
 
