@@ -213,7 +213,7 @@ class Annotator:
         if judged is not None:
             rules = judged.rules
             facts["sample_shift"] = judged.facts(self.cell_types)
-            facts["notes"] += [note.to_dict() for note in judged.notes]
+            facts["notes"] += [note.to_dict() for note in judged.notes(self.cell_types)]
         frame = calls_frame(calls, checked.cell_ids, self.cell_types, rules)
         mark_cross_species(frame, checked.genes.across)
         frame.attrs[UNS_KEY] = facts

@@ -98,7 +98,7 @@ class InputFacts(ModelName):
 
 class Call(Answer):
     """The call of one cell. `cellmark_cell_type`: the best type, or `unassigned` where `cellmark_novelty` (larger is
-    stranger) is above the answer's `novelty_threshold`, or the higher one that its `sample_shift` has for the best
+    stranger) is above the answer's `novelty_threshold`, or the one that its `sample_shift` has for the best
     type. `cellmark_margin`: probability of the best type minus that of the second. `cellmark_label_set`: types among
     which the label is, but for the answer's `label_set_error`. `cellmark_coarse_cell_type`: the most specific type or
     ontology term that is sure, by summed probability. What the model has no measure of is null. A model with levels
@@ -133,14 +133,17 @@ class Call(Answer):
 
 class SampleShiftAnswer(Answer):
     """What became of the cells as one sample. `state`: `shifted`, its `thresholds` by best type are raised;
-    `not_shifted`, they need not be; `beyond` what training showed, or too `few` cells: the answer's `novelty_threshold`
-    stands. `shift`: what its types have in common, null where that is not known; `cap`: the largest that counts.
+    `not_shifted`, they need not be; `beyond` what training showed, or too `few` cells: none is raised. `shift`: what
+    its types have in common, null where that is not known; `cap`: the largest that counts. `foreign_types`: next to all
+    cells called so are above the model's threshold, and theirs is lowered. Without `thresholds` the answer's
+    `novelty_threshold` stands.
     """
 
     state: Literal["shifted", "not_shifted", "beyond", "few"]
     shift: float | None
     cap: float
     thresholds: dict[str, float] | None = None
+    foreign_types: list[str] | None = None
 
 
 class AnnotateAnswer(InputFacts):

@@ -20,10 +20,10 @@ class CalledCells:
     `gene_symbols`: unique; `gene_ids`: Ensembl ids where the input has them; `in_panel`: bool [genes], which of them
     the model looks at. `best`: int [cells], the most probable type, a number of `cell_types`; `unassigned`: bool
     [cells]; `novelty`: float [cells]; `threshold`: what the novelty of an unassigned cell exceeds, and `thresholds`,
-    float [cells], where samples were judged as wholes, so that it had to exceed more. `donors`: str [cells], or None.
-    `n_cells`: of the whole input; `n_called`: int [types], called cells of the whole input. `calls`: of every cell of
-    the input, as `Annotator.annotate` gives them, cells by id. `normalised`: counts are counts per 10,000, and library
-    sizes 10,000, whatever they were.
+    float [cells], where samples were judged as wholes, so that it had to exceed another. `donors`: str [cells], or
+    None. `n_cells`: of the whole input; `n_called`: int [types], called cells of the whole input. `calls`: of every
+    cell of the input, as `Annotator.annotate` gives them, cells by id. `normalised`: counts are counts per 10,000, and
+    library sizes 10,000, whatever they were.
     """
 
     counts: sp.csr_matrix
@@ -45,9 +45,9 @@ class CalledCells:
     thresholds: np.ndarray | None = None
 
     @property
-    def is_raised(self) -> bool:
-        """Whether some cells have a higher threshold than `threshold`."""
-        return self.thresholds is not None and bool((self.thresholds > np.float32(self.threshold)).any())
+    def is_of_sample(self) -> bool:
+        """Whether some cells have another threshold than `threshold`."""
+        return self.thresholds is not None and bool((self.thresholds != np.float32(self.threshold)).any())
 
 
 MARKER_COLUMNS: dict[str, MarkerColumn] = {
@@ -88,7 +88,7 @@ POPULATION_COLUMNS: dict[str, MarkerColumn] = {
     "best_cell_types": MarkerColumn("string", "all such types with their shares"),
     "novelty": MarkerColumn("float64", "median novelty of its cells"),
     "threshold": MarkerColumn(
-        "float64", "the novelty above which cells stay unassigned; in a shifted sample the median over its cells"
+        "float64", "the novelty above which cells stay unassigned; in a sample judged as one the median over its cells"
     ),
     "n_alike": MarkerColumn("Int64", "called cells of the file that lie among its cells"),
     "alike_cell_types": MarkerColumn("string", "what these were called, with shares; null where there are none"),

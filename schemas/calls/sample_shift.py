@@ -1,10 +1,12 @@
 """How far the novelty of a whole sample is shifted, and the thresholds that follow from it.
 
 Another laboratory or chemistry makes all cells of a sample more novel; a cell that is strange within its sample is
-another matter. So a called type's shift, as far as it is what types have in common, is added to the threshold, after it
-has used up the room that the type has: how far below the threshold nearly all held-out cells called so lie. Cells of an
+another matter. So a called type's shift, as far as types have it in common, is added to the threshold, after it has
+used up the room that the type has: how far below the threshold nearly all held-out cells called so lie. Cells of an
 unknown type that are called a known one must not raise its threshold: its shift is the least of several quantiles, and
-a type most of whose cells are refused has none. Why this rule: docs/methods/trust.md. Arrays in, arrays out.
+a type most of whose cells are refused has none. Where next to all of them are refused, the others are most likely the
+same unknown cells, and only those that are typical of the type keep it. Why this rule: docs/methods/trust.md. Arrays
+in, arrays out.
 """
 
 from dataclasses import dataclass
@@ -18,6 +20,12 @@ LEVELS, TAIL = (0.10, 0.25, 0.50), 0.99
 """Levels of the quantiles of novelty that are kept of each called type: of its typical cells, and of nearly all."""
 STRANGE = 0.5
 """Share of a type's cells above the fixed threshold, beyond which they are most likely another type."""
+FOREIGN = 0.75
+"""Share of a type's cells above the fixed threshold, beyond which the others are no evidence that the type is there."""
+TYPICAL = LEVELS.index(0.50)
+"""A foreign type's threshold: the novelty of this quantile of held-out cells called so."""
+OWN = 1.5
+"""How many times what types have in common a type may be raised by its own shift."""
 FEWEST_OF_TYPE = 20
 """Cells called a type, of which fewer have no quantile."""
 FEWEST_TYPES = 2
@@ -35,26 +43,30 @@ State = Literal["shifted", "not_shifted", "beyond", "few"]
 @dataclass(frozen=True)
 class SampleShift:
     """What became of a sample. `shifted`: its thresholds are raised; `not_shifted`: they need not be; `beyond`: it is
-    shifted further than training showed, and `few`: it cannot be judged, so that the fixed threshold stands.
+    shifted further than training showed, and `few`: it cannot be judged, so that none is raised.
 
     `shift`: what its types have in common, None where too few of them are known and not strange; `cap`: the largest
-    that counts. `thresholds`: float32 [types], of cells by their best type.
+    that counts. `thresholds`: float32 [types], of cells by their best type; those of the types `foreign`, bool [types],
+    are lowered.
     """
 
     state: State
     shift: float | None
     cap: float
     thresholds: np.ndarray
+    foreign: np.ndarray
 
 
 @dataclass(frozen=True)
 class TypeShifts:
-    """`known`: types of enough cells on both sides, bool [types]; `strange`: most of whose cells are above the
-    threshold, bool [types]. `shifts`: float64 [types], NaN where not known or strange.
+    """`known`: types of enough cells on both sides; `strange`: most of whose cells are above the threshold; `foreign`:
+    of enough cells, next to all of which are; bool [types] each. `shifts`: float64 [types], NaN where not known or
+    strange.
     """
 
     known: np.ndarray
     strange: np.ndarray
+    foreign: np.ndarray
     shifts: np.ndarray
 
     @property
@@ -85,10 +97,10 @@ def type_shifts(best: np.ndarray, novelty: np.ndarray, *, threshold: float, refe
     n_types = len(reference)
     found = quantiles_of_types(best, novelty, n_types, *LEVELS)
     known = ~np.isnan(found).any(axis=1) & ~np.isnan(reference).any(axis=1)
-    above = np.bincount(best[~(novelty <= threshold)], minlength=n_types)
-    strange = above > STRANGE * np.bincount(best, minlength=n_types)
+    above, called = np.bincount(best[~(novelty <= threshold)], minlength=n_types), np.bincount(best, minlength=n_types)
+    strange, foreign = above > STRANGE * called, (above > FOREIGN * called) & (called >= FEWEST_OF_TYPE)
     shifts = np.round((found - reference).min(axis=1), DECIMALS)
-    return TypeShifts(known, strange, np.where(known & ~strange, shifts, np.nan))
+    return TypeShifts(known, strange, foreign, np.where(known & ~strange, shifts, np.nan))
 
 
 def judged_cells(n_cells: int) -> np.ndarray:
@@ -106,16 +118,26 @@ def sample_shift(
     types = type_shifts(best, novelty, threshold=threshold, reference=reference.quantiles_of_types)
     shift = types.in_common
     if n_cells < FEWEST_CELLS or not types.known.any():
-        return SampleShift("few", None, cap, fixed)
+        return SampleShift("few", None, cap, fixed, np.zeros(len(fixed), dtype=bool))
+    typical = lowered_thresholds(threshold, reference.quantiles_of_types[:, TYPICAL])
+    lowered = np.where(types.foreign, typical, fixed)
     if shift is None:
         mostly_strange = types.strange[types.known].mean() > STRANGE
-        return SampleShift("beyond" if mostly_strange else "few", None, cap, fixed)
+        return SampleShift("beyond" if mostly_strange else "few", None, cap, lowered, types.foreign)
     if shift > cap:
-        return SampleShift("beyond", shift, cap, fixed)
-    own = np.minimum(np.where(np.isnan(types.shifts), shift, types.shifts), shift)
+        return SampleShift("beyond", shift, cap, lowered, types.foreign)
+    own = np.minimum(np.where(np.isnan(types.shifts), shift, types.shifts), min(OWN * shift, cap))
     raised = raised_thresholds(threshold, np.where(types.strange, 0.0, own), reference.tail_of_types)
     state: State = "shifted" if (raised > fixed).any() else "not_shifted"
-    return SampleShift(state, shift, cap, raised)
+    return SampleShift(state, shift, cap, np.where(types.foreign, typical, raised), types.foreign)
+
+
+def lowered_thresholds(threshold: float, typical: np.ndarray) -> np.ndarray:
+    """The threshold of each type where it is foreign to a sample, float32 [types], never above `threshold`. `typical`:
+    novelty of the type's typical held-out cells, NaN where not known: then that of the least novel type.
+    """
+    known = np.where(np.isnan(typical), np.nanmin(typical), typical)
+    return np.minimum(known, threshold).astype(np.float32)
 
 
 def raised_thresholds(threshold: float, shifts: np.ndarray, tail: np.ndarray) -> np.ndarray:

@@ -161,7 +161,8 @@ def summary_row(job: JobFolder, sample: JobInput, outcome: Outcome) -> dict[str,
 
 
 def shift_in_words(outcome: Outcome) -> str | None:
-    """Such as `shifted by 0.50` for an input that is one sample. Where it holds several, each is named, with the share
+    """Such as `shifted by 0.50` for an input that is one sample. With `, NK foreign` where next to all cells
+    called a type are unlike it. Where it holds several, each is named, with the share
     of its cells that stay unassigned: `a 2.5 % unassigned, shifted by 0.50; b 3.0 % unassigned, few`. None where each
     cell is judged by itself.
     """
@@ -178,9 +179,9 @@ def shift_in_words(outcome: Outcome) -> str | None:
 
 
 def _state_in_words(shift: dict[str, Any]) -> str:
-    if shift["state"] == "shifted":
-        return f"shifted by {shift['shift']:.2f}"
-    return str(shift["state"]).replace("_", " ")
+    known = f"shifted by {shift['shift']:.2f}" if shift["state"] == "shifted" else shift["state"].replace("_", " ")
+    foreign = shift.get("foreign_types", [])
+    return str(known) + (f", {', '.join(foreign)} foreign" if foreign else "")
 
 
 def composition(outcome: Outcome) -> str:

@@ -81,7 +81,7 @@ def settle_calls(
         own = _facts_of_shard(job, sample, number, facts)
         done = not record.coming and record.facts.get(SHIFT) == own
         settled.append(record if done else settle_shard(job, sample, number, record, own, annotator))
-    return Settled(settled, facts, [note.to_dict() for note in shift_notes(shifts)])
+    return Settled(settled, facts, [note.to_dict() for note in shift_notes(shifts, annotator.cell_types)])
 
 
 def _whole_shift(

@@ -168,7 +168,7 @@ def facts_of(
         known["cross_species"] = first["cross_species"]
     shift = first.get("sample_shift")
     if shift is not None:
-        known["sample_shift"] = {name: value for name, value in shift.items() if (name, value) != ("thresholds", None)}
+        known["sample_shift"] = {name: value for name, value in shift.items() if value is not None or name == "shift"}
     return {**facts, **known}
 
 

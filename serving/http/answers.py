@@ -113,7 +113,7 @@ def judged(annotator: Annotator, rules: CallRules, calls: Calls, options: CallOp
     found = judge_samples(rules, calls, options, None)
     if found is None:
         return rules, AsSample()
-    return found.rules, AsSample(found.facts(annotator.cell_types), found.state, found.notes)
+    return found.rules, AsSample(found.facts(annotator.cell_types), found.state, found.notes(annotator.cell_types))
 
 
 def attribute(annotator: Annotator, cells: RequestCells, question: Question, *, floors: Floors = NO_FLOORS) -> bytes:

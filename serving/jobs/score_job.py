@@ -91,7 +91,7 @@ def finish_job(job: Job, annotator: Annotator, plan: Facts) -> Facts:
         notes = plan["notes"]
         if shift is not None:
             facts["sample_shift"] = shift_facts(shift, annotator.cell_types)
-            notes = [*notes, *(note.to_dict() for note in shift_notes({None: shift}))]
+            notes = [*notes, *(note.to_dict() for note in shift_notes({None: shift}, annotator.cell_types))]
         table = table.replace_schema_metadata({UNS_KEY: json.dumps(facts, sort_keys=True)})
         with whole_file(job.result, force=True) as draft:
             pq.write_table(table, draft)

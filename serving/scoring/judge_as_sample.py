@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.calls.sample_shift import SampleShift, State, judged_cells, sample_shift
+from cellmark.schemas.calls.sample_shift import FOREIGN, SampleShift, State, judged_cells, sample_shift
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.checks.likely_columns import columns_in_words, likely_donors
 from cellmark.schemas.errors import Finding, ParameterError
@@ -34,9 +34,8 @@ class JudgedSamples:
         """`sample_shift` of an answer."""
         return facts_of_shifts(self.column, self.shifts, cell_types)
 
-    @property
-    def notes(self) -> list[Finding]:
-        return shift_notes(self.shifts)
+    def notes(self, cell_types: Sequence[str]) -> list[Finding]:
+        return shift_notes(self.shifts, cell_types)
 
     @property
     def state(self) -> State | None:
@@ -118,17 +117,21 @@ def facts_of_shifts(
 
 
 def shift_facts(shift: SampleShift, cell_types: Sequence[str]) -> dict[str, Any]:
-    """As an answer says it. `thresholds`: by best type, only where they differ from the model's."""
+    """As an answer says it. `thresholds`: by best type, only where they differ from the model's; `foreign_types`: those
+    whose thresholds are lowered, where there are any.
+    """
     facts: dict[str, Any] = {"state": shift.state, "shift": shift.shift, "cap": shift.cap}
-    if shift.state == "shifted":
+    if shift.state == "shifted" or shift.foreign.any():
         facts["thresholds"] = dict(zip(cell_types, map(float, shift.thresholds), strict=True))
+    if shift.foreign.any():
+        facts["foreign_types"] = [cell_types[code] for code in np.flatnonzero(shift.foreign).tolist()]
     return facts
 
 
 def thresholds_by_type(facts: Mapping[str, Any], fixed: float, cell_types: Sequence[str]) -> np.ndarray:
     """The thresholds that `shift_facts` of one sample speak of, float32 [types]; `fixed`: the model's."""
-    raised = facts.get("thresholds", {})
-    return np.array([raised.get(name, fixed) for name in cell_types], dtype=np.float32)
+    own = facts.get("thresholds", {})
+    return np.array([own.get(name, fixed) for name in cell_types], dtype=np.float32)
 
 
 def thresholds_of_cells(
@@ -151,7 +154,7 @@ def thresholds_of_cells(
     return np.asarray(of_types[of_cell, best])
 
 
-def shift_notes(shifts: Mapping[str | None, SampleShift]) -> list[Finding]:
+def shift_notes(shifts: Mapping[str | None, SampleShift], cell_types: Sequence[str]) -> list[Finding]:
     """What people should know of the samples of an input, one note of each kind."""
     notes = []
     for state, code, severity, remedy in (
@@ -176,7 +179,28 @@ def shift_notes(shifts: Mapping[str | None, SampleShift]) -> list[Finding]:
                 examples=tuple(str(name) for name in found if name is not None)[:MOST_NAMED],
             )
         )
-    return notes
+    return notes + _foreign_note(shifts, cell_types)
+
+
+def _foreign_note(shifts: Mapping[str | None, SampleShift], cell_types: Sequence[str]) -> list[Finding]:
+    foreign = {name: shift for name, shift in shifts.items() if shift.foreign.any()}
+    if not foreign:
+        return []
+    types = np.flatnonzero(np.any([shift.foreign for shift in foreign.values()], axis=0)).tolist()
+    return [
+        Finding(
+            "TYPES_FOREIGN_TO_SAMPLE",
+            where="cells",
+            expected=f"of the cells called a type, at most {FOREIGN:.0%} above the model's threshold".replace(
+                "%", " %"
+            ),
+            found=f"more of those called {len(types)} type{'s' if len(types) > 1 else ''}"
+            + ("" if None in foreign else f", in {len(foreign)} of {len(shifts)} samples"),
+            remedy=FOREIGN_TYPES,
+            severity="info",
+            examples=tuple(cell_types[code] for code in types)[:MOST_NAMED],
+        )
+    ]
 
 
 SHIFTED = (
@@ -184,8 +208,12 @@ SHIFTED = (
     "the model's."
 )
 BEYOND = (
-    "Compare them: cellmark drift. Another tissue, organism or protocol? Training saw no such shift, so the model's "
-    "fixed threshold stands and cells may stay unassigned."
+    "Compare them: cellmark drift. Another tissue, organism or protocol? Training saw no such shift, so no threshold "
+    "is raised and cells may stay unassigned."
+)
+FOREIGN_TYPES = (
+    "They are likely something else, so the others keep the type only where they are typical of it. What they are: "
+    "cellmark markers novel; --fixed-threshold keeps the model's threshold."
 )
 
 

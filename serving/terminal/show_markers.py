@@ -103,9 +103,11 @@ def show_populations(found: NewPopulations, called: CalledCells, *, top: int) ->
     console = Console(highlight=False)
     n_unassigned = len(found.cells)
     share = n_unassigned / max(called.n_cells, 1)
+    limit = f"{called.threshold:.2f}"
+    if called.is_of_sample:
+        limit = f"the thresholds of this sample's types (the model's is {limit})"
     console.print(
-        f"{n_unassigned:,} of {called.n_cells:,} cells ({share:.1%}) have a novelty above {called.threshold:.2f}"
-        f"{' and above the higher thresholds of this shifted sample' if called.is_raised else ''}; "
+        f"{n_unassigned:,} of {called.n_cells:,} cells ({share:.1%}) have a novelty above {limit}; "
         f"{int(found.cells.notna().sum()):,} of them are in {_count(len(found.populations))}.",
         markup=False,
     )

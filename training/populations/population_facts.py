@@ -117,7 +117,7 @@ def few_findings(n_unassigned: int, cells: CalledCells, min_cells: int) -> tuple
                 "NOVEL_CELLS_NONE",
                 where="novelty",
                 expected=f"cells with a novelty above {cells.threshold:.2f}"
-                + (", or the higher thresholds of this shifted sample" if cells.is_raised else ""),
+                + (", or the thresholds of this sample's types" if cells.is_of_sample else ""),
                 found=f"none among {cells.n_cells:,}",
                 remedy="All cells are called: there is nothing to group.",
                 severity="info",

@@ -38,8 +38,8 @@ export class Calls extends EventTarget {
 
   /** The novelty above which a cell of this best type stays unassigned; null where the model has none. */
   threshold(cell) {
-    const raised = this.answer.sample_shift?.thresholds?.[this.types[this.best[cell]]];
-    return raised ?? this.answer.novelty_threshold;
+    const ofSample = this.answer.sample_shift?.thresholds?.[this.types[this.best[cell]]];
+    return ofSample ?? this.answer.novelty_threshold;
   }
 
   /** The name that a column of the file has for a cell, such as its cluster; empty where it has none. */

@@ -8,12 +8,15 @@ import pytest
 from cellmark.schemas.calls.sample_shift import (
     FEWEST_CELLS,
     FEWEST_OF_TYPE,
+    FOREIGN,
     LEVELS,
     MOST_CELLS,
+    OWN,
     TAIL,
     SampleShift,
     TypeShifts,
     judged_cells,
+    lowered_thresholds,
     quantiles_of_types,
     raised_thresholds,
     sample_shift,
@@ -53,7 +56,7 @@ def test_the_shift_is_the_lower_median_over_types_that_both_know() -> None:
     nan = np.nan
     for shifts, expected in (([0.1, 0.9, 0.5, nan], 0.5), ([0.9, nan, 0.1], 0.1), ([0.1, nan], None)):
         every = np.ones(len(shifts), dtype=bool)
-        assert TypeShifts(every, ~every, np.array(shifts)).in_common == expected
+        assert TypeShifts(every, ~every, ~every, np.array(shifts)).in_common == expected
 
 
 def test_a_shift_uses_up_the_room_of_a_type_first() -> None:
@@ -83,13 +86,14 @@ def test_cells_that_are_strange_within_a_shifted_sample_stay_unassigned() -> Non
     assert (found.thresholds < 4.0).all()
 
 
-def test_a_type_is_raised_by_its_own_shift_and_no_more_than_all_have_in_common() -> None:
+@pytest.mark.parametrize("cap", [1.5, 1.1])
+def test_a_type_is_raised_by_its_own_shift_within_what_all_have_in_common_and_the_cap(cap: float) -> None:
     best, novelty = held_out()
-    own = np.array([0.2, 0.6, 0.8, 1.1, 1.4])
-    found = judged(best, novelty + own[best], reference(best, novelty))
+    own = np.array([0.2, 0.6, 0.8, 1.15, 1.4])
+    found = judged(best, novelty + own[best], reference(best, novelty, cap=cap))
     assert found.shift == pytest.approx(0.8)
     room = THRESHOLD - (-1 + 3 * TAIL)
-    np.testing.assert_allclose(found.thresholds - THRESHOLD, np.minimum(own, 0.8) - room, rtol=1e-5)
+    np.testing.assert_allclose(found.thresholds - THRESHOLD, np.minimum(own, min(OWN * 0.8, cap)) - room, rtol=1e-5)
 
 
 def test_other_last_digits_of_novelty_change_no_threshold() -> None:
@@ -113,14 +117,40 @@ def test_a_type_most_of_whose_cells_are_refused_keeps_the_fixed_threshold() -> N
     """Cells of an unknown type are mostly called one type: they must not be let in by the shift that they make."""
     best, novelty = held_out()
     entry = reference(best, novelty)
-    found = judged(best, np.where(best == 2, 2.1, novelty + 0.9), entry)
+    most = np.tile(np.where(np.arange(101) % 10 < 7, 2.1, 0.0), 5)
+    found = judged(best, np.where(best == 2, most, novelty + 0.9), entry)
     assert (found.state, found.shift) == ("shifted", pytest.approx(0.9))
     assert (found.thresholds == THRESHOLD).tolist() == [False, False, True, False, False]
-    assert judged(best, np.full(len(best), 2.1), entry).state == "beyond"
+    assert not found.foreign.any()
+    everything = judged(best, most, entry)
+    assert (everything.state, (everything.thresholds == THRESHOLD).all()) == ("beyond", True)
     alone = best[best == 2]
-    assert judged(alone, np.full(len(alone), 2.1), entry).state == "beyond"
+    assert judged(alone, most[best == 2], entry).state == "beyond"
     pair = best[best < 2]
-    assert judged(pair, np.where(pair == 1, 2.1, novelty[best < 2]), entry).state == "few"
+    assert judged(pair, np.where(pair == 1, most[best < 2], novelty[best < 2]), entry).state == "few"
+
+
+def test_where_next_to_all_cells_called_a_type_are_refused_only_typical_ones_keep_it() -> None:
+    """A few cells of an unknown type lie below any threshold: nothing says that they are the type's own."""
+    best, novelty = held_out()
+    entry = reference(best, novelty)
+    n_foreign, foreign = round(1.1 * FOREIGN * 101), np.arange(101)
+    values = np.where(foreign < n_foreign, 2.1, np.where(foreign % 2, 1.9, 0.3))
+    found = judged(best, np.where(best == 2, np.tile(values, 5), novelty + 0.9), entry)
+    assert found.state == "shifted"
+    assert found.foreign.tolist() == [False, False, True, False, False]
+    assert found.thresholds[2] == pytest.approx(0.5)  # the median of held-out cells
+    assert (found.thresholds[[0, 1, 3, 4]] > THRESHOLD).all()
+    wrong = judged(best, np.tile(values, 5), entry)
+    assert (wrong.state, wrong.foreign.all()) == ("beyond", True)
+    np.testing.assert_allclose(wrong.thresholds, 0.5)
+    few = np.arange(len(best)) % 101 < FEWEST_OF_TYPE - 1
+    assert not judged(best[few | (best < 2)], np.full((few | (best < 2)).sum(), 2.1), entry).foreign[2:].any()
+
+
+def test_a_foreign_type_of_which_nothing_is_known_takes_the_least_novel_types_threshold() -> None:
+    found = lowered_thresholds(THRESHOLD, np.array([0.5, np.nan, -0.25, 2.5]))
+    np.testing.assert_allclose(found, [0.5, -0.25, -0.25, THRESHOLD])
 
 
 def test_strange_cells_among_a_types_own_hardly_raise_its_threshold() -> None:
@@ -151,12 +181,16 @@ def test_a_small_sample_keeps_the_fixed_threshold() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_no_threshold_is_ever_lowered_and_order_does_not_matter(seed: int) -> None:
+def test_only_foreign_types_thresholds_are_lowered_and_order_does_not_matter(seed: int) -> None:
     generator = np.random.default_rng(seed)
     best, novelty = generator.integers(0, 5, 700), generator.normal(generator.normal(), 1, 700)
+    novelty += np.array([0, 0, 0, 0, 3])[best]
     entry = reference(*held_out())
     found, order = judged(best, novelty, entry), generator.permutation(700)
-    assert (found.thresholds >= np.float32(THRESHOLD)).all()
+    assert (found.thresholds[~found.foreign] >= np.float32(THRESHOLD)).all()
+    assert (found.thresholds[found.foreign] < np.float32(THRESHOLD)).all()
+    refused = np.array([(novelty[best == code] > THRESHOLD).mean() for code in range(5)])
+    assert found.foreign.tolist() == (refused > FOREIGN).tolist()
     again = judged(best[order], novelty[order], entry)
     assert (again.shift, again.thresholds.tolist()) == (found.shift, found.thresholds.tolist())
 

@@ -166,6 +166,29 @@ def test_beyond_what_training_saw_the_fixed_threshold_stands_and_a_warning_says_
     assert [note["severity"] for note in facts["notes"] if note["code"] == "SAMPLE_BEYOND_TRAINING"] == ["warning"]
 
 
+def test_calls_of_types_foreign_to_a_sample_are_taken_back(
+    job_of: MakeJob, sample: Path, new_cells: ad.AnnData, tiny_bundle: Bundle, tmp_path: Path
+) -> None:
+    folder = shifted_model(tiny_bundle, tmp_path / "bundle", new_cells, shift=4.0, refused=0.8, ontology=ONTOLOGY)
+    whole, _ = annotate_file(Annotator.load(folder), sample, tmp_path / "a.csv", calls=CallOptions(as_sample=True))
+    job = job_of(sample, model=folder, format="csv")
+    assert run(job)
+    shards, facts = shards_of(job), outcome_of(job).facts
+    assert shards[CELL_TYPE].tolist() == whole[CELL_TYPE].astype(str).tolist()
+    assert shards[COARSE_CELL_TYPE].isna().tolist() == (shards[CELL_TYPE] == UNASSIGNED).tolist()
+    assert (shards[CELL_TYPE] == UNASSIGNED).sum() > (shards[NOVELTY] > whole_threshold(folder)).sum()
+    assert facts["sample_shift"] == whole.attrs["cellmark"]["sample_shift"]
+    (row,) = pd.read_csv(job.folder / "results" / "summary.csv").to_dict("records")
+    assert row["sample_shift"].endswith(f", {', '.join(facts['sample_shift']['foreign_types'])} foreign")
+    assert "TYPES_FOREIGN_TO_SAMPLE" in row["codes"]
+
+
+def whole_threshold(folder: Path) -> float:
+    threshold = Annotator.load(folder).rules().novelty_threshold
+    assert threshold is not None
+    return threshold
+
+
 @pytest.fixture(scope="module")
 def several(new_cells: ad.AnnData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three samples in one file, in turns: one that is shifted, its copy, and one of too few cells."""

@@ -15,7 +15,7 @@ from cellmark.serving.jobs.whole_sample import rules_of_shard, settled
 from cellmark.serving.scoring.call_options import AS_A_SAMPLE, PLAIN_CALLS, CallOptions
 from cellmark.serving.scoring.calls_frame import calls_frame
 from cellmark.serving.scoring.score import score
-from fixtures.shifted_model import shifted_model
+from fixtures.shifted_model import SHIFT, shifted_model
 
 ONTOLOGY = {
     "version": "made",
@@ -38,13 +38,20 @@ def of_shards(annotator: Annotator, cells: ad.AnnData, options: CallOptions) -> 
 
 
 @pytest.mark.parametrize("options", [AS_A_SAMPLE, PLAIN_CALLS], ids=["sample", "cells"])
-@pytest.mark.parametrize("shifted", [True, False], ids=["shifted", "old"])
+@pytest.mark.parametrize("refused", [0.3, 0.8, None], ids=["shifted", "foreign", "old"])
 def test_shards_give_the_calls_of_the_whole_input(
-    tiny_bundle: Bundle, new_cells: ad.AnnData, tmp_path: Path, options: CallOptions, shifted: bool
+    tiny_bundle: Bundle, new_cells: ad.AnnData, tmp_path: Path, options: CallOptions, refused: float | None
 ) -> None:
     folder = tiny_bundle.folder
-    if shifted:
-        folder = shifted_model(tiny_bundle, tmp_path / "bundle", new_cells, ontology=ONTOLOGY)
+    if refused is not None:
+        folder = shifted_model(
+            tiny_bundle,
+            tmp_path / "bundle",
+            new_cells,
+            shift=4.0 if refused == 0.8 else SHIFT,
+            refused=refused,
+            ontology=ONTOLOGY,
+        )
     annotator = Annotator.load(folder)
     found = of_shards(annotator, new_cells, options)
     expected = annotator.annotate(new_cells, as_sample=options.as_sample)

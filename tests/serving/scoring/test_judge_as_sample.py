@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from cellmark.schemas.bundle import Bundle
-from cellmark.schemas.columns import CELL_TYPE, UNASSIGNED
+from cellmark.schemas.calls.sample_shift import FEWEST_OF_TYPE, FOREIGN
+from cellmark.schemas.columns import BEST_CELL_TYPE, CELL_TYPE, NOVELTY, UNASSIGNED
 from cellmark.schemas.errors import ParameterError
 from cellmark.serving import Annotator
 from cellmark.serving.scoring import judge_as_sample
@@ -36,6 +37,27 @@ def test_only_a_whole_sample_gets_thresholds_of_its_own(annotator: Annotator, ne
     few = new_cells[:90]
     np.testing.assert_array_equal(unassigned(annotator, few, as_sample=True), unassigned(annotator, few))
     assert annotator.annotate(new_cells).attrs["cellmark"].get("sample_shift") is None
+
+
+def test_of_types_that_next_to_no_cell_is_like_only_typical_cells_are_called(
+    tiny_bundle: Bundle, new_cells: ad.AnnData, tmp_path: Path
+) -> None:
+    folder = shifted_model(tiny_bundle, tmp_path / "bundle", new_cells, shift=4.0, refused=0.8)
+    annotator = Annotator.load(folder)
+    frame = annotator.call(annotator.check(new_cells), CallOptions(as_sample=True))
+    facts, best = frame.attrs["cellmark"]["sample_shift"], frame[BEST_CELL_TYPE].astype(str)
+    fixed = frame[NOVELTY] > annotator.rules().novelty_threshold
+    by_type = fixed.groupby(best)
+    most = by_type.mean()[lambda share: share > FOREIGN][by_type.size() >= FEWEST_OF_TYPE]
+    assert sorted(facts["foreign_types"]) == sorted(most.index)
+    assert len(most) > 0
+    limits = best.map(facts["thresholds"])
+    np.testing.assert_array_equal(frame[CELL_TYPE] == UNASSIGNED, frame[NOVELTY] > limits.astype(np.float32))
+    assert (frame[CELL_TYPE] == UNASSIGNED).sum() > fixed.sum()
+    assert (limits[best.isin(most.index)] < annotator.rules().novelty_threshold).all()
+    (note,) = (note for note in frame.attrs["cellmark"]["notes"] if note["code"] == "TYPES_FOREIGN_TO_SAMPLE")
+    assert sorted(note["examples"]) == sorted(most.index)
+    assert not {"foreign_types", "thresholds"} & set(annotator.annotate(new_cells).attrs["cellmark"])
 
 
 def test_samples_of_a_column_are_judged_each_by_itself(annotator: Annotator, new_cells: ad.AnnData) -> None:
