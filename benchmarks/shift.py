@@ -67,7 +67,9 @@ class Cells:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a model says of asked cells. `known`: whether their type was learned, bool [cells]."""
+    """What a model says of asked cells. `known`: whether their type was learned, bool [cells]; `held_out`: novelty of
+    the cells that settled the threshold.
+    """
 
     threshold: float
     entry: SampleShiftEntry
@@ -75,6 +77,7 @@ class Asked:
     novelty: np.ndarray
     known: np.ndarray
     harmonized: np.ndarray
+    held_out: np.ndarray
 
     def row(self, must_be_refused: np.ndarray) -> dict[str, Any]:
         rows = judged_cells(len(self.best))
@@ -136,7 +139,8 @@ def ask(
     held_out = fit_out_of_fold(data, plan, members=members, seed=seed)
     scores = fold_scores(held_out, x, codes)
     novelty = novelty_of_folds(scores, x)
-    threshold = novelty_threshold(novelty[threshold_cells(held_out, codes)])
+    of_threshold = novelty[threshold_cells(held_out, codes)]
+    threshold = novelty_threshold(of_threshold)
     section = sample_shift_section(held_out, scores, x, codes, novelty, threshold=threshold, seed=seed)
     entry = SampleShiftEntry.model_validate(section)
     fill = fill_of(x[fitted_on], codes[fitted_on], len(names))
@@ -151,7 +155,7 @@ def ask(
         outputs = member_outputs([fold(one) for one in classifiers], sp.csr_matrix(values), *embedding)
         of_cells = score.of(outputs)
         found[name] = Asked(
-            threshold, entry, outputs.best, of_cells, np.isin(cells.harmonized, known), cells.harmonized
+            threshold, entry, outputs.best, of_cells, np.isin(cells.harmonized, known), cells.harmonized, of_threshold
         )
     return found
 

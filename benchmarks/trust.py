@@ -2,7 +2,7 @@
 
 1. `pancreas_baron_human`, `cellmark train --donor batch --hold-out DONOR` for each donor: calibration error (15 bins of
    equal mass) and Brier score of the test donor, before and after; coverage and size of its label sets; how many of its
-   cells are left unassigned, as they are and with fewer counts or genes of the panel.
+   cells are left unassigned, as they are and with fewer counts or genes of the panel, each by itself and as a sample.
 2. The same cells, each type with at least 50 cells left out of each model that never saw one of the donors
    (`--evaluate full`): AUROC of novelty and of 1 - confidence, share refused. Panel, networks, score and threshold come
    from the other donors' cells of the other types.
@@ -80,7 +80,7 @@ def donors_out(path: Path, folder: Path) -> None:
     table = pd.DataFrame(rows).set_index("donor")
     table.loc["mean"] = table.mean()
     print(table.round(4).to_string())
-    for measure in ("unassigned", "accuracy"):
+    for measure in ("unassigned", "unassigned, as a sample", "accuracy"):
         found = pd.DataFrame(poorer).pivot_table(index="donor", columns=["what", "share"], values=measure)
         found.loc["mean"] = found.mean()
         print(measure)
@@ -116,9 +116,10 @@ def refused_of_poorer(path: Path, donor: str, bundle: Path) -> list[dict[str, An
 
 
 def _measured(annotator: Annotator, adata: ad.AnnData, labels: np.ndarray) -> dict[str, float]:
-    calls = annotator.annotate(adata)
+    calls, of_sample = annotator.annotate(adata), annotator.annotate(adata, as_sample=True)
     return {
         "unassigned": float((calls["cellmark_cell_type"] == "unassigned").mean()),
+        "unassigned, as a sample": float((of_sample["cellmark_cell_type"] == "unassigned").mean()),
         "accuracy": float((calls["cellmark_best_cell_type"].astype(str) == labels).mean()),
     }
 

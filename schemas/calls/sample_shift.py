@@ -59,11 +59,12 @@ class SampleShift:
 
 @dataclass(frozen=True)
 class TypeShifts:
-    """`known`: types of enough cells on both sides; `strange`: most of whose cells are above the threshold; `foreign`:
-    of enough cells, next to all of which are; bool [types] each. `shifts`: float64 [types], NaN where not known or
-    strange.
+    """`enough`: types that enough cells are called, and `known` those that held-out cells are too; `strange`: most of
+    whose cells are above the threshold; `foreign`: of enough cells, next to all of which are; bool [types] each.
+    `shifts`: float64 [types], NaN where not known or strange.
     """
 
+    enough: np.ndarray
     known: np.ndarray
     strange: np.ndarray
     foreign: np.ndarray
@@ -98,9 +99,10 @@ def type_shifts(best: np.ndarray, novelty: np.ndarray, *, threshold: float, refe
     found = quantiles_of_types(best, novelty, n_types, *LEVELS)
     known = ~np.isnan(found).any(axis=1) & ~np.isnan(reference).any(axis=1)
     above, called = np.bincount(best[~(novelty <= threshold)], minlength=n_types), np.bincount(best, minlength=n_types)
-    strange, foreign = above > STRANGE * called, (above > FOREIGN * called) & (called >= FEWEST_OF_TYPE)
+    strange, enough = above > STRANGE * called, called >= FEWEST_OF_TYPE
     shifts = np.round((found - reference).min(axis=1), DECIMALS)
-    return TypeShifts(known, strange, foreign, np.where(known & ~strange, shifts, np.nan))
+    foreign = enough & (above > FOREIGN * called)
+    return TypeShifts(enough, known, strange, foreign, np.where(known & ~strange, shifts, np.nan))
 
 
 def judged_cells(n_cells: int) -> np.ndarray:
@@ -120,12 +122,14 @@ def sample_shift(
     if n_cells < FEWEST_CELLS or not types.known.any():
         return SampleShift("few", None, cap, fixed, np.zeros(len(fixed), dtype=bool))
     typical = lowered_thresholds(threshold, reference.quantiles_of_types[:, TYPICAL])
-    lowered = np.where(types.foreign, typical, fixed)
     if shift is None:
         mostly_strange = types.strange[types.known].mean() > STRANGE
-        return SampleShift("beyond" if mostly_strange else "few", None, cap, lowered, types.foreign)
+        # Of a sample whose types are nearly all strange, none is likely there.
+        foreign = types.foreign | (types.strange & types.enough & mostly_strange)
+        lowered = np.where(foreign, typical, fixed)
+        return SampleShift("beyond" if mostly_strange else "few", None, cap, lowered, foreign)
     if shift > cap:
-        return SampleShift("beyond", shift, cap, lowered, types.foreign)
+        return SampleShift("beyond", shift, cap, np.where(types.foreign, typical, fixed), types.foreign)
     own = np.minimum(np.where(np.isnan(types.shifts), shift, types.shifts), min(OWN * shift, cap))
     raised = raised_thresholds(threshold, np.where(types.strange, 0.0, own), reference.tail_of_types)
     state: State = "shifted" if (raised > fixed).any() else "not_shifted"

@@ -141,7 +141,7 @@ def annotate(
     """Name the type of every cell. Cells unlike all that the model learned stay unassigned.
 
     A file is judged as one sample: where another laboratory makes all of its cells more novel, the threshold is raised
-    by as much as its types have in common. --fixed-threshold keeps the model's.
+    by about as much as its types have in common. --fixed-threshold keeps the model's.
 
     One input: OUT is an .h5ad (a copy with new columns in obs), a .csv or a .parquet (both with a .json of facts).
 

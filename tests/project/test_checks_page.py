@@ -20,6 +20,7 @@ FIRST_OF_MODELS = "MODEL_UNKNOWN"
 NOT_RUN = {
     "COUNTS_ONE_DEPTH", "GENE_LIST_UNMATCHED", "QUALITY_UNEXPECTED", "PANEL_EMPTY", "TUNING_UNFINISHED",
     "STUDY_MISMATCH", "LABELS_NOT_SHARED", "FEATURES_KEPT", "SAMPLE_SHIFTED", "SAMPLE_BEYOND_TRAINING",
+    "TYPES_FOREIGN_TO_SAMPLE",
     "SAMPLE_IN_PIECES",
 }  # fmt: skip
 """Codes whose examples would need a training, a model or a real experiment; the tests of their modules have them."""

@@ -56,7 +56,7 @@ def test_the_shift_is_the_lower_median_over_types_that_both_know() -> None:
     nan = np.nan
     for shifts, expected in (([0.1, 0.9, 0.5, nan], 0.5), ([0.9, nan, 0.1], 0.1), ([0.1, nan], None)):
         every = np.ones(len(shifts), dtype=bool)
-        assert TypeShifts(every, ~every, ~every, np.array(shifts)).in_common == expected
+        assert TypeShifts(every, every, ~every, ~every, np.array(shifts)).in_common == expected
 
 
 def test_a_shift_uses_up_the_room_of_a_type_first() -> None:
@@ -123,7 +123,7 @@ def test_a_type_most_of_whose_cells_are_refused_keeps_the_fixed_threshold() -> N
     assert (found.thresholds == THRESHOLD).tolist() == [False, False, True, False, False]
     assert not found.foreign.any()
     everything = judged(best, most, entry)
-    assert (everything.state, (everything.thresholds == THRESHOLD).all()) == ("beyond", True)
+    assert (everything.state, everything.foreign.all()) == ("beyond", True)  # of such a sample none is likely there
     alone = best[best == 2]
     assert judged(alone, most[best == 2], entry).state == "beyond"
     pair = best[best < 2]
@@ -167,8 +167,8 @@ def test_strange_cells_among_a_types_own_hardly_raise_its_threshold() -> None:
 
 def test_a_sample_beyond_the_cap_keeps_the_fixed_threshold() -> None:
     best, novelty = held_out()
-    found = judged(best, novelty + 1.6, reference(best, novelty, cap=1.5))
-    assert found.state == "beyond"
+    found = judged(best, novelty + 1.3, reference(best, novelty, cap=1.2))
+    assert (found.state, found.shift) == ("beyond", pytest.approx(1.3))
     assert (found.thresholds == THRESHOLD).all()
     assert judged(best, np.full(len(best), np.nan), reference(best, novelty)).state == "beyond"
 
