@@ -76,7 +76,7 @@ CODES: dict[str, CodeMeaning] = {
         422, "counts in names that no gene table has: an error, a warning or a note by their share"
     ),
     "SAMPLE_SHIFTED": CodeMeaning(422, "all types of a sample are more novel, as training saw it (a note)"),
-    "TYPES_FOREIGN_TO_SAMPLE": CodeMeaning(422, "next to all cells called a type are unlike it (a note)"),
+    "TYPES_FOREIGN_TO_SAMPLE": CodeMeaning(422, "most of the cells called a type are unlike it (a note)"),
     "SAMPLE_BEYOND_TRAINING": CodeMeaning(422, "all types of a sample are more novel than training saw (a warning)"),
     "SAMPLE_IN_PIECES": CodeMeaning(422, "a sample went to a service in pieces and was not judged as one (a warning)"),
     "QUALITY_UNEXPECTED": CodeMeaning(422, "a quality measure unlike the training data's (a warning)"),

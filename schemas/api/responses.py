@@ -134,8 +134,8 @@ class Call(Answer):
 class SampleShiftAnswer(Answer):
     """What became of the cells as one sample. `state`: `shifted`, its `thresholds` by best type are raised;
     `not_shifted`, they need not be; `beyond` what training showed, or too `few` cells: none is raised. `shift`: what
-    its types have in common, null where that is not known; `cap`: the largest that counts. `foreign_types`: next to all
-    cells called so are above the model's threshold, and theirs is lowered. Without `thresholds` the answer's
+    its types have in common, null where that is not known; `cap`: the largest that counts. `foreign_types`: most cells
+    called so are above the model's threshold, and theirs is lowered. Without `thresholds` the answer's
     `novelty_threshold` stands.
     """
 

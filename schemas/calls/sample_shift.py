@@ -122,14 +122,11 @@ def sample_shift(
     if n_cells < FEWEST_CELLS or not types.known.any():
         return SampleShift("few", None, cap, fixed, np.zeros(len(fixed), dtype=bool))
     typical = lowered_thresholds(threshold, reference.quantiles_of_types[:, TYPICAL])
-    if shift is None:
-        mostly_strange = types.strange[types.known].mean() > STRANGE
-        # Of a sample whose types are nearly all strange, none is likely there.
-        foreign = types.foreign | (types.strange & types.enough & mostly_strange)
-        lowered = np.where(foreign, typical, fixed)
-        return SampleShift("beyond" if mostly_strange else "few", None, cap, lowered, foreign)
-    if shift > cap:
-        return SampleShift("beyond", shift, cap, np.where(types.foreign, typical, fixed), types.foreign)
+    beyond = types.strange[types.known].mean() > STRANGE if shift is None else shift > cap
+    if beyond or shift is None:
+        # In a sample that is beyond training as a whole, a type is doubtful sooner.
+        foreign = types.foreign | (types.strange & types.enough & beyond)
+        return SampleShift("beyond" if beyond else "few", shift, cap, np.where(foreign, typical, fixed), foreign)
     own = np.minimum(np.where(np.isnan(types.shifts), shift, types.shifts), min(OWN * shift, cap))
     raised = raised_thresholds(threshold, np.where(types.strange, 0.0, own), reference.tail_of_types)
     state: State = "shifted" if (raised > fixed).any() else "not_shifted"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cellmark.schemas.calls.sample_shift import FOREIGN, SampleShift, State, judged_cells, sample_shift
+from cellmark.schemas.calls.sample_shift import SampleShift, State, judged_cells, sample_shift
 from cellmark.schemas.cells.cell_source import CellSource
 from cellmark.schemas.checks.likely_columns import columns_in_words, likely_donors
 from cellmark.schemas.errors import Finding, ParameterError
@@ -186,19 +186,19 @@ def _foreign_note(shifts: Mapping[str | None, SampleShift], cell_types: Sequence
     foreign = {name: shift for name, shift in shifts.items() if shift.foreign.any()}
     if not foreign:
         return []
-    types = np.flatnonzero(np.any([shift.foreign for shift in foreign.values()], axis=0)).tolist()
+    codes = np.flatnonzero(np.any([shift.foreign for shift in foreign.values()], axis=0)).tolist()
+    types = tuple(cell_types[code] for code in codes)
+    names, more = ", ".join(types[:MOST_NAMED]), len(types) - MOST_NAMED
     return [
         Finding(
             "TYPES_FOREIGN_TO_SAMPLE",
             where="cells",
-            expected=f"of the cells called a type, at most {FOREIGN:.0%} above the model's threshold".replace(
-                "%", " %"
-            ),
-            found=f"more of those called {len(types)} type{'s' if len(types) > 1 else ''}"
-            + ("" if None in foreign else f", in {len(foreign)} of {len(shifts)} samples"),
+            expected="most cells that are called a type within the model's threshold",
+            found=f"most of those called {names}{f' and {more} more types' if more > 0 else ''} above it"
+            f"{'' if None in foreign else f', in {len(foreign)} of {len(shifts)} samples'}",
             remedy=FOREIGN_TYPES,
             severity="info",
-            examples=tuple(cell_types[code] for code in types)[:MOST_NAMED],
+            examples=types[:MOST_NAMED],
         )
     ]
 

@@ -54,7 +54,7 @@ const PLAIN = {
   ENTRIES_DUPLICATED: "Some values are stored in several parts.",
   QUALITY_UNEXPECTED: "A measure of quality is unlike the training data's.",
   SAMPLE_SHIFTED: "The whole sample differs a little from training, as another laboratory's does; the limit for “unassigned” was raised for it.",
-  TYPES_FOREIGN_TO_SAMPLE: "Next to all cells called these types are unlike them: they are likely something else, so the others keep the type only where they are typical of it.",
+  TYPES_FOREIGN_TO_SAMPLE: "Most cells called these types are unlike them: they are likely something else, so the others keep the type only where they are typical of it.",
   SAMPLE_BEYOND_TRAINING: "The whole sample differs more from training than any that the model was tested on: read its calls with care.",
   KEY_MISSING: "This service needs a key.",
   KEY_INVALID: "This key is not one of this service's.",
