@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -70,55 +71,71 @@ def find_steps(values: np.ndarray, indptr: np.ndarray) -> CountSteps:
 
     `values`: positive, on the linear scale, [entries] of a CSR without empty rows; `indptr`: its row pointers.
     """
-    starts, lengths = indptr[:-1].astype(np.int64), np.diff(indptr).astype(np.int64)
-    smallest = np.minimum.reduceat(values, starts)
-    telling = _different(values, starts, lengths)
-    step, residue, n_telling, n_close = _fit(values, telling, starts, lengths, smallest)
+    found = _distinct(values, indptr)
+    smallest = found.values[found.starts]
+    step, residue, n_telling, n_close = _fit(found, smallest)
     for parts in range(2, MOST_IN_SMALLEST + 1):
         missed = (residue >= CLOSE) & (n_telling >= N_TELLING)
         if not missed.any():
             break
-        picked = np.repeat(missed, lengths)
-        of_missed = lengths[missed]
-        begins = np.concatenate([[0], np.cumsum(of_missed)[:-1]])
-        other = _fit(values[picked], telling[picked], begins, of_missed, smallest[missed] / parts)
+        other = _fit(found.of_cells(missed), smallest[missed] / parts)
         fits = (other[1] < CLOSE) & (other[2] >= N_TELLING)
         better = np.flatnonzero(missed)[fits]
-        for kept, found in zip((step, residue, n_telling, n_close), other, strict=True):
-            kept[better] = found[fits]
+        for kept, new in zip((step, residue, n_telling, n_close), other, strict=True):
+            kept[better] = new[fits]
     return CountSteps(step, residue, n_telling, n_close)
 
 
-def _different(values: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Whether an entry is the first of its value in its row, bool [entries]. The row's smallest value is left out."""
-    # Row by row, since only NumPy's plain sort is vectorised; which of equal values is the first does not matter.
-    bounds = zip(starts, starts + lengths, strict=True)
-    order = np.concatenate([start + values[start:end].argsort() for start, end in bounds])
-    ordered = values[order]
-    first = np.zeros(len(values), dtype=bool)
-    first[1:] = ordered[1:] > ordered[:-1] * (1 + SAME)
-    first[starts] = False
-    telling = np.zeros(len(values), dtype=bool)
-    telling[order] = first
-    return telling
+@dataclass(frozen=True, slots=True)
+class _Distinct:
+    """The values of cells, each once in its cell and in ascending order: normalised counts are some fifty values a
+    thousand times. `repeats`: how often; `telling`: whether it is more than another value's digits, and not the cell's
+    smallest. `starts` and `lengths` of the cells.
+    """
+
+    values: np.ndarray
+    repeats: np.ndarray
+    telling: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+
+    def of_cells(self, which: np.ndarray) -> "_Distinct":
+        picked, lengths = np.repeat(which, self.lengths), self.lengths[which]
+        starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+        return _Distinct(self.values[picked], self.repeats[picked], self.telling[picked], starts, lengths)
 
 
-def _fit(
-    values: np.ndarray, telling: np.ndarray, starts: np.ndarray, lengths: np.ndarray, first: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _distinct(values: np.ndarray, indptr: np.ndarray) -> _Distinct:
+    # Row by row, since only NumPy's plain sort is vectorised.
+    ordered = np.concatenate([np.sort(values[start:end]) for start, end in pairwise(indptr)])
+    is_new, is_telling = np.ones(len(ordered), dtype=bool), np.zeros(len(ordered), dtype=bool)
+    is_new[1:] = ordered[1:] != ordered[:-1]
+    is_telling[1:] = ordered[1:] > ordered[:-1] * (1 + SAME)
+    is_new[indptr[:-1]], is_telling[indptr[:-1]] = True, False
+    places = np.flatnonzero(is_new)
+    starts = np.searchsorted(places, indptr[:-1])
+    lengths = np.diff(np.append(starts, len(places)))
+    repeats = np.diff(np.append(places, len(ordered))).astype(np.float64)
+    return _Distinct(ordered[places], repeats, is_telling[places], starts, lengths)
+
+
+def _fit(found: _Distinct, first: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    starts, lengths = found.starts, found.lengths
     step = first.copy()
-    ratio = values / np.repeat(step, lengths)
+    ratio = found.values / np.repeat(step, lengths)
     for up_to in (FITTED_UP_TO, REFINED_UP_TO):
         number = np.rint(ratio)
         weight = np.where(number <= up_to, number, 0.0)
+        repeated = weight * found.repeats
         # Least squares of values = step x number, by cell.
-        step = np.add.reduceat(values * weight, starts) / np.maximum(np.add.reduceat(weight * weight, starts), 1.0)
+        squares = np.add.reduceat(weight * repeated, starts)
+        step = np.add.reduceat(found.values * repeated, starts) / np.maximum(squares, 1.0)
         step = np.where(step > 0, step, first)
-        ratio = values / np.repeat(step, lengths)
+        ratio = found.values / np.repeat(step, lengths)
     number = np.rint(ratio)
     judged = number <= FITTED_UP_TO
     off = np.where(judged, np.abs(ratio - number), 0.0)
     off[number < 1] = 0.5
-    asked = judged & telling
+    asked = judged & found.telling
     n_telling, n_close = (np.add.reduceat(which.astype(np.int64), starts) for which in (asked, asked & (off < CLOSE)))
     return step, np.maximum.reduceat(off, starts), n_telling, n_close
