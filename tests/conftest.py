@@ -211,6 +211,7 @@ def cellmark(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 
     def run(*arguments: object) -> Ran:
         monkeypatch.setattr(sys, "argv", ["cellmark", *map(str, arguments)])
+        monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # typer sets its own
         monkeypatch.setenv("COLUMNS", "300")
         monkeypatch.delenv("FORCE_COLOR", raising=False)
         handler = signal.getsignal(signal.SIGTERM)
