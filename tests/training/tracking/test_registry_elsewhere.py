@@ -1,6 +1,7 @@
 """Runs are logged to one store of MLflow, versions are registered in another one, as `MLFLOW_REGISTRY_URI` names it."""
 
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,6 +106,7 @@ def test_a_registry_that_does_not_know_the_run_gets_run_and_model_of_its_own(
     # What another test told MLflow would go before the environment, and its setters would outlast this test.
     monkeypatch.setattr("mlflow.tracking._tracking_service.utils._tracking_uri", None)
     monkeypatch.setattr("mlflow.tracking._model_registry.utils._registry_uri", None)
+    monkeypatch.setattr(sys, "path", sys.path[:])  # MLflow puts the model's code first
     assert mlflow.pyfunc.load_model(f"models:/{name}@champion").metadata.flavors
 
 
