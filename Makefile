@@ -9,7 +9,7 @@
 #   RUNTIME=cpu|gpu       which onnxruntime to install (gpu: NVIDIA, CUDA 13)
 #   FOLDER=cellmark-demo  where `make demo` keeps its data, MLflow database and results
 #   DEMO_ARGS="..."       further options of `cellmark demo`
-#   PROCESSES=3           in how many processes the tests run: one more than cores, since many wait for a service
+#   PROCESSES=2           in how many processes the tests run: a third one on two cores was slower
 #   TEST_ARGS="..."       options of pytest, such as -k marker
 #   FUZZ_ARGS="..."       options of tests/fuzz/run.py, such as --seconds 60 or --seed 1
 #   OPENAPI_ARGS="..."    options of tests/fuzz/ask_openapi.py, such as --examples 10
@@ -24,7 +24,7 @@ TORCH_INDEX ?=
 RUNTIME ?= cpu
 FOLDER ?= cellmark-demo
 DEMO_ARGS ?=
-PROCESSES ?= 3
+PROCESSES ?= 2
 TEST_ARGS ?=
 FUZZ_ARGS ?=
 OPENAPI_ARGS ?=
@@ -42,9 +42,8 @@ INSTALL := bash .ci/install.sh $(BIN)/python --constraint constraints.txt $(if $
 OTHER_RUNTIME := $(if $(filter gpu,$(RUNTIME)),onnxruntime,onnxruntime-gpu)
 # Programs started by tests and by the demo (mlflow starts uvicorn) are looked up on PATH.
 WITH_PATH := PATH="$(if $(filter /%,$(VENV)),,$(CURDIR)/)$(BIN):$$PATH"
-# A file is one process's work, so its fixtures are made once; those that take long come first (tests/conftest.py).
-PYTEST := $(WITH_PATH) OMP_NUM_THREADS=1 bash .ci/in_memory.sh $(BIN)/python -m pytest
-BY_FILE := --dist loadfile --no-loadscope-reorder
+# Files that take long come first (tests/conftest.py).
+PYTEST := $(WITH_PATH) OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .PHONY: help demo test quick test-serving fuzz docs check format build constraints clean distclean
 
@@ -55,14 +54,14 @@ help:  ## This list
 demo: $(STAMP)-run  ## Install, then train, register, serve and explain on real cells
 	$(WITH_PATH) $(BIN)/cellmark demo "$(FOLDER)" $(DEMO_ARGS)
 
-test: $(STAMP)-test  ## Install the test extra, then run the suite, in three processes
-	$(PYTEST) -n $(PROCESSES) $(BY_FILE) $(TEST_ARGS)
+test: $(STAMP)-test  ## Install the test extra, then run the suite, in two processes
+	$(PYTEST) -n $(PROCESSES) --dist worksteal $(TEST_ARGS)
 
 quick: $(STAMP)-test  ## The tests that start no process, no server and no training: a minute and a half
-	$(PYTEST) --quick -n $(PROCESSES) $(BY_FILE) $(TEST_ARGS)
+	$(PYTEST) --quick -n $(PROCESSES) --dist worksteal $(TEST_ARGS)
 
 test-serving: $(STAMP)-test  ## The tests that need no torch, as if it were not installed
-	$(PYTEST) --without-torch -n $(PROCESSES) $(BY_FILE) $(TEST_ARGS)
+	$(PYTEST) --without-torch -n $(PROCESSES) --dist worksteal $(TEST_ARGS)
 
 fuzz: $(STAMP)-test  ## 20,000 mutated files and bodies, and requests made of the OpenAPI document, against a running service
 	$(WITH_PATH) $(BIN)/python tests/fuzz/run.py $(FUZZ_ARGS)

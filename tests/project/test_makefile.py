@@ -51,9 +51,9 @@ def test_choosing_a_runtime_takes_the_other_one_away(runtime: str, other: str) -
 def test_the_suite_runs_with_its_extra_and_the_options_given() -> None:
     text = make("test", "TEST_ARGS=-k panel")
     assert '".[cpu,train,test]"' in text
-    assert text.splitlines()[-1].endswith("/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -k panel")
+    assert text.splitlines()[-1].endswith("/python -m pytest -n 2 --dist worksteal -k panel")
     without = make("test-serving", "TEST_ARGS=-k panel").splitlines()[-1]
-    assert without.endswith("/python -m pytest --without-torch -n 3 --dist loadfile --no-loadscope-reorder -k panel")
+    assert without.endswith("/python -m pytest --without-torch -n 2 --dist worksteal -k panel")
 
 
 def test_check_covers_format_lint_types_imports_and_the_image() -> None:

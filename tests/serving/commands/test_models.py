@@ -97,7 +97,12 @@ def test_importing_the_commands_costs_nothing_heavy() -> None:
 def test_the_script_refuses_in_one_paragraph(no_mlflow_settings: None, tmp_path: Path) -> None:
     script = Path(sys.executable).with_name("cellmark")
     answer = subprocess.run(
-        [script, "models", "list"], cwd=tmp_path, capture_output=True, text=True, check=False, env=dict(os.environ)
+        [script, "models", "list"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "CELLMARK_HOME": str(tmp_path / "home")},  # in that of all tests another one may register
     )
     assert answer.returncode == 1
     assert "REGISTRY_UNREACHABLE" in answer.stderr
