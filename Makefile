@@ -9,7 +9,7 @@
 #   RUNTIME=cpu|gpu       which onnxruntime to install (gpu: NVIDIA, CUDA 13)
 #   FOLDER=cellmark-demo  where `make demo` keeps its data, MLflow database and results
 #   DEMO_ARGS="..."       further options of `cellmark demo`
-#   PROCESSES=2           in how many processes the tests run: a third one on two cores was slower
+#   PROCESSES=2           in how many processes the tests run
 #   TEST_ARGS="..."       options of pytest, such as -k marker
 #   FUZZ_ARGS="..."       options of tests/fuzz/run.py, such as --seconds 60 or --seed 1
 #   OPENAPI_ARGS="..."    options of tests/fuzz/ask_openapi.py, such as --examples 10

@@ -19,7 +19,6 @@ import pytest
 from hypothesis import settings
 
 from cellmark.schemas.bundle import Bundle
-from fixtures.one_tls_context import share_tls_context
 from fixtures.places import ARCHIVES, SHARED, TESTS
 from fixtures.quick_guard import QuickGuard
 from fixtures.quiet_listener import QuietListener
@@ -59,7 +58,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    share_tls_context()
     # A shell starts what runs in the background with SIGINT ignored, and every program that a test starts and
     # interrupts would inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -3,8 +3,8 @@
     python benchmarks/serving/service_faults.py --model tests/archives/v1 --times 20
 
 Faults: SIGTERM of the service; SIGKILL of a worker, of readers, of the main process; a full TMPDIR; an audit log whose
-disk is full; a registry that goes away; clocks that jump. Each is made `--times` times while `--clients` clients
-send cells as JSON and as `.h5ad`.
+disk is full; a registry that goes away; clocks that jump. Each is made `--times` times while eight clients send cells
+as JSON and as `.h5ad`.
 It holds each time, or the program ends with status 1:
 
 - an answer 200 has exactly the calls that the same cells have without a fault;
@@ -52,14 +52,11 @@ class Body:
 
 @dataclass
 class Load:
-    """What clients got. `expected`: the calls of each body. `pause`: seconds that a client waits after each answer.
-    `wrong`: what must not happen, in words.
-    """
+    """What clients got. `expected`: the calls of each body. `wrong`: what must not happen, in words."""
 
     url: str
     bodies: list[Body]
     expected: list[list[str]]
-    pause: float = 0.0
     answered: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     lost: int = 0
@@ -96,10 +93,9 @@ class Load:
             while not self.stop.is_set():
                 self.ask(number % len(self.bodies), client)
                 number += 1
-                self.stop.wait(self.pause)
 
     @contextmanager
-    def running(self, n_clients: int) -> Iterator[None]:
+    def running(self, n_clients: int = CLIENTS) -> Iterator[None]:
         threads = [threading.Thread(target=self._client, args=(number,)) for number in range(n_clients)]
         for thread in threads:
             thread.start()
@@ -118,10 +114,8 @@ def calls_of(answer: httpx.Response) -> list[str]:
 class Faults:
     """Each method makes one fault and returns what was wrong, which is nothing where all holds."""
 
-    def __init__(self, model: Path, n_clients: int = CLIENTS, pause: float = 0.0) -> None:
+    def __init__(self, model: Path) -> None:
         self.model = model
-        self.n_clients = n_clients
-        self.pause = pause
         bundle = Bundle.open(model)
         one, many = some_cells(bundle, 1), some_cells(bundle, 300, seed=1, n_genes=2000)
         with tempfile.TemporaryDirectory() as folder:
@@ -133,8 +127,6 @@ class Faults:
     def registry(self) -> list[str]:
         """The registry that is followed goes away and comes back, and no request sees it; a service that starts while
         it is away serves what it had last time.
-
-        Clients pause between their questions: the registry, which starts again meanwhile, needs the processors too.
         """
         with tempfile.TemporaryDirectory(prefix="cellmark-faults-") as name:
             store = Path(name)
@@ -143,8 +135,7 @@ class Faults:
             environment |= {"CELLMARK_FOLLOW_SECONDS": "0.5", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
             with registry.running():
                 register(self.model, environment)
-                followed = {"model": "models:/faults@champion", "environment": environment, "pause": 0.2}
-                with self.loaded(**followed) as (service, load):
+                with self.loaded(model="models:/faults@champion", environment=environment) as (service, load):
                     registry.kill()
                     time.sleep(3)
                     wrong = [] if service.is_ready() else ["not ready without the registry"]
@@ -153,14 +144,14 @@ class Faults:
                     registry.kill()
                 wrong += self._allowed(load, LATER)
                 try:
-                    with self.loaded(**followed) as (_, load):
+                    with self.loaded(model="models:/faults@champion", environment=environment) as (_, load):
                         pass
                 except TimeoutError as error:
                     return [*wrong, f"no start without the registry: {str(error)[-300:]}"]
         return [*wrong, *self._allowed(load, LATER)]
 
     @contextmanager
-    def loaded(self, *, pause: float | None = None, **settings: Any) -> Iterator[tuple[OwnService, Load]]:
+    def loaded(self, **settings: Any) -> Iterator[tuple[OwnService, Load]]:
         """A service under load, which has answered for a moment."""
         with tempfile.TemporaryDirectory(prefix="cellmark-faults-") as name:
             environment = {"CELLMARK_WORKERS": "2", **DRAIN, **settings.pop("environment", {})}
@@ -169,8 +160,8 @@ class Faults:
                 service.wait_until_ready(workers=2)
                 if not self.expected:
                     self.expected = [self._calls(service, body) for body in self.bodies]
-                self.seen = load = Load(service.url, self.bodies, self.expected, self.pause if pause is None else pause)
-                with load.running(self.n_clients):
+                self.seen = load = Load(service.url, self.bodies, self.expected)
+                with load.running():
                     time.sleep(1.0)
                     yield service, load
 
@@ -209,7 +200,7 @@ class Faults:
         deadline = time.monotonic() + 5
         while time.monotonic() < deadline:
             try:
-                if httpx.get(f"{service.url}/readyz", timeout=5, verify=False).status_code == 503:
+                if httpx.get(f"{service.url}/readyz", timeout=5).status_code == 503:
                     return True
             except httpx.ConnectError:
                 return False
@@ -281,11 +272,10 @@ class Faults:
             return [*wrong, *self._allowed(load, LATER | {"DISK_FULL"})]
 
     def audit(self) -> list[str]:
-        """Nothing is answered that could not be written down. Clients never pause, to fill the log."""
+        """Nothing is answered that could not be written down."""
         with tempfile.TemporaryDirectory() as name:
             log = Path(name) / "audit.sqlite"
-            full_soon = {"CELLMARK_AUDIT": str(log), "CELLMARK_AUDIT_MAX_BYTES": "131072"}
-            with self.loaded(pause=0.0, environment=full_soon) as pair:
+            with self.loaded(environment={"CELLMARK_AUDIT": str(log), "CELLMARK_AUDIT_MAX_BYTES": "131072"}) as pair:
                 _, load = pair
                 deadline = time.monotonic() + 60
                 while not load.refused["AUDIT_UNAVAILABLE"] and time.monotonic() < deadline:
@@ -414,13 +404,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=Path("tests/archives/v1"))
     parser.add_argument("--times", type=int, default=1)
-    parser.add_argument("--clients", type=int, default=CLIENTS)
-    parser.add_argument("--pause", type=float, default=0.0, help="Seconds that a client waits after each answer.")
     parser.add_argument("--faults", nargs="+", choices=NAMES, default=NAMES)
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
     random.seed(chosen.seed)
-    faults = Faults(chosen.model, chosen.clients, chosen.pause)
+    faults = Faults(chosen.model)
     failed = False
     for name in chosen.faults:
         make: Callable[[], list[str]] = getattr(faults, name)

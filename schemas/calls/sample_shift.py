@@ -4,7 +4,7 @@ Another laboratory or chemistry makes all cells of a sample more novel; a cell t
 another matter. So a called type's shift, as far as types have it in common, is added to the threshold, after it has
 used up the room that the type has: how far below the threshold nearly all held-out cells called so lie. Cells of an
 unknown type that are called a known one must not raise its threshold: its shift is the least of several quantiles, and
-a type most of whose cells are refused has none. Where next to all of them are refused, the others are most likely the
+a type most of whose cells are refused has none. Where three quarters of them are, the others are most likely the
 same unknown cells, and only those that are typical of the type keep it. Why this rule: docs/methods/trust.md. Arrays
 in, arrays out.
 """
@@ -60,7 +60,7 @@ class SampleShift:
 @dataclass(frozen=True)
 class TypeShifts:
     """`enough`: types that enough cells are called, and `known` those that held-out cells are too; `strange`: most of
-    whose cells are above the threshold; `foreign`: of enough cells, next to all of which are; bool [types] each.
+    whose cells are above the threshold; `foreign`: of enough cells, `FOREIGN` of which are; bool [types] each.
     `shifts`: float64 [types], NaN where not known or strange.
     """
 

@@ -161,10 +161,9 @@ def summary_row(job: JobFolder, sample: JobInput, outcome: Outcome) -> dict[str,
 
 
 def shift_in_words(outcome: Outcome) -> str | None:
-    """Such as `shifted by 0.50` for an input that is one sample. With `, NK foreign` where most cells
-    called a type are unlike it. Where it holds several, each is named, with the share
-    of its cells that stay unassigned: `a 2.5 % unassigned, shifted by 0.50; b 3.0 % unassigned, few`. None where each
-    cell is judged by itself.
+    """Such as `shifted by 0.50` for an input that is one sample, or `beyond, NK foreign` where most cells called NK are
+    unlike it. Where it holds several, each is named, with the share of its cells that stay unassigned:
+    `a 2.5 % unassigned, shifted by 0.50; b 3.0 % unassigned, few`. None where each cell is judged by itself.
     """
     shift = outcome.facts.get("sample_shift")
     if shift is None:

@@ -1,7 +1,4 @@
-"""Each fault of `benchmarks/serving/service_faults.py`, once: a real service of two workers under some load.
-
-The benchmark makes each of them twenty times, under all the load that eight clients make.
-"""
+"""Each fault of `benchmarks/serving/service_faults.py`, once: a real service of two workers under load."""
 
 import json
 import os
@@ -22,10 +19,6 @@ def test_nothing_that_was_taken_on_is_lost_and_no_file_is_blamed(fault: str) -> 
         "benchmarks/serving/service_faults.py",
         "--model",
         "tests/archives/v1",
-        "--clients",
-        "4",
-        "--pause",
-        "0.1",
         "--faults",
         fault,
     ]

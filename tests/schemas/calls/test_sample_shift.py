@@ -169,6 +169,11 @@ def test_a_sample_beyond_the_cap_keeps_the_fixed_threshold() -> None:
     best, novelty = held_out()
     found = judged(best, novelty + 1.3, reference(best, novelty, cap=1.2))
     assert (found.state, found.shift) == ("beyond", pytest.approx(1.3))
+    assert not found.foreign.any()
+    most = np.tile(np.where(np.arange(101) % 10 < 7, 2.1, 0.0), 5)
+    one = judged(best, np.where(best == 2, most, novelty + 1.3), reference(best, novelty, cap=1.2))
+    assert (one.state, one.foreign.tolist()) == ("beyond", [False, False, True, False, False])
+    assert one.thresholds[2] == pytest.approx(0.5)
     assert (found.thresholds == THRESHOLD).all()
     assert judged(best, np.full(len(best), np.nan), reference(best, novelty)).state == "beyond"
 
